@@ -1,0 +1,178 @@
+# Quorate. Targets: all run stop clean-data test unit scenario sim process check format deps clean.
+#   make CC=clang              another compiler (what was built with other flags is built again)
+#   make SANITIZE=address,undefined unit     or SANITIZE=thread: objects in a folder of their own
+#   make COVERAGE=1 test       then gcov over the objects' folder
+#   make BUILD=/elsewhere MODULES="base env raft" unit     only these folders of src, and their unit tests
+#   make unit T=base_buf       one program;  make sim SEED=7 SIM_ARGS="..."
+#   make V=1                   shows the commands
+# Needs GNU make and a POSIX sh; what else it needs, it installs (deploy/install-deps.sh).
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+BUILD ?= build
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+
+OUT := $(BUILD)
+comma := ,
+ifneq ($(SANITIZE),)
+OUT := $(BUILD)-$(if $(findstring thread,$(SANITIZE)),tsan,$(if $(findstring address,$(SANITIZE)),asan,ubsan))
+INSTRUMENT += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+ifneq ($(COVERAGE),)
+OUT := $(OUT)-cov
+INSTRUMENT += --coverage
+endif
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wswitch-enum -Wmissing-prototypes \
+	-Wstrict-prototypes -Wvla -Wundef -Wpointer-arith -Wcast-qual -Wwrite-strings -Wformat=2 -Werror
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=c11 $(CFLAGS) $(WARNINGS) $(INSTRUMENT) -MMD -MP -I src -I include
+TEST_CFLAGS = -DQUORATE_SLOW_ASSERTS -I tests
+LIBS := -levent -levent_openssl -lmsgpackc -llz4 -ljansson -lssl -lcrypto -lpthread -lm
+# Looked up when a test is linked, not when this file is read: it may have to be installed first.
+CHECK_LIBS = $(shell pkg-config --libs check)
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '%s\n' '$(1)  $(@:$(OUT)/%=%)')
+
+# ---- what there is -----------------------------------------------------------------------------------------------------
+
+ALL_MODULES := $(patsubst src/%/,%,$(sort $(wildcard src/*/)))
+MODULES ?= $(ALL_MODULES)
+# Some folders only: without the tests' helpers that begin with the name of another folder.
+OTHERS := $(filter-out $(MODULES),$(ALL_MODULES))
+WHOLE := $(if $(OTHERS),,yes)
+
+SRC := $(foreach m,$(MODULES),$(sort $(wildcard src/$(m)/*.c)))
+MAIN := $(wildcard src/main.c)
+TEST_LIB_SRC := $(filter-out $(foreach m,$(OTHERS),tests/lib/$(m).c tests/lib/$(m)_%),$(sort $(wildcard tests/lib/*.c)))
+SIM_SRC := $(if $(WHOLE)$(filter sim,$(MODULES)),$(filter-out tests/sim/main.c,$(wildcard tests/sim/*.c)))
+UNIT_SRC := $(wildcard $(if $(WHOLE),tests/unit/test_*.c,$(foreach m,$(MODULES),tests/unit/test_$(m)_*.c)))
+ifeq ($(filter env_posix,$(MODULES)),)
+UNIT_SRC := $(filter-out tests/unit/test_env_posix_%,$(UNIT_SRC))
+endif
+ifneq ($(T),)
+UNIT_SRC := $(wildcard tests/unit/$(T).c tests/unit/test_$(T).c)
+endif
+
+OBJ := $(SRC:src/%.c=$(OUT)/obj/%.o)
+TEST_OBJ := $(SRC:src/%.c=$(OUT)/test/src/%.o)
+HELPER_OBJ := $(TEST_LIB_SRC:%.c=$(OUT)/test/%.o) $(SIM_SRC:%.c=$(OUT)/test/%.o)
+LIB := $(OUT)/libquorate_all.a
+TEST_LIB := $(OUT)/libquorate_test.a
+HELPER_LIB := $(OUT)/libtests.a
+BINARY := $(if $(MAIN),$(OUT)/quorate)
+UNITS := $(UNIT_SRC:tests/unit/%.c=$(OUT)/unit/%)
+SCENARIOS := $(patsubst tests/scenario/%.c,$(OUT)/scenario/%,$(wildcard tests/scenario/*.c))
+SIM := $(if $(wildcard tests/sim/main.c),$(OUT)/sim)
+PROCESS_C := $(patsubst tests/process/%.c,$(OUT)/process/%,$(wildcard tests/process/test_*.c))
+PROCESS := $(PROCESS_C) $(wildcard tests/process/test_*.sh tests/process/test_*.py)
+SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))'
+
+# ---- targets -----------------------------------------------------------------------------------------------------------
+
+.PHONY: all run stop clean-data test unit scenario sim process check format deps clean FORCE
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(LIB) $(BINARY)
+
+run: all
+	sh bench/demo/run.sh
+
+stop:
+	@if [ -x $(BUILD)/quorate ]; then $(BUILD)/quorate cluster stop; else echo "nothing is built, so nothing runs"; fi
+
+clean-data:
+	@if [ -x $(BUILD)/quorate ]; then $(BUILD)/quorate cluster stop || true; fi
+	rm -rf -- "$${QUORATE_DIR:-./quorate-data}"
+
+# Programs before `--` may run two at a time; those behind it run alone, one after the other.
+RUN = QUORATE_BUILD=$(OUT) sh tests/run.sh
+test: all $(UNITS) $(SCENARIOS) $(SIM) $(PROCESS_C)
+	@$(RUN) $(UNITS) $(SCENARIOS) $(if $(SIM),$(SIM_COMMAND)) -- $(PROCESS)
+
+unit: $(UNITS)
+	@$(RUN) $(UNITS)
+
+scenario: $(SCENARIOS)
+	@$(RUN) $(SCENARIOS)
+
+sim: $(SIM)
+	@$(RUN) $(if $(SIM),$(SIM_COMMAND))
+
+process: all $(PROCESS_C)
+	@$(RUN) -- $(PROCESS)
+
+check: $(OBJ) $(if $(MAIN),$(OUT)/obj/main.o)
+	$(if $(INSTRUMENT),$(error the rules are about production objects: make check without SANITIZE and COVERAGE))
+	@CC=$(CC) OBJ=$(OUT)/obj MODULES="$(MODULES)" WHOLE=$(WHOLE) WARNINGS="$(WARNINGS)" sh tests/check/run.sh
+
+format: deps
+	@MODULES="$(MODULES)" WHOLE=$(WHOLE) sh -c '. tests/check/lib.sh; files "*.[ch]"' | xargs -r clang-format -i
+
+clean:
+	rm -rf -- $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-ubsan $(BUILD)-cov $(BUILD)-asan-cov
+
+# The goals say which tools are wanted. Quick when nothing is missing.
+DEPS := build $(if $(filter test unit scenario sim process,$(MAKECMDGOALS)),test) \
+	$(if $(filter check format,$(MAKECMDGOALS)),check)
+DEPS += $(if $(filter deps,$(MAKECMDGOALS)),test check)
+deps:
+	@sh deploy/install-deps.sh $(DEPS)
+
+# ---- rules -------------------------------------------------------------------------------------------------------------
+
+# Everything is built again when compiler or flags change, archives also when a file has come or gone.
+stamp = @mkdir -p $(@D); printf '%s\n' '$(1)' | cmp -s - $@ || printf '%s\n' '$(1)' >$@
+$(OUT)/flags: FORCE | deps
+	$(call stamp,$(CC) $(ALL_CFLAGS))
+$(OUT)/members: FORCE | deps
+	$(call stamp,$(SRC) $(TEST_LIB_SRC) $(SIM_SRC))
+
+$(OUT)/obj/%.o: src/%.c $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,cc)
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
+$(OUT)/test/src/%.o: src/%.c $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,cc)
+	$(Q)$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -c $< -o $@
+$(OUT)/test/tests/%.o: tests/%.c $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,cc)
+	$(Q)$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -c $< -o $@
+
+define newline
+
+
+endef
+# q, not r: two folders may have files of one name.
+archive = $(call say,ar)$(newline)$(Q)rm -f $@ && ar qcs $@ $(filter %.o,$^)
+$(LIB): $(OBJ) $(OUT)/members
+	$(archive)
+$(TEST_LIB): $(TEST_OBJ) $(OUT)/members
+	$(archive)
+$(HELPER_LIB): $(HELPER_OBJ) $(OUT)/members
+	$(archive)
+
+$(OUT)/quorate: $(OUT)/obj/main.o $(LIB)
+	$(call say,ld)
+	$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# A test program: its own object, the helpers and the sources built with slow asserts.
+link_test = @mkdir -p $(@D)$(newline)$(call say,ld)$(newline)$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -o $@ $< \
+	-Wl,--start-group $(HELPER_LIB) $(TEST_LIB) -Wl,--end-group $(CHECK_LIBS) $(LIBS)
+$(OUT)/unit/%: $(OUT)/test/tests/unit/%.o $(HELPER_LIB) $(TEST_LIB)
+	$(link_test)
+$(OUT)/scenario/%: $(OUT)/test/tests/scenario/%.o $(HELPER_LIB) $(TEST_LIB)
+	$(link_test)
+$(OUT)/process/%: $(OUT)/test/tests/process/%.o $(HELPER_LIB) $(TEST_LIB)
+	$(link_test)
+$(OUT)/sim: $(OUT)/test/tests/sim/main.o $(HELPER_LIB) $(TEST_LIB)
+	$(link_test)
+
+-include $(shell find $(OUT)/obj $(OUT)/test -name '*.d' 2>/dev/null)

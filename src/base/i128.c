@@ -1,0 +1,58 @@
+#include "base/i128.h"
+
+#include "base/assert.h"
+#include "base/cursor.h"
+
+__extension__ typedef unsigned __int128 u128;
+
+bool i128_add(i128 a, i128 b, i128 *sum)
+{
+    i128 result;
+    if (__builtin_add_overflow(a, b, &result)) return false;
+    *sum = result;
+    return true;
+}
+
+/* Digits are collected below zero: there the range is one wider, so that I128_MIN needs no case of its own. */
+bool i128_parse(struct slice text, i128 *out)
+{
+    bool negative = text.size > 0 && text.data[0] == '-';
+    size_t at = negative ? 1 : 0;
+    if (at == text.size) return false;
+    i128 v = 0;
+    for (; at < text.size; at++) {
+        if (text.data[at] < '0' || text.data[at] > '9') return false;
+        if (__builtin_mul_overflow(v, (i128)10, &v)) return false;
+        if (__builtin_sub_overflow(v, (i128)(text.data[at] - '0'), &v)) return false;
+    }
+    if (!negative && v == I128_MIN) return false;
+    *out = negative ? v : -v;
+    return true;
+}
+
+void i128_format(i128 v, char text[I128_TEXT_MAX])
+{
+    u128 rest = v < 0 ? (u128)0 - (u128)v : (u128)v;
+    char digits[I128_TEXT_MAX];
+    size_t count = 0;
+    do {
+        digits[count++] = (char)('0' + (char)(rest % 10));
+        rest /= 10;
+    } while (rest > 0);
+    ASSERT(count + 2 <= I128_TEXT_MAX);
+    size_t at = 0;
+    if (v < 0) text[at++] = '-';
+    while (count > 0) text[at++] = digits[--count];
+    text[at] = '\0';
+}
+
+void i128_encode(i128 v, uint8_t bytes[16])
+{
+    le_set_u64(bytes, (uint64_t)(u128)v);
+    le_set_u64(bytes + 8, (uint64_t)((u128)v >> 64));
+}
+
+i128 i128_decode(const uint8_t bytes[16])
+{
+    return (i128)((u128)le_u64(bytes + 8) << 64 | le_u64(bytes));
+}
