@@ -1,0 +1,109 @@
+/* Encodings of the metadata group's commands and rows. */
+#include "base/assert.h"
+#include "meta/machine.h"
+
+/* A message packed as a bin inside the command: the codecs of wire/ are the only ones. */
+#define PACK_INNER(out, name, message)                                                                                 \
+    do {                                                                                                               \
+        struct buf inner;                                                                                              \
+        buf_init(&inner, LIMIT_FRAME_BYTES);                                                                           \
+        pack_##name(&inner, message);                                                                                  \
+        pack_bin(out, buf_slice(&inner));                                                                              \
+        buf_free(&inner);                                                                                              \
+    } while (0)
+
+void meta_command_encode(const struct meta_command *c, struct buf *out)
+{
+    pack_array(out, 3);
+    pack_uint(out, (uint64_t)c->kind);
+    switch (c->kind) {
+    case META_CMD_INIT: PACK_INNER(out, meta_init_request, &c->init); break;
+    case META_CMD_REGISTER: PACK_INNER(out, meta_register_request, &c->node); break;
+    case META_CMD_KEYSPACE: PACK_INNER(out, meta_keyspace_request, &c->keyspace); break;
+    case META_CMD_TS_BOUND: pack_uint(out, c->ts_bound); break;
+    case META_CMD_IDS: pack_uint(out, c->id_count); break;
+    }
+    pack_array(out, (uint32_t)c->candidate_count);
+    for (size_t i = 0; i < c->candidate_count; i++) {
+        const struct placement_node *n = &c->candidates[i];
+        pack_array(out, 4);
+        pack_uint(out, n->id);
+        pack_bin(out, n->host);
+        pack_uint(out, n->replicas);
+        pack_uint(out, n->leaders);
+    }
+}
+
+static void decode_candidates(struct unpack *u, struct arena *arena, struct meta_command *out)
+{
+    uint32_t count = unpack_array(u);
+    if (u->failed) return;
+    out->candidates = arena_alloc(arena, (count + 1) * sizeof *out->candidates);
+    for (uint32_t i = 0; i < count && !u->failed; i++) {
+        struct placement_node *n = &out->candidates[out->candidate_count++];
+        if (!unpack_array_of(u, 4)) return;
+        n->id = unpack_uint(u);
+        n->host = unpack_bin(u);
+        n->replicas = unpack_uint(u);
+        n->leaders = unpack_uint(u);
+    }
+}
+
+enum status meta_command_decode(struct slice bytes, struct arena *arena, struct meta_command *out)
+{
+    struct unpack u = unpack_make(bytes);
+    memset(out, 0, sizeof *out);
+    if (!unpack_array_of(&u, 3)) return STATUS_INVALID;
+    out->kind = (enum meta_command_kind)unpack_uint(&u);
+    enum status s = STATUS_OK;
+    switch (out->kind) {
+    case META_CMD_INIT: s = unpack_meta_init_request(unpack_bin(&u), arena, &out->init); break;
+    case META_CMD_REGISTER: s = unpack_meta_register_request(unpack_bin(&u), arena, &out->node); break;
+    case META_CMD_KEYSPACE: s = unpack_meta_keyspace_request(unpack_bin(&u), arena, &out->keyspace); break;
+    case META_CMD_TS_BOUND: out->ts_bound = unpack_uint(&u); break;
+    case META_CMD_IDS: out->id_count = (uint32_t)unpack_uint(&u); break;
+    default: return STATUS_UNSUPPORTED;
+    }
+    if (s != STATUS_OK) return s;
+    decode_candidates(&u, arena, out);
+    return u.failed ? STATUS_INVALID : STATUS_OK;
+}
+
+enum status meta_node_row_decode(struct slice value, struct meta_node_row *out)
+{
+    struct unpack u = unpack_make(value);
+    if (!unpack_array_of(&u, 4)) return STATUS_CORRUPT;
+    out->id = unpack_uint(&u);
+    out->uuid = unpack_bin(&u);
+    out->address = unpack_bin(&u);
+    out->host = unpack_bin(&u);
+    return u.failed ? STATUS_CORRUPT : STATUS_OK;
+}
+
+enum status meta_keyspace_row_decode(struct slice value, struct meta_keyspace_row *out)
+{
+    struct unpack u = unpack_make(value);
+    if (!unpack_array_of(&u, 3)) return STATUS_CORRUPT;
+    out->id = (uint32_t)unpack_uint(&u);
+    out->replication = (uint32_t)unpack_uint(&u);
+    out->splits_hash = unpack_uint(&u);
+    return u.failed ? STATUS_CORRUPT : STATUS_OK;
+}
+
+enum status meta_cluster_row_decode(struct slice value, struct meta_cluster_row *out)
+{
+    struct unpack u = unpack_make(value);
+    if (!unpack_array_of(&u, 2)) return STATUS_CORRUPT;
+    struct slice id = unpack_bin(&u);
+    out->replication = (uint32_t)unpack_uint(&u);
+    if (u.failed || id.size != CLUSTER_ID_BYTES) return STATUS_CORRUPT;
+    memcpy(out->cluster.bytes, id.data, CLUSTER_ID_BYTES);
+    return STATUS_OK;
+}
+
+enum status meta_number_row_decode(struct slice value, uint64_t *out)
+{
+    struct unpack u = unpack_make(value);
+    *out = unpack_uint(&u);
+    return u.failed ? STATUS_CORRUPT : STATUS_OK;
+}

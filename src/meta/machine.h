@@ -1,0 +1,66 @@
+/* The metadata machine: commands of the metadata group, evaluated at apply on every member alike. Pure: rows in, rows and
+ * answer out. Rows are (keyspace 0) user keys:
+ *
+ *   c            cluster: [cluster id, default replication]
+ *   i/<kind>     next id of a kind (node, range, keyspace, user)
+ *   k/<name>     keyspace: [id, replication, hash of its splits]
+ *   n/<id>       node: [id, uuid, address, host]            <id>: 8 bytes big-endian
+ *   u/<uuid>     [node id]
+ *   r/<id>       range descriptor (wire/messages.h)
+ *   t            bound of timestamps: none at or above it has been handed out
+ *   v            map version: raised by everything that nodes or routers cache
+ *
+ * An answer is [status, message, payload]: pack_reply_head's bytes. */
+#ifndef QUORATE_META_MACHINE_H
+#define QUORATE_META_MACHINE_H
+
+#include "placement/assign.h"
+#include "range/machine.h"
+#include "wire/messages.h"
+
+#define META_GROUP 1u
+#define META_KEYSPACE 0u
+#define META_FIRST_RANGE 2u
+
+enum meta_command_kind { META_CMD_INIT = 1, META_CMD_REGISTER, META_CMD_KEYSPACE, META_CMD_TS_BOUND, META_CMD_IDS };
+
+struct meta_command {
+    enum meta_command_kind kind;
+    struct meta_init_request init;
+    struct meta_register_request node;
+    struct meta_keyspace_request keyspace;
+    struct placement_node *candidates; /* META_CMD_KEYSPACE: live nodes with their loads, as the leader knows them */
+    size_t candidate_count;
+    uint64_t ts_bound;
+    uint32_t id_count;
+};
+void meta_command_encode(const struct meta_command *c, struct buf *out);
+MUST_CHECK enum status meta_command_decode(struct slice bytes, struct arena *arena, struct meta_command *out);
+
+extern const struct machine_ops meta_machine_ops; /* ctx: struct meta_applied *, or NULL */
+
+/* Told of every row that an applied command has written. */
+struct meta_applied {
+    void (*row)(void *ctx, struct slice user_key, struct slice value, bool is_delete);
+    void *ctx;
+};
+
+/* Codecs of the rows that others read. */
+struct meta_node_row {
+    uint64_t id;
+    struct slice uuid, address, host;
+};
+struct meta_keyspace_row {
+    uint32_t id, replication;
+    uint64_t splits_hash;
+};
+struct meta_cluster_row {
+    struct cluster_id cluster;
+    uint32_t replication;
+};
+MUST_CHECK enum status meta_node_row_decode(struct slice value, struct meta_node_row *out);
+MUST_CHECK enum status meta_keyspace_row_decode(struct slice value, struct meta_keyspace_row *out);
+MUST_CHECK enum status meta_cluster_row_decode(struct slice value, struct meta_cluster_row *out);
+MUST_CHECK enum status meta_number_row_decode(struct slice value, uint64_t *out);
+
+#endif

@@ -1,0 +1,232 @@
+/* A metadata member: coming up, the pass, and going down. It leads, or it names the leader. */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "meta/meta_int.h"
+
+#define STOP_PATIENCE_NS (2000 * NS_PER_MS)
+
+/* --- the copy in memory --- */
+
+static void note_cluster(struct meta *m)
+{
+    if (!m->state.has_cluster || !cluster_id_is_none(&m->self.cluster)) return;
+    struct errbuf err = {{0}};
+    m->self.cluster = m->identity.cluster = m->state.cluster.cluster;
+    if (identity_save(m->env, &m->identity, &err) != STATUS_OK) m->env->ops->fatal(m->env, err.text);
+}
+
+static void on_row(void *ctx, struct slice user_key, struct slice value, bool is_delete)
+{
+    struct meta *m = ctx;
+    if (!m->loaded) return; /* the scan will see it */
+    meta_state_row(&m->state, user_key, value, is_delete);
+    note_cluster(m);
+}
+
+static void state_block_loaded(void *ctx, enum status s)
+{
+    struct meta *m = ctx;
+    m->loading = false;
+    if (s != STATUS_OK && s != STATUS_CLOSED)
+        m->env->ops->fatal(m->env, "the metadata's rows cannot be read: a table is damaged");
+    m->env->ops->wake(m->env);
+}
+
+/* Reads all rows in one go; if a block has to come from disk, it begins anew when that is there. */
+static void state_load(struct meta *m)
+{
+    if (m->loaded || m->loading) return;
+    struct slice start, end;
+    replica_span(host_replica(m->host, META_GROUP), &start, &end);
+    struct lsm_iter *it = lsm_iter_new(host_store(m->host), start, end, LSM_TS_MAX, false);
+    struct lsm_row row;
+    struct lsm_miss miss;
+    struct buf key;
+    buf_init(&key, 2 * LIMIT_KEY_BYTES);
+    meta_state_clear(&m->state);
+    enum status s;
+    while ((s = lsm_iter_next(it, &row, &miss)) == STATUS_OK) {
+        uint32_t keyspace;
+        enum row_type type;
+        buf_clear(&key);
+        if (key_decode(row.key, &keyspace, &key, &type) != STATUS_OK) BUG("a row of the metadata has a foreign key");
+        meta_state_row(&m->state, buf_slice(&key), row.value, false);
+    }
+    lsm_iter_free(it);
+    buf_free(&key);
+    if (s == STATUS_MISS) {
+        m->loading = true;
+        lsm_load(host_store(m->host), &miss, state_block_loaded, m);
+    } else if (s == STATUS_END) {
+        m->loaded = true;
+        note_cluster(m);
+    } else {
+        m->env->ops->fatal(m->env, "the metadata's rows cannot be read: a table is damaged");
+    }
+}
+
+static void on_leadership(void *ctx, struct replica *r, bool leads)
+{
+    struct meta *m = ctx;
+    m->leads = leads;
+    m->term = raft_term(replica_raft(r));
+    timestamps_reset(m);
+    for (size_t i = 0; i < m->state.node_count; i++) m->state.nodes[i]->heard_ns = 0;
+    m->env->ops->wake(m->env);
+}
+
+static void on_installed(void *ctx, struct replica *r)
+{
+    (void)r;
+    struct meta *m = ctx;
+    m->loaded = false;
+}
+
+/* --- the pass --- */
+
+static uint64_t meta_pass(struct actor *a, uint64_t now_ns)
+{
+    struct meta *m = LIST_ENTRY(a, struct meta, actor);
+    if (m->env->dead) return DEADLINE_NONE;
+    rpc_server_pass(m->server, now_ns);
+    if (m->env->dead) return DEADLINE_NONE;
+    state_load(m);
+    uint64_t duties = duties_pass(m, now_ns);
+    uint64_t next = host_pass(m->host, now_ns);
+    if (m->env->dead) return DEADLINE_NONE;
+    rpc_server_flush(m->server);
+    return duties < next ? duties : next;
+}
+
+/* --- up --- */
+
+static void meta_group_create(struct meta *m)
+{
+    struct range_desc d = {.id = META_GROUP, .keyspace = META_KEYSPACE, .start = SLICE_EMPTY, .end = SLICE_EMPTY};
+    d.epoch = (struct range_epoch){.conf_ver = 1, .version = 1};
+    for (size_t i = 0; i < m->options.member_count; i++) {
+        uint64_t id = m->options.members[i].id;
+        d.replicas[d.replica_count++] = (struct range_replica){.node_id = id, .replica_id = id, .role = 1};
+    }
+    host_create_replica(m->host, &d);
+    for (size_t i = 0; i < m->options.member_count; i++)
+        host_set_peer(m->host, m->options.members[i].id, m->addresses[i]);
+}
+
+static enum status meta_identity(struct meta *m, struct errbuf *err)
+{
+    enum status s = identity_open(m->env, ROLE_META, &m->identity, err);
+    if (s != STATUS_OK) return s;
+    if (m->identity.node_id != 0 && m->identity.node_id != m->options.id) {
+        errbuf_set(
+            err, "this data directory is member %llu's, not member %llu's: name the right directory or the right --id",
+            (unsigned long long)m->identity.node_id, (unsigned long long)m->options.id);
+        return STATUS_INVALID;
+    }
+    if (m->identity.node_id == 0) {
+        m->identity.node_id = m->options.id;
+        s = identity_save(m->env, &m->identity, err);
+    }
+    m->self = (struct rpc_identity){.role = ROLE_META, .node_id = m->options.id, .cluster = m->identity.cluster};
+    return s;
+}
+
+static const char *meta_own_address(struct meta *m, struct errbuf *err)
+{
+    for (size_t i = 0; i < m->options.member_count; i++) {
+        if (m->options.members[i].id == m->options.id) return m->addresses[i];
+    }
+    errbuf_set(err, "member %llu is not in the list of members", (unsigned long long)m->options.id);
+    return NULL;
+}
+
+static enum status meta_start(struct meta *m, struct errbuf *err)
+{
+    const char *own = meta_own_address(m, err);
+    if (own == NULL) return STATUS_INVALID;
+    enum status s = meta_identity(m, err);
+    if (s != STATUS_OK) return s;
+    s = rpc_server_new(m->env, m->options.listen != NULL ? m->options.listen : own, &m->self, meta_on_request, m,
+                       &m->server, err);
+    if (s != STATUS_OK) return s;
+    struct host_owner owner = {.machine = &meta_machine_ops,
+                               .machine_ctx = &m->applied,
+                               .leadership = on_leadership,
+                               .installed = on_installed,
+                               .ctx = m};
+    s = host_open(m->env, &m->options.host, &m->self, &owner, &m->host, err);
+    if (s == STATUS_OK) meta_group_create(m);
+    return s;
+}
+
+enum status meta_new(struct env *env, const struct meta_options *o, struct meta **out, struct errbuf *err)
+{
+    struct meta *m = mem_zalloc(sizeof *m);
+    m->env = env;
+    m->options = *o;
+    for (size_t i = 0; i < o->member_count; i++) m->addresses[i] = mem_strdup(o->members[i].address);
+    m->applied = (struct meta_applied){.row = on_row, .ctx = m};
+    list_init(&m->ts_parked);
+    list_init(&m->ts_proposal.link);
+    list_init(&m->default_proposal.link);
+    meta_state_init(&m->state);
+    arena_init(&m->arena, 64 * 1024);
+    buf_init(&m->scratch, LIMIT_FRAME_BYTES);
+    list_init(&m->actor.link);
+    m->actor.pass = meta_pass;
+    enum status s = meta_start(m, err);
+    if (s != STATUS_OK) {
+        meta_free(m);
+        return s;
+    }
+    env->ops->attach(env, &m->actor);
+    log_event(env->log, LOG_INFO, "meta.serving", "member=%llu", (unsigned long long)m->self.node_id);
+    *out = m;
+    return STATUS_OK;
+}
+
+/* --- down --- */
+
+void meta_stop(struct meta *m)
+{
+    if (m->stopping) return;
+    m->stopping = true;
+    m->stop_deadline_ns = env_mono_ns(m->env) + STOP_PATIENCE_NS;
+    host_stop(m->host);
+    m->env->ops->wake(m->env);
+}
+
+bool meta_stopped(const struct meta *m)
+{
+    if (!m->stopping || m->loading) return false;
+    bool patience = env_mono_ns(m->env) < m->stop_deadline_ns;
+    if (patience && (m->requests > 0 || !host_handed_over(m->host))) return false;
+    return host_quiet(m->host);
+}
+
+static void close_waits(void *ctx, struct replica *r)
+{
+    (void)ctx;
+    replica_close_waits(r);
+}
+
+void meta_free(struct meta *m)
+{
+    if (m == NULL) return;
+    if (!list_empty(&m->actor.link)) m->env->ops->detach(m->env, &m->actor);
+    timestamps_reset(m);
+    if (m->host != NULL) host_each_replica(m->host, close_waits, NULL);
+    timestamps_reset(m);
+    host_close(m->host);
+    if (m->server != NULL) rpc_server_free(m->server);
+    for (size_t i = 0; i < m->options.member_count; i++) mem_free(m->addresses[i]);
+    meta_state_clear(&m->state);
+    arena_free(&m->arena);
+    buf_free(&m->scratch);
+    mem_free(m);
+}
+
+struct host *meta_host(struct meta *m)
+{
+    return m->host;
+}

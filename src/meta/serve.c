@@ -1,0 +1,345 @@
+/* The requests that a metadata member serves. Only the leader answers; others name it. Commands are proposed and answered
+ * when applied; reads are answered after a quorum has confirmed the leadership. */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "meta/meta_int.h"
+
+#define META_REQUEST_NS (5000 * NS_PER_MS)
+
+static struct meta_request *request_new(struct meta *m, struct rpc_request *req)
+{
+    struct meta_request *q = mem_zalloc(sizeof *q);
+    list_init(&q->link);
+    list_init(&q->read.link);
+    list_init(&q->proposal.link);
+    q->meta = m;
+    q->req = req;
+    m->requests++;
+    return q;
+}
+
+static void request_end(struct meta_request *q, const struct reply_head *head)
+{
+    rpc_reply(q->req, head);
+    q->meta->requests--;
+    mem_free(q);
+}
+
+void meta_refuse(struct meta_request *q, enum status s, bool unknown, const char *message)
+{
+    struct reply_head head = {.status = s, .unknown_outcome = unknown, .message = slice_str(message)};
+    struct replica *r = host_replica(q->meta->host, META_GROUP);
+    if (s == STATUS_NOT_LEADER && r != NULL) {
+        head.leader_hint = replica_leader_node(r);
+        if (head.leader_hint == q->meta->self.node_id) head.leader_hint = 0; /* elected, but not ready to serve */
+    }
+    request_end(q, &head);
+}
+
+void meta_answer(struct meta_request *q, struct slice payload)
+{
+    request_end(q, &(struct reply_head){.status = STATUS_OK, .message = SLICE_EMPTY, .payload = payload});
+}
+
+/* --- commands --- */
+
+static void command_done(struct proposal *p, enum status s, bool unknown, struct slice answer)
+{
+    struct meta_request *q = LIST_ENTRY(p, struct meta_request, proposal);
+    struct reply_head head;
+    struct meta *m = q->meta;
+    if (s != STATUS_OK) {
+        meta_refuse(q, s, unknown, status_text(s));
+        return;
+    }
+    arena_reset(&m->arena);
+    enum status decoded = unpack_reply_head(answer, &m->arena, &head);
+    ASSERT(decoded == STATUS_OK); /* the machine packed it */
+    request_end(q, &head);
+}
+
+static void propose(struct meta *m, struct rpc_request *req, const struct meta_command *c)
+{
+    struct meta_request *q = request_new(m, req);
+    buf_clear(&m->scratch);
+    meta_command_encode(c, &m->scratch);
+    q->proposal.done = command_done;
+    q->proposal.deadline_ns = req->received_ns + META_REQUEST_NS;
+    enum status s = replica_propose(host_replica(m->host, META_GROUP), buf_slice(&m->scratch), &q->proposal);
+    if (s != STATUS_OK) meta_refuse(q, s, false, status_text(s));
+}
+
+void meta_candidates(struct meta *m, struct meta_command *c)
+{
+    uint64_t now_ns = env_mono_ns(m->env);
+    c->candidates = arena_zalloc(&m->arena, (m->state.node_count + 1) * sizeof *c->candidates);
+    for (size_t i = 0; i < m->state.node_count; i++) {
+        const struct meta_node *n = m->state.nodes[i];
+        if (!meta_node_alive(m, n, now_ns)) continue;
+        struct placement_node *p = &c->candidates[c->candidate_count++];
+        *p = (struct placement_node){.id = n->id, .host = n->info.host};
+        for (size_t k = 0; k < m->state.range_count; k++) {
+            const struct range_desc *d = &m->state.ranges[k]->desc;
+            if (range_desc_replica(d, n->id) != NULL) p->replicas++;
+            if (d->replica_count > 0 && d->replicas[0].node_id == n->id) p->leaders++;
+        }
+    }
+}
+
+static void on_command(struct meta *m, struct rpc_request *req)
+{
+    struct meta_command c = {0};
+    arena_reset(&m->arena);
+    enum status s = STATUS_UNSUPPORTED;
+    if (req->method == METHOD_META_INIT) {
+        c.kind = META_CMD_INIT;
+        s = unpack_meta_init_request(req->params, &m->arena, &c.init);
+    } else if (req->method == METHOD_META_REGISTER) {
+        c.kind = META_CMD_REGISTER;
+        s = unpack_meta_register_request(req->params, &m->arena, &c.node);
+        if (s == STATUS_OK && (c.node.uuid.size != 16 || c.node.address.size == 0)) s = STATUS_INVALID;
+    } else if (req->method == METHOD_META_KEYSPACE_CREATE) {
+        c.kind = META_CMD_KEYSPACE;
+        s = unpack_meta_keyspace_request(req->params, &m->arena, &c.keyspace);
+        meta_candidates(m, &c);
+    } else if (req->method == METHOD_META_IDS) {
+        struct meta_ids_request ids;
+        c.kind = META_CMD_IDS;
+        s = unpack_meta_ids_request(req->params, &m->arena, &ids);
+        c.id_count = ids.count;
+    }
+    if (s != STATUS_OK) {
+        rpc_reply_status(req, STATUS_INVALID, "the request's parameters are malformed");
+        return;
+    }
+    propose(m, req, &c);
+}
+
+/* --- heartbeats of nodes --- */
+
+static void note_reports(struct meta *m, const struct meta_heartbeat_request *hb)
+{
+    for (size_t i = 0; i < hb->lead_count; i++) {
+        const struct range_report *report = &hb->leads[i];
+        struct meta_range *r = meta_state_range(&m->state, report->range_id);
+        if (r == NULL || report->term < r->report.term) continue; /* a former leader's word */
+        r->report = *report;
+        r->leader = hb->node_id;
+    }
+    for (size_t i = 0; i < m->state.range_count; i++) { /* what it no longer claims, it no longer leads */
+        struct meta_range *r = m->state.ranges[i];
+        if (r->leader != hb->node_id) continue;
+        bool claimed = false;
+        for (size_t k = 0; k < hb->lead_count && !claimed; k++) claimed = hb->leads[k].range_id == r->desc.id;
+        if (!claimed) r->leader = 0;
+    }
+}
+
+static void fill_nodes(struct meta *m, struct node_info **out, size_t *count)
+{
+    uint64_t now_ns = env_mono_ns(m->env);
+    struct node_info *nodes = arena_alloc(&m->arena, (m->state.node_count + 1) * sizeof *nodes);
+    for (size_t i = 0; i < m->state.node_count; i++) {
+        nodes[i] = m->state.nodes[i]->info;
+        nodes[i].alive = meta_node_alive(m, m->state.nodes[i], now_ns);
+    }
+    *out = nodes;
+    *count = m->state.node_count;
+}
+
+static void on_heartbeat(struct meta *m, struct rpc_request *req)
+{
+    struct meta_heartbeat_request hb;
+    arena_reset(&m->arena);
+    if (unpack_meta_heartbeat_request(req->params, &m->arena, &hb) != STATUS_OK) {
+        rpc_reply_status(req, STATUS_INVALID, "the heartbeat is malformed");
+        return;
+    }
+    struct meta_node *n = meta_state_node(&m->state, hb.node_id);
+    if (n == NULL) {
+        rpc_reply_status(req, STATUS_NOT_FOUND, "no node of that id is registered");
+        return;
+    }
+    n->heard_ns = env_mono_ns(m->env);
+    n->info.range_count = hb.range_count;
+    n->info.leader_count = hb.lead_count;
+    n->info.bytes = hb.bytes;
+    note_reports(m, &hb);
+    struct meta_heartbeat_reply reply = {.map_version = m->state.map_version};
+    fill_nodes(m, &reply.nodes, &reply.node_count);
+    if (hb.map_version < m->state.map_version) {
+        reply.ranges = arena_alloc(&m->arena, (m->state.range_count + 1) * sizeof *reply.ranges);
+        for (size_t i = 0; i < m->state.range_count; i++) {
+            const struct range_desc *d = &m->state.ranges[i]->desc;
+            if (range_desc_replica(d, hb.node_id) != NULL) reply.ranges[reply.range_count++] = *d;
+        }
+    }
+    struct buf payload;
+    buf_init(&payload, LIMIT_FRAME_BYTES);
+    pack_meta_heartbeat_reply(&payload, &reply);
+    rpc_reply(req, &(struct reply_head){.status = STATUS_OK, .message = SLICE_EMPTY, .payload = buf_slice(&payload)});
+    buf_free(&payload);
+}
+
+/* --- reads --- */
+
+static bool map_wants(const struct meta_map_request *q, uint32_t keyspace, const struct range_desc *d)
+{
+    if (q->keyspace.size > 0 && d->keyspace != keyspace) return false;
+    return !q->has_key || range_desc_contains(d, d->keyspace, q->key);
+}
+
+static void answer_map(struct meta_request *q)
+{
+    struct meta *m = q->meta;
+    struct meta_map_request request;
+    arena_reset(&m->arena);
+    if (unpack_meta_map_request(q->req->params, &m->arena, &request) != STATUS_OK) {
+        meta_refuse(q, STATUS_INVALID, false, "the map request is malformed");
+        return;
+    }
+    struct meta_map_reply reply = {.map_version = m->state.map_version};
+    reply.keyspaces = arena_alloc(&m->arena, (m->state.keyspace_count + 1) * sizeof *reply.keyspaces);
+    uint32_t wanted = 0;
+    for (size_t i = 0; i < m->state.keyspace_count; i++) {
+        const struct meta_keyspace *k = &m->state.keyspaces[i];
+        if (request.keyspace.size > 0 && !slice_eq(k->name, request.keyspace)) continue;
+        wanted = k->row.id;
+        reply.keyspaces[reply.keyspace_count++] =
+            (struct keyspace_info){.id = k->row.id, .name = k->name, .replication = k->row.replication};
+    }
+    size_t room = m->state.range_count + 1;
+    reply.ranges = arena_alloc(&m->arena, room * sizeof *reply.ranges);
+    reply.leaders = arena_alloc(&m->arena, room * sizeof *reply.leaders);
+    reply.reports = arena_alloc(&m->arena, room * sizeof *reply.reports);
+    for (size_t i = 0; i < m->state.range_count; i++) {
+        const struct meta_range *r = m->state.ranges[i];
+        if (!map_wants(&request, wanted, &r->desc)) continue;
+        reply.ranges[reply.range_count] = r->desc;
+        reply.leaders[reply.range_count] = r->leader;
+        reply.reports[reply.range_count++] = r->report;
+    }
+    fill_nodes(m, &reply.nodes, &reply.node_count);
+    struct buf payload;
+    buf_init(&payload, LIMIT_FRAME_BYTES - 65536);
+    pack_meta_map_reply(&payload, &reply);
+    if (payload.overflow) {
+        meta_refuse(q, STATUS_TOO_LARGE, false, "the map does not fit one frame: ask for one keyspace");
+    } else {
+        meta_answer(q, buf_slice(&payload));
+    }
+    buf_free(&payload);
+}
+
+static void answer_status(struct meta *m, struct rpc_request *req)
+{
+    const struct replica *r = host_replica(m->host, META_GROUP);
+    const struct raft *raft = replica_raft(r);
+    struct meta_status_reply reply = {.cluster = m->state.cluster.cluster,
+                                      .leader_id = raft_leader(raft),
+                                      .term = raft_term(raft),
+                                      .applied = raft_applied(raft),
+                                      .map_version = m->state.map_version,
+                                      .last_timestamp = m->ts_next};
+    for (size_t i = 0; i < m->options.member_count; i++) {
+        uint64_t id = m->options.members[i].id;
+        reply.members[i].id = id;
+        reply.members[i].address = slice_str(m->addresses[i]);
+        reply.members[i].healthy = id == m->self.node_id || host_peer_connected(m->host, id);
+        reply.member_count++;
+    }
+    struct buf payload;
+    buf_init(&payload, 65536);
+    pack_meta_status_reply(&payload, &reply);
+    rpc_reply(req, &(struct reply_head){.status = STATUS_OK, .message = SLICE_EMPTY, .payload = buf_slice(&payload)});
+    buf_free(&payload);
+}
+
+static void read_confirmed(struct read_wait *w, enum status s)
+{
+    struct meta_request *q = LIST_ENTRY(w, struct meta_request, read);
+    if (s != STATUS_OK || !q->meta->leads) {
+        meta_refuse(q, s == STATUS_OK ? STATUS_NOT_LEADER : s, false,
+                    "a quorum of the metadata service did not confirm");
+    } else if (q->req->method == METHOD_META_TIMESTAMPS) {
+        timestamps_serve(q);
+    } else {
+        answer_map(q);
+    }
+}
+
+static void on_read(struct meta *m, struct rpc_request *req)
+{
+    struct meta_request *q = request_new(m, req);
+    arena_reset(&m->arena);
+    if (req->method == METHOD_META_TIMESTAMPS) {
+        struct meta_timestamps_request ts;
+        if (unpack_meta_timestamps_request(req->params, &m->arena, &ts) != STATUS_OK || ts.count == 0) {
+            meta_refuse(q, STATUS_INVALID, false, "a timestamp request names how many, 1 at least");
+            return;
+        }
+        q->ts_count = ts.count;
+    }
+    q->read.ready = read_confirmed;
+    q->read.deadline_ns = req->received_ns + META_REQUEST_NS;
+    enum status s = replica_read(host_replica(m->host, META_GROUP), &q->read);
+    if (s != STATUS_OK) meta_refuse(q, s, false, status_text(s));
+}
+
+/* --- dispatch --- */
+
+static bool from_member(const struct meta *m, const struct rpc_request *req)
+{
+    return m->host != NULL && req->peer_role == ROLE_META && req->peer_node_id != 0;
+}
+
+static void on_led(struct meta *m, struct rpc_request *req)
+{
+    if (!m->leads || !m->loaded || m->stopping) {
+        meta_refuse(request_new(m, req), STATUS_NOT_LEADER, false,
+                    "another member leads the metadata service, or none does");
+    } else if (!m->state.has_cluster && req->method != METHOD_META_INIT) {
+        rpc_reply_status(req, STATUS_NOT_INITIALIZED, "the cluster has not been initialised: quorate init");
+    } else if (req->method == METHOD_META_HEARTBEAT) {
+        on_heartbeat(m, req);
+    } else if (req->method == METHOD_META_TIMESTAMPS || req->method == METHOD_META_MAP) {
+        on_read(m, req);
+    } else {
+        on_command(m, req);
+    }
+}
+
+void meta_on_request(void *ctx, struct rpc_request *req)
+{
+    struct meta *m = ctx;
+    switch (req->method) {
+    case METHOD_RAFT:
+    case METHOD_SNAPSHOT:
+        if (!from_member(m, req)) {
+            if (req->notify) {
+                rpc_request_drop(req);
+            } else {
+                rpc_reply_status(req, STATUS_UNSUPPORTED, "only members of the metadata service send this");
+            }
+        } else if (req->method == METHOD_RAFT) {
+            host_on_raft(m->host, req);
+        } else {
+            host_on_snapshot(m->host, req);
+        }
+        return;
+    case METHOD_META_STATUS: answer_status(m, req); return;
+    case METHOD_META_INIT:
+    case METHOD_META_REGISTER:
+    case METHOD_META_HEARTBEAT:
+    case METHOD_META_TIMESTAMPS:
+    case METHOD_META_MAP:
+    case METHOD_META_KEYSPACE_CREATE:
+    case METHOD_META_IDS: on_led(m, req); return;
+    case METHOD_HELLO:
+    case METHOD_TXN:
+    case METHOD_GET:
+    case METHOD_SCAN:
+    case METHOD_NODE_STATUS: break;
+    }
+    rpc_reply_status(req, STATUS_UNSUPPORTED, "the metadata service does not serve this method: ask a storage node");
+}

@@ -1,0 +1,159 @@
+#include "meta/state.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+static void free_slice(struct slice s)
+{
+    mem_free((void *)(uintptr_t)s.data);
+}
+
+void meta_state_init(struct meta_state *s)
+{
+    memset(s, 0, sizeof *s);
+    map_init(&s->ranges_by_id);
+}
+
+void meta_state_clear(struct meta_state *s)
+{
+    for (size_t i = 0; i < s->keyspace_count; i++) free_slice(s->keyspaces[i].name);
+    for (size_t i = 0; i < s->node_count; i++) {
+        free_slice(s->nodes[i]->row);
+        mem_free(s->nodes[i]);
+    }
+    for (size_t i = 0; i < s->range_count; i++) {
+        free_slice(s->ranges[i]->row);
+        mem_free(s->ranges[i]);
+    }
+    mem_free(s->keyspaces);
+    mem_free(s->nodes);
+    mem_free(s->ranges);
+    map_free(&s->ranges_by_id);
+    meta_state_init(s);
+}
+
+/* Room for one more element of an array. */
+static void *grow(void *items, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity) return items;
+    *capacity = *capacity == 0 ? 16 : *capacity * 2;
+    return mem_realloc(items, *capacity * size);
+}
+
+static void row_keyspace(struct meta_state *s, struct slice name, struct slice value)
+{
+    struct meta_keyspace_row row;
+    if (meta_keyspace_row_decode(value, &row) != STATUS_OK) BUG("a keyspace row of the metadata is damaged");
+    for (size_t i = 0; i < s->keyspace_count; i++) {
+        if (!slice_eq(s->keyspaces[i].name, name)) continue;
+        s->keyspaces[i].row = row;
+        return;
+    }
+    s->keyspaces = grow(s->keyspaces, s->keyspace_count, &s->keyspace_capacity, sizeof *s->keyspaces);
+    s->keyspaces[s->keyspace_count++] = (struct meta_keyspace){.name = mem_dup_slice(name), .row = row};
+}
+
+static void row_node(struct meta_state *s, struct slice value)
+{
+    struct slice owned = mem_dup_slice(value);
+    struct meta_node_row row;
+    if (meta_node_row_decode(owned, &row) != STATUS_OK) BUG("a node row of the metadata is damaged");
+    struct meta_node *n = meta_state_node(s, row.id);
+    if (n == NULL) {
+        n = mem_zalloc(sizeof *n);
+        n->id = row.id;
+        s->nodes = grow(s->nodes, s->node_count, &s->node_capacity, sizeof *s->nodes);
+        size_t at = s->node_count++;
+        while (at > 0 && s->nodes[at - 1]->id > row.id) {
+            s->nodes[at] = s->nodes[at - 1];
+            at--;
+        }
+        s->nodes[at] = n;
+    } else {
+        free_slice(n->row);
+    }
+    n->row = owned;
+    n->info.id = row.id;
+    n->info.address = row.address;
+    n->info.host = row.host;
+}
+
+static bool range_before(const struct range_desc *a, const struct range_desc *b)
+{
+    if (a->keyspace != b->keyspace) return a->keyspace < b->keyspace;
+    return slice_cmp(a->start, b->start) < 0;
+}
+
+static void row_range(struct meta_state *s, struct slice value)
+{
+    struct slice owned = mem_dup_slice(value);
+    struct arena arena;
+    arena_init(&arena, 1024);
+    struct range_desc desc;
+    if (unpack_range_desc(owned, &arena, &desc) != STATUS_OK) BUG("a range row of the metadata is damaged");
+    arena_free(&arena);
+    struct meta_range *r = meta_state_range(s, desc.id);
+    if (r != NULL) {
+        free_slice(r->row);
+        r->row = owned;
+        r->desc = desc;
+        return;
+    }
+    r = mem_zalloc(sizeof *r);
+    r->row = owned;
+    r->desc = desc;
+    s->ranges = grow(s->ranges, s->range_count, &s->range_capacity, sizeof *s->ranges);
+    size_t at = s->range_count++;
+    while (at > 0 && range_before(&desc, &s->ranges[at - 1]->desc)) {
+        s->ranges[at] = s->ranges[at - 1];
+        at--;
+    }
+    s->ranges[at] = r;
+    map_put(&s->ranges_by_id, desc.id, r);
+}
+
+static uint64_t number(struct slice value)
+{
+    uint64_t n;
+    if (meta_number_row_decode(value, &n) != STATUS_OK) BUG("a number row of the metadata is damaged");
+    return n;
+}
+
+void meta_state_row(struct meta_state *s, struct slice user_key, struct slice value, bool is_delete)
+{
+    if (is_delete || user_key.size == 0) return; /* no metadata row is ever deleted in this version */
+    struct slice rest = user_key.size > 2 ? slice_make(user_key.data + 2, user_key.size - 2) : SLICE_EMPTY;
+    switch (user_key.data[0]) {
+    case 'c':
+        s->has_cluster = true;
+        if (meta_cluster_row_decode(value, &s->cluster) != STATUS_OK) BUG("the cluster row of the metadata is damaged");
+        return;
+    case 'k': row_keyspace(s, rest, value); return;
+    case 'n': row_node(s, value); return;
+    case 'r': row_range(s, value); return;
+    case 't': s->ts_bound = number(value); return;
+    case 'v': s->map_version = number(value); return;
+    default: return; /* ids and uuids: only the machine reads them */
+    }
+}
+
+struct meta_node *meta_state_node(const struct meta_state *s, uint64_t id)
+{
+    for (size_t i = 0; i < s->node_count; i++) {
+        if (s->nodes[i]->id == id) return s->nodes[i];
+    }
+    return NULL;
+}
+
+struct meta_range *meta_state_range(const struct meta_state *s, uint64_t id)
+{
+    return map_get(&s->ranges_by_id, id);
+}
+
+const struct meta_keyspace *meta_state_keyspace(const struct meta_state *s, struct slice name)
+{
+    for (size_t i = 0; i < s->keyspace_count; i++) {
+        if (slice_eq(s->keyspaces[i].name, name)) return &s->keyspaces[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,48 @@
+/* The metadata as a member keeps it in memory: the rows of the store (machine.h), decoded, for serving. Built by one scan
+ * at the start, then kept up by every applied command. Beside the rows it holds what is never stored: when each node was
+ * last heard of and what it reported; only the leader's copy of that is fresh. */
+#ifndef QUORATE_META_STATE_H
+#define QUORATE_META_STATE_H
+
+#include "base/map.h"
+#include "meta/machine.h"
+
+struct meta_keyspace {
+    struct slice name; /* owned */
+    struct meta_keyspace_row row;
+};
+struct meta_node {
+    uint64_t id;
+    struct slice row; /* owned; info's slices point into it */
+    struct node_info info;
+    uint64_t heard_ns; /* 0: not since this member leads */
+};
+struct meta_range {
+    struct slice row; /* owned; desc's slices point into it */
+    struct range_desc desc;
+    struct range_report report; /* by the last leader that spoke */
+    uint64_t leader;            /* node id; 0: unknown */
+};
+
+struct meta_state {
+    bool has_cluster;
+    struct meta_cluster_row cluster;
+    uint64_t map_version, ts_bound;
+    struct meta_keyspace *keyspaces;
+    size_t keyspace_count, keyspace_capacity;
+    struct meta_node **nodes; /* by id */
+    size_t node_count, node_capacity;
+    struct meta_range **ranges; /* by (keyspace, start) */
+    size_t range_count, range_capacity;
+    struct map ranges_by_id;
+};
+
+void meta_state_init(struct meta_state *s);
+void meta_state_clear(struct meta_state *s); /* and frees */
+/* A row was written, or found by the first scan. */
+void meta_state_row(struct meta_state *s, struct slice user_key, struct slice value, bool is_delete);
+struct meta_node *meta_state_node(const struct meta_state *s, uint64_t id);                     /* NULL: unknown */
+struct meta_range *meta_state_range(const struct meta_state *s, uint64_t id);                   /* NULL: unknown */
+const struct meta_keyspace *meta_state_keyspace(const struct meta_state *s, struct slice name); /* NULL: none */
+
+#endif

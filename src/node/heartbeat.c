@@ -1,0 +1,89 @@
+/* The node's regular word with the metadata leader: what it leads and how large that is; back come the members' addresses
+ * and, when the map has changed, the ranges of which this node is to hold a replica. */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "node/node_int.h"
+
+#define HEARTBEAT_EVERY_NS (250 * NS_PER_MS)
+#define HEARTBEAT_CALL_NS (2000 * NS_PER_MS)
+
+static void heartbeat_adopt(struct node *n, const struct meta_heartbeat_reply *reply)
+{
+    for (size_t i = 0; i < reply->node_count; i++) {
+        char address[LIMIT_ADDRESS_BYTES + 1];
+        struct slice a = reply->nodes[i].address;
+        if (a.size > LIMIT_ADDRESS_BYTES) continue;
+        memcpy(address, a.data, a.size);
+        address[a.size] = '\0';
+        host_set_peer(n->host, reply->nodes[i].id, address);
+    }
+    for (size_t i = 0; i < reply->range_count; i++) host_create_replica(n->host, &reply->ranges[i]);
+    if (reply->map_version > n->map_version) n->map_version = reply->map_version;
+}
+
+static void heartbeat_done(void *ctx, enum status status, bool sent, const struct reply_head *head)
+{
+    (void)sent;
+    struct node *n = ctx;
+    n->heartbeat_busy = false;
+    if (status == STATUS_WRONG_CLUSTER || (status == STATUS_OK && head->status == STATUS_WRONG_CLUSTER)) {
+        n->env->ops->fatal(n->env,
+                           "this data directory belongs to another cluster than the metadata service: name the right "
+                           "--meta addresses, or an empty data directory");
+        return;
+    }
+    if (status != STATUS_OK || head->status != STATUS_OK) return;
+    struct meta_heartbeat_reply reply;
+    struct arena arena; /* its own: adopting may run code that uses the node's */
+    arena_init(&arena, 16 * 1024);
+    if (unpack_meta_heartbeat_reply(head->payload, &arena, &reply) == STATUS_OK) heartbeat_adopt(n, &reply);
+    arena_free(&arena);
+}
+
+struct heartbeat_build {
+    struct node *node;
+    struct meta_heartbeat_request *request;
+};
+
+static void heartbeat_count(void *ctx, struct replica *r)
+{
+    struct heartbeat_build *b = ctx;
+    struct node *n = b->node;
+    if (!replica_leads(r)) return;
+    struct range_report *report = &b->request->leads[b->request->lead_count++];
+    const struct range_counters *c = node_counters(n, replica_group(r));
+    *report = (struct range_report){.range_id = replica_group(r),
+                                    .epoch = replica_desc(r)->epoch,
+                                    .term = raft_term(replica_raft(r)),
+                                    .writes = c->writes,
+                                    .reads = c->reads};
+    struct slice start, end;
+    replica_span(r, &start, &end);
+    lsm_estimate(host_store(n->host), start, end, &report->bytes, &report->rows);
+}
+
+uint64_t heartbeat_pass(struct node *n, uint64_t now_ns)
+{
+    if (n->heartbeat_busy) return DEADLINE_NONE;
+    if (now_ns < n->heartbeat_at_ns) return n->heartbeat_at_ns;
+    n->heartbeat_at_ns = now_ns + HEARTBEAT_EVERY_NS;
+    n->heartbeat_busy = true;
+    arena_reset(&n->arena);
+    struct lsm_stats store;
+    lsm_stats(host_store(n->host), &store);
+    struct meta_heartbeat_request request = {.node_id = n->self.node_id,
+                                             .address = slice_str(n->advertise),
+                                             .map_version = n->map_version,
+                                             .range_count = host_replica_count(n->host),
+                                             .bytes = store.file_bytes + store.memtable_bytes};
+    request.leads = arena_alloc(&n->arena, (host_replica_count(n->host) + 1) * sizeof *request.leads);
+    struct heartbeat_build build = {.node = n, .request = &request};
+    host_each_replica(n->host, heartbeat_count, &build);
+    struct buf params;
+    buf_init(&params, LIMIT_FRAME_BYTES);
+    pack_meta_heartbeat_request(&params, &request);
+    ASSERT(!params.overflow);
+    meta_call(n->meta, METHOD_META_HEARTBEAT, buf_slice(&params), now_ns + HEARTBEAT_CALL_NS, heartbeat_done, n);
+    buf_free(&params);
+    return n->heartbeat_at_ns;
+}

@@ -1,0 +1,192 @@
+/* The storage node: coming up, the pass, and going down. Its states are drawn in node_int.h. */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "node/node_int.h"
+
+#define REGISTER_EVERY_NS (500 * NS_PER_MS)
+#define REGISTER_CALL_NS (3000 * NS_PER_MS)
+#define STOP_PATIENCE_NS (2000 * NS_PER_MS)
+#define SAFEPOINT_EVERY_NS (1000 * NS_PER_MS)
+
+static void node_opened(struct node *n)
+{
+    struct errbuf err = {{0}};
+    struct host_owner owner = {.machine = &kv_machine_ops, .machine_ctx = n};
+    enum status s = host_open(n->env, &n->options.host, &n->self, &owner, &n->host, &err);
+    if (s != STATUS_OK) {
+        n->env->ops->fatal(n->env, err.text[0] != '\0' ? err.text : status_text(s));
+        return;
+    }
+    n->state = NODE_SERVING;
+    log_event(n->env->log, LOG_INFO, "node.serving", "node=%llu address=%s ranges=%zu",
+              (unsigned long long)n->self.node_id, n->advertise, host_replica_count(n->host));
+}
+
+static void node_registered(void *ctx, enum status status, bool sent, const struct reply_head *head)
+{
+    (void)sent;
+    struct node *n = ctx;
+    n->registering = false;
+    if (n->state == NODE_STOPPING) return;
+    if (status == STATUS_WRONG_CLUSTER || (status == STATUS_OK && head->status == STATUS_WRONG_CLUSTER)) {
+        n->env->ops->fatal(n->env, "this data directory belongs to another cluster than the metadata service");
+        return;
+    }
+    struct meta_register_reply reply;
+    arena_reset(&n->arena);
+    if (status != STATUS_OK || head->status != STATUS_OK ||
+        unpack_meta_register_reply(head->payload, &n->arena, &reply) != STATUS_OK || reply.node_id == 0) {
+        log_event(n->env->log, LOG_WARN, "node.not_registered", "why=%s",
+                  status_name(status == STATUS_OK ? head->status : status));
+        return; /* asked again */
+    }
+    n->registered = true;
+    if (n->state == NODE_SERVING) return;
+    struct errbuf err = {{0}};
+    n->identity.node_id = reply.node_id;
+    n->identity.cluster = reply.cluster;
+    if (identity_save(n->env, &n->identity, &err) != STATUS_OK) {
+        n->env->ops->fatal(n->env, err.text);
+        return;
+    }
+    n->self.node_id = reply.node_id;
+    n->self.cluster = reply.cluster;
+    node_opened(n);
+}
+
+static uint64_t node_register(struct node *n, uint64_t now_ns)
+{
+    if (n->registering) return DEADLINE_NONE;
+    if (now_ns < n->register_at_ns) return n->register_at_ns;
+    n->register_at_ns = now_ns + REGISTER_EVERY_NS;
+    n->registering = true;
+    struct meta_register_request request = {.uuid = slice_make(n->identity.uuid, sizeof n->identity.uuid),
+                                            .address = slice_str(n->advertise),
+                                            .host = slice_str(n->label),
+                                            .cluster = n->identity.cluster};
+    buf_clear(&n->scratch);
+    pack_meta_register_request(&n->scratch, &request);
+    meta_call(n->meta, METHOD_META_REGISTER, buf_slice(&n->scratch), now_ns + REGISTER_CALL_NS, node_registered, n);
+    return n->register_at_ns;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t node_pass(struct actor *a, uint64_t now_ns)
+{
+    struct node *n = LIST_ENTRY(a, struct node, actor);
+    if (n->env->dead) return DEADLINE_NONE;
+    uint64_t next = DEADLINE_NONE;
+    rpc_server_pass(n->server, now_ns);
+    if (!n->registered && n->state != NODE_STOPPING) next = earlier(next, node_register(n, now_ns));
+    if (n->host != NULL && !n->env->dead) {
+        scans_pass(n);
+        next = earlier(next, host_pass(n->host, now_ns));
+        if (n->env->dead) return DEADLINE_NONE;
+        timestamps_pass(n, now_ns);
+        if (n->state == NODE_SERVING) next = earlier(next, heartbeat_pass(n, now_ns));
+    }
+    next = earlier(next, meta_call_pass(n->meta, now_ns));
+    if (n->env->dead) return DEADLINE_NONE;
+    rpc_server_flush(n->server);
+    return next;
+}
+
+/* "10.0.0.7:7411" -> "10.0.0.7": nodes at one address are taken to share a machine. */
+static char *label_of(const char *address)
+{
+    char *label = mem_strdup(address);
+    char *colon = strrchr(label, ':');
+    if (colon != NULL) *colon = '\0';
+    return label;
+}
+
+enum status node_new(struct env *env, const struct node_options *o, struct node **out, struct errbuf *err)
+{
+    struct node *n = mem_zalloc(sizeof *n);
+    n->env = env;
+    n->options = *o;
+    n->listen = mem_strdup(o->listen);
+    n->advertise = mem_strdup(o->advertise != NULL ? o->advertise : o->listen);
+    n->label = o->host_label != NULL ? mem_strdup(o->host_label) : label_of(n->advertise);
+    n->started_ns = env_mono_ns(env);
+    list_init(&n->ts_waiting);
+    list_init(&n->ts_asked);
+    list_init(&n->scans_yielded);
+    map_init(&n->counters);
+    arena_init(&n->arena, 64 * 1024);
+    buf_init(&n->scratch, LIMIT_FRAME_BYTES);
+    list_init(&n->actor.link);
+    n->actor.pass = node_pass;
+    enum status s = identity_open(env, ROLE_NODE, &n->identity, err);
+    n->self = (struct rpc_identity){.role = ROLE_NODE, .node_id = n->identity.node_id, .cluster = n->identity.cluster};
+    if (s == STATUS_OK) s = rpc_server_new(env, n->listen, &n->self, node_on_request, n, &n->server, err);
+    if (s == STATUS_OK) s = meta_call_new(env, o->meta_addresses, &n->self, &n->meta, err);
+    if (s == STATUS_OK && n->identity.node_id != 0) node_opened(n);
+    if (s != STATUS_OK) {
+        node_free(n);
+        return s;
+    }
+    env->ops->attach(env, &n->actor);
+    *out = n;
+    return STATUS_OK;
+}
+
+void node_stop(struct node *n)
+{
+    if (n->state == NODE_STOPPING) return;
+    log_event(n->env->log, LOG_INFO, "node.stopping", "node=%llu", (unsigned long long)n->self.node_id);
+    n->state = NODE_STOPPING;
+    n->stop_deadline_ns = env_mono_ns(n->env) + STOP_PATIENCE_NS;
+    timestamps_fail_all(n);
+    if (n->host != NULL) host_stop(n->host);
+    n->env->ops->wake(n->env);
+}
+
+bool node_stopped(const struct node *n)
+{
+    if (n->state != NODE_STOPPING) return false;
+    if (n->host == NULL) return true;
+    bool patience = env_mono_ns(n->env) < n->stop_deadline_ns;
+    if (patience && (n->requests > 0 || !host_handed_over(n->host))) return false;
+    return host_quiet(n->host);
+}
+
+static void node_fail_replica(void *ctx, struct replica *r)
+{
+    (void)ctx;
+    replica_close_waits(r);
+}
+
+void node_free(struct node *n)
+{
+    if (n == NULL) return;
+    if (!list_empty(&n->actor.link)) n->env->ops->detach(n->env, &n->actor);
+    if (n->meta != NULL) meta_call_free(n->meta);
+    timestamps_fail_all(n);
+    if (n->host != NULL) host_each_replica(n->host, node_fail_replica, n);
+    struct list *it;
+    while ((it = list_pop_front(&n->scans_yielded)) != NULL) {
+        node_refuse(LIST_ENTRY(it, struct node_request, link), STATUS_CLOSED, false, "the node is stopping");
+    }
+    host_close(n->host);
+    if (n->server != NULL) rpc_server_free(n->server);
+    uint64_t key;
+    void *value;
+    for (size_t i = 0; map_next(&n->counters, &i, &key, &value);) mem_free(value);
+    map_free(&n->counters);
+    arena_free(&n->arena);
+    buf_free(&n->scratch);
+    mem_free(n->listen);
+    mem_free(n->advertise);
+    mem_free(n->label);
+    mem_free(n);
+}
+
+struct host *node_host(struct node *n)
+{
+    return n->host;
+}

@@ -1,0 +1,185 @@
+/* Scans: one page, as of one version of the range, built over as many passes as it takes (blocks to load, or simply long).
+ *
+ *   SCANNING --- block missing ---> LOADING --- loaded ---> SCANNING ...--- page full, or end ---> replied
+ *       |  ^                                                                (woken by the load)
+ *       v  | next pass
+ *     YIELDED (more rows examined than one pass may)
+ *
+ * The page reads at the newest version applied when it began. If nothing has been applied since the replica was opened,
+ * that is not known: the page then reads the newest rows, and begins again should anything be applied meanwhile. */
+#include "base/assert.h"
+#include "node/node_int.h"
+
+enum { SCAN_EXAMINED_MAX = 8192 };
+
+static void scan_reset(struct node_request *q)
+{
+    struct replica *r = host_replica(q->node->host, q->group);
+    arena_reset(&q->rows_arena);
+    q->row_count = q->row_capacity = 0;
+    q->row_bytes = 0;
+    q->resuming = false;
+    q->scan_ts = r == NULL || replica_last_ts(r) == 0 ? LSM_TS_MAX : replica_last_ts(r);
+}
+
+void scan_release(struct node_request *q)
+{
+    if (!q->is_scan) return;
+    list_remove(&q->link);
+    arena_free(&q->rows_arena);
+    buf_free(&q->resume);
+    buf_free(&q->user_key);
+}
+
+static void scan_reply(struct node_request *q, bool more)
+{
+    struct scan_reply reply = {.rows = q->rows, .row_count = q->row_count, .more = more};
+    struct buf payload;
+    buf_init(&payload, LIMIT_FRAME_BYTES - 65536);
+    pack_scan_reply(&payload, &reply);
+    node_counters(q->node, q->group)->reads++;
+    if (payload.overflow) {
+        node_refuse(q, STATUS_TOO_LARGE, false, "the page is larger than a frame: ask for fewer rows");
+    } else {
+        rpc_reply(q->req,
+                  &(struct reply_head){.status = STATUS_OK, .message = SLICE_EMPTY, .payload = buf_slice(&payload)});
+        node_request_free(q);
+    }
+    buf_free(&payload);
+}
+
+/* Adds the row unless it is none of the user's. STATUS_OK, or STATUS_CORRUPT. */
+static enum status scan_take(struct node_request *q, const struct lsm_row *row)
+{
+    uint32_t keyspace;
+    enum row_type type;
+    struct row decoded;
+    char text[I128_TEXT_MAX];
+    buf_clear(&q->user_key);
+    enum status s = key_decode(row->key, &keyspace, &q->user_key, &type);
+    if (s != STATUS_OK || type != ROW_DATA) return s;
+    s = row_decode(row->value, &decoded);
+    if (s != STATUS_OK) return s;
+    if (q->row_count == q->row_capacity) {
+        size_t capacity = q->row_capacity == 0 ? 64 : q->row_capacity * 2;
+        struct scan_row *rows = arena_alloc(&q->rows_arena, capacity * sizeof *rows);
+        if (q->row_count > 0) memcpy(rows, q->rows, q->row_count * sizeof *rows);
+        q->rows = rows;
+        q->row_capacity = capacity;
+    }
+    struct scan_row *out = &q->rows[q->row_count++];
+    out->key = arena_dup_slice(&q->rows_arena, buf_slice(&q->user_key));
+    out->value = q->scan.keys_only ? SLICE_EMPTY : arena_dup_slice(&q->rows_arena, row_value(&decoded, text));
+    out->version = row->ts;
+    q->row_bytes += out->key.size + out->value.size + 16;
+    return STATUS_OK;
+}
+
+static void scan_go_on(struct node_request *q);
+
+static void scan_loaded(void *ctx, enum status s)
+{
+    struct node_request *q = ctx;
+    if (s == STATUS_OK) {
+        scan_go_on(q);
+    } else {
+        node_refuse(q, s == STATUS_CLOSED ? STATUS_CLOSED : STATUS_CORRUPT, false,
+                    "a block of the span cannot be read here");
+    }
+}
+
+/* An iterator over what is left of the span: after (or, in reverse, before) the last key examined. */
+static struct lsm_iter *scan_iter(struct node_request *q, struct lsm *store)
+{
+    struct buf start, end;
+    buf_init(&start, LSM_KEY_MAX);
+    buf_init(&end, LSM_KEY_MAX);
+    key_encode_bound(&start, q->scan.keyspace, q->scan.start);
+    if (q->scan.end.size > 0) {
+        key_encode_bound(&end, q->scan.keyspace, q->scan.end);
+    } else {
+        key_encode_bound(&end, q->scan.keyspace + 1, SLICE_EMPTY);
+    }
+    struct slice from = buf_slice(&start), to = buf_slice(&end);
+    if (q->resuming && q->scan.reverse) to = buf_slice(&q->resume);
+    if (q->resuming && !q->scan.reverse) from = buf_slice(&q->resume);
+    struct lsm_iter *it = lsm_iter_new(store, from, to, q->scan_ts, q->scan.reverse);
+    buf_free(&start);
+    buf_free(&end);
+    return it;
+}
+
+static void scan_note_resume(struct node_request *q, struct slice key)
+{
+    buf_clear(&q->resume);
+    buf_append_slice(&q->resume, key);
+    if (!q->scan.reverse) buf_append_byte(&q->resume, 0); /* the least key above it */
+    q->resuming = true;
+}
+
+static void scan_go_on(struct node_request *q)
+{
+    struct node *n = q->node;
+    struct replica *r = host_replica(n->host, q->group);
+    if (r == NULL) {
+        node_refuse(q, STATUS_RANGE_NOT_FOUND, false, "the replica has left this node");
+        return;
+    }
+    if (env_mono_ns(n->env) >= q->deadline_ns) {
+        node_refuse(q, STATUS_TIMEOUT, false, "the deadline passed");
+        return;
+    }
+    if (q->scan_ts == LSM_TS_MAX && replica_last_ts(r) != 0) {
+        COVER("scan.restarted");
+        scan_reset(q);
+    }
+    struct lsm *store = host_store(n->host);
+    struct lsm_iter *it = scan_iter(q, store);
+    struct lsm_row row;
+    struct lsm_miss miss;
+    enum status s = STATUS_OK;
+    unsigned examined = 0;
+    bool full = false;
+    while (!full && examined < SCAN_EXAMINED_MAX) {
+        s = lsm_iter_next(it, &row, &miss);
+        if (s != STATUS_OK) break;
+        examined++;
+        scan_note_resume(q, row.key);
+        s = scan_take(q, &row);
+        if (s != STATUS_OK) break;
+        full = q->row_count >= q->scan.limit_rows || q->row_bytes >= q->scan.limit_bytes;
+    }
+    lsm_iter_free(it);
+    if (s == STATUS_MISS) {
+        lsm_load(store, &miss, scan_loaded, q);
+    } else if (s == STATUS_END || full) {
+        scan_reply(q, s != STATUS_END);
+    } else if (s == STATUS_OK) {
+        COVER("scan.yielded");
+        list_push_back(&n->scans_yielded, &q->link);
+        n->env->ops->wake(n->env);
+    } else {
+        node_refuse(q, STATUS_CORRUPT, false, "a stored row is damaged here");
+    }
+}
+
+void scan_begin(struct node_request *q)
+{
+    q->is_scan = true;
+    arena_init(&q->rows_arena, 16 * 1024);
+    buf_init(&q->resume, LSM_KEY_MAX + 1);
+    buf_init(&q->user_key, LSM_KEY_MAX);
+    if (q->scan.limit_rows == 0 || q->scan.limit_rows > LIMIT_SCAN_ROWS) q->scan.limit_rows = LIMIT_SCAN_ROWS;
+    if (q->scan.limit_bytes == 0 || q->scan.limit_bytes > LIMIT_SCAN_BYTES) q->scan.limit_bytes = LIMIT_SCAN_BYTES;
+    scan_reset(q);
+    scan_go_on(q);
+}
+
+void scans_pass(struct node *n)
+{
+    struct list round;
+    list_init(&round);
+    struct list *it;
+    while ((it = list_pop_front(&n->scans_yielded)) != NULL) list_push_back(&round, it);
+    while ((it = list_pop_front(&round)) != NULL) scan_go_on(LIST_ENTRY(it, struct node_request, link));
+}

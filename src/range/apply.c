@@ -1,0 +1,149 @@
+/* The apply pipeline: committed entries, in order, evaluated by the machine against the store. An evaluation that needs a
+ * block from disk has done nothing; it is repeated when the block is there. */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "range/host_int.h"
+
+enum { APPLY_ENTRIES_MAX = 4096, APPLY_BYTES_MAX = 2 * 1024 * 1024 }; /* per replica and pass, for fairness */
+
+struct apply_view {
+    struct host *host;
+    struct lsm_miss miss;
+};
+
+static enum status apply_view_get(void *ctx, struct slice key, struct txn_stored *out)
+{
+    struct apply_view *v = ctx;
+    struct lsm_row row;
+    enum status s = lsm_get(v->host->lsm, key, LSM_TS_MAX, &row, &v->miss);
+    if (s != STATUS_OK) return s;
+    out->version = row.ts;
+    out->value = arena_dup_slice(&v->host->apply_arena, row.value);
+    return STATUS_OK;
+}
+
+static void apply_loaded(void *ctx, enum status s)
+{
+    struct replica *r = ctx;
+    r->apply_wait = false;
+    r->host->loads--;
+    if (s == STATUS_CLOSED) return;
+    if (s != STATUS_OK) {
+        r->host->env->ops->fatal(r->host->env, "a block that apply needs cannot be read: its table is damaged");
+        return;
+    }
+    host_mark_ready(r->host, r);
+    r->host->env->ops->wake(r->host->env);
+}
+
+/* Proposals that this entry decides: the one at its index, and those of lower terms, which can no longer commit
+ * (terms never fall along a log, so an entry of a lower term cannot follow this one). */
+static void apply_answer(struct replica *r, const struct raft_entry *e, struct slice answer)
+{
+    while (!list_empty(&r->proposals)) {
+        struct proposal *p = LIST_ENTRY(r->proposals.next, struct proposal, link);
+        bool mine = p->index == e->index && p->term == e->term;
+        if (!mine && p->index > e->index && p->term >= e->term) return;
+        list_remove(&p->link);
+        r->host->proposals--;
+        if (mine) {
+            p->done(p, STATUS_OK, false, answer);
+        } else {
+            COVER("apply.proposal_lost");
+            p->done(p, STATUS_NOT_LEADER, false, SLICE_EMPTY);
+        }
+    }
+}
+
+static void apply_write(struct replica *r, const struct raft_entry *e, const struct txn_writes *w, uint64_t ts)
+{
+    struct host *h = r->host;
+    if (w->count > h->write_capacity) {
+        h->write_capacity = w->count * 2;
+        h->writes = mem_realloc(h->writes, h->write_capacity * sizeof *h->writes);
+    }
+    for (size_t i = 0; i < w->count; i++) {
+        h->writes[i] = (struct lsm_write){.kind = w->items[i].is_delete ? LSM_DELETE : LSM_PUT,
+                                          .key = w->items[i].key,
+                                          .ts = ts,
+                                          .value = w->items[i].value};
+    }
+    lsm_apply(h->lsm, r->desc.id, e->index, e->term, h->writes, w->count);
+}
+
+/* STATUS_OK: applied; STATUS_MISS: waits for a block. */
+static enum status apply_entry(struct replica *r, const struct raft_entry *e)
+{
+    struct host *h = r->host;
+    struct txn_writes writes = {0};
+    uint64_t ts = 0;
+    buf_clear(&h->answer);
+    if (e->type == RAFT_ENTRY_COMMAND) {
+        arena_reset(&h->apply_arena);
+        struct apply_view view = {.host = h};
+        struct machine_entry me = {.index = e->index, .term = e->term, .desc = &r->desc, .command = e->data};
+        enum status s =
+            h->owner.machine->apply(h->owner.machine_ctx, &me, &(struct txn_view){.get = apply_view_get, .ctx = &view},
+                                    &h->apply_arena, &writes, &ts, &h->answer);
+        if (s == STATUS_MISS) {
+            COVER("apply.miss");
+            r->apply_wait = true;
+            h->loads++;
+            lsm_load(h->lsm, &view.miss, apply_loaded, r);
+            return s;
+        }
+        if (s != STATUS_OK) {
+            h->env->ops->fatal(h->env, "apply cannot read the store: a table is damaged");
+            return s;
+        }
+        apply_write(r, e, &writes, ts);
+        if (writes.count > 0 && ts > r->last_ts) r->last_ts = ts;
+        if (ts > h->newest_ts) h->newest_ts = ts;
+        if (h->owner.machine->applied != NULL) h->owner.machine->applied(h->owner.machine_ctx, &me, &writes);
+    } else {
+        apply_write(r, e, &writes, ts);
+    }
+    return STATUS_OK;
+}
+
+bool replica_apply(struct replica *r)
+{
+    struct host *h = r->host;
+    if (r->state != REPLICA_RUNNING || r->apply_wait || h->env->dead) return false;
+    size_t bytes = 0;
+    unsigned count = 0;
+    while (r->applied < r->commit) {
+        if (count >= APPLY_ENTRIES_MAX || bytes >= APPLY_BYTES_MAX) break;
+        const struct raft_entry *e = raft_entry_at(r->raft, r->applied + 1);
+        ASSERT(e != NULL);
+        if (apply_entry(r, e) != STATUS_OK) break;
+        r->applied++;
+        count++;
+        bytes += e->data.size;
+        apply_answer(r, e, buf_slice(&h->answer));
+    }
+    if (count > 0) {
+        raft_step(r->raft, &(struct raft_event){.type = RAFT_EVENT_APPLIED, .now_ms = h->now_ms, .index = r->applied},
+                  &h->fx);
+        replica_take_effects(r);
+    }
+    return r->applied < r->commit && !r->apply_wait && !h->env->dead;
+}
+
+/* Serves the reads whose index has been applied. */
+void replica_reads_ready(struct replica *r)
+{
+    if (r->state != REPLICA_RUNNING) return;
+    LIST_FOR(it, &r->read_batches)
+    {
+        struct read_batch *b = LIST_ENTRY(it, struct read_batch, link);
+        if (b->index == 0 || b->index > r->applied) continue;
+        list_remove(&b->link);
+        struct list *node;
+        while ((node = list_pop_front(&b->waits)) != NULL) {
+            struct read_wait *w = LIST_ENTRY(node, struct read_wait, link);
+            w->ready(w, STATUS_OK);
+        }
+        mem_free(b);
+    }
+}

@@ -1,0 +1,333 @@
+/* The host: opening and closing, and the pass that drives everything on it (docs/architecture.md draws it). */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "range/host_int.h"
+
+enum { TICK_MS = 10, RUN_ROUNDS_MAX = 4 };
+
+void host_options_default(struct host_options *o)
+{
+    memset(o, 0, sizeof *o);
+    o->wal = (struct wal_options){.dir = "wal", .segment_bytes = 64ull << 20, .spare_segments = 1};
+    lsm_options_default(&o->lsm);
+    o->election_ms = 1000;
+    o->heartbeat_ms = 250;
+    o->log_keep_bytes = 8ull << 20;
+    o->wal_flush_bytes = 192ull << 20;
+    o->version_keep = 60000ull << 18;
+    o->proposals_max = 16384;
+    o->snapshot_chunk_bytes = 1u << 20;
+}
+
+enum status host_open(struct env *env, const struct host_options *o, const struct rpc_identity *self,
+                      const struct host_owner *owner, struct host **out, struct errbuf *err)
+{
+    struct host *h = mem_zalloc(sizeof *h);
+    h->env = env;
+    h->options = *o;
+    h->self = self;
+    h->owner = *owner;
+    h->now_ms = env_mono_ns(env) / NS_PER_MS;
+    map_init(&h->replicas);
+    map_init(&h->links);
+    list_init(&h->ready);
+    list_init(&h->created);
+    arena_init(&h->apply_arena, 64 * 1024);
+    arena_init(&h->decode_arena, 64 * 1024);
+    buf_init(&h->answer, LIMIT_FRAME_BYTES);
+    raft_effects_init(&h->fx);
+    enum status s = lsm_open(env, &o->lsm, &h->lsm, err);
+    if (s == STATUS_OK) s = host_recover(h, err);
+    if (s != STATUS_OK) {
+        host_close(h);
+        return s;
+    }
+    *out = h;
+    return STATUS_OK;
+}
+
+void host_close(struct host *h)
+{
+    if (h == NULL) return;
+    uint64_t key;
+    void *value;
+    for (size_t it = 0; map_next(&h->replicas, &it, &key, &value);) replica_free(value);
+    for (size_t it = 0; map_next(&h->links, &it, &key, &value);) link_free(value);
+    if (h->wal != NULL) wal_close(h->wal);
+    if (h->lsm != NULL) lsm_close(h->lsm);
+    map_free(&h->replicas);
+    map_free(&h->links);
+    arena_free(&h->apply_arena);
+    arena_free(&h->decode_arena);
+    buf_free(&h->answer);
+    raft_effects_free(&h->fx);
+    mem_free(h->filling.items);
+    mem_free(h->writing.items);
+    mem_free(h->writes);
+    mem_free(h);
+}
+
+/* --- the log's batches --- */
+
+static void host_batch_durable(void *ctx)
+{
+    struct host *h = ctx;
+    struct batch_marks *m = &h->writing;
+    for (size_t i = 0; i < m->count && !h->env->dead; i++) {
+        struct replica *r = map_get(&h->replicas, m->items[i].group);
+        if (r != NULL) replica_step(r, &(struct raft_event){.type = RAFT_EVENT_PERSISTED, .mark = m->items[i].mark});
+    }
+    m->count = 0;
+    LIST_FOR(it, &h->created)
+    {
+        struct replica *r = LIST_ENTRY(it, struct replica, created_link);
+        if (r->created_batch >= h->batch_seq) continue; /* in the batch that is still being filled */
+        list_remove(&r->created_link);
+        r->state = REPLICA_RUNNING;
+        host_mark_ready(h, r);
+    }
+}
+
+static void host_submit(struct host *h)
+{
+    if (wal_busy(h->wal) || wal_pending_bytes(h->wal) == 0) return;
+    struct batch_marks written = h->writing;
+    ASSERT(written.count == 0);
+    for (size_t i = 0; i < h->filling.count; i++) {
+        struct replica *r = map_get(&h->replicas, h->filling.items[i].group);
+        if (r != NULL) r->mark_slot = 0;
+    }
+    h->writing = h->filling;
+    h->filling = written;
+    h->batch_seq++;
+    wal_submit(h->wal, false, host_batch_durable, h);
+}
+
+/* --- store and log space --- */
+
+static void host_floor(void *ctx, uint64_t group, uint64_t index, uint64_t term)
+{
+    (void)term;
+    struct host *h = ctx;
+    wal_set_floor(h->wal, group, index);
+}
+
+static void host_flushed(void *ctx)
+{
+    struct host *h = ctx;
+    h->flush_asked = false;
+}
+
+static void host_store_step(struct host *h)
+{
+    if (h->newest_ts > h->options.version_keep) lsm_set_safepoint(h->lsm, h->newest_ts - h->options.version_keep);
+    lsm_step(h->lsm);
+    struct lsm_stats st;
+    lsm_stats(h->lsm, &st);
+    if (st.flushed_bytes != h->flushed_bytes_seen) {
+        h->flushed_bytes_seen = st.flushed_bytes;
+        lsm_each_group(h->lsm, host_floor, h);
+    }
+    if (!h->flush_asked && !h->stopping && wal_live_bytes(h->wal) > h->options.wal_flush_bytes) {
+        h->flush_asked = true;
+        lsm_flush(h->lsm, host_flushed, h);
+    }
+}
+
+/* --- the pass --- */
+
+static void host_tick(struct host *h, uint64_t now_ns)
+{
+    if (now_ns < h->next_tick_ns) return;
+    h->next_tick_ns = now_ns + TICK_MS * NS_PER_MS;
+    uint64_t group;
+    void *value;
+    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
+        replica_tick(value);
+        replica_sweep(value, now_ns);
+    }
+}
+
+static void host_run_ready(struct host *h)
+{
+    struct list round;
+    list_init(&round);
+    struct list *node;
+    while ((node = list_pop_front(&h->ready)) != NULL) list_push_back(&round, node);
+    while ((node = list_pop_front(&round)) != NULL) {
+        if (h->env->dead) return;
+        replica_run(LIST_ENTRY(node, struct replica, ready_link));
+    }
+}
+
+uint64_t host_pass(struct host *h, uint64_t now_ns)
+{
+    if (h->env->dead) return DEADLINE_NONE;
+    h->now_ms = now_ns / NS_PER_MS;
+    wal_step(h->wal);
+    host_tick(h, now_ns);
+    for (int i = 0; i < RUN_ROUNDS_MAX && !list_empty(&h->ready) && !h->env->dead; i++) host_run_ready(h);
+    if (h->env->dead) return DEADLINE_NONE;
+    uint64_t next = h->next_tick_ns;
+    uint64_t node;
+    void *value;
+    for (size_t it = 0; map_next(&h->links, &it, &node, &value);) { /* messages leave before the log write ends */
+        uint64_t d = link_pass(value, now_ns);
+        if (d < next) next = d;
+    }
+    host_submit(h);
+    host_store_step(h);
+    if (!list_empty(&h->ready)) h->env->ops->wake(h->env);
+    return next;
+}
+
+/* --- from other hosts --- */
+
+void host_on_raft(struct host *h, struct rpc_request *req)
+{
+    struct unpack u = unpack_make(req->params);
+    uint32_t count = unpack_array(&u);
+    for (uint32_t i = 0; i < count && !u.failed && !h->env->dead; i++) {
+        arena_reset(&h->decode_arena);
+        struct raft_envelope e;
+        if (unpack_raft_envelope(&u, &h->decode_arena, &e) != STATUS_OK) break;
+        struct replica *r = map_get(&h->replicas, e.group);
+        if (r == NULL || r->state != REPLICA_RUNNING || e.message.to != r->id) continue;
+        if (replica_node_of(r, e.message.from) != req->peer_node_id) continue; /* not a member: an old life's message */
+        replica_step(r, &(struct raft_event){.type = RAFT_EVENT_MESSAGE, .message = &e.message});
+    }
+    if (u.failed)
+        log_event(h->env->log, LOG_WARN, "range.bad_raft_frame", "from_node=%llu",
+                  (unsigned long long)req->peer_node_id);
+    rpc_request_drop(req);
+}
+
+void host_on_snapshot(struct host *h, struct rpc_request *req)
+{
+    struct snapshot_chunk c;
+    arena_reset(&h->decode_arena);
+    if (unpack_snapshot_chunk(req->params, &h->decode_arena, &c) != STATUS_OK) {
+        rpc_reply_status(req, STATUS_INVALID, "not a snapshot chunk");
+        return;
+    }
+    struct replica *r = map_get(&h->replicas, c.group);
+    if (r == NULL || r->id != c.to || r->state != REPLICA_RUNNING || h->stopping) {
+        rpc_reply_status(req, STATUS_RANGE_NOT_FOUND, "no such replica takes a snapshot here");
+        return;
+    }
+    snapshot_recv_chunk(r, req, &c);
+}
+
+/* --- members --- */
+
+/* Before a link goes away: what is being sent over one is given up, and Raft asks again. */
+static void host_abort_snapshots(struct host *h)
+{
+    uint64_t group;
+    void *value;
+    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
+        struct replica *r = value;
+        if (r->sending == NULL) continue;
+        uint64_t to = snapshot_send_abort(r->sending);
+        replica_step(r, &(struct raft_event){.type = RAFT_EVENT_SNAPSHOT_SENT, .to = to, .ok = false});
+    }
+}
+
+void host_set_peer(struct host *h, uint64_t node_id, const char *address)
+{
+    if (node_id == h->self->node_id) return;
+    struct link *l = map_get(&h->links, node_id);
+    if (l != NULL && strcmp(link_address(l), address) == 0) return;
+    if (l != NULL) {
+        host_abort_snapshots(h);
+        map_remove(&h->links, node_id);
+        link_free(l);
+    }
+    link_new(h, node_id, address);
+}
+
+void host_create_replica(struct host *h, const struct range_desc *desc)
+{
+    const struct range_replica *self = range_desc_replica(desc, h->self->node_id);
+    if (self == NULL || map_get(&h->replicas, desc->id) != NULL || h->stopping) return;
+    struct raft_restore restore = {0};
+    replica_config_of(desc, &restore.config);
+    struct replica *r = replica_new(h, desc, &restore, true);
+    raft_restore_done(r->raft);
+    r->created_batch = h->batch_seq;
+    list_push_back(&h->created, &r->created_link);
+    if (desc->replica_count > 0 && desc->replicas[0].replica_id == r->id) {
+        r->campaign_at_ms = h->now_ms + h->options.heartbeat_ms;
+    }
+    wal_put_group(h->wal, desc->id, slice_make(r->desc_bytes, r->desc_size));
+    h->env->ops->wake(h->env);
+}
+
+bool host_peer_connected(const struct host *h, uint64_t node_id)
+{
+    const struct link *l = map_get(&h->links, node_id);
+    return l != NULL && link_connected(l);
+}
+
+struct replica *host_replica(const struct host *h, uint64_t group)
+{
+    return map_get(&h->replicas, group);
+}
+size_t host_replica_count(const struct host *h)
+{
+    return h->replicas.count;
+}
+void host_each_replica(const struct host *h, void (*each)(void *ctx, struct replica *r), void *ctx)
+{
+    uint64_t group;
+    void *value;
+    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) each(ctx, value);
+}
+struct lsm *host_store(struct host *h)
+{
+    return h->lsm;
+}
+struct wal *host_log(struct host *h)
+{
+    return h->wal;
+}
+
+/* --- the way out --- */
+
+void host_stop(struct host *h)
+{
+    if (h->stopping) return;
+    h->stopping = true;
+    uint64_t group;
+    void *value;
+    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
+        struct replica *r = value;
+        if (r->sending != NULL) (void)snapshot_send_abort(r->sending);
+        if (r->receiving != NULL) snapshot_recv_abort(r->receiving);
+        if (raft_role(r->raft) != RAFT_LEADER) continue;
+        for (size_t i = 0; i < r->desc.replica_count; i++) {
+            const struct range_replica *m = &r->desc.replicas[i];
+            struct link *l = map_get(&h->links, m->node_id);
+            if (m->replica_id == r->id || m->role != 1 || l == NULL || !link_connected(l)) continue;
+            replica_step(r, &(struct raft_event){.type = RAFT_EVENT_TRANSFER, .to = m->replica_id});
+            break;
+        }
+    }
+}
+
+bool host_handed_over(const struct host *h)
+{
+    uint64_t group;
+    void *value;
+    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
+        const struct replica *r = value;
+        if (raft_role(r->raft) == RAFT_LEADER && r->desc.replica_count > 1) return false;
+    }
+    return true;
+}
+
+bool host_quiet(const struct host *h)
+{
+    return !wal_busy(h->wal) && !lsm_busy(h->lsm) && h->loads == 0 && h->snapshots_sending == 0 &&
+           h->snapshots_receiving == 0;
+}

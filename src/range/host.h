@@ -1,0 +1,112 @@
+/* A host: one log, one store and many replicas, driven by one loop. A storage node and a metadata member are both hosts;
+ * they differ in the machine that their logs drive and in the requests that they serve.
+ *
+ * The owner (node/, meta/) creates the host, feeds it requests from its rpc server, calls host_pass in each of its passes,
+ * and is told what happened through struct host_owner. Everything runs on the loop; nothing here blocks after host_open.
+ *
+ * Vocabulary: group = range id = Raft group; replica = this host's member of a group. */
+#ifndef QUORATE_RANGE_HOST_H
+#define QUORATE_RANGE_HOST_H
+
+#include "lsm/lsm.h"
+#include "raft/raft.h"
+#include "range/machine.h"
+#include "rpc/rpc.h"
+#include "wal/wal.h"
+
+struct host_options {
+    struct wal_options wal;
+    struct lsm_options lsm;
+    uint32_t election_ms;     /* 1000; the local cluster uses 300 */
+    uint32_t heartbeat_ms;    /* 250; the local cluster uses 60 */
+    uint64_t log_keep_bytes;  /* of each group's applied log kept in memory for followers that lag: 8 MiB */
+    uint64_t wal_flush_bytes; /* the store is flushed when the log holds more than this: 192 MiB */
+    uint64_t version_keep;    /* shadowed versions younger than the newest by this much are kept; 60 s in timestamps */
+    uint32_t proposals_max;   /* commands under way in one host; beyond it STATUS_BUSY */
+    uint32_t snapshot_chunk_bytes; /* 1 MiB */
+};
+void host_options_default(struct host_options *o);
+
+struct host;
+struct replica;
+
+struct host_owner {
+    const struct machine_ops *machine;
+    void *machine_ctx;
+    /* The replica has become, or ceased to be, a leader that may serve. May be NULL. */
+    void (*leadership)(void *ctx, struct replica *r, bool leads);
+    /* A snapshot replaced the rows of the group: caches of it are void. May be NULL. */
+    void (*installed)(void *ctx, struct replica *r);
+    void *ctx;
+};
+
+/* Opens store and log below env->disk and brings all replicas to where they were; blocks while it reads. self is borrowed
+ * for life: the host's node id never changes. STATUS_CORRUPT, STATUS_IO...: err says what to do; nothing was changed. */
+MUST_CHECK enum status host_open(struct env *env, const struct host_options *o, const struct rpc_identity *self,
+                                 const struct host_owner *owner, struct host **out, struct errbuf *err);
+/* Nothing may be under way any more: host_quiet. */
+void host_close(struct host *h);
+/* Starts the way out: leaderships are handed over, no new proposal is taken. */
+void host_stop(struct host *h);
+/* No leadership is left that could be handed over. */
+bool host_handed_over(const struct host *h);
+/* No task is under way. */
+bool host_quiet(const struct host *h);
+
+/* One pass: steps replicas, writes the log, applies, sends. Returns the next deadline in ns. */
+uint64_t host_pass(struct host *h, uint64_t now_ns);
+
+/* RAFT and SNAPSHOT frames of other hosts; takes over the request. */
+void host_on_raft(struct host *h, struct rpc_request *req);
+void host_on_snapshot(struct host *h, struct rpc_request *req);
+
+/* Where another host is reached; a changed address replaces the former. */
+void host_set_peer(struct host *h, uint64_t node_id, const char *address);
+bool host_peer_connected(const struct host *h, uint64_t node_id); /* our connection to it stands */
+
+/* Makes the replica of this host named in the descriptor durable, then starts it. Harmless when it exists.
+ * The first replica in the descriptor campaigns at once, so that leaderships start out spread. */
+void host_create_replica(struct host *h, const struct range_desc *desc);
+struct replica *host_replica(const struct host *h, uint64_t group); /* NULL: none here */
+size_t host_replica_count(const struct host *h);
+void host_each_replica(const struct host *h, void (*each)(void *ctx, struct replica *r), void *ctx);
+
+struct lsm *host_store(struct host *h);
+struct wal *host_log(struct host *h);
+
+/* --- replicas --- */
+uint64_t replica_group(const struct replica *r);
+const struct range_desc *replica_desc(const struct replica *r); /* borrowed while the replica lives */
+const struct raft *replica_raft(const struct replica *r);
+bool replica_leads(const struct replica *r);           /* leader, and its own-term no-op has committed */
+uint64_t replica_leader_node(const struct replica *r); /* node id; 0: unknown */
+/* Newest version that was applied since the replica was opened or replaced by a snapshot; 0: none, the rows have not changed
+ * since. All rows of the group with versions up to it are in the store. */
+uint64_t replica_last_ts(const struct replica *r);
+const char *replica_waits_for(const struct replica *r); /* why it does not go on; "" when nothing is in the way */
+/* Rows of the group lie in [start, end) of store keys. Borrowed. */
+void replica_span(const struct replica *r, struct slice *start, struct slice *end);
+
+/* A command under way. The caller owns the struct and keeps it until `done`, which is called exactly once, from host_pass
+ * or never from inside replica_propose. STATUS_OK: answer is what the machine said. Otherwise unknown tells whether the
+ * command may still take effect. */
+struct proposal {
+    struct list link;
+    void (*done)(struct proposal *p, enum status s, bool unknown, struct slice answer);
+    uint64_t index, term;
+    uint64_t deadline_ns; /* then STATUS_TIMEOUT, outcome unknown */
+};
+/* STATUS_OK: under way. STATUS_NOT_LEADER, STATUS_BUSY, STATUS_CLOSED: nothing happened, done is not called. */
+MUST_CHECK enum status replica_propose(struct replica *r, struct slice command, struct proposal *p);
+
+/* A linearizable read: `ready` is called exactly once, from host_pass; with STATUS_OK the store may be read, at once or later. */
+struct read_wait {
+    struct list link;
+    void (*ready)(struct read_wait *w, enum status s);
+    uint64_t deadline_ns;
+};
+MUST_CHECK enum status replica_read(struct replica *r, struct read_wait *w);
+/* Ends all that waits on the replica: proposals with STATUS_CLOSED, outcome unknown, reads with STATUS_TIMEOUT. Before closing. */
+void replica_close_waits(struct replica *r);
+
+#endif

@@ -1,0 +1,137 @@
+/* Private to range/: what a host and a replica are. */
+#ifndef QUORATE_RANGE_HOST_INT_H
+#define QUORATE_RANGE_HOST_INT_H
+
+#include "base/map.h"
+#include "range/host.h"
+
+struct link; /* to another host: link.c */
+struct snapshot_send;
+struct snapshot_recv;
+
+/* One mark per replica that has something in a log batch. */
+struct batch_mark {
+    uint64_t group;
+    struct raft_persist_mark mark;
+};
+struct batch_marks {
+    struct batch_mark *items;
+    size_t count, capacity;
+};
+
+struct host {
+    struct env *env;
+    struct host_options options;
+    const struct rpc_identity *self;
+    struct host_owner owner;
+    struct wal *wal;
+    struct lsm *lsm;
+    struct map replicas; /* group -> struct replica */
+    struct map links;    /* node id -> struct link */
+    struct list ready;   /* replicas that have something to do in this pass (replica.ready_link) */
+    struct batch_marks filling, writing;
+    struct list created; /* replicas whose creation is in the batch being filled, then in the one being written */
+    struct arena apply_arena;
+    struct arena decode_arena;
+    struct buf answer;
+    struct raft_effects fx;
+    struct lsm_write *writes; /* scratch */
+    size_t write_capacity;
+    uint64_t now_ms, next_tick_ns;
+    uint64_t newest_ts; /* applied by any group since opening */
+    uint64_t flushed_bytes_seen;
+    uint64_t next_snapshot_id;
+    uint32_t proposals; /* under way */
+    uint32_t loads;     /* block loads under way for apply */
+    uint32_t snapshots_sending, snapshots_receiving;
+    bool flush_asked;
+    bool stopping;
+    uint64_t batch_seq; /* of the batch being filled; written batches are below */
+};
+
+/* What a replica does, and what wakes it:
+ *
+ *   CREATING ---- its group record is durable ----> RUNNING <---- install done ---- INSTALLING
+ *      no vote, no message before that                 |                                ^
+ *                                                      +--- last chunk of a snapshot ---+  (nothing is applied or read)
+ *
+ * While RUNNING, apply_wait tells whether apply waits for a block (woken by its load). */
+enum replica_state { REPLICA_CREATING, REPLICA_RUNNING, REPLICA_INSTALLING };
+
+struct read_batch { /* reads that share one read index */
+    struct list link;
+    struct list waits;
+    uint64_t context;
+    uint64_t index; /* 0: not known yet */
+};
+
+struct replica {
+    struct host *host;
+    enum replica_state state;
+    struct range_desc desc;
+    uint8_t *desc_bytes; /* packed descriptor: desc's slices point into it */
+    size_t desc_size;
+    uint64_t id; /* replica id */
+    struct buf span_start, span_end;
+    struct raft *raft;
+    struct list ready_link;
+    struct list created_link;
+    uint64_t created_batch;    /* the log batch that holds its group record */
+    struct list proposals;     /* struct proposal, by index */
+    struct list reads_waiting; /* struct read_wait: next flush asks for an index */
+    struct list read_batches;  /* struct read_batch, by context */
+    uint64_t next_read_context;
+    size_t mark_slot; /* + 1, in host->filling; 0: none */
+    uint64_t commit;  /* apply up to here */
+    uint64_t applied;
+    uint64_t last_ts;        /* newest version applied since the replica was opened or replaced; 0: none */
+    bool apply_wait;         /* a block is being loaded */
+    bool leads;              /* as last told to the owner */
+    bool needs_flush;        /* raft_flush in this pass */
+    uint64_t campaign_at_ms; /* 0: none */
+    struct snapshot_send *sending;
+    struct snapshot_recv *receiving;
+    uint64_t snapshot_queue[LIMIT_REPLICAS]; /* replica ids that wait for their turn */
+    size_t snapshot_queue_count;
+};
+
+void host_mark_ready(struct host *h, struct replica *r);
+
+/* replica.c */
+struct replica *replica_new(struct host *h, const struct range_desc *desc, const struct raft_restore *restore,
+                            bool creating);
+void replica_free(struct replica *r);
+void replica_tick(struct replica *r);
+void replica_step(struct replica *r, const struct raft_event *ev); /* and takes the effects */
+void replica_take_effects(struct replica *r);
+void replica_run(struct replica *r);                    /* one pass's worth of work */
+void replica_sweep(struct replica *r, uint64_t now_ns); /* expires proposals and reads */
+void replica_fail_all(struct replica *r, enum status s, bool unknown);
+void replica_config_of(const struct range_desc *d, struct raft_config *c);
+uint64_t replica_node_of(const struct replica *r, uint64_t replica_id);
+
+/* apply.c */
+bool replica_apply(struct replica *r); /* true: there is more to apply at once */
+void replica_reads_ready(struct replica *r);
+
+/* link.c */
+struct link *link_new(struct host *h, uint64_t node_id, const char *address);
+void link_free(struct link *l);
+void link_send(struct host *h, struct replica *r, const struct raft_message *m);
+void link_flush(struct link *l);
+uint64_t link_pass(struct link *l, uint64_t now_ns);
+const char *link_address(const struct link *l);
+bool link_connected(const struct link *l);
+struct rpc_peer *link_bulk(struct link *l); /* connection for snapshots, made on first use */
+
+/* recover.c */
+MUST_CHECK enum status host_recover(struct host *h, struct errbuf *err);
+
+/* snapshot_send.c, snapshot_recv.c */
+void snapshot_send_start(struct replica *r, uint64_t to);
+uint64_t snapshot_send_abort(struct snapshot_send *s); /* freed when its task has ended; to whom it was going */
+void snapshot_recv_chunk(struct replica *r, struct rpc_request *req, const struct snapshot_chunk *c);
+void snapshot_recv_step(struct replica *r); /* installs when apply stands still */
+void snapshot_recv_abort(struct snapshot_recv *s);
+
+#endif

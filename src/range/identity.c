@@ -1,0 +1,151 @@
+/* The file IDENTITY: five lines of text and a checksum (docs/formats/identity.md). */
+#include "range/identity.h"
+
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/crc32c.h"
+
+enum { IDENTITY_MAX = 1024 };
+static const char identity_name[] = "IDENTITY";
+static const char identity_temp[] = "IDENTITY.new";
+
+static const char *role_name(enum role r)
+{
+    return r == ROLE_META ? "meta" : r == ROLE_NODE ? "node" : "?";
+}
+
+static void put_hex(struct buf *b, const char *name, const uint8_t bytes[16])
+{
+    buf_printf(b, "%s ", name);
+    for (int i = 0; i < 16; i++) buf_printf(b, "%02x", bytes[i]);
+    buf_append_byte(b, '\n');
+}
+
+static void identity_encode(const struct identity *id, struct buf *b)
+{
+    buf_printf(b, "quorate 1\nrole %s\nnode %llu\n", role_name(id->role), (unsigned long long)id->node_id);
+    put_hex(b, "uuid", id->uuid);
+    put_hex(b, "cluster", id->cluster.bytes);
+    buf_printf(b, "crc32c %08x\n", crc32c(0, b->data, b->size));
+}
+
+static bool get_hex(const char *text, uint8_t bytes[16])
+{
+    for (int i = 0; i < 16; i++) {
+        unsigned v;
+        if (sscanf(text + 2 * i, "%2x", &v) != 1) return false;
+        bytes[i] = (uint8_t)v;
+    }
+    return true;
+}
+
+/* The text is NUL-terminated. */
+static enum status identity_decode(const char *text, size_t size, struct identity *out, struct errbuf *err)
+{
+    char role[16], uuid[33], cluster[33];
+    unsigned version = 0, crc = 0;
+    unsigned long long node = 0;
+    memset(out, 0, sizeof *out);
+    if (sscanf(text, "quorate %u", &version) == 1 && version != 1) {
+        errbuf_set(err, "IDENTITY has format %u; this program knows 1: start the newer program on this directory",
+                   version);
+        return STATUS_UNSUPPORTED;
+    }
+    const char *crc_line = strstr(text, "crc32c ");
+    if (sscanf(text, "quorate %u\nrole %15s\nnode %llu\nuuid %32s\ncluster %32s\ncrc32c %8x", &version, role, &node,
+               uuid, cluster, &crc) != 6 ||
+        crc_line == NULL || (size_t)(crc_line - text) > size || crc32c(0, text, (size_t)(crc_line - text)) != crc ||
+        !get_hex(uuid, out->uuid) || !get_hex(cluster, out->cluster.bytes)) {
+        errbuf_set(err, "IDENTITY is damaged: restore it from a backup of this directory, or start with an empty "
+                        "directory (the cluster "
+                        "rebuilds the replicas)");
+        return STATUS_CORRUPT;
+    }
+    out->node_id = node;
+    out->role = strcmp(role, "meta") == 0 ? ROLE_META : ROLE_NODE;
+    return STATUS_OK;
+}
+
+enum status identity_save(struct env *env, const struct identity *id, struct errbuf *err)
+{
+    struct buf text;
+    buf_init(&text, IDENTITY_MAX);
+    identity_encode(id, &text);
+    struct disk_file *f = NULL;
+    enum status s = disk_open(env->disk, identity_temp, DISK_WRITE | DISK_CREATE, &f, err);
+    if (s == STATUS_OK) s = disk_truncate(f, 0);
+    if (s == STATUS_OK) s = disk_write(f, 0, text.data, text.size);
+    if (s == STATUS_OK) s = disk_sync(f);
+    disk_close(f);
+    if (s == STATUS_OK) s = disk_rename(env->disk, identity_temp, identity_name);
+    if (s == STATUS_OK) s = disk_sync_dir(env->disk, "");
+    if (s != STATUS_OK)
+        errbuf_set(err, "cannot write IDENTITY (%s): make room or mend the disk, then start again", status_text(s));
+    buf_free(&text);
+    return s;
+}
+
+struct foreign_search {
+    char name[64]; /* of a file that is not ours */
+    bool found;
+};
+
+static void note_foreign(void *ctx, const char *name)
+{
+    struct foreign_search *f = ctx;
+    static const char *const ours[] = {"LOCK", "IDENTITY.new", "lost+found", "log", "out.log"};
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        if (strcmp(name, ours[i]) == 0) return;
+    }
+    f->found = true;
+    (void)snprintf(f->name, sizeof f->name, "%s", name);
+}
+
+static enum status identity_make(struct env *env, enum role role, struct identity *out, struct errbuf *err)
+{
+    struct foreign_search foreign = {.found = false};
+    enum status s = disk_list(env->disk, "", note_foreign, &foreign);
+    if (s != STATUS_OK) {
+        errbuf_set(err, "the data directory cannot be listed (%s)", status_text(s));
+        return s;
+    }
+    if (foreign.found) {
+        errbuf_set(err,
+                   "the data directory has no IDENTITY but holds '%s': it is not Quorate's; name an empty directory",
+                   foreign.name);
+        return STATUS_INVALID;
+    }
+    memset(out, 0, sizeof *out);
+    out->role = role;
+    env->ops->random(env, out->uuid, sizeof out->uuid);
+    return identity_save(env, out, err);
+}
+
+enum status identity_open(struct env *env, enum role role, struct identity *out, struct errbuf *err)
+{
+    enum status s = disk_lock(env->disk, err);
+    if (s != STATUS_OK) return s;
+    struct disk_file *f = NULL;
+    s = disk_open(env->disk, identity_name, DISK_READ, &f, err);
+    if (s == STATUS_NOT_FOUND) return identity_make(env, role, out, err);
+    if (s != STATUS_OK) return s;
+    char text[IDENTITY_MAX + 1];
+    size_t got = 0;
+    s = disk_read(f, 0, text, IDENTITY_MAX, &got);
+    disk_close(f);
+    if (s != STATUS_OK) {
+        errbuf_set(err, "IDENTITY cannot be read (%s)", status_text(s));
+        return s;
+    }
+    text[got] = '\0';
+    s = identity_decode(text, got, out, err);
+    if (s != STATUS_OK) return s;
+    if (out->role != role) {
+        errbuf_set(err, "this data directory belongs to a %s, not to a %s: name another directory",
+                   role_name(out->role), role_name(role));
+        return STATUS_INVALID;
+    }
+    return STATUS_OK;
+}

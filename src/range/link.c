@@ -1,0 +1,116 @@
+/* The link to one other host: all Raft messages of a pass, of all groups, leave as one frame. */
+#include "base/assert.h"
+#include "base/cursor.h"
+#include "base/mem.h"
+#include "range/host_int.h"
+
+struct link {
+    struct host *host;
+    uint64_t node_id;
+    struct rpc_peer *peer; /* small traffic */
+    struct rpc_peer *bulk; /* snapshots; NULL until first used */
+    struct buf out;        /* array32 header, then envelopes */
+    uint32_t count;
+    bool was_connected;
+    bool dropped; /* a frame could not be handed to the connection */
+};
+
+enum { LINK_HEADER = 5, LINK_OUT_MAX = 12 * 1024 * 1024, LINK_FRAME_TARGET = 512 * 1024 };
+
+struct link *link_new(struct host *h, uint64_t node_id, const char *address)
+{
+    struct link *l = mem_zalloc(sizeof *l);
+    l->host = h;
+    l->node_id = node_id;
+    l->peer = rpc_peer_new(h->env, address, h->self);
+    buf_init(&l->out, LINK_OUT_MAX);
+    map_put(&h->links, node_id, l);
+    return l;
+}
+
+void link_free(struct link *l)
+{
+    if (l == NULL) return;
+    rpc_peer_free(l->peer);
+    if (l->bulk != NULL) rpc_peer_free(l->bulk);
+    buf_free(&l->out);
+    mem_free(l);
+}
+
+const char *link_address(const struct link *l)
+{
+    return rpc_peer_address(l->peer);
+}
+
+struct rpc_peer *link_bulk(struct link *l)
+{
+    if (l->bulk == NULL) l->bulk = rpc_peer_new(l->host->env, rpc_peer_address(l->peer), l->host->self);
+    return l->bulk;
+}
+
+/* What was sent to that host may be lost: leaders probe instead of streaming. */
+static void link_broke(struct link *l)
+{
+    struct host *h = l->host;
+    uint64_t group;
+    void *value;
+    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
+        struct replica *r = value;
+        const struct range_replica *other = range_desc_replica(&r->desc, l->node_id);
+        if (other == NULL || raft_role(r->raft) != RAFT_LEADER) continue;
+        replica_step(r, &(struct raft_event){.type = RAFT_EVENT_UNREACHABLE, .to = other->replica_id});
+    }
+}
+
+void link_send(struct host *h, struct replica *r, const struct raft_message *m)
+{
+    uint64_t node = replica_node_of(r, m->to);
+    struct link *l = node == 0 ? NULL : map_get(&h->links, node);
+    if (l == NULL) return; /* not known yet where it is: as good as a lost message */
+    if (l->count == 0) {
+        buf_clear(&l->out);
+        (void)buf_extend(&l->out, LINK_HEADER);
+    }
+    size_t before = l->out.size;
+    pack_raft_envelope(&l->out, &(struct raft_envelope){.group = r->desc.id, .message = *m});
+    if (l->out.overflow) { /* lost as a whole, as a network may lose it */
+        l->out.size = before;
+        l->out.overflow = false;
+        return;
+    }
+    l->count++;
+    if (l->out.size >= LINK_FRAME_TARGET) link_flush(l);
+}
+
+void link_flush(struct link *l)
+{
+    if (l->count == 0) return;
+    l->out.data[0] = 0xdd; /* msgpack array32 */
+    be_set_u32(l->out.data + 1, l->count);
+    l->count = 0;
+    if (!rpc_notify(l->peer, METHOD_RAFT, buf_slice(&l->out))) l->dropped = l->was_connected;
+    buf_clear(&l->out);
+}
+
+uint64_t link_pass(struct link *l, uint64_t now_ns)
+{
+    link_flush(l);
+    uint64_t next = rpc_peer_pass(l->peer, now_ns);
+    bool connected = rpc_peer_connected(l->peer);
+    if (l->dropped || (!connected && l->was_connected)) {
+        COVER("link.broke");
+        l->dropped = false;
+        link_broke(l);
+    }
+    l->was_connected = connected;
+    if (l->bulk != NULL) {
+        uint64_t bulk = rpc_peer_pass(l->bulk, now_ns);
+        if (bulk < next) next = bulk;
+    }
+    return next;
+}
+
+bool link_connected(const struct link *l)
+{
+    return rpc_peer_connected(l->peer);
+}

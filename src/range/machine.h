@@ -1,0 +1,25 @@
+/* What a group's log drives: a deterministic function of an entry and the rows, free of I/O. Two exist: the key-value
+ * machine (node/kv_machine.h, over txn/) and the metadata machine (meta/machine.h). */
+#ifndef QUORATE_RANGE_MACHINE_H
+#define QUORATE_RANGE_MACHINE_H
+
+#include "txn/txn.h"
+
+struct range_desc;
+
+struct machine_entry {
+    uint64_t index, term;
+    const struct range_desc *desc; /* of the group, as of this entry */
+    struct slice command;          /* as proposed */
+};
+
+struct machine_ops {
+    /* Evaluates the entry against the rows. *ts: the version that its writes get. Result as for txn_evaluate: STATUS_OK and
+     * an encoded answer, refusals included, or STATUS_MISS / a failure of the view with nothing done. */
+    enum status (*apply)(void *ctx, const struct machine_entry *e, const struct txn_view *view, struct arena *arena,
+                         struct txn_writes *writes, uint64_t *ts, struct buf *answer);
+    /* The rows of an applied entry are in the store: notes what the owner keeps in memory. May be NULL. */
+    void (*applied)(void *ctx, const struct machine_entry *e, const struct txn_writes *writes);
+};
+
+#endif

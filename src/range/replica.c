@@ -1,0 +1,384 @@
+/* One replica: its Raft core, the commands and reads that wait on it, and what its effects become. */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "range/host_int.h"
+
+void replica_config_of(const struct range_desc *d, struct raft_config *c)
+{
+    memset(c, 0, sizeof *c);
+    for (size_t i = 0; i < d->replica_count; i++) {
+        const struct range_replica *m = &d->replicas[i];
+        if (m->role == 1) {
+            c->voters[c->voter_count++] = m->replica_id;
+        } else {
+            c->learners[c->learner_count++] = m->replica_id;
+        }
+    }
+}
+
+uint64_t replica_node_of(const struct replica *r, uint64_t replica_id)
+{
+    for (size_t i = 0; i < r->desc.replica_count; i++) {
+        if (r->desc.replicas[i].replica_id == replica_id) return r->desc.replicas[i].node_id;
+    }
+    return 0;
+}
+
+/* Keeps a copy of the descriptor whose slices point into memory of the replica's own. */
+static void replica_set_desc(struct replica *r, const struct range_desc *desc)
+{
+    struct buf packed;
+    buf_init(&packed, LIMIT_FRAME_BYTES);
+    pack_range_desc(&packed, desc);
+    mem_free(r->desc_bytes);
+    r->desc_bytes = buf_take(&packed, &r->desc_size);
+    struct arena arena;
+    arena_init(&arena, 1024);
+    enum status s = unpack_range_desc(slice_make(r->desc_bytes, r->desc_size), &arena, &r->desc);
+    ASSERT(s == STATUS_OK); /* a descriptor that was packed a moment ago; its slices borrow from desc_bytes alone */
+    arena_free(&arena);
+    buf_clear(&r->span_start);
+    buf_clear(&r->span_end);
+    key_encode_bound(&r->span_start, r->desc.keyspace, r->desc.start);
+    if (r->desc.end.size > 0) {
+        key_encode_bound(&r->span_end, r->desc.keyspace, r->desc.end);
+    } else {
+        key_encode_bound(&r->span_end, r->desc.keyspace + 1, SLICE_EMPTY);
+    }
+}
+
+struct replica *replica_new(struct host *h, const struct range_desc *desc, const struct raft_restore *restore,
+                            bool creating)
+{
+    const struct range_replica *self = range_desc_replica(desc, h->self->node_id);
+    ASSERT(self != NULL);
+    struct replica *r = mem_zalloc(sizeof *r);
+    r->host = h;
+    r->state = creating ? REPLICA_CREATING : REPLICA_RUNNING;
+    r->id = self->replica_id;
+    buf_init(&r->span_start, LSM_KEY_MAX);
+    buf_init(&r->span_end, LSM_KEY_MAX);
+    replica_set_desc(r, desc);
+    list_init(&r->ready_link);
+    list_init(&r->created_link);
+    list_init(&r->proposals);
+    list_init(&r->reads_waiting);
+    list_init(&r->read_batches);
+    struct raft_options o;
+    raft_options_default(&o);
+    o.id = r->id;
+    o.group = desc->id;
+    o.election_ms = h->options.election_ms;
+    o.heartbeat_ms = h->options.heartbeat_ms;
+    h->env->ops->random(h->env, &o.seed, sizeof o.seed);
+    r->raft = raft_new(&o, restore, h->now_ms);
+    r->applied = r->commit = restore->applied;
+    map_put(&h->replicas, desc->id, r);
+    return r;
+}
+
+void replica_free(struct replica *r)
+{
+    if (r == NULL) return;
+    list_remove(&r->ready_link);
+    list_remove(&r->created_link);
+    LIST_FOR(it, &r->read_batches)
+    {
+        struct read_batch *b = LIST_ENTRY(it, struct read_batch, link);
+        list_remove(&b->link);
+        mem_free(b);
+    }
+    if (r->sending != NULL) (void)snapshot_send_abort(r->sending);
+    if (r->receiving != NULL) snapshot_recv_abort(r->receiving);
+    raft_free(r->raft);
+    buf_free(&r->span_start);
+    buf_free(&r->span_end);
+    mem_free(r->desc_bytes);
+    mem_free(r);
+}
+
+void host_mark_ready(struct host *h, struct replica *r)
+{
+    if (list_empty(&r->ready_link)) list_push_back(&h->ready, &r->ready_link);
+}
+
+/* --- effects --- */
+
+static void replica_note_mark(struct replica *r, const struct raft_persist_mark *mark)
+{
+    struct batch_marks *m = &r->host->filling;
+    if (r->mark_slot == 0) {
+        if (m->count == m->capacity) {
+            m->capacity = m->capacity == 0 ? 64 : m->capacity * 2;
+            m->items = mem_realloc(m->items, m->capacity * sizeof *m->items);
+        }
+        r->mark_slot = ++m->count;
+    }
+    m->items[r->mark_slot - 1] = (struct batch_mark){.group = r->desc.id, .mark = *mark};
+}
+
+static void replica_persist(struct replica *r, const struct raft_effects *fx)
+{
+    struct wal *w = r->host->wal;
+    if (fx->append_from > 0) {
+        for (uint64_t i = fx->append_from; i <= fx->append_to; i++) {
+            const struct raft_entry *e = raft_entry_at(r->raft, i);
+            ASSERT(e != NULL);
+            wal_put_entry(
+                w, r->desc.id,
+                &(struct wal_entry){.index = e->index, .term = e->term, .type = (uint8_t)e->type, .data = e->data});
+        }
+    }
+    if (!fx->must_sync) return;
+    if (fx->persist_hard_state) {
+        struct raft_hard_state hs = raft_hard_state_now(r->raft);
+        wal_put_hard_state(w, r->desc.id,
+                           &(struct wal_hard_state){.term = hs.term, .vote = hs.vote, .commit = hs.commit});
+    }
+    replica_note_mark(r, &fx->mark);
+}
+
+/* The read index of a batch is known: its reads wait for apply. */
+static void replica_read_answered(struct replica *r, const struct raft_read_ready *ready)
+{
+    LIST_FOR(it, &r->read_batches)
+    {
+        struct read_batch *b = LIST_ENTRY(it, struct read_batch, link);
+        if (b->context != ready->context) continue;
+        if (ready->status == STATUS_OK) {
+            b->index = ready->index;
+            return;
+        }
+        list_remove(&b->link);
+        struct list *node;
+        while ((node = list_pop_front(&b->waits)) != NULL) {
+            struct read_wait *w = LIST_ENTRY(node, struct read_wait, link);
+            w->ready(w, ready->status);
+        }
+        mem_free(b);
+        return;
+    }
+}
+
+static void replica_state_changed(struct replica *r)
+{
+    bool leads = raft_leader_ready(r->raft);
+    if (leads == r->leads) return;
+    r->leads = leads;
+    struct host *h = r->host;
+    log_event(h->env->log, LOG_INFO, leads ? "range.leads" : "range.follows", "range=%llu term=%llu",
+              (unsigned long long)r->desc.id, (unsigned long long)raft_term(r->raft));
+    if (h->owner.leadership != NULL) h->owner.leadership(h->owner.ctx, r, leads);
+}
+
+/* Carries out host->fx, which a step of this replica has filled, in the order that raft.h demands. */
+void replica_take_effects(struct replica *r)
+{
+    struct host *h = r->host;
+    struct raft_effects *fx = &h->fx;
+    replica_persist(r, fx);
+    for (size_t i = 0; i < fx->message_count; i++) link_send(h, r, &fx->messages[i]);
+    if (fx->commit_to > r->commit) {
+        r->commit = fx->commit_to;
+        host_mark_ready(h, r);
+    }
+    for (size_t i = 0; i < fx->read_count; i++) replica_read_answered(r, &fx->reads[i]);
+    if (fx->read_count > 0) host_mark_ready(h, r);
+    uint64_t snapshot_to[LIMIT_REPLICAS];
+    size_t snapshot_count = 0;
+    while (snapshot_count < fx->snapshot_count && snapshot_count < LIMIT_REPLICAS) {
+        snapshot_to[snapshot_count] = fx->snapshots[snapshot_count];
+        snapshot_count++;
+    }
+    bool changed = fx->state_changed;
+    raft_effects_clear(fx);
+    if (changed || raft_leader_ready(r->raft) != r->leads) replica_state_changed(r);
+    for (size_t i = 0; i < snapshot_count; i++) snapshot_send_start(r, snapshot_to[i]);
+}
+
+void replica_step(struct replica *r, const struct raft_event *ev)
+{
+    if (r->state == REPLICA_CREATING) return;
+    struct raft_event e = *ev;
+    e.now_ms = r->host->now_ms;
+    raft_step(r->raft, &e, &r->host->fx);
+    ASSERT_SLOW((raft_check(r->raft), true));
+    r->needs_flush = true;
+    host_mark_ready(r->host, r);
+    replica_take_effects(r);
+}
+
+void replica_tick(struct replica *r)
+{
+    struct host *h = r->host;
+    if (r->state == REPLICA_CREATING) return;
+    if (r->campaign_at_ms != 0 && h->now_ms >= r->campaign_at_ms) {
+        r->campaign_at_ms = 0;
+        if (raft_leader(r->raft) == 0) replica_step(r, &(struct raft_event){.type = RAFT_EVENT_CAMPAIGN});
+    }
+    if (r->snapshot_queue_count > 0 && r->sending == NULL) {
+        snapshot_send_start(r, r->snapshot_queue[--r->snapshot_queue_count]);
+    }
+    if (h->now_ms >= raft_deadline_ms(r->raft)) replica_step(r, &(struct raft_event){.type = RAFT_EVENT_TICK});
+}
+
+/* --- commands and reads --- */
+
+enum status replica_propose(struct replica *r, struct slice command, struct proposal *p)
+{
+    struct host *h = r->host;
+    if (h->stopping) return STATUS_CLOSED;
+    if (r->state != REPLICA_RUNNING || !r->leads) return STATUS_NOT_LEADER;
+    if (h->proposals >= h->options.proposals_max) return STATUS_BUSY;
+    enum status s = raft_propose(r->raft, RAFT_ENTRY_COMMAND, command, &p->index, &p->term);
+    if (s != STATUS_OK) return s;
+    list_push_back(&r->proposals, &p->link);
+    h->proposals++;
+    r->needs_flush = true;
+    host_mark_ready(h, r);
+    return STATUS_OK;
+}
+
+enum status replica_read(struct replica *r, struct read_wait *w)
+{
+    if (r->state != REPLICA_RUNNING || !r->leads) return STATUS_NOT_LEADER;
+    list_push_back(&r->reads_waiting, &w->link);
+    r->needs_flush = true;
+    host_mark_ready(r->host, r);
+    return STATUS_OK;
+}
+
+/* All reads that came before this flush share one index, none that comes later does (T5). */
+static void replica_ask_read_index(struct replica *r)
+{
+    if (list_empty(&r->reads_waiting)) return;
+    struct read_batch *b = mem_zalloc(sizeof *b);
+    list_init(&b->waits);
+    struct list *node;
+    while ((node = list_pop_front(&r->reads_waiting)) != NULL) list_push_back(&b->waits, node);
+    b->context = ++r->next_read_context;
+    list_push_back(&r->read_batches, &b->link);
+    enum status s = raft_read(r->raft, b->context);
+    if (s != STATUS_OK) replica_read_answered(r, &(struct raft_read_ready){.context = b->context, .status = s});
+}
+
+static void replica_compact(struct replica *r)
+{
+    uint64_t keep = r->host->options.log_keep_bytes;
+    if (raft_log_bytes(r->raft) <= keep) return;
+    uint64_t upto = raft_first_index(r->raft) - 1;
+    uint64_t excess = raft_log_bytes(r->raft) - keep / 2;
+    while (excess > 0 && upto < r->applied) {
+        const struct raft_entry *e = raft_entry_at(r->raft, ++upto);
+        uint64_t cost = e->data.size + sizeof *e;
+        excess = excess > cost ? excess - cost : 0;
+    }
+    raft_compact(r->raft, upto);
+}
+
+void replica_run(struct replica *r)
+{
+    struct host *h = r->host;
+    if (r->state == REPLICA_CREATING) return;
+    if (r->needs_flush) {
+        r->needs_flush = false;
+        replica_ask_read_index(r);
+        raft_flush(r->raft, h->now_ms, &h->fx);
+        replica_take_effects(r);
+    }
+    if (r->receiving != NULL) snapshot_recv_step(r);
+    bool more = replica_apply(r);
+    replica_reads_ready(r);
+    replica_compact(r);
+    if (more) host_mark_ready(h, r);
+}
+
+static void sweep_reads(struct list *waits, uint64_t now_ns)
+{
+    LIST_FOR(it, waits)
+    {
+        struct read_wait *w = LIST_ENTRY(it, struct read_wait, link);
+        if (now_ns < w->deadline_ns) continue;
+        list_remove(&w->link);
+        w->ready(w, STATUS_TIMEOUT);
+    }
+}
+
+void replica_sweep(struct replica *r, uint64_t now_ns)
+{
+    LIST_FOR(it, &r->proposals)
+    {
+        struct proposal *p = LIST_ENTRY(it, struct proposal, link);
+        if (now_ns < p->deadline_ns) continue;
+        list_remove(&p->link);
+        r->host->proposals--;
+        p->done(p, STATUS_TIMEOUT, true, SLICE_EMPTY);
+    }
+    sweep_reads(&r->reads_waiting, now_ns);
+    LIST_FOR(it, &r->read_batches)
+    {
+        sweep_reads(&LIST_ENTRY(it, struct read_batch, link)->waits, now_ns);
+    }
+}
+
+void replica_fail_all(struct replica *r, enum status s, bool unknown)
+{
+    struct list *node;
+    while ((node = list_pop_front(&r->proposals)) != NULL) {
+        struct proposal *p = LIST_ENTRY(node, struct proposal, link);
+        r->host->proposals--;
+        p->done(p, s, unknown, SLICE_EMPTY);
+    }
+    sweep_reads(&r->reads_waiting, UINT64_MAX);
+    LIST_FOR(it, &r->read_batches)
+    {
+        sweep_reads(&LIST_ENTRY(it, struct read_batch, link)->waits, UINT64_MAX);
+    }
+}
+
+void replica_close_waits(struct replica *r)
+{
+    replica_fail_all(r, STATUS_CLOSED, true);
+}
+
+/* --- looking --- */
+
+uint64_t replica_group(const struct replica *r)
+{
+    return r->desc.id;
+}
+const struct range_desc *replica_desc(const struct replica *r)
+{
+    return &r->desc;
+}
+const struct raft *replica_raft(const struct replica *r)
+{
+    return r->raft;
+}
+bool replica_leads(const struct replica *r)
+{
+    return r->leads && r->state == REPLICA_RUNNING;
+}
+uint64_t replica_leader_node(const struct replica *r)
+{
+    return replica_node_of(r, raft_leader(r->raft));
+}
+uint64_t replica_last_ts(const struct replica *r)
+{
+    return r->last_ts;
+}
+void replica_span(const struct replica *r, struct slice *start, struct slice *end)
+{
+    *start = buf_slice(&r->span_start);
+    *end = buf_slice(&r->span_end);
+}
+const char *replica_waits_for(const struct replica *r)
+{
+    if (r->state == REPLICA_CREATING) return "its creation to be durable";
+    if (r->state == REPLICA_INSTALLING) return "a snapshot to be installed";
+    if (r->receiving != NULL) return "the rest of a snapshot";
+    if (r->apply_wait) return "a block that apply needs from disk";
+    if (raft_leader(r->raft) == 0) return "a leader to be elected";
+    if (raft_role(r->raft) == RAFT_LEADER && !r->leads) return "the first entry of its term to commit";
+    return "";
+}

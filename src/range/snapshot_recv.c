@@ -1,0 +1,190 @@
+/* Receiving a snapshot: chunks become tables outside of the store, which replace the range's rows in one manifest edit.
+ *
+ *   EXPECTING --- chunk ---> STORING --- not the last ---> EXPECTING     (woken by chunk; task)
+ *                               |------- the last -------> READY         (waits for apply to stand still)
+ *   READY ---> INSTALLING --- edit is durable ---> gone: the replica goes on after the snapshot's index
+ *
+ * Any chunk that is not the expected one, or a new attempt, aborts. Nothing of the replica changes before INSTALLING; a crash
+ * after the edit and before the log's reset record is mended by recover.c. */
+#include "base/assert.h"
+#include "base/crc32c.h"
+#include "base/mem.h"
+#include "range/host_int.h"
+
+enum recv_state { RECV_EXPECTING, RECV_STORING, RECV_READY, RECV_INSTALLING };
+
+struct snapshot_recv {
+    struct task task;
+    struct host *host;
+    struct replica *replica; /* NULL once aborted */
+    enum recv_state state;
+    struct lsm_ingest *ingest;
+    uint64_t id, next_seq, index, term;
+    struct raft_config config;
+    struct rpc_request *req; /* the chunk that is answered when it is stored */
+    struct slice rows;       /* owned */
+    uint32_t rows_crc;
+    bool last;
+    enum status stored;
+};
+
+static void recv_free(struct snapshot_recv *s)
+{
+    s->host->snapshots_receiving--;
+    if (s->req != NULL) rpc_reply_status(s->req, STATUS_RETRY, "the snapshot was given up");
+    if (s->ingest != NULL) lsm_ingest_abort(s->ingest);
+    mem_free((void *)(uintptr_t)s->rows.data);
+    mem_free(s);
+}
+
+void snapshot_recv_abort(struct snapshot_recv *s)
+{
+    ASSERT(s->state != RECV_INSTALLING);
+    if (s->replica != NULL) s->replica->receiving = NULL;
+    s->replica = NULL;
+    if (s->state != RECV_STORING) recv_free(s);
+}
+
+/* Worker: touches the ingest and the chunk's copy only. */
+static void recv_execute(struct task *t)
+{
+    struct snapshot_recv *s = (struct snapshot_recv *)(void *)t;
+    struct slice rows = s->rows;
+    s->stored = crc32c(0, rows.data, rows.size) == s->rows_crc ? STATUS_OK : STATUS_CORRUPT;
+    while (s->stored == STATUS_OK) {
+        struct snapshot_row row;
+        enum status next = snapshot_row_next(&rows, &row);
+        if (next == STATUS_END) break;
+        s->stored = next;
+        if (next != STATUS_OK) break;
+        s->stored = lsm_ingest_add(s->ingest, &(struct lsm_write){.kind = row.is_delete ? LSM_DELETE : LSM_PUT,
+                                                                  .key = row.key,
+                                                                  .ts = row.ts,
+                                                                  .value = row.value});
+    }
+    if (s->stored == STATUS_OK && s->last) s->stored = lsm_ingest_finish(s->ingest);
+}
+
+static void recv_complete(struct task *t)
+{
+    struct snapshot_recv *s = (struct snapshot_recv *)(void *)t;
+    s->state = RECV_EXPECTING;
+    if (s->replica == NULL) {
+        recv_free(s);
+        return;
+    }
+    if (t->cancelled || s->stored != STATUS_OK) {
+        log_event(s->host->env->log, LOG_WARN, "snapshot.store_failed", "range=%llu why=%s",
+                  (unsigned long long)s->replica->desc.id, status_name(s->stored));
+        snapshot_recv_abort(s);
+        return;
+    }
+    if (s->last) {
+        s->state = RECV_READY;
+        snapshot_recv_step(s->replica);
+        return;
+    }
+    struct rpc_request *req = s->req;
+    s->req = NULL;
+    rpc_reply_status(req, STATUS_OK, "");
+}
+
+static void recv_installed(void *ctx, enum status status)
+{
+    struct snapshot_recv *s = ctx;
+    struct replica *r = s->replica;
+    struct host *h = s->host;
+    s->ingest = NULL; /* the store freed it */
+    if (status != STATUS_OK) {
+        h->env->ops->fatal(h->env, "a snapshot could not be installed: the store's manifest cannot be written");
+        recv_free(s);
+        return;
+    }
+    replica_fail_all(r, STATUS_NOT_LEADER, true);
+    r->state = REPLICA_RUNNING;
+    r->applied = r->commit = s->index;
+    r->last_ts = 0;
+    r->receiving = NULL;
+    wal_put_reset(h->wal, r->desc.id, s->index, s->term);
+    raft_install(r->raft, s->index, s->term, &s->config, &h->fx);
+    replica_take_effects(r);
+    r->needs_flush = true;
+    host_mark_ready(h, r);
+    if (h->owner.installed != NULL) h->owner.installed(h->owner.ctx, r);
+    log_event(h->env->log, LOG_INFO, "snapshot.installed", "range=%llu index=%llu", (unsigned long long)r->desc.id,
+              (unsigned long long)s->index);
+    struct rpc_request *req = s->req;
+    s->req = NULL;
+    rpc_reply_status(req, STATUS_OK, "");
+    recv_free(s);
+    h->env->ops->wake(h->env);
+}
+
+void snapshot_recv_step(struct replica *r)
+{
+    struct snapshot_recv *s = r->receiving;
+    if (s->state != RECV_READY || r->apply_wait) return;
+    if (s->index <= r->applied) { /* the log got there first */
+        COVER("snapshot.overtaken");
+        struct rpc_request *req = s->req;
+        s->req = NULL;
+        rpc_reply_status(req, STATUS_OK, "");
+        snapshot_recv_abort(s);
+        return;
+    }
+    COVER("snapshot.install");
+    s->state = RECV_INSTALLING;
+    r->state = REPLICA_INSTALLING;
+    struct lsm_ingest *g = s->ingest;
+    lsm_ingest_install(g, r->desc.id, s->index, s->term, recv_installed, s);
+}
+
+static struct snapshot_recv *recv_new(struct replica *r, const struct snapshot_chunk *c, enum status *why)
+{
+    struct host *h = r->host;
+    struct raft_config config;
+    *why = STATUS_INVALID;
+    if (c->index <= r->applied || c->term < raft_term(r->raft)) {
+        *why = STATUS_RETRY;
+        return NULL;
+    }
+    if (raft_config_decode(c->config, &config) != STATUS_OK) return NULL;
+    struct snapshot_recv *s = mem_zalloc(sizeof *s);
+    s->task = (struct task){.execute = recv_execute, .complete = recv_complete};
+    list_init(&s->task.link);
+    s->host = h;
+    s->replica = r;
+    s->id = c->snapshot_id;
+    s->index = c->index;
+    s->term = c->index_term;
+    s->config = config;
+    s->ingest = lsm_ingest_new(h->lsm, buf_slice(&r->span_start), buf_slice(&r->span_end));
+    h->snapshots_receiving++;
+    return s;
+}
+
+void snapshot_recv_chunk(struct replica *r, struct rpc_request *req, const struct snapshot_chunk *c)
+{
+    struct snapshot_recv *s = r->receiving;
+    if (c->seq == 0 && (s == NULL || s->state == RECV_EXPECTING)) {
+        if (s != NULL) snapshot_recv_abort(s);
+        enum status why;
+        r->receiving = s = recv_new(r, c, &why);
+        if (s == NULL) {
+            rpc_reply_status(req, why, "the snapshot is not wanted: the replica is past it, or in a later term");
+            return;
+        }
+    }
+    if (s == NULL || s->state != RECV_EXPECTING || s->id != c->snapshot_id || s->next_seq != c->seq) {
+        rpc_reply_status(req, STATUS_RETRY, "not the chunk that is expected; start the snapshot again");
+        return;
+    }
+    s->next_seq++;
+    s->req = req;
+    mem_free((void *)(uintptr_t)s->rows.data);
+    s->rows = mem_dup_slice(c->rows);
+    s->rows_crc = c->rows_crc;
+    s->last = c->last;
+    s->state = RECV_STORING;
+    exec_submit(r->host->env->exec, LANE_BACKGROUND, &s->task);
+}

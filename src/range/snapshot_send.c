@@ -1,0 +1,184 @@
+/* Sending a snapshot: a frozen view of the range's rows as of one applied index, read in tasks, sent chunk by chunk over the
+ * bulk connection; the next chunk is read when the receiver has stored the last.
+ *
+ *   READING --- chunk filled ---> SENDING --- stored, not the last ---> READING
+ *      |                             |------ stored, the last ----> (Raft is told: sent)
+ *      +------- read failed ---------+------ refused, timed out --> (Raft is told: failed; it probes and may ask again)
+ *
+ * READING is woken by its task, SENDING by the call's end or its deadline. One at a time per replica, the others queue. */
+#include "base/assert.h"
+#include "base/crc32c.h"
+#include "base/mem.h"
+#include "range/host_int.h"
+
+#define SNAPSHOT_CALL_NS (15000 * NS_PER_MS)
+
+struct snapshot_send {
+    struct task task;
+    struct host *host;
+    struct replica *replica; /* NULL once aborted */
+    struct lsm_view *view;
+    struct rpc_peer *peer;
+    uint64_t to, id, seq, index, term, call;
+    struct buf rows;
+    bool last, reading;
+    enum status read_status;
+};
+
+static void send_free(struct snapshot_send *s)
+{
+    s->host->snapshots_sending--;
+    lsm_view_free(s->view);
+    buf_free(&s->rows);
+    mem_free(s);
+}
+
+static void send_end(struct snapshot_send *s, bool ok)
+{
+    struct replica *r = s->replica;
+    uint64_t to = s->to, index = s->index;
+    log_event(s->host->env->log, LOG_INFO, ok ? "snapshot.sent" : "snapshot.failed",
+              "range=%llu to=%llu index=%llu chunks=%llu", (unsigned long long)r->desc.id, (unsigned long long)to,
+              (unsigned long long)index, (unsigned long long)s->seq);
+    r->sending = NULL;
+    send_free(s);
+    replica_step(r, &(struct raft_event){.type = RAFT_EVENT_SNAPSHOT_SENT, .to = to, .index = index, .ok = ok});
+    if (r->sending == NULL && r->snapshot_queue_count > 0)
+        snapshot_send_start(r, r->snapshot_queue[--r->snapshot_queue_count]);
+}
+
+static void send_row(struct snapshot_send *s, const struct lsm_write *w)
+{
+    snapshot_row_append(
+        &s->rows,
+        &(struct snapshot_row){.is_delete = w->kind == LSM_DELETE, .key = w->key, .ts = w->ts, .value = w->value});
+}
+
+/* Worker: touches the view and the buffer only. */
+static void send_execute(struct task *t)
+{
+    struct snapshot_send *s = (struct snapshot_send *)(void *)t;
+    buf_clear(&s->rows);
+    s->read_status = STATUS_OK;
+    while (s->rows.size < s->host->options.snapshot_chunk_bytes) {
+        struct lsm_write row;
+        s->read_status = lsm_view_next(s->view, &row);
+        if (s->read_status != STATUS_OK) return;
+        send_row(s, &row);
+    }
+}
+
+static void send_stored(void *ctx, enum status status, bool sent, const struct reply_head *head)
+{
+    (void)sent;
+    struct snapshot_send *s = ctx;
+    s->call = 0;
+    if (status != STATUS_OK || head->status != STATUS_OK) {
+        send_end(s, false);
+        return;
+    }
+    s->seq++;
+    if (s->last) {
+        send_end(s, true);
+        return;
+    }
+    s->reading = true;
+    exec_submit(s->host->env->exec, LANE_BACKGROUND, &s->task);
+}
+
+static void send_chunk(struct snapshot_send *s)
+{
+    struct replica *r = s->replica;
+    struct host *h = s->host;
+    struct buf config, params;
+    buf_init(&config, 4096);
+    buf_init(&params, LIMIT_FRAME_BYTES);
+    struct snapshot_chunk c = {.group = r->desc.id,
+                               .from = r->id,
+                               .to = s->to,
+                               .snapshot_id = s->id,
+                               .seq = s->seq,
+                               .term = raft_term(r->raft),
+                               .index = s->index,
+                               .index_term = s->term,
+                               .last = s->last,
+                               .rows = buf_slice(&s->rows),
+                               .rows_crc = crc32c(0, s->rows.data, s->rows.size)};
+    if (s->seq == 0) {
+        raft_config_encode(raft_config_now(r->raft), &config);
+        c.descriptor = slice_make(r->desc_bytes, r->desc_size);
+        c.config = buf_slice(&config);
+    }
+    pack_snapshot_chunk(&params, &c);
+    ASSERT(!params.overflow);
+    s->call = rpc_call(s->peer, METHOD_SNAPSHOT, buf_slice(&params), h->now_ms * NS_PER_MS + SNAPSHOT_CALL_NS,
+                       send_stored, s);
+    buf_free(&config);
+    buf_free(&params);
+}
+
+static void send_complete(struct task *t)
+{
+    struct snapshot_send *s = (struct snapshot_send *)(void *)t;
+    s->reading = false;
+    if (s->replica == NULL || t->cancelled) {
+        if (s->replica != NULL) s->replica->sending = NULL;
+        send_free(s);
+        return;
+    }
+    bool ok = s->read_status == STATUS_OK || s->read_status == STATUS_END;
+    if (!ok || raft_role(s->replica->raft) != RAFT_LEADER) {
+        send_end(s, false);
+        return;
+    }
+    s->last = s->read_status == STATUS_END;
+    send_chunk(s);
+}
+
+static void send_queue(struct replica *r, uint64_t to)
+{
+    for (size_t i = 0; i < r->snapshot_queue_count; i++) {
+        if (r->snapshot_queue[i] == to) return;
+    }
+    ASSERT(r->snapshot_queue_count < LIMIT_REPLICAS);
+    r->snapshot_queue[r->snapshot_queue_count++] = to;
+}
+
+void snapshot_send_start(struct replica *r, uint64_t to)
+{
+    struct host *h = r->host;
+    uint64_t node = replica_node_of(r, to);
+    struct link *l = node == 0 ? NULL : map_get(&h->links, node);
+    if (r->sending != NULL || l == NULL || h->stopping || r->state != REPLICA_RUNNING) {
+        if (r->sending != NULL && r->sending->to == to) return;
+        send_queue(r, to); /* started when the one under way ends, or by the next tick */
+        return;
+    }
+    COVER("snapshot.send");
+    struct snapshot_send *s = mem_zalloc(sizeof *s);
+    s->task = (struct task){.execute = send_execute, .complete = send_complete};
+    list_init(&s->task.link);
+    s->host = h;
+    s->replica = r;
+    s->peer = link_bulk(l);
+    s->to = to;
+    s->id = ++h->next_snapshot_id ^ (h->self->node_id << 48);
+    s->index = r->applied;
+    s->term = raft_term_at(r->raft, r->applied);
+    s->view = lsm_view_new(h->lsm, buf_slice(&r->span_start), buf_slice(&r->span_end));
+    buf_init(&s->rows, LIMIT_FRAME_BYTES - 65536);
+    r->sending = s;
+    h->snapshots_sending++;
+    s->reading = true;
+    exec_submit(h->env->exec, LANE_BACKGROUND, &s->task);
+}
+
+uint64_t snapshot_send_abort(struct snapshot_send *s)
+{
+    uint64_t to = s->to;
+    s->replica->sending = NULL;
+    if (s->call != 0) rpc_call_cancel(s->peer, s->call);
+    s->replica = NULL;
+    if (!s->reading) send_free(s);
+    return to;
+}

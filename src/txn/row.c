@@ -1,0 +1,77 @@
+/* Values of rows: docs/formats/keys.md. */
+#include "txn/txn_int.h"
+
+#include "base/assert.h"
+#include "base/hash.h"
+
+#define IDEMPOTENCY_FORMAT 1u
+#define COUNTER_BYTES 16u
+#define HASH_BYTES 16u
+
+enum status row_decode(struct slice stored, struct row *out)
+{
+    *out = (struct row){.format = ROW_RAW, .raw = SLICE_EMPTY};
+    if (stored.size == 0) return STATUS_CORRUPT;
+    struct slice payload = slice_make(stored.data + 1, stored.size - 1);
+    switch (stored.data[0]) {
+    case ROW_RAW: out->raw = payload; return STATUS_OK;
+    case ROW_COUNTER:
+        if (payload.size != COUNTER_BYTES) return STATUS_CORRUPT;
+        out->format = ROW_COUNTER;
+        out->counter = i128_decode(payload.data);
+        return STATUS_OK;
+    default: return STATUS_CORRUPT;
+    }
+}
+
+struct slice row_value(const struct row *r, char text[I128_TEXT_MAX])
+{
+    if (r->format == ROW_RAW) return r->raw;
+    i128_format(r->counter, text);
+    return slice_str(text);
+}
+
+struct slice row_make_raw(struct arena *arena, struct slice value)
+{
+    uint8_t *at = arena_alloc(arena, 1 + value.size);
+    at[0] = ROW_RAW;
+    if (value.size > 0) memcpy(at + 1, value.data, value.size);
+    return slice_make(at, 1 + value.size);
+}
+
+struct slice row_make_counter(struct arena *arena, i128 value)
+{
+    uint8_t *at = arena_alloc(arena, 1 + COUNTER_BYTES);
+    at[0] = ROW_COUNTER;
+    i128_encode(value, at + 1);
+    return slice_make(at, 1 + COUNTER_BYTES);
+}
+
+/* Two independent 64-bit hashes: that two different requests under one id look alike is then out of the question. */
+struct request_hash request_hash_of(struct slice encoded)
+{
+    return (struct request_hash){.first = hash_bytes(encoded, 1), .second = hash_bytes(encoded, 2)};
+}
+
+struct slice idempotency_row_make(struct arena *arena, struct request_hash hash, struct slice result)
+{
+    ASSERT(result.data[TXN_RESULT_REPLAYED_OFFSET] == 0);
+    size_t size = 1 + HASH_BYTES + result.size;
+    uint8_t *at = arena_alloc(arena, size);
+    at[0] = IDEMPOTENCY_FORMAT;
+    le_set_u64(at + 1, hash.first);
+    le_set_u64(at + 9, hash.second);
+    memcpy(at + 1 + HASH_BYTES, result.data, result.size);
+    return slice_make(at, size);
+}
+
+enum status idempotency_row_decode(struct slice stored, struct request_hash *hash, struct slice *result)
+{
+    if (stored.size <= 1 + HASH_BYTES + TXN_RESULT_REPLAYED_OFFSET || stored.data[0] != IDEMPOTENCY_FORMAT) {
+        return STATUS_CORRUPT;
+    }
+    hash->first = le_u64(stored.data + 1);
+    hash->second = le_u64(stored.data + 9);
+    *result = slice_make(stored.data + 1 + HASH_BYTES, stored.size - 1 - HASH_BYTES);
+    return STATUS_OK;
+}

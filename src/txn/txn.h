@@ -1,0 +1,134 @@
+/* Transactions on rows, as pure functions. Issue-independent vocabulary: docs/glossary.md.
+ *
+ * A one-range transaction is one Raft entry: every replica evaluates it at apply, in log order, against the rows as they
+ * are: idempotency row, comparisons, guards, then all writes, or none. The same bytes serve as request, log entry and
+ * history: txn_encode / txn_decode (docs/formats/txn.md). */
+#ifndef QUORATE_TXN_TXN_H
+#define QUORATE_TXN_TXN_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/i128.h"
+#include "base/limits.h"
+#include "base/status.h"
+
+#define TXN_ID_BYTES 16u
+
+struct txn_id { /* client-chosen, unique for ever; all zero: none */
+    uint8_t bytes[TXN_ID_BYTES];
+};
+bool txn_id_is_none(const struct txn_id *id);
+
+enum txn_op_kind {
+    TXN_GET = 1, /* -> row */
+    TXN_PUT,     /* value -> version */
+    TXN_DELETE,  /* -> found */
+    TXN_INSERT,  /* value; the transaction fails with STATUS_EXISTS if the key is there -> version */
+    TXN_ADD /* delta, min, max on a counter (absent = 0): STATUS_GUARD_FAILED if the sum leaves [min, max] -> sum */
+};
+struct txn_op {
+    enum txn_op_kind kind;
+    struct slice key;
+    struct slice value;
+    i128 delta, min, max;
+};
+
+enum txn_target { TXN_TARGET_VERSION = 1, TXN_TARGET_VALUE, TXN_TARGET_EXISTS };
+enum txn_relation { TXN_EQUAL = 1, TXN_NOT_EQUAL, TXN_LESS, TXN_GREATER };
+struct txn_compare {
+    enum txn_target target;
+    enum txn_relation relation;
+    struct slice key;
+    uint64_t version;   /* TXN_TARGET_VERSION: 0 = absent; TXN_TARGET_EXISTS: 0 or 1, with TXN_EQUAL */
+    struct slice value; /* an absent key satisfies no comparison of values */
+};
+
+struct txn { /* decoded: slices are borrowed from the encoded bytes, arrays from the arena */
+    struct txn_id id;
+    uint32_t keyspace;
+    struct txn_compare *compares;
+    size_t compare_count;
+    struct txn_op *ops; /* if all comparisons hold */
+    size_t op_count;
+    struct txn_op *else_ops; /* if not; when there are none, the answer is STATUS_CONDITION_FAILED */
+    size_t else_count;
+};
+
+void txn_encode(const struct txn *t, struct buf *out);
+/* Checks every bound of base/limits.h, key and value sizes and enum values; duplicate written keys are refused. */
+MUST_CHECK enum status txn_decode(struct slice bytes, struct arena *arena, struct txn *out, struct errbuf *err);
+/* Lowest and highest key that the transaction touches: it must lie in one range. Borrowed from t. */
+void txn_key_span(const struct txn *t, struct slice *lowest, struct slice *highest);
+/* The key beside which the idempotency row is kept: the first operation's. */
+struct slice txn_anchor(const struct txn *t);
+
+/* --- rows in the store --- */
+#define TXN_KEYSPACE_MAX 0xFFFFFFFEu /* so that (keyspace + 1, empty key) is always the bound behind a keyspace */
+/* Store keys: docs/formats/keys.md. An ordered encoding of (keyspace, user key, row type): a range of user keys is a range
+ * of store keys that holds the data rows and the idempotency rows anchored in it. */
+enum row_type { ROW_DATA = 1, ROW_IDEMPOTENCY = 2 };
+void key_encode_data(struct buf *out, uint32_t keyspace, struct slice user_key);
+void key_encode_idempotency(struct buf *out, uint32_t keyspace, struct slice anchor, const struct txn_id *id);
+/* The lower bound of all rows of user keys >= user_key; with an empty user_key, of the keyspace. */
+void key_encode_bound(struct buf *out, uint32_t keyspace, struct slice user_key);
+/* Decodes a store key; user_key is appended to `user` . STATUS_CORRUPT if it is none of ours. */
+MUST_CHECK enum status key_decode(struct slice store_key, uint32_t *keyspace, struct buf *user, enum row_type *type);
+
+enum row_format { ROW_RAW = 1, ROW_COUNTER = 2 };
+struct row { /* a data row's value, decoded; slices borrowed */
+    enum row_format format;
+    struct slice raw; /* ROW_RAW */
+    i128 counter;     /* ROW_COUNTER */
+};
+MUST_CHECK enum status row_decode(struct slice stored, struct row *out);
+/* What a client sees as the value: the raw bytes, or the counter in decimal (written to text). */
+struct slice row_value(const struct row *r, char text[I128_TEXT_MAX]);
+
+/* --- evaluation --- */
+struct txn_stored {   /* a row found by the view; borrowed until the evaluation ends */
+    uint64_t version; /* commit timestamp */
+    struct slice value;
+};
+struct txn_view { /* reads the newest version of a store key as of the entry before this one */
+    /* STATUS_OK, STATUS_NOT_FOUND, or anything else (STATUS_MISS...): the evaluation stops and returns it, having done
+     * nothing; it is repeated from the start later. The slice must stay valid until the evaluation ends. */
+    enum status (*get)(void *ctx, struct slice store_key, struct txn_stored *out);
+    void *ctx;
+};
+struct txn_write {
+    bool is_delete;
+    struct slice key;   /* store key; in the arena */
+    struct slice value; /* in the arena */
+};
+struct txn_writes {
+    struct txn_write *items; /* in the arena */
+    size_t count;
+};
+/* No result is larger: the values that it returns are held to LIMIT_TXN_BYTES. `result` must have room for as much. */
+#define TXN_RESULT_BYTES_MAX (LIMIT_TXN_BYTES + LIMIT_VALUE_BYTES)
+/* Evaluates an encoded transaction at commit timestamp ts. Appends the encoded txn_result to `result`. STATUS_OK: evaluated
+ * (the result may be a refusal, then `writes` holds at most the idempotency row); STATUS_MISS and failures of the view are
+ * passed on. Deterministic: same bytes, rows and ts, same writes and result. Undecodable bytes give a refusal, STATUS_INVALID. */
+MUST_CHECK enum status txn_evaluate(struct slice encoded, uint64_t ts, const struct txn_view *view, struct arena *arena,
+                                    struct txn_writes *writes, struct buf *result);
+
+/* --- results --- */
+struct txn_op_result {
+    enum txn_op_kind kind;
+    bool found;         /* TXN_GET, TXN_DELETE */
+    uint64_t version;   /* TXN_GET of a found row; else the transaction's timestamp */
+    struct slice value; /* TXN_GET: what a client sees; TXN_ADD: the new sum in decimal */
+};
+struct txn_result {     /* decoded: slices borrowed from the bytes, array from the arena */
+    enum status status; /* OK, CONDITION_FAILED, GUARD_FAILED, EXISTS, INVALID, ID_REUSED, ... always definite */
+    bool replayed;      /* the answer of an earlier attempt with this id; set by whoever evaluates, not stored */
+    bool succeeded;     /* comparisons held: `ops` were done; else `else_ops` */
+    uint64_t ts;
+    uint32_t failed_index; /* which compare or operation refused; UINT32_MAX: none */
+    struct txn_op_result *ops;
+    size_t op_count;
+};
+void txn_result_encode(const struct txn_result *r, struct buf *out);
+MUST_CHECK enum status txn_result_decode(struct slice bytes, struct arena *arena, struct txn_result *out);
+
+#endif

@@ -1,0 +1,53 @@
+/* What ranges, nodes and keyspaces are to those who talk about them. Slices are borrowed from whatever was decoded. */
+#ifndef QUORATE_WIRE_DESCRIPTORS_H
+#define QUORATE_WIRE_DESCRIPTORS_H
+
+#include "base/limits.h"
+#include "base/slice.h"
+
+#define CLUSTER_ID_BYTES 16u
+
+struct cluster_id { /* all zero: not yet known */
+    uint8_t bytes[CLUSTER_ID_BYTES];
+};
+bool cluster_id_is_none(const struct cluster_id *id);
+
+struct range_epoch {
+    uint64_t conf_ver, version;
+};
+struct range_replica {
+    uint64_t node_id, replica_id;
+    uint8_t role; /* 1 voter, 2 learner */
+};
+struct range_desc {
+    uint64_t id;
+    uint32_t keyspace;
+    struct slice start, end; /* user keys; empty start: from the beginning; empty end: to the end of the keyspace */
+    struct range_epoch epoch;
+    struct range_replica replicas[LIMIT_REPLICAS];
+    size_t replica_count;
+};
+bool range_desc_contains(const struct range_desc *d, uint32_t keyspace, struct slice key);
+const struct range_replica *range_desc_replica(const struct range_desc *d, uint64_t node_id); /* NULL: none there */
+
+struct node_info {
+    uint64_t id;
+    struct slice address; /* "host:port" that others connect to */
+    struct slice host;    /* label: two replicas of a range never share one when it can be helped */
+    bool alive;           /* as the metadata leader sees it */
+    uint64_t range_count, leader_count, bytes;
+};
+struct keyspace_info {
+    uint32_t id;
+    struct slice name;
+    uint32_t replication;
+};
+struct range_report { /* by each replica that leads */
+    uint64_t range_id;
+    struct range_epoch epoch;
+    uint64_t term;
+    uint64_t bytes, rows;
+    uint64_t writes, reads; /* since the node started */
+};
+
+#endif

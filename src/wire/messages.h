@@ -1,0 +1,139 @@
+/* The messages that cross the wire, their encodings and decodings. A decoded message borrows its slices from the frame and
+ * its arrays from the arena. Every *_unpack checks all bounds and answers STATUS_INVALID for anything else. */
+#ifndef QUORATE_WIRE_MESSAGES_H
+#define QUORATE_WIRE_MESSAGES_H
+
+#include "raft/raft.h"
+#include "txn/txn.h"
+#include "wire/descriptors.h"
+#include "wire/messages_meta.h"
+#include "wire/wire.h"
+
+#define PROTOCOL_VERSION 1u
+
+enum role { ROLE_META = 1, ROLE_NODE = 2, ROLE_GATEWAY = 3, ROLE_CLIENT = 4 };
+
+/* First frame of each connection, both ways (request and its response). */
+struct hello {
+    uint32_t version;
+    enum role role;
+    uint64_t node_id; /* of a meta or node; 0 otherwise */
+    struct cluster_id cluster;
+};
+
+/* --- errors: the params of any response are [status, message, payload] --- */
+struct reply_head {
+    enum status status;
+    bool unknown_outcome; /* a write that may or may not have happened */
+    struct slice message;
+    uint64_t leader_hint; /* NOT_LEADER: node id of the leader, 0 unknown */
+    /* EPOCH_MISMATCH: current descriptors that this node knows for the asked keys */
+    struct range_desc *ranges;
+    size_t range_count;
+    struct slice payload; /* encoded answer; empty when status is not OK */
+};
+
+/* --- router to node --- */
+struct routed { /* leads every request to a range */
+    uint64_t range_id;
+    struct range_epoch epoch;
+    uint32_t deadline_ms; /* time left when it was sent; expired work is dropped */
+};
+struct txn_request {
+    struct routed to;
+    struct slice txn; /* txn_encode's bytes; the reply's payload is txn_result_encode's */
+};
+struct get_request {
+    struct routed to;
+    uint32_t keyspace;
+    struct slice key;
+};
+struct get_reply {
+    bool found;
+    uint64_t version;
+    struct slice value; /* as a client sees it */
+};
+struct scan_request {
+    struct routed to;
+    uint32_t keyspace;
+    struct slice start, end; /* within the range */
+    uint32_t limit_rows;
+    uint32_t limit_bytes;
+    bool reverse;
+    bool keys_only;
+};
+struct scan_row {
+    struct slice key, value;
+    uint64_t version;
+};
+struct scan_reply {
+    struct scan_row *rows;
+    size_t row_count;
+    bool more; /* the page ended before the end of the asked span: go on after the last row */
+};
+
+/* --- raft between hosts: a RAFT frame's params are an array of these --- */
+struct raft_envelope {
+    uint64_t group;
+    struct raft_message message; /* entries: array in the arena, data borrowed from the frame */
+};
+void pack_raft_envelope(struct buf *b, const struct raft_envelope *e);
+MUST_CHECK enum status unpack_raft_envelope(struct unpack *u, struct arena *arena, struct raft_envelope *out);
+
+/* --- snapshot chunks (SNAPSHOT requests; answered when the chunk is stored) --- */
+struct snapshot_chunk {
+    uint64_t group, from, to; /* replica ids */
+    uint64_t snapshot_id;     /* of this attempt */
+    uint64_t seq;             /* 0, 1, 2...: any other than the next expected one aborts the attempt */
+    uint64_t term;            /* sender's raft term */
+    uint64_t index, index_term;
+    struct slice descriptor; /* seq 0: packed range_desc, as of index */
+    struct slice config;     /* seq 0: raft_config_encode's bytes */
+    bool last;
+    struct slice rows; /* snapshot_row after snapshot_row */
+    uint32_t rows_crc; /* crc32c of rows */
+};
+struct snapshot_row {
+    bool is_delete;
+    struct slice key;
+    uint64_t ts;
+    struct slice value;
+};
+void snapshot_row_append(struct buf *b, const struct snapshot_row *row);
+MUST_CHECK enum status snapshot_row_next(struct slice *rows, struct snapshot_row *out); /* STATUS_END after the last */
+
+/* --- codecs: pack_X(buf, message), unpack_X(slice of params or payload, arena, message) --- */
+#define MESSAGE_MAP(X)                                                                                                 \
+    X(hello)                                                                                                           \
+    X(range_desc)                                                                                                      \
+    X(reply_head)                                                                                                      \
+    X(txn_request)                                                                                                     \
+    X(get_request)                                                                                                     \
+    X(get_reply)                                                                                                       \
+    X(scan_request)                                                                                                    \
+    X(scan_reply)                                                                                                      \
+    X(meta_init_request)                                                                                               \
+    X(meta_init_reply)                                                                                                 \
+    X(meta_register_request)                                                                                           \
+    X(meta_register_reply)                                                                                             \
+    X(meta_heartbeat_request)                                                                                          \
+    X(meta_heartbeat_reply)                                                                                            \
+    X(meta_timestamps_request)                                                                                         \
+    X(meta_timestamps_reply)                                                                                           \
+    X(meta_map_request)                                                                                                \
+    X(meta_map_reply)                                                                                                  \
+    X(meta_keyspace_request)                                                                                           \
+    X(meta_keyspace_reply)                                                                                             \
+    X(meta_ids_request)                                                                                                \
+    X(meta_ids_reply)                                                                                                  \
+    X(meta_status_reply)                                                                                               \
+    X(node_status_reply)                                                                                               \
+    X(snapshot_chunk)
+
+#define MESSAGE_DECLARE(name)                                                                                          \
+    void pack_##name(struct buf *b, const struct name *m);                                                             \
+    MUST_CHECK enum status unpack_##name(struct slice bytes, struct arena *arena, struct name *out);
+MESSAGE_MAP(MESSAGE_DECLARE)
+#undef MESSAGE_DECLARE
+
+#endif

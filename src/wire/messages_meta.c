@@ -1,0 +1,305 @@
+/* Anybody to the metadata service. */
+#include "wire/messages_int.h"
+
+#include "base/assert.h"
+
+#define UUID_BYTES 16u
+#define KEYSPACE_WIRE_MIN 4u
+#define SPLIT_WIRE_MIN 2u
+
+/* --- init and register --- */
+
+void pack_meta_init_request(struct buf *b, const struct meta_init_request *m)
+{
+    pack_array(b, 2);
+    pack_cluster_id(b, &m->cluster);
+    pack_uint(b, m->replication);
+}
+
+static void read_meta_init_request(struct unpack *u, struct arena *arena, struct meta_init_request *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 2);
+    m->cluster = read_cluster_id(u);
+    m->replication = read_u32(u);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_init_request)
+
+void pack_meta_init_reply(struct buf *b, const struct meta_init_reply *m)
+{
+    pack_array(b, 1);
+    pack_cluster_id(b, &m->cluster);
+}
+
+static void read_meta_init_reply(struct unpack *u, struct arena *arena, struct meta_init_reply *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 1);
+    m->cluster = read_cluster_id(u);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_init_reply)
+
+void pack_meta_register_request(struct buf *b, const struct meta_register_request *m)
+{
+    pack_array(b, 4);
+    pack_bin(b, m->uuid);
+    pack_bin(b, m->address);
+    pack_bin(b, m->host);
+    pack_cluster_id(b, &m->cluster);
+}
+
+static void read_meta_register_request(struct unpack *u, struct arena *arena, struct meta_register_request *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 4);
+    m->uuid = read_bin(u, UUID_BYTES, UUID_BYTES);
+    m->address = read_bin(u, 1, LIMIT_ADDRESS_BYTES);
+    m->host = read_bin(u, 0, LIMIT_ADDRESS_BYTES);
+    m->cluster = read_cluster_id(u);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_register_request)
+
+void pack_meta_register_reply(struct buf *b, const struct meta_register_reply *m)
+{
+    pack_array(b, 2);
+    pack_cluster_id(b, &m->cluster);
+    pack_uint(b, m->node_id);
+}
+
+static void read_meta_register_reply(struct unpack *u, struct arena *arena, struct meta_register_reply *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 2);
+    m->cluster = read_cluster_id(u);
+    m->node_id = unpack_uint(u);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_register_reply)
+
+/* --- heartbeat --- */
+
+void pack_meta_heartbeat_request(struct buf *b, const struct meta_heartbeat_request *m)
+{
+    pack_array(b, 6);
+    pack_uint(b, m->node_id);
+    pack_bin(b, m->address);
+    pack_uint(b, m->map_version);
+    pack_uint(b, m->range_count);
+    pack_uint(b, m->bytes);
+    pack_range_reports(b, m->leads, m->lead_count);
+}
+
+static void read_meta_heartbeat_request(struct unpack *u, struct arena *arena, struct meta_heartbeat_request *m)
+{
+    uint32_t extra = unpack_open(u, 6);
+    m->node_id = unpack_uint(u);
+    m->address = read_bin(u, 0, LIMIT_ADDRESS_BYTES);
+    m->map_version = unpack_uint(u);
+    m->range_count = unpack_uint(u);
+    m->bytes = unpack_uint(u);
+    m->leads = read_range_reports(u, arena, &m->lead_count);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_heartbeat_request)
+
+void pack_meta_heartbeat_reply(struct buf *b, const struct meta_heartbeat_reply *m)
+{
+    pack_array(b, 3);
+    pack_uint(b, m->map_version);
+    pack_range_descs(b, m->ranges, m->range_count);
+    pack_node_infos(b, m->nodes, m->node_count);
+}
+
+static void read_meta_heartbeat_reply(struct unpack *u, struct arena *arena, struct meta_heartbeat_reply *m)
+{
+    uint32_t extra = unpack_open(u, 3);
+    m->map_version = unpack_uint(u);
+    m->ranges = read_range_descs(u, arena, &m->range_count);
+    m->nodes = read_node_infos(u, arena, &m->node_count);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_heartbeat_reply)
+
+/* --- blocks of timestamps and ids --- */
+
+void pack_meta_timestamps_request(struct buf *b, const struct meta_timestamps_request *m)
+{
+    pack_array(b, 1);
+    pack_uint(b, m->count);
+}
+
+static void read_meta_timestamps_request(struct unpack *u, struct arena *arena, struct meta_timestamps_request *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 1);
+    m->count = read_u32(u);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_timestamps_request)
+
+void pack_meta_timestamps_reply(struct buf *b, const struct meta_timestamps_reply *m)
+{
+    pack_array(b, 1);
+    pack_uint(b, m->first);
+}
+
+static void read_meta_timestamps_reply(struct unpack *u, struct arena *arena, struct meta_timestamps_reply *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 1);
+    m->first = unpack_uint(u);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_timestamps_reply)
+
+void pack_meta_ids_request(struct buf *b, const struct meta_ids_request *m)
+{
+    pack_array(b, 1);
+    pack_uint(b, m->count);
+}
+
+static void read_meta_ids_request(struct unpack *u, struct arena *arena, struct meta_ids_request *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 1);
+    m->count = read_u32(u);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_ids_request)
+
+void pack_meta_ids_reply(struct buf *b, const struct meta_ids_reply *m)
+{
+    pack_array(b, 1);
+    pack_uint(b, m->first);
+}
+
+static void read_meta_ids_reply(struct unpack *u, struct arena *arena, struct meta_ids_reply *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 1);
+    m->first = unpack_uint(u);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_ids_reply)
+
+/* --- keyspaces --- */
+
+void pack_meta_keyspace_request(struct buf *b, const struct meta_keyspace_request *m)
+{
+    pack_array(b, 3);
+    pack_bin(b, m->name);
+    pack_uint(b, m->replication);
+    pack_array(b, list_count(m->split_count));
+    for (size_t i = 0; i < m->split_count; i++) pack_bin(b, m->splits[i]);
+}
+
+static void read_meta_keyspace_request(struct unpack *u, struct arena *arena, struct meta_keyspace_request *m)
+{
+    uint32_t extra = unpack_open(u, 3);
+    m->name = read_bin(u, 1, LIMIT_KEYSPACE_NAME);
+    m->replication = read_u32(u);
+    m->splits = read_list(u, arena, sizeof(*m->splits), SPLIT_WIRE_MIN, LIMIT_SPLIT_KEYS, &m->split_count);
+    for (size_t i = 0; i < m->split_count && !u->failed; i++) m->splits[i] = read_bin(u, 1, LIMIT_KEY_BYTES);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_keyspace_request)
+
+void pack_meta_keyspace_reply(struct buf *b, const struct meta_keyspace_reply *m)
+{
+    pack_array(b, 2);
+    pack_uint(b, m->id);
+    pack_bool(b, m->created);
+}
+
+static void read_meta_keyspace_reply(struct unpack *u, struct arena *arena, struct meta_keyspace_reply *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 2);
+    m->id = read_u32(u);
+    m->created = unpack_bool(u);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_keyspace_reply)
+
+/* --- the map --- */
+
+void pack_meta_map_request(struct buf *b, const struct meta_map_request *m)
+{
+    pack_array(b, 3);
+    pack_bin(b, m->keyspace);
+    pack_bool(b, m->has_key);
+    pack_bin(b, m->key);
+}
+
+static void read_meta_map_request(struct unpack *u, struct arena *arena, struct meta_map_request *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 3);
+    m->keyspace = read_bin(u, 0, LIMIT_KEYSPACE_NAME);
+    m->has_key = unpack_bool(u);
+    m->key = read_bin(u, 0, LIMIT_KEY_BYTES + 1u);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_map_request)
+
+static void pack_keyspaces(struct buf *b, const struct keyspace_info *k, size_t count)
+{
+    pack_array(b, list_count(count));
+    for (size_t i = 0; i < count; i++) {
+        pack_array(b, 3);
+        pack_uint(b, k[i].id);
+        pack_bin(b, k[i].name);
+        pack_uint(b, k[i].replication);
+    }
+}
+
+static struct keyspace_info *read_keyspaces(struct unpack *u, struct arena *arena, size_t *count)
+{
+    struct keyspace_info *k = read_list(u, arena, sizeof(*k), KEYSPACE_WIRE_MIN, MESSAGE_LIST_MAX, count);
+    for (size_t i = 0; i < *count && !u->failed; i++) {
+        uint32_t extra = unpack_open(u, 3);
+        k[i].id = read_u32(u);
+        k[i].name = read_bin(u, 0, LIMIT_KEYSPACE_NAME);
+        k[i].replication = read_u32(u);
+        unpack_close(u, extra);
+    }
+    return k;
+}
+
+/* Leaders and reports run beside the ranges: lists of the same length, or empty when the sender has none to tell. */
+void pack_meta_map_reply(struct buf *b, const struct meta_map_reply *m)
+{
+    size_t leader_count = m->leaders != NULL ? m->range_count : 0;
+    pack_array(b, 6);
+    pack_uint(b, m->map_version);
+    pack_keyspaces(b, m->keyspaces, m->keyspace_count);
+    pack_range_descs(b, m->ranges, m->range_count);
+    pack_array(b, list_count(leader_count));
+    for (size_t i = 0; i < leader_count; i++) pack_uint(b, m->leaders[i]);
+    pack_range_reports(b, m->reports, m->reports != NULL ? m->range_count : 0);
+    pack_node_infos(b, m->nodes, m->node_count);
+}
+
+static void read_meta_map_reply(struct unpack *u, struct arena *arena, struct meta_map_reply *m)
+{
+    uint32_t extra = unpack_open(u, 6);
+    m->map_version = unpack_uint(u);
+    m->keyspaces = read_keyspaces(u, arena, &m->keyspace_count);
+    m->ranges = read_range_descs(u, arena, &m->range_count);
+    size_t leader_count, report_count;
+    m->leaders = read_list(u, arena, sizeof(*m->leaders), 1, MESSAGE_LIST_MAX, &leader_count);
+    for (size_t i = 0; i < leader_count && !u->failed; i++) m->leaders[i] = unpack_uint(u);
+    m->reports = read_range_reports(u, arena, &report_count);
+    m->nodes = read_node_infos(u, arena, &m->node_count);
+    unpack_close(u, extra);
+    if (leader_count != 0 && leader_count != m->range_count) u->failed = true;
+    if (report_count != 0 && report_count != m->range_count) u->failed = true;
+    if (u->failed) return;
+    /* readers index both by range: what was not told is zeroes, not NULL */
+    if (leader_count != m->range_count) m->leaders = arena_zalloc(arena, m->range_count * sizeof(*m->leaders));
+    if (report_count != m->range_count) m->reports = arena_zalloc(arena, m->range_count * sizeof(*m->reports));
+}
+MESSAGE_UNPACK(meta_map_reply)

@@ -1,0 +1,105 @@
+/* Requests to the metadata service and its answers; what a node tells of itself. Codecs: messages.h. */
+#ifndef QUORATE_WIRE_MESSAGES_META_H
+#define QUORATE_WIRE_MESSAGES_META_H
+
+#include "raft/raft.h"
+#include "wire/descriptors.h"
+
+struct meta_init_request {
+    struct cluster_id cluster; /* proposed; the first one wins, later calls get the one that won */
+    uint32_t replication;
+};
+struct meta_init_reply {
+    struct cluster_id cluster;
+};
+struct meta_register_request {
+    struct slice uuid; /* 16 bytes, of the data directory: the same directory is the same node for ever */
+    struct slice address, host;
+    struct cluster_id cluster; /* none: joins */
+};
+struct meta_register_reply {
+    struct cluster_id cluster;
+    uint64_t node_id;
+};
+struct meta_heartbeat_request {
+    uint64_t node_id;
+    struct slice address;
+    uint64_t map_version; /* the newest that this node has acted on */
+    uint64_t range_count, bytes;
+    struct range_report *leads;
+    size_t lead_count;
+};
+struct meta_heartbeat_reply {
+    uint64_t map_version;
+    struct range_desc *ranges; /* when the map is newer: all ranges of which this node is to hold a replica */
+    size_t range_count;
+    struct node_info *nodes; /* all */
+    size_t node_count;
+};
+struct meta_timestamps_request {
+    uint32_t count;
+};
+struct meta_timestamps_reply {
+    uint64_t first; /* first .. first + count - 1 are yours alone */
+};
+struct meta_map_request {
+    struct slice keyspace; /* name; empty: all keyspaces */
+    bool has_key;
+    struct slice key; /* only the range that holds it */
+};
+struct meta_map_reply {
+    uint64_t map_version;
+    struct keyspace_info *keyspaces;
+    size_t keyspace_count;
+    struct range_desc *ranges;
+    uint64_t *leaders;            /* per range: node id by last report, 0 unknown */
+    struct range_report *reports; /* per range, by the last leader's report; zeroes when unknown */
+    size_t range_count;
+    struct node_info *nodes;
+    size_t node_count;
+};
+struct meta_keyspace_request {
+    struct slice name;
+    uint32_t replication; /* 0: the cluster's default */
+    struct slice *splits; /* user keys at which to split, ascending, unique */
+    size_t split_count;
+};
+struct meta_keyspace_reply {
+    uint32_t id;
+    bool created; /* false: it existed already, with the same splits */
+};
+struct meta_ids_request {
+    uint32_t count;
+};
+struct meta_ids_reply {
+    uint64_t first;
+};
+struct meta_status_reply {
+    struct cluster_id cluster;
+    uint64_t leader_id, term, applied, map_version;
+    uint64_t last_timestamp;
+    struct {
+        uint64_t id;
+        struct slice address;
+        bool healthy;
+    } members[LIMIT_REPLICAS];
+    size_t member_count;
+};
+struct node_range_status {
+    uint64_t range_id;
+    enum raft_role role;
+    uint64_t leader_replica, term, commit, applied, log_bytes;
+    struct slice waits_for; /* why it does not go on, or empty */
+};
+struct node_status_reply {
+    uint64_t node_id;
+    uint64_t uptime_ms;
+    uint64_t wal_live_bytes, wal_batches, wal_write_us_mean, wal_write_us_max;
+    uint64_t store_bytes, store_files, memtable_bytes;
+    uint32_t pressure;
+    uint64_t disk_free, disk_total;
+    struct node_range_status *ranges;
+    size_t range_count;
+};
+
+#endif

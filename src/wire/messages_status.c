@@ -1,0 +1,116 @@
+/* What a metadata member and a node tell of themselves. */
+#include "wire/messages_int.h"
+
+#include "base/assert.h"
+
+#define NODE_RANGE_WIRE_MIN 9u
+
+void pack_meta_status_reply(struct buf *b, const struct meta_status_reply *m)
+{
+    ASSERT(m->member_count <= LIMIT_REPLICAS);
+    pack_array(b, 7);
+    pack_cluster_id(b, &m->cluster);
+    pack_uint(b, m->leader_id);
+    pack_uint(b, m->term);
+    pack_uint(b, m->applied);
+    pack_uint(b, m->map_version);
+    pack_uint(b, m->last_timestamp);
+    pack_array(b, (uint32_t)m->member_count);
+    for (size_t i = 0; i < m->member_count; i++) {
+        pack_array(b, 3);
+        pack_uint(b, m->members[i].id);
+        pack_bin(b, m->members[i].address);
+        pack_bool(b, m->members[i].healthy);
+    }
+}
+
+static void read_meta_status_reply(struct unpack *u, struct arena *arena, struct meta_status_reply *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 7);
+    m->cluster = read_cluster_id(u);
+    m->leader_id = unpack_uint(u);
+    m->term = unpack_uint(u);
+    m->applied = unpack_uint(u);
+    m->map_version = unpack_uint(u);
+    m->last_timestamp = unpack_uint(u);
+    uint32_t count = unpack_array(u);
+    if (count > LIMIT_REPLICAS) u->failed = true;
+    m->member_count = u->failed ? 0 : count;
+    for (size_t i = 0; i < m->member_count; i++) {
+        uint32_t more = unpack_open(u, 3);
+        m->members[i].id = unpack_uint(u);
+        m->members[i].address = read_bin(u, 0, LIMIT_ADDRESS_BYTES);
+        m->members[i].healthy = unpack_bool(u);
+        unpack_close(u, more);
+    }
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_status_reply)
+
+static void pack_node_range(struct buf *b, const struct node_range_status *r)
+{
+    pack_array(b, 8);
+    pack_uint(b, r->range_id);
+    pack_uint(b, (uint64_t)r->role);
+    pack_uint(b, r->leader_replica);
+    pack_uint(b, r->term);
+    pack_uint(b, r->commit);
+    pack_uint(b, r->applied);
+    pack_uint(b, r->log_bytes);
+    pack_text(b, r->waits_for);
+}
+
+static void read_node_range(struct unpack *u, struct node_range_status *r)
+{
+    uint32_t extra = unpack_open(u, 8);
+    r->range_id = unpack_uint(u);
+    r->role = (enum raft_role)read_enum(u, RAFT_FOLLOWER, RAFT_LEADER);
+    r->leader_replica = unpack_uint(u);
+    r->term = unpack_uint(u);
+    r->commit = unpack_uint(u);
+    r->applied = unpack_uint(u);
+    r->log_bytes = unpack_uint(u);
+    r->waits_for = read_bin(u, 0, MESSAGE_TEXT_MAX);
+    unpack_close(u, extra);
+}
+
+void pack_node_status_reply(struct buf *b, const struct node_status_reply *m)
+{
+    pack_array(b, 13);
+    pack_uint(b, m->node_id);
+    pack_uint(b, m->uptime_ms);
+    pack_uint(b, m->wal_live_bytes);
+    pack_uint(b, m->wal_batches);
+    pack_uint(b, m->wal_write_us_mean);
+    pack_uint(b, m->wal_write_us_max);
+    pack_uint(b, m->store_bytes);
+    pack_uint(b, m->store_files);
+    pack_uint(b, m->memtable_bytes);
+    pack_uint(b, m->pressure);
+    pack_uint(b, m->disk_free);
+    pack_uint(b, m->disk_total);
+    pack_array(b, list_count(m->range_count));
+    for (size_t i = 0; i < m->range_count; i++) pack_node_range(b, &m->ranges[i]);
+}
+
+static void read_node_status_reply(struct unpack *u, struct arena *arena, struct node_status_reply *m)
+{
+    uint32_t extra = unpack_open(u, 13);
+    m->node_id = unpack_uint(u);
+    m->uptime_ms = unpack_uint(u);
+    m->wal_live_bytes = unpack_uint(u);
+    m->wal_batches = unpack_uint(u);
+    m->wal_write_us_mean = unpack_uint(u);
+    m->wal_write_us_max = unpack_uint(u);
+    m->store_bytes = unpack_uint(u);
+    m->store_files = unpack_uint(u);
+    m->memtable_bytes = unpack_uint(u);
+    m->pressure = read_u32(u);
+    m->disk_free = unpack_uint(u);
+    m->disk_total = unpack_uint(u);
+    m->ranges = read_list(u, arena, sizeof(*m->ranges), NODE_RANGE_WIRE_MIN, MESSAGE_LIST_MAX, &m->range_count);
+    for (size_t i = 0; i < m->range_count && !u->failed; i++) read_node_range(u, &m->ranges[i]);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(node_status_reply)

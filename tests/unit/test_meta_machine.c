@@ -1,0 +1,387 @@
+/* The metadata machine over rows in a plain list, and the state that follows it. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/prng.h"
+#include "meta/state.h"
+
+enum { ROWS_MAX = 4096 };
+
+struct world {
+    struct slice keys[ROWS_MAX], values[ROWS_MAX]; /* owned */
+    size_t count;
+    uint64_t index;
+    unsigned gets, miss_at; /* the miss_at-th get misses; 0: none does */
+    struct arena arena;
+    struct buf answer;
+    struct meta_state state;
+    struct meta_applied applied;
+};
+
+static struct world w;
+
+static void on_row(void *ctx, struct slice key, struct slice value, bool is_delete)
+{
+    meta_state_row(&((struct world *)ctx)->state, key, value, is_delete);
+}
+
+static void setup(void)
+{
+    memset(&w, 0, sizeof w);
+    arena_init(&w.arena, 65536);
+    buf_init(&w.answer, LIMIT_FRAME_BYTES);
+    meta_state_init(&w.state);
+    w.applied = (struct meta_applied){.row = on_row, .ctx = &w};
+}
+
+static void teardown(void)
+{
+    for (size_t i = 0; i < w.count; i++) {
+        mem_free((void *)(uintptr_t)w.keys[i].data);
+        mem_free((void *)(uintptr_t)w.values[i].data);
+    }
+    arena_free(&w.arena);
+    buf_free(&w.answer);
+    meta_state_clear(&w.state);
+}
+
+static size_t find(struct slice key)
+{
+    size_t i = 0;
+    while (i < w.count && !slice_eq(w.keys[i], key)) i++;
+    return i;
+}
+
+static enum status view_get(void *ctx, struct slice key, struct txn_stored *out)
+{
+    (void)ctx;
+    if (++w.gets == w.miss_at) return STATUS_MISS;
+    size_t i = find(key);
+    if (i == w.count) return STATUS_NOT_FOUND;
+    *out = (struct txn_stored){.version = 1, .value = w.values[i]};
+    return STATUS_OK;
+}
+
+static void store(const struct txn_writes *writes)
+{
+    for (size_t k = 0; k < writes->count; k++) {
+        size_t i = find(writes->items[k].key);
+        if (i == w.count) {
+            ck_assert_uint_lt(w.count, ROWS_MAX);
+            w.keys[w.count++] = mem_dup_slice(writes->items[k].key);
+        } else {
+            mem_free((void *)(uintptr_t)w.values[i].data);
+        }
+        w.values[i] = mem_dup_slice(writes->items[k].value);
+    }
+}
+
+/* Applies the command; the answer's head borrows from w. */
+static enum status run(const struct meta_command *c, struct reply_head *head)
+{
+    struct buf encoded;
+    buf_init(&encoded, LIMIT_FRAME_BYTES);
+    meta_command_encode(c, &encoded);
+    arena_reset(&w.arena);
+    struct slice command = arena_dup_slice(&w.arena, buf_slice(&encoded));
+    buf_free(&encoded);
+    struct machine_entry e = {.index = ++w.index, .term = 1, .command = command};
+    struct txn_view view = {.get = view_get};
+    struct txn_writes writes = {0};
+    uint64_t ts;
+    buf_clear(&w.answer);
+    w.gets = 0;
+    enum status s = meta_machine_ops.apply(&w.applied, &e, &view, &w.arena, &writes, &ts, &w.answer);
+    if (s != STATUS_OK) {
+        ck_assert_uint_eq(writes.count, 0);
+        return s;
+    }
+    ck_assert_uint_eq(ts, e.index);
+    store(&writes);
+    meta_machine_ops.applied(&w.applied, &e, &writes);
+    ck_assert_int_eq(unpack_reply_head(buf_slice(&w.answer), &w.arena, head), STATUS_OK);
+    if (head->status != STATUS_OK) ck_assert_uint_eq(writes.count, 0);
+    return head->status;
+}
+
+static struct cluster_id cluster(uint8_t tag)
+{
+    struct cluster_id id;
+    memset(id.bytes, tag, sizeof id.bytes);
+    return id;
+}
+
+static void init(uint8_t tag)
+{
+    struct reply_head head;
+    struct meta_command c = {.kind = META_CMD_INIT, .init = {.cluster = cluster(tag), .replication = 3}};
+    ck_assert_int_eq(run(&c, &head), STATUS_OK);
+}
+
+static uint64_t enlist(const char *uuid, const char *address, enum status expected)
+{
+    struct reply_head head;
+    struct meta_register_reply reply;
+    struct meta_command c = {.kind = META_CMD_REGISTER,
+                             .node = {.uuid = slice_str(uuid), .address = slice_str(address), .host = slice_str("h")}};
+    ck_assert_int_eq(run(&c, &head), expected);
+    if (expected != STATUS_OK) return 0;
+    ck_assert_int_eq(unpack_meta_register_reply(head.payload, &w.arena, &reply), STATUS_OK);
+    return reply.node_id;
+}
+
+static enum status keyspace(const char *name, struct slice *splits, size_t count, uint32_t replication, bool *created)
+{
+    struct placement_node nodes[3];
+    for (uint64_t i = 0; i < 3; i++) nodes[i] = (struct placement_node){.id = i + 1, .host = SLICE_EMPTY};
+    struct reply_head head;
+    struct meta_keyspace_reply reply = {0};
+    struct meta_command c = {
+        .kind = META_CMD_KEYSPACE,
+        .keyspace = {.name = slice_str(name), .replication = replication, .splits = splits, .split_count = count},
+        .candidates = nodes,
+        .candidate_count = 3};
+    enum status s = run(&c, &head);
+    if (s == STATUS_OK) ck_assert_int_eq(unpack_meta_keyspace_reply(head.payload, &w.arena, &reply), STATUS_OK);
+    if (created != NULL) *created = reply.created;
+    return s;
+}
+
+START_TEST(first_init_wins)
+{
+    struct reply_head head;
+    struct meta_init_reply reply;
+    init(7);
+    struct meta_command again = {.kind = META_CMD_INIT, .init = {.cluster = cluster(9), .replication = 1}};
+    ck_assert_int_eq(run(&again, &head), STATUS_OK);
+    ck_assert_int_eq(unpack_meta_init_reply(head.payload, &w.arena, &reply), STATUS_OK);
+    ck_assert_uint_eq(reply.cluster.bytes[0], 7);
+    ck_assert_uint_eq(w.state.cluster.replication, 3);
+}
+END_TEST
+
+START_TEST(nothing_before_init)
+{
+    ck_assert_int_eq(keyspace("a", NULL, 0, 0, NULL), STATUS_NOT_INITIALIZED);
+    enlist("0123456789abcdef", "x:1", STATUS_NOT_INITIALIZED);
+    ck_assert_uint_eq(w.count, 0);
+}
+END_TEST
+
+START_TEST(one_directory_is_one_node)
+{
+    init(1);
+    uint64_t a = enlist("aaaaaaaaaaaaaaaa", "x:1", STATUS_OK);
+    uint64_t b = enlist("bbbbbbbbbbbbbbbb", "x:2", STATUS_OK);
+    ck_assert_uint_ne(a, b);
+    uint64_t version = w.state.map_version;
+    ck_assert_uint_eq(enlist("aaaaaaaaaaaaaaaa", "x:1", STATUS_OK), a);
+    ck_assert_uint_eq(w.state.map_version, version); /* nothing new */
+    ck_assert_uint_eq(enlist("aaaaaaaaaaaaaaaa", "y:9", STATUS_OK), a);
+    ck_assert_uint_gt(w.state.map_version, version);
+    ck_assert(slice_eq(meta_state_node(&w.state, a)->info.address, slice_str("y:9")));
+    ck_assert_uint_eq(w.state.node_count, 2);
+}
+END_TEST
+
+START_TEST(foreign_cluster_is_refused)
+{
+    init(1);
+    struct reply_head head;
+    struct meta_command c = {.kind = META_CMD_REGISTER,
+                             .node = {.uuid = slice_str("aaaaaaaaaaaaaaaa"), .address = slice_str("x:1"), .cluster = cluster(2)}};
+    ck_assert_int_eq(run(&c, &head), STATUS_WRONG_CLUSTER);
+    ck_assert_uint_eq(w.state.node_count, 0);
+}
+END_TEST
+
+/* The ranges of a keyspace tile it: the first begins at "", each ends where the next begins, the last has no end. */
+static void check_tiling(uint32_t id, size_t expected)
+{
+    struct slice at = SLICE_EMPTY;
+    size_t seen = 0;
+    for (size_t i = 0; i < w.state.range_count; i++) {
+        const struct range_desc *d = &w.state.ranges[i]->desc;
+        if (d->keyspace != id) continue;
+        ck_assert(slice_eq(d->start, at));
+        at = d->end;
+        seen++;
+        ck_assert_uint_eq(d->end.size == 0, seen == expected);
+        ck_assert_uint_eq(d->replica_count, 3);
+    }
+    ck_assert_uint_eq(seen, expected);
+}
+
+START_TEST(ranges_tile_the_keyspace)
+{
+    init(1);
+    char text[64][8];
+    struct slice splits[64];
+    for (int i = 0; i < 64; i++) {
+        int n = snprintf(text[i], sizeof text[i], "k%03d", i * 3);
+        splits[i] = slice_make(text[i], (size_t)n);
+    }
+    bool created;
+    ck_assert_int_eq(keyspace("one", splits, 64, 0, &created), STATUS_OK);
+    ck_assert(created);
+    ck_assert_int_eq(keyspace("two", NULL, 0, 0, &created), STATUS_OK);
+    check_tiling(meta_state_keyspace(&w.state, slice_str("one"))->row.id, 65);
+    check_tiling(meta_state_keyspace(&w.state, slice_str("two"))->row.id, 1);
+}
+END_TEST
+
+START_TEST(creating_a_keyspace_is_idempotent)
+{
+    init(1);
+    struct slice splits[] = {slice_str("b"), slice_str("d")}, others[] = {slice_str("b"), slice_str("e")};
+    bool created;
+    ck_assert_int_eq(keyspace("k", splits, 2, 0, &created), STATUS_OK);
+    size_t rows = w.count;
+    ck_assert_int_eq(keyspace("k", splits, 2, 0, &created), STATUS_OK);
+    ck_assert(!created);
+    ck_assert_int_eq(keyspace("k", others, 2, 0, NULL), STATUS_EXISTS);
+    ck_assert_int_eq(keyspace("k", splits, 2, 1, NULL), STATUS_EXISTS);
+    ck_assert_uint_eq(w.count, rows);
+    ck_assert_uint_eq(w.state.range_count, 3);
+}
+END_TEST
+
+START_TEST(bad_keyspaces_are_refused)
+{
+    init(1);
+    struct slice falling[] = {slice_str("d"), slice_str("b")}, twice[] = {slice_str("b"), slice_str("b")}, empty[] = {SLICE_EMPTY};
+    ck_assert_int_eq(keyspace("k", falling, 2, 0, NULL), STATUS_INVALID);
+    ck_assert_int_eq(keyspace("k", twice, 2, 0, NULL), STATUS_INVALID);
+    ck_assert_int_eq(keyspace("k", empty, 1, 0, NULL), STATUS_INVALID);
+    ck_assert_int_eq(keyspace("Upper", NULL, 0, 0, NULL), STATUS_INVALID);
+    ck_assert_int_eq(keyspace("k", NULL, 0, 5, NULL), STATUS_UNAVAILABLE); /* three nodes */
+    ck_assert_uint_eq(w.state.keyspace_count, 0);
+    ck_assert_uint_eq(w.state.range_count, 0);
+}
+END_TEST
+
+START_TEST(bound_never_falls)
+{
+    struct reply_head head;
+    ck_assert_int_eq(run(&(struct meta_command){.kind = META_CMD_TS_BOUND, .ts_bound = 500}, &head), STATUS_OK);
+    ck_assert_int_eq(run(&(struct meta_command){.kind = META_CMD_TS_BOUND, .ts_bound = 300}, &head), STATUS_OK);
+    ck_assert_uint_eq(w.state.ts_bound, 500);
+}
+END_TEST
+
+START_TEST(ids_are_given_once)
+{
+    struct reply_head head;
+    struct meta_ids_reply reply;
+    uint64_t next = 1;
+    for (uint32_t n = 1; n < 20; n++) {
+        ck_assert_int_eq(run(&(struct meta_command){.kind = META_CMD_IDS, .id_count = n}, &head), STATUS_OK);
+        ck_assert_int_eq(unpack_meta_ids_reply(head.payload, &w.arena, &reply), STATUS_OK);
+        ck_assert_uint_eq(reply.first, next);
+        next += n;
+    }
+}
+END_TEST
+
+/* An evaluation that misses at any of its reads has done nothing; repeated, it does what it would have done. */
+START_TEST(a_miss_leaves_nothing)
+{
+    init(1);
+    struct slice splits[] = {slice_str("b")};
+    size_t rows = w.count;
+    struct placement_node nodes[3] = {{.id = 1}, {.id = 2}, {.id = 3}};
+    struct meta_command c = {.kind = META_CMD_KEYSPACE,
+                             .keyspace = {.name = slice_str("k"), .splits = splits, .split_count = 1},
+                             .candidates = nodes,
+                             .candidate_count = 3};
+    struct reply_head head;
+    unsigned misses = 0;
+    for (w.miss_at = 1;; w.miss_at++) {
+        enum status s = run(&c, &head);
+        if (s != STATUS_MISS) break;
+        misses++;
+        ck_assert_uint_eq(w.count, rows);
+    }
+    ck_assert_uint_ge(misses, 4);
+    ck_assert_int_eq(head.status, STATUS_OK);
+    ck_assert_uint_eq(w.state.range_count, 2);
+}
+END_TEST
+
+/* A state built from the rows alone is the state that followed the commands. */
+START_TEST(state_is_a_function_of_the_rows)
+{
+    init(1);
+    enlist("aaaaaaaaaaaaaaaa", "x:1", STATUS_OK);
+    struct slice splits[] = {slice_str("b"), slice_str("c")};
+    ck_assert_int_eq(keyspace("k", splits, 2, 0, NULL), STATUS_OK);
+    struct meta_state rebuilt;
+    meta_state_init(&rebuilt);
+    struct buf key;
+    buf_init(&key, 4096);
+    for (size_t i = w.count; i-- > 0;) {
+        uint32_t id;
+        enum row_type type;
+        buf_clear(&key);
+        ck_assert_int_eq(key_decode(w.keys[i], &id, &key, &type), STATUS_OK);
+        meta_state_row(&rebuilt, buf_slice(&key), w.values[i], false);
+    }
+    buf_free(&key);
+    ck_assert_uint_eq(rebuilt.map_version, w.state.map_version);
+    ck_assert_uint_eq(rebuilt.range_count, w.state.range_count);
+    for (size_t i = 0; i < rebuilt.range_count; i++) {
+        ck_assert_uint_eq(rebuilt.ranges[i]->desc.id, w.state.ranges[i]->desc.id);
+        ck_assert(slice_eq(rebuilt.ranges[i]->desc.start, w.state.ranges[i]->desc.start));
+    }
+    ck_assert_uint_eq(rebuilt.node_count, 1);
+    meta_state_clear(&rebuilt);
+}
+END_TEST
+
+START_TEST(damaged_commands_do_not_decode)
+{
+    struct slice splits[] = {slice_str("b")};
+    struct placement_node nodes[1] = {{.id = 1, .host = slice_str("h")}};
+    struct meta_command c = {.kind = META_CMD_KEYSPACE,
+                             .keyspace = {.name = slice_str("k"), .splits = splits, .split_count = 1},
+                             .candidates = nodes,
+                             .candidate_count = 1},
+                        out;
+    struct buf b;
+    buf_init(&b, 4096);
+    meta_command_encode(&c, &b);
+    for (size_t n = 0; n < b.size; n++) {
+        ck_assert_int_ne(meta_command_decode(slice_make(b.data, n), &w.arena, &out), STATUS_OK);
+    }
+    ck_assert_int_eq(meta_command_decode(buf_slice(&b), &w.arena, &out), STATUS_OK);
+    ck_assert_uint_eq(out.candidate_count, 1);
+    buf_free(&b);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("meta_machine");
+    TCase *tc = tcase_create("machine");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, first_init_wins);
+    tcase_add_test(tc, nothing_before_init);
+    tcase_add_test(tc, one_directory_is_one_node);
+    tcase_add_test(tc, foreign_cluster_is_refused);
+    tcase_add_test(tc, ranges_tile_the_keyspace);
+    tcase_add_test(tc, creating_a_keyspace_is_idempotent);
+    tcase_add_test(tc, bad_keyspaces_are_refused);
+    tcase_add_test(tc, bound_never_falls);
+    tcase_add_test(tc, ids_are_given_once);
+    tcase_add_test(tc, a_miss_leaves_nothing);
+    tcase_add_test(tc, state_is_a_function_of_the_rows);
+    tcase_add_test(tc, damaged_commands_do_not_decode);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
