@@ -16,10 +16,11 @@
 enum disk_flags {
     DISK_READ = 1,
     DISK_WRITE = 2,
-    DISK_CREATE = 4,     /* create if absent */
-    DISK_EXCLUSIVE = 8,  /* with DISK_CREATE: STATUS_EXISTS if present */
-    DISK_DIRECT = 16,    /* bypass the page cache; offset, size and memory aligned to DISK_ALIGN; STATUS_UNSUPPORTED if it cannot */
-    DISK_DSYNC = 32,     /* each write is durable when it returns */
+    DISK_CREATE = 4,    /* create if absent */
+    DISK_EXCLUSIVE = 8, /* with DISK_CREATE: STATUS_EXISTS if present */
+    /* Bypass the page cache: offset, size and memory aligned to DISK_ALIGN; STATUS_UNSUPPORTED where it cannot be done. */
+    DISK_DIRECT = 16,
+    DISK_DSYNC = 32, /* each write is durable when it returns */
 };
 
 #define DISK_ALIGN 4096u
@@ -40,7 +41,7 @@ struct disk_ops {
     enum status (*truncate)(struct disk_file *, uint64_t size);
     enum status (*remove)(struct disk *, const char *path);
     enum status (*rename)(struct disk *, const char *from, const char *to);
-    enum status (*mkdir)(struct disk *, const char *path); /* STATUS_OK if it exists */
+    enum status (*mkdir)(struct disk *, const char *path);    /* STATUS_OK if it exists */
     enum status (*sync_dir)(struct disk *, const char *path); /* "" is the root */
     enum status (*list)(struct disk *, const char *path, void (*each)(void *ctx, const char *name), void *ctx);
     enum status (*space)(struct disk *, uint64_t *free_bytes, uint64_t *total_bytes);
@@ -61,7 +62,8 @@ static inline void disk_close(struct disk_file *f)
 {
     if (f != NULL) f->disk->ops->close(f);
 }
-static inline MUST_CHECK enum status disk_read(struct disk_file *f, uint64_t offset, void *bytes, size_t size, size_t *got)
+static inline MUST_CHECK enum status disk_read(struct disk_file *f, uint64_t offset, void *bytes, size_t size,
+                                               size_t *got)
 {
     return f->disk->ops->read(f, offset, bytes, size, got);
 }
@@ -97,7 +99,8 @@ static inline MUST_CHECK enum status disk_sync_dir(struct disk *d, const char *p
 {
     return d->ops->sync_dir(d, path);
 }
-static inline MUST_CHECK enum status disk_list(struct disk *d, const char *path, void (*each)(void *, const char *), void *ctx)
+static inline MUST_CHECK enum status disk_list(struct disk *d, const char *path, void (*each)(void *, const char *),
+                                               void *ctx)
 {
     return d->ops->list(d, path, each, ctx);
 }

@@ -27,7 +27,8 @@ struct actor {
 
 struct env_ops {
     uint64_t (*mono_ns)(struct env *); /* monotonic; unaffected by steps of wall time */
-    uint64_t (*wall_ms)(struct env *); /* milliseconds since 1970; may jump; for people and for timestamps' first guess only */
+    /* Milliseconds since 1970; may jump: for people, and for timestamps' first guess only. */
+    uint64_t (*wall_ms)(struct env *);
     void (*random)(struct env *, void *bytes, size_t size); /* from the system's generator: ids, secrets, seeds */
     void (*attach)(struct env *, struct actor *);
     void (*detach)(struct env *, struct actor *);

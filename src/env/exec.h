@@ -16,7 +16,7 @@ enum exec_lane {
 struct task {
     void (*execute)(struct task *);
     void (*complete)(struct task *);
-    bool cancelled;   /* set before `complete` when the executor shut down before `execute` ran: release and do no more */
+    bool cancelled; /* set before `complete` when the executor shut down before `execute` ran: release and do no more */
     struct list link; /* the executor's */
     enum exec_lane lane;
 };

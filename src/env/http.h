@@ -18,8 +18,8 @@ struct http_header {
 
 struct http_reply_head {
     int code;
-    const char *content_type;              /* NULL: none */
-    const struct http_header *headers;     /* further ones; copied */
+    const char *content_type;          /* NULL: none */
+    const struct http_header *headers; /* further ones; copied */
     size_t header_count;
 };
 
@@ -28,24 +28,27 @@ struct http_ops {
      * on_request may reply at once or later, exactly once; on_gone tells that the client has left: the request is dead, do
      * not reply (its outcome, if it is a write, stands). */
     enum status (*listen)(struct http *, const char *address, size_t max_head, size_t max_body,
-                          void (*on_request)(void *ctx, struct http_request *), void (*on_gone)(void *ctx, struct http_request *),
-                          void *ctx, struct http_server **out, struct errbuf *);
+                          void (*on_request)(void *ctx, struct http_request *),
+                          void (*on_gone)(void *ctx, struct http_request *), void *ctx, struct http_server **out,
+                          struct errbuf *);
     void (*unlisten)(struct http_server *); /* open requests must have been replied to */
 
     enum http_method (*method)(const struct http_request *);
-    struct slice (*path)(const struct http_request *);                     /* raw: still percent-encoded, no query */
-    struct slice (*query)(const struct http_request *);                    /* raw, without '?' */
-    const char *(*header)(const struct http_request *, const char *name);  /* NULL when absent; name in any case */
+    struct slice (*path)(const struct http_request *);                    /* raw: still percent-encoded, no query */
+    struct slice (*query)(const struct http_request *);                   /* raw, without '?' */
+    const char *(*header)(const struct http_request *, const char *name); /* NULL when absent; name in any case */
     struct slice (*body)(const struct http_request *);
     void (*set_ctx)(struct http_request *, void *ctx); /* the handler's own state of this request */
     void *(*get_ctx)(const struct http_request *);
-    void (*reply)(struct http_request *, const struct http_reply_head *, struct slice body); /* copied; frees the request */
+    void (*reply)(struct http_request *, const struct http_reply_head *,
+                  struct slice body); /* copied; frees the request */
 
     /* Client: one keep-alive connection, one request at a time. `done` is called exactly once, from the loop; code 0 means
      * that no answer came (then `why` says what happened: the request may have been acted on). */
     struct http_client *(*client_new)(struct http *, const char *address, unsigned timeout_ms);
-    void (*client_send)(struct http_client *, enum http_method, const char *path_and_query, const struct http_header *, size_t header_count,
-                        struct slice body, void (*done)(void *ctx, int code, enum status why, struct slice body), void *ctx);
+    void (*client_send)(struct http_client *, enum http_method, const char *path_and_query, const struct http_header *,
+                        size_t header_count, struct slice body,
+                        void (*done)(void *ctx, int code, enum status why, struct slice body), void *ctx);
     void (*client_free)(struct http_client *); /* a request under way is dropped without a call of done */
 };
 struct http {

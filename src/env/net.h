@@ -8,11 +8,11 @@
 #include "base/status.h"
 
 struct net;
-struct net_conn;     /* lives until net_close or until on_close was called; never use it after either */
+struct net_conn; /* lives until net_close or until on_close was called; never use it after either */
 struct net_listener;
 
 struct net_handler {
-    void (*on_open)(void *ctx, struct net_conn *);                    /* outgoing only: the connection is established */
+    void (*on_open)(void *ctx, struct net_conn *); /* outgoing only: the connection is established */
     void (*on_data)(void *ctx, struct net_conn *, struct slice bytes); /* bytes are borrowed for the call */
     /* The peer closed, reset, refused or could not be found. Not called after our own net_close. */
     void (*on_close)(void *ctx, struct net_conn *, enum status why);
@@ -23,7 +23,8 @@ struct net_ops {
     enum status (*listen)(struct net *, const char *address, void (*accept)(void *ctx, struct net_conn *), void *ctx,
                           struct net_listener **out, struct errbuf *);
     void (*unlisten)(struct net_listener *);
-    struct net_conn *(*connect)(struct net *, const char *address, const struct net_handler *, void *ctx); /* never NULL */
+    struct net_conn *(*connect)(struct net *, const char *address, const struct net_handler *,
+                                void *ctx); /* never NULL */
     void (*attach)(struct net_conn *, const struct net_handler *, void *ctx);
     void (*send)(struct net_conn *, struct slice bytes); /* copied; sent at the end of the pass at the latest */
     size_t (*unsent)(const struct net_conn *);           /* bytes that wait in our memory: the sender's backpressure */

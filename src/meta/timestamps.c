@@ -14,13 +14,14 @@ static uint64_t ts_of_ms(uint64_t ms)
     return ms << TS_COUNTER_BITS;
 }
 
-/* Where the next timestamp comes from. */
-static uint64_t ts_now(const struct meta *m)
+/* The next timestamp. A confirmed read of this term has applied all that former leaders committed, so the bound that is known
+ * at the first one is where they stopped. */
+static uint64_t ts_now(struct meta *m)
 {
+    if (m->ts_next == 0) m->ts_next = m->state.ts_bound > 0 ? m->state.ts_bound : 1;
     uint64_t wall = ts_of_ms(env_wall_ms(m->env));
-    uint64_t next = m->ts_next == 0 ? m->state.ts_bound : m->ts_next;
     /* A wall clock far ahead of what was promised is followed by extending the bound, not at once. */
-    return next < wall && wall < m->state.ts_bound ? wall : next;
+    return m->ts_next < wall && wall < m->state.ts_bound ? wall : m->ts_next;
 }
 
 static void bound_applied(struct proposal *p, enum status s, bool unknown, struct slice answer)

@@ -26,6 +26,7 @@ static void heartbeat_done(void *ctx, enum status status, bool sent, const struc
     (void)sent;
     struct node *n = ctx;
     n->heartbeat_busy = false;
+    n->env->ops->wake(n->env);
     if (status == STATUS_WRONG_CLUSTER || (status == STATUS_OK && head->status == STATUS_WRONG_CLUSTER)) {
         n->env->ops->fatal(n->env,
                            "this data directory belongs to another cluster than the metadata service: name the right "

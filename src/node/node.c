@@ -27,6 +27,7 @@ static void node_registered(void *ctx, enum status status, bool sent, const stru
     (void)sent;
     struct node *n = ctx;
     n->registering = false;
+    n->env->ops->wake(n->env); /* what this pass has decided was decided without the answer */
     if (n->state == NODE_STOPPING) return;
     if (status == STATUS_WRONG_CLUSTER || (status == STATUS_OK && head->status == STATUS_WRONG_CLUSTER)) {
         n->env->ops->fatal(n->env, "this data directory belongs to another cluster than the metadata service");

@@ -20,6 +20,7 @@ static void timestamps_done(void *ctx, enum status status, bool sent, const stru
     struct node *n = ctx;
     struct meta_timestamps_reply reply;
     n->ts_busy = false;
+    n->env->ops->wake(n->env);
     n->ts_asked_count = 0;
     arena_reset(&n->arena);
     if (status != STATUS_OK || head->status != STATUS_OK ||

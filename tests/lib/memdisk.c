@@ -391,8 +391,10 @@ static enum status op_read(struct disk_file *f, uint64_t offset, void *bytes, si
         inode_sync(h->inode);
         m = &h->inode->device;
     }
-    if (offset < m->size) *got = m->size - offset < size ? (size_t)(m->size - offset) : size;
-    if (*got > 0) memcpy(bytes, m->data + offset, *got);
+    size_t file_size = h->inode->cache.size; /* a direct read of what never reached the device gives zeros */
+    if (offset < file_size) *got = file_size - offset < size ? (size_t)(file_size - offset) : size;
+    if (*got > 0) memset(bytes, 0, *got);
+    if (offset < m->size) memcpy(bytes, m->data + offset, m->size - offset < *got ? (size_t)(m->size - offset) : *got);
     d->stats.reads++;
     d->stats.read_bytes += *got;
     return STATUS_OK;

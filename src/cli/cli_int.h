@@ -1,0 +1,96 @@
+/* What the subcommands share: the parsed command line, output, and a session with a cluster. */
+#ifndef QUORATE_CLI_CLI_INT_H
+#define QUORATE_CLI_CLI_INT_H
+
+#include "cli/args.h"
+#include "client/client.h"
+
+#define CLI_OK 0
+#define CLI_FAILED 1
+#define CLI_USAGE 2
+
+enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_PLAIN };
+
+struct cli {
+    struct args args;
+    enum output output;
+    uint32_t timeout_ms;
+    enum log_level log_level;
+    bool log_level_given;
+    const char *self; /* path of this binary */
+};
+
+extern const struct command cli_commands[];
+extern const size_t cli_command_count;
+
+/* --- output (out.c) --- */
+void out_bytes(struct slice s);               /* to stdout, unbuffered: build lines in a buf first */
+void out_buf(struct buf *b);                  /* writes and clears it */
+void out_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+int cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));  /* "quorate: ..." on stderr; CLI_FAILED */
+int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* the same; CLI_USAGE */
+int cli_client_failed(const char *what, const struct client_error *e);
+
+/* Bytes for a terminal or a pipe: backslash, control characters and what is not UTF-8 as \\, \t, \n, \xHH. */
+void text_escape(struct buf *b, struct slice s);
+void text_duration(struct buf *b, uint64_t ms); /* "4m 07s" */
+void text_size(struct buf *b, uint64_t bytes);  /* "1.5 MiB" */
+
+/* A table of text cells: aligned columns under a heading, or TAB-separated lines without one (OUTPUT_PLAIN). */
+#define TABLE_COLUMNS_MAX 10u
+struct text_table {
+    const char *const *heads;
+    unsigned columns;
+    struct arena arena;
+    struct slice *cells; /* row after row */
+    size_t cell_count, cell_capacity;
+};
+void text_table_init(struct text_table *t, const char *const *heads, unsigned columns);
+void text_table_free(struct text_table *t);
+void text_table_cell(struct text_table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void text_table_cell_bytes(struct text_table *t, struct slice s, size_t shown_max); /* escaped, and cut with an ellipsis */
+void text_table_write(const struct text_table *t, enum output output, struct buf *out);
+
+/* --- a cluster's addresses (session.c) --- */
+/* --meta, --endpoints, $QUORATE_META, the local cluster's in its data directory, 127.0.0.1:7401,... in this order. */
+void cli_meta_addresses(const struct cli *c, char *text, size_t size);
+const char *cli_cluster_dir(const struct cli *c);
+
+/* A command's life with a cluster: open, start calls, wait until one sets done, close. */
+struct session {
+    struct cli *cli;
+    struct env *env;
+    struct client *client;
+    bool done;
+    int exit_code;
+};
+int session_open(struct session *s, struct cli *c); /* CLI_OK, or an exit code with the text already printed */
+int session_wait(struct session *s);                /* runs the loop until done; the exit code */
+void session_close(struct session *s);
+
+/* --- the subcommands, by file --- */
+int run_meta(struct cli *c); /* cmd_server.c */
+int run_node(struct cli *c);
+int run_gateway(struct cli *c);
+int run_get(struct cli *c); /* cmd_data.c */
+int run_put(struct cli *c);
+int run_del(struct cli *c);
+int run_scan(struct cli *c);
+int run_txn(struct cli *c);
+int run_init(struct cli *c); /* cmd_admin.c */
+int run_keyspace_create(struct cli *c);
+int run_keyspace_list(struct cli *c);
+int run_range_list(struct cli *c);
+int run_node_list(struct cli *c);
+int run_status(struct cli *c);
+int run_version(struct cli *c);
+int run_help(struct cli *c);
+int run_cluster_start(struct cli *c); /* cmd_cluster.c */
+int run_cluster_stop(struct cli *c);
+int run_cluster_status(struct cli *c);
+int run_cluster_kill(struct cli *c);
+int run_cluster_supervise(struct cli *c); /* supervisor.c */
+int run_demo_records(struct cli *c);      /* demo_records.c */
+int run_demo_bank(struct cli *c);         /* demo_bank.c */
+
+#endif

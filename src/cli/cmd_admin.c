@@ -1,0 +1,388 @@
+/* init, keyspace, range list, node list, status, version, help. */
+#include <stdio.h>
+
+#include "cli/cli_int.h"
+#include "gateway/answer.h"
+#include "gateway/health.h"
+#include "gateway/json_out.h"
+
+#ifndef QUORATE_VERSION
+#define QUORATE_VERSION "0.1.0"
+#endif
+
+struct admin_call {
+    struct session session;
+    struct arena arena;
+    struct slice status_payload;
+    const char *keyspace;
+    /* Prints the map; the exit code. */
+    int (*show)(struct admin_call *a, const struct meta_map_reply *map);
+};
+
+static void admin_end(struct admin_call *a, int code)
+{
+    a->session.exit_code = code;
+    a->session.done = true;
+}
+
+static int admin_open(struct admin_call *a, struct cli *c)
+{
+    memset(a, 0, sizeof(*a));
+    arena_init(&a->arena, 4096);
+    return session_open(&a->session, c);
+}
+
+static int admin_close(struct admin_call *a)
+{
+    int code = session_wait(&a->session);
+    session_close(&a->session);
+    arena_free(&a->arena);
+    return code;
+}
+
+static void print_cluster_id(struct buf *b, const struct cluster_id *id)
+{
+    for (size_t i = 0; i < CLUSTER_ID_BYTES; i++) buf_printf(b, "%02x", id->bytes[i]);
+}
+
+/* --- lists --- */
+
+static void map_done(void *ctx, const struct client_error *e, const struct meta_map_reply *map)
+{
+    struct admin_call *a = ctx;
+    admin_end(a, e->status == STATUS_OK ? a->show(a, map) : cli_client_failed("the shard map", e));
+}
+
+static int run_map(struct cli *c, int (*show)(struct admin_call *, const struct meta_map_reply *))
+{
+    struct admin_call a;
+    int code = admin_open(&a, c);
+    if (code != CLI_OK) return code;
+    a.show = show;
+    const char *keyspace = args_text(&c->args, "keyspace", "");
+    client_map(a.session.client, slice_str(keyspace), c->timeout_ms, map_done, &a);
+    return admin_close(&a);
+}
+
+static void print_json(void (*fill)(struct answer *, const struct meta_map_reply *), const struct meta_map_reply *map)
+{
+    struct answer answer;
+    answer_init(&answer);
+    fill(&answer, map);
+    out_bytes(answer_body(&answer));
+    answer_free(&answer);
+}
+
+static void print_table(struct text_table *t, enum output output)
+{
+    struct buf b;
+    buf_init(&b, ANSWER_BODY_MAX);
+    text_table_write(t, output, &b);
+    out_buf(&b);
+    buf_free(&b);
+    text_table_free(t);
+}
+
+static int show_ranges(struct admin_call *a, const struct meta_map_reply *map)
+{
+    static const char *const heads[] = {"RANGE", "KEYSPACE", "START", "END", "LEADER", "REPLICAS", "EPOCH", "TERM", "WRITES", "READS"};
+    enum output output = a->session.cli->output;
+    if (output == OUTPUT_JSON) {
+        print_json(answer_ranges, map);
+        return CLI_OK;
+    }
+    struct text_table t;
+    text_table_init(&t, heads, 10);
+    for (size_t i = 0; i < map->range_count; i++) {
+        const struct range_desc *r = &map->ranges[i];
+        struct errbuf replicas = {.text = ""};
+        for (size_t j = 0; j < r->replica_count; j++) {
+            struct errbuf before = replicas;
+            errbuf_set(&replicas, "%.200s%s%llu%s", before.text, j > 0 ? "," : "", (unsigned long long)r->replicas[j].node_id,
+                       r->replicas[j].role == 1 ? "" : "(learner)");
+        }
+        text_table_cell(&t, "%llu", (unsigned long long)r->id);
+        text_table_cell_bytes(&t, map_keyspace_name(map, r->keyspace), 64);
+        text_table_cell_bytes(&t, r->start.size > 0 ? r->start : slice_str("(first)"), 32);
+        text_table_cell_bytes(&t, r->end.size > 0 ? r->end : slice_str("(last)"), 32);
+        if (map->leaders[i] == 0) text_table_cell(&t, "none known");
+        else text_table_cell(&t, "node %llu", (unsigned long long)map->leaders[i]);
+        text_table_cell(&t, "%s", replicas.text);
+        text_table_cell(&t, "%llu.%llu", (unsigned long long)r->epoch.conf_ver, (unsigned long long)r->epoch.version);
+        text_table_cell(&t, "%llu", (unsigned long long)map->reports[i].term);
+        text_table_cell(&t, "%llu", (unsigned long long)map->reports[i].writes);
+        text_table_cell(&t, "%llu", (unsigned long long)map->reports[i].reads);
+    }
+    print_table(&t, output);
+    return CLI_OK;
+}
+
+int run_range_list(struct cli *c)
+{
+    return run_map(c, show_ranges);
+}
+
+static int show_nodes(struct admin_call *a, const struct meta_map_reply *map)
+{
+    static const char *const heads[] = {"NODE", "ADDRESS", "HOST", "STATE", "RANGES", "LEADERS", "DATA"};
+    enum output output = a->session.cli->output;
+    if (output == OUTPUT_JSON) {
+        print_json(answer_nodes, map);
+        return CLI_OK;
+    }
+    struct text_table t;
+    text_table_init(&t, heads, 7);
+    for (size_t i = 0; i < map->node_count; i++) {
+        const struct node_info *n = &map->nodes[i];
+        struct buf size;
+        buf_init(&size, 64);
+        text_size(&size, n->bytes);
+        text_table_cell(&t, "%llu", (unsigned long long)n->id);
+        text_table_cell_bytes(&t, n->address, LIMIT_ADDRESS_BYTES);
+        text_table_cell_bytes(&t, n->host, 64);
+        text_table_cell(&t, "%s", n->alive ? "alive" : "down");
+        text_table_cell(&t, "%llu", (unsigned long long)n->range_count);
+        text_table_cell(&t, "%llu", (unsigned long long)n->leader_count);
+        text_table_cell_bytes(&t, buf_slice(&size), 64);
+        buf_free(&size);
+    }
+    print_table(&t, output);
+    return CLI_OK;
+}
+
+int run_node_list(struct cli *c)
+{
+    return run_map(c, show_nodes);
+}
+
+static int show_keyspaces(struct admin_call *a, const struct meta_map_reply *map)
+{
+    static const char *const heads[] = {"ID", "KEYSPACE", "REPLICATION", "RANGES"};
+    enum output output = a->session.cli->output;
+    if (output == OUTPUT_JSON) {
+        print_json(answer_keyspaces, map);
+        return CLI_OK;
+    }
+    struct text_table t;
+    text_table_init(&t, heads, 4);
+    for (size_t i = 0; i < map->keyspace_count; i++) {
+        const struct keyspace_info *k = &map->keyspaces[i];
+        unsigned ranges = 0;
+        for (size_t j = 0; j < map->range_count; j++) ranges += map->ranges[j].keyspace == k->id;
+        text_table_cell(&t, "%u", k->id);
+        text_table_cell_bytes(&t, k->name, LIMIT_KEYSPACE_NAME);
+        text_table_cell(&t, "%u", k->replication);
+        text_table_cell(&t, "%u", ranges);
+    }
+    print_table(&t, output);
+    return CLI_OK;
+}
+
+int run_keyspace_list(struct cli *c)
+{
+    return run_map(c, show_keyspaces);
+}
+
+/* --- status: the metadata status first, then the map --- */
+
+static void show_health(struct buf *b, const struct meta_status_reply *status, const struct meta_map_reply *map)
+{
+    struct health h;
+    health_assess(status, map, &h);
+    buf_append_str(b, "cluster          ");
+    print_cluster_id(b, &status->cluster);
+    buf_printf(b, "\nmetadata         %u of %u servers up; ", h.members_healthy, h.members);
+    if (status->leader_id == 0) buf_append_str(b, "no leader\n");
+    else buf_printf(b, "leader %llu, term %llu\n", (unsigned long long)status->leader_id, (unsigned long long)status->term);
+    buf_printf(b, "storage nodes    %u of %u up\n", h.nodes_alive, h.nodes);
+    buf_printf(b, "keyspaces        %zu\n", map->keyspace_count);
+    buf_printf(b, "ranges           %u; %u with a leader", h.ranges, h.ranges_led);
+    if (h.ranges_without_quorum > 0) buf_printf(b, "; %u WITHOUT QUORUM", h.ranges_without_quorum);
+    buf_append_byte(b, '\n');
+    for (size_t i = 0; i < map->node_count; i++) {
+        uint64_t leads = 0, replicas = 0;
+        for (size_t j = 0; j < map->range_count; j++) {
+            leads += map->leaders[j] == map->nodes[i].id;
+            replicas += range_desc_replica(&map->ranges[j], map->nodes[i].id) != NULL;
+        }
+        buf_printf(b, "  node %-3llu %-21.*s %-5s %llu ranges, leads %llu\n", (unsigned long long)map->nodes[i].id,
+                   (int)map->nodes[i].address.size, (const char *)map->nodes[i].address.data, map->nodes[i].alive ? "up" : "DOWN",
+                   (unsigned long long)replicas, (unsigned long long)leads);
+    }
+    buf_printf(b, "can still lose   %u metadata server%s and %u storage node%s\n", h.meta_tolerates, h.meta_tolerates == 1 ? "" : "s",
+               h.data_tolerates, h.data_tolerates == 1 ? "" : "s");
+    if (h.problem_count == 0) buf_append_str(b, "problems         none\n");
+    for (unsigned i = 0; i < h.problem_count; i++) buf_printf(b, "%-16s %s\n", i == 0 ? "problems" : "", h.problems[i].text);
+}
+
+static int show_status(struct admin_call *a, const struct meta_map_reply *map)
+{
+    struct meta_status_reply status;
+    struct health h;
+    if (unpack_meta_status_reply(a->status_payload, &a->arena, &status) != STATUS_OK) {
+        return cli_fail("the metadata service's answer cannot be read");
+    }
+    if (a->session.cli->output == OUTPUT_JSON) {
+        struct answer answer;
+        answer_init(&answer);
+        answer_status(&answer, &status, map);
+        out_bytes(answer_body(&answer));
+        answer_free(&answer);
+    } else {
+        struct buf b;
+        buf_init(&b, 1u << 20);
+        show_health(&b, &status, map);
+        out_buf(&b);
+        buf_free(&b);
+    }
+    health_assess(&status, map, &h);
+    return h.ready ? CLI_OK : CLI_FAILED;
+}
+
+static void status_done(void *ctx, const struct client_error *e, struct slice payload)
+{
+    struct admin_call *a = ctx;
+    if (e->status != STATUS_OK) {
+        admin_end(a, cli_client_failed("the metadata service", e));
+        return;
+    }
+    a->status_payload = arena_dup_slice(&a->arena, payload);
+    client_map(a->session.client, SLICE_EMPTY, a->session.cli->timeout_ms, map_done, a);
+}
+
+int run_status(struct cli *c)
+{
+    struct admin_call a;
+    int code = admin_open(&a, c);
+    if (code != CLI_OK) return code;
+    a.show = show_status;
+    client_meta(a.session.client, METHOD_META_STATUS, SLICE_EMPTY, c->timeout_ms, status_done, &a);
+    return admin_close(&a);
+}
+
+/* --- init --- */
+
+static void init_done(void *ctx, const struct client_error *e, struct slice payload)
+{
+    struct admin_call *a = ctx;
+    struct meta_init_reply reply;
+    if (e->status != STATUS_OK) {
+        admin_end(a, cli_client_failed("init", e));
+    } else if (unpack_meta_init_reply(payload, &a->arena, &reply) != STATUS_OK) {
+        admin_end(a, cli_fail("the metadata service's answer cannot be read"));
+    } else {
+        struct buf b;
+        bool json = a->session.cli->output == OUTPUT_JSON;
+        buf_init(&b, 256);
+        buf_append_str(&b, json ? "{\"cluster\":\"" : "cluster ");
+        print_cluster_id(&b, &reply.cluster);
+        buf_append_str(&b, json ? "\"}\n" : "\n");
+        out_buf(&b);
+        buf_free(&b);
+        admin_end(a, CLI_OK);
+    }
+}
+
+int run_init(struct cli *c)
+{
+    struct admin_call a;
+    struct errbuf err;
+    uint64_t replication;
+    if (args_number(&c->args, "replication", 3, 1, LIMIT_REPLICAS, &replication, &err) != STATUS_OK) return cli_usage("%s", err.text);
+    int code = admin_open(&a, c);
+    if (code != CLI_OK) return code;
+    struct meta_init_request request = {.replication = (uint32_t)replication};
+    struct buf params;
+    buf_init(&params, 256);
+    a.session.env->ops->random(a.session.env, request.cluster.bytes, CLUSTER_ID_BYTES);
+    pack_meta_init_request(&params, &request);
+    client_meta(a.session.client, METHOD_META_INIT, buf_slice(&params), c->timeout_ms, init_done, &a);
+    buf_free(&params);
+    return admin_close(&a);
+}
+
+/* --- keyspace create --- */
+
+static void keyspace_done(void *ctx, const struct client_error *e, struct slice payload)
+{
+    struct admin_call *a = ctx;
+    struct meta_keyspace_reply reply;
+    if (e->status != STATUS_OK) {
+        admin_end(a, cli_client_failed("keyspace create", e));
+    } else if (unpack_meta_keyspace_reply(payload, &a->arena, &reply) != STATUS_OK) {
+        admin_end(a, cli_fail("the metadata service's answer cannot be read"));
+    } else {
+        if (a->session.cli->output == OUTPUT_JSON) {
+            out_printf("{\"id\":%u,\"name\":\"%s\",\"created\":%s}\n", reply.id, a->keyspace, reply.created ? "true" : "false");
+        } else {
+            out_printf("keyspace %s %s\n", a->keyspace, reply.created ? "created" : "exists already, with the same splits");
+        }
+        admin_end(a, CLI_OK);
+    }
+}
+
+static size_t split_list(const char *text, struct slice *out, size_t max)
+{
+    size_t n = 0;
+    while (*text != '\0' && n < max) {
+        const char *end = strchr(text, ',');
+        size_t size = end != NULL ? (size_t)(end - text) : strlen(text);
+        if (size > 0) out[n++] = slice_make(text, size);
+        text += end != NULL ? size + 1 : size;
+    }
+    return n;
+}
+
+int run_keyspace_create(struct cli *c)
+{
+    struct admin_call a;
+    struct errbuf err;
+    uint64_t replication;
+    struct meta_keyspace_request request = {.name = slice_str(c->args.words[0])};
+    if (check_keyspace_name(request.name, &err) != STATUS_OK) return cli_usage("%s", err.text);
+    if (args_number(&c->args, "replication", 0, 1, LIMIT_REPLICAS, &replication, &err) != STATUS_OK) return cli_usage("%s", err.text);
+    int code = admin_open(&a, c);
+    if (code != CLI_OK) return code;
+    struct buf params;
+    buf_init(&params, LIMIT_FRAME_BYTES / 2);
+    a.keyspace = c->args.words[0];
+    request.replication = (uint32_t)replication;
+    request.splits = arena_zalloc(&a.arena, LIMIT_SPLIT_KEYS * sizeof(*request.splits));
+    request.split_count = split_list(args_text(&c->args, "splits", ""), request.splits, LIMIT_SPLIT_KEYS);
+    pack_meta_keyspace_request(&params, &request);
+    client_meta(a.session.client, METHOD_META_KEYSPACE_CREATE, buf_slice(&params), c->timeout_ms, keyspace_done, &a);
+    buf_free(&params);
+    return admin_close(&a);
+}
+
+/* --- version, help --- */
+
+int run_version(struct cli *c)
+{
+    if (c->output == OUTPUT_JSON) out_printf("{\"version\":\"%s\",\"protocol\":%u}\n", QUORATE_VERSION, PROTOCOL_VERSION);
+    else out_printf("quorate %s, protocol %u\n", QUORATE_VERSION, PROTOCOL_VERSION);
+    return CLI_OK;
+}
+
+int run_help(struct cli *c)
+{
+    struct buf b, name;
+    int code = CLI_OK;
+    buf_init(&b, 1u << 16);
+    buf_init(&name, 256);
+    for (unsigned i = 0; i < c->args.word_count; i++) buf_printf(&name, "%s%s", i > 0 ? " " : "", c->args.words[i]);
+    if (name.size == 0) {
+        help_all(cli_commands, cli_command_count, &b);
+    } else {
+        for (size_t i = 0; i < cli_command_count; i++) {
+            struct slice full = slice_str(cli_commands[i].name);
+            bool group = slice_starts(full, buf_slice(&name)) && full.size > name.size && full.data[name.size] == ' ';
+            if (slice_eq(full, buf_slice(&name)) || (group && !cli_commands[i].hidden)) help_command(&cli_commands[i], &b);
+        }
+        if (b.size == 0) code = cli_usage("no command '%.*s'; `quorate help` lists them", (int)name.size, (const char *)name.data);
+    }
+    out_buf(&b);
+    buf_free(&name);
+    buf_free(&b);
+    return code;
+}

@@ -1,0 +1,227 @@
+/* quorate meta, node, gateway: one server process each. SIGTERM: it stops taking work, ends what is under way, exits 0. */
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "cli/cli_int.h"
+#include "env_posix/env_posix.h"
+#include "env_posix/process.h"
+#include "gateway/gateway.h"
+#include "meta/meta.h"
+#include "node/node.h"
+
+#define STOP_PATIENCE_NS (15000 * NS_PER_MS)
+
+/* What the three servers have in common: told to stop, looked at until stopped. */
+struct server {
+    struct actor actor;
+    struct env *env;
+    bool stopping;
+    uint64_t stop_ns;
+    void *object;
+    void (*stop)(void *object);
+    bool (*stopped)(const void *object);
+};
+
+static uint64_t server_pass(struct actor *a, uint64_t now_ns)
+{
+    struct server *s = LIST_ENTRY(a, struct server, actor);
+    if (!s->stopping) return DEADLINE_NONE;
+    bool late = now_ns >= s->stop_ns + STOP_PATIENCE_NS;
+    if (s->stopped(s->object) || late) {
+        if (late) log_event(s->env->log, LOG_WARN, "server.stop_late", "why=\"work under way did not end in time\"");
+        env_posix_stop(s->env, CLI_OK);
+        return DEADLINE_NONE;
+    }
+    return now_ns + 20 * NS_PER_MS;
+}
+
+static void server_on_stop(void *ctx)
+{
+    struct server *s = ctx;
+    log_event(s->env->log, LOG_INFO, "server.stopping", "pid=%d", process_self().pid);
+    s->stopping = true;
+    s->stop_ns = env_mono_ns(s->env);
+    s->stop(s->object);
+    s->env->ops->wake(s->env);
+}
+
+static int server_run(struct server *s)
+{
+    s->actor.pass = server_pass;
+    s->env->ops->attach(s->env, &s->actor);
+    env_posix_on_signal(s->env, server_on_stop, s);
+    int code = env_posix_run(s->env);
+    env_posix_quiesce(s->env);
+    s->env->ops->detach(s->env, &s->actor);
+    return code;
+}
+
+static struct env *server_env(struct cli *c, const char *data, struct errbuf *err)
+{
+    struct env_posix_options options = {.data_dir = data, .log_level = c->log_level_given ? c->log_level : LOG_INFO,
+                                        .log_path = args_text(&c->args, "log", NULL)};
+    return env_posix_new(&options, err);
+}
+
+static int host_options_take(struct cli *c, struct host_options *o)
+{
+    struct errbuf err;
+    uint64_t election, heartbeat;
+    host_options_default(o);
+    if (args_number(&c->args, "election-ms", o->election_ms, 50, 60000, &election, &err) != STATUS_OK ||
+        args_number(&c->args, "heartbeat-ms", o->heartbeat_ms, 5, 20000, &heartbeat, &err) != STATUS_OK) {
+        return cli_usage("%s", err.text);
+    }
+    if (heartbeat * 2 > election) return cli_usage("--heartbeat-ms must be at most half of --election-ms (%llu)", (unsigned long long)election);
+    o->election_ms = (uint32_t)election;
+    o->heartbeat_ms = (uint32_t)heartbeat;
+    return CLI_OK;
+}
+
+/* --- meta --- */
+
+static void meta_stop_object(void *object)
+{
+    meta_stop(object);
+}
+static bool meta_stopped_object(const void *object)
+{
+    return meta_stopped(object);
+}
+
+/* "1=host:port,2=host:port": addresses are cut out of text, which the caller owns. */
+static int members_parse(char *text, struct meta_options *o)
+{
+    char *at = text;
+    while (*at != '\0') {
+        char *end = strchr(at, ','), *equals = strchr(at, '=');
+        if (end != NULL) *end = '\0';
+        if (equals == NULL || (end != NULL && equals > end) || equals == at || equals - at > 3) {
+            return cli_usage("--members: expected ID=HOST:PORT,ID=HOST:PORT,..., got '%s'", at);
+        }
+        uint64_t id = 0;
+        for (const char *p = at; p < equals; p++) {
+            if (*p < '0' || *p > '9') return cli_usage("--members: '%s' does not begin with a number", at);
+            id = id * 10 + (uint64_t)(*p - '0');
+        }
+        if (id == 0 || strchr(equals + 1, ':') == NULL) return cli_usage("--members: expected ID=HOST:PORT with ID from 1, got '%s'", at);
+        if (o->member_count == LIMIT_REPLICAS) return cli_usage("--members: at most %u members", LIMIT_REPLICAS);
+        o->members[o->member_count++] = (struct meta_member){.id = id, .address = equals + 1};
+        at = end != NULL ? end + 1 : at + strlen(at);
+    }
+    return o->member_count > 0 ? CLI_OK : cli_usage("--members is empty");
+}
+
+int run_meta(struct cli *c)
+{
+    struct errbuf err;
+    struct meta *m = NULL;
+    char members[LIMIT_REPLICAS * (LIMIT_ADDRESS_BYTES + 5)];
+    struct meta_options o = {.listen = args_text(&c->args, "listen", NULL)};
+    const char *data = args_text(&c->args, "data", NULL), *list = args_text(&c->args, "members", NULL);
+    if (data == NULL) return cli_usage("--data DIR is missing");
+    if (list == NULL) return cli_usage("--members 1=HOST:PORT,... is missing");
+    if (args_number(&c->args, "id", 0, 1, UINT32_MAX, &o.id, &err) != STATUS_OK) return cli_usage("%s", err.text);
+    if (o.id == 0) return cli_usage("--id N is missing: which of --members this process is");
+    if ((size_t)snprintf(members, sizeof(members), "%s", list) >= sizeof(members)) return cli_usage("--members is too long");
+    int code = members_parse(members, &o);
+    if (code == CLI_OK) code = host_options_take(c, &o.host);
+    if (code != CLI_OK) return code;
+    bool known = false;
+    for (size_t i = 0; i < o.member_count; i++) known = known || o.members[i].id == o.id;
+    if (!known) return cli_usage("--id %llu is not among --members", (unsigned long long)o.id);
+
+    struct server s = {.stop = meta_stop_object, .stopped = meta_stopped_object};
+    s.env = server_env(c, data, &err);
+    if (s.env == NULL) return cli_fail("%s", err.text);
+    if (meta_new(s.env, &o, &m, &err) != STATUS_OK) {
+        code = cli_fail("%s", err.text);
+        env_posix_free(s.env);
+        return code;
+    }
+    s.object = m;
+    code = server_run(&s);
+    meta_free(m);
+    env_posix_free(s.env);
+    return code;
+}
+
+/* --- node --- */
+
+static void node_stop_object(void *object)
+{
+    node_stop(object);
+}
+static bool node_stopped_object(const void *object)
+{
+    return node_stopped(object);
+}
+
+int run_node(struct cli *c)
+{
+    struct errbuf err;
+    struct node *n = NULL;
+    char meta[LIMIT_REPLICAS * LIMIT_ADDRESS_BYTES];
+    const char *data = args_text(&c->args, "data", NULL);
+    struct node_options o = {.listen = args_text(&c->args, "listen", NULL), .advertise = args_text(&c->args, "advertise", NULL),
+                             .host_label = args_text(&c->args, "host", NULL), .meta_addresses = meta};
+    if (data == NULL) return cli_usage("--data DIR is missing");
+    if (o.listen == NULL) return cli_usage("--listen HOST:PORT is missing");
+    cli_meta_addresses(c, meta, sizeof(meta));
+    int code = host_options_take(c, &o.host);
+    if (code != CLI_OK) return code;
+
+    struct server s = {.stop = node_stop_object, .stopped = node_stopped_object};
+    s.env = server_env(c, data, &err);
+    if (s.env == NULL) return cli_fail("%s", err.text);
+    if (node_new(s.env, &o, &n, &err) != STATUS_OK) {
+        code = cli_fail("%s", err.text);
+        env_posix_free(s.env);
+        return code;
+    }
+    s.object = n;
+    code = server_run(&s);
+    node_free(n);
+    env_posix_free(s.env);
+    return code;
+}
+
+/* --- gateway --- */
+
+static void gateway_stop_object(void *object)
+{
+    gateway_stop(object);
+}
+static bool gateway_stopped_object(const void *object)
+{
+    return gateway_stopped(object);
+}
+
+int run_gateway(struct cli *c)
+{
+    struct errbuf err;
+    struct gateway *g = NULL;
+    struct client *client = NULL;
+    char meta[LIMIT_REPLICAS * LIMIT_ADDRESS_BYTES];
+    struct gateway_options o = {.listen = args_text(&c->args, "listen", "127.0.0.1:7480")};
+    struct client_options co = {.meta_addresses = meta, .role = ROLE_GATEWAY};
+    cli_meta_addresses(c, meta, sizeof(meta));
+    struct server s = {.stop = gateway_stop_object, .stopped = gateway_stopped_object};
+    s.env = server_env(c, NULL, &err);
+    if (s.env == NULL) return cli_fail("%s", err.text);
+    int code = CLI_OK;
+    if (client_new(s.env, &co, &client, &err) != STATUS_OK) {
+        code = cli_usage("--meta %s: %s", meta, err.text);
+    } else if (gateway_new(s.env, &o, client, &g, &err) != STATUS_OK) {
+        code = cli_fail("%s", err.text);
+        client_free(client);
+    }
+    if (code == CLI_OK) {
+        s.object = g;
+        code = server_run(&s);
+        client_free(client);
+        gateway_free(g);
+    }
+    env_posix_free(s.env);
+    return code;
+}

@@ -1,0 +1,165 @@
+/* The registry: every subcommand is one row. */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "cli/cli.h"
+#include "cli/cli_int.h"
+#include "env_posix/process.h"
+
+static const struct flag flags_meta[] = {
+    {"data", FLAG_TEXT, "DIR", "data directory"},
+    {"id", FLAG_NUMBER, "N", "which of --members this is"},
+    {"members", FLAG_TEXT, "1=HOST:PORT,...", "all metadata servers"},
+    {"listen", FLAG_TEXT, "HOST:PORT", "address to bind; default: its own of --members"},
+    {"election-ms", FLAG_NUMBER, "MS", "silence after which a follower campaigns"},
+    {"heartbeat-ms", FLAG_NUMBER, "MS", "between a leader's heartbeats"},
+    {"log", FLAG_TEXT, "FILE", "where log lines go; default: stderr"},
+};
+static const struct flag flags_node[] = {
+    {"data", FLAG_TEXT, "DIR", "data directory"},
+    {"listen", FLAG_TEXT, "HOST:PORT", "address to bind"},
+    {"advertise", FLAG_TEXT, "HOST:PORT", "address that others connect to; default: --listen"},
+    {"host", FLAG_TEXT, "LABEL", "machine: two replicas of a range avoid the same one"},
+    {"election-ms", FLAG_NUMBER, "MS", "silence after which a follower campaigns"},
+    {"heartbeat-ms", FLAG_NUMBER, "MS", "between a leader's heartbeats"},
+    {"log", FLAG_TEXT, "FILE", "where log lines go; default: stderr"},
+};
+static const struct flag flags_gateway[] = {
+    {"listen", FLAG_TEXT, "HOST:PORT", "address to bind; default 127.0.0.1:7480"},
+    {"log", FLAG_TEXT, "FILE", "where log lines go; default: stderr"},
+};
+static const struct flag flags_init[] = {
+    {"replication", FLAG_NUMBER, "N", "replicas of a range unless a keyspace says otherwise; default 3"},
+};
+static const struct flag flags_cluster_start[] = {
+    {"base-port", FLAG_NUMBER, "PORT", "metadata at +1..3, nodes at +11..13, gateway at +80; default 7400"},
+    {"wait", FLAG_NUMBER, "MS", "how long to wait until it is ready; default 60000"},
+};
+static const struct flag flags_put[] = {
+    {"id", FLAG_TEXT, "TEXT", "idempotency id: with the same one it acts once"},
+    {"if-version", FLAG_TEXT, "VERSION|*", "only if the key has this version, or any"},
+    {"if-absent", FLAG_SWITCH, "", "only if the key is not there"},
+};
+static const struct flag flags_del[] = {
+    {"id", FLAG_TEXT, "TEXT", "idempotency id: with the same one it acts once"},
+    {"if-version", FLAG_TEXT, "VERSION|*", "only if the key has this version, or any"},
+};
+static const struct flag flags_scan[] = {
+    {"start", FLAG_TEXT, "KEY", "first key"},
+    {"end", FLAG_TEXT, "KEY", "before this key"},
+    {"prefix", FLAG_TEXT, "TEXT", "keys that begin with it"},
+    {"limit", FLAG_NUMBER, "N", "at most so many rows; default: all"},
+    {"reverse", FLAG_SWITCH, "", "from the end"},
+    {"keys-only", FLAG_SWITCH, "", "without values"},
+};
+static const struct flag flags_keyspace_create[] = {
+    {"splits", FLAG_TEXT, "KEY,KEY,...", "keys at which to split from the start, ascending"},
+    {"replication", FLAG_NUMBER, "N", "replicas of its ranges; default: the cluster's"},
+};
+static const struct flag flags_range_list[] = {
+    {"keyspace", FLAG_TEXT, "NAME", "only its ranges"},
+};
+static const struct flag flags_demo_records[] = {
+    {"gateway", FLAG_TEXT, "HOST:PORT", "default: the local cluster's"},
+    {"connections", FLAG_NUMBER, "N", "HTTP connections; default 64"},
+    {"report", FLAG_TEXT, "FILE", "where the result's lines are also written"},
+    {"ranges", FLAG_NUMBER, "N", "ranges of a new keyspace; default 12"},
+};
+static const struct flag flags_demo_bank[] = {
+    {"gateway", FLAG_TEXT, "HOST:PORT", "default: the local cluster's"},
+    {"connections", FLAG_NUMBER, "N", "HTTP connections; default 64"},
+    {"report", FLAG_TEXT, "FILE", "where the result's lines are also written"},
+    {"count", FLAG_NUMBER, "N", "transactions; default 60000"},
+    {"seconds", FLAG_NUMBER, "S", "end earlier after so long; default 30"},
+    {"accounts", FLAG_NUMBER, "N", "per branch; default 1000. Keep it from run to run"},
+    {"no-kill", FLAG_SWITCH, "", "do not kill a leader half way"},
+    {"acks", FLAG_TEXT, "FILE", "where each acknowledged id is written, below DIR/demo; default bank-acknowledged.txt"},
+};
+
+#define FLAGS(f) f, sizeof(f) / sizeof((f)[0])
+#define NO_FLAGS NULL, 0
+
+const struct command cli_commands[] = {
+    {"cluster start", "[NAME]", "start a local cluster, or a process of it that was held down", run_cluster_start, 0, 1,
+     FLAGS(flags_cluster_start), false},
+    {"cluster stop", "", "stop the local cluster cleanly", run_cluster_stop, 0, 0, NO_FLAGS, false},
+    {"cluster status", "", "the local cluster's processes", run_cluster_status, 0, 0, NO_FLAGS, false},
+    {"cluster kill", "NAME", "kill -9 a process of the local cluster and hold it down", run_cluster_kill, 1, 1, NO_FLAGS, false},
+    {"cluster supervise", "", "the local cluster's parent process", run_cluster_supervise, 0, 0, NO_FLAGS, true},
+    {"status", "", "one screen: what is up, what may still fail, what is wrong", run_status, 0, 0, NO_FLAGS, false},
+    {"get", "KEYSPACE KEY", "print a value", run_get, 2, 2, NO_FLAGS, false},
+    {"put", "KEYSPACE KEY VALUE|-", "write a value; - reads it from standard input", run_put, 3, 3, FLAGS(flags_put), false},
+    {"del", "KEYSPACE KEY", "delete a key", run_del, 2, 2, FLAGS(flags_del), false},
+    {"scan", "KEYSPACE", "print rows in key order; json: one object a line", run_scan, 1, 1, FLAGS(flags_scan), false},
+    {"txn", "FILE|-", "run a transaction given as JSON (as POST /v1/txn)", run_txn, 1, 1, NO_FLAGS, false},
+    {"keyspace create", "NAME", "make a keyspace; nothing happens if it is there already", run_keyspace_create, 1, 1,
+     FLAGS(flags_keyspace_create), false},
+    {"keyspace list", "", "all keyspaces", run_keyspace_list, 0, 0, NO_FLAGS, false},
+    {"range list", "", "all ranges with their leaders", run_range_list, 0, 0, FLAGS(flags_range_list), false},
+    {"node list", "", "all storage nodes", run_node_list, 0, 0, NO_FLAGS, false},
+    {"init", "", "give a new cluster its identity, once; harmless when repeated", run_init, 0, 0, FLAGS(flags_init), false},
+    {"meta", "", "run a metadata server", run_meta, 0, 0, FLAGS(flags_meta), false},
+    {"node", "", "run a storage node", run_node, 0, 0, FLAGS(flags_node), false},
+    {"gateway", "", "run an HTTP gateway", run_gateway, 0, 0, FLAGS(flags_gateway), false},
+    {"demo records", "", "store the package index from standard input, read it back, compare", run_demo_records, 0, 0,
+     FLAGS(flags_demo_records), false},
+    {"demo bank", "", "DebitCredit postings with a leader killed half way", run_demo_bank, 0, 0, FLAGS(flags_demo_bank), false},
+    {"version", "", "version of this binary", run_version, 0, 0, NO_FLAGS, false},
+    {"help", "[COMMAND]", "this list, or a command's flags", run_help, 0, 2, NO_FLAGS, false},
+};
+const size_t cli_command_count = sizeof(cli_commands) / sizeof(cli_commands[0]);
+
+static int take_output(struct cli *c)
+{
+    static const char *const words[] = {"table", "json", "plain"};
+    const char *text = args_text(&c->args, "output", "table");
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            c->output = (enum output)i;
+            return CLI_OK;
+        }
+    }
+    return cli_usage("-o: expected table, json or plain, got '%s'", text);
+}
+
+static int take_log_level(struct cli *c)
+{
+    const char *text = args_text(&c->args, "log-level", NULL);
+    if (text == NULL) return CLI_OK;
+    for (int i = LOG_DEBUG; i <= LOG_ERROR; i++) {
+        if (strcmp(text, log_level_name((enum log_level)i)) != 0) continue;
+        c->log_level = (enum log_level)i;
+        c->log_level_given = true;
+        return CLI_OK;
+    }
+    return cli_usage("--log-level: expected debug, info, warn or error, got '%s'", text);
+}
+
+static int show_help(const struct args *a)
+{
+    struct buf b;
+    buf_init(&b, 1u << 16);
+    if (a->command != NULL) help_command(a->command, &b);
+    else help_all(cli_commands, cli_command_count, &b);
+    out_buf(&b);
+    buf_free(&b);
+    return CLI_OK;
+}
+
+int cli_main(int argc, char *const *argv)
+{
+    struct cli c = {.timeout_ms = 10000, .log_level = LOG_INFO};
+    struct errbuf err;
+    char self[4096];
+    uint64_t timeout_ms;
+    c.self = process_executable(self, sizeof(self)) ? self : argv[0];
+    if (args_parse(argc - 1, argv + 1, cli_commands, cli_command_count, &c.args, &err) != STATUS_OK) return cli_usage("%s", err.text);
+    if (c.args.help) return show_help(&c.args);
+    if (args_number(&c.args, "timeout", 10000, 1, 3600000, &timeout_ms, &err) != STATUS_OK) return cli_usage("%s", err.text);
+    c.timeout_ms = (uint32_t)timeout_ms;
+    int code = take_output(&c);
+    if (code == CLI_OK) code = take_log_level(&c);
+    if (code == CLI_OK) code = c.args.command->run(&c);
+    if (ferror(stdout) != 0 && code == CLI_OK) code = cli_fail("standard output could not be written");
+    return code;
+}

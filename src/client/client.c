@@ -1,0 +1,245 @@
+/* The interface, and the pass: answers in, requests stepped, calls out. */
+#include "client/client_int.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+static uint64_t client_pass(struct actor *actor, uint64_t now_ns);
+
+enum status client_new(struct env *env, const struct client_options *o, struct client **out, struct errbuf *err)
+{
+    struct client *c = mem_zalloc(sizeof(*c));
+    c->env = env;
+    c->self.role = o->role;
+    c->in_flight_max = o->in_flight_max > 0 ? o->in_flight_max : CLIENT_IN_FLIGHT_MAX;
+    enum status status = meta_call_new(env, o->meta_addresses, &c->self, &c->meta, err);
+    if (status != STATUS_OK) {
+        mem_free(c);
+        return status;
+    }
+    routes_init(&c->routes);
+    map_init(&c->nodes);
+    list_init(&c->peers);
+    list_init(&c->requests);
+    list_init(&c->ready);
+    list_init(&c->refresh.waiting);
+    heap_init(&c->timers);
+    buf_init(&c->scratch, LIMIT_FRAME_BYTES);
+    uint64_t seed;
+    env->ops->random(env, &seed, sizeof(seed));
+    prng_init(&c->prng, seed);
+    c->actor = (struct actor){.pass = client_pass};
+    env->ops->attach(env, &c->actor);
+    *out = c;
+    return STATUS_OK;
+}
+
+void client_free(struct client *c)
+{
+    if (c == NULL) return;
+    ASSERT(!c->in_pass);
+    c->env->ops->detach(c->env, &c->actor);
+    LIST_FOR(it, &c->requests) request_free(LIST_ENTRY(it, struct request, link));
+    LIST_FOR(it, &c->peers) {
+        struct client_peer *peer = LIST_ENTRY(it, struct client_peer, link);
+        peer->retired = true;
+        peer->calls = 0;
+    }
+    peers_reap(c);
+    meta_call_free(c->meta);
+    routes_free(&c->routes);
+    map_free(&c->nodes);
+    heap_free(&c->timers);
+    buf_free(&c->scratch);
+    mem_free(c);
+}
+
+struct actor *client_actor(struct client *c)
+{
+    return &c->actor;
+}
+
+void client_stats(const struct client *c, struct client_stats *out)
+{
+    *out = c->stats;
+}
+
+/* --- the pass --- */
+
+static uint64_t pass_connections(struct client *c, uint64_t now_ns)
+{
+    uint64_t deadline = meta_call_pass(c->meta, now_ns);
+    LIST_FOR(it, &c->peers) {
+        uint64_t at = rpc_peer_pass(LIST_ENTRY(it, struct client_peer, link)->rpc, now_ns);
+        if (at < deadline) deadline = at;
+    }
+    return deadline;
+}
+
+static void step_requests(struct client *c, uint64_t now_ns)
+{
+    for (struct heap_node *n; (n = heap_min(&c->timers)) != NULL && n->key <= now_ns;) {
+        struct request *r = HEAP_ENTRY(n, struct request, timer);
+        heap_remove(&c->timers, n);
+        request_ready(r);
+        /* A wait whose timer is gone must not wait again: its step sees that the time has come. */
+    }
+    struct list now; /* what callbacks start is for the next turn */
+    list_init(&now);
+    if (list_empty(&c->ready)) return;
+    now = c->ready;
+    now.next->prev = now.prev->next = &now;
+    list_init(&c->ready);
+    for (struct list *it; (it = list_pop_front(&now)) != NULL;) request_run(LIST_ENTRY(it, struct request, wait_link), now_ns);
+}
+
+/* Turns: what was called goes out, what is answered may call again. */
+static uint64_t client_pass(struct actor *actor, uint64_t now_ns)
+{
+    struct client *c = LIST_ENTRY(actor, struct client, actor);
+    if (c->env->dead) return DEADLINE_NONE;
+    c->in_pass = true;
+    uint64_t deadline = DEADLINE_NONE, refresh_at = DEADLINE_NONE;
+    for (unsigned turn = 0; turn < CLIENT_TURNS_MAX; turn++) {
+        c->called = false;
+        deadline = pass_connections(c, now_ns);
+        step_requests(c, now_ns);
+        refresh_at = refresh_step(c, now_ns);
+        if (!c->called && list_empty(&c->ready)) break;
+    }
+    peers_reap(c);
+    c->in_pass = false;
+    if (c->called || !list_empty(&c->ready)) return now_ns;
+    const struct heap_node *n = heap_min(&c->timers);
+    if (n != NULL && n->key < deadline) deadline = n->key;
+    return refresh_at < deadline ? refresh_at : deadline;
+}
+
+/* --- requests --- */
+
+static struct txn_op *copy_ops(struct arena *arena, const struct txn_op *ops, size_t count)
+{
+    struct txn_op *copies = arena_alloc(arena, count * sizeof(*copies) + sizeof(i128));
+    copies = (struct txn_op *)(void *)(((uintptr_t)copies + _Alignof(struct txn_op) - 1) / _Alignof(struct txn_op) * _Alignof(struct txn_op));
+    for (size_t i = 0; i < count; i++) {
+        copies[i] = ops[i];
+        copies[i].key = arena_dup_slice(arena, ops[i].key);
+        copies[i].value = arena_dup_slice(arena, ops[i].value);
+    }
+    return copies;
+}
+
+/* All of it in the arena, for as long as the keyspace's number is unknown. */
+static const struct txn *copy_txn(struct arena *arena, const struct txn *t)
+{
+    struct txn *copy = arena_alloc(arena, sizeof(*copy));
+    *copy = *t;
+    copy->compares = arena_alloc(arena, t->compare_count * sizeof(*copy->compares));
+    for (size_t i = 0; i < t->compare_count; i++) {
+        copy->compares[i] = t->compares[i];
+        copy->compares[i].key = arena_dup_slice(arena, t->compares[i].key);
+        copy->compares[i].value = arena_dup_slice(arena, t->compares[i].value);
+    }
+    copy->ops = copy_ops(arena, t->ops, t->op_count);
+    copy->else_ops = copy_ops(arena, t->else_ops, t->else_count);
+    return copy;
+}
+
+/* What will not be copied for an unknown keyspace; the exact check is made on the encoded bytes. */
+static size_t txn_bytes(const struct txn *t)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < t->compare_count; i++) bytes += t->compares[i].key.size + t->compares[i].value.size;
+    for (size_t i = 0; i < t->op_count; i++) bytes += t->ops[i].key.size + t->ops[i].value.size;
+    for (size_t i = 0; i < t->else_count; i++) bytes += t->else_ops[i].key.size + t->else_ops[i].value.size;
+    return bytes;
+}
+
+static void txn_prepare(struct request *r, const struct txn *t)
+{
+    size_t count = t->compare_count + t->op_count + t->else_count;
+    if (count == 0) request_refuse(r, STATUS_INVALID, "a transaction needs at least one operation or comparison");
+    else if (count > LIMIT_TXN_OPS) request_refuse(r, STATUS_TOO_LARGE, "a transaction has at most 8192 operations and comparisons");
+    else if (txn_bytes(t) > LIMIT_TXN_BYTES) request_refuse(r, STATUS_TOO_LARGE, "a transaction has at most 8 MiB");
+    if (r->status != STATUS_OK) return;
+    struct slice low, high;
+    txn_key_span(t, &low, &high);
+    r->low = arena_dup_slice(&r->arena, low);
+    r->high = arena_dup_slice(&r->arena, high);
+    r->has_id = !txn_id_is_none(&t->id);
+    if (!r->keyspace_known) {
+        r->txn = copy_txn(&r->arena, t);
+        return;
+    }
+    struct txn whole = *t;
+    whole.keyspace = r->keyspace;
+    txn_encode(&whole, &r->body);
+    if (r->body.overflow || r->body.size > LIMIT_TXN_BYTES) request_refuse(r, STATUS_TOO_LARGE, "a transaction has at most 8 MiB");
+}
+
+void client_txn(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms, client_txn_done done, void *ctx)
+{
+    struct request *r = request_new(c, REQUEST_TXN, keyspace, timeout_ms, ctx);
+    r->done.txn = done;
+    txn_prepare(r, t);
+}
+
+void client_get(struct client *c, struct slice keyspace, struct slice key, uint32_t timeout_ms, client_get_done done, void *ctx)
+{
+    struct request *r = request_new(c, REQUEST_GET, keyspace, timeout_ms, ctx);
+    r->done.get = done;
+    if (key.size == 0) request_refuse(r, STATUS_INVALID, "a key has at least one byte");
+    else if (key.size > LIMIT_KEY_BYTES) request_refuse(r, STATUS_TOO_LARGE, "a key has at most 4096 bytes");
+    else r->low = r->high = arena_dup_slice(&r->arena, key);
+}
+
+static uint32_t limit(uint32_t asked, uint32_t max)
+{
+    return asked == 0 || asked > max ? max : asked;
+}
+
+void client_scan(struct client *c, struct slice keyspace, const struct client_scan *s, uint32_t timeout_ms, client_scan_done done, void *ctx)
+{
+    struct request *r = request_new(c, REQUEST_SCAN, keyspace, timeout_ms, ctx);
+    r->done.scan = done;
+    /* A bound may be one byte longer than a key: the key after a longest one. */
+    if (s->start.size > LIMIT_KEY_BYTES + 1 || s->end.size > LIMIT_KEY_BYTES + 1) {
+        request_refuse(r, STATUS_TOO_LARGE, "a key has at most 4096 bytes");
+        return;
+    }
+    r->scan = (struct scan_state){.start = arena_dup_slice(&r->arena, s->start),
+                                  .end = arena_dup_slice(&r->arena, s->end),
+                                  .limit_rows = limit(s->limit_rows, LIMIT_SCAN_ROWS),
+                                  .limit_bytes = limit(s->limit_bytes, LIMIT_SCAN_BYTES),
+                                  .reverse = s->reverse,
+                                  .keys_only = s->keys_only};
+}
+
+void client_map(struct client *c, struct slice keyspace, uint32_t timeout_ms, client_map_done done, void *ctx)
+{
+    struct request *r = request_new(c, REQUEST_MAP, keyspace, timeout_ms, ctx);
+    r->done.map = done;
+}
+
+static void set_params(struct request *r, enum method m, struct slice params, client_call_done done)
+{
+    r->method = m;
+    r->done.call = done;
+    buf_append_slice(&r->body, params);
+    if (r->body.overflow) request_refuse(r, STATUS_TOO_LARGE, "a request has at most 16 MiB");
+}
+
+void client_meta(struct client *c, enum method m, struct slice params, uint32_t timeout_ms, client_call_done done, void *ctx)
+{
+    set_params(request_new(c, REQUEST_META, SLICE_EMPTY, timeout_ms, ctx), m, params, done);
+}
+
+void client_node(struct client *c, const char *address, enum method m, struct slice params, uint32_t timeout_ms, client_call_done done,
+                 void *ctx)
+{
+    struct request *r = request_new(c, REQUEST_NODE, SLICE_EMPTY, timeout_ms, ctx);
+    set_params(r, m, params, done);
+    size_t size = strlen(address);
+    if (size == 0 || size >= LIMIT_ADDRESS_BYTES) request_refuse(r, STATUS_INVALID, "an address has 1 to 127 bytes");
+    r->address = slice_make(arena_dup(&r->arena, address, size + 1), size + 1);
+}

@@ -1,0 +1,350 @@
+/* A request's states, what wakes each wait, and what times it out:
+ *
+ *        NEW ------- META, MAP -----------> WAIT_META -- answer -----------------------------> DONE
+ *         |  \------ NODE ------\            woken by: the end of its meta call (its deadline ends it too)
+ *         v                      \
+ *      ROUTING <------------+     \
+ *       |  |  |             |      \
+ *       |  |  |  unknown    |       \
+ *       |  |  +---------> WAIT_MAP   \       woken by: the end of a refresh of the shard map; timed out by the deadline
+ *       |  |                          \
+ *       |  | a replica was chosen      v
+ *       |  +----------------------> WAIT_REPLY -- served, refused for good, or unknown ------> DONE
+ *       |                             | |    woken by: the end of its rpc call: a try has a deadline of its own
+ *       |   another replica, or news  | |
+ *       +<----------------------------+ |
+ *       |                               | busy, or all replicas were tried
+ *       +<----------- WAIT_PAUSE <------+    woken by: its timer (the pause's end, or the deadline)
+ *
+ *      ROUTING after the deadline, and what can never be served (no keyspace, too large...) ---> DONE
+ *
+ * DONE: the callback is called once, from the client's pass, and the request is freed. */
+#include "client/client_int.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static void request_check(const struct request *r)
+{
+    if (r->state == REQUEST_WAIT_MAP) ASSERT(!list_empty(&r->wait_link) || r->timer.pos == 0);
+    if (r->state == REQUEST_WAIT_REPLY) ASSERT(r->peer != NULL);
+    if (r->kind == REQUEST_TXN && r->txn == NULL && r->state != REQUEST_NEW && r->status == STATUS_OK) ASSERT(r->keyspace_known);
+    if (r->may_have_happened) ASSERT(r->reached);
+}
+
+struct request *request_new(struct client *c, enum request_kind kind, struct slice keyspace, uint32_t timeout_ms, void *ctx)
+{
+    struct request *r = mem_zalloc(sizeof(*r));
+    r->client = c;
+    r->kind = kind;
+    r->state = REQUEST_NEW;
+    r->ctx = ctx;
+    r->timeout_ms = timeout_ms;
+    r->deadline_ns = env_mono_ns(c->env) + (uint64_t)timeout_ms * NS_PER_MS;
+    r->map_needed = c->refresh.started + 1;
+    arena_init(&r->arena, kind == REQUEST_GET ? 512 : 2048);
+    buf_init(&r->body, LIMIT_FRAME_BYTES);
+    list_init(&r->wait_link);
+    list_push_back(&c->requests, &r->link);
+    c->stats.requests++;
+    c->stats.in_flight++;
+    if (c->stats.in_flight > c->in_flight_max) {
+        request_refuse(r, STATUS_BUSY, "too many requests are under way in this process");
+    } else if (keyspace.size > LIMIT_KEYSPACE_NAME) {
+        request_refuse(r, STATUS_INVALID, "a keyspace's name has at most 64 bytes");
+    } else {
+        r->keyspace_name = arena_dup_slice(&r->arena, keyspace);
+        r->keyspace_known = routes_keyspace(&c->routes, keyspace, &r->keyspace);
+    }
+    request_ready(r);
+    return r;
+}
+
+void request_free(struct request *r)
+{
+    list_remove(&r->link);
+    list_remove(&r->wait_link);
+    heap_remove(&r->client->timers, &r->timer);
+    mem_free(r->scan.rows);
+    buf_free(&r->body);
+    arena_free(&r->arena);
+    mem_free(r);
+}
+
+void request_refuse(struct request *r, enum status status, const char *text)
+{
+    ASSERT(r->state == REQUEST_NEW);
+    if (r->status != STATUS_OK) return; /* refused already */
+    r->status = status;
+    (void)snprintf(r->text, sizeof(r->text), "%s", text);
+}
+
+void request_ready(struct request *r)
+{
+    list_remove(&r->wait_link);
+    list_push_back(&r->client->ready, &r->wait_link);
+    if (!r->client->in_pass) r->client->env->ops->wake(r->client->env);
+}
+
+/* Rows: from; columns: to. */
+static bool move_is_legal(enum request_state from, enum request_state to)
+{
+    switch (from) {
+    case REQUEST_NEW: return to == REQUEST_ROUTING || to == REQUEST_WAIT_META || to == REQUEST_WAIT_REPLY || to == REQUEST_DONE;
+    case REQUEST_ROUTING: return to == REQUEST_WAIT_MAP || to == REQUEST_WAIT_REPLY || to == REQUEST_WAIT_PAUSE || to == REQUEST_DONE;
+    case REQUEST_WAIT_MAP: return to == REQUEST_ROUTING || to == REQUEST_WAIT_PAUSE || to == REQUEST_DONE;
+    case REQUEST_WAIT_REPLY: return to == REQUEST_ROUTING || to == REQUEST_WAIT_PAUSE || to == REQUEST_DONE;
+    case REQUEST_WAIT_META: return to == REQUEST_DONE;
+    case REQUEST_WAIT_PAUSE: return to == REQUEST_ROUTING || to == REQUEST_DONE;
+    case REQUEST_DONE: return false;
+    }
+    BUG("request state");
+}
+
+void request_set_state(struct request *r, enum request_state state)
+{
+    ASSERT(move_is_legal(r->state, state));
+    struct client *c = r->client;
+    list_remove(&r->wait_link);
+    heap_remove(&c->timers, &r->timer);
+    r->state = state;
+    if (state == REQUEST_WAIT_MAP) {
+        list_push_back(&c->refresh.waiting, &r->wait_link);
+        heap_push(&c->timers, &r->timer, r->deadline_ns);
+    } else if (state == REQUEST_WAIT_PAUSE) {
+        heap_push(&c->timers, &r->timer, r->wake_ns < r->deadline_ns ? r->wake_ns : r->deadline_ns);
+    }
+    request_check(r);
+}
+
+enum step request_finish(struct request *r, enum status status, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(r->text, sizeof(r->text), fmt, args);
+    va_end(args);
+    r->status = status;
+    r->unknown_outcome = status != STATUS_OK && r->may_have_happened;
+    request_set_state(r, REQUEST_DONE);
+    return STEP_DONE;
+}
+
+enum step request_pause(struct request *r, uint64_t now_ns)
+{
+    uint64_t ms = (uint64_t)CLIENT_PAUSE_MIN_MS << (r->rounds < 5 ? r->rounds : 5);
+    if (ms > CLIENT_PAUSE_MAX_MS) ms = CLIENT_PAUSE_MAX_MS;
+    r->rounds++;
+    r->tried = 0;
+    r->mismatches = 0;
+    r->wake_ns = now_ns + prng_between(&r->client->prng, ms * NS_PER_MS / 2, ms * NS_PER_MS);
+    request_set_state(r, REQUEST_WAIT_PAUSE);
+    return STEP_WAIT;
+}
+
+enum step request_give_up(struct request *r)
+{
+    enum status status = r->reached ? STATUS_TIMEOUT : STATUS_UNAVAILABLE;
+    const char *last = r->last[0] != '\0' ? r->last : "nothing was tried";
+    return request_finish(r, status, "the deadline of %u ms passed after %u tries; the last: %s", r->timeout_ms, r->tries, last);
+}
+
+/* --- routing --- */
+
+/* The bytes that travel are made once the keyspace's number is known. False: they are too many. */
+static bool encode_txn(struct request *r)
+{
+    struct txn t = *r->txn;
+    t.keyspace = r->keyspace;
+    txn_encode(&t, &r->body);
+    r->txn = NULL;
+    return !r->body.overflow && r->body.size <= LIMIT_TXN_BYTES;
+}
+
+static void describe_key(char *text, size_t size, struct slice key)
+{
+    size_t at = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < key.size && i < 24 && at + 5 < size; i++) {
+        bool plain = key.data[i] > 0x20 && key.data[i] < 0x7f && key.data[i] != '\\';
+        at += (size_t)snprintf(text + at, size - at, plain ? "%c" : "\\x%02x", key.data[i]);
+    }
+    if (key.size > 24 && at + 4 < size) (void)snprintf(text + at, size - at, "...");
+}
+
+static enum step refuse_span(struct request *r, const struct range_desc *low, const struct route_range *high)
+{
+    char keys[4][112];
+    static const struct range_desc UNKNOWN = {.start = {.data = (const uint8_t *)"?", .size = 1}, .end = {.data = (const uint8_t *)"?", .size = 1}};
+    const struct range_desc *h = high != NULL ? &high->desc : &UNKNOWN;
+    describe_key(keys[0], sizeof(keys[0]), low->start);
+    describe_key(keys[1], sizeof(keys[1]), low->end);
+    describe_key(keys[2], sizeof(keys[2]), h->start);
+    describe_key(keys[3], sizeof(keys[3]), h->end);
+    return request_finish(r, STATUS_UNSUPPORTED,
+                          "its keys lie in different ranges, %llu [%s, %s) and %llu [%s, %s); a transaction touches one range",
+                          (unsigned long long)low->id, keys[0], keys[1], (unsigned long long)h->id, keys[2], keys[3]);
+}
+
+/* A gap in a map that was fetched for this request: the metadata service is about to learn more. */
+static enum step wait_for_map(struct request *r, uint64_t now_ns)
+{
+    if (!r->map_fresh) return refresh_wait(r);
+    r->map_fresh = false;
+    r->map_needed = r->client->refresh.started + 1;
+    (void)snprintf(r->last, sizeof(r->last), "the metadata service knows no range for the key");
+    return request_pause(r, now_ns);
+}
+
+static enum step request_route(struct request *r, uint64_t now_ns)
+{
+    struct client *c = r->client;
+    if (now_ns >= r->deadline_ns) return request_give_up(r);
+    if (!r->keyspace_known) r->keyspace_known = routes_keyspace(&c->routes, r->keyspace_name, &r->keyspace);
+    if (!r->keyspace_known) {
+        if (!r->map_fresh) return refresh_wait(r);
+        return request_finish(r, STATUS_NOT_FOUND, "there is no keyspace named \"%.*s\"", (int)r->keyspace_name.size,
+                              (const char *)r->keyspace_name.data);
+    }
+    if (r->txn != NULL && !encode_txn(r)) {
+        return request_finish(r, STATUS_TOO_LARGE, "the transaction is larger than %u bytes", LIMIT_TXN_BYTES);
+    }
+    if (r->kind == REQUEST_SCAN && r->scan.end.size > 0 && slice_cmp(r->scan.start, r->scan.end) >= 0) {
+        r->result.scan = (struct scan_reply){.rows = r->scan.rows, .row_count = r->scan.row_count};
+        return request_finish(r, STATUS_OK, "%s", "");
+    }
+    struct route_range *range = r->kind == REQUEST_SCAN ? scan_route(r) : routes_find(&c->routes, r->keyspace, r->low);
+    if (range == NULL) return wait_for_map(r, now_ns);
+    if (r->kind == REQUEST_TXN && !range_desc_contains(&range->desc, r->keyspace, r->high)) {
+        if (!r->map_fresh) return refresh_wait(r); /* they may have been merged */
+        return refuse_span(r, &range->desc, routes_find(&c->routes, r->keyspace, r->high));
+    }
+    return attempt_start(r, range, now_ns);
+}
+
+/* --- metadata requests --- */
+
+static enum step take_meta(struct request *r, enum status status, bool sent, const struct reply_head *head)
+{
+    int size = head->message.size < 300 ? (int)head->message.size : 300;
+    const char *text = (const char *)head->message.data;
+    if (status != STATUS_OK) {
+        r->reached = sent;
+        r->may_have_happened = sent && r->kind == REQUEST_META;
+        if (status == STATUS_CLOSED) status = STATUS_UNAVAILABLE;
+        return request_finish(r, status, "%.*s", size, text);
+    }
+    r->reached = true;
+    if (head->status != STATUS_OK) {
+        r->may_have_happened = head->unknown_outcome && r->kind == REQUEST_META;
+        return request_finish(r, head->status, "%.*s", size, text);
+    }
+    if (r->kind == REQUEST_MAP) {
+        if (unpack_meta_map_reply(head->payload, &r->arena, &r->result.map) != STATUS_OK) {
+            return request_finish(r, STATUS_INVALID, "the metadata service's answer cannot be read");
+        }
+        refresh_learn(r->client, &r->result.map);
+    } else {
+        r->result.payload = head->payload;
+    }
+    return request_finish(r, STATUS_OK, "%s", "");
+}
+
+static void on_meta_done(void *ctx, enum status status, bool sent, const struct reply_head *head)
+{
+    struct request *r = ctx;
+    r->answer.here = true;
+    r->answer.status = status;
+    r->answer.sent = sent;
+    r->answer.head = head;
+    request_run(r, env_mono_ns(r->client->env));
+}
+
+static enum step ask_meta(struct request *r)
+{
+    struct client *c = r->client;
+    struct meta_map_request map = {.keyspace = r->keyspace_name, .key = SLICE_EMPTY};
+    if (r->kind == REQUEST_MAP) pack_meta_map_request(&r->body, &map);
+    request_set_state(r, REQUEST_WAIT_META);
+    r->tries++;
+    c->called = true;
+    r->call = meta_call(c->meta, r->kind == REQUEST_MAP ? METHOD_META_MAP : r->method, buf_slice(&r->body), r->deadline_ns, on_meta_done, r);
+    return STEP_WAIT;
+}
+
+/* --- the step --- */
+
+static enum step request_begin(struct request *r)
+{
+    if (r->status != STATUS_OK) {
+        request_set_state(r, REQUEST_DONE);
+        return STEP_DONE;
+    }
+    switch (r->kind) {
+    case REQUEST_TXN:
+    case REQUEST_GET:
+    case REQUEST_SCAN: request_set_state(r, REQUEST_ROUTING); return STEP_AGAIN;
+    case REQUEST_MAP:
+    case REQUEST_META: return ask_meta(r);
+    case REQUEST_NODE: return attempt_node(r);
+    }
+    BUG("request kind");
+}
+
+static enum step request_step(struct request *r, uint64_t now_ns)
+{
+    request_check(r);
+    switch (r->state) {
+    case REQUEST_NEW: return request_begin(r);
+    case REQUEST_ROUTING: return request_route(r, now_ns);
+    case REQUEST_WAIT_MAP: return now_ns >= r->deadline_ns ? request_give_up(r) : STEP_WAIT;
+    case REQUEST_WAIT_REPLY:
+        if (!r->answer.here) return STEP_WAIT;
+        r->answer.here = false;
+        return r->kind == REQUEST_NODE ? attempt_take_node_answer(r) : attempt_take_answer(r, now_ns);
+    case REQUEST_WAIT_META:
+        if (!r->answer.here) return STEP_WAIT;
+        r->answer.here = false;
+        return take_meta(r, r->answer.status, r->answer.sent, r->answer.head);
+    case REQUEST_WAIT_PAUSE:
+        if (now_ns < r->wake_ns && now_ns < r->deadline_ns) return STEP_WAIT;
+        request_set_state(r, REQUEST_ROUTING);
+        return STEP_AGAIN;
+    case REQUEST_DONE: return STEP_DONE;
+    }
+    BUG("request state");
+}
+
+static void request_tell(struct request *r)
+{
+    struct client *c = r->client;
+    bool ok = r->status == STATUS_OK;
+    struct client_error e = {.status = r->status, .unknown_outcome = r->unknown_outcome, .message = slice_str(r->text)};
+    if (!ok) c->stats.failures++;
+    if (r->unknown_outcome) c->stats.unknown_outcomes++;
+    c->stats.in_flight--;
+    switch (r->kind) {
+    case REQUEST_TXN: r->done.txn(r->ctx, &e, ok ? &r->result.txn : NULL); break;
+    case REQUEST_GET: r->done.get(r->ctx, &e, ok ? &r->result.get : NULL); break;
+    case REQUEST_SCAN: r->done.scan(r->ctx, &e, ok ? &r->result.scan : NULL); break;
+    case REQUEST_MAP: r->done.map(r->ctx, &e, ok ? &r->result.map : NULL); break;
+    case REQUEST_META:
+    case REQUEST_NODE: r->done.call(r->ctx, &e, ok ? r->result.payload : SLICE_EMPTY); break;
+    }
+}
+
+void request_run(struct request *r, uint64_t now_ns)
+{
+    enum step step;
+    do {
+        step = request_step(r, now_ns);
+    } while (step == STEP_AGAIN);
+    if (step == STEP_WAIT) return;
+    ASSERT(r->state == REQUEST_DONE);
+    list_remove(&r->link); /* first: the callback may start others */
+    list_init(&r->link);
+    request_tell(r);
+    request_free(r);
+}

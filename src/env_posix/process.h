@@ -1,0 +1,56 @@
+/* Processes, files and the terminal, for the command line and the local cluster: calls that a one-shot command or a
+ * supervisor makes directly, without a loop. They block. Nothing of the servers' core uses them. */
+#ifndef QUORATE_ENV_POSIX_PROCESS_H
+#define QUORATE_ENV_POSIX_PROCESS_H
+
+#include "base/buf.h"
+#include "base/status.h"
+
+/* One process of this machine for ever: a pid alone is used again. */
+struct process_id {
+    int pid;
+    uint64_t start_ticks; /* when it started, since the machine did */
+    uint64_t boot;        /* a hash of this boot's id */
+};
+#define PROCESS_ID_TEXT_MAX 64
+
+struct process_id process_self(void);
+bool process_identify(int pid, struct process_id *out); /* false: there is no such process, or it has ended */
+bool process_alive(const struct process_id *id);        /* one that has ended and is not reaped yet is not alive */
+/* STATUS_NOT_FOUND when it has ended; never reaches another process that got its pid. */
+MUST_CHECK enum status process_kill(const struct process_id *id, int signal_number, struct errbuf *err);
+void process_id_format(const struct process_id *id, char text[PROCESS_ID_TEXT_MAX]); /* one line for a pid file */
+bool process_id_parse(struct slice text, struct process_id *out);
+
+/* Starts argv[0] (a path, or a name looked up in PATH) in a session of its own: no terminal, no signals of ours. Its
+ * standard input is empty; standard output and error are appended to log_path (NULL: dropped). It inherits no file. */
+MUST_CHECK enum status process_spawn(const char *const argv[], const char *log_path, struct process_id *out,
+                                     struct errbuf *err);
+/* Goes to the background: the caller's process goes on as the parent (returns the child's pid), the child (returns 0) has
+ * a session and standard files as by process_spawn. -1 with a text on failure. Before any env_posix_new: threads and
+ * locks do not survive it. */
+int process_daemonize(const char *log_path, struct errbuf *err);
+/* Collects a child that has ended: true, with its exit code or 128 + its signal. With `wait` it waits for that; false
+ * then means that it is no child of ours. */
+bool process_reap(int pid, bool wait, int *exit_code);
+
+/* Runs a command and calls each_line for each line of its standard output, without the line end; false stops it early.
+ * A line above 1 MiB is an error. STATUS_OK iff it exited with 0 or was stopped early. */
+MUST_CHECK enum status process_read_lines(const char *const argv[], bool (*each_line)(void *ctx, struct slice line),
+                                          void *ctx, struct errbuf *err);
+
+/* Whole small files. Reading appends to `out` (STATUS_TOO_LARGE beyond its ceiling); writing replaces the file
+ * atomically and durably: after a crash there is the old content or the new one. */
+MUST_CHECK enum status process_file_read(const char *path, struct buf *out, struct errbuf *err);
+MUST_CHECK enum status process_file_write(const char *path, struct slice bytes, struct errbuf *err);
+MUST_CHECK enum status process_file_remove(const char *path);                   /* STATUS_NOT_FOUND when absent */
+MUST_CHECK enum status process_make_dirs(const char *path, struct errbuf *err); /* with its parents; durable */
+
+bool process_executable(char *path, size_t size); /* of this process; false: it does not fit */
+const char *process_getenv(const char *name);     /* NULL when unset or empty */
+bool process_is_terminal(int fd);
+unsigned process_terminal_width(int fd); /* columns; 80 when it is no terminal */
+void process_sleep_ms(unsigned ms);
+uint64_t process_mono_ms(void);
+
+#endif

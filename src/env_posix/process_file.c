@@ -1,0 +1,121 @@
+#define _GNU_SOURCE /* O_DIRECTORY */
+#include "base/mem.h"
+#include "env_posix/posix_int.h"
+#include "env_posix/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static enum status file_failed(const char *path, const char *what, int code, struct errbuf *err)
+{
+    errbuf_set(err, "%s cannot be %s: %s", path, what, strerror(code));
+    return posix_status_of_errno(code);
+}
+
+enum status process_file_read(const char *path, struct buf *out, struct errbuf *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return file_failed(path, "opened", errno, err);
+    enum status s = STATUS_OK;
+    char part[4096];
+    for (ssize_t got; s == STATUS_OK && (got = read(fd, part, sizeof(part))) != 0;) {
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) {
+            s = file_failed(path, "read", errno, err);
+            break;
+        }
+        buf_append(out, part, (size_t)got);
+        if (out->overflow) {
+            errbuf_set(err, "%s is larger than %zu bytes", path, out->max);
+            s = STATUS_TOO_LARGE;
+        }
+    }
+    (void)close(fd);
+    return s;
+}
+
+static int write_all(int fd, struct slice bytes) /* returns errno */
+{
+    for (size_t done = 0; done < bytes.size;) {
+        ssize_t n = write(fd, bytes.data + done, bytes.size - done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return errno;
+        done += (size_t)n;
+    }
+    return fsync(fd) == 0 ? 0 : errno;
+}
+
+static char *parent_of(const char *path) /* owned by the caller */
+{
+    const char *slash = strrchr(path, '/');
+    char *parent = mem_strdup(slash == NULL ? "." : slash == path ? "/" : path);
+    if (slash != NULL && slash != path) parent[slash - path] = '\0';
+    return parent;
+}
+
+static int sync_parent(const char *path) /* returns errno */
+{
+    char *parent = parent_of(path);
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    mem_free(parent);
+    if (fd < 0) return errno;
+    int code = fsync(fd) == 0 ? 0 : errno;
+    (void)close(fd);
+    return code;
+}
+
+enum status process_file_write(const char *path, struct slice bytes, struct errbuf *err)
+{
+    size_t size = strlen(path) + 32;
+    char *temporary = mem_alloc(size);
+    (void)snprintf(temporary, size, "%s.%ld.tmp", path, (long)getpid());
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    int code = fd < 0 ? errno : write_all(fd, bytes);
+    if (fd >= 0 && close(fd) != 0 && code == 0) code = errno;
+    if (code == 0 && rename(temporary, path) != 0) code = errno;
+    if (code != 0 && fd >= 0) (void)unlink(temporary);
+    if (code == 0) code = sync_parent(path);
+    mem_free(temporary);
+    return code == 0 ? STATUS_OK : file_failed(path, "written", code, err);
+}
+
+enum status process_file_remove(const char *path)
+{
+    return unlink(path) == 0 ? STATUS_OK : posix_status_of_errno(errno);
+}
+
+static enum status make_dir(const char *path, struct errbuf *err)
+{
+    struct stat st;
+    if (mkdir(path, 0750) == 0) {
+        int code = sync_parent(path);
+        /* A parent that may be entered and not read cannot be synced; the directory is there all the same. */
+        return code == 0 || code == EACCES ? STATUS_OK : file_failed(path, "made durable", code, err);
+    }
+    int code = errno;
+    if (stat(path, &st) == 0) {
+        if (S_ISDIR(st.st_mode)) return STATUS_OK;
+        errbuf_set(err, "%s is not a directory; move it away or name another place", path);
+        return STATUS_INVALID;
+    }
+    errbuf_set(err, "directory %s cannot be made: %s", path, strerror(code));
+    return code == ENOENT ? STATUS_NOT_FOUND : STATUS_IO;
+}
+
+enum status process_make_dirs(const char *path, struct errbuf *err)
+{
+    char *part = mem_strdup(path);
+    enum status s = STATUS_OK;
+    for (char *slash = strchr(part + 1, '/'); *path != '\0' && s == STATUS_OK && slash != NULL;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        s = make_dir(part, err);
+        *slash = '/';
+    }
+    if (s == STATUS_OK) s = make_dir(part, err);
+    mem_free(part);
+    return s;
+}

@@ -1,0 +1,49 @@
+/* Results to HTTP answers. Pure: each function fills a struct answer from what the client handed back. */
+#ifndef QUORATE_GATEWAY_ANSWER_H
+#define QUORATE_GATEWAY_ANSWER_H
+
+#include "client/client.h"
+#include "env/http.h"
+#include "gateway/parse.h"
+
+#define ANSWER_HEADERS_MAX 6u
+/* A page of 1 MiB and its last row, each byte at worst written as \u00XX. */
+#define ANSWER_BODY_MAX (16u * 1024u * 1024u)
+
+struct answer {
+    int code;
+    const char *content_type; /* NULL: none */
+    struct http_header headers[ANSWER_HEADERS_MAX];
+    size_t header_count;
+    char text[ANSWER_HEADERS_MAX][48]; /* values made here */
+    struct slice borrowed; /* the body when it is not in `body`: a value as it came */
+    struct buf body;
+};
+void answer_init(struct answer *a);
+void answer_free(struct answer *a);
+struct slice answer_body(const struct answer *a);
+
+/* {"error":{"code","message","outcome"}}; the HTTP status is the status's own, or 504 when the outcome is unknown. */
+void answer_error(struct answer *a, enum status s, bool unknown_outcome, struct slice message);
+void answer_invalid(struct answer *a, enum status s, const struct errbuf *err); /* found here: definite */
+void answer_client_error(struct answer *a, const struct client_error *e);
+void answer_method_not_allowed(struct answer *a, enum endpoint e);
+
+void answer_get(struct answer *a, const struct kv_action *action, const struct get_reply *reply); /* GET and HEAD of a key */
+void answer_write(struct answer *a, const struct kv_action *action, const struct txn_result *r);  /* PUT and DELETE of a key */
+void answer_txn(struct answer *a, const struct txn_result *r);
+void answer_scan(struct answer *a, const struct scan_action *action, const struct scan_reply *reply);
+
+void answer_keyspaces(struct answer *a, const struct meta_map_reply *map);
+void answer_keyspace_created(struct answer *a, struct slice name, const struct meta_keyspace_reply *reply);
+void answer_ranges(struct answer *a, const struct meta_map_reply *map);
+void answer_nodes(struct answer *a, const struct meta_map_reply *map);
+void answer_status(struct answer *a, const struct meta_status_reply *status, const struct meta_map_reply *map);
+void answer_ready(struct answer *a, const struct meta_status_reply *status, const struct meta_map_reply *map);
+void answer_root(struct answer *a);
+
+/* The same objects for the command line. */
+void json_range(struct buf *b, const struct meta_map_reply *map, size_t index);
+void json_node(struct buf *b, const struct node_info *node);
+
+#endif

@@ -1,0 +1,231 @@
+/* Answers about the cluster: keyspaces, ranges, nodes, status. */
+#include <stdio.h>
+
+#include "gateway/answer.h"
+#include "gateway/codec.h"
+#include "gateway/health.h"
+#include "gateway/json_out.h"
+
+static void key_text(struct buf *b, const char *name, struct slice s)
+{
+    json_key(b, name);
+    json_text(b, utf8_valid(s) ? s : SLICE_EMPTY);
+}
+
+static void key_u64(struct buf *b, const char *name, uint64_t v)
+{
+    json_key(b, name);
+    json_u64(b, v);
+}
+
+static void key_bool(struct buf *b, const char *name, bool v)
+{
+    json_key(b, name);
+    json_bool(b, v);
+}
+
+static void finish(struct answer *a)
+{
+    buf_append_byte(&a->body, '\n');
+    if (a->body.overflow) answer_error(a, STATUS_TOO_LARGE, false, slice_str("the answer is too large; ask for one keyspace"));
+}
+
+void answer_keyspaces(struct answer *a, const struct meta_map_reply *map)
+{
+    struct buf *b = &a->body;
+    json_open(b, '{');
+    json_key(b, "keyspaces");
+    json_open(b, '[');
+    for (size_t i = 0; i < map->keyspace_count; i++) {
+        const struct keyspace_info *k = &map->keyspaces[i];
+        uint64_t ranges = 0;
+        for (size_t j = 0; j < map->range_count; j++) ranges += map->ranges[j].keyspace == k->id;
+        json_open(b, '{');
+        key_u64(b, "id", k->id);
+        key_text(b, "name", k->name);
+        key_u64(b, "replication", k->replication);
+        key_u64(b, "ranges", ranges);
+        json_close(b, '}');
+    }
+    json_close(b, ']');
+    json_close(b, '}');
+    finish(a);
+}
+
+void answer_keyspace_created(struct answer *a, struct slice name, const struct meta_keyspace_reply *reply)
+{
+    struct buf *b = &a->body;
+    a->code = reply->created ? 201 : 200;
+    json_open(b, '{');
+    key_u64(b, "id", reply->id);
+    key_text(b, "name", name);
+    key_bool(b, "created", reply->created);
+    json_close(b, '}');
+    finish(a);
+}
+
+void json_range(struct buf *b, const struct meta_map_reply *map, size_t index)
+{
+    const struct range_desc *r = &map->ranges[index];
+    const struct range_report *report = &map->reports[index];
+    const struct node_info *leader = map_node(map, map->leaders[index]);
+    json_open(b, '{');
+    key_u64(b, "id", r->id);
+    key_text(b, "keyspace", map_keyspace_name(map, r->keyspace));
+    json_bytes(b, "start", r->start, false);
+    json_bytes(b, "end", r->end, false);
+    key_u64(b, "leader", map->leaders[index]);
+    key_text(b, "leader_address", leader != NULL ? leader->address : SLICE_EMPTY);
+    key_u64(b, "term", report->term);
+    json_key(b, "replicas");
+    json_open(b, '[');
+    for (size_t i = 0; i < r->replica_count; i++) {
+        json_open(b, '{');
+        key_u64(b, "node", r->replicas[i].node_id);
+        key_u64(b, "replica", r->replicas[i].replica_id);
+        json_key(b, "role");
+        json_str(b, r->replicas[i].role == 1 ? "voter" : "learner");
+        json_close(b, '}');
+    }
+    json_close(b, ']');
+    json_key(b, "epoch");
+    json_open(b, '{');
+    key_u64(b, "conf_ver", r->epoch.conf_ver);
+    key_u64(b, "version", r->epoch.version);
+    json_close(b, '}');
+    key_u64(b, "bytes", report->bytes);
+    key_u64(b, "rows", report->rows);
+    key_u64(b, "writes", report->writes);
+    key_u64(b, "reads", report->reads);
+    json_close(b, '}');
+}
+
+void answer_ranges(struct answer *a, const struct meta_map_reply *map)
+{
+    struct buf *b = &a->body;
+    json_open(b, '{');
+    json_key(b, "map_version");
+    json_u64_text(b, map->map_version);
+    json_key(b, "ranges");
+    json_open(b, '[');
+    for (size_t i = 0; i < map->range_count; i++) json_range(b, map, i);
+    json_close(b, ']');
+    json_close(b, '}');
+    finish(a);
+}
+
+void json_node(struct buf *b, const struct node_info *node)
+{
+    json_open(b, '{');
+    key_u64(b, "id", node->id);
+    key_text(b, "address", node->address);
+    key_text(b, "host", node->host);
+    key_bool(b, "alive", node->alive);
+    key_u64(b, "ranges", node->range_count);
+    key_u64(b, "leaders", node->leader_count);
+    key_u64(b, "bytes", node->bytes);
+    json_close(b, '}');
+}
+
+void answer_nodes(struct answer *a, const struct meta_map_reply *map)
+{
+    struct buf *b = &a->body;
+    json_open(b, '{');
+    json_key(b, "nodes");
+    json_open(b, '[');
+    for (size_t i = 0; i < map->node_count; i++) json_node(b, &map->nodes[i]);
+    json_close(b, ']');
+    json_close(b, '}');
+    finish(a);
+}
+
+static void problems(struct buf *b, const struct health *h)
+{
+    json_key(b, "problems");
+    json_open(b, '[');
+    for (unsigned i = 0; i < h->problem_count; i++) json_str(b, h->problems[i].text);
+    json_close(b, ']');
+}
+
+static void status_members(struct buf *b, const struct meta_status_reply *status)
+{
+    json_key(b, "members");
+    json_open(b, '[');
+    for (size_t i = 0; i < status->member_count; i++) {
+        json_open(b, '{');
+        key_u64(b, "id", status->members[i].id);
+        key_text(b, "address", status->members[i].address);
+        key_bool(b, "healthy", status->members[i].healthy);
+        json_close(b, '}');
+    }
+    json_close(b, ']');
+}
+
+void answer_status(struct answer *a, const struct meta_status_reply *status, const struct meta_map_reply *map)
+{
+    struct buf *b = &a->body;
+    struct health h;
+    health_assess(status, map, &h);
+    json_open(b, '{');
+    json_key(b, "cluster");
+    buf_append_byte(b, '"');
+    for (size_t i = 0; i < CLUSTER_ID_BYTES; i++) buf_printf(b, "%02x", status->cluster.bytes[i]);
+    buf_append_byte(b, '"');
+    key_bool(b, "ready", h.ready);
+    json_key(b, "meta");
+    json_open(b, '{');
+    key_u64(b, "leader", status->leader_id);
+    key_u64(b, "term", status->term);
+    key_u64(b, "applied", status->applied);
+    json_key(b, "map_version");
+    json_u64_text(b, status->map_version);
+    json_key(b, "last_timestamp");
+    json_u64_text(b, status->last_timestamp);
+    status_members(b, status);
+    json_close(b, '}');
+    key_u64(b, "nodes", h.nodes);
+    key_u64(b, "nodes_alive", h.nodes_alive);
+    key_u64(b, "keyspaces", map->keyspace_count);
+    key_u64(b, "ranges", h.ranges);
+    key_u64(b, "ranges_with_leader", h.ranges_led);
+    key_u64(b, "ranges_without_quorum", h.ranges_without_quorum);
+    json_key(b, "can_lose");
+    json_open(b, '{');
+    key_u64(b, "metadata_servers", h.meta_tolerates);
+    key_u64(b, "storage_nodes", h.data_tolerates);
+    json_close(b, '}');
+    problems(b, &h);
+    json_close(b, '}');
+    finish(a);
+}
+
+void answer_ready(struct answer *a, const struct meta_status_reply *status, const struct meta_map_reply *map)
+{
+    struct buf *b = &a->body;
+    struct health h;
+    health_assess(status, map, &h);
+    if (!h.ready) {
+        answer_error(a, STATUS_UNAVAILABLE, false, slice_str(h.problem_count > 0 ? h.problems[0].text : "the cluster holds no range yet"));
+        return;
+    }
+    json_open(b, '{');
+    key_bool(b, "ready", true);
+    key_u64(b, "ranges", h.ranges);
+    json_close(b, '}');
+    finish(a);
+}
+
+void answer_root(struct answer *a)
+{
+    a->content_type = "text/plain; charset=utf-8";
+    buf_append_str(&a->body,
+        "Quorate: a replicated, strictly serializable key-value database.\n\n"
+        "  PUT|GET|HEAD|DELETE /v1/kv/{keyspace}/{key}   raw values; ETag, If-Match, If-None-Match, Idempotency-Key\n"
+        "  GET  /v1/kv/{keyspace}?prefix=&start=&end=&limit=&reverse=&keys_only=&encoding=base64&next=\n"
+        "  POST /v1/txn                                  {\"id\",\"keyspace\",\"compare\":[],\"then\":[],\"else\":[]}\n"
+        "  GET|POST /v1/keyspaces                        {\"name\",\"splits\":[],\"replication\"}\n"
+        "  GET  /v1/ranges  /v1/nodes  /v1/status\n"
+        "  GET  /healthz  /readyz  /metrics\n\n"
+        "A keyspace 'default' exists. Errors: {\"error\":{\"code\",\"message\",\"outcome\":\"definite\"|\"unknown\"}}.\n"
+        "Try: curl -X PUT --data-binary hello http://HOST:PORT/v1/kv/default/greeting\n");
+}

@@ -1,0 +1,355 @@
+/* The handlers: each parses, refuses or asks the client, and turns the callback into an answer. */
+#include "gateway/gateway_int.h"
+
+#include "base/assert.h"
+#include "gateway/health.h"
+
+static void answer_and_free(struct call *c, struct answer *a)
+{
+    call_answer(c, a);
+    answer_free(a);
+}
+
+static void refuse(struct call *c, enum status s, const struct errbuf *err)
+{
+    struct answer a;
+    answer_init(&a);
+    answer_invalid(&a, s, err);
+    answer_and_free(c, &a);
+}
+
+static void fail(struct call *c, const struct client_error *e)
+{
+    struct answer a;
+    answer_init(&a);
+    if (e->unknown_outcome) c->gateway->metrics.unknown_outcomes++;
+    answer_client_error(&a, e);
+    answer_and_free(c, &a);
+}
+
+static uint32_t timeout_of(const struct call *c, uint32_t asked_ms)
+{
+    return asked_ms != 0 ? asked_ms : c->gateway->options.timeout_default_ms;
+}
+
+static void input_read(const struct call *c, struct input *in)
+{
+    const struct http_ops *ops = c->gateway->env->http->ops;
+    *in = (struct input){
+        .method = c->method,
+        .path = ops->path(c->http),
+        .query = ops->query(c->http),
+        .body = ops->body(c->http),
+        .if_match = ops->header(c->http, "If-Match"),
+        .if_none_match = ops->header(c->http, "If-None-Match"),
+        .idempotency_key = ops->header(c->http, "Idempotency-Key"),
+        .accept = ops->header(c->http, "Accept"),
+    };
+}
+
+/* --- one key --- */
+
+static void kv_read_done(void *ctx, const struct client_error *e, const struct get_reply *reply)
+{
+    struct call *c = ctx;
+    if (e->status != STATUS_OK) {
+        fail(c, e);
+        return;
+    }
+    struct answer a;
+    answer_init(&a);
+    answer_get(&a, &c->kv, reply);
+    answer_and_free(c, &a);
+}
+
+static void kv_write_done(void *ctx, const struct client_error *e, const struct txn_result *result)
+{
+    struct call *c = ctx;
+    if (e->status != STATUS_OK) {
+        fail(c, e);
+        return;
+    }
+    struct answer a;
+    answer_init(&a);
+    answer_write(&a, &c->kv, result);
+    answer_and_free(c, &a);
+}
+
+static void handle_kv(struct call *c, const struct input *in, const struct route *route)
+{
+    struct errbuf err;
+    struct client *client = c->gateway->client;
+    enum status s = parse_kv(in, route, &c->arena, &c->kv, &err);
+    if (s != STATUS_OK) {
+        refuse(c, s, &err);
+        return;
+    }
+    uint32_t timeout_ms = timeout_of(c, c->kv.timeout_ms);
+    if (in->method == HTTP_GET || in->method == HTTP_HEAD) {
+        client_get(client, c->kv.keyspace, c->kv.key, timeout_ms, kv_read_done, c);
+        return;
+    }
+    struct txn t;
+    kv_action_txn(&c->kv, &c->arena, &t);
+    client_txn(client, c->kv.keyspace, &t, timeout_ms, kv_write_done, c);
+}
+
+/* --- scan --- */
+
+static void scan_done(void *ctx, const struct client_error *e, const struct scan_reply *reply)
+{
+    struct call *c = ctx;
+    if (e->status != STATUS_OK) {
+        fail(c, e);
+        return;
+    }
+    struct answer a;
+    answer_init(&a);
+    answer_scan(&a, &c->scan, reply);
+    answer_and_free(c, &a);
+}
+
+static void handle_scan(struct call *c, const struct input *in, const struct route *route)
+{
+    struct errbuf err;
+    enum status s = parse_scan(in, route, &c->arena, &c->scan, &err);
+    if (s != STATUS_OK) {
+        refuse(c, s, &err);
+        return;
+    }
+    if (c->scan.empty) {
+        struct answer a;
+        answer_init(&a);
+        answer_scan(&a, &c->scan, &(struct scan_reply){.row_count = 0});
+        answer_and_free(c, &a);
+        return;
+    }
+    struct client_scan scan = {.start = c->scan.start, .end = c->scan.end, .limit_rows = c->scan.limit, .reverse = c->scan.reverse,
+                               .keys_only = c->scan.keys_only};
+    client_scan(c->gateway->client, c->scan.keyspace, &scan, timeout_of(c, c->scan.timeout_ms), scan_done, c);
+}
+
+/* --- transactions --- */
+
+static void txn_done(void *ctx, const struct client_error *e, const struct txn_result *result)
+{
+    struct call *c = ctx;
+    if (e->status != STATUS_OK) {
+        fail(c, e);
+        return;
+    }
+    struct answer a;
+    answer_init(&a);
+    answer_txn(&a, result);
+    answer_and_free(c, &a);
+}
+
+static void handle_txn(struct call *c, const struct input *in)
+{
+    struct errbuf err;
+    struct txn_action action;
+    enum status s = parse_txn(in, &c->arena, &action, &err);
+    if (s == STATUS_OK) client_txn(c->gateway->client, action.keyspace, &action.txn, timeout_of(c, action.timeout_ms), txn_done, c);
+    else refuse(c, s, &err);
+    json_decref(action.tree); /* the client has its own copy */
+}
+
+/* --- the cluster --- */
+
+static void map_done(void *ctx, const struct client_error *e, const struct meta_map_reply *map)
+{
+    struct call *c = ctx;
+    if (e->status != STATUS_OK) {
+        fail(c, e);
+        return;
+    }
+    struct answer a;
+    answer_init(&a);
+    if (c->endpoint == ENDPOINT_KEYSPACES) answer_keyspaces(&a, map);
+    else if (c->endpoint == ENDPOINT_RANGES) answer_ranges(&a, map);
+    else answer_nodes(&a, map);
+    answer_and_free(c, &a);
+}
+
+static void handle_map(struct call *c, const struct input *in)
+{
+    struct errbuf err;
+    struct list_action action;
+    enum status s = parse_list(in, c->endpoint == ENDPOINT_RANGES, &c->arena, &action, &err);
+    if (s != STATUS_OK) refuse(c, s, &err);
+    else client_map(c->gateway->client, action.keyspace, timeout_of(c, action.timeout_ms), map_done, c);
+}
+
+static void keyspace_done(void *ctx, const struct client_error *e, struct slice payload)
+{
+    struct call *c = ctx;
+    struct meta_keyspace_reply reply;
+    if (e->status != STATUS_OK) {
+        fail(c, e);
+        return;
+    }
+    if (unpack_meta_keyspace_reply(payload, &c->arena, &reply) != STATUS_OK) {
+        refuse(c, STATUS_CORRUPT, &(struct errbuf){.text = "the metadata service's answer cannot be read"});
+        return;
+    }
+    struct answer a;
+    answer_init(&a);
+    answer_keyspace_created(&a, c->name, &reply);
+    answer_and_free(c, &a);
+}
+
+static void handle_keyspace_create(struct call *c, const struct input *in)
+{
+    struct errbuf err;
+    struct keyspace_action action;
+    enum status s = parse_keyspace(in, &c->arena, &action, &err);
+    if (s == STATUS_OK) {
+        struct buf params;
+        struct meta_keyspace_request request = {.name = action.name, .replication = action.replication, .splits = action.splits,
+                                                .split_count = action.split_count};
+        buf_init(&params, LIMIT_FRAME_BYTES / 2);
+        pack_meta_keyspace_request(&params, &request);
+        c->name = arena_dup_slice(&c->arena, action.name);
+        if (params.overflow) s = STATUS_TOO_LARGE;
+        else client_meta(c->gateway->client, METHOD_META_KEYSPACE_CREATE, buf_slice(&params), timeout_of(c, action.timeout_ms), keyspace_done, c);
+        buf_free(&params);
+        errbuf_set(&err, "the split keys are too large together");
+    }
+    if (s != STATUS_OK) refuse(c, s, &err);
+    json_decref(action.tree);
+}
+
+/* Status and readiness: the metadata status first, then the map. */
+static void status_map_done(void *ctx, const struct client_error *e, const struct meta_map_reply *map)
+{
+    struct call *c = ctx;
+    struct meta_status_reply status;
+    if (e->status != STATUS_OK) {
+        fail(c, e);
+        return;
+    }
+    if (unpack_meta_status_reply(c->status_payload, &c->arena, &status) != STATUS_OK) {
+        refuse(c, STATUS_CORRUPT, &(struct errbuf){.text = "the metadata service's answer cannot be read"});
+        return;
+    }
+    struct answer a;
+    answer_init(&a);
+    if (c->endpoint == ENDPOINT_STATUS) answer_status(&a, &status, map);
+    else answer_ready(&a, &status, map);
+    if (c->endpoint == ENDPOINT_READYZ && a.code == 200) c->gateway->ready_until_ns = env_mono_ns(c->gateway->env) + 500 * NS_PER_MS;
+    answer_and_free(c, &a);
+}
+
+static void status_done(void *ctx, const struct client_error *e, struct slice payload)
+{
+    struct call *c = ctx;
+    if (e->status != STATUS_OK) {
+        fail(c, e);
+        return;
+    }
+    c->status_payload = arena_dup_slice(&c->arena, payload);
+    client_map(c->gateway->client, SLICE_EMPTY, c->timeout_ms, status_map_done, c);
+}
+
+static void handle_status(struct call *c, const struct input *in)
+{
+    struct errbuf err;
+    struct list_action action;
+    enum status s = parse_list(in, false, &c->arena, &action, &err);
+    if (s != STATUS_OK) {
+        refuse(c, s, &err);
+        return;
+    }
+    if (c->endpoint == ENDPOINT_READYZ && env_mono_ns(c->gateway->env) < c->gateway->ready_until_ns) {
+        struct answer a;
+        answer_init(&a);
+        buf_append_str(&a.body, "{\"ready\":true}\n");
+        answer_and_free(c, &a);
+        return;
+    }
+    bool probe = c->endpoint == ENDPOINT_READYZ && action.timeout_ms == 0;
+    c->timeout_ms = probe ? 2000 : timeout_of(c, action.timeout_ms);
+    client_meta(c->gateway->client, METHOD_META_STATUS, SLICE_EMPTY, c->timeout_ms, status_done, c);
+}
+
+/* --- what this process knows itself --- */
+
+static void handle_local(struct call *c)
+{
+    struct answer a;
+    answer_init(&a);
+    if (c->endpoint == ENDPOINT_HEALTHZ) {
+        buf_append_str(&a.body, "{\"alive\":true}\n");
+    } else if (c->endpoint == ENDPOINT_METRICS) {
+        struct client_stats stats;
+        client_stats(c->gateway->client, &stats);
+        a.content_type = "text/plain; version=0.0.4";
+        metrics_write(&c->gateway->metrics, &stats, &a.body);
+    } else {
+        answer_root(&a);
+    }
+    answer_and_free(c, &a);
+}
+
+static void handle_wrong(struct call *c)
+{
+    struct answer a;
+    answer_init(&a);
+    if (c->endpoint == ENDPOINT_UNKNOWN) {
+        answer_error(&a, STATUS_NOT_FOUND, false, slice_str("there is no such endpoint; GET / lists them"));
+    } else {
+        answer_method_not_allowed(&a, c->endpoint);
+    }
+    answer_and_free(c, &a);
+}
+
+/* True when the request was refused because of the server's own state. Health and metrics always get through. */
+static bool refused_by_load(struct call *c)
+{
+    const struct gateway *g = c->gateway;
+    if (c->endpoint == ENDPOINT_HEALTHZ || c->endpoint == ENDPOINT_METRICS) return false;
+    struct errbuf err;
+    if (g->stopping) {
+        errbuf_set(&err, "this gateway is stopping; use another one");
+        refuse(c, STATUS_CLOSED, &err);
+        return true;
+    }
+    if (g->metrics.in_flight > g->options.in_flight_max) {
+        errbuf_set(&err, "%u requests are under way in this gateway; try again after a pause", g->options.in_flight_max);
+        refuse(c, STATUS_BUSY, &err);
+        return true;
+    }
+    return false;
+}
+
+void call_dispatch(struct call *c)
+{
+    struct input in;
+    struct route route;
+    input_read(c, &in);
+    route_find(in.path, &route);
+    c->endpoint = route.endpoint;
+    if (refused_by_load(c)) return;
+    if (!endpoint_allows(c->endpoint, c->method)) {
+        handle_wrong(c);
+        return;
+    }
+    switch (c->endpoint) {
+    case ENDPOINT_KV: handle_kv(c, &in, &route); break;
+    case ENDPOINT_SCAN: handle_scan(c, &in, &route); break;
+    case ENDPOINT_TXN: handle_txn(c, &in); break;
+    case ENDPOINT_KEYSPACES:
+        if (c->method == HTTP_POST) handle_keyspace_create(c, &in);
+        else handle_map(c, &in);
+        break;
+    case ENDPOINT_RANGES:
+    case ENDPOINT_NODES: handle_map(c, &in); break;
+    case ENDPOINT_STATUS:
+    case ENDPOINT_READYZ: handle_status(c, &in); break;
+    case ENDPOINT_HEALTHZ:
+    case ENDPOINT_METRICS:
+    case ENDPOINT_ROOT: handle_local(c); break;
+    case ENDPOINT_UNKNOWN:
+    case ENDPOINT_COUNT: BUG("allowed on no method");
+    }
+}

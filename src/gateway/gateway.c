@@ -1,0 +1,131 @@
+/* The server around the handlers: life of the gateway and of a request. */
+#include "gateway/gateway_int.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#define SPARE_MAX 256u
+#define CALL_ARENA_BYTES 4096u
+#define CALL_KEEP_BYTES (64u * 1024u) /* a spare struct that holds more gives it back */
+
+static struct call *call_take(struct gateway *g)
+{
+    struct list *spare = list_pop_front(&g->spare);
+    struct call *c;
+    if (spare != NULL) {
+        c = LIST_ENTRY(spare, struct call, link);
+        g->spare_count--;
+    } else {
+        c = mem_zalloc(sizeof(*c));
+        arena_init(&c->arena, CALL_ARENA_BYTES);
+    }
+    c->gateway = g;
+    list_push_back(&g->calls, &c->link);
+    g->metrics.in_flight++;
+    return c;
+}
+
+static void call_free(struct call *c)
+{
+    arena_free(&c->arena);
+    mem_free(c);
+}
+
+static void call_end(struct call *c)
+{
+    struct gateway *g = c->gateway;
+    list_remove(&c->link);
+    ASSERT(g->metrics.in_flight > 0);
+    g->metrics.in_flight--;
+    if (g->spare_count == SPARE_MAX || c->arena.reserved > CALL_KEEP_BYTES) {
+        call_free(c);
+        return;
+    }
+    arena_reset(&c->arena);
+    list_push_front(&g->spare, &c->link);
+    g->spare_count++;
+}
+
+void call_answer(struct call *c, struct answer *a)
+{
+    struct gateway *g = c->gateway;
+    metrics_count(&g->metrics, c->endpoint, a->code, env_mono_ns(g->env) - c->start_ns);
+    if (c->http != NULL) {
+        struct http_reply_head head = {.code = a->code, .content_type = a->content_type, .headers = a->headers, .header_count = a->header_count};
+        struct http_request *http = c->http;
+        c->http = NULL;
+        g->env->http->ops->reply(http, &head, answer_body(a));
+    }
+    call_end(c);
+}
+
+static void on_request(void *ctx, struct http_request *http)
+{
+    struct gateway *g = ctx;
+    const struct http_ops *ops = g->env->http->ops;
+    struct call *c = call_take(g);
+    c->http = http;
+    c->method = ops->method(http);
+    c->start_ns = env_mono_ns(g->env);
+    ops->set_ctx(http, c);
+    call_dispatch(c);
+}
+
+static void on_gone(void *ctx, struct http_request *http)
+{
+    struct gateway *g = ctx;
+    struct call *c = g->env->http->ops->get_ctx(http);
+    ASSERT(c != NULL);
+    ASSERT(c->http == http);
+    g->metrics.gone++;
+    c->http = NULL; /* the client's callback ends the call; a write that it started stands */
+}
+
+enum status gateway_new(struct env *env, const struct gateway_options *o, struct client *client, struct gateway **out, struct errbuf *err)
+{
+    ASSERT(env->http != NULL);
+    struct gateway *g = mem_zalloc(sizeof(*g));
+    g->env = env;
+    g->client = client;
+    g->options = *o;
+    if (g->options.timeout_default_ms == 0) g->options.timeout_default_ms = 10000;
+    if (g->options.in_flight_max == 0) g->options.in_flight_max = 8192;
+    list_init(&g->calls);
+    list_init(&g->spare);
+    enum status s = env->http->ops->listen(env->http, o->listen, LIMIT_HTTP_HEADER_BYTES, LIMIT_HTTP_BODY_BYTES, on_request, on_gone, g,
+                                           &g->server, err);
+    if (s != STATUS_OK) {
+        mem_free(g);
+        return s;
+    }
+    log_event(env->log, LOG_INFO, "gateway.listen", "address=%s", o->listen);
+    *out = g;
+    return STATUS_OK;
+}
+
+void gateway_stop(struct gateway *g)
+{
+    g->stopping = true;
+}
+
+bool gateway_stopped(const struct gateway *g)
+{
+    return g->stopping && list_empty(&g->calls);
+}
+
+void gateway_free(struct gateway *g)
+{
+    if (g == NULL) return;
+    LIST_FOR(it, &g->calls)
+    {
+        struct answer a;
+        answer_init(&a);
+        answer_error(&a, STATUS_CLOSED, true, slice_str("this gateway stopped before the cluster answered"));
+        call_answer(LIST_ENTRY(it, struct call, link), &a);
+        answer_free(&a);
+    }
+    g->env->http->ops->unlisten(g->server);
+    struct list *it;
+    while ((it = list_pop_front(&g->spare)) != NULL) call_free(LIST_ENTRY(it, struct call, link));
+    mem_free(g);
+}

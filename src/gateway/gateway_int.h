@@ -1,0 +1,49 @@
+/* What the gateway's files share: the server and a request on its way.
+ *
+ *   received --parse--> refused (4xx)                       one struct call each, from on_request to finish
+ *       |
+ *       +--> WAITING for the client --callback--> answered
+ *                  |                                 ^
+ *                  +-- the HTTP client leaves: http = NULL; the callback then only finishes
+ */
+#ifndef QUORATE_GATEWAY_GATEWAY_INT_H
+#define QUORATE_GATEWAY_GATEWAY_INT_H
+
+#include "gateway/answer.h"
+#include "gateway/gateway.h"
+#include "gateway/metrics.h"
+
+struct gateway {
+    struct env *env;
+    struct client *client;
+    struct gateway_options options;
+    struct http_server *server;
+    struct list calls; /* under way */
+    struct list spare; /* finished structs, kept with their arenas */
+    size_t spare_count;
+    bool stopping;
+    uint64_t ready_until_ns; /* /readyz was fine and is answered from memory until then */
+    uint64_t ready_ranges;
+    struct metrics metrics;
+};
+
+struct call {
+    struct list link;
+    struct gateway *gateway;
+    struct http_request *http; /* NULL: the HTTP client has left, or it was answered */
+    enum endpoint endpoint;
+    enum http_method method;
+    uint64_t start_ns;
+    struct arena arena;
+    struct kv_action kv;     /* ENDPOINT_KV; after the client took its copy only what the answer needs is still valid: */
+    struct scan_action scan; /* method, preconditions, flags; no slices of body or path */
+    struct slice name;       /* in the arena: of a keyspace */
+    struct slice status_payload;
+    uint32_t timeout_ms;
+};
+
+/* calls.c */
+void call_dispatch(struct call *c);
+void call_answer(struct call *c, struct answer *a); /* sends (if somebody still listens), counts, ends the call */
+
+#endif

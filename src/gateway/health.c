@@ -1,0 +1,104 @@
+#include "gateway/health.h"
+
+const struct node_info *map_node(const struct meta_map_reply *map, uint64_t id)
+{
+    for (size_t i = 0; i < map->node_count; i++) {
+        if (map->nodes[i].id == id) return &map->nodes[i];
+    }
+    return NULL;
+}
+
+struct slice map_keyspace_name(const struct meta_map_reply *map, uint32_t id)
+{
+    for (size_t i = 0; i < map->keyspace_count; i++) {
+        if (map->keyspaces[i].id == id) return map->keyspaces[i].name;
+    }
+    return SLICE_EMPTY;
+}
+
+static struct errbuf *problem(struct health *h)
+{
+    if (h->problem_count == HEALTH_PROBLEMS_MAX) return NULL; /* errbuf_set takes NULL */
+    return &h->problems[h->problem_count++];
+}
+
+static bool alive(const struct meta_map_reply *map, uint64_t id)
+{
+    const struct node_info *n = map_node(map, id);
+    return n != NULL && n->alive;
+}
+
+/* Voters that could die before a majority is lost; -1 when it is lost already. */
+static int range_tolerates(const struct meta_map_reply *map, const struct range_desc *r)
+{
+    int voters = 0, up = 0;
+    for (size_t i = 0; i < r->replica_count; i++) {
+        if (r->replicas[i].role != 1) continue;
+        voters++;
+        if (alive(map, r->replicas[i].node_id)) up++;
+    }
+    int spare = up - (voters / 2 + 1);
+    return spare < 0 ? -1 : spare;
+}
+
+static void assess_members(const struct meta_status_reply *status, struct health *h)
+{
+    h->members = (unsigned)status->member_count;
+    for (size_t i = 0; i < status->member_count; i++) {
+        if (status->members[i].healthy) h->members_healthy++;
+    }
+    unsigned majority = h->members / 2 + 1;
+    h->meta_tolerates = h->members_healthy > majority ? h->members_healthy - majority : 0;
+    if (status->leader_id == 0) {
+        errbuf_set(problem(h), "the metadata service has no leader: start a majority of its %u members", h->members);
+    }
+    for (size_t i = 0; i < status->member_count; i++) {
+        if (status->members[i].healthy) continue;
+        errbuf_set(problem(h), "metadata member %llu at %.*s does not answer", (unsigned long long)status->members[i].id,
+                   (int)status->members[i].address.size, (const char *)status->members[i].address.data);
+    }
+}
+
+static void assess_nodes(const struct meta_map_reply *map, struct health *h)
+{
+    h->nodes = (unsigned)map->node_count;
+    for (size_t i = 0; i < map->node_count; i++) {
+        if (map->nodes[i].alive) {
+            h->nodes_alive++;
+            continue;
+        }
+        errbuf_set(problem(h), "storage node %llu at %.*s is down", (unsigned long long)map->nodes[i].id,
+                   (int)map->nodes[i].address.size, (const char *)map->nodes[i].address.data);
+    }
+    if (map->node_count == 0) errbuf_set(problem(h), "no storage node has registered: start `quorate node`");
+}
+
+static void assess_ranges(const struct meta_map_reply *map, struct health *h)
+{
+    int least = -1;
+    h->ranges = (unsigned)map->range_count;
+    for (size_t i = 0; i < map->range_count; i++) {
+        int spare = range_tolerates(map, &map->ranges[i]);
+        bool led = map->leaders[i] != 0 && alive(map, map->leaders[i]);
+        if (led) h->ranges_led++;
+        if (spare < 0) h->ranges_without_quorum++;
+        if (least == -1 || spare < least) least = spare < 0 ? 0 : spare;
+    }
+    h->data_tolerates = least < 0 ? 0 : (unsigned)least;
+    if (h->ranges_without_quorum > 0) {
+        errbuf_set(problem(h), "%u of %u ranges have lost their quorum: no write is possible there until nodes come back",
+                   h->ranges_without_quorum, h->ranges);
+    } else if (h->ranges_led < h->ranges) {
+        errbuf_set(problem(h), "%u of %u ranges have no known leader: an election is under way, or about to be reported",
+                   h->ranges - h->ranges_led, h->ranges);
+    }
+}
+
+void health_assess(const struct meta_status_reply *status, const struct meta_map_reply *map, struct health *out)
+{
+    *out = (struct health){.members = 0};
+    assess_ranges(map, out);
+    assess_members(status, out);
+    assess_nodes(map, out);
+    out->ready = status->leader_id != 0 && out->ranges > 0 && out->ranges_led == out->ranges && out->ranges_without_quorum == 0;
+}

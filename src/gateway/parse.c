@@ -1,0 +1,391 @@
+/* Routing, identifiers and the plain endpoints; the transaction body is in parse_txn.c. */
+#include "gateway/parse.h"
+
+#include <openssl/evp.h>
+
+#include "base/assert.h"
+#include "gateway/codec.h"
+#include "gateway/uri.h"
+
+#define TIMEOUT_MAX_MS 600000u
+
+const char *endpoint_name(enum endpoint e)
+{
+    static const char *const names[] = {
+#define ENDPOINT_NAME(name, text, methods) text,
+        ENDPOINT_MAP(ENDPOINT_NAME)
+#undef ENDPOINT_NAME
+    };
+    ASSERT(e < ENDPOINT_COUNT);
+    return names[e];
+}
+
+const char *endpoint_methods(enum endpoint e)
+{
+    static const char *const methods_of[] = {
+#define ENDPOINT_METHODS(name, text, methods) methods,
+        ENDPOINT_MAP(ENDPOINT_METHODS)
+#undef ENDPOINT_METHODS
+    };
+    ASSERT(e < ENDPOINT_COUNT);
+    return methods_of[e];
+}
+
+bool endpoint_allows(enum endpoint e, enum http_method m)
+{
+    const char *name = NULL;
+    switch (m) {
+    case HTTP_GET: name = "GET"; break;
+    case HTTP_HEAD: name = "HEAD"; break;
+    case HTTP_PUT: name = "PUT"; break;
+    case HTTP_POST: name = "POST"; break;
+    case HTTP_DELETE: name = "DELETE"; break;
+    case HTTP_OPTIONS:
+    case HTTP_OTHER: return false;
+    }
+    return name != NULL && strstr(endpoint_methods(e), name) != NULL;
+}
+
+void route_find(struct slice path, struct route *out)
+{
+    static const struct {
+        const char *path;
+        enum endpoint endpoint;
+    } fixed[] = {
+        {"/v1/txn", ENDPOINT_TXN},       {"/v1/keyspaces", ENDPOINT_KEYSPACES}, {"/v1/ranges", ENDPOINT_RANGES},
+        {"/v1/nodes", ENDPOINT_NODES},   {"/v1/status", ENDPOINT_STATUS},       {"/healthz", ENDPOINT_HEALTHZ},
+        {"/readyz", ENDPOINT_READYZ},    {"/metrics", ENDPOINT_METRICS},        {"/", ENDPOINT_ROOT},
+    };
+    static const char kv[] = "/v1/kv/";
+    *out = (struct route){.endpoint = ENDPOINT_UNKNOWN, .keyspace = SLICE_EMPTY, .key = SLICE_EMPTY};
+    if (slice_starts(path, slice_str(kv))) {
+        struct slice rest = slice_make(path.data + sizeof(kv) - 1, path.size - (sizeof(kv) - 1));
+        const uint8_t *slash = rest.size > 0 ? memchr(rest.data, '/', rest.size) : NULL;
+        out->keyspace = rest;
+        out->endpoint = ENDPOINT_SCAN;
+        if (slash == NULL) return;
+        out->endpoint = ENDPOINT_KV; /* the key is all the rest, further slashes included */
+        out->keyspace.size = (size_t)(slash - rest.data);
+        out->key = slice_make(slash + 1, rest.size - out->keyspace.size - 1);
+        return;
+    }
+    for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
+        if (slice_eq(path, slice_str(fixed[i].path))) out->endpoint = fixed[i].endpoint;
+    }
+}
+
+enum status check_keyspace_name(struct slice name, struct errbuf *err)
+{
+    bool fine = name.size > 0 && name.size <= LIMIT_KEYSPACE_NAME;
+    for (size_t i = 0; i < name.size && fine; i++) {
+        uint8_t c = name.data[i];
+        fine = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    }
+    if (fine) return STATUS_OK;
+    errbuf_set(err, "a keyspace name is 1 to %u of a-z, 0-9, _ and -", LIMIT_KEYSPACE_NAME);
+    return STATUS_INVALID;
+}
+
+enum status check_key(struct slice key, struct errbuf *err)
+{
+    if (key.size == 0) {
+        errbuf_set(err, "the key is empty; a key has 1 to %u bytes", LIMIT_KEY_BYTES);
+        return STATUS_INVALID;
+    }
+    if (key.size > LIMIT_KEY_BYTES) {
+        errbuf_set(err, "the key has %zu bytes; the limit is %u", key.size, LIMIT_KEY_BYTES);
+        return STATUS_TOO_LARGE;
+    }
+    return STATUS_OK;
+}
+
+enum status parse_etag(const char *header, const char *text, struct precondition *out, struct errbuf *err)
+{
+    *out = (struct precondition){.present = false};
+    if (text == NULL) return STATUS_OK;
+    struct slice s = slice_str(text);
+    while (s.size > 0 && s.data[s.size - 1] == ' ') s.size--;
+    out->present = true;
+    if (slice_eq(s, slice_str("*"))) {
+        out->any = true;
+        return STATUS_OK;
+    }
+    if (slice_starts(s, slice_str("W/"))) s = slice_make(s.data + 2, s.size - 2);
+    if (s.size >= 2 && s.data[0] == '"' && s.data[s.size - 1] == '"') s = slice_make(s.data + 1, s.size - 2);
+    if (text_to_u64(s, UINT64_MAX, &out->version)) return STATUS_OK;
+    errbuf_set(err, "%s: expected one version, as the ETag gave it (\"123\"), or *; got %.80s", header, text);
+    return STATUS_INVALID;
+}
+
+static bool hex_id(struct slice text, struct txn_id *out)
+{
+    if (text.size != 2 * TXN_ID_BYTES) return false;
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t c = text.data[i];
+        int v = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        if (v < 0) return false;
+        out->bytes[i / 2] = (uint8_t)(i % 2 == 0 ? v << 4 : out->bytes[i / 2] | v);
+    }
+    return true;
+}
+
+enum status parse_idempotency_key(struct slice text, struct txn_id *out, struct errbuf *err)
+{
+    memset(out, 0, sizeof(*out));
+    if (text.size == 0 || text.size > 64) {
+        errbuf_set(err, "an idempotency id has 1 to 64 bytes; got %zu", text.size);
+        return STATUS_INVALID;
+    }
+    if (hex_id(text, out)) {
+        if (!txn_id_is_none(out)) return STATUS_OK;
+        errbuf_set(err, "the idempotency id of 32 zeros means none; choose another");
+        return STATUS_INVALID;
+    }
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    if (EVP_Digest(text.data, text.size, digest, &size, EVP_sha256(), NULL) != 1) BUG("SHA-256 is missing in libcrypto");
+    ASSERT(size >= TXN_ID_BYTES);
+    memcpy(out->bytes, digest, TXN_ID_BYTES);
+    return STATUS_OK;
+}
+
+static enum status take_timeout(const struct query_param *p, uint32_t *out, struct errbuf *err)
+{
+    uint64_t v;
+    *out = 0;
+    if (!p->present) return STATUS_OK;
+    if (!text_to_u64(p->value, TIMEOUT_MAX_MS, &v) || v == 0) {
+        errbuf_set(err, "timeout_ms: expected an integer from 1 to %u", TIMEOUT_MAX_MS);
+        return STATUS_INVALID;
+    }
+    *out = (uint32_t)v;
+    return STATUS_OK;
+}
+
+static enum status take_keyspace(struct slice raw, struct arena *a, struct slice *out, struct errbuf *err)
+{
+    enum status s = uri_decode(raw, false, a, out, err);
+    return s == STATUS_OK ? check_keyspace_name(*out, err) : s;
+}
+
+static enum status kv_conditions(const struct input *in, struct kv_action *out, struct errbuf *err)
+{
+    enum status s = parse_etag("If-Match", in->if_match, &out->if_match, err);
+    if (s == STATUS_OK) s = parse_etag("If-None-Match", in->if_none_match, &out->if_none_match, err);
+    if (s != STATUS_OK) return s;
+    bool write = in->method == HTTP_PUT || in->method == HTTP_DELETE;
+    if (out->if_match.present && out->if_none_match.present) {
+        errbuf_set(err, "If-Match and If-None-Match exclude each other");
+        return STATUS_INVALID;
+    }
+    if (in->method == HTTP_DELETE && out->if_none_match.present) {
+        errbuf_set(err, "If-None-Match has no meaning on DELETE; use If-Match");
+        return STATUS_INVALID;
+    }
+    if (!write && in->idempotency_key != NULL) {
+        errbuf_set(err, "Idempotency-Key has a meaning on PUT, DELETE and POST only");
+        return STATUS_INVALID;
+    }
+    if (write && in->idempotency_key != NULL) return parse_idempotency_key(slice_str(in->idempotency_key), &out->id, err);
+    return STATUS_OK;
+}
+
+enum status parse_kv(const struct input *in, const struct route *r, struct arena *a, struct kv_action *out, struct errbuf *err)
+{
+    struct query_param params[] = {{.name = "timeout_ms"}};
+    *out = (struct kv_action){.method = in->method, .value = in->body};
+    enum status s = take_keyspace(r->keyspace, a, &out->keyspace, err);
+    if (s == STATUS_OK) s = uri_decode(r->key, false, a, &out->key, err);
+    if (s == STATUS_OK) s = check_key(out->key, err);
+    if (s == STATUS_OK) s = query_parse(in->query, params, 1, a, err);
+    if (s == STATUS_OK) s = take_timeout(&params[0], &out->timeout_ms, err);
+    if (s == STATUS_OK) s = kv_conditions(in, out, err);
+    if (s == STATUS_OK && in->method == HTTP_PUT && in->body.size > LIMIT_VALUE_BYTES) {
+        errbuf_set(err, "the value has %zu bytes; the limit is %u", in->body.size, LIMIT_VALUE_BYTES);
+        return STATUS_TOO_LARGE;
+    }
+    return s;
+}
+
+static struct txn_compare condition(const struct kv_action *action, const struct precondition *p, bool negate)
+{
+    struct txn_compare c = {.key = action->key, .relation = TXN_EQUAL, .value = SLICE_EMPTY};
+    if (p->any) { /* If-Match: * asks that the key is there, If-None-Match: * that it is not */
+        c.target = TXN_TARGET_EXISTS;
+        c.version = negate ? 0 : 1;
+    } else {
+        c.target = TXN_TARGET_VERSION;
+        c.relation = negate ? TXN_NOT_EQUAL : TXN_EQUAL;
+        c.version = p->version;
+    }
+    return c;
+}
+
+void kv_action_txn(const struct kv_action *action, struct arena *a, struct txn *out)
+{
+    ASSERT(action->method == HTTP_PUT || action->method == HTTP_DELETE);
+    *out = (struct txn){.id = action->id, .op_count = 1};
+    out->ops = arena_zalloc(a, sizeof(*out->ops));
+    out->ops[0].kind = action->method == HTTP_PUT ? TXN_PUT : TXN_DELETE;
+    out->ops[0].key = action->key;
+    out->ops[0].value = action->method == HTTP_PUT ? action->value : SLICE_EMPTY;
+    const struct precondition *p = action->if_match.present ? &action->if_match : &action->if_none_match;
+    if (!p->present) return;
+    out->compares = arena_zalloc(a, sizeof(*out->compares));
+    out->compares[0] = condition(action, p, p == &action->if_none_match);
+    out->compare_count = 1;
+}
+
+/* The smallest key above all keys that begin with prefix; empty: there is none. */
+static struct slice prefix_end(struct slice prefix, struct arena *a)
+{
+    size_t n = prefix.size;
+    while (n > 0 && prefix.data[n - 1] == 0xff) n--;
+    if (n == 0) return SLICE_EMPTY;
+    uint8_t *end = arena_dup(a, prefix.data, n);
+    end[n - 1]++;
+    return slice_make(end, n);
+}
+
+static enum status take_flag(const struct query_param *p, bool *out, struct errbuf *err)
+{
+    *out = false;
+    if (!p->present) return STATUS_OK;
+    if (p->value.size == 0 || slice_eq(p->value, slice_str("true")) || slice_eq(p->value, slice_str("1"))) {
+        *out = true;
+        return STATUS_OK;
+    }
+    if (slice_eq(p->value, slice_str("false")) || slice_eq(p->value, slice_str("0"))) return STATUS_OK;
+    errbuf_set(err, "%s: expected true or false", p->name);
+    return STATUS_INVALID;
+}
+
+enum { SCAN_START, SCAN_END, SCAN_PREFIX, SCAN_NEXT, SCAN_LIMIT, SCAN_REVERSE, SCAN_KEYS_ONLY, SCAN_ENCODING, SCAN_TIMEOUT, SCAN_PARAMS };
+
+void scan_bounds_set(struct scan_action *action, struct slice start, struct slice end, struct slice prefix, struct arena *a)
+{
+    struct slice above = prefix.size > 0 ? prefix_end(prefix, a) : SLICE_EMPTY;
+    if (slice_cmp(start, prefix) < 0) start = prefix;
+    if (above.size > 0 && (end.size == 0 || slice_cmp(end, above) > 0)) end = above;
+    action->start = start;
+    action->end = end;
+    action->empty = end.size > 0 && slice_cmp(start, end) >= 0;
+}
+
+static struct slice value_or_empty(const struct query_param *p)
+{
+    return p->present ? p->value : SLICE_EMPTY;
+}
+
+static enum status scan_bounds(const struct query_param *p, struct arena *a, struct scan_action *out, struct errbuf *err)
+{
+    scan_bounds_set(out, value_or_empty(&p[SCAN_START]), value_or_empty(&p[SCAN_END]), value_or_empty(&p[SCAN_PREFIX]), a);
+    if (p[SCAN_NEXT].present) {
+        struct slice next;
+        if (!base64_decode(p[SCAN_NEXT].value, a, &next)) {
+            errbuf_set(err, "next: not a value that an earlier page gave");
+            return STATUS_INVALID;
+        }
+        if (out->reverse) {
+            if (out->end.size == 0 || slice_cmp(next, out->end) < 0) out->end = next;
+            if (next.size == 0) out->empty = true;
+        } else if (slice_cmp(next, out->start) > 0) {
+            out->start = next;
+        }
+    }
+    if (out->start.size > LIMIT_KEY_BYTES + 1 || out->end.size > LIMIT_KEY_BYTES + 1) {
+        errbuf_set(err, "a bound is longer than a key can be (%u bytes)", LIMIT_KEY_BYTES);
+        return STATUS_TOO_LARGE;
+    }
+    if (out->end.size > 0 && slice_cmp(out->start, out->end) >= 0) out->empty = true;
+    return STATUS_OK;
+}
+
+static enum status scan_options(const struct query_param *p, const struct input *in, struct scan_action *out, struct errbuf *err)
+{
+    uint64_t limit = SCAN_LIMIT_DEFAULT;
+    if (p[SCAN_LIMIT].present && (!text_to_u64(p[SCAN_LIMIT].value, LIMIT_SCAN_ROWS, &limit) || limit == 0)) {
+        errbuf_set(err, "limit: expected an integer from 1 to %u", LIMIT_SCAN_ROWS);
+        return STATUS_INVALID;
+    }
+    out->limit = (uint32_t)limit;
+    if (p[SCAN_ENCODING].present) {
+        if (!slice_eq(p[SCAN_ENCODING].value, slice_str("base64"))) {
+            errbuf_set(err, "encoding: expected base64, or leave it out");
+            return STATUS_INVALID;
+        }
+        out->force_base64 = true;
+    }
+    out->lines = in->accept != NULL && strstr(in->accept, "application/x-ndjson") != NULL;
+    enum status s = take_flag(&p[SCAN_REVERSE], &out->reverse, err);
+    if (s == STATUS_OK) s = take_flag(&p[SCAN_KEYS_ONLY], &out->keys_only, err);
+    if (s == STATUS_OK) s = take_timeout(&p[SCAN_TIMEOUT], &out->timeout_ms, err);
+    return s;
+}
+
+enum status parse_scan(const struct input *in, const struct route *r, struct arena *a, struct scan_action *out, struct errbuf *err)
+{
+    struct query_param params[SCAN_PARAMS] = {
+        [SCAN_START] = {.name = "start"},   [SCAN_END] = {.name = "end"},         [SCAN_PREFIX] = {.name = "prefix"},
+        [SCAN_NEXT] = {.name = "next"},     [SCAN_LIMIT] = {.name = "limit"},     [SCAN_REVERSE] = {.name = "reverse"},
+        [SCAN_KEYS_ONLY] = {.name = "keys_only"}, [SCAN_ENCODING] = {.name = "encoding"}, [SCAN_TIMEOUT] = {.name = "timeout_ms"},
+    };
+    *out = (struct scan_action){.limit = SCAN_LIMIT_DEFAULT};
+    enum status s = take_keyspace(r->keyspace, a, &out->keyspace, err);
+    if (s == STATUS_OK) s = query_parse(in->query, params, SCAN_PARAMS, a, err);
+    if (s == STATUS_OK) s = scan_options(params, in, out, err);
+    if (s == STATUS_OK) s = scan_bounds(params, a, out, err);
+    return s;
+}
+
+enum status parse_list(const struct input *in, bool with_keyspace, struct arena *a, struct list_action *out, struct errbuf *err)
+{
+    struct query_param params[] = {{.name = "timeout_ms"}, {.name = "keyspace"}};
+    *out = (struct list_action){.keyspace = SLICE_EMPTY};
+    enum status s = query_parse(in->query, params, with_keyspace ? 2 : 1, a, err);
+    if (s == STATUS_OK) s = take_timeout(&params[0], &out->timeout_ms, err);
+    if (s != STATUS_OK || !params[1].present) return s;
+    out->keyspace = params[1].value;
+    return check_keyspace_name(out->keyspace, err);
+}
+
+enum status parse_keyspace(const struct input *in, struct arena *a, struct keyspace_action *out, struct errbuf *err)
+{
+    static const char *const names[] = {"name", "splits", "splits_b64", "replication"};
+    struct query_param params[] = {{.name = "timeout_ms"}};
+    *out = (struct keyspace_action){.name = SLICE_EMPTY};
+    enum status s = query_parse(in->query, params, 1, a, err);
+    if (s == STATUS_OK) s = take_timeout(&params[0], &out->timeout_ms, err);
+    if (s == STATUS_OK) s = json_load_body(in->body, &out->tree, err);
+    if (s != STATUS_OK) return s;
+
+    struct json_at root = {.value = out->tree, .path = {.name = ""}};
+    if ((s = json_want_object(&root, names, 4, err)) != STATUS_OK) return s;
+    struct json_at name = json_field(&root, "name");
+    if ((s = json_want_text(&name, &out->name, err)) != STATUS_OK) return s;
+    if ((s = check_keyspace_name(out->name, err)) != STATUS_OK) return s;
+    struct json_at replication = json_field(&root, "replication");
+    uint64_t copies = 0;
+    if (replication.value != NULL && (s = json_want_u64(&replication, LIMIT_REPLICAS, &copies, err)) != STATUS_OK) return s;
+    out->replication = (uint32_t)copies;
+
+    struct json_at splits = json_field(&root, "splits");
+    bool coded = splits.value == NULL;
+    if (coded) splits = json_field(&root, "splits_b64");
+    if (splits.value == NULL) return STATUS_OK;
+    if ((s = json_want_array(&splits, err)) != STATUS_OK) return s;
+    size_t n = json_array_size(splits.value);
+    if (n >= LIMIT_SPLIT_KEYS) return json_refuse(&splits, STATUS_TOO_LARGE, err, "at most %u split keys", LIMIT_SPLIT_KEYS - 1);
+    out->splits = arena_zalloc(a, (n + 1) * sizeof(*out->splits));
+    for (size_t i = 0; i < n; i++) {
+        struct json_at element = json_element(&splits, i);
+        if ((s = json_want_text(&element, &out->splits[i], err)) != STATUS_OK) return s;
+        if (coded && !base64_decode(out->splits[i], a, &out->splits[i])) return json_refuse(&element, STATUS_INVALID, err, "not base64");
+        if ((s = check_key(out->splits[i], err)) != STATUS_OK) return s;
+        if (i > 0 && slice_cmp(out->splits[i - 1], out->splits[i]) >= 0) {
+            return json_refuse(&element, STATUS_INVALID, err, "split keys must ascend and differ");
+        }
+    }
+    out->split_count = n;
+    return STATUS_OK;
+}

@@ -1,0 +1,109 @@
+/* Requests to actions: routing, headers, query and body, checked and in the client's terms. Pure: a struct input in, a
+ * struct action out; slices of an action are borrowed from the input, its JSON tree or the arena. */
+#ifndef QUORATE_GATEWAY_PARSE_H
+#define QUORATE_GATEWAY_PARSE_H
+
+#include "base/arena.h"
+#include "env/http.h"
+#include "gateway/json_in.h"
+#include "txn/txn.h"
+
+/* X(enumerator, name in metrics, methods allowed) */
+#define ENDPOINT_MAP(X)                                                                                                \
+    X(KV, "kv", "GET, HEAD, PUT, DELETE")                                                                              \
+    X(SCAN, "scan", "GET")                                                                                             \
+    X(TXN, "txn", "POST")                                                                                              \
+    X(KEYSPACES, "keyspaces", "GET, POST")                                                                             \
+    X(RANGES, "ranges", "GET")                                                                                         \
+    X(NODES, "nodes", "GET")                                                                                           \
+    X(STATUS, "status", "GET")                                                                                         \
+    X(HEALTHZ, "healthz", "GET, HEAD")                                                                                 \
+    X(READYZ, "readyz", "GET, HEAD")                                                                                   \
+    X(METRICS, "metrics", "GET")                                                                                       \
+    X(ROOT, "root", "GET, HEAD")                                                                                       \
+    X(UNKNOWN, "unknown", "")
+
+enum endpoint {
+#define ENDPOINT_ENUM(name, text, methods) ENDPOINT_##name,
+    ENDPOINT_MAP(ENDPOINT_ENUM)
+#undef ENDPOINT_ENUM
+        ENDPOINT_COUNT
+};
+const char *endpoint_name(enum endpoint e);
+const char *endpoint_methods(enum endpoint e);
+bool endpoint_allows(enum endpoint e, enum http_method m);
+
+/* What a handler may look at. Strings are NULL when the header is absent. */
+struct input {
+    enum http_method method;
+    struct slice path, query, body;
+    const char *if_match, *if_none_match, *idempotency_key, *accept;
+};
+
+struct route {
+    enum endpoint endpoint;
+    struct slice keyspace, key; /* raw, still encoded */
+};
+void route_find(struct slice path, struct route *out);
+
+struct precondition {
+    bool present;
+    bool any;         /* '*' */
+    uint64_t version; /* when not any */
+};
+
+struct kv_action {
+    enum http_method method;
+    struct slice keyspace, key, value;
+    struct precondition if_match, if_none_match;
+    struct txn_id id;
+    uint32_t timeout_ms; /* 0: not given */
+};
+MUST_CHECK enum status parse_kv(const struct input *in, const struct route *r, struct arena *a, struct kv_action *out, struct errbuf *err);
+/* PUT and DELETE as a transaction of one operation with its conditions as comparisons. */
+void kv_action_txn(const struct kv_action *action, struct arena *a, struct txn *out);
+
+struct scan_action {
+    struct slice keyspace, start, end; /* [start, end); empty end: to the end of the keyspace */
+    uint32_t limit, timeout_ms;
+    bool reverse, keys_only, force_base64, lines;
+    bool empty; /* the bounds exclude everything: answer without asking */
+};
+#define SCAN_LIMIT_DEFAULT 1000u
+/* [start, end) cut to the keys that begin with prefix; sets `empty` when nothing is left. New bounds are in the arena. */
+void scan_bounds_set(struct scan_action *action, struct slice start, struct slice end, struct slice prefix, struct arena *a);
+MUST_CHECK enum status parse_scan(const struct input *in, const struct route *r, struct arena *a, struct scan_action *out,
+                                  struct errbuf *err);
+
+struct txn_action {
+    struct slice keyspace;
+    struct txn txn;
+    uint32_t timeout_ms;
+    json_t *tree; /* keeps the slices alive: json_decref, also after a failure */
+};
+MUST_CHECK enum status parse_txn(const struct input *in, struct arena *a, struct txn_action *out, struct errbuf *err);
+
+struct keyspace_action {
+    struct slice name;
+    uint32_t replication;
+    struct slice *splits; /* in the arena */
+    size_t split_count;
+    uint32_t timeout_ms;
+    json_t *tree;
+};
+MUST_CHECK enum status parse_keyspace(const struct input *in, struct arena *a, struct keyspace_action *out, struct errbuf *err);
+
+struct list_action { /* ranges, nodes, keyspaces, status: what remains is the query */
+    struct slice keyspace;
+    uint32_t timeout_ms;
+};
+MUST_CHECK enum status parse_list(const struct input *in, bool with_keyspace, struct arena *a, struct list_action *out, struct errbuf *err);
+
+/* 32 hex digits are the id itself; any other text of 1 to 64 bytes becomes the first 16 bytes of its SHA-256. */
+MUST_CHECK enum status parse_idempotency_key(struct slice text, struct txn_id *out, struct errbuf *err);
+/* "123", 123, W/"123" or *. */
+MUST_CHECK enum status parse_etag(const char *header, const char *text, struct precondition *out, struct errbuf *err);
+MUST_CHECK enum status check_keyspace_name(struct slice name, struct errbuf *err);
+MUST_CHECK enum status check_key(struct slice key, struct errbuf *err);
+
+#endif

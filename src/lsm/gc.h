@@ -1,0 +1,22 @@
+/* Which versions may be dropped when rows are rewritten: those that no reader at or above the safepoint can see. */
+#ifndef QUORATE_LSM_GC_H
+#define QUORATE_LSM_GC_H
+
+#include "lsm/row.h"
+#include "lsm/version.h"
+
+struct gc {
+    uint64_t safepoint;
+    const struct version *version; /* tombstones are dropped where no level deeper than `level` may hold the key */
+    uint32_t level;
+    bool flush;                    /* rows go above all tables: every level counts as deeper */
+    struct keybuf key;             /* of the rows at hand */
+    bool shadowed;                 /* a version at or below the safepoint was seen: what follows is invisible */
+    uint64_t dropped;
+};
+void gc_init(struct gc *g, uint64_t safepoint, const struct version *v, uint32_t level, bool flush);
+void gc_free(struct gc *g);
+/* Rows come in order, without duplicates. False: drop it. */
+bool gc_keep(struct gc *g, const struct lsm_write *row);
+
+#endif

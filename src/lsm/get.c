@@ -1,0 +1,64 @@
+#include "base/mem.h"
+#include "lsm/bloom.h"
+#include "lsm/lsm_int.h"
+
+static enum status answer(const struct lsm_write *found, struct lsm_row *row)
+{
+    if (found->kind == LSM_DELETE) return STATUS_NOT_FOUND;
+    *row = (struct lsm_row){.key = found->key, .ts = found->ts, .value = found->value};
+    return STATUS_OK;
+}
+
+/* The newest version of key at or below ts in one file. STATUS_NOT_FOUND: the file holds none (a tombstone is a version). */
+static enum status get_in_file(struct lsm *l, struct lsm_file *f, struct slice key, uint64_t ts, struct lsm_write *found,
+                               struct lsm_miss *miss)
+{
+    const struct table *t = f->table;
+    struct block_cursor *c = &l->get_cursor;
+    for (uint32_t at = table_find_block(t, key, ts); at < t->block_count; at++) {
+        const struct table_block *b = &t->blocks[at];
+        if (t->quarantined) return STATUS_CORRUPT;
+        struct cache_entry *e = cache_get(&l->cache, t->id.number, b->offset);
+        if (e == NULL) {
+            *miss = (struct lsm_miss){.file = lsm_file_ref(f), .offset = b->offset, .size = b->size};
+            return STATUS_MISS;
+        }
+        enum status s = block_seek(c, &e->block, key, ts);
+        cache_release(e);
+        if (s == STATUS_OK) {
+            *found = c->row;
+            return slice_eq(c->row.key, key) ? STATUS_OK : STATUS_NOT_FOUND;
+        }
+        if (s != STATUS_END) {
+            lsm_quarantine(l, f, b->offset);
+            return s;
+        }
+        /* The next block begins with a version of this key only if its bound says so. */
+        if (at + 1 == t->block_count || !slice_eq(slice_make(t->blocks[at + 1].key, t->blocks[at + 1].key_size), key)) break;
+    }
+    return STATUS_NOT_FOUND;
+}
+
+/* Newer sources hold newer versions of a key: the first version found is the one. */
+enum status lsm_get(struct lsm *l, struct slice key, uint64_t ts, struct lsm_row *row, struct lsm_miss *miss)
+{
+    struct lsm_write found;
+    if (memtable_get(l->active, key, ts, &found)) return answer(&found, row);
+    for (size_t i = l->frozen_count; i-- > 0;) {
+        if (memtable_get(l->frozen[i], key, ts, &found)) return answer(&found, row);
+    }
+    uint64_t hash = bloom_hash(key);
+    for (size_t r = 0; r < l->version->run_count; r++) {
+        const struct run *run = &l->version->runs[r];
+        size_t i = run_find(run, key);
+        if (i == run->count || slice_cmp(run->files[i]->lower, key) > 0) continue;
+        if (!table_may_hold(run->files[i]->table, hash)) {
+            l->bloom_skips++;
+            continue;
+        }
+        enum status s = get_in_file(l, run->files[i], key, ts, &found, miss);
+        if (s == STATUS_OK) return answer(&found, row);
+        if (s != STATUS_NOT_FOUND) return s;
+    }
+    return STATUS_NOT_FOUND;
+}

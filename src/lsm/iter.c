@@ -1,0 +1,168 @@
+#include "base/mem.h"
+#include "lsm/lsm_int.h"
+
+struct lsm_iter {
+    struct lsm *l;
+    struct version *version;
+    struct rowmerge merge;
+    struct keybuf start, end; /* end empty: no bound */
+    uint64_t ts;
+    bool begun;
+    /* The key at hand. Forward: resolved once its newest visible version was found, whatever that is. Reverse: `candidate` is
+     * its newest visible version so far, resolved when the next key shows that no newer one comes. */
+    struct keybuf key, value;
+    bool at_key, resolved, have;
+    struct lsm_write candidate;
+};
+
+static bool overlaps(const struct lsm_file *f, struct slice start, struct slice end)
+{
+    return lsm_file_overlaps(f, start, end);
+}
+
+/* The files of the run that touch [start, end). */
+static size_t touched_files(const struct run *run, struct slice start, struct slice end, size_t *first)
+{
+    size_t i = run_find(run, start), n = 0;
+    *first = i;
+    while (i + n < run->count && overlaps(run->files[i + n], start, end)) n++;
+    return n;
+}
+
+struct lsm_iter *lsm_iter_new(struct lsm *l, struct slice start, struct slice end, uint64_t ts, bool reverse)
+{
+    struct lsm_iter *it = mem_zalloc(sizeof(*it));
+    it->l = l;
+    it->version = version_ref(l->version);
+    it->ts = ts;
+    keybuf_set(&it->start, 0, start.data, start.size);
+    keybuf_set(&it->end, 0, end.data, end.size);
+    size_t sources = 0;
+    rowmerge_init(&it->merge, 1 + l->frozen_count + l->version->run_count, reverse);
+    struct rowsource *s = it->merge.sources;
+    if (l->active->rows > 0) rowsource_init_memtable(&s[sources++], l->active);
+    for (size_t i = l->frozen_count; i-- > 0;) rowsource_init_memtable(&s[sources++], l->frozen[i]);
+    for (size_t r = 0; r < it->version->run_count; r++) {
+        const struct run *run = &it->version->runs[r];
+        size_t first, n = touched_files(run, start, end, &first);
+        if (n > 0) rowsource_init_run(&s[sources++], &run->files[first], n, &l->cache);
+    }
+    it->merge.source_count = sources;
+    l->iters++;
+    return it;
+}
+
+void lsm_iter_free(struct lsm_iter *it)
+{
+    if (it == NULL) return;
+    it->l->iters--;
+    rowmerge_free(&it->merge);
+    version_unref(it->version);
+    keybuf_free(&it->start);
+    keybuf_free(&it->end);
+    keybuf_free(&it->key);
+    keybuf_free(&it->value);
+    mem_free(it);
+}
+
+static enum status fail(struct lsm_iter *it, enum status s, struct lsm_miss *miss)
+{
+    struct rowsource *source = it->merge.failed;
+    if (s == STATUS_MISS) {
+        *miss = source->miss;
+        (void)lsm_file_ref(miss->file);
+    }
+    if (s == STATUS_CORRUPT) lsm_quarantine(it->l, source->bad, source->miss.offset);
+    return s;
+}
+
+static bool same_key(const struct lsm_iter *it, const struct lsm_write *w)
+{
+    return it->at_key && slice_eq(keybuf_slice(&it->key), w->key);
+}
+
+static void enter_key(struct lsm_iter *it, const struct lsm_write *w)
+{
+    keybuf_set(&it->key, 0, w->key.data, w->key.size);
+    it->at_key = true;
+    it->resolved = it->have = false;
+}
+
+static enum status next_forward(struct lsm_iter *it, struct lsm_write *w)
+{
+    struct slice end = keybuf_slice(&it->end);
+    for (;;) {
+        enum status s = rowmerge_next(&it->merge, w);
+        if (s != STATUS_OK) return s;
+        if (!same_key(it, w)) {
+            if (end.size > 0 && slice_cmp(w->key, end) >= 0) return STATUS_END;
+            enter_key(it, w);
+        }
+        if (it->resolved || w->ts > it->ts) continue;
+        it->resolved = true;
+        if (w->kind == LSM_PUT) return STATUS_OK;
+    }
+}
+
+static void keep_candidate(struct lsm_iter *it, const struct lsm_write *w)
+{
+    keybuf_set(&it->value, 0, w->value.data, w->value.size);
+    it->candidate = (struct lsm_write){
+        .kind = w->kind, .key = keybuf_slice(&it->key), .ts = w->ts, .value = keybuf_slice(&it->value)};
+    it->have = true;
+}
+
+/* Rows come key by key, each key's oldest version first. */
+static enum status next_reverse(struct lsm_iter *it, struct lsm_write *w)
+{
+    struct slice start = keybuf_slice(&it->start);
+    for (;;) {
+        struct lsm_write row;
+        enum status s = rowmerge_next(&it->merge, &row);
+        if (s != STATUS_OK && s != STATUS_END) return s;
+        bool ended = s == STATUS_END || slice_cmp(row.key, start) < 0;
+        if (it->have && (ended || !same_key(it, &row))) {
+            it->have = false;
+            it->resolved = true;
+            if (it->candidate.kind == LSM_PUT) {
+                it->merge.at_row = false; /* the row seen is looked at again */
+                *w = it->candidate;
+                return STATUS_OK;
+            }
+        }
+        if (ended) return STATUS_END;
+        if (!same_key(it, &row)) enter_key(it, &row);
+        if (row.ts <= it->ts) keep_candidate(it, &row);
+    }
+}
+
+struct slice lsm_iter_position(struct lsm_iter *it)
+{
+    if (!it->at_key) return keybuf_slice(it->merge.reverse ? &it->end : &it->start);
+    /* With a zero byte it is the first key above: a start that leaves the key out, an end that takes it in. */
+    if (it->resolved != it->merge.reverse) {
+        const uint8_t zero = 0;
+        keybuf_set(&it->key, it->key.size, &zero, 1);
+        it->at_key = false;
+        struct keybuf *bound = it->merge.reverse ? &it->end : &it->start;
+        keybuf_set(bound, 0, it->key.data, it->key.size);
+        return keybuf_slice(bound);
+    }
+    return keybuf_slice(&it->key);
+}
+
+enum status lsm_iter_next(struct lsm_iter *it, struct lsm_row *row, struct lsm_miss *miss)
+{
+    enum status s = STATUS_OK;
+    if (!it->begun) {
+        s = rowmerge_seek(&it->merge, keybuf_slice(it->merge.reverse ? &it->end : &it->start));
+        if (s != STATUS_OK) return fail(it, s, miss);
+        it->begun = true;
+    }
+    struct lsm_write w;
+    s = it->merge.reverse ? next_reverse(it, &w) : next_forward(it, &w);
+    if (s == STATUS_END) return s;
+    if (s != STATUS_OK) return fail(it, s, miss);
+    *row = (struct lsm_row){.key = w.key, .ts = w.ts, .value = w.value};
+    return STATUS_OK;
+}

@@ -1,0 +1,109 @@
+/* Fetching blocks: one task per block, however many wait for it. */
+#include "base/mem.h"
+#include "lsm/lsm_int.h"
+
+struct load {
+    struct task task;
+    struct lsm *l;
+    struct lsm_file *file; /* referenced */
+    struct cache_entry *entry;
+    uint64_t offset;
+    uint32_t size;
+    uint8_t *raw;
+    size_t raw_size;
+    struct block block;
+    struct list waiters;
+    bool present;          /* the block came before the task was made: nothing to read, only somebody to tell */
+    enum status status;
+};
+
+struct load_waiter {
+    struct list link;
+    void (*done)(void *ctx, enum status s);
+    void *ctx;
+};
+
+static void load_execute(struct task *t)
+{
+    struct load *ld = (struct load *)(void *)((char *)t - offsetof(struct load, task));
+    const struct table *table = ld->file->table;
+    if (ld->present) return;
+    ld->status = table_read(table->file, &table->id, ld->offset, ld->size, &ld->raw, &ld->raw_size);
+    if (ld->status != STATUS_OK) return;
+    if (!block_parse(slice_make(ld->raw, ld->raw_size), &ld->block)) ld->status = STATUS_CORRUPT;
+}
+
+static void load_complete(struct task *t)
+{
+    struct load *ld = (struct load *)(void *)((char *)t - offsetof(struct load, task));
+    struct lsm *l = ld->l;
+    bool dead = t->cancelled || l->env->dead;
+    struct list waiters, *link;
+    list_init(&waiters);
+    struct list *waiting = ld->present ? &ld->waiters : &ld->entry->waiters;
+    while ((link = list_pop_front(waiting)) != NULL) list_push_back(&waiters, link);
+    if (ld->present) {
+        cache_release(ld->entry);
+        cache_hold(&l->cache, ld->entry);
+    } else if (ld->status == STATUS_OK && !t->cancelled) {
+        cache_load_end(&l->cache, ld->entry, ld->raw, &ld->block, ld->raw_size);
+    } else {
+        mem_free(ld->raw);
+        cache_load_fail(&l->cache, ld->entry);
+        if (ld->status == STATUS_CORRUPT && !dead) lsm_quarantine(l, ld->file, ld->offset);
+    }
+    l->loads--;
+    enum status s = ld->status;
+    lsm_file_unref(ld->file);
+    mem_free(ld);
+    while ((link = list_pop_front(&waiters)) != NULL) {
+        struct load_waiter w = *LIST_ENTRY(link, struct load_waiter, link);
+        mem_free(LIST_ENTRY(link, struct load_waiter, link));
+        if (!dead) w.done(w.ctx, s);
+    }
+}
+
+static struct load *load_submit(struct lsm *l, const struct lsm_miss *miss, struct cache_entry *e)
+{
+    struct load *ld = mem_zalloc(sizeof(*ld));
+    ld->l = l;
+    ld->file = lsm_file_ref(miss->file);
+    ld->entry = e;
+    ld->offset = miss->offset;
+    ld->size = miss->size;
+    list_init(&ld->waiters);
+    ld->task.execute = load_execute;
+    ld->task.complete = load_complete;
+    l->loads++;
+    exec_submit(l->env->exec, LANE_READ, &ld->task);
+    return ld;
+}
+
+void lsm_load(struct lsm *l, struct lsm_miss *miss, void (*done)(void *ctx, enum status s), void *ctx)
+{
+    ASSERT(miss->file != NULL);
+    uint64_t number = miss->file->table->id.number;
+    struct cache_entry *e = cache_peek(&l->cache, number, miss->offset);
+    struct load_waiter *w = mem_zalloc(sizeof(*w));
+    w->done = done;
+    w->ctx = ctx;
+    if (e != NULL && e->state != CACHE_LOADING) {
+        struct load *ld = load_submit(l, miss, e);
+        ld->present = true;
+        e->refs++;
+        list_push_back(&ld->waiters, &w->link);
+    } else {
+        if (e == NULL) {
+            e = cache_load_begin(&l->cache, number, miss->offset);
+            (void)load_submit(l, miss, e);
+        }
+        list_push_back(&e->waiters, &w->link);
+    }
+    lsm_miss_drop(miss);
+}
+
+void lsm_miss_drop(struct lsm_miss *miss)
+{
+    lsm_file_unref(miss->file);
+    miss->file = NULL;
+}

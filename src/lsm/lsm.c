@@ -1,0 +1,419 @@
+#include "lsm/lsm.h"
+
+#include "base/mem.h"
+#include "lsm/lsm_int.h"
+
+#include <stdio.h>
+
+void lsm_options_default(struct lsm_options *o)
+{
+    *o = (struct lsm_options){.dir = "store",
+                              .memtable_bytes = 32u << 20,
+                              .cache_bytes = 128u << 20,
+                              .block_bytes = 16384,
+                              .file_bytes = 32u << 20,
+                              .compress = true};
+}
+
+/* --- references and numbers --- */
+
+void lsm_bury(struct lsm *l, struct table *t, uint64_t number)
+{
+    if (l->grave_count == l->grave_capacity) {
+        l->grave_capacity = l->grave_capacity > 0 ? l->grave_capacity * 2 : 8;
+        l->graves = mem_realloc(l->graves, l->grave_capacity * sizeof(*l->graves));
+    }
+    l->graves[l->grave_count++] = (struct grave){.table = t, .number = number};
+}
+
+/* The version in force refers to every table that the manifest names: the last reference goes only with a table that the
+ * manifest does not name (any more), or when the store closes. */
+void lsm_table_unref(struct lsm *l, struct table *t)
+{
+    ASSERT(t->refs > 0);
+    if (--t->refs > 0) return;
+    if (l->closing) {
+        table_free(t);
+    } else {
+        lsm_bury(l, t, t->id.number);
+    }
+}
+
+uint64_t lsm_reserve(struct lsm *l, uint64_t count)
+{
+    uint64_t first = l->next;
+    l->next += count;
+    return first;
+}
+
+uint64_t lsm_salt(struct lsm *l)
+{
+    uint64_t salt;
+    l->env->ops->random(l->env, &salt, sizeof(salt));
+    return salt;
+}
+
+void lsm_note_applied(struct lsm *l, const struct applied *a)
+{
+    if (a->forgotten) {
+        mem_free(map_remove(&l->applied, a->group));
+        return;
+    }
+    struct applied *held = map_get(&l->applied, a->group);
+    if (held == NULL) {
+        held = mem_alloc(sizeof(*held));
+        map_put(&l->applied, a->group, held);
+    }
+    *held = *a;
+}
+
+void lsm_encode_whole(const struct lsm *l, struct buf *payload)
+{
+    manifest_put_next(payload, l->next);
+    manifest_put_safepoint(payload, l->safepoint);
+    for (size_t i = 0; i < l->version->file_count; i++) manifest_put_add(payload, l->version->files[i]);
+    uint64_t group;
+    void *a;
+    for (size_t it = 0; map_next(&l->applied, &it, &group, &a);) manifest_put_applied(payload, a);
+}
+
+void lsm_quarantine(struct lsm *l, struct lsm_file *f, uint64_t offset)
+{
+    if (f->table->quarantined) return;
+    f->table->quarantined = true;
+    char path[TABLE_PATH_MAX];
+    table_path(path, l->dir, f->table->id.number);
+    log_event(l->env->log, LOG_ERROR, "lsm.corrupt", "file=%s offset=%llu cause=checksum cure=rebuild_replica", path,
+              (unsigned long long)offset);
+}
+
+void lsm_check(const struct lsm *l)
+{
+    ASSERT(!l->active->frozen);
+    ASSERT(l->active->seq == l->memtable_seq);
+    for (size_t i = 0; i < l->frozen_count; i++) {
+        ASSERT(l->frozen[i]->frozen);
+        ASSERT(l->frozen[i]->seq == l->memtable_seq - l->frozen_count + i);
+    }
+    if (l->job != NULL) ASSERT(l->stuck == NULL);
+    version_check(l->version);
+}
+
+/* --- opening --- */
+
+static size_t chunk_bytes(const struct lsm *l)
+{
+    size_t chunk = l->options.memtable_bytes / 16;
+    if (chunk < 4096) chunk = 4096;
+    return chunk > (1u << 20) ? 1u << 20 : chunk;
+}
+
+/* The folder that holds `path`: "" for a name directly below the root. */
+static void parent_of(const char *path, char parent[TABLE_PATH_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    size_t size = slash != NULL ? (size_t)(slash - path) : 0;
+    ASSERT(size < TABLE_PATH_MAX);
+    memcpy(parent, path, size);
+    parent[size] = 0;
+}
+
+struct listing {
+    struct lsm *l;
+    struct map named;  /* table number -> anything: what the manifest names */
+    bool any_table;
+};
+
+static void list_table(void *ctx, const char *name)
+{
+    struct listing *ls = ctx;
+    uint64_t number;
+    if (!table_path_parse(name, &number)) return;
+    ls->any_table = true;
+    if (map_get(&ls->named, number) == NULL) lsm_bury(ls->l, NULL, number);
+}
+
+static struct table *table_of(struct lsm *l, struct map *tables, const struct table_id *id, enum status *s, struct errbuf *err)
+{
+    struct table *t = map_get(tables, id->number);
+    if (t != NULL) {
+        t->refs++;
+        return t;
+    }
+    *s = table_open(l->env->disk, l->dir, id, &t, err);
+    if (*s != STATUS_OK) return NULL;
+    t->refs = 1;
+    map_put(tables, id->number, t);
+    return t;
+}
+
+static enum status open_files(struct lsm *l, const struct manifest_state *state, struct map *tables, struct errbuf *err)
+{
+    struct lsm_file **files = mem_alloc((state->files.count + 1) * sizeof(*files));
+    size_t count = 0;
+    enum status s = STATUS_OK;
+    uint64_t id;
+    void *value;
+    for (size_t it = 0; s == STATUS_OK && map_next(&state->files, &it, &id, &value);) {
+        const struct manifest_file *f = value;
+        struct table *t = table_of(l, tables, &f->table, &s, err);
+        if (t != NULL) files[count++] = lsm_file_new(l, id, t, f->level, f->run, f->lower, f->upper);
+    }
+    if (s == STATUS_OK) {
+        l->version = version_new(files, count);
+    } else {
+        for (size_t i = 0; i < count; i++) lsm_file_unref(files[i]);
+    }
+    mem_free(files);
+    return s;
+}
+
+static void take_state(struct lsm *l, const struct manifest_state *state)
+{
+    l->next = state->next;
+    l->safepoint = state->safepoint;
+    uint64_t group;
+    void *a;
+    for (size_t it = 0; map_next(&state->applied, &it, &group, &a);) lsm_note_applied(l, a);
+}
+
+static void remove_buried(struct lsm *l)
+{
+    for (size_t i = 0; i < l->grave_count; i++) {
+        char path[TABLE_PATH_MAX];
+        table_path(path, l->dir, l->graves[i].number);
+        table_free(l->graves[i].table);
+        enum status s = disk_remove(l->env->disk, path);
+        if (s != STATUS_OK) log_event(l->env->log, LOG_WARN, "lsm.remove_failed", "file=%s status=%s", path, status_name(s));
+    }
+    l->grave_count = 0;
+}
+
+/* A new manifest stands before anything is removed. Without space for it the old one, which was synced, goes on for now. */
+static enum status begin_manifest(struct lsm *l, struct errbuf *err)
+{
+    struct buf whole;
+    buf_init(&whole, SIZE_MAX / 2);
+    lsm_encode_whole(l, &whole);
+    enum status s = manifest_commit(&l->manifest, buf_slice(&whole), SLICE_EMPTY);
+    buf_free(&whole);
+    if (s == STATUS_NO_SPACE && l->manifest.file != NULL) return STATUS_OK;
+    if (s != STATUS_OK) errbuf_set(err, "%s: writing a new manifest failed: %s", l->dir, status_text(s));
+    return s;
+}
+
+static enum status recover(struct lsm *l, struct manifest_state *state, struct map *tables, struct errbuf *err)
+{
+    struct disk *d = l->env->disk;
+    char parent[TABLE_PATH_MAX];
+    parent_of(l->dir, parent);
+    enum status s = disk_mkdir(d, l->dir);
+    if (s == STATUS_OK) s = disk_sync_dir(d, parent);
+    if (s != STATUS_OK) {
+        errbuf_set(err, "%s: the folder cannot be made: %s", l->dir, status_text(s));
+        return s;
+    }
+    s = manifest_open(&l->manifest, d, l->dir, state, err);
+    bool fresh = s == STATUS_NOT_FOUND;
+    if (s != STATUS_OK && !fresh) return s;
+    struct listing ls = {.l = l};
+    map_init(&ls.named);
+    uint64_t id;
+    void *value;
+    for (size_t it = 0; map_next(&state->files, &it, &id, &value);) {
+        struct manifest_file *f = value;
+        map_put(&ls.named, f->table.number, f);
+    }
+    s = disk_list(d, l->dir, list_table, &ls);
+    map_free(&ls.named);
+    if (s != STATUS_OK) {
+        errbuf_set(err, "%s: the folder cannot be listed: %s", l->dir, status_text(s));
+        return s;
+    }
+    if (fresh && ls.any_table) {
+        errbuf_set(err, "%s: there are tables but no MANIFEST; rebuild this replica", l->dir);
+        return STATUS_CORRUPT;
+    }
+    take_state(l, state);
+    s = open_files(l, state, tables, err);
+    if (s == STATUS_OK) s = begin_manifest(l, err);
+    return s;
+}
+
+static void lsm_release(struct lsm *l)
+{
+    l->closing = true;
+    memtable_unref(l->active);
+    for (size_t i = 0; i < l->frozen_count; i++) memtable_unref(l->frozen[i]);
+    mem_free(l->frozen);
+    version_unref(l->version);
+    for (size_t i = 0; i < l->grave_count; i++) table_free(l->graves[i].table);
+    mem_free(l->graves);
+    uint64_t group;
+    void *a;
+    for (size_t it = 0; map_next(&l->applied, &it, &group, &a);) mem_free(a);
+    map_free(&l->applied);
+    manifest_close(&l->manifest);
+    cache_free(&l->cache);
+    block_cursor_free(&l->get_cursor);
+    pick_cursors_free(&l->cursors);
+    mem_free(l->dir);
+    mem_free(l);
+}
+
+enum status lsm_open(struct env *env, const struct lsm_options *options, struct lsm **out, struct errbuf *err)
+{
+    ASSERT(options->block_bytes >= 64);
+    ASSERT(options->file_bytes >= 1);
+    struct lsm *l = mem_zalloc(sizeof(*l));
+    l->env = env;
+    l->options = *options;
+    l->options.dir = l->dir = mem_strdup(options->dir);
+    map_init(&l->applied);
+    list_init(&l->installs);
+    list_init(&l->flush_waiters);
+    cache_init(&l->cache, options->cache_bytes);
+    l->memtable_seq = 1;
+    l->active = memtable_new(chunk_bytes(l), l->memtable_seq);
+    struct manifest_state state;
+    struct map tables;
+    manifest_state_init(&state);
+    map_init(&tables);
+    l->closing = true; /* on failure, tables are closed and not removed */
+    enum status s = recover(l, &state, &tables, err);
+    l->closing = false;
+    manifest_state_free(&state);
+    map_free(&tables);
+    if (s != STATUS_OK) {
+        lsm_release(l);
+        return s;
+    }
+    remove_buried(l);
+    lsm_check(l);
+    log_event(env->log, LOG_INFO, "lsm.opened", "dir=%s files=%zu groups=%zu", l->dir, l->version->file_count, l->applied.count);
+    *out = l;
+    return STATUS_OK;
+}
+
+bool lsm_busy(const struct lsm *l)
+{
+    return l->job != NULL || l->loads > 0;
+}
+
+void lsm_close(struct lsm *l)
+{
+    if (l == NULL) return;
+    ASSERT(!lsm_busy(l));
+    ASSERT(l->views == 0);
+    l->closing = true;
+    if (l->stuck != NULL) lsm_job_free(l->stuck);
+    if (l->compaction != NULL) compaction_free(l, l->compaction);
+    struct list *link;
+    while ((link = list_pop_front(&l->installs)) != NULL) ingest_free(LIST_ENTRY(link, struct lsm_ingest, link));
+    while ((link = list_pop_front(&l->flush_waiters)) != NULL) mem_free(LIST_ENTRY(link, struct flush_waiter, link));
+    ASSERT(l->ingests == 0);
+    lsm_release(l);
+}
+
+/* --- writing --- */
+
+void lsm_freeze(struct lsm *l)
+{
+    if (l->frozen_count == l->frozen_capacity) {
+        l->frozen_capacity = l->frozen_capacity > 0 ? l->frozen_capacity * 2 : 8;
+        l->frozen = mem_realloc(l->frozen, l->frozen_capacity * sizeof(struct memtable *));
+    }
+    l->active->frozen = true;
+    l->frozen[l->frozen_count++] = l->active;
+    l->active = memtable_new(chunk_bytes(l), ++l->memtable_seq);
+}
+
+void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, const struct lsm_write *writes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) memtable_put(l->active, &writes[i]);
+    const struct applied a = {.group = group, .index = index, .term = term};
+    memtable_set_applied(l->active, &a);
+    if (memtable_bytes(l->active) >= l->options.memtable_bytes) lsm_freeze(l);
+}
+
+void lsm_group_forget(struct lsm *l, uint64_t group)
+{
+    const struct applied a = {.group = group, .forgotten = true};
+    memtable_set_applied(l->active, &a);
+}
+
+bool lsm_durable(const struct lsm *l, uint64_t group, uint64_t *index, uint64_t *term)
+{
+    const struct applied *a = map_get(&l->applied, group);
+    if (a == NULL) return false;
+    *index = a->index;
+    *term = a->term;
+    return true;
+}
+
+void lsm_each_group(const struct lsm *l, void (*each)(void *ctx, uint64_t group, uint64_t index, uint64_t term), void *ctx)
+{
+    uint64_t group;
+    void *value;
+    for (size_t it = 0; map_next(&l->applied, &it, &group, &value);) {
+        const struct applied *a = value;
+        each(ctx, group, a->index, a->term);
+    }
+}
+
+static unsigned pressure_of(size_t n, size_t none, size_t full)
+{
+    if (n <= none) return 0;
+    return n >= full ? 100u : (unsigned)((n - none) * 100 / (full - none));
+}
+
+unsigned lsm_pressure(const struct lsm *l)
+{
+    unsigned frozen = pressure_of(l->frozen_count, 2, 6);
+    unsigned runs = pressure_of(version_runs_of_level(l->version, 0), 2 * PICK_L0_RUNS, 5 * PICK_L0_RUNS);
+    return frozen > runs ? frozen : runs;
+}
+
+void lsm_set_safepoint(struct lsm *l, uint64_t ts)
+{
+    if (ts > l->safepoint) l->safepoint = ts;
+}
+
+/* --- figures --- */
+
+void lsm_estimate(const struct lsm *l, struct slice start, struct slice end, uint64_t *bytes, uint64_t *rows)
+{
+    *bytes = *rows = 0;
+    for (size_t i = 0; i < l->version->file_count; i++) {
+        const struct lsm_file *f = l->version->files[i];
+        if (!lsm_file_overlaps(f, start, end)) continue;
+        struct slice from = slice_cmp(start, f->lower) > 0 ? start : f->lower;
+        struct slice to = end.size > 0 && slice_cmp(end, f->upper) < 0 ? end : f->upper;
+        uint64_t part = table_range_bytes(f->table, from, to), whole = f->table->id.size;
+        *bytes += part;
+        *rows += (uint64_t)((double)f->table->props.rows * (double)part / (double)whole);
+    }
+    for (size_t i = 0; i <= l->frozen_count; i++) {
+        const struct memtable *m = i < l->frozen_count ? l->frozen[i] : l->active;
+        uint64_t n = m->rows > 0 ? memtable_estimate(m, start, end) : 0;
+        if (n == 0) continue;
+        *rows += n;
+        *bytes += (uint64_t)((double)memtable_bytes(m) * (double)n / (double)m->rows);
+    }
+}
+
+void lsm_stats(const struct lsm *l, struct lsm_stats *out)
+{
+    *out = (struct lsm_stats){.memtable_bytes = memtable_bytes(l->active),
+                              .frozen_memtables = l->frozen_count,
+                              .files = l->version->file_count,
+                              .runs = l->version->run_count,
+                              .flushed_bytes = l->flushed_bytes,
+                              .compacted_bytes_in = l->compacted_bytes_in,
+                              .compacted_bytes_out = l->compacted_bytes_out,
+                              .cache_hits = l->cache.hits,
+                              .cache_misses = l->cache.misses,
+                              .bloom_skips = l->bloom_skips};
+    for (size_t i = 0; i < l->frozen_count; i++) out->memtable_bytes += memtable_bytes(l->frozen[i]);
+    for (size_t i = 0; i < l->version->file_count; i++) out->file_bytes += l->version->files[i]->bytes;
+}

@@ -1,0 +1,133 @@
+/* The store: one log-structured merge tree per node, all ranges in it. It has no log: the node's wal is re-applied from
+ * the indexes that the store says it holds durably. Formats: docs/formats/{table,manifest}.md.
+ *
+ * Runs on the loop and never blocks it: a read that needs a block which is not cached answers STATUS_MISS and says which;
+ * lsm_load fetches it (LANE_READ), then the caller repeats the read. Flush and compaction are LANE_BACKGROUND tasks of
+ * bounded steps, at most one step at a time.
+ *
+ * A row is (key, timestamp, kind, value): versions of a key sort newest first. A key is 1 to LSM_KEY_MAX bytes. */
+#ifndef QUORATE_LSM_LSM_H
+#define QUORATE_LSM_LSM_H
+
+#include "base/slice.h"
+#include "base/status.h"
+#include "env/env.h"
+
+#define LSM_KEY_MAX 16384u
+#define LSM_VALUE_MAX (16u * 1024u * 1024u)
+#define LSM_TS_MAX UINT64_MAX
+
+struct lsm;
+struct lsm_file;
+
+struct lsm_options {
+    const char *dir;            /* below the disk's root, "store" by convention */
+    size_t memtable_bytes;      /* freeze at this size; 32 MiB */
+    size_t cache_bytes;         /* block cache; 128 MiB */
+    size_t block_bytes;         /* 16 KiB before compression */
+    uint64_t file_bytes;        /* target size of a table; 32 MiB */
+    bool compress;              /* lz4 where it gains */
+};
+void lsm_options_default(struct lsm_options *o);
+
+MUST_CHECK enum status lsm_open(struct env *env, const struct lsm_options *options, struct lsm **out, struct errbuf *err);
+void lsm_close(struct lsm *l); /* no task of it may be under way: see lsm_busy */
+bool lsm_busy(const struct lsm *l);
+
+/* --- writing --- */
+enum lsm_kind { LSM_DELETE = 0, LSM_PUT = 1 };
+struct lsm_write {
+    enum lsm_kind kind;
+    struct slice key;
+    uint64_t ts;
+    struct slice value; /* empty for LSM_DELETE */
+};
+/* Applies the writes of one log entry of a group as one unit and notes that the group is applied up to (index, term).
+ * Copies. Always succeeds: admission is the caller's (lsm_pressure). Call also with count 0 to move the index. */
+void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, const struct lsm_write *writes, size_t count);
+/* The group is gone (its rows go by lsm_excise). */
+void lsm_group_forget(struct lsm *l, uint64_t group);
+
+/* Applied index held durably (in tables named by the manifest); false: the group is unknown to the manifest. */
+bool lsm_durable(const struct lsm *l, uint64_t group, uint64_t *index, uint64_t *term);
+/* Calls `each` for every group in the manifest; while opening a node. */
+void lsm_each_group(const struct lsm *l, void (*each)(void *ctx, uint64_t group, uint64_t index, uint64_t term), void *ctx);
+
+/* 0: no pressure, 100: stop writing. The node turns it into admission control. */
+unsigned lsm_pressure(const struct lsm *l);
+
+/* --- reading (loop only) --- */
+struct lsm_miss { /* which block is wanted; holds a reference on the file until lsm_load or lsm_miss_drop */
+    struct lsm_file *file;
+    uint64_t offset;
+    uint32_t size;
+};
+struct lsm_row {
+    struct slice key;   /* borrowed until the next call on the store or iterator */
+    uint64_t ts;
+    struct slice value; /* likewise */
+};
+/* The newest version of key with timestamp <= ts. STATUS_OK, STATUS_NOT_FOUND (absent or deleted), STATUS_MISS (*miss is
+ * set, the caller owns it), STATUS_CORRUPT (the table is quarantined: the caller must not answer). */
+MUST_CHECK enum status lsm_get(struct lsm *l, struct slice key, uint64_t ts, struct lsm_row *row, struct lsm_miss *miss);
+
+/* Iterates the newest visible version of each key in [start, end) at ts, deleted keys left out; end empty: no bound.
+ * Lives only within one pass: any write to the store invalidates it. */
+struct lsm_iter;
+struct lsm_iter *lsm_iter_new(struct lsm *l, struct slice start, struct slice end, uint64_t ts, bool reverse);
+/* STATUS_OK with *row, STATUS_END, STATUS_MISS (load, then make a new iterator from lsm_iter_position), STATUS_CORRUPT. */
+MUST_CHECK enum status lsm_iter_next(struct lsm_iter *it, struct lsm_row *row, struct lsm_miss *miss);
+/* Where it stands: the start (reverse: the end) for an iterator that goes on with the rows which this one has not given. Use
+ * it rather than the last row: there may be any number of deleted or invisible rows after that. Borrowed from it. */
+struct slice lsm_iter_position(struct lsm_iter *it);
+void lsm_iter_free(struct lsm_iter *it);
+
+/* Fetches the block into the cache and calls done from the loop. Takes over *miss. */
+void lsm_load(struct lsm *l, struct lsm_miss *miss, void (*done)(void *ctx, enum status s), void *ctx);
+void lsm_miss_drop(struct lsm_miss *miss);
+
+/* --- background --- */
+/* Starts or goes on with flush and compaction when due. Call once per pass. */
+void lsm_step(struct lsm *l);
+/* Freezes the memtable so that it is flushed soon, whatever its size. done (may be NULL) is called from the loop when all
+ * that was applied before the call is durable. */
+void lsm_flush(struct lsm *l, void (*done)(void *ctx), void *ctx);
+/* Versions shadowed by a newer one with timestamp <= ts may be dropped by compaction. Never moves back. */
+void lsm_set_safepoint(struct lsm *l, uint64_t ts);
+
+/* --- snapshots of a key range, all versions --- */
+/* A frozen view of [start, end): memtable rows are copied, tables pinned. The view's reader runs in a task, on any thread. */
+struct lsm_view;
+struct lsm_view *lsm_view_new(struct lsm *l, struct slice start, struct slice end);
+/* Next row, every version in order, tombstones too; blocking reads; STATUS_OK, STATUS_END, STATUS_IO, STATUS_CORRUPT. */
+MUST_CHECK enum status lsm_view_next(struct lsm_view *v, struct lsm_write *row);
+void lsm_view_free(struct lsm_view *v); /* loop only */
+
+/* Builds tables from rows in order, outside of any version, then installs them in place of everything that the store held
+ * in [start, end), with the group's applied index, in one manifest edit. */
+struct lsm_ingest;
+struct lsm_ingest *lsm_ingest_new(struct lsm *l, struct slice start, struct slice end);
+/* Any thread, one at a time. Rows in the order that lsm_view_next gives. */
+MUST_CHECK enum status lsm_ingest_add(struct lsm_ingest *g, const struct lsm_write *row);
+/* Finishes the last table and syncs. Any thread, blocking. */
+MUST_CHECK enum status lsm_ingest_finish(struct lsm_ingest *g);
+/* Loop. Until `done` the group must not be read or written. Frees g. The rows of [start, end) in memtables are void from
+ * the call on, and their flush installs nothing of them. */
+void lsm_ingest_install(struct lsm_ingest *g, uint64_t group, uint64_t index, uint64_t term,
+                        void (*done)(void *ctx, enum status s), void *ctx);
+void lsm_ingest_abort(struct lsm_ingest *g); /* removes its files; loop only; not after lsm_ingest_install */
+/* Installs nothing in place of [start, end): drops a range. Until `done` the range must not be read or written. */
+void lsm_excise(struct lsm *l, struct slice start, struct slice end, void (*done)(void *ctx, enum status s), void *ctx);
+
+/* Approximate bytes and rows of [start, end), from properties: for status and split decisions. */
+void lsm_estimate(const struct lsm *l, struct slice start, struct slice end, uint64_t *bytes, uint64_t *rows);
+
+struct lsm_stats {
+    uint64_t memtable_bytes, frozen_memtables, files, file_bytes;
+    uint64_t runs;                       /* sorted runs a point read may have to look at */
+    uint64_t flushed_bytes, compacted_bytes_in, compacted_bytes_out;
+    uint64_t cache_hits, cache_misses, bloom_skips;
+};
+void lsm_stats(const struct lsm *l, struct lsm_stats *out);
+
+#endif

@@ -1,0 +1,485 @@
+#include "lsm/memtable.h"
+
+#include "base/mem.h"
+#include "lsm/row.h"
+
+/* Each node keeps, next to the pointers to its rows, an array of key heads taken after the prefix that all keys of the
+ * node share. A search touches the heads and, as a rule, one row. The prefix is checked against its last 8 bytes, which
+ * the node holds too; the bytes before them are known to match from the node above. */
+#define NODE_ROWS 64u
+#define HEIGHT_MAX 12u
+#define KIND_BIT 0x80000000u
+
+struct memrow {
+    uint64_t ts;
+    uint32_t key_size;
+    uint32_t value_size; /* KIND_BIT: LSM_PUT */
+    uint8_t bytes[];     /* key, value */
+};
+
+struct memnode {
+    uint32_t count;
+    uint32_t prefix; /* bytes shared by the keys of all rows below */
+    uint64_t tail;   /* the last 8 bytes of the prefix (all of a shorter one), big-endian */
+    uint64_t heads[NODE_ROWS];
+    const struct memrow *rows[NODE_ROWS]; /* inner: rows[i] is the least that child i + 1 may hold */
+};
+
+struct memleaf {
+    struct memnode node;
+    struct memleaf *next, *prev;
+};
+
+struct meminner {
+    struct memnode node;
+    struct memnode *children[NODE_ROWS + 1];
+};
+
+struct target {
+    struct slice key;
+    uint64_t ts;
+};
+
+static struct slice row_key(const struct memrow *r)
+{
+    return slice_make(r->bytes, r->key_size);
+}
+
+static int cmp_row_target(const struct memrow *r, const struct target *t)
+{
+    return row_cmp(row_key(r), r->ts, t->key, t->ts);
+}
+
+static uint64_t prefix_tail(struct slice key, size_t prefix)
+{
+    if (prefix >= 8) return load_be64(key.data + prefix - 8);
+    uint64_t tail = 0;
+    for (size_t i = 0; i < prefix; i++) tail = tail << 8 | key.data[i];
+    return tail;
+}
+
+static void node_set_prefix(struct memnode *n, size_t prefix)
+{
+    n->prefix = (uint32_t)prefix;
+    n->tail = prefix_tail(row_key(n->rows[0]), prefix);
+    for (unsigned i = 0; i < n->count; i++) n->heads[i] = key_head(row_key(n->rows[i]), prefix);
+}
+
+/* Rows are sorted, so what the first and the last share is shared by all. */
+static void node_refresh(struct memnode *n)
+{
+    if (n->count > 0) node_set_prefix(n, key_shared(row_key(n->rows[0]), row_key(n->rows[n->count - 1])));
+}
+
+/* < 0: the target's key is before all keys with the node's prefix; > 0: after; 0: it has the prefix. `known`: bytes of the
+ * prefix that are known to match. */
+static int cmp_prefix(const struct memnode *n, struct slice key, size_t known)
+{
+    size_t prefix = n->prefix;
+    if (prefix <= known) return 0;
+    if (key.size >= prefix && prefix - known <= 8) {
+        uint64_t tail = prefix_tail(key, prefix);
+        return (tail > n->tail) - (tail < n->tail);
+    }
+    size_t size = key.size < prefix ? key.size : prefix;
+    int c = size > 0 ? memcmp(key.data, n->rows[0]->bytes, size) : 0;
+    if (c == 0 && key.size < prefix) return -1;
+    return c;
+}
+
+/* The number of rows before the target; *equal: the next one is the target itself. *known as for cmp_prefix, and on return
+ * what is known of every child but the first and the last. */
+static unsigned node_search(const struct memnode *n, const struct target *t, size_t *known, bool *equal)
+{
+    *equal = false;
+    if (n->count == 0) return 0;
+    int c = cmp_prefix(n, t->key, *known);
+    if (c != 0) return c < 0 ? 0 : n->count;
+    *known = n->prefix;
+    uint64_t head = key_head(t->key, n->prefix);
+    unsigned low = heads_below(n->heads, n->count, head);
+    unsigned high = low;
+    while (high < n->count && n->heads[high] == head) high++;
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        int order = cmp_row_target(n->rows[middle], t);
+        if (order == 0) {
+            *equal = true;
+            return middle;
+        }
+        if (order < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static struct memleaf *leaf_new(struct memtable *m)
+{
+    struct memleaf *leaf = arena_alloc(&m->arena, sizeof(*leaf));
+    leaf->node.count = 0;
+    leaf->node.prefix = 0;
+    leaf->node.tail = 0;
+    leaf->next = leaf->prev = NULL;
+    return leaf;
+}
+
+struct memtable *memtable_new(size_t chunk_bytes, uint64_t seq)
+{
+    struct memtable *m = mem_zalloc(sizeof(*m));
+    arena_init(&m->arena, chunk_bytes);
+    map_init(&m->applied);
+    m->first = m->last = leaf_new(m);
+    m->root = &m->first->node;
+    m->height = 1;
+    m->seq = seq;
+    m->refs = 1;
+    return m;
+}
+
+struct memtable *memtable_ref(struct memtable *m)
+{
+    ASSERT(m->refs > 0);
+    m->refs++;
+    return m;
+}
+
+void memtable_unref(struct memtable *m)
+{
+    if (m == NULL) return;
+    ASSERT(m->refs > 0);
+    if (--m->refs > 0) return;
+    map_free(&m->applied);
+    arena_free(&m->arena);
+    mem_free(m);
+}
+
+static const struct memrow *memrow_new(struct memtable *m, const struct lsm_write *w)
+{
+    ASSERT(w->key.size >= 1);
+    ASSERT(w->key.size <= LSM_KEY_MAX);
+    ASSERT(w->value.size <= LSM_VALUE_MAX);
+    struct memrow *r = arena_alloc(&m->arena, sizeof(*r) + w->key.size + w->value.size);
+    r->ts = w->ts;
+    r->key_size = (uint32_t)w->key.size;
+    r->value_size = (uint32_t)w->value.size | (w->kind == LSM_PUT ? KIND_BIT : 0);
+    memcpy(r->bytes, w->key.data, w->key.size);
+    if (w->value.size > 0) memcpy(r->bytes + w->key.size, w->value.data, w->value.size);
+    return r;
+}
+
+/* Puts the row before rows[at]. The prefix stays unless the row is a new first or last that shares less. */
+static void node_insert(struct memnode *n, unsigned at, const struct memrow *r)
+{
+    ASSERT(n->count < NODE_ROWS);
+    ASSERT(at <= n->count);
+    memmove(&n->rows[at + 1], &n->rows[at], (n->count - at) * sizeof(n->rows[0]));
+    memmove(&n->heads[at + 1], &n->heads[at], (n->count - at) * sizeof(n->heads[0]));
+    n->rows[at] = r;
+    n->count++;
+    if (n->count == 1) {
+        node_refresh(n);
+        return;
+    }
+    size_t prefix = n->prefix;
+    if (at == 0 || at == n->count - 1) {
+        size_t shared = key_shared(row_key(r), row_key(n->rows[at == 0 ? 1 : at - 1]));
+        if (shared < prefix) {
+            node_set_prefix(n, shared);
+            return;
+        }
+    }
+    n->heads[at] = key_head(row_key(r), prefix);
+}
+
+/* Moves the rows from `at` on to the empty node `to`. */
+static void node_split(struct memnode *from, struct memnode *to, unsigned at)
+{
+    ASSERT(to->count == 0);
+    to->count = from->count - at;
+    memcpy(to->rows, &from->rows[at], to->count * sizeof(to->rows[0]));
+    from->count = at;
+    node_refresh(from);
+    node_refresh(to);
+}
+
+struct path {
+    struct meminner *nodes[HEIGHT_MAX];
+    unsigned at[HEIGHT_MAX]; /* the child taken */
+};
+
+static struct memleaf *descend(const struct memtable *m, const struct target *t, struct path *path, size_t *known)
+{
+    struct memnode *n = m->root;
+    *known = 0;
+    for (unsigned level = 0; level + 1 < m->height; level++) {
+        struct meminner *inner = (struct meminner *)(void *)n;
+        bool equal;
+        unsigned at = node_search(n, t, known, &equal);
+        if (equal) at++;
+        if (at == 0 || at == n->count) *known = 0; /* an outermost child may hold keys without the prefix */
+        if (path != NULL) {
+            path->nodes[level] = inner;
+            path->at[level] = at;
+        }
+        n = inner->children[at];
+    }
+    return (struct memleaf *)(void *)n;
+}
+
+static void root_grow(struct memtable *m, struct memnode *right, const struct memrow *least)
+{
+    ASSERT(m->height < HEIGHT_MAX);
+    struct meminner *root = arena_alloc(&m->arena, sizeof(*root));
+    root->node.count = 0;
+    root->children[0] = m->root;
+    root->children[1] = right;
+    node_insert(&root->node, 0, least);
+    m->root = &root->node;
+    m->height++;
+}
+
+static void inner_insert(struct meminner *n, unsigned at, const struct memrow *least, struct memnode *right)
+{
+    memmove(&n->children[at + 2], &n->children[at + 1], (n->node.count - at) * sizeof(n->children[0]));
+    n->children[at + 1] = right;
+    node_insert(&n->node, at, least);
+}
+
+/* The child at path->at[level] was split: `right`, whose least row is `least`, stands after it. */
+static void insert_child(struct memtable *m, const struct path *path, const struct memrow *least, struct memnode *right)
+{
+    for (unsigned level = m->height - 1; level-- > 0;) {
+        struct meminner *n = path->nodes[level];
+        unsigned at = path->at[level];
+        if (n->node.count < NODE_ROWS) {
+            inner_insert(n, at, least, right);
+            return;
+        }
+        /* Rows 0..cut-1 stay, row cut goes up, the rest moves. Appending in order leaves full nodes behind. */
+        unsigned cut = at == NODE_ROWS ? NODE_ROWS - 1 : NODE_ROWS / 2;
+        struct meminner *sibling = arena_alloc(&m->arena, sizeof(*sibling));
+        sibling->node.count = 0;
+        const struct memrow *up = n->node.rows[cut];
+        memcpy(sibling->children, &n->children[cut + 1], (NODE_ROWS - cut) * sizeof(n->children[0]));
+        node_split(&n->node, &sibling->node, cut + 1);
+        n->node.count = cut;
+        node_refresh(&n->node);
+        if (at <= cut) {
+            inner_insert(n, at, least, right);
+        } else {
+            inner_insert(sibling, at - cut - 1, least, right);
+        }
+        least = up;
+        right = &sibling->node;
+    }
+    root_grow(m, right, least);
+}
+
+static struct memleaf *leaf_split(struct memtable *m, struct memleaf *leaf, unsigned at)
+{
+    struct memleaf *right = leaf_new(m);
+    right->prev = leaf;
+    right->next = leaf->next;
+    if (leaf->next != NULL) {
+        leaf->next->prev = right;
+    } else {
+        m->last = right;
+    }
+    leaf->next = right;
+    unsigned cut = at == NODE_ROWS && right->next == NULL ? NODE_ROWS : NODE_ROWS / 2;
+    node_split(&leaf->node, &right->node, cut);
+    return right;
+}
+
+void memtable_put(struct memtable *m, const struct lsm_write *w)
+{
+    ASSERT(!m->frozen);
+    const struct memrow *r = memrow_new(m, w);
+    struct target t = {.key = w->key, .ts = w->ts};
+    struct path path;
+    size_t known;
+    struct memleaf *leaf = descend(m, &t, &path, &known);
+    bool equal;
+    unsigned at = node_search(&leaf->node, &t, &known, &equal);
+    if (equal) {
+        leaf->node.rows[at] = r;
+        return;
+    }
+    m->rows++;
+    if (leaf->node.count < NODE_ROWS) {
+        node_insert(&leaf->node, at, r);
+        return;
+    }
+    struct memleaf *right = leaf_split(m, leaf, at);
+    if (at <= leaf->node.count && leaf->node.count < NODE_ROWS) {
+        node_insert(&leaf->node, at, r);
+    } else {
+        node_insert(&right->node, at - leaf->node.count, r);
+    }
+    insert_child(m, &path, right->node.rows[0], &right->node);
+}
+
+void memtable_set_applied(struct memtable *m, const struct applied *a)
+{
+    ASSERT(!m->frozen);
+    struct applied *held = map_get(&m->applied, a->group);
+    if (held == NULL) {
+        held = arena_alloc(&m->arena, sizeof(*held));
+        map_put(&m->applied, a->group, held);
+    }
+    *held = *a;
+}
+
+size_t memtable_bytes(const struct memtable *m)
+{
+    return m->arena.used;
+}
+
+bool memtable_empty(const struct memtable *m)
+{
+    return m->rows == 0 && m->applied.count == 0;
+}
+
+/* --- cursors --- */
+
+static void cursor_settle(struct memtable_cursor *c)
+{
+    while (c->leaf != NULL && c->at >= c->leaf->node.count) {
+        c->leaf = c->leaf->next;
+        c->at = 0;
+    }
+}
+
+void memtable_seek(const struct memtable *m, struct slice key, uint64_t ts, struct memtable_cursor *c)
+{
+    struct target t = {.key = key, .ts = ts};
+    size_t known;
+    const struct memleaf *leaf = descend(m, &t, NULL, &known);
+    bool equal;
+    c->at = node_search(&leaf->node, &t, &known, &equal);
+    c->leaf = leaf;
+    cursor_settle(c);
+}
+
+void memtable_seek_before(const struct memtable *m, struct slice key, uint64_t ts, struct memtable_cursor *c)
+{
+    struct target t = {.key = key, .ts = ts};
+    size_t known;
+    bool equal;
+    c->leaf = descend(m, &t, NULL, &known);
+    c->at = node_search(&c->leaf->node, &t, &known, &equal);
+    memtable_prev(c);
+}
+
+void memtable_seek_last(const struct memtable *m, struct memtable_cursor *c)
+{
+    c->leaf = m->last;
+    c->at = m->last->node.count;
+    memtable_prev(c);
+}
+
+void memtable_next(struct memtable_cursor *c)
+{
+    c->at++;
+    cursor_settle(c);
+}
+
+void memtable_prev(struct memtable_cursor *c)
+{
+    while (c->leaf != NULL && c->at == 0) {
+        c->leaf = c->leaf->prev;
+        if (c->leaf != NULL) c->at = c->leaf->node.count;
+    }
+    if (c->leaf != NULL) c->at--;
+}
+
+static void row_of(const struct memrow *r, struct lsm_write *row)
+{
+    uint32_t value_size = r->value_size & ~KIND_BIT;
+    row->kind = (r->value_size & KIND_BIT) != 0 ? LSM_PUT : LSM_DELETE;
+    row->key = row_key(r);
+    row->ts = r->ts;
+    row->value = slice_make(r->bytes + r->key_size, value_size);
+}
+
+void memtable_row(const struct memtable_cursor *c, struct lsm_write *row)
+{
+    ASSERT(c->leaf != NULL);
+    const struct memnode *n = &c->leaf->node;
+    if (c->at + 4 < n->count) __builtin_prefetch(n->rows[c->at + 4]);
+    row_of(n->rows[c->at], row);
+}
+
+bool memtable_get(const struct memtable *m, struct slice key, uint64_t ts, struct lsm_write *row)
+{
+    if (m->rows == 0) return false;
+    struct memtable_cursor c;
+    memtable_seek(m, key, ts, &c);
+    if (c.leaf == NULL) return false;
+    const struct memrow *r = c.leaf->node.rows[c.at];
+    if (!slice_eq(row_key(r), key)) return false;
+    row_of(r, row);
+    return true;
+}
+
+uint64_t memtable_estimate(const struct memtable *m, struct slice start, struct slice end)
+{
+    struct memtable_cursor from, to = {.leaf = NULL};
+    memtable_seek(m, start, LSM_TS_MAX, &from);
+    if (end.size > 0) memtable_seek(m, end, LSM_TS_MAX, &to);
+    uint64_t rows = 0;
+    for (const struct memleaf *leaf = from.leaf; leaf != NULL; leaf = leaf->next) {
+        unsigned first = leaf == from.leaf ? from.at : 0;
+        unsigned last = leaf == to.leaf ? to.at : leaf->node.count;
+        if (last > first) rows += last - first;
+        if (leaf == to.leaf) break;
+    }
+    return rows;
+}
+
+/* --- the invariants --- */
+
+static void node_check(const struct memnode *n)
+{
+    ASSERT(n->count <= NODE_ROWS);
+    for (unsigned i = 0; i < n->count; i++) {
+        struct slice key = row_key(n->rows[i]);
+        ASSERT(key.size >= n->prefix);
+        ASSERT(memcmp(key.data, n->rows[0]->bytes, n->prefix) == 0);
+        ASSERT(n->heads[i] == key_head(key, n->prefix));
+        if (i > 0) ASSERT(row_cmp(row_key(n->rows[i - 1]), n->rows[i - 1]->ts, key, n->rows[i]->ts) < 0);
+    }
+}
+
+static void tree_check(const struct memnode *n, unsigned height, const struct memrow *low, const struct memrow *high)
+{
+    node_check(n);
+    if (n->count > 0) {
+        const struct memrow *first = n->rows[0], *last = n->rows[n->count - 1];
+        if (low != NULL) ASSERT(row_cmp(row_key(low), low->ts, row_key(first), first->ts) <= 0);
+        if (high != NULL) ASSERT(row_cmp(row_key(last), last->ts, row_key(high), high->ts) < 0);
+    }
+    if (height == 1) return;
+    const struct meminner *inner = (const struct meminner *)(const void *)n;
+    ASSERT(n->count > 0);
+    for (unsigned i = 0; i <= n->count; i++) {
+        tree_check(inner->children[i], height - 1, i > 0 ? n->rows[i - 1] : low, i < n->count ? n->rows[i] : high);
+    }
+}
+
+void memtable_check(const struct memtable *m)
+{
+    tree_check(m->root, m->height, NULL, NULL);
+    uint64_t rows = 0;
+    const struct memleaf *before = NULL;
+    for (const struct memleaf *leaf = m->first; leaf != NULL; leaf = leaf->next) {
+        ASSERT(leaf->prev == before);
+        rows += leaf->node.count;
+        before = leaf;
+    }
+    ASSERT(before == m->last);
+    ASSERT(rows == m->rows);
+}

@@ -1,0 +1,63 @@
+/* The store's newest rows, in memory: a B+tree in an arena. One writer (the loop); once frozen it never changes and may be
+ * read from a task. Rows with the same key and timestamp: the later replaces the earlier.
+ *
+ * It also carries the vector {group -> applied (index, term)}: what lsm_durable answers once this memtable is flushed. */
+#ifndef QUORATE_LSM_MEMTABLE_H
+#define QUORATE_LSM_MEMTABLE_H
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "lsm/lsm.h"
+
+struct memnode;
+struct memleaf;
+
+struct applied {
+    uint64_t group, index, term;
+    bool forgotten; /* the group is gone */
+};
+
+struct memtable {
+    struct arena arena;
+    struct memnode *root;
+    struct memleaf *first, *last;
+    unsigned height;  /* 1: the root is a leaf */
+    uint64_t rows;    /* versions held */
+    uint64_t seq;     /* order among the memtables of a store */
+    unsigned refs;    /* loop only */
+    bool frozen;
+    struct map applied; /* group -> struct applied, in the arena */
+};
+
+struct memtable *memtable_new(size_t chunk_bytes, uint64_t seq);
+struct memtable *memtable_ref(struct memtable *m);
+void memtable_unref(struct memtable *m);
+void memtable_put(struct memtable *m, const struct lsm_write *w); /* copies */
+void memtable_set_applied(struct memtable *m, const struct applied *a);
+size_t memtable_bytes(const struct memtable *m);
+bool memtable_empty(const struct memtable *m); /* neither rows nor applied indexes */
+void memtable_check(const struct memtable *m); /* slow: walks the tree */
+
+/* A place between rows or at one. Any write to the memtable invalidates it. */
+struct memtable_cursor {
+    const struct memleaf *leaf; /* NULL: at the end (or before the beginning) */
+    unsigned at;
+};
+/* The first row at or after (key, ts); the last row before it. */
+void memtable_seek(const struct memtable *m, struct slice key, uint64_t ts, struct memtable_cursor *c);
+void memtable_seek_before(const struct memtable *m, struct slice key, uint64_t ts, struct memtable_cursor *c);
+void memtable_seek_last(const struct memtable *m, struct memtable_cursor *c);
+void memtable_next(struct memtable_cursor *c);
+void memtable_prev(struct memtable_cursor *c);
+static inline bool memtable_cursor_valid(const struct memtable_cursor *c)
+{
+    return c->leaf != NULL;
+}
+void memtable_row(const struct memtable_cursor *c, struct lsm_write *row); /* borrowed from the memtable */
+
+/* The newest version of key at or below ts. */
+bool memtable_get(const struct memtable *m, struct slice key, uint64_t ts, struct lsm_write *row);
+/* Rows of [start, end), roughly (whole leaves); end empty: no bound. */
+uint64_t memtable_estimate(const struct memtable *m, struct slice start, struct slice end);
+
+#endif

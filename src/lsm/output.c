@@ -1,0 +1,78 @@
+#include "lsm/output.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+
+void output_init(struct output *o, struct disk *d, const char *dir, const struct lsm_options *options, uint64_t first, uint64_t salt)
+{
+    *o = (struct output){.disk = d,
+                         .dir = dir,
+                         .build = {.block_bytes = options->block_bytes, .compress = options->compress},
+                         .file_bytes = options->file_bytes,
+                         .first = first,
+                         .next = first,
+                         .salt = salt};
+}
+
+static enum status finish_table(struct output *o)
+{
+    struct table *t = NULL;
+    enum status s = table_builder_finish(o->builder, &t, &o->err);
+    o->builder = NULL;
+    if (s != STATUS_OK) return s;
+    if (o->table_count == o->table_capacity) {
+        o->table_capacity = o->table_capacity > 0 ? o->table_capacity * 2 : 8;
+        o->tables = mem_realloc(o->tables, o->table_capacity * sizeof(struct table *));
+    }
+    t->refs = 1;
+    o->tables[o->table_count++] = t;
+    o->bytes += t->id.size;
+    return STATUS_OK;
+}
+
+static enum status begin_table(struct output *o)
+{
+    ASSERT(o->next - o->first < OUTPUT_TABLES_MAX);
+    struct table_id id = {.number = o->next++};
+    id.salt = hash_u64(o->salt + id.number);
+    return table_builder_new(o->disk, o->dir, &id, &o->build, &o->builder, &o->err);
+}
+
+enum status output_add(struct output *o, const struct lsm_write *row)
+{
+    enum status s = STATUS_OK;
+    if (o->builder != NULL && table_builder_bytes(o->builder) >= o->file_bytes &&
+        !slice_eq(table_builder_last_key(o->builder), row->key)) {
+        s = finish_table(o);
+    }
+    if (s == STATUS_OK && o->builder == NULL) s = begin_table(o);
+    if (s == STATUS_OK) s = table_builder_add(o->builder, row);
+    if (s != STATUS_OK && o->err.text[0] == 0) errbuf_set(&o->err, "writing a table failed: %s", status_text(s));
+    return s;
+}
+
+enum status output_finish(struct output *o)
+{
+    enum status s = o->builder != NULL ? finish_table(o) : STATUS_OK;
+    if (s == STATUS_OK && o->table_count > 0) {
+        s = disk_sync_dir(o->disk, o->dir);
+        if (s != STATUS_OK) errbuf_set(&o->err, "syncing the folder %s failed: %s", o->dir, status_text(s));
+    }
+    return s;
+}
+
+void output_hand_over(struct output *o)
+{
+    ASSERT(o->builder == NULL);
+    o->table_count = 0;
+    o->first = o->next;
+}
+
+void output_free(struct output *o)
+{
+    ASSERT(o->table_count == 0);
+    table_builder_free(o->builder);
+    mem_free(o->tables);
+    o->builder = NULL;
+    o->tables = NULL;
+}

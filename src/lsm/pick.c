@@ -1,0 +1,137 @@
+#include "lsm/pick.h"
+
+#include "base/mem.h"
+
+void pick_cursors_free(struct pick_cursors *c)
+{
+    for (uint32_t i = 0; i < LSM_LEVELS; i++) {
+        mem_free((void *)(uintptr_t)c->after[i].data);
+        c->after[i] = (struct slice){.data = NULL};
+    }
+}
+
+void pick_cursors_note(struct pick_cursors *c, uint32_t level, struct slice upper)
+{
+    uint8_t *copy = mem_dup(upper.data, upper.size);
+    mem_free((void *)(uintptr_t)c->after[level].data);
+    c->after[level] = slice_make(copy, upper.size);
+}
+
+void pick_free(struct pick *p)
+{
+    mem_free(p->files);
+    *p = (struct pick){.files = NULL};
+}
+
+void pick_bounds(const struct pick *p, struct slice *start, struct slice *end)
+{
+    ASSERT(p->count > 0);
+    *start = p->files[0]->lower;
+    *end = p->files[0]->upper;
+    for (size_t i = 1; i < p->count; i++) {
+        if (slice_cmp(p->files[i]->lower, *start) < 0) *start = p->files[i]->lower;
+        if (slice_cmp(p->files[i]->upper, *end) > 0) *end = p->files[i]->upper;
+    }
+}
+
+/* 1000: at its target. */
+static uint64_t level_score(const struct version *v, uint32_t level, uint64_t base_bytes)
+{
+    if (level == 0) return version_runs_of_level(v, 0) * 1000 / PICK_L0_RUNS;
+    uint64_t target = base_bytes;
+    for (uint32_t i = 1; i < level; i++) target = target > UINT64_MAX / PICK_RATIO ? UINT64_MAX : target * PICK_RATIO;
+    uint64_t bytes = version_bytes_of_level(v, level);
+    return bytes / (target / 1000 + 1);
+}
+
+static void add(struct pick *p, struct lsm_file *f)
+{
+    p->files[p->count++] = f;
+}
+
+static void add_overlapping(struct pick *p, const struct version *v, uint32_t level, struct slice start, struct slice end)
+{
+    for (size_t i = 0; i < v->file_count; i++) {
+        struct lsm_file *f = v->files[i];
+        if (f->level == level && lsm_file_overlaps(f, start, end)) add(p, f);
+    }
+}
+
+static void add_next_file(struct pick *p, const struct version *v, uint32_t level, struct slice after)
+{
+    struct lsm_file *first = NULL;
+    for (size_t i = 0; i < v->file_count; i++) {
+        struct lsm_file *f = v->files[i];
+        if (f->level != level) continue;
+        if (first == NULL) first = f;
+        if (after.size > 0 && slice_cmp(f->lower, after) < 0) continue;
+        add(p, f);
+        return;
+    }
+    add(p, first);
+}
+
+static bool any_quarantined(const struct pick *p)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->files[i]->table->quarantined) return true;
+    }
+    return false;
+}
+
+static bool any_overlap(const struct pick *p)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        for (size_t j = i + 1; j < p->count; j++) {
+            if (lsm_file_overlaps(p->files[i], p->files[j]->lower, p->files[j]->upper)) return true;
+        }
+    }
+    return false;
+}
+
+/* Files that already lie in the level they would go to come along only to be merged. */
+static void drop_untouched(struct pick *p)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->files[i]->level != p->level) p->files[kept++] = p->files[i];
+    }
+    p->count = kept;
+}
+
+static bool pick_level(const struct version *v, uint32_t level, const struct pick_cursors *cursors, struct pick *out)
+{
+    *out = (struct pick){.files = mem_alloc(v->file_count * sizeof(*out->files)), .level = level + 1};
+    if (level == 0) {
+        for (size_t i = 0; i < v->file_count; i++) {
+            if (v->files[i]->level == 0) add(out, v->files[i]);
+        }
+    } else {
+        add_next_file(out, v, level, cursors->after[level]);
+    }
+    struct slice start, end;
+    pick_bounds(out, &start, &end);
+    add_overlapping(out, v, level + 1, start, end);
+    if (any_quarantined(out)) {
+        pick_free(out);
+        return false;
+    }
+    out->move = !any_overlap(out);
+    if (out->move) drop_untouched(out);
+    return true;
+}
+
+bool lsm_pick(const struct version *v, uint64_t base_bytes, const struct pick_cursors *cursors, struct pick *out)
+{
+    uint64_t scores[LSM_LEVELS - 1];
+    for (uint32_t level = 0; level + 1 < LSM_LEVELS; level++) scores[level] = level_score(v, level, base_bytes);
+    for (;;) {
+        uint32_t best = 0;
+        for (uint32_t level = 1; level + 1 < LSM_LEVELS; level++) {
+            if (scores[level] > scores[best]) best = level;
+        }
+        if (scores[best] < 1000) return false;
+        if (pick_level(v, best, cursors, out)) return true;
+        scores[best] = 0; /* a damaged file is in the way: another level may still go on */
+    }
+}

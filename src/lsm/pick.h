@@ -1,0 +1,32 @@
+/* Which tables to compact next: a pure function of a version.
+ *
+ * Leveled: level 0 holds a run per flush, and PICK_L0_RUNS of them are merged with what they overlap in level 1; each
+ * deeper level is one run with a target PICK_RATIO times that of the level above, and gives one file at a time, with what
+ * it overlaps below. The level most above its target goes first. */
+#ifndef QUORATE_LSM_PICK_H
+#define QUORATE_LSM_PICK_H
+
+#include "lsm/version.h"
+
+#define PICK_L0_RUNS 4u
+#define PICK_RATIO 8u
+
+struct pick_cursors {
+    struct slice after[LSM_LEVELS]; /* owned: per level, where the last pick ended; the next file is above it, cyclically */
+};
+void pick_cursors_free(struct pick_cursors *c);
+void pick_cursors_note(struct pick_cursors *c, uint32_t level, struct slice upper); /* copies */
+
+struct pick {
+    struct lsm_file **files; /* owned array, borrowed files, in the version's order */
+    size_t count;
+    uint32_t level;          /* where the rows go */
+    bool move;               /* no two files overlap: change their level instead of rewriting them */
+};
+/* False: nothing is due. base_bytes: the target of level 1. */
+bool lsm_pick(const struct version *v, uint64_t base_bytes, const struct pick_cursors *cursors, struct pick *out);
+void pick_free(struct pick *p);
+/* The smallest [start, end) that covers all its files; borrowed from them. */
+void pick_bounds(const struct pick *p, struct slice *start, struct slice *end);
+
+#endif

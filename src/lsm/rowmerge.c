@@ -1,0 +1,103 @@
+#include "lsm/rowmerge.h"
+
+#include "base/mem.h"
+#include "lsm/row.h"
+
+void rowmerge_init(struct rowmerge *m, size_t source_count, bool reverse)
+{
+    *m = (struct rowmerge){.source_count = source_count, .reverse = reverse};
+    m->sources = mem_zalloc(source_count * sizeof(*m->sources));
+    m->heap = mem_zalloc(source_count * sizeof(*m->heap));
+}
+
+void rowmerge_free(struct rowmerge *m)
+{
+    for (size_t i = 0; i < m->source_count; i++) rowsource_free(&m->sources[i]);
+    mem_free(m->sources);
+    mem_free(m->heap);
+    *m = (struct rowmerge){.sources = NULL};
+}
+
+/* True if source a's row comes before source b's. Equal rows: the newer source, in both directions. */
+static bool before(const struct rowmerge *m, uint32_t a, uint32_t b)
+{
+    const struct lsm_write *ra = &m->sources[a].row, *rb = &m->sources[b].row;
+    int c = row_cmp(ra->key, ra->ts, rb->key, rb->ts);
+    if (c == 0) return a < b;
+    return m->reverse ? c > 0 : c < 0;
+}
+
+static void sift_down(struct rowmerge *m, size_t at)
+{
+    uint32_t moved = m->heap[at];
+    for (size_t child; (child = 2 * at + 1) < m->heap_count; at = child) {
+        if (child + 1 < m->heap_count && before(m, m->heap[child + 1], m->heap[child])) child++;
+        if (!before(m, m->heap[child], moved)) break;
+        m->heap[at] = m->heap[child];
+    }
+    m->heap[at] = moved;
+}
+
+enum status rowmerge_seek(struct rowmerge *m, struct slice key)
+{
+    m->heap_count = 0;
+    m->at_row = false;
+    for (uint32_t i = 0; i < m->source_count; i++) {
+        struct rowsource *s = &m->sources[i];
+        enum status status = m->reverse ? rowsource_seek_before(s, key) : rowsource_seek(s, key, LSM_TS_MAX);
+        if (status == STATUS_END) continue;
+        if (status != STATUS_OK) {
+            m->failed = s;
+            return status;
+        }
+        m->heap[m->heap_count++] = i;
+    }
+    for (size_t i = m->heap_count / 2; i-- > 0;) sift_down(m, i);
+    return STATUS_OK;
+}
+
+static enum status advance(struct rowmerge *m, size_t at)
+{
+    struct rowsource *s = &m->sources[m->heap[at]];
+    enum status status = m->reverse ? rowsource_prev(s) : rowsource_next(s);
+    if (status == STATUS_END) {
+        m->heap[at] = m->heap[--m->heap_count];
+    } else if (status != STATUS_OK) {
+        m->failed = s;
+        return status;
+    }
+    if (at < m->heap_count) sift_down(m, at);
+    return STATUS_OK;
+}
+
+static bool same_row(const struct rowmerge *m, size_t a, size_t b)
+{
+    const struct lsm_write *ra = &m->sources[m->heap[a]].row, *rb = &m->sources[m->heap[b]].row;
+    return ra->ts == rb->ts && slice_eq(ra->key, rb->key);
+}
+
+/* Older sources' rows that equal the top are its children in the heap: they go first, then the top itself. */
+static enum status step(struct rowmerge *m)
+{
+    for (size_t child = 1; child <= 2; child++) {
+        while (child < m->heap_count && same_row(m, 0, child)) {
+            enum status status = advance(m, child);
+            if (status != STATUS_OK) return status;
+            child = 1;
+        }
+    }
+    return advance(m, 0);
+}
+
+enum status rowmerge_next(struct rowmerge *m, struct lsm_write *row)
+{
+    if (m->at_row) {
+        m->at_row = false;
+        enum status status = step(m);
+        if (status != STATUS_OK) return status;
+    }
+    if (m->heap_count == 0) return STATUS_END;
+    m->at_row = true;
+    *row = m->sources[m->heap[0]].row;
+    return STATUS_OK;
+}

@@ -1,0 +1,25 @@
+/* Merges sorted sources into one stream. Sources are given newest first: of rows with the same key and timestamp only the
+ * newest source's is seen. Forward order is the rows' order, reverse order is exactly the opposite. */
+#ifndef QUORATE_LSM_ROWMERGE_H
+#define QUORATE_LSM_ROWMERGE_H
+
+#include "lsm/rowsource.h"
+
+struct rowmerge {
+    struct rowsource *sources; /* owned */
+    size_t source_count;
+    uint32_t *heap;            /* indexes of sources that have a row; the first is next */
+    size_t heap_count;
+    bool reverse;
+    bool at_row;               /* the top row was handed out */
+    struct rowsource *failed;  /* after a status other than OK and END */
+};
+
+void rowmerge_init(struct rowmerge *m, size_t source_count, bool reverse); /* then init each of m->sources */
+void rowmerge_free(struct rowmerge *m);
+/* Forward: from the first row at or after (key, LSM_TS_MAX). Reverse: from the last row of a key before (empty: from the end). */
+MUST_CHECK enum status rowmerge_seek(struct rowmerge *m, struct slice key);
+/* The next row, borrowed until the next call. STATUS_OK, STATUS_END, or what a source answered. */
+MUST_CHECK enum status rowmerge_next(struct rowmerge *m, struct lsm_write *row);
+
+#endif

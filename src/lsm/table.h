@@ -1,0 +1,77 @@
+/* Tables: immutable files of sorted rows. Layout, checksums and validity: docs/formats/table.md.
+ *
+ * A struct table is an open file with its index, filter and properties in memory, all of which were verified when it was
+ * opened. It never changes afterwards, so any thread may read it; references are counted on the loop. */
+#ifndef QUORATE_LSM_TABLE_H
+#define QUORATE_LSM_TABLE_H
+
+#include "env/disk.h"
+#include "lsm/block.h"
+
+#define TABLE_PATH_MAX 512u
+#define TABLE_TRAILER_BYTES 9u
+#define TABLE_FOOTER_BYTES 64u
+
+/* What the manifest knows of a table, and what its footer must repeat. */
+struct table_id {
+    uint64_t number; /* never reused */
+    uint64_t salt;   /* drawn when it was written: another table that once had the number has another */
+    uint64_t size;   /* of the file */
+};
+
+struct table_props {
+    uint64_t rows, keys, tombstones;
+    uint64_t ts_min, ts_max;
+    uint64_t raw_bytes;             /* keys, timestamps and values */
+    struct slice smallest, largest; /* keys */
+};
+
+struct table_block { /* rows of block i are at or above (key, ts), rows of the block before are below */
+    uint64_t offset, ts;
+    const uint8_t *key;
+    uint32_t key_size;
+    uint32_t size; /* with its trailer */
+};
+
+struct table {
+    struct table_id id;
+    struct disk_file *file;
+    struct table_props props;    /* slices borrowed from props_raw */
+    struct table_block *blocks;
+    uint64_t *heads;             /* of the blocks' keys, after prefix bytes */
+    uint32_t block_count;
+    uint32_t prefix;             /* bytes shared by the keys of blocks 1.. (block 0 has the empty key) */
+    uint8_t *filter;
+    uint32_t filter_lines;
+    uint8_t *index_raw, *props_raw;
+    unsigned refs;               /* loop only, as the flags */
+    bool quarantined;            /* a block was found damaged */
+};
+
+void table_path(char path[TABLE_PATH_MAX], const char *dir, uint64_t number);
+bool table_path_parse(const char *name, uint64_t *number); /* a name without folder */
+
+/* Blocking. STATUS_CORRUPT: the footer, index, filter or properties are damaged or of another table; err says which. */
+MUST_CHECK enum status table_open(struct disk *d, const char *dir, const struct table_id *id, struct table **out,
+                                  struct errbuf *err);
+/* As table_open, over a handle that is open already; takes it over, whatever the outcome. */
+MUST_CHECK enum status table_open_file(struct disk_file *file, const char *path, const struct table_id *id, struct table **out,
+                                       struct errbuf *err);
+void table_free(struct table *t); /* closes the file */
+
+/* The block in which (key, ts) or else the first row after it lies: that or, if it ends before, the next one. */
+uint32_t table_find_block(const struct table *t, struct slice key, uint64_t ts);
+bool table_may_hold(const struct table *t, uint64_t hash);
+/* File bytes of the blocks that may hold keys of [start, end); end empty: no bound. */
+uint64_t table_range_bytes(const struct table *t, struct slice start, struct slice end);
+
+/* --- sealed blocks: what lies on disk (table_seal.c) --- */
+/* Appends the block as it will stand at `offset` of the table: compressed where that gains an eighth, with its trailer. */
+void table_seal(struct slice raw, bool compress, const struct table_id *id, uint64_t offset, struct buf *out);
+/* Verifies and unpacks. *raw is owned by the caller (mem_free). False: damaged, stale, or of another place. */
+MUST_CHECK bool table_unseal(struct slice sealed, const struct table_id *id, uint64_t offset, uint8_t **raw, size_t *raw_size);
+/* Reads, verifies and unpacks one sealed block. Blocking, any thread. STATUS_OK, STATUS_IO, STATUS_CORRUPT. */
+MUST_CHECK enum status table_read(struct disk_file *file, const struct table_id *id, uint64_t offset, uint32_t size, uint8_t **raw,
+                                  size_t *raw_size);
+
+#endif

@@ -1,0 +1,97 @@
+#include "lsm/table.h"
+
+#include "base/crc32c.h"
+#include "base/cursor.h"
+#include "base/mem.h"
+
+#include <lz4.h>
+
+enum seal_type { SEAL_RAW = 0, SEAL_LZ4 = 1 };
+
+/* The checksum starts from the block's address, so that bytes which are right but stand in a wrong place, or come from an
+ * older file that had this number, do not match. */
+static uint32_t seal_crc(const struct table_id *id, uint64_t offset, const uint8_t *bytes, size_t size)
+{
+    uint8_t place[24];
+    le_set_u64(place, id->salt);
+    le_set_u64(place + 8, id->number);
+    le_set_u64(place + 16, offset);
+    return crc32c(crc32c(0, place, sizeof(place)), bytes, size);
+}
+
+void table_seal(struct slice raw, bool compress, const struct table_id *id, uint64_t offset, struct buf *out)
+{
+    ASSERT(raw.size <= BLOCK_RAW_MAX);
+    size_t start = out->size, packed = 0;
+    if (compress) {
+        int bound = LZ4_compressBound((int)raw.size);
+        uint8_t *p = buf_extend(out, (size_t)bound);
+        ASSERT(p != NULL);
+        int n = LZ4_compress_default((const char *)raw.data, (char *)p, (int)raw.size, bound);
+        if (n > 0 && (size_t)n < raw.size - raw.size / 8) packed = (size_t)n;
+        out->size = start + packed;
+    }
+    if (packed == 0) buf_append_slice(out, raw);
+    buf_put_u8(out, packed > 0 ? SEAL_LZ4 : SEAL_RAW);
+    buf_put_u32(out, (uint32_t)raw.size);
+    buf_put_u32(out, seal_crc(id, offset, out->data + start, out->size - start));
+    ASSERT(!out->overflow);
+}
+
+static bool seal_valid(struct slice sealed, const struct table_id *id, uint64_t offset)
+{
+    if (sealed.size < TABLE_TRAILER_BYTES) return false;
+    size_t body = sealed.size - 4;
+    return le_u32(sealed.data + body) == seal_crc(id, offset, sealed.data, body);
+}
+
+/* Unpacks a compressed block whose checksum is right. */
+static bool unpack(struct slice sealed, uint8_t **raw, size_t *raw_size)
+{
+    size_t packed = sealed.size - TABLE_TRAILER_BYTES;
+    uint8_t type = sealed.data[packed];
+    uint32_t size = le_u32(sealed.data + packed + 1);
+    if (type != SEAL_LZ4 || size > BLOCK_RAW_MAX || packed > BLOCK_RAW_MAX) return false;
+    uint8_t *p = mem_alloc(size);
+    if (LZ4_decompress_safe((const char *)sealed.data, (char *)p, (int)packed, (int)size) != (int)size) {
+        mem_free(p);
+        return false;
+    }
+    *raw = p;
+    *raw_size = size;
+    return true;
+}
+
+static bool seal_is_raw(struct slice sealed)
+{
+    size_t body = sealed.size - TABLE_TRAILER_BYTES;
+    return sealed.data[body] == SEAL_RAW && le_u32(sealed.data + body + 1) == body;
+}
+
+bool table_unseal(struct slice sealed, const struct table_id *id, uint64_t offset, uint8_t **raw, size_t *raw_size)
+{
+    if (!seal_valid(sealed, id, offset)) return false;
+    if (!seal_is_raw(sealed)) return unpack(sealed, raw, raw_size);
+    *raw_size = sealed.size - TABLE_TRAILER_BYTES;
+    *raw = mem_dup(sealed.data, *raw_size);
+    return true;
+}
+
+enum status table_read(struct disk_file *file, const struct table_id *id, uint64_t offset, uint32_t size, uint8_t **raw, size_t *raw_size)
+{
+    if (size < TABLE_TRAILER_BYTES || offset > id->size || size > id->size - offset) return STATUS_CORRUPT;
+    uint8_t *bytes = mem_alloc(size);
+    size_t got = 0;
+    enum status s = disk_read(file, offset, bytes, size, &got);
+    if (s == STATUS_OK && got < size) s = STATUS_CORRUPT;
+    struct slice sealed = slice_make(bytes, size);
+    if (s == STATUS_OK && !seal_valid(sealed, id, offset)) s = STATUS_CORRUPT;
+    if (s == STATUS_OK && seal_is_raw(sealed)) { /* handed on without a copy */
+        *raw = bytes;
+        *raw_size = size - TABLE_TRAILER_BYTES;
+        return STATUS_OK;
+    }
+    if (s == STATUS_OK && !unpack(sealed, raw, raw_size)) s = STATUS_CORRUPT;
+    mem_free(bytes);
+    return s;
+}

@@ -1,0 +1,7 @@
+/* One binary for everything: see cli/commands.c. */
+#include "cli/cli.h"
+
+int main(int argc, char *argv[])
+{
+    return cli_main(argc, argv);
+}

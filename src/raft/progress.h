@@ -1,0 +1,51 @@
+/* What a leader knows of one replica, itself included; a candidate keeps the votes here.
+ *
+ *              acknowledged                  refused, unreachable
+ *   PROBE ---------------------> REPLICATE -----------------------> PROBE
+ *     |  one append at a time       |  a window of appends under way
+ *     |                             |
+ *     +-----------> SNAPSHOT <------+   the log does not reach back far enough: no appends
+ *                      |
+ *                      +--> PROBE       the host reports an end (RAFT_EVENT_SNAPSHOT_SENT), or it acknowledges */
+#ifndef QUORATE_RAFT_PROGRESS_H
+#define QUORATE_RAFT_PROGRESS_H
+
+#include "raft/raft.h"
+
+enum raft_progress_state { RAFT_PROBE, RAFT_REPLICATE, RAFT_SNAPSHOT };
+enum raft_ballot { RAFT_BALLOT_NONE, RAFT_BALLOT_GRANTED, RAFT_BALLOT_REFUSED };
+
+struct raft_flight { /* one append under way */
+    uint64_t last, bytes;
+};
+
+struct raft_progress {
+    uint64_t id;
+    uint64_t match;       /* acknowledged as durable there, up to here */
+    uint64_t next;        /* first entry to send; > match */
+    uint64_t commit_sent; /* highest commit that it was told and could use */
+    uint64_t read_acked;  /* newest read round that it answered */
+    uint64_t heard_ms;    /* when it was last heard of in this term; at the start of the term: then */
+    struct raft_flight *flights; /* REPLICATE: a ring; NULL when nothing is under way for long */
+    uint32_t flight_head, flight_count, flight_capacity;
+    uint64_t flight_bytes;
+    enum raft_progress_state state;
+    enum raft_ballot ballot;
+    bool heard;  /* at all in this term */
+    bool paused; /* PROBE: the one append is under way; a heartbeat's reply lets the next one out */
+    bool nudge;  /* REPLICATE: send an append even if there is nothing new, to learn whether one was lost */
+};
+
+void raft_progress_init(struct raft_progress *p, uint64_t id, uint64_t next, uint64_t now_ms);
+void raft_progress_free(struct raft_progress *p);
+void raft_progress_probe(struct raft_progress *p, uint64_t next);
+void raft_progress_snapshot(struct raft_progress *p);
+void raft_progress_acked(struct raft_progress *p, uint64_t index); /* PROBE and REPLICATE */
+/* `refused` does not follow what is there; the logs meet at `meet` at the latest. False: an old refusal, nothing changed. */
+bool raft_progress_refused(struct raft_progress *p, uint64_t refused, uint64_t meet);
+bool raft_progress_window_open(const struct raft_progress *p, const struct raft_options *o);
+void raft_progress_sent(struct raft_progress *p, uint64_t last, uint64_t bytes); /* an append with entries has left */
+void raft_progress_idle(struct raft_progress *p); /* gives back memory that nothing needs */
+void raft_progress_check(const struct raft_progress *p, uint64_t last);
+
+#endif

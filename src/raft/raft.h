@@ -1,0 +1,202 @@
+/* Raft (Ongaro, "Consensus: Bridging Theory and Practice", 2014) as a pure state machine: events in, effects out. It knows
+ * no clock, disk, socket or thread. One struct raft is one replica of one group.
+ *
+ * Contract with the caller ("the host"), the order of effects being part of it:
+ *  1. raft_step / raft_propose / raft_read change the state and add to raft_effects.
+ *  2. Messages in the effects may be sent at once: whatever depends on durability (votes, acknowledgements, a candidate's
+ *     requests) is held back inside until the matching RAFT_EVENT_PERSISTED.
+ *  3. What is to be made durable is described by effects->persist; the host copies the new hard state and the entries
+ *     [append_from, append_to] into its log batch, in the order of the steps, and reports `mark` when that batch is durable.
+ *     The leader's messages go out before its own sync; an entry may commit by two followers alone.
+ *  4. commit_to: entries up to it may be applied, in order, once each, whether or not the local log holds them durably.
+ *
+ * Replica ids are never reused, are never 0, and are unique in the group. Time is milliseconds on the host's monotonic clock,
+ * handed in with events; it never goes back. */
+#ifndef QUORATE_RAFT_RAFT_H
+#define QUORATE_RAFT_RAFT_H
+
+#include "base/slice.h"
+#include "base/status.h"
+
+#define RAFT_VOTERS_MAX 15u
+
+enum raft_entry_type { RAFT_ENTRY_NOOP = 0, RAFT_ENTRY_COMMAND = 1, RAFT_ENTRY_CONFIG = 2 };
+
+struct raft_entry {
+    uint64_t index, term;
+    enum raft_entry_type type;
+    struct slice data;
+};
+
+/* A configuration; joint while old_voter_count > 0 (a decision then needs a majority of both sets). */
+struct raft_config {
+    uint64_t voters[RAFT_VOTERS_MAX];
+    unsigned voter_count;
+    uint64_t old_voters[RAFT_VOTERS_MAX];
+    unsigned old_voter_count;
+    uint64_t learners[RAFT_VOTERS_MAX];
+    unsigned learner_count;
+};
+
+struct raft_hard_state {
+    uint64_t term, vote, commit;
+};
+
+struct raft_options {
+    uint64_t id;    /* this replica */
+    uint64_t group; /* for log lines and assertions */
+    uint64_t seed;  /* election jitter */
+    uint32_t election_ms;  /* a follower that hears nothing for election_ms..2*election_ms campaigns (PreVote first) */
+    uint32_t heartbeat_ms;
+    uint32_t inflight_max_count; /* appends under way to one follower */
+    uint32_t inflight_max_bytes;
+    uint32_t append_max_bytes;      /* of entries in one append message; at least one entry always goes */
+    uint64_t uncommitted_max_bytes; /* proposals beyond it are refused with STATUS_BUSY */
+};
+void raft_options_default(struct raft_options *o);
+
+/* What the log and the store held when the process started. */
+struct raft_restore {
+    struct raft_hard_state hard;
+    struct raft_config config;        /* as of snapshot_index */
+    uint64_t snapshot_index, snapshot_term; /* the store holds all up to here; the log starts after it */
+    uint64_t applied;                 /* == snapshot_index: the rest of the log is applied again */
+};
+
+enum raft_role { RAFT_FOLLOWER, RAFT_PRE_CANDIDATE, RAFT_CANDIDATE, RAFT_LEADER };
+
+enum raft_message_type {
+    RAFT_MSG_PRE_VOTE = 1,   /* term = the term it would campaign in; index, log_term of its last entry */
+    RAFT_MSG_PRE_VOTE_REPLY,
+    RAFT_MSG_VOTE,
+    RAFT_MSG_VOTE_REPLY,
+    RAFT_MSG_APPEND,         /* index, log_term: the entry before the first; commit; entries */
+    RAFT_MSG_APPEND_REPLY,   /* index: matched, or with reject the refused one; hint_index, hint_term */
+    RAFT_MSG_HEARTBEAT,      /* commit (capped to what the follower matches); context: read round */
+    RAFT_MSG_HEARTBEAT_REPLY,/* context echoed */
+    RAFT_MSG_READ,           /* follower asks the leader for a read index; context */
+    RAFT_MSG_READ_REPLY,     /* index; context; reject: no leader or not ready */
+    RAFT_MSG_SNAPSHOT,       /* index, log_term: the host has delivered and installed a snapshot outside of this module (see
+                                raft_effects.snapshots); sent by the host, not by raft */
+    RAFT_MSG_TIMEOUT_NOW     /* leadership transfer */
+};
+
+struct raft_message {
+    enum raft_message_type type;
+    uint64_t from, to; /* replica ids */
+    uint64_t term;
+    uint64_t index, log_term;
+    uint64_t commit;
+    uint64_t hint_index, hint_term;
+    uint64_t context;
+    bool reject;
+    const struct raft_entry *entries; /* borrowed: in effects until the next call on this raft; in events for the call */
+    size_t entry_count;
+};
+
+/* Copied into a log batch by the host, handed back when that batch is durable. */
+struct raft_persist_mark {
+    uint64_t seq;   /* increasing; guards against a log that was truncated and written again while the batch was under way */
+    uint64_t term, vote;
+    uint64_t index, index_term; /* last entry covered; the snapshot's when the log is empty */
+};
+
+struct raft_read_ready { /* a read asked for by raft_read may be served when applied >= index */
+    uint64_t context;
+    uint64_t index;
+    enum status status; /* STATUS_OK, or STATUS_NOT_LEADER: leadership or the leader was lost; definite, ask again */
+};
+
+struct raft_effects { /* owned by the host, cleared by raft_effects_clear; steps add to it */
+    bool persist_hard_state; /* term or vote or commit as in raft_hard_state(r) must go into the next batch... */
+    bool must_sync;          /* ...and something waits for it (a changed commit alone does not) */
+    uint64_t append_from, append_to; /* entries to persist, replacing everything from append_from on; 0,0: none */
+    struct raft_persist_mark mark;   /* valid if must_sync */
+    uint64_t commit_to;              /* 0: unchanged */
+    bool state_changed;              /* role, leader or configuration differ from before */
+    struct raft_message *messages;
+    size_t message_count, message_capacity;
+    struct raft_read_ready *reads;
+    size_t read_count, read_capacity;
+    uint64_t *snapshots; /* replica ids that need a snapshot: the log does not reach back far enough */
+    size_t snapshot_count, snapshot_capacity;
+};
+void raft_effects_init(struct raft_effects *fx);
+void raft_effects_clear(struct raft_effects *fx);
+void raft_effects_free(struct raft_effects *fx);
+
+enum raft_event_type {
+    RAFT_EVENT_TICK,      /* time has passed; at the latest at raft_deadline */
+    RAFT_EVENT_MESSAGE,
+    RAFT_EVENT_PERSISTED, /* mark; marks come in the order in which they were given */
+    RAFT_EVENT_APPLIED,   /* index: the store (memory) holds it */
+    RAFT_EVENT_SNAPSHOT_SENT,   /* to: replica; index; ok: it has installed it, else it failed or was given up */
+    RAFT_EVENT_TRANSFER,  /* to: give leadership to it */
+    RAFT_EVENT_CAMPAIGN,  /* start an election now (tests, transfer, quick start) */
+    RAFT_EVENT_UNREACHABLE /* to: the connection to it broke: probe instead of streaming */
+};
+struct raft_event {
+    enum raft_event_type type;
+    uint64_t now_ms;
+    const struct raft_message *message;
+    struct raft_persist_mark mark;
+    uint64_t to, index;
+    bool ok;
+};
+
+struct raft;
+/* Entries that follow restore->snapshot_index are then handed in with raft_restore_entry, in order, then raft_restore_done. */
+struct raft *raft_new(const struct raft_options *options, const struct raft_restore *restore, uint64_t now_ms);
+void raft_restore_entry(struct raft *r, const struct raft_entry *entry); /* copies; replaces everything from its index on */
+void raft_restore_done(struct raft *r);
+void raft_free(struct raft *r);
+
+void raft_step(struct raft *r, const struct raft_event *event, struct raft_effects *fx);
+
+/* Leader only. Copies data. *index, *term: where it will be if it commits. Entries are gathered and sent by the next
+ * raft_flush, so that a pass makes one append per follower. STATUS_OK, STATUS_NOT_LEADER, STATUS_BUSY. */
+MUST_CHECK enum status raft_propose(struct raft *r, enum raft_entry_type type, struct slice data, uint64_t *index, uint64_t *term);
+/* Proposes a change of configuration by joint consensus; the leader leaves the joint configuration by itself.
+ * STATUS_BUSY while another is under way or before the own-term no-op has committed. */
+MUST_CHECK enum status raft_propose_config(struct raft *r, const struct raft_config *target, uint64_t *index);
+/* Asks for a linearizable read; answered in effects->reads of this or a later step. Leader: one round of heartbeats per
+ * raft_flush serves all reads that came before it, none that came after the round was sent (T5), and none before an entry
+ * of its own term has committed (T1). Follower: forwarded to the leader it knows. STATUS_NOT_LEADER when it knows none. */
+MUST_CHECK enum status raft_read(struct raft *r, uint64_t context);
+/* End of the pass, for each replica that was stepped in it: emits the appends (for new proposals, but also those that an
+ * acknowledgement made room for: messages with entries leave from here only) and one heartbeat round for waiting reads. */
+void raft_flush(struct raft *r, uint64_t now_ms, struct raft_effects *fx);
+
+/* Entries up to index leave memory; index <= applied. Those that are not yet durable stay. */
+void raft_compact(struct raft *r, uint64_t index);
+/* The store was replaced by a snapshot at (index, term), index >= applied: the log starts anew after it. The host resets its
+ * log in the same batch, before what these effects tell it to write. Entries that follow (index, term) in our log stay, and
+ * are in the effects once more. */
+void raft_install(struct raft *r, uint64_t index, uint64_t term, const struct raft_config *config, struct raft_effects *fx);
+
+/* --- looking --- */
+uint64_t raft_deadline_ms(const struct raft *r); /* next time at which a tick has work to do */
+enum raft_role raft_role(const struct raft *r);
+uint64_t raft_term(const struct raft *r);
+uint64_t raft_leader(const struct raft *r); /* 0: unknown */
+uint64_t raft_commit(const struct raft *r);
+uint64_t raft_applied(const struct raft *r);
+uint64_t raft_first_index(const struct raft *r); /* of the entries in memory; last + 1 when there are none */
+uint64_t raft_last_index(const struct raft *r);
+uint64_t raft_min_match(const struct raft *r);   /* leader: lowest matched index over all followers heard of recently */
+uint64_t raft_log_bytes(const struct raft *r);
+bool raft_leader_ready(const struct raft *r);    /* leader, and an entry of its own term has committed */
+const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index); /* NULL outside of memory; borrowed until changed */
+struct raft_hard_state raft_hard_state_now(const struct raft *r);
+const struct raft_config *raft_config_now(const struct raft *r);
+uint64_t raft_term_at(const struct raft *r, uint64_t index); /* 0 when unknown */
+
+void raft_check(const struct raft *r); /* asserts every invariant; after each step in tests */
+struct buf;
+void raft_describe(const struct raft *r, struct buf *out); /* one line for a person */
+
+/* Configuration entries' data. */
+void raft_config_encode(const struct raft_config *c, struct buf *out);
+MUST_CHECK enum status raft_config_decode(struct slice data, struct raft_config *out);
+
+#endif

@@ -1,0 +1,262 @@
+/* The leader's side: its own log, appends and heartbeats out, acknowledgements in, commit, the end of a joint configuration.
+ *
+ * Messages with entries leave only from raft_flush, at the end of the host's pass: they borrow from the log, and a pass with
+ * many proposals or acknowledgements makes one append per follower. Steps set append_due and nothing more. */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "raft/raft_int.h"
+
+static struct raft_progress *self_progress(const struct raft *r)
+{
+    struct raft_progress *p = raft_peer(r, r->options.id);
+    ASSERT(p != NULL);
+    return p;
+}
+
+/* --- our own log --- */
+
+uint64_t raft_append_own(struct raft *r, enum raft_entry_type type, struct slice data)
+{
+    ASSERT(r->role == RAFT_LEADER);
+    uint64_t index = raft_log_last(&r->log) + 1;
+    struct raft_entry e = {.index = index, .term = r->term, .type = type, .data = data};
+    raft_log_append(&r->log, &e);
+    raft_note_dirty(r, index);
+    self_progress(r)->next = index + 1;
+    r->uncommitted_bytes += data.size;
+    r->append_due = true;
+    return index;
+}
+
+void raft_append_config(struct raft *r, const struct raft_config *c)
+{
+    ASSERT(raft_config_is_valid(c));
+    struct buf b;
+    buf_init(&b, 4 + 8 * RAFT_MEMBERS_MAX);
+    raft_config_encode(c, &b);
+    ASSERT(!b.overflow);
+    uint64_t index = raft_append_own(r, RAFT_ENTRY_CONFIG, buf_slice(&b));
+    buf_free(&b);
+    raft_config_enter(r, c, index);
+}
+
+/* --- out --- */
+
+static void send_append(struct raft *r, struct raft_progress *p, bool with_entries, struct raft_effects *fx)
+{
+    ASSERT(p->next > r->log.base_index);
+    uint64_t before = p->next - 1, bytes = 0;
+    size_t count = 0;
+    if (with_entries) count = raft_log_run(&r->log, p->next, r->options.append_max_bytes, &bytes);
+    uint64_t last = before + count;
+    uint64_t commit = r->commit < last ? r->commit : last;
+    raft_send(r,
+              (struct raft_message){.type = RAFT_MSG_APPEND,
+                                    .to = p->id,
+                                    .index = before,
+                                    .log_term = raft_log_term(&r->log, before),
+                                    .commit = commit,
+                                    .entries = count > 0 ? raft_log_at(&r->log, p->next) : NULL,
+                                    .entry_count = count},
+              fx);
+    if (p->state == RAFT_PROBE) p->paused = true;
+    if (count > 0) raft_progress_sent(p, last, bytes);
+    if (p->state == RAFT_REPLICATE && commit > p->commit_sent) p->commit_sent = commit;
+}
+
+static void want_snapshot(struct raft_progress *p, struct raft_effects *fx)
+{
+    if (!p->heard) return; /* nobody there: a heartbeat's reply comes back here */
+    COVER("raft.snapshot_wanted");
+    raft_progress_snapshot(p);
+    raft_fx_snapshot(fx, p->id);
+}
+
+static void send_to(struct raft *r, struct raft_progress *p, struct raft_effects *fx)
+{
+    if (p->state == RAFT_SNAPSHOT || p->paused) return;
+    if (p->next <= r->log.base_index) {
+        want_snapshot(p, fx);
+        return;
+    }
+    if (p->state == RAFT_PROBE) {
+        send_append(r, p, true, fx);
+        return;
+    }
+    bool sent = false;
+    while (p->next <= raft_log_last(&r->log) && raft_progress_window_open(p, &r->options)) {
+        send_append(r, p, true, fx);
+        sent = true;
+    }
+    uint64_t commit = r->commit < p->next - 1 ? r->commit : p->next - 1;
+    if (!sent && (p->nudge || p->commit_sent < commit)) send_append(r, p, false, fx);
+    p->nudge = false;
+}
+
+void raft_send_appends(struct raft *r, struct raft_effects *fx)
+{
+    if (r->role != RAFT_LEADER || !r->append_due) return;
+    r->append_due = false;
+    for (size_t i = 0; i < r->peer_count; i++) {
+        if (r->peers[i].id != r->options.id) send_to(r, &r->peers[i], fx);
+    }
+}
+
+/* The commit index is capped to what the follower is known to have: it need not look at its log. Each heartbeat carries the
+ * newest read round, and so confirms all rounds that began before it left. */
+void raft_send_heartbeats(struct raft *r, struct raft_effects *fx)
+{
+    ASSERT(r->role == RAFT_LEADER);
+    r->heartbeat_deadline_ms = r->now_ms + r->options.heartbeat_ms;
+    for (size_t i = 0; i < r->peer_count; i++) {
+        struct raft_progress *p = &r->peers[i];
+        if (p->id == r->options.id) continue;
+        raft_progress_idle(p);
+        raft_send(r,
+                  (struct raft_message){.type = RAFT_MSG_HEARTBEAT,
+                                        .to = p->id,
+                                        .commit = r->commit < p->match ? r->commit : p->match,
+                                        .context = r->read_round},
+                  fx);
+    }
+}
+
+/* --- in --- */
+
+static struct raft_progress *hear(struct raft *r, const struct raft_message *m)
+{
+    if (r->role != RAFT_LEADER || m->from == r->options.id) return NULL;
+    struct raft_progress *p = raft_peer(r, m->from);
+    if (p == NULL) return NULL;
+    p->heard_ms = r->now_ms;
+    p->heard = true;
+    return p;
+}
+
+/* With many conflicting entries per term, two hints skip a term at a time from either side (etcd's raft, "hint by term"). */
+static uint64_t meeting_point(const struct raft *r, const struct raft_message *m)
+{
+    return m->hint_term > 0 ? raft_log_meet(&r->log, m->hint_index, m->hint_term) : m->hint_index;
+}
+
+void raft_recv_append_reply(struct raft *r, const struct raft_message *m)
+{
+    struct raft_progress *p = hear(r, m);
+    if (p == NULL) return;
+    if (m->reject) {
+        if (raft_progress_refused(p, m->index, meeting_point(r, m))) r->append_due = true;
+        return;
+    }
+    if (m->index > raft_log_last(&r->log)) {
+        COVER("raft.ack_beyond_log");
+        return;
+    }
+    if (p->state == RAFT_SNAPSHOT) {
+        if (m->index < r->log.base_index) return;
+        raft_progress_probe(p, m->index + 1);
+    }
+    raft_progress_acked(p, m->index);
+    r->append_due = true;
+}
+
+void raft_recv_heartbeat_reply(struct raft *r, const struct raft_message *m)
+{
+    struct raft_progress *p = hear(r, m);
+    if (p == NULL) return;
+    if (m->context > p->read_acked && m->context <= r->read_round) p->read_acked = m->context;
+    p->paused = false;
+    if (p->state == RAFT_SNAPSHOT) return;
+    if (p->state == RAFT_REPLICATE && p->match < raft_log_last(&r->log)) p->nudge = true;
+    if (p->state == RAFT_PROBE || p->nudge) r->append_due = true;
+}
+
+void raft_snapshot_sent(struct raft *r, uint64_t to, uint64_t index, bool ok)
+{
+    struct raft_progress *p = r->role == RAFT_LEADER ? raft_peer(r, to) : NULL;
+    if (p == NULL || p->state != RAFT_SNAPSHOT) return;
+    if (ok && index > raft_log_last(&r->log)) ok = false; /* not ours: an earlier term's transfer */
+    raft_progress_probe(p, ok ? index + 1 : p->match + 1);
+    p->paused = !ok; /* after a failure the next heartbeat's reply starts the next attempt */
+    r->append_due = true;
+}
+
+void raft_unreachable(struct raft *r, uint64_t to)
+{
+    struct raft_progress *p = r->role == RAFT_LEADER ? raft_peer(r, to) : NULL;
+    if (p == NULL || p->state != RAFT_REPLICATE) return;
+    raft_progress_probe(p, p->match + 1);
+    p->paused = true;
+}
+
+/* --- commit --- */
+
+void raft_commit_to(struct raft *r, uint64_t index)
+{
+    if (index <= r->commit) return;
+    ASSERT(index <= raft_log_last(&r->log));
+    if (r->role == RAFT_LEADER) {
+        for (uint64_t i = r->commit + 1; i <= index; i++) r->uncommitted_bytes -= raft_log_at(&r->log, i)->data.size;
+        r->append_due = true;
+    }
+    r->commit = index;
+    r->durable.commit_dirty = true;
+}
+
+static uint64_t matched(const void *ctx, uint64_t id)
+{
+    const struct raft_progress *p = raft_peer(ctx, id);
+    return p == NULL ? 0 : p->match;
+}
+
+/* Only an entry of the own term commits by counting; all before it commit with it (thesis 3.6.2, figure 3.7). */
+static void advance_commit(struct raft *r)
+{
+    self_progress(r)->match = r->durable.index;
+    uint64_t index = raft_config_quorum(&r->config, matched, r);
+    if (index > r->commit && raft_log_term(&r->log, index) == r->term) {
+        if (index > r->durable.index) COVER("raft.commit_before_own_sync");
+        raft_commit_to(r, index);
+    }
+}
+
+/* The joint configuration has committed: propose the new one alone (thesis 4.3). */
+static void leave_joint(struct raft *r)
+{
+    COVER("raft.leave_joint");
+    struct raft_config next = r->config;
+    next.old_voter_count = 0;
+    memset(next.old_voters, 0, sizeof(next.old_voters));
+    raft_append_config(r, &next);
+}
+
+/* The configuration without us has committed. One that has everything takes over at once, so that nobody waits for a timeout. */
+static void leave_office(struct raft *r, struct raft_effects *fx)
+{
+    COVER("raft.leader_removed");
+    const struct raft_progress *heir = NULL;
+    for (size_t i = 0; i < r->peer_count; i++) {
+        const struct raft_progress *p = &r->peers[i];
+        if (!raft_config_is_voter(&r->config, p->id)) continue;
+        if (heir == NULL || p->match > heir->match) heir = p;
+    }
+    if (heir != NULL && heir->match >= r->config_index) {
+        raft_send(r, (struct raft_message){.type = RAFT_MSG_TIMEOUT_NOW, .to = heir->id}, fx);
+    }
+    raft_follow(r, r->term, 0, fx);
+}
+
+/* After every step: what follows from the acknowledgements and marks that have come. */
+void raft_leader_settle(struct raft *r, struct raft_effects *fx)
+{
+    if (r->role != RAFT_LEADER) return;
+    advance_commit(r);
+    if (r->commit >= r->config_index && raft_leader_ready(r)) {
+        if (raft_config_is_joint(&r->config)) {
+            leave_joint(r);
+        } else if (!raft_config_is_voter(&r->config, r->options.id)) {
+            leave_office(r, fx);
+            return;
+        }
+    }
+    raft_transfer_step(r, fx);
+}

@@ -1,0 +1,394 @@
+#include "lib/raft_cluster.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define U(v) ((unsigned long long)(v))
+
+/* A property is violated: nothing after this means anything. The seed replays it. */
+_Noreturn static void violated(const struct raft_cluster *c, const struct rc_node *n, const char *what, uint64_t a, uint64_t b)
+{
+    struct buf line;
+    buf_init(&line, 4096);
+    if (n != NULL && n->raft != NULL) raft_describe(n->raft, &line);
+    fprintf(stderr, "raft property violated: %s (%llu, %llu) replica=%llu SEED=%llu now=%llu\n%.*s\n", what, U(a), U(b),
+            U(n != NULL ? n->id : 0), U(c->seed), U(c->now_ms), (int)line.size, (const char *)line.data);
+    fflush(stderr);
+    abort();
+}
+
+/* Grows an array to hold one more. */
+static void *grown(void *items, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity) return items;
+    *capacity = *capacity == 0 ? 16 : *capacity * 2;
+    return mem_realloc(items, *capacity * size);
+}
+
+struct rc_node *raft_cluster_node(struct raft_cluster *c, uint64_t id)
+{
+    if (id == 0 || id > c->node_count) violated(c, NULL, "no such replica", id, 0);
+    return &c->nodes[id - 1];
+}
+
+/* --- the disk --- */
+
+static uint64_t disk_last(const struct rc_node *n)
+{
+    return n->disk_base + n->disk_count;
+}
+
+static uint64_t disk_term(const struct rc_node *n, uint64_t index)
+{
+    if (index == n->disk_base) return n->disk_base_term;
+    if (index < n->disk_base || index > disk_last(n)) return 0;
+    return n->disk[index - n->disk_base - 1].term;
+}
+
+static void disk_reset(struct rc_node *n, uint64_t index, uint64_t term)
+{
+    n->disk_count = 0;
+    n->disk_base = index;
+    n->disk_base_term = term;
+}
+
+/* As a log is recovered: a later entry replaces everything from its index on. */
+static void disk_put(struct raft_cluster *c, struct rc_node *n, const struct raft_entry *e)
+{
+    if (e->index <= n->disk_base) return;
+    if (e->index > disk_last(n) + 1) violated(c, n, "gap in the disk's log", e->index, disk_last(n));
+    n->disk_count = e->index - n->disk_base - 1;
+    n->disk = grown(n->disk, n->disk_count, &n->disk_capacity, sizeof(*n->disk));
+    n->disk[n->disk_count++] = *e;
+}
+
+static void disk_trim(struct rc_node *n, uint64_t index, uint64_t term)
+{
+    if (index <= n->disk_base) return;
+    if (disk_last(n) <= index) {
+        disk_reset(n, index, term);
+        return;
+    }
+    size_t gone = index - n->disk_base;
+    n->disk_base_term = disk_term(n, index);
+    memmove(n->disk, n->disk + gone, (n->disk_count - gone) * sizeof(*n->disk));
+    n->disk_count -= gone;
+    n->disk_base = index;
+}
+
+static void disk_write(struct raft_cluster *c, struct rc_node *n, const struct rc_batch *b)
+{
+    if (b->reset) disk_reset(n, b->reset_index, b->reset_term);
+    for (size_t i = 0; i < b->count; i++) disk_put(c, n, &b->entries[i]);
+    if (b->has_hard) n->disk_hard = b->hard;
+}
+
+static bool is_durable(const struct rc_node *n, uint64_t index, uint64_t term)
+{
+    return index <= n->durable_store.index || disk_term(n, index) == term;
+}
+
+/* Is it there now, and will it be whichever of the batches under way arrive? */
+static bool stays_durable(const struct rc_node *n, uint64_t index, uint64_t term)
+{
+    if (index <= n->durable_store.index) return true;
+    if (disk_term(n, index) != term) return false;
+    for (size_t i = 0; i < n->batch_count; i++) {
+        const struct rc_batch *b = &n->batches[i];
+        bool holds = false;
+        for (size_t k = 0; k < b->count; k++) {
+            if (b->entries[k].index == index) holds = b->entries[k].term == term;
+        }
+        bool cuts = b->reset || (b->count > 0 && b->entries[0].index <= index);
+        if (cuts && !holds) return false;
+    }
+    return true;
+}
+
+/* --- what is checked --- */
+
+struct durable_ctx {
+    struct raft_cluster *c;
+    uint64_t index, term;
+};
+
+static bool durable_on_majority(struct raft_cluster *c, const uint64_t *ids, unsigned count, uint64_t index, uint64_t term)
+{
+    unsigned have = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (is_durable(raft_cluster_node(c, ids[i]), index, term)) have++;
+    }
+    return have > count / 2;
+}
+
+static void check_committed(struct raft_cluster *c, struct rc_node *n, uint64_t index, uint64_t term)
+{
+    if (raft_role(n->raft) != RAFT_LEADER) return;
+    const struct raft_config *g = raft_config_now(n->raft);
+    if (!durable_on_majority(c, g->voters, g->voter_count, index, term)) violated(c, n, "commit not durable", index, term);
+    if (g->old_voter_count == 0) return;
+    if (!durable_on_majority(c, g->old_voters, g->old_voter_count, index, term)) {
+        violated(c, n, "commit not durable in the old majority", index, term);
+    }
+}
+
+static void note_committed(struct raft_cluster *c, struct rc_node *n, uint64_t index, uint64_t term, uint64_t chain)
+{
+    if (index <= c->committed_count) {
+        const struct rc_committed *known = &c->committed[index - 1];
+        if (known->term != term) violated(c, n, "committed entry changed", index, term);
+        if (known->chain != chain) violated(c, n, "applied sequences differ", index, term);
+        return;
+    }
+    if (index != c->committed_count + 1) violated(c, n, "commit skipped an entry", index, c->committed_count);
+    c->committed = grown(c->committed, c->committed_count, &c->committed_capacity, sizeof(*c->committed));
+    c->committed[c->committed_count++] = (struct rc_committed){.term = term, .chain = chain, .seen_in = raft_term(n->raft)};
+}
+
+static void check_new_leader(struct raft_cluster *c, struct rc_node *n)
+{
+    uint64_t term = raft_term(n->raft);
+    void *known = map_put(&c->leaders, term, (void *)(uintptr_t)n->id);
+    if (known != NULL && (uintptr_t)known != n->id) violated(c, n, "two leaders in a term", term, (uintptr_t)known);
+    if (known != NULL) return;
+    for (uint64_t i = raft_first_index(n->raft); i <= c->committed_count; i++) {
+        const struct rc_committed *e = &c->committed[i - 1];
+        if (e->seen_in > term) return; /* by a leader of a later term: this one was elected by votes long under way */
+        if (raft_term_at(n->raft, i) != e->term) violated(c, n, "leader lacks a committed entry", i, e->term);
+    }
+}
+
+static void check_promise(struct raft_cluster *c, struct rc_node *n, uint64_t term, uint64_t candidate)
+{
+    void *known = map_put(&c->votes, term * 16 + n->id, (void *)(uintptr_t)candidate);
+    if (known != NULL && (uintptr_t)known != candidate) violated(c, n, "two votes in a term", term, candidate);
+    if (n->disk_hard.term != term || n->disk_hard.vote != candidate) {
+        violated(c, n, "vote sent before it was durable", term, candidate);
+    }
+}
+
+static void check_message(struct raft_cluster *c, struct rc_node *n, const struct raft_message *m)
+{
+    bool pre = m->type == RAFT_MSG_PRE_VOTE || m->type == RAFT_MSG_PRE_VOTE_REPLY;
+    if (!pre && n->disk_hard.term < m->term) violated(c, n, "message of a term that is not durable", m->term, m->type);
+    if (m->type == RAFT_MSG_VOTE) check_promise(c, n, m->term, n->id);
+    if (m->type == RAFT_MSG_VOTE_REPLY && !m->reject) check_promise(c, n, m->term, m->to);
+    if (m->type == RAFT_MSG_APPEND_REPLY && !m->reject && m->index > 0) {
+        uint64_t term = raft_term_at(n->raft, m->index);
+        if (!stays_durable(n, m->index, term)) violated(c, n, "acknowledged what is not durable", m->index, term);
+    }
+}
+
+static uint64_t entry_content(const struct raft_entry *e, uint64_t term_before)
+{
+    return hash_bytes(e->data, term_before * 4 + (uint64_t)e->type) | 1;
+}
+
+static void check_log_matching(struct raft_cluster *c, struct rc_node *n, const struct raft_entry *e)
+{
+    uint64_t content = entry_content(e, raft_term_at(n->raft, e->index - 1));
+    void *known = map_put(&c->contents, e->index << 32 | e->term, (void *)(uintptr_t)content);
+    if (known != NULL && (uintptr_t)known != content) violated(c, n, "logs do not match", e->index, e->term);
+}
+
+/* --- effects --- */
+
+static void trace_message(struct raft_cluster *c, const char *verb, const struct raft_message *m)
+{
+    if (c->trace == NULL) return;
+    buf_printf(c->trace, "%s ", verb);
+    raft_cluster_message_text(m, c->trace);
+    buf_append_byte(c->trace, '\n');
+}
+
+static struct raft_entry kept_entry(struct raft_cluster *c, const struct raft_entry *e)
+{
+    struct raft_entry copy = *e;
+    copy.data = arena_dup_slice(&c->arena, e->data);
+    return copy;
+}
+
+static void queue_message(struct raft_cluster *c, const struct rc_message *m)
+{
+    if (m->m.to == 0 || m->m.to > c->node_count || c->cut[m->m.from][m->m.to]) return;
+    c->messages = grown(c->messages, c->message_count, &c->message_capacity, sizeof(*c->messages));
+    c->messages[c->message_count++] = *m;
+}
+
+static void take_message(struct raft_cluster *c, struct rc_node *n, const struct raft_message *m)
+{
+    check_message(c, n, m);
+    trace_message(c, "send", m);
+    struct rc_message copy = {.m = *m, .life = n->lives};
+    struct raft_entry *entries = arena_alloc(&c->arena, m->entry_count * sizeof(*entries) + 1);
+    for (size_t i = 0; i < m->entry_count; i++) entries[i] = kept_entry(c, &m->entries[i]);
+    copy.m.entries = entries;
+    queue_message(c, &copy);
+}
+
+static void take_batch(struct raft_cluster *c, struct rc_node *n, const struct rc_batch *with)
+{
+    const struct raft_effects *fx = &n->fx;
+    struct rc_batch b = *with;
+    if (!fx->persist_hard_state && fx->append_from == 0 && !fx->must_sync && !b.reset) return;
+    b.has_hard = fx->persist_hard_state;
+    b.hard = raft_hard_state_now(n->raft);
+    b.has_mark = fx->must_sync;
+    b.mark = fx->mark;
+    if (fx->append_from > 0) {
+        b.count = (size_t)(fx->append_to - fx->append_from + 1);
+        b.entries = arena_alloc(&c->arena, b.count * sizeof(*b.entries));
+        for (size_t i = 0; i < b.count; i++) {
+            const struct raft_entry *e = raft_entry_at(n->raft, fx->append_from + i);
+            if (e == NULL) violated(c, n, "entry to persist is not in memory", fx->append_from + i, fx->append_to);
+            check_log_matching(c, n, e);
+            b.entries[i] = kept_entry(c, e);
+        }
+    }
+    n->batches = grown(n->batches, n->batch_count, &n->batch_capacity, sizeof(*n->batches));
+    n->batches[n->batch_count++] = b;
+    if (c->trace == NULL) return;
+    buf_printf(c->trace, "%llu: write", U(n->id));
+    if (b.reset) buf_printf(c->trace, " reset=%llu/%llu", U(b.reset_index), U(b.reset_term));
+    if (b.count > 0) buf_printf(c->trace, " entries=%llu..%llu", U(fx->append_from), U(fx->append_to));
+    if (b.has_hard) buf_printf(c->trace, " term=%llu vote=%llu commit=%llu", U(b.hard.term), U(b.hard.vote), U(b.hard.commit));
+    if (b.has_mark) buf_printf(c->trace, " mark=%llu", U(b.mark.seq));
+    buf_append_byte(c->trace, '\n');
+}
+
+static void take_read(struct raft_cluster *c, struct rc_node *n, const struct raft_read_ready *ready)
+{
+    if (c->trace != NULL) {
+        buf_printf(c->trace, "%llu: read %llu %s index=%llu\n", U(n->id), U(ready->context), status_name(ready->status),
+                   U(ready->index));
+    }
+    for (size_t i = 0; i < c->read_count; i++) {
+        struct rc_read *q = &c->reads[i];
+        if (q->node != n->id || q->life != n->lives || q->context != ready->context) continue;
+        if (q->done) violated(c, n, "read answered twice", ready->context, ready->index);
+        q->done = true;
+        if (ready->status == STATUS_OK) {
+            if (ready->index < q->floor) violated(c, n, "stale read", ready->index, q->floor);
+            c->reads_ok++;
+        } else {
+            c->reads_failed++;
+        }
+        return;
+    }
+    violated(c, n, "answer to a read that nobody asked", ready->context, ready->index);
+}
+
+static void send_snapshot(struct raft_cluster *c, struct rc_node *n, uint64_t to)
+{
+    if (c->trace != NULL) {
+        buf_printf(c->trace, "%llu: snapshot to=%llu index=%llu/%llu\n", U(n->id), U(to), U(n->store.index), U(n->store.term));
+    }
+    struct rc_message s = {.is_snapshot = true, .snapshot = n->store, .life = n->lives};
+    s.m = (struct raft_message){.type = RAFT_MSG_SNAPSHOT,
+                                .from = n->id,
+                                .to = to,
+                                .term = raft_term(n->raft),
+                                .index = n->store.index,
+                                .log_term = n->store.term};
+    queue_message(c, &s);
+}
+
+static void apply_one(struct raft_cluster *c, struct rc_node *n, const struct raft_entry *e)
+{
+    struct rc_store *s = &n->store;
+    if (e->index != s->index + 1) violated(c, n, "applied out of order", e->index, s->index);
+    s->chain = hash_u64(s->chain ^ entry_content(e, s->term));
+    s->index = e->index;
+    s->term = e->term;
+    if (e->type == RAFT_ENTRY_CONFIG && raft_config_decode(e->data, &s->config) != STATUS_OK) {
+        violated(c, n, "configuration entry does not decode", e->index, e->term);
+    }
+    note_committed(c, n, e->index, e->term, s->chain);
+}
+
+static void take_commit(struct raft_cluster *c, struct rc_node *n, uint64_t commit_to)
+{
+    if (commit_to <= n->store.index) return;
+    if (c->trace != NULL) buf_printf(c->trace, "%llu: commit %llu\n", U(n->id), U(commit_to));
+    check_committed(c, n, commit_to, raft_term_at(n->raft, commit_to));
+    while (n->store.index < commit_to) {
+        const struct raft_entry *e = raft_entry_at(n->raft, n->store.index + 1);
+        if (e == NULL) violated(c, n, "committed entry is not in memory", n->store.index + 1, commit_to);
+        apply_one(c, n, e);
+    }
+}
+
+static void take_state(struct raft_cluster *c, struct rc_node *n)
+{
+    if (raft_role(n->raft) == RAFT_LEADER) check_new_leader(c, n);
+    if (c->trace == NULL) return;
+    static const char *const names[] = {"follower", "pre-candidate", "candidate", "leader"};
+    buf_printf(c->trace, "%llu: %s term=%llu leader=%llu\n", U(n->id), names[raft_role(n->raft)], U(raft_term(n->raft)),
+               U(raft_leader(n->raft)));
+}
+
+static void take_effects(struct raft_cluster *c, struct rc_node *n, const struct rc_batch *with)
+{
+    struct raft_effects *fx = &n->fx;
+    raft_check(n->raft);
+    if (fx->state_changed) take_state(c, n);
+    take_batch(c, n, with);
+    for (size_t i = 0; i < fx->message_count; i++) take_message(c, n, &fx->messages[i]);
+    uint64_t applied = n->store.index;
+    take_commit(c, n, fx->commit_to);
+    for (size_t i = 0; i < fx->read_count; i++) take_read(c, n, &fx->reads[i]);
+    for (size_t i = 0; i < fx->snapshot_count; i++) send_snapshot(c, n, fx->snapshots[i]);
+    raft_effects_clear(fx);
+    if (n->store.index > applied) {
+        raft_step(n->raft, &(struct raft_event){.type = RAFT_EVENT_APPLIED, .now_ms = c->now_ms, .index = n->store.index}, fx);
+        take_effects(c, n, &(struct rc_batch){0});
+    }
+}
+
+static void finish_pass(struct raft_cluster *c, struct rc_node *n)
+{
+    raft_flush(n->raft, c->now_ms, &n->fx);
+    take_effects(c, n, &(struct rc_batch){0});
+}
+
+/* --- life --- */
+
+static void start(struct raft_cluster *c, struct rc_node *n)
+{
+    struct raft_options o = c->options;
+    o.id = n->id;
+    o.group = 1;
+    o.seed = hash_u64(c->seed * 1000 + n->id * 100 + ++n->lives);
+    n->store = n->durable_store;
+    struct raft_restore restore = {.hard = n->disk_hard,
+                                   .config = n->store.config,
+                                   .snapshot_index = n->store.index,
+                                   .snapshot_term = n->store.term,
+                                   .applied = n->store.index};
+    n->raft = raft_new(&o, &restore, c->now_ms);
+    for (size_t i = 0; i < n->disk_count; i++) raft_restore_entry(n->raft, &n->disk[i]);
+    raft_restore_done(n->raft);
+}
+
+void raft_cluster_init(struct raft_cluster *c, size_t nodes, const struct raft_config *config, uint64_t seed)
+{
+    memset(c, 0, sizeof(*c));
+    c->seed = seed;
+    c->node_count = nodes;
+    c->now_ms = 1000;
+    raft_options_default(&c->options);
+    arena_init(&c->arena, 65536);
+    map_init(&c->leaders);
+    map_init(&c->votes);
+    map_init(&c->contents);
+    for (size_t i = 0; i < nodes; i++) {
+        struct rc_node *n = &c->nodes[i];
+        n->id = i + 1;
+        raft_effects_init(&n->fx);
+        if (raft_config_now(NULL) == NULL) abort();
+        n->durable_store.config = *config;
+    }
+}

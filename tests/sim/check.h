@@ -1,0 +1,50 @@
+/* What must be true, whatever breaks. Each checker stands in a file of its own and ends in world_fail. */
+#ifndef QUORATE_TESTS_SIM_CHECK_H
+#define QUORATE_TESTS_SIM_CHECK_H
+
+#include "client/client.h"
+#include "sim/history.h"
+#include "sim/sim.h"
+
+/* --- check_raft.c: one leader per term; two logs with an entry of equal index and term agree on it; what one replica knows
+ * to be committed, all that know it agree on. Looks at a host after each of its passes. --- */
+struct check_raft;
+struct check_raft *check_raft_new(struct world *w);
+void check_raft_free(struct check_raft *c);
+void check_raft_look(struct check_raft *c, const struct process *p);
+
+/* --- check_linear.c: the operations on each register are linearizable. Trusts no timestamp. --- */
+void check_linear(struct world *w, const struct history *h, unsigned key_count);
+
+/* --- check_versions.c: timestamps agree with real time, and a version is one write's. --- */
+void check_versions(struct world *w, const struct history *h);
+
+/* --- check_money.c: banks of accounts, a range each. --- */
+enum { BANKS_MAX = 4, ACCOUNTS_MAX = 8, ACCOUNT_START = 100 };
+struct transfer {
+    uint64_t number;
+    unsigned bank, from, to;
+    int64_t amount;
+    bool with_history;
+    bool answered, posted; /* served; and not refused */
+    uint64_t call_ns, return_ns;
+};
+struct money {
+    unsigned bank_count, account_count;
+    struct transfer *transfers; /* by number - 1 */
+    size_t count, capacity;
+    bool funded[BANKS_MAX];
+};
+void money_init(struct money *m, unsigned banks, unsigned accounts);
+void money_free(struct money *m);
+struct transfer *money_transfer(struct money *m); /* a new one; until the next call */
+bool money_keeps_history(unsigned bank); /* every transfer of it has a row: balances are provable from any page */
+/* One page of the whole range of a bank, asked for at call_ns. final: nothing is under way any more. */
+void check_money_page(struct world *w, const struct money *m, unsigned bank, uint64_t call_ns, const struct scan_reply *page, bool final);
+
+/* --- check_state.c: all replicas of a group that have applied the same entries hold the same rows. --- */
+struct cluster;
+bool check_state_settled(const struct cluster *c); /* every replica has applied all that any knows to be committed */
+void check_state(struct cluster *c);
+
+#endif

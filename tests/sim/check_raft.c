@@ -1,0 +1,163 @@
+/* Raft's properties (Ongaro 2014, figure 3.2) as seen from outside: election safety, log matching, and state machine safety
+ * in the form "the committed prefix is one". The record outlives every process, so a committed entry that a later leader
+ * lacks is found as soon as something else is committed in its place. */
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "sim/check.h"
+#include "sim/cluster.h"
+
+struct known_entry {
+    uint64_t term, hash;
+};
+
+struct seen { /* how far this life of the replica has been looked at */
+    unsigned life;
+    uint64_t commit, last, last_term;
+};
+
+struct group {
+    uint64_t id;
+    struct map leaders; /* term -> process */
+    struct map entries; /* hash of (index, term) -> struct known_entry */
+    struct known_entry *committed; /* by index */
+    size_t committed_capacity;
+    struct seen seen[SIM_PROCESSES_MAX];
+};
+
+struct check_raft {
+    struct world *world;
+    struct map groups;
+};
+
+struct check_raft *check_raft_new(struct world *w)
+{
+    struct check_raft *c = mem_zalloc(sizeof *c);
+    c->world = w;
+    map_init(&c->groups);
+    return c;
+}
+
+static void group_free(struct group *g)
+{
+    uint64_t key;
+    void *value;
+    for (size_t it = 0; map_next(&g->entries, &it, &key, &value);) mem_free(value);
+    map_free(&g->entries);
+    map_free(&g->leaders);
+    mem_free(g->committed);
+    mem_free(g);
+}
+
+void check_raft_free(struct check_raft *c)
+{
+    uint64_t key;
+    void *value;
+    for (size_t it = 0; map_next(&c->groups, &it, &key, &value);) group_free(value);
+    map_free(&c->groups);
+    mem_free(c);
+}
+
+static struct group *group_of(struct check_raft *c, uint64_t id)
+{
+    struct group *g = map_get(&c->groups, id);
+    if (g != NULL) return g;
+    g = mem_zalloc(sizeof *g);
+    g->id = id;
+    map_init(&g->leaders);
+    map_init(&g->entries);
+    map_put(&c->groups, id, g);
+    return g;
+}
+
+static uint64_t entry_hash(const struct raft_entry *e)
+{
+    return hash_bytes(e->data, e->index * 31 + e->term * 7 + (uint64_t)e->type);
+}
+
+static void check_leader(struct check_raft *c, struct group *g, const struct process *p, uint64_t term)
+{
+    struct process *other = map_get(&g->leaders, term);
+    if (other == NULL) {
+        map_put(&g->leaders, term, c->world->processes[p->index]);
+    } else if (other != p) {
+        world_fail(c->world, "range %llu has two leaders in term %llu: %s and %s", (unsigned long long)g->id,
+                   (unsigned long long)term, other->name, p->name);
+    }
+}
+
+static void check_matching(struct check_raft *c, struct group *g, const struct process *p, const struct raft_entry *e)
+{
+    uint64_t key = hash_u64(e->index) ^ hash_u64(e->term * 0x9e3779b97f4a7c15ull + 1);
+    struct known_entry *known = map_get(&g->entries, key);
+    uint64_t hash = entry_hash(e);
+    if (known == NULL) {
+        known = mem_alloc(sizeof *known);
+        *known = (struct known_entry){.term = e->term, .hash = hash};
+        map_put(&g->entries, key, known);
+    } else if (known->hash != hash) {
+        world_fail(c->world, "log matching: range %llu index %llu term %llu is different on %s", (unsigned long long)g->id,
+                   (unsigned long long)e->index, (unsigned long long)e->term, p->name);
+    }
+}
+
+static void check_committed(struct check_raft *c, struct group *g, const struct process *p, const struct raft_entry *e)
+{
+    if (e->index >= g->committed_capacity) {
+        size_t capacity = (size_t)e->index * 2 + 256;
+        g->committed = mem_realloc(g->committed, capacity * sizeof *g->committed);
+        memset(g->committed + g->committed_capacity, 0, (capacity - g->committed_capacity) * sizeof *g->committed);
+        g->committed_capacity = capacity;
+    }
+    struct known_entry *known = &g->committed[e->index];
+    uint64_t hash = entry_hash(e);
+    if (known->term == 0) {
+        *known = (struct known_entry){.term = e->term, .hash = hash};
+    } else if (known->term != e->term || known->hash != hash) {
+        world_fail(c->world, "committed entry lost: range %llu index %llu was committed in term %llu, %s has committed another of term %llu",
+                   (unsigned long long)g->id, (unsigned long long)e->index, (unsigned long long)known->term, p->name,
+                   (unsigned long long)e->term);
+    }
+}
+
+struct look {
+    struct check_raft *check;
+    const struct process *p;
+};
+
+static void look_replica(void *ctx, struct replica *r)
+{
+    const struct look *l = ctx;
+    const struct raft *raft = replica_raft(r);
+    struct group *g = group_of(l->check, replica_group(r));
+    struct seen *s = &g->seen[l->p->index];
+    if (s->life != l->p->lives) *s = (struct seen){.life = l->p->lives};
+    if (raft_role(raft) == RAFT_LEADER) check_leader(l->check, g, l->p, raft_term(raft));
+    uint64_t first = raft_first_index(raft), last = raft_last_index(raft), commit = raft_commit(raft);
+    bool same_tail = s->last > 0 && s->last <= last && raft_term_at(raft, s->last) == s->last_term;
+    for (uint64_t i = same_tail ? s->last + 1 : s->commit + 1; i <= last; i++) {
+        const struct raft_entry *e = i < first ? NULL : raft_entry_at(raft, i);
+        if (e != NULL) check_matching(l->check, g, l->p, e);
+    }
+    for (uint64_t i = s->commit + 1; i <= commit; i++) {
+        const struct raft_entry *e = i < first ? NULL : raft_entry_at(raft, i);
+        if (e != NULL) check_committed(l->check, g, l->p, e);
+    }
+    if (commit < s->commit) {
+        world_fail(l->check->world, "range %llu: the commit index of %s went back from %llu to %llu", (unsigned long long)g->id,
+                   l->p->name, (unsigned long long)s->commit, (unsigned long long)commit);
+    }
+    s->commit = commit;
+    s->last = last;
+    s->last_term = raft_term_at(raft, last);
+    if (raft_applied(raft) > commit) world_fail(l->check->world, "%s has applied more than is committed", l->p->name);
+}
+
+void check_raft_look(struct check_raft *c, const struct process *p)
+{
+    const struct host *h = process_host(p);
+    if (h == NULL) return;
+    struct look l = {.check = c, .p = p};
+    host_each_replica(h, look_replica, &l);
+}

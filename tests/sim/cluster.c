@@ -1,0 +1,170 @@
+#include "sim/cluster.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "sim/check.h"
+
+#include <stdio.h>
+
+struct cluster *process_cluster(const struct process *p)
+{
+    return p->owner;
+}
+
+/* --- metadata members --- */
+
+static enum status meta_start(struct process *p, struct errbuf *err)
+{
+    struct cluster *c = process_cluster(p);
+    struct meta_options o = {.member_count = METAS, .host = c->knobs.host};
+    for (unsigned i = 0; i < METAS; i++) {
+        o.members[i] = (struct meta_member){.id = i + 1, .address = c->metas[i]->address};
+        if (c->metas[i] == p) o.id = i + 1;
+    }
+    knobs_draw_host(p->world, &o.host);
+    struct meta *m = NULL;
+    enum status s = meta_new(&p->env, &o, &m, err);
+    p->server = m;
+    return s;
+}
+
+static void meta_ask_stop(struct process *p)
+{
+    meta_stop(p->server);
+}
+static bool meta_has_stopped(struct process *p)
+{
+    return meta_stopped(p->server);
+}
+static void meta_end(struct process *p)
+{
+    meta_free(p->server);
+}
+static void host_look(struct process *p)
+{
+    check_raft_look(process_cluster(p)->check_raft, p);
+}
+
+static const struct process_ops META_OPS = {
+    .start = meta_start, .stop = meta_ask_stop, .stopped = meta_has_stopped, .free = meta_end, .after_pass = host_look};
+
+/* --- storage nodes --- */
+
+static enum status node_start(struct process *p, struct errbuf *err)
+{
+    struct cluster *c = process_cluster(p);
+    struct node_options o = {
+        .listen = p->address, .meta_addresses = c->meta_addresses, .host_label = p->name, .host = c->knobs.host};
+    knobs_draw_host(p->world, &o.host);
+    struct node *n = NULL;
+    enum status s = node_new(&p->env, &o, &n, err);
+    p->server = n;
+    return s;
+}
+
+static void node_ask_stop(struct process *p)
+{
+    node_stop(p->server);
+}
+static bool node_has_stopped(struct process *p)
+{
+    return node_stopped(p->server);
+}
+static void node_end(struct process *p)
+{
+    node_free(p->server);
+}
+
+static const struct process_ops NODE_OPS = {
+    .start = node_start, .stop = node_ask_stop, .stopped = node_has_stopped, .free = node_end, .after_pass = host_look};
+
+/* --- routers --- */
+
+static enum status client_start(struct process *p, struct errbuf *err)
+{
+    struct cluster *c = process_cluster(p);
+    struct client *client = NULL;
+    enum status s = client_new(&p->env, &(struct client_options){.meta_addresses = c->meta_addresses, .role = ROLE_CLIENT},
+                               &client, err);
+    p->server = client;
+    return s;
+}
+static void client_end(struct process *p)
+{
+    client_free(p->server);
+}
+
+static const struct process_ops CLIENT_OPS = {.start = client_start, .free = client_end};
+
+/* --- all of them --- */
+
+void cluster_init(struct cluster *c, struct world *w)
+{
+    memset(c, 0, sizeof *c);
+    c->world = w;
+    knobs_draw(w, &c->knobs);
+    char name[16];
+    size_t at = 0;
+    for (unsigned i = 0; i < METAS; i++) {
+        (void)snprintf(name, sizeof name, "meta%u", i + 1);
+        c->metas[i] = process_new(w, name, &META_OPS, c, true);
+        at += (size_t)snprintf(c->meta_addresses + at, sizeof c->meta_addresses - at, "%s%s", i > 0 ? "," : "", c->metas[i]->address);
+    }
+    for (unsigned i = 0; i < c->knobs.node_count; i++) {
+        (void)snprintf(name, sizeof name, "node%u", i + 1);
+        c->nodes[i] = process_new(w, name, &NODE_OPS, c, true);
+    }
+    for (unsigned i = 0; i < c->knobs.client_count; i++) {
+        (void)snprintf(name, sizeof name, "client%u", i + 1);
+        c->clients[i] = process_new(w, name, &CLIENT_OPS, c, false);
+    }
+    c->check_raft = check_raft_new(w);
+}
+
+void cluster_free(struct cluster *c)
+{
+    for (unsigned i = 0; i < c->world->process_count; i++) {
+        struct process *p = c->world->processes[i];
+        if (process_runs(p)) process_crash(p, MEMDISK_KEEP, false);
+    }
+    check_raft_free(c->check_raft);
+}
+
+void cluster_start(struct cluster *c)
+{
+    for (unsigned i = 0; i < c->world->process_count; i++) {
+        if (!process_runs(c->world->processes[i])) (void)process_start(c->world->processes[i]);
+    }
+}
+
+unsigned cluster_servers(const struct cluster *c, struct process *out[METAS + NODES_MAX])
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < METAS; i++) out[count++] = c->metas[i];
+    for (unsigned i = 0; i < c->knobs.node_count; i++) out[count++] = c->nodes[i];
+    return count;
+}
+
+bool cluster_all_up(const struct cluster *c)
+{
+    for (unsigned i = 0; i < c->world->process_count; i++) {
+        if (c->world->processes[i]->state != PROCESS_UP) return false;
+    }
+    return true;
+}
+
+struct client *cluster_client(const struct cluster *c, unsigned i)
+{
+    return process_runs(c->clients[i]) ? c->clients[i]->server : NULL;
+}
+
+bool process_is_node(const struct process *p)
+{
+    return p->ops == &NODE_OPS;
+}
+
+struct host *process_host(const struct process *p)
+{
+    if (!process_runs(p) || p->server == NULL || p->ops == &CLIENT_OPS) return NULL;
+    return p->ops == &META_OPS ? meta_host(p->server) : node_host(p->server);
+}

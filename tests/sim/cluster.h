@@ -1,0 +1,57 @@
+/* The cluster under test: three metadata members, storage nodes and routers, each a process of the world. */
+#ifndef QUORATE_TESTS_SIM_CLUSTER_H
+#define QUORATE_TESTS_SIM_CLUSTER_H
+
+#include "client/client.h"
+#include "meta/meta.h"
+#include "node/node.h"
+#include "sim/sim.h"
+
+enum { METAS = 3, NODES_MAX = 5, CLIENTS_MAX = 3 };
+
+/* How the servers are set up and what is done to them in this run; drawn by knobs.c. */
+struct cluster_knobs {
+    unsigned node_count, client_count;
+    struct host_options host;
+    /* faults: mean pause between two of them; 0: none of that kind */
+    uint64_t crash_ns, partition_ns, pause_ns, reset_ns, stop_ns, wall_ns, slow_ns, disk_fault_ns;
+    uint64_t pause_max_ns, down_max_ns;
+    unsigned all_at_once;   /* chance that a crash takes everything down, in 1/1000 */
+    unsigned machine_crash; /* chance that it is the machine's, not the process's */
+    bool chaos_from_start;  /* faults already while the cluster comes up */
+    uint64_t safety_ns;     /* how long */
+    /* workload */
+    unsigned workers;       /* per client */
+    unsigned think_max_ms;
+    unsigned register_keys, bank_ranges, accounts;
+    unsigned value_bytes_max;
+    uint32_t timeout_max_ms;
+};
+
+struct check_raft;
+
+struct cluster {
+    struct world *world;
+    struct cluster_knobs knobs;
+    struct process *metas[METAS], *nodes[NODES_MAX], *clients[CLIENTS_MAX];
+    char meta_addresses[128];
+    struct check_raft *check_raft; /* looks at every host after each of its passes */
+};
+
+/* Draws the knobs of the world and of the cluster from the world's seed. */
+void knobs_draw(struct world *w, struct cluster_knobs *k);
+void knobs_draw_host(struct world *w, struct host_options *o); /* also at a restart, for what may change then */
+void knobs_describe(const struct world *w, const struct cluster_knobs *k, char *text, size_t size);
+
+void cluster_init(struct cluster *c, struct world *w); /* processes exist, nothing runs */
+void cluster_free(struct cluster *c);                  /* crashes what runs */
+void cluster_start(struct cluster *c);
+bool cluster_all_up(const struct cluster *c);
+unsigned cluster_servers(const struct cluster *c, struct process *out[METAS + NODES_MAX]);
+
+struct client *cluster_client(const struct cluster *c, unsigned i); /* NULL when it is down */
+struct host *process_host(const struct process *p);                 /* of a meta or node; NULL when it has none now */
+bool process_is_node(const struct process *p);
+struct cluster *process_cluster(const struct process *p);
+
+#endif

@@ -1,0 +1,47 @@
+#include "sim/history.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+
+void history_init(struct history *h)
+{
+    memset(h, 0, sizeof *h);
+}
+
+void history_free(struct history *h)
+{
+    mem_free(h->ops);
+    mem_free(h->commits);
+}
+
+size_t history_call(struct history *h, const struct op *op)
+{
+    if (h->op_count == h->op_capacity) {
+        h->op_capacity = h->op_capacity == 0 ? 256 : h->op_capacity * 2;
+        h->ops = mem_realloc(h->ops, h->op_capacity * sizeof *h->ops);
+    }
+    h->ops[h->op_count] = *op;
+    h->ops[h->op_count].outcome = OP_PENDING;
+    h->ops[h->op_count].return_ns = UINT64_MAX;
+    return h->op_count++;
+}
+
+void history_commit(struct history *h, uint64_t call_ns, uint64_t return_ns, uint64_t ts)
+{
+    if (h->commit_count == h->commit_capacity) {
+        h->commit_capacity = h->commit_capacity == 0 ? 256 : h->commit_capacity * 2;
+        h->commits = mem_realloc(h->commits, h->commit_capacity * sizeof *h->commits);
+    }
+    h->commits[h->commit_count++] = (struct commit){.call_ns = call_ns, .return_ns = return_ns, .ts = ts};
+}
+
+void history_describe_op(const struct op *op, char *text, size_t size)
+{
+    static const char *const KINDS[] = {"get", "put", "delete", "cas"};
+    static const char *const OUTCOMES[] = {"pending", "done", "refused", "nothing", "unknown"};
+    (void)snprintf(text, size, "%10.6f..%10.6f client%u %s k%u value=%llu expect=%llu %s version=%llu", (double)op->call_ns / 1e9,
+                   op->return_ns == UINT64_MAX ? -1.0 : (double)op->return_ns / 1e9, op->client + 1, KINDS[op->kind], op->key,
+                   (unsigned long long)op->value, (unsigned long long)op->expect, OUTCOMES[op->outcome],
+                   (unsigned long long)op->version);
+}

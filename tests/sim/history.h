@@ -1,0 +1,49 @@
+/* What clients asked and were told, with the world's times: the checkers' only source. Keys are numbers; the value of a
+ * register is the id of the write that put it there, 0 being "absent". */
+#ifndef QUORATE_TESTS_SIM_HISTORY_H
+#define QUORATE_TESTS_SIM_HISTORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum op_kind { OP_GET, OP_PUT, OP_DELETE, OP_CAS };
+enum op_outcome {
+    OP_PENDING,
+    OP_DONE,
+    OP_REFUSED, /* served: the comparison did not hold */
+    OP_NOTHING, /* definitely did not happen */
+    OP_UNKNOWN  /* may take effect at any time after its call, or never */
+};
+
+struct op {
+    enum op_kind kind;
+    enum op_outcome outcome;
+    unsigned client, key;
+    uint64_t value;  /* put, cas: what it writes; get: what it saw */
+    uint64_t expect; /* cas */
+    uint64_t version; /* commit timestamp of the write, or of what a get saw */
+    bool has_found, found; /* delete: whether there was something, if it is known */
+    uint64_t call_ns, return_ns;
+};
+
+/* An acknowledged commit of any kind, for the order of timestamps. */
+struct commit {
+    uint64_t call_ns, return_ns, ts;
+};
+
+struct history {
+    struct op *ops;
+    size_t op_count, op_capacity;
+    struct commit *commits;
+    size_t commit_count, commit_capacity;
+    uint64_t last_value;
+};
+
+void history_init(struct history *h);
+void history_free(struct history *h);
+size_t history_call(struct history *h, const struct op *op); /* its index; OP_PENDING */
+void history_commit(struct history *h, uint64_t call_ns, uint64_t return_ns, uint64_t ts);
+void history_describe_op(const struct op *op, char *text, size_t size);
+
+#endif

@@ -1,0 +1,116 @@
+/* A swarm: every run draws its sizes, its latencies and its faults anew, "none" included, so that over many seeds each kind
+ * of trouble is met alone and in company. */
+#include "sim/cluster.h"
+
+#include <stdio.h>
+
+static bool half(struct world *w)
+{
+    return chance(w, 500);
+}
+
+static void draw_network(struct world *w, struct sim_knobs *k)
+{
+    static const uint64_t MAXIMA[] = {60000, 300000, 2 * MS_NS, 10 * MS_NS, 40 * MS_NS};
+    k->net_max_ns = MAXIMA[draw(w, 0, 4)];
+    k->net_min_ns = k->net_max_ns / draw(w, 1, 10);
+    k->net_spike = half(w) ? (unsigned)draw(w, 1, 20) : 0;
+    k->net_spike_ns = draw(w, 1, 200) * MS_NS;
+    k->net_split = half(w) ? (unsigned)draw(w, 1, 300) : 0;
+    k->pass_gap_ns = draw(w, 1, 200) * 1000;
+}
+
+static void draw_machine(struct world *w, struct sim_knobs *k)
+{
+    static const uint64_t MAXIMA[] = {50000, 200000, MS_NS, 8 * MS_NS};
+    k->log_max_ns = MAXIMA[draw(w, 0, 3)];
+    k->log_min_ns = k->log_max_ns / draw(w, 1, 10);
+    k->io_max_ns = 2 * MAXIMA[draw(w, 0, 3)];
+    k->io_min_ns = k->io_max_ns / draw(w, 1, 10);
+    k->io_spike = half(w) ? (unsigned)draw(w, 1, 10) : 0;
+    k->clock_drift_ppm = half(w) ? (unsigned)draw(w, 1, 50000) : 0;
+}
+
+/* The mean pause between two faults of a kind, or 0. */
+static uint64_t draw_fault(struct world *w, unsigned per_mille, uint64_t min_ms, uint64_t max_ms)
+{
+    uint64_t ms = draw(w, min_ms, max_ms);
+    return chance(w, per_mille) ? ms * MS_NS : 0;
+}
+
+static void draw_faults(struct world *w, struct cluster_knobs *k)
+{
+    k->crash_ns = draw_fault(w, 700, 400, 5000);
+    k->partition_ns = draw_fault(w, 600, 500, 5000);
+    k->pause_ns = draw_fault(w, 500, 300, 4000);
+    k->reset_ns = draw_fault(w, 500, 100, 3000);
+    k->stop_ns = draw_fault(w, 300, 1000, 5000);
+    k->wall_ns = draw_fault(w, 500, 300, 3000);
+    k->slow_ns = draw_fault(w, 300, 500, 5000);
+    k->disk_fault_ns = draw_fault(w, 250, 800, 5000);
+    k->pause_max_ns = half(w) ? draw(w, 1, 200) * MS_NS : draw(w, 1, 30) * SEC_NS;
+    k->down_max_ns = draw(w, 1, 4000) * MS_NS;
+    k->all_at_once = half(w) ? (unsigned)draw(w, 0, 300) : 0;
+    k->machine_crash = (unsigned)draw(w, 0, 1000);
+    k->chaos_from_start = chance(w, 300);
+    k->safety_ns = draw(w, 2, 10) * SEC_NS;
+}
+
+void knobs_draw_host(struct world *w, struct host_options *o)
+{
+    o->lsm.memtable_bytes = (size_t)16 * 1024 << draw(w, 0, 4);
+    o->lsm.cache_bytes = (size_t)16 * 1024 << draw(w, 0, 6);
+    o->lsm.block_bytes = (size_t)512 << draw(w, 0, 4);
+    o->lsm.file_bytes = (uint64_t)16 * 1024 << draw(w, 0, 4);
+    o->lsm.compress = half(w);
+    o->log_keep_bytes = half(w) ? draw(w, 200, 4000) : draw(w, 4000, 200000);
+    o->wal_flush_bytes = draw(w, 128, 1024) * 1024;
+    o->version_keep = draw(w, 0, 3000) << 18;
+    o->snapshot_chunk_bytes = (uint32_t)draw(w, 100, 20000);
+}
+
+static void draw_host(struct world *w, struct host_options *o)
+{
+    host_options_default(o);
+    o->wal.segment_bytes = (uint64_t)65536 << draw(w, 0, 4);
+    o->wal.spare_segments = (unsigned)draw(w, 1, 2);
+    o->wal.skip_self_test = half(w);
+    o->election_ms = (uint32_t)draw(w, 150, 1000);
+    o->heartbeat_ms = o->election_ms / (uint32_t)draw(w, 4, 8);
+    o->proposals_max = half(w) ? 16384 : (uint32_t)draw(w, 1, 8);
+}
+
+static void draw_workload(struct world *w, struct cluster_knobs *k)
+{
+    k->workers = (unsigned)draw(w, 1, 3);
+    k->think_max_ms = (unsigned)draw(w, 1, 100);
+    k->register_keys = (unsigned)draw(w, 2, 6);
+    k->bank_ranges = (unsigned)draw(w, 1, 3);
+    k->accounts = (unsigned)draw(w, 2, 5);
+    k->value_bytes_max = half(w) ? 16 : (unsigned)draw(w, 16, 3000);
+    k->timeout_max_ms = (uint32_t)draw(w, 200, 6000);
+}
+
+void knobs_draw(struct world *w, struct cluster_knobs *k)
+{
+    memset(k, 0, sizeof *k);
+    draw_network(w, &w->knobs);
+    draw_machine(w, &w->knobs);
+    draw_faults(w, k);
+    draw_host(w, &k->host);
+    draw_workload(w, k);
+    k->node_count = (unsigned)draw(w, 3, NODES_MAX);
+    k->client_count = (unsigned)draw(w, 1, CLIENTS_MAX);
+}
+
+void knobs_describe(const struct world *w, const struct cluster_knobs *k, char *text, size_t size)
+{
+    (void)snprintf(text, size,
+                   "nodes=%u clients=%u workers=%u banks=%u net_ms=%.2f log_ms=%.2f drift_ppm=%u election_ms=%u crash_ms=%u "
+                   "partition_ms=%u pause_ms=%u reset_ms=%u stop_ms=%u wall_ms=%u slow_ms=%u disk_fault_ms=%u safety_s=%u",
+                   k->node_count, k->client_count, k->workers, k->bank_ranges, (double)w->knobs.net_max_ns / 1e6,
+                   (double)w->knobs.log_max_ns / 1e6, w->knobs.clock_drift_ppm, k->host.election_ms, (unsigned)(k->crash_ns / MS_NS),
+                   (unsigned)(k->partition_ns / MS_NS), (unsigned)(k->pause_ns / MS_NS), (unsigned)(k->reset_ns / MS_NS),
+                   (unsigned)(k->stop_ns / MS_NS), (unsigned)(k->wall_ns / MS_NS), (unsigned)(k->slow_ns / MS_NS),
+                   (unsigned)(k->disk_fault_ns / MS_NS), (unsigned)(k->safety_ns / SEC_NS));
+}

@@ -1,0 +1,90 @@
+/* Private to the workload: its parts are workload.c (phases), worker.c (one client's loop), register_ops.c, bank_ops.c. */
+#ifndef QUORATE_TESTS_SIM_WORKLOAD_INT_H
+#define QUORATE_TESTS_SIM_WORKLOAD_INT_H
+
+#include "sim/workload.h"
+
+enum { WORKERS_MAX = 16, REGISTERS_MAX = 8, KEY_TEXT = 32 };
+
+/* A worker does one thing at a time:
+ *
+ *   THINKING --- timer ---> CALLING --- answered ---> THINKING, or (a repetition is wanted) PAUSING
+ *                              ^------- not served, and it has an id: PAUSING --- timer ---+
+ *
+ * DONE: the workload drains, and nothing is open. */
+enum worker_state { WORKER_THINKING, WORKER_CALLING, WORKER_PAUSING, WORKER_DONE };
+enum task_kind { TASK_REGISTER, TASK_REGISTER_SCAN, TASK_TRANSFER, TASK_PAGE };
+
+struct worker {
+    struct workload *load;
+    unsigned number, client;
+    enum worker_state state;
+    enum task_kind task;
+    /* the transaction under way; what it points to is here too */
+    struct txn txn;
+    struct txn_op ops[ACCOUNTS_MAX];
+    struct txn_compare compare;
+    char keys[ACCOUNTS_MAX][KEY_TEXT];
+    char text[96];
+    uint8_t *value;
+    uint64_t call_ns;   /* of the first attempt */
+    uint64_t page_ns;   /* of a page's or scan's attempt */
+    size_t op;          /* in the history */
+    uint64_t transfer;  /* number */
+    unsigned bank;
+    bool final;         /* audit */
+    unsigned audit_at;  /* next thing to audit */
+    /* the first answer, against which a repetition is compared */
+    bool repeating;
+    enum status answer;
+    uint64_t answer_ts;
+    char answer_value[I128_TEXT_MAX];
+};
+
+enum boot_step { BOOT_INIT, BOOT_KEYSPACE, BOOT_FUND, BOOT_DONE };
+
+struct workload {
+    struct cluster *cluster;
+    struct world *world;
+    struct history *history;
+    struct money money;
+    struct worker workers[WORKERS_MAX];
+    unsigned worker_count;
+    enum boot_step boot;
+    unsigned boot_bank;
+    bool draining, auditing;
+    bool splits_registers; /* they lie in two ranges */
+    uint64_t last_id, answers;
+    uint64_t last_seen[REGISTERS_MAX]; /* a value that somebody read, for cas */
+    uint64_t last_seen_version[REGISTERS_MAX];
+};
+
+/* worker.c */
+void worker_init(struct worker *w, struct workload *l, unsigned number);
+void worker_free(struct worker *w);
+void worker_think(struct worker *w); /* begins the loop, or goes on with it */
+void worker_pause(struct worker *w); /* then the same again */
+void worker_begin_txn(struct worker *w, bool with_id); /* forgets the last one */
+void worker_add_op(struct worker *w, const struct txn_op *op);
+void worker_call(struct worker *w); /* calls, or calls again, what the task says */
+void worker_finish(struct worker *w); /* this task is over */
+struct client *worker_client(const struct worker *w);
+void workload_id(struct workload *l, struct txn_id *id);
+extern const struct slice workload_keyspace;
+
+/* register_ops.c */
+void register_begin(struct worker *w);
+void register_scan_begin(struct worker *w);
+void register_call(struct worker *w);
+void register_answered(struct worker *w, const struct client_error *e, const struct txn_result *result);
+void register_audit(struct worker *w, unsigned key);
+void register_scan_answered(struct worker *w, const struct client_error *e, const struct scan_reply *page);
+
+/* bank_ops.c */
+void bank_fund(struct worker *w, unsigned bank); /* fills in the transaction */
+void transfer_begin(struct worker *w);
+void transfer_answered(struct worker *w, const struct client_error *e, const struct txn_result *result);
+void page_begin(struct worker *w, unsigned bank, bool final);
+void page_answered(struct worker *w, const struct client_error *e, const struct scan_reply *page);
+
+#endif

@@ -1,0 +1,442 @@
+/* Whole requests through the gateway, with an http seam without sockets and a client that answers as it is told: this file
+ * defines the client's functions itself, so the real ones are not linked. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gateway/gateway.h"
+#include "lib/gateway_fake_http.h"
+
+/* --- the client: keeps the last call, answers when the test says so --- */
+
+struct client {
+    char what[32];
+    char keyspace[80];
+    struct arena arena;
+    struct txn txn; /* copied into the arena */
+    struct slice key;
+    struct client_scan scan;
+    uint32_t timeout_ms;
+    unsigned calls;
+    void *ctx;
+    client_txn_done txn_done;
+    client_get_done get_done;
+    client_scan_done scan_done;
+    client_map_done map_done;
+    client_call_done call_done;
+    enum method method;
+};
+
+static void note(struct client *c, const char *what, struct slice keyspace, uint32_t timeout_ms, void *ctx)
+{
+    snprintf(c->what, sizeof(c->what), "%s", what);
+    snprintf(c->keyspace, sizeof(c->keyspace), "%.*s", (int)keyspace.size, (const char *)keyspace.data);
+    c->timeout_ms = timeout_ms;
+    c->ctx = ctx;
+    c->calls++;
+}
+
+void client_txn(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms, client_txn_done done, void *ctx)
+{
+    note(c, "txn", keyspace, timeout_ms, ctx);
+    struct buf b;
+    buf_init(&b, LIMIT_TXN_BYTES);
+    c->txn = *t;
+    c->txn.ops = arena_dup(&c->arena, t->ops, t->op_count * sizeof(*t->ops));
+    for (size_t i = 0; i < t->op_count; i++) {
+        c->txn.ops[i].key = arena_dup_slice(&c->arena, t->ops[i].key);
+        c->txn.ops[i].value = arena_dup_slice(&c->arena, t->ops[i].value);
+    }
+    c->txn_done = done;
+    buf_free(&b);
+}
+void client_get(struct client *c, struct slice keyspace, struct slice key, uint32_t timeout_ms, client_get_done done, void *ctx)
+{
+    note(c, "get", keyspace, timeout_ms, ctx);
+    c->key = arena_dup_slice(&c->arena, key);
+    c->get_done = done;
+}
+void client_scan(struct client *c, struct slice keyspace, const struct client_scan *s, uint32_t timeout_ms, client_scan_done done, void *ctx)
+{
+    note(c, "scan", keyspace, timeout_ms, ctx);
+    c->scan = *s;
+    c->scan_done = done;
+}
+void client_map(struct client *c, struct slice keyspace, uint32_t timeout_ms, client_map_done done, void *ctx)
+{
+    note(c, "map", keyspace, timeout_ms, ctx);
+    c->map_done = done;
+}
+void client_meta(struct client *c, enum method m, struct slice params, uint32_t timeout_ms, client_call_done done, void *ctx)
+{
+    (void)params;
+    note(c, "meta", SLICE_EMPTY, timeout_ms, ctx);
+    c->method = m;
+    c->call_done = done;
+}
+void client_stats(const struct client *c, struct client_stats *out)
+{
+    *out = (struct client_stats){.requests = c->calls};
+}
+
+/* --- fixture --- */
+
+static struct fake_http http;
+static struct client client;
+static struct gateway *gateway;
+static const struct client_error fine = {.status = STATUS_OK, .message = {.data = (const uint8_t *)"", .size = 0}};
+
+static void setup(void)
+{
+    struct errbuf err;
+    fake_http_init(&http);
+    memset(&client, 0, sizeof(client));
+    arena_init(&client.arena, 1024);
+    struct gateway_options o = {.listen = "127.0.0.1:0", .in_flight_max = 3};
+    ck_assert_int_eq(gateway_new(&http.env, &o, &client, &gateway, &err), STATUS_OK);
+}
+
+static void teardown(void)
+{
+    gateway_free(gateway);
+    ck_assert(!http.listening);
+    arena_free(&client.arena);
+    fake_http_free(&http);
+}
+
+static struct http_request *ask(enum http_method m, const char *target, const char *const *headers, const char *body)
+{
+    return fake_http_send(&http, m, target, headers, body);
+}
+
+static bool said(const char *text)
+{
+    return strstr((const char *)http.body.data, text) != NULL;
+}
+static bool head(const char *line)
+{
+    return strstr(http.head, line) != NULL;
+}
+
+START_TEST(get_answers_raw_bytes_and_version)
+{
+    struct get_reply reply = {.found = true, .version = 42, .value = slice_make("a\0b", 3)};
+    ck_assert_ptr_nonnull(ask(HTTP_GET, "/v1/kv/default/a%2Fb?timeout_ms=77", NULL, NULL));
+    ck_assert_str_eq(client.what, "get");
+    ck_assert_str_eq(client.keyspace, "default");
+    ck_assert(slice_eq(client.key, slice_str("a/b")));
+    ck_assert_uint_eq(client.timeout_ms, 77);
+    client.get_done(client.ctx, &fine, &reply);
+    ck_assert_int_eq(http.code, 200);
+    ck_assert_str_eq(http.content_type, "application/octet-stream");
+    ck_assert(slice_eq(buf_slice(&http.body), slice_make("a\0b", 3)));
+    ck_assert(head("ETag: \"42\"\n") && head("X-Quorate-Version: 42\n"));
+}
+END_TEST
+
+START_TEST(get_of_an_empty_value_and_of_none)
+{
+    struct get_reply reply = {.found = true, .version = 1, .value = SLICE_EMPTY};
+    ask(HTTP_GET, "/v1/kv/default/a", NULL, NULL);
+    client.get_done(client.ctx, &fine, &reply);
+    ck_assert_int_eq(http.code, 200);
+    ck_assert_uint_eq(http.body.size, 0);
+    reply.found = false;
+    ask(HTTP_GET, "/v1/kv/default/a", NULL, NULL);
+    client.get_done(client.ctx, &fine, &reply);
+    ck_assert_int_eq(http.code, 404);
+    ck_assert(said("\"code\":\"not_found\"") && said("\"outcome\":\"definite\""));
+    ck_assert(!head("ETag"));
+}
+END_TEST
+
+START_TEST(get_conditions)
+{
+    static const char *const same[] = {"If-None-Match: \"42\"", NULL}, *const other[] = {"If-Match: \"41\"", NULL};
+    struct get_reply reply = {.found = true, .version = 42, .value = slice_str("v")};
+    ask(HTTP_GET, "/v1/kv/default/a", same, NULL);
+    client.get_done(client.ctx, &fine, &reply);
+    ck_assert_int_eq(http.code, 304);
+    ck_assert_uint_eq(http.body.size, 0);
+    ck_assert(head("ETag: \"42\"\n"));
+    ask(HTTP_GET, "/v1/kv/default/a", other, NULL);
+    client.get_done(client.ctx, &fine, &reply);
+    ck_assert_int_eq(http.code, 412);
+}
+END_TEST
+
+START_TEST(put_and_its_refusal)
+{
+    static const char *const id[] = {"idempotency-key: abc", "If-None-Match: *", NULL};
+    struct txn_result r = {.status = STATUS_OK, .succeeded = true, .replayed = true, .ts = 9007199254740993ull, .failed_index = UINT32_MAX};
+    ask(HTTP_PUT, "/v1/kv/default/a", id, "value");
+    ck_assert_str_eq(client.what, "txn");
+    ck_assert(!txn_id_is_none(&client.txn.id));
+    ck_assert_uint_eq(client.txn.compare_count, 1);
+    ck_assert(slice_eq(client.txn.ops[0].value, slice_str("value")));
+    client.txn_done(client.ctx, &fine, &r);
+    ck_assert_int_eq(http.code, 200);
+    ck_assert(head("ETag: \"9007199254740993\"\n") && head("X-Quorate-Replayed: true\n"));
+    ck_assert(said("\"version\":\"9007199254740993\""));
+    r = (struct txn_result){.status = STATUS_CONDITION_FAILED, .failed_index = 0};
+    ask(HTTP_PUT, "/v1/kv/default/a", id, "value");
+    client.txn_done(client.ctx, &fine, &r);
+    ck_assert_int_eq(http.code, 412);
+    ck_assert(said("\"condition_failed\"") && said("\"outcome\":\"definite\""));
+}
+END_TEST
+
+START_TEST(errors_of_the_client)
+{
+    struct client_error e = {.status = STATUS_TIMEOUT, .unknown_outcome = true, .message = slice_str("no answer in time")};
+    ask(HTTP_PUT, "/v1/kv/default/a", NULL, "v");
+    client.txn_done(client.ctx, &e, NULL);
+    ck_assert_int_eq(http.code, 504);
+    ck_assert(said("\"outcome\":\"unknown\"") && said("no answer in time"));
+    e = (struct client_error){.status = STATUS_CLOSED, .unknown_outcome = true, .message = SLICE_EMPTY};
+    ask(HTTP_DELETE, "/v1/kv/default/a", NULL, NULL);
+    client.txn_done(client.ctx, &e, NULL);
+    ck_assert_int_eq(http.code, 504);
+    e = (struct client_error){.status = STATUS_BUSY, .message = SLICE_EMPTY};
+    ask(HTTP_GET, "/v1/kv/default/a", NULL, NULL);
+    client.get_done(client.ctx, &e, NULL);
+    ck_assert_int_eq(http.code, 429);
+    ck_assert(head("Retry-After: 1\n") && said("\"definite\""));
+    e = (struct client_error){.status = STATUS_NOT_FOUND, .message = slice_str("no keyspace \"nope\"")};
+    ask(HTTP_GET, "/v1/kv/nope?limit=3", NULL, NULL);
+    client.scan_done(client.ctx, &e, NULL);
+    ck_assert_int_eq(http.code, 404);
+    ck_assert(said("no keyspace \\\"nope\\\""));
+}
+END_TEST
+
+START_TEST(txn_results)
+{
+    struct txn_op_result ops[] = {
+        {.kind = TXN_GET, .found = true, .version = 7, .value = slice_str("\xff")}, {.kind = TXN_GET},
+        {.kind = TXN_PUT, .version = 9},                                            {.kind = TXN_DELETE, .found = true},
+        {.kind = TXN_ADD, .value = slice_str("-170141183460469231731687303715884105728")},
+    };
+    struct txn_result r = {.status = STATUS_OK, .succeeded = true, .ts = 9, .failed_index = UINT32_MAX, .ops = ops, .op_count = 5};
+    ask(HTTP_POST, "/v1/txn", NULL, "{\"keyspace\":\"bank\",\"then\":[{\"get\":{\"key\":\"a\"}}]}");
+    ck_assert_str_eq(client.keyspace, "bank");
+    client.txn_done(client.ctx, &fine, &r);
+    ck_assert_int_eq(http.code, 200);
+    ck_assert_str_eq((const char *)http.body.data,
+                     "{\"succeeded\":true,\"version\":\"9\",\"replayed\":false,\"results\":[{\"found\":true,\"value_b64\":\"/w==\",\"version\":\"7\"},"
+                     "{\"found\":false},{\"version\":\"9\"},{\"found\":true},{\"value\":\"-170141183460469231731687303715884105728\"}]}\n");
+    r = (struct txn_result){.status = STATUS_GUARD_FAILED, .failed_index = 2, .replayed = true};
+    ask(HTTP_POST, "/v1/txn", NULL, "{\"then\":[{\"get\":{\"key\":\"a\"}}]}");
+    client.txn_done(client.ctx, &fine, &r);
+    ck_assert_int_eq(http.code, 409);
+    ck_assert(said("\"code\":\"guard_failed\"") && said("\"failed_index\":2") && said("\"replayed\":true") && said("\"definite\""));
+}
+END_TEST
+
+START_TEST(scan_pages)
+{
+    struct scan_row rows[] = {{.key = slice_str("a"), .value = slice_str("1"), .version = 5}, {.key = slice_str("\xfe"), .value = slice_str("\n"), .version = 6}};
+    struct scan_reply reply = {.rows = rows, .row_count = 2, .more = true};
+    ask(HTTP_GET, "/v1/kv/ks?prefix=&limit=2", NULL, NULL);
+    ck_assert_uint_eq(client.scan.limit_rows, 2);
+    client.scan_done(client.ctx, &fine, &reply);
+    ck_assert_str_eq((const char *)http.body.data,
+                     "{\"rows\":[{\"key\":\"a\",\"value\":\"1\",\"version\":\"5\"},{\"key_b64\":\"/g==\",\"value\":\"\\n\",\"version\":\"6\"}],"
+                     "\"more\":true,\"next\":\"_gA\"}\n");
+    static const char *const lines[] = {"Accept: application/x-ndjson", NULL};
+    reply.more = false;
+    ask(HTTP_GET, "/v1/kv/ks?keys_only=true&reverse=1&encoding=base64", lines, NULL);
+    ck_assert(client.scan.reverse && client.scan.keys_only);
+    client.scan_done(client.ctx, &fine, &reply);
+    ck_assert_str_eq((const char *)http.body.data, "{\"key_b64\":\"YQ==\",\"version\":\"5\"}\n{\"key_b64\":\"/g==\",\"version\":\"6\"}\n");
+    ck_assert_str_eq(http.content_type, "application/x-ndjson");
+    unsigned calls = client.calls;
+    ck_assert_ptr_null(ask(HTTP_GET, "/v1/kv/ks?start=b&end=a", NULL, NULL)); /* answered without asking */
+    ck_assert_str_eq((const char *)http.body.data, "{\"rows\":[],\"more\":false}\n");
+    ck_assert_uint_eq(client.calls, calls);
+}
+END_TEST
+
+START_TEST(wrong_requests_do_not_reach_the_client)
+{
+    static const struct {
+        enum http_method m;
+        const char *target, *body;
+        int code;
+        const char *text;
+    } cases[] = {
+        {HTTP_GET, "/nope", NULL, 404, "no such endpoint"},
+        {HTTP_POST, "/v1/kv/ks/a", "x", 405, "GET, HEAD, PUT, DELETE"},
+        {HTTP_OTHER, "/v1/txn", NULL, 405, "POST"},
+        {HTTP_OPTIONS, "/v1/txn", NULL, 405, "POST"},
+        {HTTP_GET, "/v1/kv/ks/%zz", NULL, 400, "hex"},
+        {HTTP_GET, "/v1/kv/ks?limt=1", NULL, 400, "unknown query parameter 'limt'"},
+        {HTTP_POST, "/v1/txn", "nonsense", 400, "not JSON"},
+        {HTTP_POST, "/v1/txn?x=1", "{}", 400, "unknown query parameter"},
+        {HTTP_POST, "/v1/keyspaces", "{\"name\":\"Bad\"}", 400, "keyspace name"},
+        {HTTP_GET, "/v1/ranges?keyspace=%00", NULL, 400, "keyspace name"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ck_assert_ptr_null(ask(cases[i].m, cases[i].target, NULL, cases[i].body));
+        ck_assert_msg(http.code == cases[i].code, "%s: %d", cases[i].target, http.code);
+        ck_assert_msg(said(cases[i].text), "%s: %s", cases[i].target, (const char *)http.body.data);
+        ck_assert(said("{\"error\":{\"code\":\"") && said("\"outcome\":\"definite\"}}"));
+    }
+    ck_assert_uint_eq(client.calls, 0);
+}
+END_TEST
+
+START_TEST(local_endpoints)
+{
+    ask(HTTP_GET, "/healthz", NULL, NULL);
+    ck_assert_int_eq(http.code, 200);
+    ask(HTTP_GET, "/", NULL, NULL);
+    ck_assert(said("/v1/txn"));
+    ask(HTTP_GET, "/nope", NULL, NULL);
+    ask(HTTP_GET, "/metrics", NULL, NULL);
+    ck_assert(said("quorate_gateway_requests_total{endpoint=\"healthz\",code=\"200\"} 1\n"));
+    ck_assert(said("quorate_gateway_requests_total{endpoint=\"unknown\",code=\"404\"} 1\n"));
+    ck_assert(said("quorate_gateway_request_seconds_bucket{endpoint=\"root\",le=\"+Inf\"} 1\n"));
+}
+END_TEST
+
+START_TEST(a_client_that_left_gets_no_answer)
+{
+    struct get_reply reply = {.found = true, .version = 1, .value = slice_str("v")};
+    struct http_request *r = ask(HTTP_GET, "/v1/kv/default/a", NULL, NULL);
+    unsigned before = http.replies;
+    fake_http_leave(&http, r);
+    client.get_done(client.ctx, &fine, &reply);
+    ck_assert_uint_eq(http.replies, before);
+    gateway_stop(gateway);
+    ck_assert(gateway_stopped(gateway));
+}
+END_TEST
+
+START_TEST(too_many_and_stopping)
+{
+    struct http_request *open[3];
+    struct call_slot {
+        void *ctx;
+        client_get_done done;
+    } slots[3];
+    for (int i = 0; i < 3; i++) {
+        open[i] = ask(HTTP_GET, "/v1/kv/default/a", NULL, NULL);
+        ck_assert_ptr_nonnull(open[i]);
+        slots[i] = (struct call_slot){client.ctx, client.get_done};
+    }
+    ck_assert_ptr_null(ask(HTTP_GET, "/v1/kv/default/a", NULL, NULL));
+    ck_assert_int_eq(http.code, 429);
+    ask(HTTP_GET, "/healthz", NULL, NULL); /* always */
+    ck_assert_int_eq(http.code, 200);
+    gateway_stop(gateway);
+    ck_assert(!gateway_stopped(gateway));
+    ck_assert_ptr_null(ask(HTTP_GET, "/v1/kv/default/a", NULL, NULL));
+    ck_assert_int_eq(http.code, 503);
+    struct get_reply reply = {.found = false};
+    slots[1].done(slots[1].ctx, &fine, &reply);
+    ck_assert_int_eq(http.code, 404);
+    unsigned before = http.replies;
+    teardown(); /* what is still open is answered: outcome unknown */
+    ck_assert_uint_eq(http.replies, before + 2);
+    ck_assert_int_eq(http.code, 504);
+    setup();
+}
+END_TEST
+
+START_TEST(status_and_readiness)
+{
+    struct meta_status_reply status = {.leader_id = 1, .term = 3, .member_count = 3};
+    struct range_desc range = {.id = 4, .keyspace = 1, .replica_count = 3};
+    struct node_info nodes[3];
+    struct range_report report = {.range_id = 4};
+    struct keyspace_info keyspace = {.id = 1, .name = slice_str("default"), .replication = 3};
+    uint64_t leader = 2;
+    struct buf payload;
+    for (unsigned i = 0; i < 3; i++) {
+        status.members[i].id = i + 1;
+        status.members[i].address = slice_str("h:1");
+        status.members[i].healthy = true;
+        range.replicas[i] = (struct range_replica){.node_id = i + 1, .replica_id = i + 1, .role = 1};
+        nodes[i] = (struct node_info){.id = i + 1, .address = slice_str("h:2"), .host = slice_str("h"), .alive = true};
+    }
+    range.start = range.end = SLICE_EMPTY;
+    struct meta_map_reply map = {.map_version = 5, .keyspaces = &keyspace, .keyspace_count = 1, .ranges = &range, .leaders = &leader, .reports = &report,
+                                 .range_count = 1, .nodes = nodes, .node_count = 3};
+    buf_init(&payload, 4096);
+    pack_meta_status_reply(&payload, &status);
+
+    nodes[1].alive = false; /* the leader's */
+    ask(HTTP_GET, "/readyz", NULL, NULL);
+    ck_assert_int_eq(client.method, METHOD_META_STATUS);
+    client.call_done(client.ctx, &fine, buf_slice(&payload));
+    ck_assert_str_eq(client.what, "map");
+    client.map_done(client.ctx, &fine, &map);
+    ck_assert_int_eq(http.code, 503);
+    ck_assert(said("1 of 1 ranges have no known leader"));
+
+    nodes[0].alive = false;
+    ask(HTTP_GET, "/v1/status", NULL, NULL);
+    client.call_done(client.ctx, &fine, buf_slice(&payload));
+    client.map_done(client.ctx, &fine, &map);
+    ck_assert_int_eq(http.code, 200);
+    ck_assert(said("\"ranges_without_quorum\":1") && said("\"ready\":false") && said("\"storage_nodes\":0"));
+
+    nodes[0].alive = nodes[1].alive = true;
+    ask(HTTP_GET, "/readyz", NULL, NULL);
+    client.call_done(client.ctx, &fine, buf_slice(&payload));
+    client.map_done(client.ctx, &fine, &map);
+    ck_assert_int_eq(http.code, 200);
+    unsigned calls = client.calls;
+    ck_assert_ptr_null(ask(HTTP_GET, "/readyz", NULL, NULL)); /* from memory for a moment */
+    ck_assert_uint_eq(client.calls, calls);
+
+    ask(HTTP_GET, "/v1/ranges?keyspace=default", NULL, NULL);
+    client.map_done(client.ctx, &fine, &map);
+    ck_assert(said("\"id\":4,\"keyspace\":\"default\"") && said("\"leader\":2,\"leader_address\":\"h:2\""));
+    ask(HTTP_GET, "/v1/nodes", NULL, NULL);
+    client.map_done(client.ctx, &fine, &map);
+    ck_assert(said("{\"id\":3,\"address\":\"h:2\""));
+    ask(HTTP_GET, "/v1/keyspaces", NULL, NULL);
+    client.map_done(client.ctx, &fine, &map);
+    ck_assert(said("\"name\":\"default\",\"replication\":3,\"ranges\":1"));
+    buf_free(&payload);
+}
+END_TEST
+
+START_TEST(address_in_use)
+{
+    struct gateway *other = NULL;
+    struct errbuf err;
+    struct gateway_options o = {.listen = "in use"};
+    ck_assert_int_eq(gateway_new(&http.env, &o, &client, &other, &err), STATUS_IO);
+    ck_assert_ptr_null(other);
+    ck_assert_ptr_nonnull(strstr(err.text, "in use"));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("gateway calls");
+    TCase *t = tcase_create("all");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, get_answers_raw_bytes_and_version);
+    tcase_add_test(t, get_of_an_empty_value_and_of_none);
+    tcase_add_test(t, get_conditions);
+    tcase_add_test(t, put_and_its_refusal);
+    tcase_add_test(t, errors_of_the_client);
+    tcase_add_test(t, txn_results);
+    tcase_add_test(t, scan_pages);
+    tcase_add_test(t, wrong_requests_do_not_reach_the_client);
+    tcase_add_test(t, local_endpoints);
+    tcase_add_test(t, a_client_that_left_gets_no_answer);
+    tcase_add_test(t, too_many_and_stopping);
+    tcase_add_test(t, status_and_readiness);
+    tcase_add_test(t, address_in_use);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

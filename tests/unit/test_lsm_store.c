@@ -1,0 +1,68 @@
+#include "lib/lsm_rig.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+/* Everything at once against the model: writes, flushes, compactions, reads through misses, reopening. */
+static void run_seed(uint64_t seed, bool gc)
+{
+    struct rig r;
+    rig_init(&r, seed);
+    r.options.compress = prng_chance(&r.prng, 1, 2);
+    r.options.cache_bytes = (size_t)prng_below(&r.prng, 3) * 8192;
+    ck_assert(rig_open(&r));
+    for (unsigned round = 0; round < 12; round++) {
+        rig_write_many(&r, 150);
+        rig_check_random(&r, 40);
+        if (gc && prng_chance(&r.prng, 1, 2)) {
+            r.safepoint = prng_between(&r.prng, r.safepoint, r.ts);
+            lsm_set_safepoint(r.l, r.safepoint);
+        }
+        if (prng_chance(&r.prng, 1, 4)) rig_flush(&r);
+        if (prng_chance(&r.prng, 1, 4)) rig_settle(&r);
+        if (!gc) rig_check_view(&r, SLICE_EMPTY, SLICE_EMPTY);
+        if (prng_chance(&r.prng, 1, 5)) {
+            rig_close(&r);
+            ck_assert_msg(rig_open(&r), "%s", r.err.text);
+            rig_recover(&r, true);
+        }
+    }
+    rig_flush(&r);
+    rig_settle(&r);
+    rig_check_all(&r);
+    struct lsm_stats stats;
+    lsm_stats(r.l, &stats);
+    ck_assert_uint_lt(stats.runs, 4 + 7);
+    ck_assert_uint_gt(stats.compacted_bytes_out, 0);
+    rig_close(&r);
+    ck_assert(rig_open(&r));
+    rig_check_all(&r);
+    rig_free(&r);
+}
+
+START_TEST(random_operations_agree_with_the_model)
+{
+    run_seed((uint64_t)_i, false);
+}
+END_TEST
+
+START_TEST(random_operations_with_gc_agree_above_the_safepoint)
+{
+    run_seed(1000 + (uint64_t)_i, true);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("lsm/store");
+    TCase *tcase = tcase_create("all");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_loop_test(tcase, random_operations_agree_with_the_model, 0, 20);
+    tcase_add_loop_test(tcase, random_operations_with_gc_agree_above_the_safepoint, 0, 20);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

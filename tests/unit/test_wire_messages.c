@@ -1,0 +1,559 @@
+/* Every message: random content goes through pack and unpack and comes out as it was; every truncation fails; flipped bytes
+ * never crash nor make a decoder take much memory; elements that a newer sender appends are skipped.
+ *
+ * One visitor per message names its fields in order, independently of the codecs. It runs in two modes: GENERATE fills the
+ * struct, DUMP writes it as text; so "as it was" is "the same text". */
+#include "base/crc32c.h"
+#include "base/mem.h"
+#include "base/prng.h"
+#include "wire/messages.h"
+
+#include <check.h>
+#include <stdio.h>
+
+#define SEED 1234u
+#define ROUNDS 150u
+
+enum mode { GENERATE, DUMP };
+struct visit {
+    enum mode mode;
+    struct prng p;
+    struct arena *arena;
+    struct buf *text;
+};
+
+static void v_u64(struct visit *v, uint64_t *x)
+{
+    if (v->mode == GENERATE) *x = prng_next(&v->p) >> prng_below(&v->p, 64);
+    if (v->mode == DUMP) buf_printf(v->text, "%llu,", (unsigned long long)*x);
+}
+
+static void v_u32(struct visit *v, uint32_t *x)
+{
+    uint64_t wide = *x;
+    v_u64(v, &wide);
+    *x = (uint32_t)wide;
+}
+
+static void v_bool(struct visit *v, bool *x)
+{
+    if (v->mode == GENERATE) *x = prng_chance(&v->p, 1, 2);
+    if (v->mode == DUMP) buf_printf(v->text, "%s,", *x ? "yes" : "no");
+}
+
+static unsigned v_enum(struct visit *v, unsigned x, unsigned low, unsigned high)
+{
+    if (v->mode == GENERATE) x = (unsigned)prng_between(&v->p, low, high);
+    if (v->mode == DUMP) buf_printf(v->text, "#%u,", x);
+    return x;
+}
+
+static void v_bin(struct visit *v, struct slice *s, size_t size_min, size_t size_max)
+{
+    if (v->mode == GENERATE) {
+        size_t most = prng_chance(&v->p, 1, 40) ? size_max : size_min + 12;
+        if (most > size_max) most = size_max;
+        size_t size = (size_t)prng_between(&v->p, size_min, most);
+        if (most == size_max && size_max <= LIMIT_KEY_BYTES) size = size_max; /* the largest that is allowed */
+        uint8_t *bytes = arena_alloc(v->arena, size);
+        for (size_t i = 0; i < size; i++) bytes[i] = (uint8_t)prng_next(&v->p);
+        *s = slice_make(bytes, size);
+    } else {
+        buf_printf(v->text, "%zu:", s->size);
+        for (size_t i = 0; i < s->size; i++) buf_printf(v->text, "%02x", s->data[i]);
+    }
+}
+
+static void v_id(struct visit *v, uint8_t bytes[16])
+{
+    for (size_t i = 0; i < 16; i++) {
+        uint64_t x = bytes[i];
+        v_u64(v, &x);
+        bytes[i] = (uint8_t)x;
+    }
+}
+
+static size_t v_count(struct visit *v, size_t count, size_t max)
+{
+    if (v->mode == GENERATE) count = (size_t)prng_below(&v->p, max + 1);
+    if (v->mode == DUMP) buf_printf(v->text, "[%zu]", count);
+    return count;
+}
+
+/* The array behind a count: made when generating. */
+#define V_LIST(v, list, count, max)                                                                                    \
+    do {                                                                                                               \
+        (count) = v_count(v, count, max);                                                                              \
+        if ((v)->mode == GENERATE) (list) = arena_zalloc((v)->arena, (count) * sizeof(*(list)));                       \
+    } while (0)
+
+/* --- visitors --- */
+
+static void v_epoch(struct visit *v, struct range_epoch *e)
+{
+    v_u64(v, &e->conf_ver);
+    v_u64(v, &e->version);
+}
+
+static void v_range_desc(struct visit *v, struct range_desc *m)
+{
+    v_u64(v, &m->id);
+    v_u32(v, &m->keyspace);
+    v_bin(v, &m->start, 0, LIMIT_KEY_BYTES);
+    v_bin(v, &m->end, 0, LIMIT_KEY_BYTES);
+    if (v->mode == GENERATE && slice_cmp(m->start, m->end) >= 0) m->end = SLICE_EMPTY;
+    v_epoch(v, &m->epoch);
+    m->replica_count = v_count(v, m->replica_count, LIMIT_REPLICAS);
+    for (size_t i = 0; i < m->replica_count; i++) {
+        v_u64(v, &m->replicas[i].node_id);
+        v_u64(v, &m->replicas[i].replica_id);
+        m->replicas[i].role = (uint8_t)v_enum(v, m->replicas[i].role, 1, 2);
+    }
+}
+
+static void v_ranges(struct visit *v, struct range_desc **ranges, size_t *count)
+{
+    V_LIST(v, *ranges, *count, 4);
+    for (size_t i = 0; i < *count; i++) v_range_desc(v, &(*ranges)[i]);
+}
+
+static void v_nodes(struct visit *v, struct node_info **nodes, size_t *count)
+{
+    V_LIST(v, *nodes, *count, 4);
+    for (size_t i = 0; i < *count; i++) {
+        struct node_info *n = &(*nodes)[i];
+        v_u64(v, &n->id);
+        v_bin(v, &n->address, 0, LIMIT_ADDRESS_BYTES);
+        v_bin(v, &n->host, 0, LIMIT_ADDRESS_BYTES);
+        v_bool(v, &n->alive);
+        v_u64(v, &n->range_count);
+        v_u64(v, &n->leader_count);
+        v_u64(v, &n->bytes);
+    }
+}
+
+static void v_report(struct visit *v, struct range_report *r)
+{
+    v_u64(v, &r->range_id);
+    v_epoch(v, &r->epoch);
+    v_u64(v, &r->term);
+    v_u64(v, &r->bytes);
+    v_u64(v, &r->rows);
+    v_u64(v, &r->writes);
+    v_u64(v, &r->reads);
+}
+
+static void v_hello(struct visit *v, struct hello *m)
+{
+    v_u32(v, &m->version);
+    m->role = (enum role)v_enum(v, (unsigned)m->role, ROLE_META, ROLE_CLIENT);
+    v_u64(v, &m->node_id);
+    v_id(v, m->cluster.bytes);
+}
+
+static void v_reply_head(struct visit *v, struct reply_head *m)
+{
+    m->status = (enum status)v_enum(v, (unsigned)m->status, 0, STATUS_COUNT - 1);
+    v_bool(v, &m->unknown_outcome);
+    v_bin(v, &m->message, 0, 512);
+    v_u64(v, &m->leader_hint);
+    v_ranges(v, &m->ranges, &m->range_count);
+    v_bin(v, &m->payload, 0, 70000);
+}
+
+static void v_routed(struct visit *v, struct routed *r)
+{
+    v_u64(v, &r->range_id);
+    v_epoch(v, &r->epoch);
+    v_u32(v, &r->deadline_ms);
+}
+
+static void v_txn_request(struct visit *v, struct txn_request *m)
+{
+    v_routed(v, &m->to);
+    v_bin(v, &m->txn, 1, 70000);
+}
+
+static void v_get_request(struct visit *v, struct get_request *m)
+{
+    v_routed(v, &m->to);
+    v_u32(v, &m->keyspace);
+    v_bin(v, &m->key, 1, LIMIT_KEY_BYTES);
+}
+
+static void v_get_reply(struct visit *v, struct get_reply *m)
+{
+    v_bool(v, &m->found);
+    v_u64(v, &m->version);
+    v_bin(v, &m->value, 0, 70000);
+}
+
+static void v_scan_request(struct visit *v, struct scan_request *m)
+{
+    v_routed(v, &m->to);
+    v_u32(v, &m->keyspace);
+    v_bin(v, &m->start, 0, LIMIT_KEY_BYTES + 1);
+    v_bin(v, &m->end, 0, LIMIT_KEY_BYTES + 1);
+    v_u32(v, &m->limit_rows);
+    v_u32(v, &m->limit_bytes);
+    v_bool(v, &m->reverse);
+    v_bool(v, &m->keys_only);
+}
+
+static void v_scan_reply(struct visit *v, struct scan_reply *m)
+{
+    V_LIST(v, m->rows, m->row_count, 20);
+    for (size_t i = 0; i < m->row_count; i++) {
+        v_bin(v, &m->rows[i].key, 1, LIMIT_KEY_BYTES);
+        v_bin(v, &m->rows[i].value, 0, 300);
+        v_u64(v, &m->rows[i].version);
+    }
+    v_bool(v, &m->more);
+}
+
+static void v_meta_init_request(struct visit *v, struct meta_init_request *m)
+{
+    v_id(v, m->cluster.bytes);
+    v_u32(v, &m->replication);
+}
+
+static void v_meta_init_reply(struct visit *v, struct meta_init_reply *m)
+{
+    v_id(v, m->cluster.bytes);
+}
+
+static void v_meta_register_request(struct visit *v, struct meta_register_request *m)
+{
+    v_bin(v, &m->uuid, 16, 16);
+    v_bin(v, &m->address, 1, LIMIT_ADDRESS_BYTES);
+    v_bin(v, &m->host, 0, LIMIT_ADDRESS_BYTES);
+    v_id(v, m->cluster.bytes);
+}
+
+static void v_meta_register_reply(struct visit *v, struct meta_register_reply *m)
+{
+    v_id(v, m->cluster.bytes);
+    v_u64(v, &m->node_id);
+}
+
+static void v_meta_heartbeat_request(struct visit *v, struct meta_heartbeat_request *m)
+{
+    v_u64(v, &m->node_id);
+    v_bin(v, &m->address, 0, LIMIT_ADDRESS_BYTES);
+    v_u64(v, &m->map_version);
+    v_u64(v, &m->range_count);
+    v_u64(v, &m->bytes);
+    V_LIST(v, m->leads, m->lead_count, 20);
+    for (size_t i = 0; i < m->lead_count; i++) v_report(v, &m->leads[i]);
+}
+
+static void v_meta_heartbeat_reply(struct visit *v, struct meta_heartbeat_reply *m)
+{
+    v_u64(v, &m->map_version);
+    v_ranges(v, &m->ranges, &m->range_count);
+    v_nodes(v, &m->nodes, &m->node_count);
+}
+
+static void v_meta_timestamps_request(struct visit *v, struct meta_timestamps_request *m)
+{
+    v_u32(v, &m->count);
+}
+
+static void v_meta_timestamps_reply(struct visit *v, struct meta_timestamps_reply *m)
+{
+    v_u64(v, &m->first);
+}
+
+static void v_meta_ids_request(struct visit *v, struct meta_ids_request *m)
+{
+    v_u32(v, &m->count);
+}
+
+static void v_meta_ids_reply(struct visit *v, struct meta_ids_reply *m)
+{
+    v_u64(v, &m->first);
+}
+
+static void v_meta_map_request(struct visit *v, struct meta_map_request *m)
+{
+    v_bin(v, &m->keyspace, 0, LIMIT_KEYSPACE_NAME);
+    v_bool(v, &m->has_key);
+    v_bin(v, &m->key, 0, LIMIT_KEY_BYTES);
+}
+
+static void v_meta_map_reply(struct visit *v, struct meta_map_reply *m)
+{
+    v_u64(v, &m->map_version);
+    V_LIST(v, m->keyspaces, m->keyspace_count, 4);
+    for (size_t i = 0; i < m->keyspace_count; i++) {
+        v_u32(v, &m->keyspaces[i].id);
+        v_bin(v, &m->keyspaces[i].name, 0, LIMIT_KEYSPACE_NAME);
+        v_u32(v, &m->keyspaces[i].replication);
+    }
+    v_ranges(v, &m->ranges, &m->range_count);
+    if (v->mode == GENERATE) {
+        m->leaders = arena_zalloc(v->arena, m->range_count * sizeof(*m->leaders));
+        m->reports = arena_zalloc(v->arena, m->range_count * sizeof(*m->reports));
+    }
+    for (size_t i = 0; i < m->range_count; i++) {
+        v_u64(v, &m->leaders[i]);
+        v_report(v, &m->reports[i]);
+    }
+    v_nodes(v, &m->nodes, &m->node_count);
+}
+
+static void v_meta_keyspace_request(struct visit *v, struct meta_keyspace_request *m)
+{
+    v_bin(v, &m->name, 1, LIMIT_KEYSPACE_NAME);
+    v_u32(v, &m->replication);
+    V_LIST(v, m->splits, m->split_count, 20);
+    for (size_t i = 0; i < m->split_count; i++) v_bin(v, &m->splits[i], 1, LIMIT_KEY_BYTES);
+}
+
+static void v_meta_keyspace_reply(struct visit *v, struct meta_keyspace_reply *m)
+{
+    v_u32(v, &m->id);
+    v_bool(v, &m->created);
+}
+
+static void v_meta_status_reply(struct visit *v, struct meta_status_reply *m)
+{
+    v_id(v, m->cluster.bytes);
+    v_u64(v, &m->leader_id);
+    v_u64(v, &m->term);
+    v_u64(v, &m->applied);
+    v_u64(v, &m->map_version);
+    v_u64(v, &m->last_timestamp);
+    m->member_count = v_count(v, m->member_count, LIMIT_REPLICAS);
+    for (size_t i = 0; i < m->member_count; i++) {
+        v_u64(v, &m->members[i].id);
+        v_bin(v, &m->members[i].address, 0, LIMIT_ADDRESS_BYTES);
+        v_bool(v, &m->members[i].healthy);
+    }
+}
+
+static void v_node_status_reply(struct visit *v, struct node_status_reply *m)
+{
+    uint64_t *numbers[] = {&m->node_id,           &m->uptime_ms,        &m->wal_live_bytes, &m->wal_batches,
+                           &m->wal_write_us_mean, &m->wal_write_us_max, &m->store_bytes,    &m->store_files,
+                           &m->memtable_bytes,    &m->disk_free,        &m->disk_total};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) v_u64(v, numbers[i]);
+    v_u32(v, &m->pressure);
+    V_LIST(v, m->ranges, m->range_count, 10);
+    for (size_t i = 0; i < m->range_count; i++) {
+        struct node_range_status *r = &m->ranges[i];
+        v_u64(v, &r->range_id);
+        r->role = (enum raft_role)v_enum(v, (unsigned)r->role, RAFT_FOLLOWER, RAFT_LEADER);
+        v_u64(v, &r->leader_replica);
+        v_u64(v, &r->term);
+        v_u64(v, &r->commit);
+        v_u64(v, &r->applied);
+        v_u64(v, &r->log_bytes);
+        v_bin(v, &r->waits_for, 0, 512);
+    }
+}
+
+static void v_snapshot_chunk(struct visit *v, struct snapshot_chunk *m)
+{
+    uint64_t *numbers[] = {&m->group, &m->from, &m->to, &m->snapshot_id, &m->seq, &m->term, &m->index, &m->index_term};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) v_u64(v, numbers[i]);
+    v_bin(v, &m->descriptor, 0, 5000);
+    v_bin(v, &m->config, 0, 300);
+    v_bool(v, &m->last);
+    v_bin(v, &m->rows, 0, 70000);
+    if (v->mode == GENERATE) m->rows_crc = crc32c(0, m->rows.data, m->rows.size);
+}
+
+/* --- one table of all messages --- */
+
+struct kind {
+    const char *name;
+    size_t size;
+    void (*visit)(struct visit *v, void *m);
+    void (*pack)(struct buf *b, const void *m);
+    enum status (*unpack)(struct slice bytes, struct arena *arena, void *m);
+};
+#define KIND_FUNCTIONS(type)                                                                                           \
+    static void visit_##type(struct visit *v, void *m)                                                                 \
+    {                                                                                                                  \
+        v_##type(v, m);                                                                                                \
+    }                                                                                                                  \
+    static void pack_any_##type(struct buf *b, const void *m)                                                          \
+    {                                                                                                                  \
+        pack_##type(b, m);                                                                                             \
+    }                                                                                                                  \
+    static enum status unpack_any_##type(struct slice bytes, struct arena *arena, void *m)                             \
+    {                                                                                                                  \
+        return unpack_##type(bytes, arena, m);                                                                         \
+    }
+MESSAGE_MAP(KIND_FUNCTIONS)
+
+static const struct kind kinds[] = {
+#define KIND(type) {#type, sizeof(struct type), visit_##type, pack_any_##type, unpack_any_##type},
+    MESSAGE_MAP(KIND)
+#undef KIND
+};
+#define KIND_COUNT ((int)(sizeof(kinds) / sizeof(kinds[0])))
+
+struct bench {
+    const struct kind *kind;
+    struct arena made, decoded;
+    struct buf bytes, text, again;
+    struct prng p;
+    void *message; /* struct of the kind, in `made` */
+    void *out;     /* likewise */
+};
+
+static void bench_init(struct bench *k, int number)
+{
+    memset(k, 0, sizeof(*k));
+    k->kind = &kinds[number];
+    arena_init(&k->made, 65536);
+    arena_init(&k->decoded, 4096);
+    buf_init(&k->bytes, 1u << 24);
+    buf_init(&k->text, 1u << 24);
+    buf_init(&k->again, 1u << 24);
+    prng_init(&k->p, SEED + (uint64_t)number);
+}
+
+static void bench_free(struct bench *k)
+{
+    arena_free(&k->made);
+    arena_free(&k->decoded);
+    buf_free(&k->bytes);
+    buf_free(&k->text);
+    buf_free(&k->again);
+}
+
+/* A new message, packed into bytes, told in text. */
+static void bench_make(struct bench *k)
+{
+    arena_reset(&k->made);
+    arena_reset(&k->decoded);
+    k->message = arena_zalloc(&k->made, k->kind->size);
+    k->out = arena_zalloc(&k->made, k->kind->size);
+    struct visit v = {.mode = GENERATE, .arena = &k->made};
+    prng_init(&v.p, prng_next(&k->p));
+    k->kind->visit(&v, k->message);
+    buf_clear(&k->bytes);
+    k->kind->pack(&k->bytes, k->message);
+    ck_assert(!k->bytes.overflow);
+    v = (struct visit){.mode = DUMP, .text = &k->text};
+    buf_clear(&k->text);
+    k->kind->visit(&v, k->message);
+}
+
+static bool decodes_the_same(struct bench *k, struct slice bytes)
+{
+    if (k->kind->unpack(bytes, &k->decoded, k->out) != STATUS_OK) return false;
+    struct visit v = {.mode = DUMP, .text = &k->again};
+    buf_clear(&k->again);
+    k->kind->visit(&v, k->out);
+    return slice_eq(buf_slice(&k->text), buf_slice(&k->again));
+}
+
+START_TEST(round_trip)
+{
+    struct bench k;
+    bench_init(&k, _i);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        bench_make(&k);
+        ck_assert_msg(decodes_the_same(&k, buf_slice(&k.bytes)), "%s", k.kind->name);
+        buf_clear(&k.again); /* and packing what came out gives the same bytes */
+        k.kind->pack(&k.again, k.out);
+        ck_assert(slice_eq(buf_slice(&k.again), buf_slice(&k.bytes)));
+    }
+    bench_free(&k);
+}
+END_TEST
+
+/* Long messages are cut at their first bytes, their last ones and every so often between. */
+START_TEST(truncation)
+{
+    struct bench k;
+    bench_init(&k, _i);
+    for (unsigned i = 0; i < 25; i++) {
+        bench_make(&k);
+        size_t step = 1 + k.bytes.size / 2000;
+        for (size_t cut = 0; cut < k.bytes.size; cut += cut < 200 || k.bytes.size - cut < 200 ? 1 : step) {
+            uint8_t *exact = mem_dup(k.bytes.data, cut);
+            arena_reset(&k.decoded);
+            ck_assert_int_eq(k.kind->unpack(slice_make(exact, cut), &k.decoded, k.out), STATUS_INVALID);
+            mem_free(exact);
+        }
+        buf_append_byte(&k.bytes, 0xc0); /* and nothing may follow */
+        ck_assert_int_eq(k.kind->unpack(buf_slice(&k.bytes), &k.decoded, k.out), STATUS_INVALID);
+    }
+    bench_free(&k);
+}
+END_TEST
+
+START_TEST(damage)
+{
+    struct bench k;
+    bench_init(&k, _i);
+    for (unsigned i = 0; i < 40; i++) {
+        bench_make(&k);
+        for (unsigned flip = 0; flip < 100; flip++) {
+            size_t window = k.bytes.size < 300 || flip % 2 == 0 ? k.bytes.size : 300;
+            size_t at = (size_t)prng_below(&k.p, window);
+            uint8_t was = k.bytes.data[at];
+            static const uint8_t evil[] = {0xdd, 0xdc, 0xc6, 0xdb, 0xdf, 0xc1, 0xff, 0x00, 0x9f, 0x90, 0xcf, 0xc0};
+            k.bytes.data[at] = flip % 3 == 0 ? evil[prng_below(&k.p, sizeof(evil))] : (uint8_t)prng_next(&k.p);
+            arena_reset(&k.decoded);
+            enum status s = k.kind->unpack(buf_slice(&k.bytes), &k.decoded, k.out);
+            ck_assert(s == STATUS_OK || s == STATUS_INVALID || s == STATUS_CORRUPT);
+            ck_assert_uint_le(k.decoded.used, 64 * k.bytes.size + 4096);
+            if (s == STATUS_OK) { /* whatever was accepted is within what can be packed */
+                buf_clear(&k.again);
+                k.kind->pack(&k.again, k.out);
+            }
+            k.bytes.data[at] = was;
+        }
+    }
+    bench_free(&k);
+}
+END_TEST
+
+START_TEST(newer_senders)
+{
+    struct bench k;
+    bench_init(&k, _i);
+    for (unsigned i = 0; i < 20; i++) {
+        bench_make(&k);
+        ck_assert_uint_eq(k.bytes.data[0] & 0xf0u, 0x90); /* an array of at most 15 elements */
+        unsigned count = k.bytes.data[0] & 0x0fu;
+        ck_assert_uint_lt(count, 15);
+        k.bytes.data[0] = (uint8_t)(0x90u | (count + 1));
+        size_t size = k.bytes.size;
+        ck_assert_int_eq(k.kind->unpack(buf_slice(&k.bytes), &k.decoded, k.out),
+                         STATUS_INVALID); /* promised, not there */
+        pack_array(&k.bytes, 2);
+        pack_str(&k.bytes, "of a later version");
+        pack_array(&k.bytes, 0);
+        ck_assert(decodes_the_same(&k, buf_slice(&k.bytes)));
+        k.bytes.size = size;
+        k.bytes.data[0] = (uint8_t)(0x90u | (count - 1)); /* an element less is no version of ours */
+        ck_assert_int_eq(k.kind->unpack(buf_slice(&k.bytes), &k.decoded, k.out), STATUS_INVALID);
+    }
+    bench_free(&k);
+}
+END_TEST
+
+int main(void)
+{
+    printf("seed %u\n", SEED);
+    Suite *s = suite_create("wire_messages");
+    TCase *tc = tcase_create("messages");
+    tcase_set_timeout(tc, 60);
+    suite_add_tcase(s, tc);
+    tcase_add_loop_test(tc, round_trip, 0, KIND_COUNT);
+    tcase_add_loop_test(tc, truncation, 0, KIND_COUNT);
+    tcase_add_loop_test(tc, damage, 0, KIND_COUNT);
+    tcase_add_loop_test(tc, newer_senders, 0, KIND_COUNT);
+    SRunner *runner = srunner_create(s);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
