@@ -113,7 +113,8 @@ static enum status flag_take(int argc, char *const *argv, int *at, struct args *
     const struct flag *f = flag_find(out->command, name, size, &near);
     if (f == NULL) {
         if (near.word != NULL) {
-            errbuf_set(err, "unknown flag '--%.*s' of `quorate %s`; did you mean '--%s'?", (int)size, name, out->command->name, near.word);
+            errbuf_set(err, "unknown flag '--%.*s' of `quorate %s`; did you mean '--%s'?", (int)size, name,
+                       out->command->name, near.word);
         } else {
             errbuf_set(err, "unknown flag '--%.*s'; `quorate help %s` lists them", (int)size, name, out->command->name);
         }
@@ -150,7 +151,8 @@ static bool is_group(const struct command *commands, size_t count, const char *w
     return false;
 }
 
-static const struct command *command_find(const struct command *commands, size_t count, const char *first, const char *second)
+static const struct command *command_find(const struct command *commands, size_t count, const char *first,
+                                          const char *second)
 {
     for (size_t i = 0; i < count; i++) {
         if (command_is(&commands[i], first, second)) return &commands[i];
@@ -158,28 +160,35 @@ static const struct command *command_find(const struct command *commands, size_t
     return NULL;
 }
 
-static enum status command_unknown(const struct command *commands, size_t count, const char *first, const char *second, struct errbuf *err)
+static enum status command_unknown(const struct command *commands, size_t count, const char *first, const char *second,
+                                   struct errbuf *err)
 {
     struct nearest near = {.word = NULL};
     struct errbuf asked, verbs = {.text = ""};
     bool group = is_group(commands, count, first);
-    errbuf_set(&asked, "%.40s%s%.40s", first, group && second != NULL ? " " : "", group && second != NULL ? second : "");
+    errbuf_set(&asked, "%.40s%s%.40s", first, group && second != NULL ? " " : "",
+               group && second != NULL ? second : "");
     for (size_t i = 0; i < count; i++) {
         if (commands[i].hidden) continue;
         nearest_offer(&near, asked.text, commands[i].name);
-        if (!group || strncmp(commands[i].name, first, strlen(first)) != 0 || commands[i].name[strlen(first)] != ' ') continue;
+        if (!group || strncmp(commands[i].name, first, strlen(first)) != 0 || commands[i].name[strlen(first)] != ' ')
+            continue;
         struct errbuf before = verbs;
-        errbuf_set(&verbs, "%.400s%s%s", before.text, before.text[0] != '\0' ? ", " : "", commands[i].name + strlen(first) + 1);
+        errbuf_set(&verbs, "%.400s%s%s", before.text, before.text[0] != '\0' ? ", " : "",
+                   commands[i].name + strlen(first) + 1);
     }
-    if (near.word != NULL) errbuf_set(err, "unknown command '%s'; did you mean '%s'?", asked.text, near.word);
-    else if (group) errbuf_set(err, "`quorate %s` needs one of: %s", first, verbs.text);
-    else errbuf_set(err, "unknown command '%s'; `quorate help` lists them", asked.text);
+    if (near.word != NULL)
+        errbuf_set(err, "unknown command '%s'; did you mean '%s'?", asked.text, near.word);
+    else if (group)
+        errbuf_set(err, "`quorate %s` needs one of: %s", first, verbs.text);
+    else
+        errbuf_set(err, "unknown command '%s'; `quorate help` lists them", asked.text);
     return STATUS_INVALID;
 }
 
 /* The command's words may follow flags' places only at the front: the first word, and the second when it is a group's. */
-static enum status command_take(int argc, char *const *argv, const struct command *commands, size_t count, struct args *out, int *used,
-                                struct errbuf *err)
+static enum status command_take(int argc, char *const *argv, const struct command *commands, size_t count,
+                                struct args *out, int *used, struct errbuf *err)
 {
     const char *second = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
     if (second != NULL && (out->command = command_find(commands, count, argv[0], second)) != NULL) {
@@ -191,7 +200,8 @@ static enum status command_take(int argc, char *const *argv, const struct comman
     return command_unknown(commands, count, argv[0], second, err);
 }
 
-enum status args_parse(int argc, char *const *argv, const struct command *commands, size_t count, struct args *out, struct errbuf *err)
+enum status args_parse(int argc, char *const *argv, const struct command *commands, size_t count, struct args *out,
+                       struct errbuf *err)
 {
     memset(out, 0, sizeof(*out));
     if (argc == 0) {
@@ -212,10 +222,12 @@ enum status args_parse(int argc, char *const *argv, const struct command *comman
     for (; s == STATUS_OK && at < argc; at++) {
         if (!flags_end && strcmp(argv[at], "--") == 0) {
             flags_end = true;
-        } else if (!flags_end && argv[at][0] == '-' && argv[at][1] != '\0') { /* a lone dash is a word: standard input */
+        } else if (!flags_end && argv[at][0] == '-' &&
+                   argv[at][1] != '\0') { /* a lone dash is a word: standard input */
             s = flag_take(argc, argv, &at, out, err);
         } else if (out->word_count == out->command->arguments_max || out->word_count == ARGS_WORDS_MAX) {
-            errbuf_set(err, "one word too many: '%s'. Usage: quorate %s %s", argv[at], out->command->name, out->command->arguments);
+            errbuf_set(err, "one word too many: '%s'. Usage: quorate %s %s", argv[at], out->command->name,
+                       out->command->arguments);
             s = STATUS_INVALID;
         } else {
             out->words[out->word_count++] = argv[at];
@@ -246,8 +258,8 @@ bool args_switch(const struct args *a, const char *flag)
     return args_given(a, flag);
 }
 
-enum status args_number(const struct args *a, const char *flag, uint64_t fallback, uint64_t min, uint64_t max, uint64_t *out,
-                        struct errbuf *err)
+enum status args_number(const struct args *a, const char *flag, uint64_t fallback, uint64_t min, uint64_t max,
+                        uint64_t *out, struct errbuf *err)
 {
     const char *text = args_text(a, flag, NULL);
     *out = fallback;
@@ -255,7 +267,8 @@ enum status args_number(const struct args *a, const char *flag, uint64_t fallbac
     uint64_t v = 0;
     for (const char *p = text; *p != '\0'; p++) v = v * 10 + (uint64_t)(*p - '0'); /* at most 19 digits: no overflow */
     if (v < min || v > max) {
-        errbuf_set(err, "--%s: expected a number from %llu to %llu, got %s", flag, (unsigned long long)min, (unsigned long long)max, text);
+        errbuf_set(err, "--%s: expected a number from %llu to %llu, got %s", flag, (unsigned long long)min,
+                   (unsigned long long)max, text);
         return STATUS_INVALID;
     }
     *out = v;
@@ -264,7 +277,8 @@ enum status args_number(const struct args *a, const char *flag, uint64_t fallbac
 
 void help_all(const struct command *commands, size_t count, struct buf *out)
 {
-    buf_append_str(out, "quorate: a replicated, strictly serializable key-value database\n\nUsage: quorate COMMAND [ARGUMENTS] [FLAGS]\n\n");
+    buf_append_str(out, "quorate: a replicated, strictly serializable key-value database\n\nUsage: quorate COMMAND "
+                        "[ARGUMENTS] [FLAGS]\n\n");
     for (size_t i = 0; i < count; i++) {
         if (commands[i].hidden) continue;
         struct errbuf usage;
@@ -277,7 +291,8 @@ void help_all(const struct command *commands, size_t count, struct buf *out)
         errbuf_set(&text, "--%s %s", cli_global_flags[i].name, cli_global_flags[i].value);
         buf_printf(out, "  %-34s %s\n", text.text, cli_global_flags[i].help);
     }
-    buf_append_str(out, "\nExit codes: 0 done, 1 failed, 2 wrong usage. `quorate help COMMAND` shows a command's own flags.\n");
+    buf_append_str(
+        out, "\nExit codes: 0 done, 1 failed, 2 wrong usage. `quorate help COMMAND` shows a command's own flags.\n");
 }
 
 void help_command(const struct command *c, struct buf *out)

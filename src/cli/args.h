@@ -8,7 +8,7 @@
 enum flag_kind { FLAG_TEXT, FLAG_NUMBER, FLAG_SWITCH };
 
 struct flag {
-    const char *name;  /* without the dashes */
+    const char *name; /* without the dashes */
     enum flag_kind kind;
     const char *value; /* how help names the value: "HOST:PORT" */
     const char *help;
@@ -16,9 +16,9 @@ struct flag {
 
 struct cli;
 struct command {
-    const char *name;      /* one word or two: "cluster start" */
-    const char *arguments; /* of the usage line: "KEYSPACE KEY"; "" for none */
-    const char *help;      /* one line */
+    const char *name;         /* one word or two: "cluster start" */
+    const char *arguments;    /* of the usage line: "KEYSPACE KEY"; "" for none */
+    const char *help;         /* one line */
     int (*run)(struct cli *); /* exit code */
     unsigned arguments_min, arguments_max;
     const struct flag *flags;
@@ -46,14 +46,14 @@ struct args {
 
 /* STATUS_INVALID with a text that names the mistake and the nearest right word. argv[0] is the first word after the
  * program's name. Flags may stand anywhere: --name value, --name=value, -o value; "--" ends them. */
-MUST_CHECK enum status args_parse(int argc, char *const *argv, const struct command *commands, size_t count, struct args *out,
-                                  struct errbuf *err);
+MUST_CHECK enum status args_parse(int argc, char *const *argv, const struct command *commands, size_t count,
+                                  struct args *out, struct errbuf *err);
 const char *args_text(const struct args *a, const char *flag, const char *fallback);
 bool args_switch(const struct args *a, const char *flag);
 bool args_given(const struct args *a, const char *flag);
 /* Numbers were checked while parsing; beyond [min, max]: STATUS_INVALID. */
-MUST_CHECK enum status args_number(const struct args *a, const char *flag, uint64_t fallback, uint64_t min, uint64_t max, uint64_t *out,
-                                   struct errbuf *err);
+MUST_CHECK enum status args_number(const struct args *a, const char *flag, uint64_t fallback, uint64_t min,
+                                   uint64_t max, uint64_t *out, struct errbuf *err);
 
 void help_all(const struct command *commands, size_t count, struct buf *out);
 void help_command(const struct command *c, struct buf *out);

@@ -24,8 +24,9 @@ extern const struct command cli_commands[];
 extern const size_t cli_command_count;
 
 /* --- output (out.c) --- */
-void out_bytes(struct slice s);               /* to stdout, unbuffered: build lines in a buf first */
-void out_buf(struct buf *b);                  /* writes and clears it */
+void out_bytes(struct slice s); /* to stdout, unbuffered: build lines in a buf first */
+void out_buf(struct buf *b);    /* writes and clears it */
+bool out_failed(void); /* nobody reads any more: stop early */
 void out_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));  /* "quorate: ..." on stderr; CLI_FAILED */
 int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* the same; CLI_USAGE */
@@ -48,7 +49,8 @@ struct text_table {
 void text_table_init(struct text_table *t, const char *const *heads, unsigned columns);
 void text_table_free(struct text_table *t);
 void text_table_cell(struct text_table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void text_table_cell_bytes(struct text_table *t, struct slice s, size_t shown_max); /* escaped, and cut with an ellipsis */
+void text_table_cell_bytes(struct text_table *t, struct slice s,
+                           size_t shown_max); /* escaped, and cut with an ellipsis */
 void text_table_write(const struct text_table *t, enum output output, struct buf *out);
 
 /* --- a cluster's addresses (session.c) --- */

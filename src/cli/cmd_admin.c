@@ -85,7 +85,8 @@ static void print_table(struct text_table *t, enum output output)
 
 static int show_ranges(struct admin_call *a, const struct meta_map_reply *map)
 {
-    static const char *const heads[] = {"RANGE", "KEYSPACE", "START", "END", "LEADER", "REPLICAS", "EPOCH", "TERM", "WRITES", "READS"};
+    static const char *const heads[] = {"RANGE",    "KEYSPACE", "START", "END",    "LEADER",
+                                        "REPLICAS", "EPOCH",    "TERM",  "WRITES", "READS"};
     enum output output = a->session.cli->output;
     if (output == OUTPUT_JSON) {
         print_json(answer_ranges, map);
@@ -98,15 +99,17 @@ static int show_ranges(struct admin_call *a, const struct meta_map_reply *map)
         struct errbuf replicas = {.text = ""};
         for (size_t j = 0; j < r->replica_count; j++) {
             struct errbuf before = replicas;
-            errbuf_set(&replicas, "%.200s%s%llu%s", before.text, j > 0 ? "," : "", (unsigned long long)r->replicas[j].node_id,
-                       r->replicas[j].role == 1 ? "" : "(learner)");
+            errbuf_set(&replicas, "%.200s%s%llu%s", before.text, j > 0 ? "," : "",
+                       (unsigned long long)r->replicas[j].node_id, r->replicas[j].role == 1 ? "" : "(learner)");
         }
         text_table_cell(&t, "%llu", (unsigned long long)r->id);
         text_table_cell_bytes(&t, map_keyspace_name(map, r->keyspace), 64);
         text_table_cell_bytes(&t, r->start.size > 0 ? r->start : slice_str("(first)"), 32);
         text_table_cell_bytes(&t, r->end.size > 0 ? r->end : slice_str("(last)"), 32);
-        if (map->leaders[i] == 0) text_table_cell(&t, "none known");
-        else text_table_cell(&t, "node %llu", (unsigned long long)map->leaders[i]);
+        if (map->leaders[i] == 0)
+            text_table_cell(&t, "none known");
+        else
+            text_table_cell(&t, "node %llu", (unsigned long long)map->leaders[i]);
         text_table_cell(&t, "%s", replicas.text);
         text_table_cell(&t, "%llu.%llu", (unsigned long long)r->epoch.conf_ver, (unsigned long long)r->epoch.version);
         text_table_cell(&t, "%llu", (unsigned long long)map->reports[i].term);
@@ -192,8 +195,11 @@ static void show_health(struct buf *b, const struct meta_status_reply *status, c
     buf_append_str(b, "cluster          ");
     print_cluster_id(b, &status->cluster);
     buf_printf(b, "\nmetadata         %u of %u servers up; ", h.members_healthy, h.members);
-    if (status->leader_id == 0) buf_append_str(b, "no leader\n");
-    else buf_printf(b, "leader %llu, term %llu\n", (unsigned long long)status->leader_id, (unsigned long long)status->term);
+    if (status->leader_id == 0)
+        buf_append_str(b, "no leader\n");
+    else
+        buf_printf(b, "leader %llu, term %llu\n", (unsigned long long)status->leader_id,
+                   (unsigned long long)status->term);
     buf_printf(b, "storage nodes    %u of %u up\n", h.nodes_alive, h.nodes);
     buf_printf(b, "keyspaces        %zu\n", map->keyspace_count);
     buf_printf(b, "ranges           %u; %u with a leader", h.ranges, h.ranges_led);
@@ -206,13 +212,14 @@ static void show_health(struct buf *b, const struct meta_status_reply *status, c
             replicas += range_desc_replica(&map->ranges[j], map->nodes[i].id) != NULL;
         }
         buf_printf(b, "  node %-3llu %-21.*s %-5s %llu ranges, leads %llu\n", (unsigned long long)map->nodes[i].id,
-                   (int)map->nodes[i].address.size, (const char *)map->nodes[i].address.data, map->nodes[i].alive ? "up" : "DOWN",
-                   (unsigned long long)replicas, (unsigned long long)leads);
+                   (int)map->nodes[i].address.size, (const char *)map->nodes[i].address.data,
+                   map->nodes[i].alive ? "up" : "DOWN", (unsigned long long)replicas, (unsigned long long)leads);
     }
-    buf_printf(b, "can still lose   %u metadata server%s and %u storage node%s\n", h.meta_tolerates, h.meta_tolerates == 1 ? "" : "s",
-               h.data_tolerates, h.data_tolerates == 1 ? "" : "s");
+    buf_printf(b, "can still lose   %u metadata server%s and %u storage node%s\n", h.meta_tolerates,
+               h.meta_tolerates == 1 ? "" : "s", h.data_tolerates, h.data_tolerates == 1 ? "" : "s");
     if (h.problem_count == 0) buf_append_str(b, "problems         none\n");
-    for (unsigned i = 0; i < h.problem_count; i++) buf_printf(b, "%-16s %s\n", i == 0 ? "problems" : "", h.problems[i].text);
+    for (unsigned i = 0; i < h.problem_count; i++)
+        buf_printf(b, "%-16s %s\n", i == 0 ? "problems" : "", h.problems[i].text);
 }
 
 static int show_status(struct admin_call *a, const struct meta_map_reply *map)
@@ -288,7 +295,8 @@ int run_init(struct cli *c)
     struct admin_call a;
     struct errbuf err;
     uint64_t replication;
-    if (args_number(&c->args, "replication", 3, 1, LIMIT_REPLICAS, &replication, &err) != STATUS_OK) return cli_usage("%s", err.text);
+    if (args_number(&c->args, "replication", 3, 1, LIMIT_REPLICAS, &replication, &err) != STATUS_OK)
+        return cli_usage("%s", err.text);
     int code = admin_open(&a, c);
     if (code != CLI_OK) return code;
     struct meta_init_request request = {.replication = (uint32_t)replication};
@@ -313,9 +321,11 @@ static void keyspace_done(void *ctx, const struct client_error *e, struct slice 
         admin_end(a, cli_fail("the metadata service's answer cannot be read"));
     } else {
         if (a->session.cli->output == OUTPUT_JSON) {
-            out_printf("{\"id\":%u,\"name\":\"%s\",\"created\":%s}\n", reply.id, a->keyspace, reply.created ? "true" : "false");
+            out_printf("{\"id\":%u,\"name\":\"%s\",\"created\":%s}\n", reply.id, a->keyspace,
+                       reply.created ? "true" : "false");
         } else {
-            out_printf("keyspace %s %s\n", a->keyspace, reply.created ? "created" : "exists already, with the same splits");
+            out_printf("keyspace %s %s\n", a->keyspace,
+                       reply.created ? "created" : "exists already, with the same splits");
         }
         admin_end(a, CLI_OK);
     }
@@ -340,7 +350,8 @@ int run_keyspace_create(struct cli *c)
     uint64_t replication;
     struct meta_keyspace_request request = {.name = slice_str(c->args.words[0])};
     if (check_keyspace_name(request.name, &err) != STATUS_OK) return cli_usage("%s", err.text);
-    if (args_number(&c->args, "replication", 0, 1, LIMIT_REPLICAS, &replication, &err) != STATUS_OK) return cli_usage("%s", err.text);
+    if (args_number(&c->args, "replication", 0, 1, LIMIT_REPLICAS, &replication, &err) != STATUS_OK)
+        return cli_usage("%s", err.text);
     int code = admin_open(&a, c);
     if (code != CLI_OK) return code;
     struct buf params;
@@ -359,8 +370,10 @@ int run_keyspace_create(struct cli *c)
 
 int run_version(struct cli *c)
 {
-    if (c->output == OUTPUT_JSON) out_printf("{\"version\":\"%s\",\"protocol\":%u}\n", QUORATE_VERSION, PROTOCOL_VERSION);
-    else out_printf("quorate %s, protocol %u\n", QUORATE_VERSION, PROTOCOL_VERSION);
+    if (c->output == OUTPUT_JSON)
+        out_printf("{\"version\":\"%s\",\"protocol\":%u}\n", QUORATE_VERSION, PROTOCOL_VERSION);
+    else
+        out_printf("quorate %s, protocol %u\n", QUORATE_VERSION, PROTOCOL_VERSION);
     return CLI_OK;
 }
 
@@ -377,9 +390,11 @@ int run_help(struct cli *c)
         for (size_t i = 0; i < cli_command_count; i++) {
             struct slice full = slice_str(cli_commands[i].name);
             bool group = slice_starts(full, buf_slice(&name)) && full.size > name.size && full.data[name.size] == ' ';
-            if (slice_eq(full, buf_slice(&name)) || (group && !cli_commands[i].hidden)) help_command(&cli_commands[i], &b);
+            if (slice_eq(full, buf_slice(&name)) || (group && !cli_commands[i].hidden))
+                help_command(&cli_commands[i], &b);
         }
-        if (b.size == 0) code = cli_usage("no command '%.*s'; `quorate help` lists them", (int)name.size, (const char *)name.data);
+        if (b.size == 0)
+            code = cli_usage("no command '%.*s'; `quorate help` lists them", (int)name.size, (const char *)name.data);
     }
     out_buf(&b);
     buf_free(&name);

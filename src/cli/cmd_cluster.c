@@ -1,6 +1,5 @@
 /* quorate cluster start|stop|status|kill: the local cluster seen from outside; the parent of its processes is the
  * supervisor (supervisor.c). */
-#include <signal.h>
 #include <stdio.h>
 
 #include "base/assert.h"
@@ -26,7 +25,8 @@ static int check_room(struct env *env, const char *dir)
 {
     uint64_t free_bytes = 0, total = 0;
     if (disk_space(env->disk, &free_bytes, &total) != STATUS_OK || free_bytes >= DISK_FREE_MIN) return CLI_OK;
-    return cli_fail("only %llu MiB are free on the disk of %s, and a cluster needs %llu MiB to start; make room, or name another directory with "
+    return cli_fail("only %llu MiB are free on the disk of %s, and a cluster needs %llu MiB to start; make room, or "
+                    "name another directory with "
                     "--dir",
                     (unsigned long long)(free_bytes >> 20), dir, (unsigned long long)(DISK_FREE_MIN >> 20));
 }
@@ -44,7 +44,8 @@ static int check_ports(struct env *env, const struct local_cluster *cluster)
         struct errbuf err;
         const struct local_process *p = &cluster->processes[i];
         if (env->net->ops->listen(env->net, p->address, accept_none, env, &listener, &err) != STATUS_OK) {
-            return cli_fail("%s (for %s) cannot be used: %s. Stop what uses that port (`ss -ltnp` shows it), or choose other ports with --base-port",
+            return cli_fail("%s (for %s) cannot be used: %s. Stop what uses that port (`ss -ltnp` shows it), or choose "
+                            "other ports with --base-port",
                             p->address, p->name, err.text);
         }
         env->net->ops->unlisten(listener);
@@ -58,17 +59,21 @@ static int directory_prepare(struct env *env, struct local_cluster *cluster, con
     struct errbuf err;
     uint64_t base_port;
     unsigned names = 0;
-    if (args_number(args, "base-port", cluster->base_port, 1, 65000, &base_port, &err) != STATUS_OK) return cli_usage("%s", err.text);
+    if (args_number(args, "base-port", cluster->base_port, 1, 65000, &base_port, &err) != STATUS_OK)
+        return cli_usage("%s", err.text);
     char dir[LOCAL_PATH_MAX];
     snprintf(dir, sizeof(dir), "%s", cluster->dir);
     enum status s = local_load(cluster, dir, &err);
     if (s == STATUS_OK && (!args_given(args, "base-port") || base_port == cluster->base_port)) return CLI_OK;
     if (s == STATUS_OK) {
-        return cli_fail("the cluster in %s was made with --base-port %u; its members know each other by these ports", dir, cluster->base_port);
+        return cli_fail("the cluster in %s was made with --base-port %u; its members know each other by these ports",
+                        dir, cluster->base_port);
     }
     if (s != STATUS_NOT_FOUND) return cli_fail("%s", err.text);
     if (disk_list(env->disk, "", count_name, &names) != STATUS_OK) return cli_fail("%s cannot be listed", dir);
-    if (names > 0) return cli_fail("%s holds files, but no Quorate cluster; nothing was touched. Name a new directory with --dir", dir);
+    if (names > 0)
+        return cli_fail("%s holds files, but no Quorate cluster; nothing was touched. Name a new directory with --dir",
+                        dir);
     local_set(cluster, dir, (unsigned)base_port);
     if (local_save(cluster, &err) != STATUS_OK) return cli_fail("%s", err.text);
     return CLI_OK;
@@ -83,8 +88,8 @@ struct starting {
     struct arena arena;
     struct http_client *http;
     enum { START_INIT, START_NODES, START_KEYSPACE, START_GATEWAY, START_DONE } step;
-    bool asking;          /* a call is under way */
-    uint64_t ask_ns;      /* when to ask again */
+    bool asking;     /* a call is under way */
+    uint64_t ask_ns; /* when to ask again */
     uint64_t deadline_ns;
     char waits_for[256];
 };
@@ -122,13 +127,15 @@ static void starting_map_done(void *ctx, const struct client_error *e, const str
     }
     for (unsigned i = 0; i < LOCAL_PROCESSES; i++) {
         const struct local_process *p = &s->cluster.processes[i];
-        if (p->role != LOCAL_ROLE_NODE || local_held(&s->cluster, p)) continue; /* held down on purpose: not waited for */
+        if (p->role != LOCAL_ROLE_NODE || local_held(&s->cluster, p))
+            continue; /* held down on purpose: not waited for */
         wanted++;
         for (size_t j = 0; j < map->node_count; j++) {
             alive += map->nodes[j].alive && slice_eq(map->nodes[j].address, slice_str(p->address));
         }
     }
-    if (alive < wanted) snprintf(s->waits_for, sizeof(s->waits_for), "%u of %u storage nodes have registered", alive, wanted);
+    if (alive < wanted)
+        snprintf(s->waits_for, sizeof(s->waits_for), "%u of %u storage nodes have registered", alive, wanted);
     starting_answered(s, alive >= wanted);
 }
 
@@ -144,9 +151,10 @@ static void starting_gateway_done(void *ctx, int code, enum status why, struct s
 {
     struct starting *s = ctx;
     if (code != 200) {
-        snprintf(s->waits_for, sizeof(s->waits_for), "the gateway is not ready: %.*s", (int)(body.size < 200 ? body.size : 200),
-                 code == 0 ? status_text(why) : (const char *)body.data);
-        if (code == 0) snprintf(s->waits_for, sizeof(s->waits_for), "the gateway does not answer: %s", status_text(why));
+        snprintf(s->waits_for, sizeof(s->waits_for), "the gateway is not ready: %.*s",
+                 (int)(body.size < 200 ? body.size : 200), code == 0 ? status_text(why) : (const char *)body.data);
+        if (code == 0)
+            snprintf(s->waits_for, sizeof(s->waits_for), "the gateway does not answer: %s", status_text(why));
     }
     starting_answered(s, code == 200);
 }
@@ -168,11 +176,13 @@ static void starting_ask(struct starting *s)
     case START_KEYSPACE: {
         struct meta_keyspace_request keyspace = {.name = slice_str("default")};
         pack_meta_keyspace_request(&params, &keyspace);
-        client_meta(s->session.client, METHOD_META_KEYSPACE_CREATE, buf_slice(&params), 2000, starting_keyspace_done, s);
+        client_meta(s->session.client, METHOD_META_KEYSPACE_CREATE, buf_slice(&params), 2000, starting_keyspace_done,
+                    s);
         break;
     }
     case START_GATEWAY:
-        s->session.env->http->ops->client_send(s->http, HTTP_GET, "/readyz", NULL, 0, SLICE_EMPTY, starting_gateway_done, s);
+        s->session.env->http->ops->client_send(s->http, HTTP_GET, "/readyz", NULL, 0, SLICE_EMPTY,
+                                               starting_gateway_done, s);
         break;
     case START_DONE: break;
     }
@@ -212,8 +222,9 @@ static void starting_explain(const struct starting *s)
         buf_init(&tail, 1u << 20);
         local_log_path(&s->cluster, s->cluster.processes[i].name, path);
         file_tail(path, 5, &tail);
-        cli_fail("%s is %s after %u starts, last exit code %d; the end of %s:\n%.*s", s->cluster.processes[i].name, local_state_name(child->state),
-                 child->starts, child->exit_code, path, (int)tail.size, tail.size > 0 ? (const char *)tail.data : "");
+        cli_fail("%s is %s after %u starts, last exit code %d; the end of %s:\n%.*s", s->cluster.processes[i].name,
+                 local_state_name(child->state), child->starts, child->exit_code, path, (int)tail.size,
+                 tail.size > 0 ? (const char *)tail.data : "");
         buf_free(&tail);
     }
 }
@@ -260,10 +271,12 @@ static unsigned children_tell(const struct local_status *status, int signal_numb
 
 static void orphans_stop(const struct local_status *status)
 {
-    if (children_tell(status, SIGTERM) == 0) return;
-    for (unsigned waited = 0; waited < 20000 && children_tell(status, 0) > 0; waited += POLL_MS) process_sleep_ms(POLL_MS);
-    (void)children_tell(status, SIGKILL);
-    for (unsigned waited = 0; waited < 5000 && children_tell(status, 0) > 0; waited += POLL_MS) process_sleep_ms(POLL_MS);
+    if (children_tell(status, SIGNAL_TERM) == 0) return;
+    for (unsigned waited = 0; waited < 20000 && children_tell(status, 0) > 0; waited += POLL_MS)
+        process_sleep_ms(POLL_MS);
+    (void)children_tell(status, SIGNAL_KILL);
+    for (unsigned waited = 0; waited < 5000 && children_tell(status, 0) > 0; waited += POLL_MS)
+        process_sleep_ms(POLL_MS);
 }
 
 static int supervisor_spawn(struct cli *c, const struct local_cluster *cluster)
@@ -286,8 +299,8 @@ static int supervisor_spawn(struct cli *c, const struct local_cluster *cluster)
             struct buf tail;
             buf_init(&tail, 1u << 20);
             file_tail(log, 3, &tail);
-            int code = cli_fail("the supervisor ended at once (exit code %d); the end of %s:\n%.*s", exit_code, log, (int)tail.size,
-                                tail.size > 0 ? (const char *)tail.data : "");
+            int code = cli_fail("the supervisor ended at once (exit code %d); the end of %s:\n%.*s", exit_code, log,
+                                (int)tail.size, tail.size > 0 ? (const char *)tail.data : "");
             buf_free(&tail);
             return code;
         }
@@ -300,8 +313,10 @@ static int start_one(const struct local_cluster *cluster, const struct local_sta
 {
     struct errbuf err;
     const struct local_process *p = local_find(cluster, name);
-    if (p == NULL) return cli_usage("no process is called '%s': meta-1..%u, node-1..%u, gateway", name, LOCAL_META, LOCAL_NODES);
-    if (!status->supervised) return cli_fail("the cluster in %s is not running; `quorate cluster start` starts all of it", cluster->dir);
+    if (p == NULL)
+        return cli_usage("no process is called '%s': meta-1..%u, node-1..%u, gateway", name, LOCAL_META, LOCAL_NODES);
+    if (!status->supervised)
+        return cli_fail("the cluster in %s is not running; `quorate cluster start` starts all of it", cluster->dir);
     if (local_release(cluster, p, &err) != STATUS_OK) return cli_fail("%s", err.text);
     for (unsigned waited = 0; waited < 10000; waited += POLL_MS) {
         struct local_status now;
@@ -340,7 +355,8 @@ static void print_started(const struct cli *c, const struct local_cluster *clust
 {
     const char *gateway = cluster->processes[LOCAL_PROCESSES - 1].address;
     if (c->output == OUTPUT_JSON) {
-        out_printf("{\"started\":%s,\"gateway\":\"http://%s\",\"dir\":\"%s\"}\n", was_running ? "false" : "true", gateway, cluster->dir);
+        out_printf("{\"started\":%s,\"gateway\":\"http://%s\",\"dir\":\"%s\"}\n", was_running ? "false" : "true",
+                   gateway, cluster->dir);
     } else {
         out_printf("local cluster %s: %u metadata servers, %u storage nodes, gateway http://%s, data in %s\n",
                    was_running ? "is running already" : "started", LOCAL_META, LOCAL_NODES, gateway, cluster->dir);
@@ -354,10 +370,12 @@ int run_cluster_start(struct cli *c)
     struct errbuf err;
     uint64_t wait_ms;
     if (strlen(cli_cluster_dir(c)) > 800) return cli_usage("--dir is too long");
-    if (args_number(&c->args, "wait", 60000, 100, 3600000, &wait_ms, &err) != STATUS_OK) return cli_usage("%s", err.text);
+    if (args_number(&c->args, "wait", 60000, 100, 3600000, &wait_ms, &err) != STATUS_OK)
+        return cli_usage("%s", err.text);
     local_default(&cluster, cli_cluster_dir(c));
     if (c->args.word_count == 1) {
-        if (local_load(&cluster, cli_cluster_dir(c), &err) != STATUS_OK) return cli_fail("no local cluster in %s", cli_cluster_dir(c));
+        if (local_load(&cluster, cli_cluster_dir(c), &err) != STATUS_OK)
+            return cli_fail("no local cluster in %s", cli_cluster_dir(c));
         if (local_status_load(&cluster, &status, &err) != STATUS_OK) return cli_fail("%s", err.text);
         return start_one(&cluster, &status, c->args.words[0]);
     }
@@ -373,7 +391,8 @@ static int cluster_open(struct cli *c, struct local_cluster *cluster, struct loc
 {
     struct errbuf err;
     enum status s = local_load(cluster, cli_cluster_dir(c), &err);
-    if (s == STATUS_NOT_FOUND) return cli_fail("there is no local cluster in %s; `quorate cluster start` makes one", cli_cluster_dir(c));
+    if (s == STATUS_NOT_FOUND)
+        return cli_fail("there is no local cluster in %s; `quorate cluster start` makes one", cli_cluster_dir(c));
     if (s == STATUS_OK) s = local_status_load(cluster, status, &err);
     return s == STATUS_OK ? CLI_OK : cli_fail("%s", err.text);
 }
@@ -391,10 +410,13 @@ int run_cluster_stop(struct cli *c)
     if (code != CLI_OK) return code;
     bool ran = status.supervised || children_tell(&status, 0) > 0;
     if (status.supervised) {
-        enum status s = process_kill(&status.supervisor, SIGTERM, &err);
+        enum status s = process_kill(&status.supervisor, SIGNAL_TERM, &err);
         if (s != STATUS_OK && s != STATUS_NOT_FOUND) return cli_fail("%s", err.text);
-        for (unsigned waited = 0; waited < STOP_WAIT_MS && process_alive(&status.supervisor); waited += POLL_MS) process_sleep_ms(POLL_MS);
-        if (process_alive(&status.supervisor)) return cli_fail("the supervisor (pid %d) did not stop within %u s", status.supervisor.pid, STOP_WAIT_MS / 1000);
+        for (unsigned waited = 0; waited < STOP_WAIT_MS && process_alive(&status.supervisor); waited += POLL_MS)
+            process_sleep_ms(POLL_MS);
+        if (process_alive(&status.supervisor))
+            return cli_fail("the supervisor (pid %d) did not stop within %u s", status.supervisor.pid,
+                            STOP_WAIT_MS / 1000);
     }
     orphans_stop(&status);
     out_printf("local cluster in %s %s\n", cluster.dir, ran ? "stopped" : "was not running");
@@ -418,11 +440,16 @@ static void status_rows(const struct local_cluster *cluster, const struct local_
         text_table_cell(t, "%s", p->name);
         text_table_cell(t, "%s", roles[p->role]);
         text_table_cell(t, "%s", p->address);
-        if (lives) text_table_cell(t, "%d", child->id.pid);
-        else text_table_cell(t, "-");
-        if (!status->supervised) text_table_cell(t, "%s", lives ? "running, without its supervisor" : "down");
-        else if (child->state == LOCAL_STATE_WAITING) text_table_cell(t, "waiting to start again (exit code %d)", child->exit_code);
-        else text_table_cell(t, "%s", local_state_name(child->state));
+        if (lives)
+            text_table_cell(t, "%d", child->id.pid);
+        else
+            text_table_cell(t, "-");
+        if (!status->supervised)
+            text_table_cell(t, "%s", lives ? "running, without its supervisor" : "down");
+        else if (child->state == LOCAL_STATE_WAITING)
+            text_table_cell(t, "waiting to start again (exit code %d)", child->exit_code);
+        else
+            text_table_cell(t, "%s", local_state_name(child->state));
         text_table_cell_bytes(t, child->starts > 0 ? buf_slice(&since) : slice_str("-"), 32);
         text_table_cell(t, "%u", child->starts);
         buf_free(&since);
@@ -438,9 +465,12 @@ static void status_json(const struct local_cluster *cluster, const struct local_
     for (unsigned i = 0; i < LOCAL_PROCESSES; i++) {
         const struct local_child *child = &status->children[i];
         bool lives = child_lives(child);
-        buf_printf(&b, "%s{\"name\":\"%s\",\"address\":\"%s\",\"state\":\"%s\",\"alive\":%s,\"pid\":%d,\"starts\":%u,\"exit_code\":%d}",
-                   i > 0 ? "," : "", cluster->processes[i].name, cluster->processes[i].address, local_state_name(child->state),
-                   lives ? "true" : "false", lives ? child->id.pid : 0, child->starts, child->exit_code);
+        buf_printf(&b,
+                   "%s{\"name\":\"%s\",\"address\":\"%s\",\"state\":\"%s\",\"alive\":%s,\"pid\":%d,\"starts\":%u,"
+                   "\"exit_code\":%d}",
+                   i > 0 ? "," : "", cluster->processes[i].name, cluster->processes[i].address,
+                   local_state_name(child->state), lives ? "true" : "false", lives ? child->id.pid : 0, child->starts,
+                   child->exit_code);
     }
     buf_append_str(&b, "]}\n");
     out_buf(&b);
@@ -479,10 +509,13 @@ int run_cluster_kill(struct cli *c)
     int code = cluster_open(c, &cluster, &status);
     if (code != CLI_OK) return code;
     const struct local_process *p = local_find(&cluster, c->args.words[0]);
-    if (p == NULL) return cli_usage("no process is called '%s': meta-1..%u, node-1..%u, gateway", c->args.words[0], LOCAL_META, LOCAL_NODES);
+    if (p == NULL)
+        return cli_usage("no process is called '%s': meta-1..%u, node-1..%u, gateway", c->args.words[0], LOCAL_META,
+                         LOCAL_NODES);
     if (local_kill(&cluster, p, &err) != STATUS_OK) return cli_fail("%s", err.text);
     for (unsigned waited = 0; waited < 10000; waited += POLL_MS) {
-        if (local_status_load(&cluster, &status, &err) == STATUS_OK && status.children[p - cluster.processes].state == LOCAL_STATE_HELD) {
+        if (local_status_load(&cluster, &status, &err) == STATUS_OK &&
+            status.children[p - cluster.processes].state == LOCAL_STATE_HELD) {
             out_printf("%s killed with signal 9; it stays down until `quorate cluster start %s`\n", p->name, p->name);
             return CLI_OK;
         }

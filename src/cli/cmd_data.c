@@ -78,12 +78,17 @@ static int kv_arguments(struct data_call *d, struct cli *c, enum http_method met
     struct errbuf err;
     const char *id = args_text(&c->args, "id", NULL);
     const char *version = args_text(&c->args, "if-version", NULL);
-    d->kv = (struct kv_action){.method = method, .keyspace = slice_str(c->args.words[0]), .key = slice_str(c->args.words[1])};
-    if (check_keyspace_name(d->kv.keyspace, &err) != STATUS_OK || check_key(d->kv.key, &err) != STATUS_OK) return cli_usage("%s", err.text);
-    if (id != NULL && parse_idempotency_key(slice_str(id), &d->kv.id, &err) != STATUS_OK) return cli_usage("--id: %s", err.text);
-    if (version != NULL && parse_etag("--if-version", version, &d->kv.if_match, &err) != STATUS_OK) return cli_usage("%s", err.text);
+    d->kv = (struct kv_action){
+        .method = method, .keyspace = slice_str(c->args.words[0]), .key = slice_str(c->args.words[1])};
+    if (check_keyspace_name(d->kv.keyspace, &err) != STATUS_OK || check_key(d->kv.key, &err) != STATUS_OK)
+        return cli_usage("%s", err.text);
+    if (id != NULL && parse_idempotency_key(slice_str(id), &d->kv.id, &err) != STATUS_OK)
+        return cli_usage("--id: %s", err.text);
+    if (version != NULL && parse_etag("--if-version", version, &d->kv.if_match, &err) != STATUS_OK)
+        return cli_usage("%s", err.text);
     if (args_switch(&c->args, "if-absent")) d->kv.if_none_match = (struct precondition){.present = true, .any = true};
-    if (d->kv.if_match.present && d->kv.if_none_match.present) return cli_usage("--if-version and --if-absent exclude each other");
+    if (d->kv.if_match.present && d->kv.if_none_match.present)
+        return cli_usage("--if-version and --if-absent exclude each other");
     return CLI_OK;
 }
 
@@ -93,8 +98,10 @@ int run_get(struct cli *c)
     int code = data_open(&d, c);
     if (code != CLI_OK) return code;
     code = kv_arguments(&d, c, HTTP_GET);
-    if (code == CLI_OK) client_get(d.session.client, d.kv.keyspace, d.kv.key, c->timeout_ms, get_done, &d);
-    else data_end(&d, code);
+    if (code == CLI_OK)
+        client_get(d.session.client, d.kv.keyspace, d.kv.key, c->timeout_ms, get_done, &d);
+    else
+        data_end(&d, code);
     return data_close(&d);
 }
 
@@ -133,9 +140,12 @@ static int run_write(struct cli *c, enum http_method method)
     code = kv_arguments(&d, c, method);
     if (code == CLI_OK && method == HTTP_PUT) {
         struct errbuf err;
-        if (strcmp(c->args.words[2], "-") != 0) buf_append_str(&value, c->args.words[2]);
-        else if (file_read_all("-", &value, &err) != STATUS_OK) code = cli_fail("%s", err.text);
-        if (value.overflow || value.size > LIMIT_VALUE_BYTES) code = cli_fail("the value is larger than the limit of %u bytes", LIMIT_VALUE_BYTES);
+        if (strcmp(c->args.words[2], "-") != 0)
+            buf_append_str(&value, c->args.words[2]);
+        else if (file_read_all("-", &value, &err) != STATUS_OK)
+            code = cli_fail("%s", err.text);
+        if (value.overflow || value.size > LIMIT_VALUE_BYTES)
+            code = cli_fail("the value is larger than the limit of %u bytes", LIMIT_VALUE_BYTES);
         d.kv.value = value.size > 0 ? buf_slice(&value) : SLICE_EMPTY;
     }
     if (code == CLI_OK) {
@@ -231,7 +241,7 @@ static void scan_done(void *ctx, const struct client_error *e, const struct scan
             return;
         }
     }
-    if (!reply->more || reply->row_count == 0) {
+    if (!reply->more || reply->row_count == 0 || out_failed()) {
         data_end(d, CLI_OK);
         return;
     }
@@ -252,9 +262,13 @@ static int scan_arguments(struct data_call *d, struct cli *c, struct arena *keep
     const char *prefix = args_text(&c->args, "prefix", "");
     d->scan.keyspace = slice_str(c->args.words[0]);
     if (check_keyspace_name(d->scan.keyspace, &err) != STATUS_OK) return cli_usage("%s", err.text);
-    if (args_number(&c->args, "limit", 0, 1, INT64_MAX, &d->rows_left, &err) != STATUS_OK) return cli_usage("%s", err.text);
-    scan_bounds_set(&d->scan, slice_str(args_text(&c->args, "start", "")), slice_str(args_text(&c->args, "end", "")), slice_str(prefix), keep);
-    d->page = (struct client_scan){.start = d->scan.start, .end = d->scan.end, .reverse = args_switch(&c->args, "reverse"),
+    if (args_number(&c->args, "limit", 0, 1, INT64_MAX, &d->rows_left, &err) != STATUS_OK)
+        return cli_usage("%s", err.text);
+    scan_bounds_set(&d->scan, slice_str(args_text(&c->args, "start", "")), slice_str(args_text(&c->args, "end", "")),
+                    slice_str(prefix), keep);
+    d->page = (struct client_scan){.start = d->scan.start,
+                                   .end = d->scan.end,
+                                   .reverse = args_switch(&c->args, "reverse"),
                                    .keys_only = args_switch(&c->args, "keys-only")};
     return CLI_OK;
 }
@@ -267,9 +281,12 @@ int run_scan(struct cli *c)
     if (code != CLI_OK) return code;
     arena_init(&keep, 1024);
     code = scan_arguments(&d, c, &keep);
-    if (code != CLI_OK) data_end(&d, code);
-    else if (d.scan.empty) data_end(&d, CLI_OK);
-    else scan_start(&d);
+    if (code != CLI_OK)
+        data_end(&d, code);
+    else if (d.scan.empty)
+        data_end(&d, CLI_OK);
+    else
+        scan_start(&d);
     code = data_close(&d);
     arena_free(&keep);
     return code;
@@ -304,8 +321,10 @@ int run_txn(struct cli *c)
         data_end(&d, cli_fail("%s", err.text));
     } else {
         struct input in = {.method = HTTP_POST, .path = SLICE_EMPTY, .query = SLICE_EMPTY, .body = buf_slice(&body)};
-        if (parse_txn(&in, &d.arena, &action, &err) != STATUS_OK) data_end(&d, cli_fail("%s: %s", c->args.words[0], err.text));
-        else client_txn(d.session.client, action.keyspace, &action.txn, c->timeout_ms, txn_done, &d);
+        if (parse_txn(&in, &d.arena, &action, &err) != STATUS_OK)
+            data_end(&d, cli_fail("%s: %s", c->args.words[0], err.text));
+        else
+            client_txn(d.session.client, action.keyspace, &action.txn, c->timeout_ms, txn_done, &d);
     }
     json_decref(action.tree);
     buf_free(&body);

@@ -58,7 +58,8 @@ static int server_run(struct server *s)
 
 static struct env *server_env(struct cli *c, const char *data, struct errbuf *err)
 {
-    struct env_posix_options options = {.data_dir = data, .log_level = c->log_level_given ? c->log_level : LOG_INFO,
+    struct env_posix_options options = {.data_dir = data,
+                                        .log_level = c->log_level_given ? c->log_level : LOG_INFO,
                                         .log_path = args_text(&c->args, "log", NULL)};
     return env_posix_new(&options, err);
 }
@@ -72,7 +73,8 @@ static int host_options_take(struct cli *c, struct host_options *o)
         args_number(&c->args, "heartbeat-ms", o->heartbeat_ms, 5, 20000, &heartbeat, &err) != STATUS_OK) {
         return cli_usage("%s", err.text);
     }
-    if (heartbeat * 2 > election) return cli_usage("--heartbeat-ms must be at most half of --election-ms (%llu)", (unsigned long long)election);
+    if (heartbeat * 2 > election)
+        return cli_usage("--heartbeat-ms must be at most half of --election-ms (%llu)", (unsigned long long)election);
     o->election_ms = (uint32_t)election;
     o->heartbeat_ms = (uint32_t)heartbeat;
     return CLI_OK;
@@ -104,7 +106,8 @@ static int members_parse(char *text, struct meta_options *o)
             if (*p < '0' || *p > '9') return cli_usage("--members: '%s' does not begin with a number", at);
             id = id * 10 + (uint64_t)(*p - '0');
         }
-        if (id == 0 || strchr(equals + 1, ':') == NULL) return cli_usage("--members: expected ID=HOST:PORT with ID from 1, got '%s'", at);
+        if (id == 0 || strchr(equals + 1, ':') == NULL)
+            return cli_usage("--members: expected ID=HOST:PORT with ID from 1, got '%s'", at);
         if (o->member_count == LIMIT_REPLICAS) return cli_usage("--members: at most %u members", LIMIT_REPLICAS);
         o->members[o->member_count++] = (struct meta_member){.id = id, .address = equals + 1};
         at = end != NULL ? end + 1 : at + strlen(at);
@@ -123,7 +126,8 @@ int run_meta(struct cli *c)
     if (list == NULL) return cli_usage("--members 1=HOST:PORT,... is missing");
     if (args_number(&c->args, "id", 0, 1, UINT32_MAX, &o.id, &err) != STATUS_OK) return cli_usage("%s", err.text);
     if (o.id == 0) return cli_usage("--id N is missing: which of --members this process is");
-    if ((size_t)snprintf(members, sizeof(members), "%s", list) >= sizeof(members)) return cli_usage("--members is too long");
+    if ((size_t)snprintf(members, sizeof(members), "%s", list) >= sizeof(members))
+        return cli_usage("--members is too long");
     int code = members_parse(members, &o);
     if (code == CLI_OK) code = host_options_take(c, &o.host);
     if (code != CLI_OK) return code;
@@ -163,8 +167,10 @@ int run_node(struct cli *c)
     struct node *n = NULL;
     char meta[LIMIT_REPLICAS * LIMIT_ADDRESS_BYTES];
     const char *data = args_text(&c->args, "data", NULL);
-    struct node_options o = {.listen = args_text(&c->args, "listen", NULL), .advertise = args_text(&c->args, "advertise", NULL),
-                             .host_label = args_text(&c->args, "host", NULL), .meta_addresses = meta};
+    struct node_options o = {.listen = args_text(&c->args, "listen", NULL),
+                             .advertise = args_text(&c->args, "advertise", NULL),
+                             .host_label = args_text(&c->args, "host", NULL),
+                             .meta_addresses = meta};
     if (data == NULL) return cli_usage("--data DIR is missing");
     if (o.listen == NULL) return cli_usage("--listen HOST:PORT is missing");
     cli_meta_addresses(c, meta, sizeof(meta));

@@ -1,6 +1,4 @@
 /* The registry: every subcommand is one row. */
-#include <stdio.h>
-
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/cli_int.h"
@@ -84,11 +82,13 @@ const struct command cli_commands[] = {
      FLAGS(flags_cluster_start), false},
     {"cluster stop", "", "stop the local cluster cleanly", run_cluster_stop, 0, 0, NO_FLAGS, false},
     {"cluster status", "", "the local cluster's processes", run_cluster_status, 0, 0, NO_FLAGS, false},
-    {"cluster kill", "NAME", "kill -9 a process of the local cluster and hold it down", run_cluster_kill, 1, 1, NO_FLAGS, false},
+    {"cluster kill", "NAME", "kill -9 a process of the local cluster and hold it down", run_cluster_kill, 1, 1,
+     NO_FLAGS, false},
     {"cluster supervise", "", "the local cluster's parent process", run_cluster_supervise, 0, 0, NO_FLAGS, true},
     {"status", "", "one screen: what is up, what may still fail, what is wrong", run_status, 0, 0, NO_FLAGS, false},
     {"get", "KEYSPACE KEY", "print a value", run_get, 2, 2, NO_FLAGS, false},
-    {"put", "KEYSPACE KEY VALUE|-", "write a value; - reads it from standard input", run_put, 3, 3, FLAGS(flags_put), false},
+    {"put", "KEYSPACE KEY VALUE|-", "write a value; - reads it from standard input", run_put, 3, 3, FLAGS(flags_put),
+     false},
     {"del", "KEYSPACE KEY", "delete a key", run_del, 2, 2, FLAGS(flags_del), false},
     {"scan", "KEYSPACE", "print rows in key order; json: one object a line", run_scan, 1, 1, FLAGS(flags_scan), false},
     {"txn", "FILE|-", "run a transaction given as JSON (as POST /v1/txn)", run_txn, 1, 1, NO_FLAGS, false},
@@ -97,13 +97,15 @@ const struct command cli_commands[] = {
     {"keyspace list", "", "all keyspaces", run_keyspace_list, 0, 0, NO_FLAGS, false},
     {"range list", "", "all ranges with their leaders", run_range_list, 0, 0, FLAGS(flags_range_list), false},
     {"node list", "", "all storage nodes", run_node_list, 0, 0, NO_FLAGS, false},
-    {"init", "", "give a new cluster its identity, once; harmless when repeated", run_init, 0, 0, FLAGS(flags_init), false},
+    {"init", "", "give a new cluster its identity, once; harmless when repeated", run_init, 0, 0, FLAGS(flags_init),
+     false},
     {"meta", "", "run a metadata server", run_meta, 0, 0, FLAGS(flags_meta), false},
     {"node", "", "run a storage node", run_node, 0, 0, FLAGS(flags_node), false},
     {"gateway", "", "run an HTTP gateway", run_gateway, 0, 0, FLAGS(flags_gateway), false},
     {"demo records", "", "store the package index from standard input, read it back, compare", run_demo_records, 0, 0,
      FLAGS(flags_demo_records), false},
-    {"demo bank", "", "DebitCredit postings with a leader killed half way", run_demo_bank, 0, 0, FLAGS(flags_demo_bank), false},
+    {"demo bank", "", "DebitCredit postings with a leader killed half way", run_demo_bank, 0, 0, FLAGS(flags_demo_bank),
+     false},
     {"version", "", "version of this binary", run_version, 0, 0, NO_FLAGS, false},
     {"help", "[COMMAND]", "this list, or a command's flags", run_help, 0, 2, NO_FLAGS, false},
 };
@@ -139,8 +141,10 @@ static int show_help(const struct args *a)
 {
     struct buf b;
     buf_init(&b, 1u << 16);
-    if (a->command != NULL) help_command(a->command, &b);
-    else help_all(cli_commands, cli_command_count, &b);
+    if (a->command != NULL)
+        help_command(a->command, &b);
+    else
+        help_all(cli_commands, cli_command_count, &b);
     out_buf(&b);
     buf_free(&b);
     return CLI_OK;
@@ -153,13 +157,15 @@ int cli_main(int argc, char *const *argv)
     char self[4096];
     uint64_t timeout_ms;
     c.self = process_executable(self, sizeof(self)) ? self : argv[0];
-    if (args_parse(argc - 1, argv + 1, cli_commands, cli_command_count, &c.args, &err) != STATUS_OK) return cli_usage("%s", err.text);
+    if (args_parse(argc - 1, argv + 1, cli_commands, cli_command_count, &c.args, &err) != STATUS_OK)
+        return cli_usage("%s", err.text);
     if (c.args.help) return show_help(&c.args);
-    if (args_number(&c.args, "timeout", 10000, 1, 3600000, &timeout_ms, &err) != STATUS_OK) return cli_usage("%s", err.text);
+    if (args_number(&c.args, "timeout", 10000, 1, 3600000, &timeout_ms, &err) != STATUS_OK)
+        return cli_usage("%s", err.text);
     c.timeout_ms = (uint32_t)timeout_ms;
     int code = take_output(&c);
     if (code == CLI_OK) code = take_log_level(&c);
     if (code == CLI_OK) code = c.args.command->run(&c);
-    if (ferror(stdout) != 0 && code == CLI_OK) code = cli_fail("standard output could not be written");
+    if (out_failed() && code == CLI_OK) code = cli_fail("standard output could not be written");
     return code;
 }

@@ -41,7 +41,8 @@ struct load {
     uint64_t last_answer_ns;
 };
 void load_open(struct load *l, struct env *env, const char *address, unsigned lanes, void *ctx);
-int load_run(struct load *l); /* until next() says no and no lane is busy, or failed: CLI_OK or CLI_FAILED (text printed) */
+int load_run(
+    struct load *l); /* until next() says no and no lane is busy, or failed: CLI_OK or CLI_FAILED (text printed) */
 void load_fail(struct load *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void load_close(struct load *l);
 
@@ -49,7 +50,8 @@ void path_escape(struct buf *path, struct slice s); /* percent-encodes all but l
 
 /* One request and its answer, the loop running meanwhile: set-up work. Repeated until it has a final answer, at most 60 s.
  * The HTTP code, or 0 with `body` holding a text. */
-int http_ask(struct env *env, const char *address, enum http_method method, const char *path, struct slice body, struct buf *answer);
+int http_ask(struct env *env, const char *address, enum http_method method, const char *path, struct slice body,
+             struct buf *answer);
 
 struct progress {
     const char *label;

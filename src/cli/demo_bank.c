@@ -22,8 +22,8 @@
 #define TELLERS 10u
 #define AMOUNT_MAX 999u
 #define DEPOSIT 1000u
-#define DOWN_NS (4000 * NS_PER_MS) /* the killed process stays down so long */
-#define WINDOW_NS (10000 * NS_PER_MS)  /* after the kill, in which a pause is counted as its own */
+#define DOWN_NS (4000 * NS_PER_MS)    /* the killed process stays down so long */
+#define WINDOW_NS (10000 * NS_PER_MS) /* after the kill, in which a pause is counted as its own */
 
 struct bank {
     struct cli *cli;
@@ -59,7 +59,8 @@ static int acks_open(struct bank *b)
 {
     struct errbuf err;
     const char *name = args_text(&b->cli->args, "acks", "bank-acknowledged.txt");
-    if (disk_open(b->env->disk, name, DISK_READ | DISK_WRITE | DISK_CREATE, &b->acks, &err) != STATUS_OK) return cli_fail("%s", err.text);
+    if (disk_open(b->env->disk, name, DISK_READ | DISK_WRITE | DISK_CREATE, &b->acks, &err) != STATUS_OK)
+        return cli_fail("%s", err.text);
     if (disk_size(b->acks, &b->acks_size) != STATUS_OK) return cli_fail("%s: its size cannot be read", name);
     /* A run that was killed may have left half a line: end it, so that the audit sees it as the stray that it is. */
     uint8_t last = '\n';
@@ -74,7 +75,8 @@ static void acks_flush(struct bank *b)
 {
     struct buf *u = &b->acks_unwritten;
     if (u->size == 0) return;
-    if (disk_write(b->acks, b->acks_size, u->data, u->size) != STATUS_OK) load_fail(&b->load, "the file of acknowledged ids cannot be written");
+    if (disk_write(b->acks, b->acks_size, u->data, u->size) != STATUS_OK)
+        load_fail(&b->load, "the file of acknowledged ids cannot be written");
     b->acks_size += u->size;
     buf_clear(u);
 }
@@ -116,8 +118,8 @@ static void posting_body(const struct posting *p, struct buf *out)
                "{\"add\":{\"key\":\"b/%02u/teller/%02u\",\"delta\":%d}},"
                "{\"add\":{\"key\":\"b/%02u/branch\",\"delta\":%d}},"
                "{\"insert\":{\"key\":\"b/%02u/hist/%s\",\"value\":\"acct=%06u teller=%02u amount=%d\"}}]}",
-               p->id, p->branch, p->account, p->amount, p->branch, p->teller, p->amount, p->branch, p->amount, p->branch, p->id, p->account,
-               p->teller, p->amount);
+               p->id, p->branch, p->account, p->amount, p->branch, p->teller, p->amount, p->branch, p->amount,
+               p->branch, p->id, p->account, p->teller, p->amount);
 }
 
 static double bank_fraction(const struct bank *b)
@@ -167,7 +169,8 @@ static bool contains(struct slice body, const char *text)
 static void note_pause(struct bank *b)
 {
     uint64_t now = env_mono_ns(b->env);
-    if (b->kill_ns != 0 && b->last_ack_ns != 0 && b->last_ack_ns <= b->kill_ns + WINDOW_NS && now - b->last_ack_ns > b->pause_ns && now >= b->kill_ns) {
+    if (b->kill_ns != 0 && b->last_ack_ns != 0 && b->last_ack_ns <= b->kill_ns + WINDOW_NS &&
+        now - b->last_ack_ns > b->pause_ns && now >= b->kill_ns) {
         b->pause_ns = now - b->last_ack_ns;
     }
     b->last_ack_ns = now;
@@ -178,15 +181,18 @@ static void bank_answer(void *ctx, struct lane *lane, int code, struct slice bod
     struct bank *b = ctx;
     bool refused = code == 409 && contains(body, "\"guard_failed\"");
     if (code != 200 && !refused) {
-        load_fail(&b->load, "posting %.*s: HTTP %d %.*s", (int)lane_id(lane).size, (const char *)lane_id(lane).data, code,
-                  (int)(body.size < 300 ? body.size : 300), (const char *)body.data);
+        load_fail(&b->load, "posting %.*s: HTTP %d %.*s", (int)lane_id(lane).size, (const char *)lane_id(lane).data,
+                  code, (int)(body.size < 300 ? body.size : 300), (const char *)body.data);
         return;
     }
     note_pause(b);
     if (contains(body, "\"replayed\":true")) b->replayed++;
-    if (b->opening) b->opened++;
-    else if (refused) b->refused++;
-    else b->posted++;
+    if (b->opening)
+        b->opened++;
+    else if (refused)
+        b->refused++;
+    else
+        b->posted++;
     buf_append_slice(&b->acks_unwritten, lane_id(lane));
     buf_append_str(&b->acks_unwritten, refused ? " refused\n" : " posted\n");
     if (b->acks_unwritten.size > 32768) acks_flush(b);
@@ -243,7 +249,8 @@ static uint64_t bank_tick(void *ctx, uint64_t now_ns)
     if (b->opening) return DEADLINE_NONE;
     if (b->kill == KILL_NONE && bank_fraction(b) >= 0.5) {
         b->kill = KILL_ASKING;
-        b->env->http->ops->client_send(b->ask, HTTP_GET, "/v1/ranges?keyspace=bank", NULL, 0, SLICE_EMPTY, ranges_done, b);
+        b->env->http->ops->client_send(b->ask, HTTP_GET, "/v1/ranges?keyspace=bank", NULL, 0, SLICE_EMPTY, ranges_done,
+                                       b);
     }
     if (b->kill == KILL_DOWN && now_ns >= b->kill_ns + DOWN_NS) victim_start(b);
     return DEADLINE_NONE;
@@ -255,7 +262,8 @@ static int ask_ok(struct bank *b, const char *path, struct slice body, struct bu
 {
     int code = http_ask(b->env, b->gateway, HTTP_POST, path, body, answer);
     if (code == 200 || code == 201) return CLI_OK;
-    return cli_fail("%s: HTTP %d %.*s", path, code, (int)(answer->size < 300 ? answer->size : 300), (const char *)answer->data);
+    return cli_fail("%s: HTTP %d %.*s", path, code, (int)(answer->size < 300 ? answer->size : 300),
+                    (const char *)answer->data);
 }
 
 static int keyspace_make(struct bank *b)
@@ -282,13 +290,16 @@ static int run_number(struct bank *b)
     b->env->ops->random(b->env, random, sizeof(random));
     buf_append_str(&body, "{\"id\":\"");
     for (size_t i = 0; i < sizeof(random); i++) buf_printf(&body, "%02x", random[i]);
-    buf_append_str(&body, "\",\"keyspace\":\"bank\",\"then\":[{\"add\":{\"key\":\"run\",\"delta\":1}},{\"get\":{\"key\":\"shape\"}}]}");
+    buf_append_str(
+        &body,
+        "\",\"keyspace\":\"bank\",\"then\":[{\"add\":{\"key\":\"run\",\"delta\":1}},{\"get\":{\"key\":\"shape\"}}]}");
     int code = ask_ok(b, "/v1/txn", buf_slice(&body), &answer);
     json_t *root = code == CLI_OK ? json_loadb((const char *)answer.data, answer.size, 0, NULL) : NULL;
     json_t *results = json_object_get(root, "results");
     const char *run = json_string_value(json_object_get(json_array_get(results, 0), "value"));
     const char *shape = json_string_value(json_object_get(json_array_get(results, 1), "value"));
-    if (code == CLI_OK && run == NULL) code = cli_fail("/v1/txn: an answer without results: %.*s", (int)answer.size, (const char *)answer.data);
+    if (code == CLI_OK && run == NULL)
+        code = cli_fail("/v1/txn: an answer without results: %.*s", (int)answer.size, (const char *)answer.data);
     if (run != NULL) {
         unsigned long long number = 0;
         (void)sscanf(run, "%llu", &number);
@@ -313,7 +324,10 @@ static int shape_write(struct bank *b)
     struct buf body, answer;
     buf_init(&body, 4096);
     buf_init(&answer, 1u << 20);
-    buf_printf(&body, "{\"id\":\"bank-shape\",\"keyspace\":\"bank\",\"then\":[{\"put\":{\"key\":\"shape\",\"value\":\"%u\"}}]}", b->accounts);
+    buf_printf(
+        &body,
+        "{\"id\":\"bank-shape\",\"keyspace\":\"bank\",\"then\":[{\"put\":{\"key\":\"shape\",\"value\":\"%u\"}}]}",
+        b->accounts);
     int code = ask_ok(b, "/v1/txn", buf_slice(&body), &answer);
     buf_free(&body);
     buf_free(&answer);
@@ -365,19 +379,27 @@ static int bank_report(struct bank *b, int code)
     if (code != CLI_OK) return code;
     double seconds = (double)(b->ended_ns - b->begun_ns) / 1e9;
     uint64_t answered = b->posted + b->refused;
-    if (b->opened > 0) report_line(&b->report, "bank: %llu accounts opened, each by a posting", (unsigned long long)b->opened);
-    report_line(&b->report, "bank: run %llu: %llu transactions in %.1f s: %.0f postings/s over %u connections (%llu posted, %llu refused by their guard)",
-                (unsigned long long)b->run, (unsigned long long)answered, seconds, (double)answered / (seconds > 0 ? seconds : 1), b->connections,
-                (unsigned long long)b->posted, (unsigned long long)b->refused);
+    if (b->opened > 0)
+        report_line(&b->report, "bank: %llu accounts opened, each by a posting", (unsigned long long)b->opened);
+    report_line(&b->report,
+                "bank: run %llu: %llu transactions in %.1f s: %.0f postings/s over %u connections (%llu posted, %llu "
+                "refused by their guard)",
+                (unsigned long long)b->run, (unsigned long long)answered, seconds,
+                (double)answered / (seconds > 0 ? seconds : 1), b->connections, (unsigned long long)b->posted,
+                (unsigned long long)b->refused);
     if (b->victim != NULL) {
-        report_line(&b->report, "bank: half way %s, leader of range %llu, was killed with signal 9 and started again; longest pause between two answers: %.0f ms",
+        report_line(&b->report,
+                    "bank: half way %s, leader of range %llu, was killed with signal 9 and started again; longest "
+                    "pause between two answers: %.0f ms",
                     b->victim->name, (unsigned long long)b->victim_range, (double)b->pause_ns / 1e6);
     } else if (b->kill != KILL_OFF) {
         report_line(&b->report, "bank: NO LEADER WAS KILLED: the run was over before one was known");
     }
-    report_line(&b->report, "bank: %llu requests repeated with their id (%llu without an answer, %llu server errors); %llu answers were an earlier attempt's",
-                (unsigned long long)b->load.retries, (unsigned long long)b->load.no_answer, (unsigned long long)b->load.server_errors,
-                (unsigned long long)b->replayed);
+    report_line(&b->report,
+                "bank: %llu requests repeated with their id (%llu without an answer, %llu server errors); %llu answers "
+                "were an earlier attempt's",
+                (unsigned long long)b->load.retries, (unsigned long long)b->load.no_answer,
+                (unsigned long long)b->load.server_errors, (unsigned long long)b->replayed);
     return code;
 }
 
@@ -386,15 +408,19 @@ static int bank_arguments(struct bank *b)
     struct errbuf err;
     uint64_t connections, accounts;
     const struct args *a = &b->cli->args;
-    if (args_number(a, "connections", 64, 1, 1024, &connections, &err) != STATUS_OK || args_number(a, "accounts", 1000, 1, 100000, &accounts, &err) != STATUS_OK ||
-        args_number(a, "count", 60000, 1, 100000000, &b->count, &err) != STATUS_OK || args_number(a, "seconds", 30, 1, 86400, &b->seconds, &err) != STATUS_OK) {
+    if (args_number(a, "connections", 64, 1, 1024, &connections, &err) != STATUS_OK ||
+        args_number(a, "accounts", 1000, 1, 100000, &accounts, &err) != STATUS_OK ||
+        args_number(a, "count", 60000, 1, 100000000, &b->count, &err) != STATUS_OK ||
+        args_number(a, "seconds", 30, 1, 86400, &b->seconds, &err) != STATUS_OK) {
         return cli_usage("%s", err.text);
     }
     b->connections = (unsigned)connections;
     b->accounts = (unsigned)accounts;
-    if (args_switch(a, "no-kill")) b->kill = KILL_OFF;
+    if (args_switch(a, "no-kill"))
+        b->kill = KILL_OFF;
     else if (local_load(&b->cluster, cli_cluster_dir(b->cli), &err) != STATUS_OK) {
-        return cli_fail("there is no local cluster in %s whose leader could be killed; start one, or give --no-kill", cli_cluster_dir(b->cli));
+        return cli_fail("there is no local cluster in %s whose leader could be killed; start one, or give --no-kill",
+                        cli_cluster_dir(b->cli));
     }
     return CLI_OK;
 }

@@ -21,7 +21,8 @@ void demo_gateway(const struct cli *c, char *address, size_t size)
 
 struct env *demo_env(const struct cli *c, const char *data_dir, struct errbuf *err)
 {
-    struct env_posix_options options = {.data_dir = data_dir, .log_level = c->log_level_given ? c->log_level : LOG_ERROR};
+    struct env_posix_options options = {.data_dir = data_dir,
+                                        .log_level = c->log_level_given ? c->log_level : LOG_ERROR};
     return env_posix_new(&options, err);
 }
 
@@ -29,9 +30,12 @@ void path_escape(struct buf *path, struct slice s)
 {
     for (size_t i = 0; i < s.size; i++) {
         uint8_t c = s.data[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
-        if (plain) buf_append_byte(path, c);
-        else buf_printf(path, "%%%02X", c);
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                     c == '.' || c == '_' || c == '~';
+        if (plain)
+            buf_append_byte(path, c);
+        else
+            buf_printf(path, "%%%02X", c);
     }
 }
 
@@ -56,8 +60,10 @@ static void lane_answered(void *ctx, int code, enum status why, struct slice bod
     ASSERT(l->state == LANE_WAITING);
     l->attempts++;
     if (code == 0 || code >= 500 || code == 429) {
-        if (code == 0) load->no_answer++;
-        else load->server_errors++;
+        if (code == 0)
+            load->no_answer++;
+        else
+            load->server_errors++;
         lane_rest(l);
     } else {
         load->last_answer_ns = env_mono_ns(load->env);
@@ -98,7 +104,8 @@ static uint64_t load_pass(struct actor *a, uint64_t now_ns)
     uint64_t deadline = now_ns + 250 * NS_PER_MS;
     bool more = true;
     if (l->done) return DEADLINE_NONE;
-    if (now_ns > l->last_answer_ns + SILENCE_MAX_NS) load_fail(l, "no request was answered for %llu s", SILENCE_MAX_NS / (1000 * NS_PER_MS));
+    if (now_ns > l->last_answer_ns + SILENCE_MAX_NS)
+        load_fail(l, "no request was answered for %llu s", SILENCE_MAX_NS / (1000 * NS_PER_MS));
     for (unsigned i = 0; i < l->lane_count && !l->failed; i++) {
         struct lane *lane = &l->lanes[i];
         if (lane->state == LANE_RESTING && now_ns >= lane->again_ns) lane_send(lane);
@@ -195,7 +202,8 @@ static void ask_answer(void *ctx, struct lane *lane, int code, struct slice body
     buf_append_slice(a->answer, body);
 }
 
-int http_ask(struct env *env, const char *address, enum http_method method, const char *path, struct slice body, struct buf *answer)
+int http_ask(struct env *env, const char *address, enum http_method method, const char *path, struct slice body,
+             struct buf *answer)
 {
     struct ask a = {.method = method, .path = path, .body = body, .answer = answer};
     struct load l;
@@ -211,7 +219,8 @@ int http_ask(struct env *env, const char *address, enum http_method method, cons
 
 void progress_begin(struct progress *p, struct env *env, const char *label, uint64_t total)
 {
-    *p = (struct progress){.label = label, .total = total, .begun_ns = env_mono_ns(env), .terminal = process_is_terminal(1)};
+    *p = (struct progress){
+        .label = label, .total = total, .begun_ns = env_mono_ns(env), .terminal = process_is_terminal(1)};
 }
 
 static void bar(struct buf *b, double fraction)
@@ -228,8 +237,7 @@ void progress_show(struct progress *p, struct env *env, uint64_t done, double fr
     if (fraction > 1 || last) fraction = 1;
     unsigned percent = (unsigned)(fraction * 100);
     bool due = p->terminal ? now >= p->shown_ns + 200 * NS_PER_MS : percent >= p->shown_percent + 20;
-    if (!due && !last) return;
-    if (last && p->shown_percent == 100) return;
+    if (!last && (!due || percent == 100)) return;
     double seconds = (double)(now - p->begun_ns) / 1e9;
     double rate = seconds > 0.05 ? (double)done / seconds : 0;
     struct buf b;
@@ -238,8 +246,10 @@ void progress_show(struct progress *p, struct env *env, uint64_t done, double fr
     buf_printf(&b, "%-22s ", p->label);
     if (p->terminal) bar(&b, fraction);
     buf_printf(&b, " %3u %%  %8llu  %7.0f /s", percent, (unsigned long long)done, rate);
-    if (!last && fraction > 0.02) buf_printf(&b, "  %3.0f s left ", seconds / fraction - seconds);
-    else buf_printf(&b, "  %.1f s      ", seconds);
+    if (!last && fraction > 0.02)
+        buf_printf(&b, "  %3.0f s left ", seconds / fraction - seconds);
+    else
+        buf_printf(&b, "  %.1f s      ", seconds);
     if (last || !p->terminal) buf_append_byte(&b, '\n');
     out_buf(&b);
     buf_free(&b);
@@ -265,7 +275,8 @@ int report_end(struct report *r, const struct cli *c, int code)
 {
     struct errbuf err;
     const char *path = args_text(&c->args, "report", NULL);
-    if (path != NULL && r->text.size > 0 && process_file_write(path, buf_slice(&r->text), &err) != STATUS_OK) code = cli_fail("%s", err.text);
+    if (path != NULL && r->text.size > 0 && process_file_write(path, buf_slice(&r->text), &err) != STATUS_OK)
+        code = cli_fail("%s", err.text);
     buf_free(&r->text);
     return code;
 }

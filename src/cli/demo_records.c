@@ -59,7 +59,9 @@ static struct slice field_of(struct slice stanza, const char *name)
 static void record_add(struct records *r, struct slice stanza)
 {
     struct slice package = field_of(stanza, "Package: "), version = field_of(stanza, "Version: ");
-    if (package.size == 0 || version.size == 0 || package.size + version.size + 1 > LIMIT_KEY_BYTES || stanza.size > LIMIT_VALUE_BYTES) return;
+    if (package.size == 0 || version.size == 0 || package.size + version.size + 1 > LIMIT_KEY_BYTES ||
+        stanza.size > LIMIT_VALUE_BYTES)
+        return;
     if (r->count == r->capacity) {
         r->capacity = r->capacity == 0 ? 4096 : r->capacity * 2;
         r->items = mem_realloc(r->items, r->capacity * sizeof(*r->items));
@@ -68,7 +70,8 @@ static void record_add(struct records *r, struct slice stanza)
     memcpy(key, package.data, package.size);
     key[package.size] = '/';
     memcpy(key + package.size + 1, version.data, version.size);
-    r->items[r->count] = (struct record){.key = slice_make(key, package.size + version.size + 1), .value = stanza, .order = r->count};
+    r->items[r->count] =
+        (struct record){.key = slice_make(key, package.size + version.size + 1), .value = stanza, .order = r->count};
     r->count++;
 }
 
@@ -112,7 +115,9 @@ static int records_read(struct records *r)
         }
         at++;
     }
-    if (r->count == 0) return cli_fail("standard input holds no package stanza: pipe `apt-cache dumpavail` in (after `apt-get update`, when it is empty)");
+    if (r->count == 0)
+        return cli_fail("standard input holds no package stanza: pipe `apt-cache dumpavail` in (after `apt-get "
+                        "update`, when it is empty)");
     records_sort(r);
     return CLI_OK;
 }
@@ -143,7 +148,8 @@ static int keyspace_make(struct records *r)
     int code = http_ask(r->env, r->gateway, HTTP_POST, "/v1/keyspaces", buf_slice(&body), &answer);
     int result = CLI_OK;
     /* 409: it exists, split by an earlier state of the index: as good. */
-    if (code != 200 && code != 201 && code != 409) result = cli_fail("keyspace records: HTTP %d %.*s", code, (int)answer.size, (const char *)answer.data);
+    if (code != 200 && code != 201 && code != 409)
+        result = cli_fail("keyspace records: HTTP %d %.*s", code, (int)answer.size, (const char *)answer.data);
     buf_free(&body);
     buf_free(&answer);
     return result;
@@ -152,7 +158,8 @@ static int keyspace_make(struct records *r)
 /* --- scanning over HTTP --- */
 
 /* Calls each(ctx, key, value) for all rows in order; value is empty when keys_only. */
-static int scan_all(struct records *r, bool keys_only, void (*each)(struct records *, struct slice key, struct slice value), const char *label)
+static int scan_all(struct records *r, bool keys_only,
+                    void (*each)(struct records *, struct slice key, struct slice value), const char *label)
 {
     struct buf page;
     char path[128 + 2 * LIMIT_KEY_BYTES], next[2 * LIMIT_KEY_BYTES] = "";
@@ -163,19 +170,24 @@ static int scan_all(struct records *r, bool keys_only, void (*each)(struct recor
     arena_init(&scratch, 1u << 16);
     if (label != NULL) progress_begin(&r->progress, r->env, label, r->count);
     for (bool more = true; more && result == CLI_OK;) {
-        snprintf(path, sizeof(path), "/v1/kv/records?limit=" SCAN_ROWS "%s%s%s", keys_only ? "&keys_only=true" : "", next[0] != '\0' ? "&next=" : "", next);
+        snprintf(path, sizeof(path), "/v1/kv/records?limit=" SCAN_ROWS "%s%s%s", keys_only ? "&keys_only=true" : "",
+                 next[0] != '\0' ? "&next=" : "", next);
         int code = http_ask(r->env, r->gateway, HTTP_GET, path, SLICE_EMPTY, &page);
         json_t *root = code == 200 ? json_loadb((const char *)page.data, page.size, JSON_ALLOW_NUL, NULL) : NULL;
         const json_t *list = json_object_get(root, "rows");
-        if (!json_is_array(list)) result = cli_fail("scan: HTTP %d %.*s", code, (int)(page.size < 200 ? page.size : 200), (const char *)page.data);
+        if (!json_is_array(list))
+            result =
+                cli_fail("scan: HTTP %d %.*s", code, (int)(page.size < 200 ? page.size : 200), (const char *)page.data);
         for (size_t i = 0; i < json_array_size(list); i++) {
             struct slice pair[2] = {SLICE_EMPTY, SLICE_EMPTY};
             static const char *const names[2][2] = {{"key", "key_b64"}, {"value", "value_b64"}};
             const json_t *row = json_array_get(list, i);
             for (int k = 0; k < 2; k++) {
                 const json_t *plain = json_object_get(row, names[k][0]), *coded = json_object_get(row, names[k][1]);
-                if (plain != NULL) pair[k] = slice_make(json_string_value(plain), json_string_length(plain));
-                else if (coded != NULL && !base64_decode(slice_str(json_string_value(coded)), &scratch, &pair[k])) result = cli_fail("scan: bad base64");
+                if (plain != NULL)
+                    pair[k] = slice_make(json_string_value(plain), json_string_length(plain));
+                else if (coded != NULL && !base64_decode(slice_str(json_string_value(coded)), &scratch, &pair[k]))
+                    result = cli_fail("scan: bad base64");
             }
             each(r, pair[0], pair[1]);
             rows++;
@@ -198,8 +210,10 @@ static void stale_note(struct records *r, struct slice key, struct slice value)
     size_t low = 0, high = r->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (slice_cmp(r->items[middle].key, want.key) < 0) low = middle + 1;
-        else high = middle;
+        if (slice_cmp(r->items[middle].key, want.key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     if (low < r->count && slice_eq(r->items[low].key, key)) return;
     if (r->stale_count == r->stale_capacity) {
@@ -229,8 +243,9 @@ static bool records_next(void *ctx, struct lane *lane)
 static void records_answer(void *ctx, struct lane *lane, int code, struct slice body)
 {
     struct records *r = ctx;
-    if (code != 200) load_fail(&r->load, "%s: HTTP %d %.*s", (const char *)lane->path.data, code, (int)(body.size < 200 ? body.size : 200),
-                               (const char *)body.data);
+    if (code != 200)
+        load_fail(&r->load, "%s: HTTP %d %.*s", (const char *)lane->path.data, code,
+                  (int)(body.size < 200 ? body.size : 200), (const char *)body.data);
     r->done++;
     progress_show(&r->progress, r->env, r->done, (double)r->done / (double)(r->count + r->stale_count), false);
 }
@@ -307,12 +322,17 @@ static int compare_run(struct compare *c)
     if (code != CLI_OK) return code;
     bool same = c->source.rows == c->store.rows && strcmp(c->source.text, c->store.text) == 0;
     double wrote_s = (double)r->took_ns / 1e9;
-    report_line(&r->report, "records: %zu stanzas (%.1f MB) written in %.1f s: %.0f records/s over %u connections, %llu requests repeated", r->count,
-                (double)r->bytes / 1e6, wrote_s, (double)r->count / (wrote_s > 0 ? wrote_s : 1), r->connections, (unsigned long long)r->load.retries);
-    report_line(&r->report, "records: %llu read back by scan in %.1f s; %zu duplicate keys in the source, %zu of an earlier run removed",
-                (unsigned long long)c->store.rows, seconds, r->duplicates, r->stale_count);
-    report_line(&r->report, "records: source %zu rows sha256 %.16s..., store %llu rows sha256 %.16s...", r->count, c->source.text,
-                (unsigned long long)c->store.rows, c->store.text);
+    report_line(
+        &r->report,
+        "records: %zu stanzas (%.1f MB) written in %.1f s: %.0f records/s over %u connections, %llu requests repeated",
+        r->count, (double)r->bytes / 1e6, wrote_s, (double)r->count / (wrote_s > 0 ? wrote_s : 1), r->connections,
+        (unsigned long long)r->load.retries);
+    report_line(
+        &r->report,
+        "records: %llu read back by scan in %.1f s; %zu duplicate keys in the source, %zu of an earlier run removed",
+        (unsigned long long)c->store.rows, seconds, r->duplicates, r->stale_count);
+    report_line(&r->report, "records: source %zu rows sha256 %.16s..., store %llu rows sha256 %.16s...", r->count,
+                c->source.text, (unsigned long long)c->store.rows, c->store.text);
     report_line(&r->report, "records: VERDICT %s", same ? "exact: every record is there, byte for byte" : "MISMATCH");
     return same ? CLI_OK : CLI_FAILED;
 }
@@ -325,7 +345,8 @@ int run_demo_records(struct cli *cli)
     uint64_t connections;
     memset(&c, 0, sizeof(c));
     r->cli = cli;
-    if (args_number(&cli->args, "connections", 64, 1, 1024, &connections, &err) != STATUS_OK) return cli_usage("%s", err.text);
+    if (args_number(&cli->args, "connections", 64, 1, 1024, &connections, &err) != STATUS_OK)
+        return cli_usage("%s", err.text);
     r->connections = (unsigned)connections;
     demo_gateway(cli, r->gateway, sizeof(r->gateway));
     r->env = demo_env(cli, NULL, &err);

@@ -1,6 +1,5 @@
 #include "cli/local.h"
 
-#include <signal.h>
 #include <stdio.h>
 
 #include "base/assert.h"
@@ -12,8 +11,10 @@ static void process_set(struct local_process *p, enum local_role role, const cha
 {
     p->role = role;
     p->number = number;
-    if (number > 0) snprintf(p->name, sizeof(p->name), "%s-%u", word, number);
-    else snprintf(p->name, sizeof(p->name), "%s", word);
+    if (number > 0)
+        snprintf(p->name, sizeof(p->name), "%s-%u", word, number);
+    else
+        snprintf(p->name, sizeof(p->name), "%s", word);
     snprintf(p->address, sizeof(p->address), "127.0.0.1:%u", port);
 }
 
@@ -72,8 +73,11 @@ enum status local_load(struct local_cluster *c, const char *dir, struct errbuf *
     enum status s = read_text(path, text, sizeof(text), err);
     if (s != STATUS_OK) return s;
     size_t head = sizeof(CONF_HEAD) - 1;
-    if (strncmp(text, CONF_HEAD, head) != 0 || sscanf(text + head, "base_port %u", &base_port) != 1 || base_port == 0 || base_port > 65000) {
-        errbuf_set(err, "%s is not the description of a local cluster of this version; name another directory with --dir", path);
+    if (strncmp(text, CONF_HEAD, head) != 0 || sscanf(text + head, "base_port %u", &base_port) != 1 || base_port == 0 ||
+        base_port > 65000) {
+        errbuf_set(err,
+                   "%s is not the description of a local cluster of this version; name another directory with --dir",
+                   path);
         return STATUS_CORRUPT;
     }
     local_set(c, dir, base_port);
@@ -130,8 +134,8 @@ enum status local_status_save(const struct local_cluster *c, const struct local_
     for (unsigned i = 0; i < LOCAL_PROCESSES; i++) {
         const struct local_child *child = &s->children[i];
         process_id_format(&child->id, id);
-        buf_printf(&b, "%s %s %llu %u %d %s\n", c->processes[i].name, local_state_name(child->state), (unsigned long long)child->since_ms,
-                   child->starts, child->exit_code, id);
+        buf_printf(&b, "%s %s %llu %u %d %s\n", c->processes[i].name, local_state_name(child->state),
+                   (unsigned long long)child->since_ms, child->starts, child->exit_code, id);
     }
     local_path(c, "supervisor.state", path);
     enum status status = process_file_write(path, buf_slice(&b), err);
@@ -148,7 +152,9 @@ static bool child_parse(const char *line, size_t size, const struct local_cluste
     if (size >= sizeof(text)) return false;
     memcpy(text, line, size);
     text[size] = '\0';
-    if (sscanf(text, "%15s %15s %llu %u %d %n", name, word, &since, &child.starts, &child.exit_code, &used) != 5 || used == 0) return false;
+    if (sscanf(text, "%15s %15s %llu %u %d %n", name, word, &since, &child.starts, &child.exit_code, &used) != 5 ||
+        used == 0)
+        return false;
     const struct local_process *p = local_find(c, name);
     if (p == NULL || !process_id_parse(slice_str(text + used), &child.id)) return false;
     child.since_ms = since;
@@ -173,7 +179,9 @@ enum status local_status_load(const struct local_cluster *c, struct local_status
     bool fine = strncmp(text, STATE_HEAD, sizeof(STATE_HEAD) - 1) == 0;
     for (unsigned n = 0; fine && *line != '\0'; n++) {
         size_t size = strcspn(line, "\n");
-        if (n == 1) fine = strncmp(line, "supervisor ", 11) == 0 && process_id_parse(slice_make(line + 11, size - 11), &out->supervisor);
+        if (n == 1)
+            fine = strncmp(line, "supervisor ", 11) == 0 &&
+                   process_id_parse(slice_make(line + 11, size - 11), &out->supervisor);
         if (n > 1) fine = child_parse(line, size, c, out);
         line += line[size] == '\n' ? size + 1 : size;
     }
@@ -205,7 +213,7 @@ enum status local_kill(const struct local_cluster *c, const struct local_process
     hold_path(c, p->name, path); /* first the hold: it must not be started again in between */
     s = process_file_write(path, slice_str("held down by `quorate cluster kill`\n"), err);
     if (s != STATUS_OK) return s;
-    s = process_kill(&status.children[p - c->processes].id, SIGKILL, err);
+    s = process_kill(&status.children[p - c->processes].id, SIGNAL_KILL, err);
     return s == STATUS_NOT_FOUND ? STATUS_OK : s; /* it was down already */
 }
 

@@ -18,10 +18,12 @@
 #define LOCAL_BASE_PORT 7400u
 #define LOCAL_PATH_MAX 1024u
 
+enum { SIGNAL_KILL = 9, SIGNAL_TERM = 15 }; /* POSIX has these two numbers in `kill` */
+
 enum local_role { LOCAL_ROLE_META, LOCAL_ROLE_NODE, LOCAL_ROLE_GATEWAY };
 
 struct local_process {
-    char name[16];    /* "meta-1" */
+    char name[16]; /* "meta-1" */
     enum local_role role;
     unsigned number;  /* 1.. within its role */
     char address[32]; /* "127.0.0.1:7401" */
@@ -34,7 +36,8 @@ struct local_cluster {
 };
 void local_set(struct local_cluster *c, const char *dir, unsigned base_port);
 void local_default(struct local_cluster *c, const char *dir);
-MUST_CHECK enum status local_load(struct local_cluster *c, const char *dir, struct errbuf *err); /* NOT_FOUND: none there */
+MUST_CHECK enum status local_load(struct local_cluster *c, const char *dir,
+                                  struct errbuf *err); /* NOT_FOUND: none there */
 MUST_CHECK enum status local_save(const struct local_cluster *c, struct errbuf *err);
 void local_meta_addresses(const struct local_cluster *c, char *text, size_t size); /* "a:1,b:2,c:3" */
 void local_path(const struct local_cluster *c, const char *name, char path[LOCAL_PATH_MAX]);
@@ -44,7 +47,7 @@ const struct local_process *local_by_address(const struct local_cluster *c, stru
 
 /* X(enumerator, word) */
 #define LOCAL_STATE_MAP(X)                                                                                             \
-    X(DOWN, "down")       /* not started, or stopped */                                                                \
+    X(DOWN, "down") /* not started, or stopped */                                                                      \
     X(RUNNING, "running")                                                                                              \
     X(WAITING, "waiting") /* it ended; it is started again after a pause */                                            \
     X(HELD, "held")       /* kept down by a hold file */
@@ -58,10 +61,10 @@ const char *local_state_name(enum local_state s);
 
 struct local_child {
     enum local_state state;
-    struct process_id id;     /* of the running one, or of the last */
-    uint64_t since_ms;        /* wall time of the last change */
+    struct process_id id; /* of the running one, or of the last */
+    uint64_t since_ms;    /* wall time of the last change */
     unsigned starts;
-    int exit_code;            /* of the last one that ended; 128 + signal */
+    int exit_code; /* of the last one that ended; 128 + signal */
 };
 struct local_status {
     bool supervised; /* the supervisor lives */
@@ -69,7 +72,8 @@ struct local_status {
     struct local_child children[LOCAL_PROCESSES]; /* as local_cluster.processes */
 };
 MUST_CHECK enum status local_status_load(const struct local_cluster *c, struct local_status *out, struct errbuf *err);
-MUST_CHECK enum status local_status_save(const struct local_cluster *c, const struct local_status *s, struct errbuf *err);
+MUST_CHECK enum status local_status_save(const struct local_cluster *c, const struct local_status *s,
+                                         struct errbuf *err);
 
 bool local_held(const struct local_cluster *c, const struct local_process *p);
 /* kill -9, and down it stays. The supervisor must live. */

@@ -12,6 +12,11 @@ void out_bytes(struct slice s)
     (void)fflush(stdout); /* a closed pipe shows at the exit: cli_main looks at the stream's error */
 }
 
+bool out_failed(void)
+{
+    return ferror(stdout) != 0;
+}
+
 void out_buf(struct buf *b)
 {
     if (b->size > 0) out_bytes(buf_slice(b));
@@ -27,6 +32,7 @@ void out_printf(const char *fmt, ...)
     (void)fflush(stdout);
 }
 
+static void complain(const char *fmt, va_list args) __attribute__((format(printf, 1, 0)));
 static void complain(const char *fmt, va_list args)
 {
     (void)fflush(stdout);

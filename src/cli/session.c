@@ -51,7 +51,8 @@ static bool session_done(void *ctx)
 
 int session_wait(struct session *s)
 {
-    if (!s->done) env_posix_run_until(s->env, session_done, s, DEADLINE_NONE); /* every client call ends by its own timeout */
+    if (!s->done)
+        env_posix_run_until(s->env, session_done, s, DEADLINE_NONE); /* every client call ends by its own timeout */
     return s->exit_code;
 }
 

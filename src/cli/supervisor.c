@@ -9,7 +9,6 @@
  *
  * The pause before a restart is 1 s and doubles to 30 s while the process does not live for a minute. On SIGTERM: gateway
  * and nodes are told to stop, then the metadata servers; who is still there STOP_KILL_MS later is killed. */
-#include <signal.h>
 
 #include "base/assert.h"
 #include "cli/cli_int.h"
@@ -117,7 +116,8 @@ static void child_start(struct supervisor *s, unsigned i, uint64_t now_ns)
     s->timing[i].started_ns = now_ns;
     s->timing[i].told = false;
     child_set(s, i, LOCAL_STATE_RUNNING);
-    log_event(s->env->log, LOG_INFO, "supervisor.started", "name=%s pid=%d start=%u", p->name, child->id.pid, child->starts);
+    log_event(s->env->log, LOG_INFO, "supervisor.started", "name=%s pid=%d start=%u", p->name, child->id.pid,
+              child->starts);
 }
 
 static void child_ended(struct supervisor *s, unsigned i, int exit_code, uint64_t now_ns)
@@ -126,8 +126,9 @@ static void child_ended(struct supervisor *s, unsigned i, int exit_code, uint64_
     struct local_child *child = &s->status.children[i];
     uint64_t lived_ms = (now_ns - s->timing[i].started_ns) / NS_PER_MS;
     child->exit_code = exit_code;
-    log_event(s->env->log, s->stopping ? LOG_INFO : LOG_WARN, "supervisor.ended", "name=%s pid=%d %s=%d lived_ms=%llu", p->name, child->id.pid,
-              exit_code > 128 ? "signal" : "exit", exit_code > 128 ? exit_code - 128 : exit_code, (unsigned long long)lived_ms);
+    log_event(s->env->log, s->stopping ? LOG_INFO : LOG_WARN, "supervisor.ended", "name=%s pid=%d %s=%d lived_ms=%llu",
+              p->name, child->id.pid, exit_code > 128 ? "signal" : "exit",
+              exit_code > 128 ? exit_code - 128 : exit_code, (unsigned long long)lived_ms);
     if (s->stopping) {
         child_set(s, i, LOCAL_STATE_DOWN);
     } else if (local_held(&s->cluster, p)) {
@@ -147,18 +148,25 @@ static void child_step(struct supervisor *s, unsigned i, uint64_t now_ns)
         if (process_reap(s->status.children[i].id.pid, false, &exit_code)) child_ended(s, i, exit_code, now_ns);
         break;
     case LOCAL_STATE_WAITING: /* woken by: the pause's end, a hold file */
-        if (s->stopping) child_set(s, i, LOCAL_STATE_DOWN);
-        else if (local_held(&s->cluster, p)) child_set(s, i, LOCAL_STATE_HELD);
-        else if (now_ns >= s->timing[i].restart_ns) child_start(s, i, now_ns);
+        if (s->stopping)
+            child_set(s, i, LOCAL_STATE_DOWN);
+        else if (local_held(&s->cluster, p))
+            child_set(s, i, LOCAL_STATE_HELD);
+        else if (now_ns >= s->timing[i].restart_ns)
+            child_start(s, i, now_ns);
         break;
     case LOCAL_STATE_HELD: /* woken by: the hold file's end */
-        if (s->stopping) child_set(s, i, LOCAL_STATE_DOWN);
-        else if (!local_held(&s->cluster, p)) child_start(s, i, now_ns);
+        if (s->stopping)
+            child_set(s, i, LOCAL_STATE_DOWN);
+        else if (!local_held(&s->cluster, p))
+            child_start(s, i, now_ns);
         break;
     case LOCAL_STATE_DOWN:
         if (s->stopping) break;
-        if (local_held(&s->cluster, p)) child_set(s, i, LOCAL_STATE_HELD);
-        else child_start(s, i, now_ns);
+        if (local_held(&s->cluster, p))
+            child_set(s, i, LOCAL_STATE_HELD);
+        else
+            child_start(s, i, now_ns);
         break;
     case LOCAL_STATE_COUNT: BUG("state");
     }
@@ -167,7 +175,9 @@ static void child_step(struct supervisor *s, unsigned i, uint64_t now_ns)
 static bool role_ended(const struct supervisor *s, bool meta)
 {
     for (unsigned i = 0; i < LOCAL_PROCESSES; i++) {
-        if ((s->cluster.processes[i].role == LOCAL_ROLE_META) == meta && s->status.children[i].state == LOCAL_STATE_RUNNING) return false;
+        if ((s->cluster.processes[i].role == LOCAL_ROLE_META) == meta &&
+            s->status.children[i].state == LOCAL_STATE_RUNNING)
+            return false;
     }
     return true;
 }
@@ -176,7 +186,8 @@ static void tell(struct supervisor *s, unsigned i, int signal_number)
 {
     struct errbuf err;
     enum status status = process_kill(&s->status.children[i].id, signal_number, &err);
-    if (status != STATUS_OK && status != STATUS_NOT_FOUND) log_event(s->env->log, LOG_WARN, "supervisor.kill_failed", "why=\"%s\"", err.text);
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND)
+        log_event(s->env->log, LOG_WARN, "supervisor.kill_failed", "why=\"%s\"", err.text);
 }
 
 static void stop_step(struct supervisor *s, uint64_t now_ns)
@@ -186,11 +197,12 @@ static void stop_step(struct supervisor *s, uint64_t now_ns)
     for (unsigned i = 0; i < LOCAL_PROCESSES; i++) {
         if (s->status.children[i].state != LOCAL_STATE_RUNNING) continue;
         if (late && !s->killed) {
-            log_event(s->env->log, LOG_WARN, "supervisor.killed", "name=%s why=\"did not stop in time\"", s->cluster.processes[i].name);
-            tell(s, i, SIGKILL);
+            log_event(s->env->log, LOG_WARN, "supervisor.killed", "name=%s why=\"did not stop in time\"",
+                      s->cluster.processes[i].name);
+            tell(s, i, SIGNAL_KILL);
         } else if (!s->timing[i].told && (others_ended || s->cluster.processes[i].role != LOCAL_ROLE_META)) {
             s->timing[i].told = true;
-            tell(s, i, SIGTERM);
+            tell(s, i, SIGNAL_TERM);
         }
     }
     if (late) s->killed = true;

@@ -13,20 +13,28 @@ void text_escape(struct buf *b, struct slice s)
     bool text = utf8_valid(s);
     for (size_t i = 0; i < s.size; i++) {
         uint8_t c = s.data[i];
-        if (c == '\\') buf_append(b, "\\\\", 2);
-        else if (c == '\t') buf_append(b, "\\t", 2);
-        else if (c == '\n') buf_append(b, "\\n", 2);
-        else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !text)) buf_printf(b, "\\x%02x", c);
-        else buf_append_byte(b, c);
+        if (c == '\\')
+            buf_append(b, "\\\\", 2);
+        else if (c == '\t')
+            buf_append(b, "\\t", 2);
+        else if (c == '\n')
+            buf_append(b, "\\n", 2);
+        else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !text))
+            buf_printf(b, "\\x%02x", c);
+        else
+            buf_append_byte(b, c);
     }
 }
 
 void text_duration(struct buf *b, uint64_t ms)
 {
     uint64_t s = ms / 1000;
-    if (s < 60) buf_printf(b, "%llus", (unsigned long long)s);
-    else if (s < 3600) buf_printf(b, "%llum %02llus", (unsigned long long)(s / 60), (unsigned long long)(s % 60));
-    else buf_printf(b, "%lluh %02llum", (unsigned long long)(s / 3600), (unsigned long long)(s % 3600 / 60));
+    if (s < 60)
+        buf_printf(b, "%llus", (unsigned long long)s);
+    else if (s < 3600)
+        buf_printf(b, "%llum %02llus", (unsigned long long)(s / 60), (unsigned long long)(s % 60));
+    else
+        buf_printf(b, "%lluh %02llum", (unsigned long long)(s / 3600), (unsigned long long)(s % 3600 / 60));
 }
 
 void text_size(struct buf *b, uint64_t bytes)
@@ -124,8 +132,11 @@ void text_table_write(const struct text_table *t, enum output output, struct buf
         unsigned c = (unsigned)(i % t->columns);
         bool last = c + 1 == t->columns;
         buf_append_slice(out, t->cells[i]);
-        if (last) buf_append_byte(out, '\n');
-        else if (plain) buf_append_byte(out, '\t');
-        else pad(out, widths[c] - width(t->cells[i]) + 2);
+        if (last)
+            buf_append_byte(out, '\n');
+        else if (plain)
+            buf_append_byte(out, '\t');
+        else
+            pad(out, widths[c] - width(t->cells[i]) + 2);
     }
 }

@@ -31,7 +31,8 @@ static bool is_down(struct client *c, uint64_t node_id)
     return peer == NULL || rpc_peer_down(peer->rpc);
 }
 
-/* The presumed leader; else any other replica, it will know better; those that cannot be reached at last. */
+/* The presumed leader; else any other replica, it will know better. One that could not be reached lately is asked only when
+ * no other can be: the call would wait for the next attempt to connect, and its peer makes that attempt by itself anyway. */
 static unsigned choose_replica(const struct request *r, const struct route_range *range)
 {
     const struct range_desc *d = &range->desc;
@@ -49,7 +50,7 @@ static unsigned choose_replica(const struct request *r, const struct route_range
         if (!is_down(r->client, d->replicas[i].node_id)) return i;
         if (down == NO_REPLICA) down = i;
     }
-    return down;
+    return r->tried == 0 ? down : NO_REPLICA;
 }
 
 /* Whether a try that left us without a definite answer may be followed by another one. */
@@ -101,7 +102,8 @@ static enum method method_of(const struct request *r)
     return r->kind == REQUEST_TXN ? METHOD_TXN : r->kind == REQUEST_GET ? METHOD_GET : METHOD_SCAN;
 }
 
-static void try_replica(struct request *r, const struct route_range *range, unsigned replica, struct client_peer *peer, uint64_t now_ns)
+static void try_replica(struct request *r, const struct route_range *range, unsigned replica, struct client_peer *peer,
+                        uint64_t now_ns)
 {
     struct client *c = r->client;
     uint64_t deadline = try_deadline(r, now_ns);
@@ -135,7 +137,8 @@ enum step attempt_start(struct request *r, struct route_range *range, uint64_t n
             try_replica(r, range, replica, peer, now_ns);
             return STEP_WAIT;
         }
-        (void)snprintf(r->last, sizeof(r->last), "the address of node %llu is unknown", (unsigned long long)d->replicas[replica].node_id);
+        (void)snprintf(r->last, sizeof(r->last), "the address of node %llu is unknown",
+                       (unsigned long long)d->replicas[replica].node_id);
         refresh_want(r->client, r->keyspace_name);
     }
     if (r->rounds % 2 == 1) refresh_want(r->client, r->keyspace_name); /* twice round in vain */
@@ -147,7 +150,8 @@ enum step attempt_start(struct request *r, struct route_range *range, uint64_t n
 static struct route_range *tried_range(const struct request *r)
 {
     struct route_range *range = routes_by_id(&r->client->routes, r->range_id);
-    bool same = range != NULL && range->desc.epoch.version == r->epoch.version && range->desc.epoch.conf_ver == r->epoch.conf_ver;
+    bool same = range != NULL && range->desc.epoch.version == r->epoch.version &&
+                range->desc.epoch.conf_ver == r->epoch.conf_ver;
     return same ? range : NULL;
 }
 
@@ -163,8 +167,10 @@ static void learn_leader(struct request *r, uint64_t hint)
     struct route_range *range = tried_range(r);
     if (range == NULL) return;
     bool believed = range->leader == r->peer->node_id;
-    if (hint != 0 && hint != r->peer->node_id && range_desc_replica(&range->desc, hint) != NULL) range->leader = hint;
-    else if (believed) range->leader = 0;
+    if (hint != 0 && hint != r->peer->node_id && range_desc_replica(&range->desc, hint) != NULL)
+        range->leader = hint;
+    else if (believed)
+        range->leader = 0;
     if (hint != 0 && range_desc_replica(&range->desc, hint) == NULL) refresh_want(r->client, r->keyspace_name);
 }
 
@@ -247,7 +253,8 @@ static enum step take_refusal(struct request *r, uint64_t now_ns)
 static enum step take_unreadable(struct request *r)
 {
     if (r->kind == REQUEST_TXN) r->may_have_happened = true;
-    return request_finish(r, STATUS_CORRUPT, "the answer of %s cannot be read; do both run the same release?", rpc_peer_address(r->peer->rpc));
+    return request_finish(r, STATUS_CORRUPT, "the answer of %s cannot be read; do both run the same release?",
+                          rpc_peer_address(r->peer->rpc));
 }
 
 static enum step take_served(struct request *r, uint64_t now_ns)
@@ -275,7 +282,8 @@ enum step attempt_take_answer(struct request *r, uint64_t now_ns)
 
 static struct client_peer *peer_of_address(struct client *c, const char *address)
 {
-    LIST_FOR(it, &c->peers) {
+    LIST_FOR(it, &c->peers)
+    {
         struct client_peer *peer = LIST_ENTRY(it, struct client_peer, link);
         if (!peer->retired && strcmp(rpc_peer_address(peer->rpc), address) == 0) return peer;
     }
@@ -304,5 +312,6 @@ enum step attempt_take_node_answer(struct request *r)
     if (status == STATUS_CLOSED) status = STATUS_UNAVAILABLE;
     r->reached = r->answer.sent;
     r->may_have_happened = status != STATUS_OK && r->answer.sent && head->unknown_outcome;
-    return request_finish(r, status, "%.*s", (int)(head->message.size < 300 ? head->message.size : 300), (const char *)head->message.data);
+    return request_finish(r, status, "%.*s", (int)(head->message.size < 300 ? head->message.size : 300),
+                          (const char *)head->message.data);
 }

@@ -40,7 +40,8 @@ void client_free(struct client *c)
     ASSERT(!c->in_pass);
     c->env->ops->detach(c->env, &c->actor);
     LIST_FOR(it, &c->requests) request_free(LIST_ENTRY(it, struct request, link));
-    LIST_FOR(it, &c->peers) {
+    LIST_FOR(it, &c->peers)
+    {
         struct client_peer *peer = LIST_ENTRY(it, struct client_peer, link);
         peer->retired = true;
         peer->calls = 0;
@@ -69,7 +70,8 @@ void client_stats(const struct client *c, struct client_stats *out)
 static uint64_t pass_connections(struct client *c, uint64_t now_ns)
 {
     uint64_t deadline = meta_call_pass(c->meta, now_ns);
-    LIST_FOR(it, &c->peers) {
+    LIST_FOR(it, &c->peers)
+    {
         uint64_t at = rpc_peer_pass(LIST_ENTRY(it, struct client_peer, link)->rpc, now_ns);
         if (at < deadline) deadline = at;
     }
@@ -90,7 +92,8 @@ static void step_requests(struct client *c, uint64_t now_ns)
     now = c->ready;
     now.next->prev = now.prev->next = &now;
     list_init(&c->ready);
-    for (struct list *it; (it = list_pop_front(&now)) != NULL;) request_run(LIST_ENTRY(it, struct request, wait_link), now_ns);
+    for (struct list *it; (it = list_pop_front(&now)) != NULL;)
+        request_run(LIST_ENTRY(it, struct request, wait_link), now_ns);
 }
 
 /* Turns: what was called goes out, what is answered may call again. */
@@ -120,7 +123,8 @@ static uint64_t client_pass(struct actor *actor, uint64_t now_ns)
 static struct txn_op *copy_ops(struct arena *arena, const struct txn_op *ops, size_t count)
 {
     struct txn_op *copies = arena_alloc(arena, count * sizeof(*copies) + sizeof(i128));
-    copies = (struct txn_op *)(void *)(((uintptr_t)copies + _Alignof(struct txn_op) - 1) / _Alignof(struct txn_op) * _Alignof(struct txn_op));
+    copies = (struct txn_op *)(void *)(((uintptr_t)copies + _Alignof(struct txn_op) - 1) / _Alignof(struct txn_op) *
+                                       _Alignof(struct txn_op));
     for (size_t i = 0; i < count; i++) {
         copies[i] = ops[i];
         copies[i].key = arena_dup_slice(arena, ops[i].key);
@@ -158,9 +162,12 @@ static size_t txn_bytes(const struct txn *t)
 static void txn_prepare(struct request *r, const struct txn *t)
 {
     size_t count = t->compare_count + t->op_count + t->else_count;
-    if (count == 0) request_refuse(r, STATUS_INVALID, "a transaction needs at least one operation or comparison");
-    else if (count > LIMIT_TXN_OPS) request_refuse(r, STATUS_TOO_LARGE, "a transaction has at most 8192 operations and comparisons");
-    else if (txn_bytes(t) > LIMIT_TXN_BYTES) request_refuse(r, STATUS_TOO_LARGE, "a transaction has at most 8 MiB");
+    if (count == 0)
+        request_refuse(r, STATUS_INVALID, "a transaction needs at least one operation or comparison");
+    else if (count > LIMIT_TXN_OPS)
+        request_refuse(r, STATUS_TOO_LARGE, "a transaction has at most 8192 operations and comparisons");
+    else if (txn_bytes(t) > LIMIT_TXN_BYTES)
+        request_refuse(r, STATUS_TOO_LARGE, "a transaction has at most 8 MiB");
     if (r->status != STATUS_OK) return;
     struct slice low, high;
     txn_key_span(t, &low, &high);
@@ -174,23 +181,29 @@ static void txn_prepare(struct request *r, const struct txn *t)
     struct txn whole = *t;
     whole.keyspace = r->keyspace;
     txn_encode(&whole, &r->body);
-    if (r->body.overflow || r->body.size > LIMIT_TXN_BYTES) request_refuse(r, STATUS_TOO_LARGE, "a transaction has at most 8 MiB");
+    if (r->body.overflow || r->body.size > LIMIT_TXN_BYTES)
+        request_refuse(r, STATUS_TOO_LARGE, "a transaction has at most 8 MiB");
 }
 
-void client_txn(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms, client_txn_done done, void *ctx)
+void client_txn(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms, client_txn_done done,
+                void *ctx)
 {
     struct request *r = request_new(c, REQUEST_TXN, keyspace, timeout_ms, ctx);
     r->done.txn = done;
     txn_prepare(r, t);
 }
 
-void client_get(struct client *c, struct slice keyspace, struct slice key, uint32_t timeout_ms, client_get_done done, void *ctx)
+void client_get(struct client *c, struct slice keyspace, struct slice key, uint32_t timeout_ms, client_get_done done,
+                void *ctx)
 {
     struct request *r = request_new(c, REQUEST_GET, keyspace, timeout_ms, ctx);
     r->done.get = done;
-    if (key.size == 0) request_refuse(r, STATUS_INVALID, "a key has at least one byte");
-    else if (key.size > LIMIT_KEY_BYTES) request_refuse(r, STATUS_TOO_LARGE, "a key has at most 4096 bytes");
-    else r->low = r->high = arena_dup_slice(&r->arena, key);
+    if (key.size == 0)
+        request_refuse(r, STATUS_INVALID, "a key has at least one byte");
+    else if (key.size > LIMIT_KEY_BYTES)
+        request_refuse(r, STATUS_TOO_LARGE, "a key has at most 4096 bytes");
+    else
+        r->low = r->high = arena_dup_slice(&r->arena, key);
 }
 
 static uint32_t limit(uint32_t asked, uint32_t max)
@@ -198,7 +211,8 @@ static uint32_t limit(uint32_t asked, uint32_t max)
     return asked == 0 || asked > max ? max : asked;
 }
 
-void client_scan(struct client *c, struct slice keyspace, const struct client_scan *s, uint32_t timeout_ms, client_scan_done done, void *ctx)
+void client_scan(struct client *c, struct slice keyspace, const struct client_scan *s, uint32_t timeout_ms,
+                 client_scan_done done, void *ctx)
 {
     struct request *r = request_new(c, REQUEST_SCAN, keyspace, timeout_ms, ctx);
     r->done.scan = done;
@@ -229,13 +243,14 @@ static void set_params(struct request *r, enum method m, struct slice params, cl
     if (r->body.overflow) request_refuse(r, STATUS_TOO_LARGE, "a request has at most 16 MiB");
 }
 
-void client_meta(struct client *c, enum method m, struct slice params, uint32_t timeout_ms, client_call_done done, void *ctx)
+void client_meta(struct client *c, enum method m, struct slice params, uint32_t timeout_ms, client_call_done done,
+                 void *ctx)
 {
     set_params(request_new(c, REQUEST_META, SLICE_EMPTY, timeout_ms, ctx), m, params, done);
 }
 
-void client_node(struct client *c, const char *address, enum method m, struct slice params, uint32_t timeout_ms, client_call_done done,
-                 void *ctx)
+void client_node(struct client *c, const char *address, enum method m, struct slice params, uint32_t timeout_ms,
+                 client_call_done done, void *ctx)
 {
     struct request *r = request_new(c, REQUEST_NODE, SLICE_EMPTY, timeout_ms, ctx);
     set_params(r, m, params, done);

@@ -11,13 +11,14 @@
 
 struct client_options {
     const char *meta_addresses;
-    enum role role;           /* ROLE_GATEWAY or ROLE_CLIENT */
-    uint32_t in_flight_max;   /* requests; beyond it STATUS_BUSY. 0: 4096 */
+    enum role role;         /* ROLE_GATEWAY or ROLE_CLIENT */
+    uint32_t in_flight_max; /* requests; beyond it STATUS_BUSY. 0: 4096 */
 };
 
 struct client;
-MUST_CHECK enum status client_new(struct env *env, const struct client_options *o, struct client **out, struct errbuf *err);
-void client_free(struct client *c); /* requests under way end without callback */
+MUST_CHECK enum status client_new(struct env *env, const struct client_options *o, struct client **out,
+                                  struct errbuf *err);
+void client_free(struct client *c);           /* requests under way end without callback */
 struct actor *client_actor(struct client *c); /* attached by client_new; for simulators */
 
 /* Why a request failed, for a person and for a program. */
@@ -37,8 +38,10 @@ typedef void (*client_call_done)(void *ctx, const struct client_error *e, struct
 
 /* keyspace by name: resolved and cached; STATUS_NOT_FOUND names it. t->keyspace is filled in by the client.
  * result->status tells a refusal (condition, guard...), then e->status is STATUS_OK: the request was served. */
-void client_txn(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms, client_txn_done done, void *ctx);
-void client_get(struct client *c, struct slice keyspace, struct slice key, uint32_t timeout_ms, client_get_done done, void *ctx);
+void client_txn(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms, client_txn_done done,
+                void *ctx);
+void client_get(struct client *c, struct slice keyspace, struct slice key, uint32_t timeout_ms, client_get_done done,
+                void *ctx);
 
 struct client_scan {
     struct slice start, end; /* user keys; empty end: to the end of the keyspace */
@@ -48,13 +51,16 @@ struct client_scan {
 };
 /* One page, over as many ranges as it takes; reply->more tells that there may be more after the last row (before it, in
  * reverse). A page sees each range at one instant, but different ranges at different instants, all during the call. */
-void client_scan(struct client *c, struct slice keyspace, const struct client_scan *s, uint32_t timeout_ms, client_scan_done done, void *ctx);
+void client_scan(struct client *c, struct slice keyspace, const struct client_scan *s, uint32_t timeout_ms,
+                 client_scan_done done, void *ctx);
 
 void client_map(struct client *c, struct slice keyspace, uint32_t timeout_ms, client_map_done done, void *ctx);
 /* Any metadata request by method, params encoded. */
-void client_meta(struct client *c, enum method m, struct slice params, uint32_t timeout_ms, client_call_done done, void *ctx);
+void client_meta(struct client *c, enum method m, struct slice params, uint32_t timeout_ms, client_call_done done,
+                 void *ctx);
 /* A request to one node or meta by address: status commands. */
-void client_node(struct client *c, const char *address, enum method m, struct slice params, uint32_t timeout_ms, client_call_done done, void *ctx);
+void client_node(struct client *c, const char *address, enum method m, struct slice params, uint32_t timeout_ms,
+                 client_call_done done, void *ctx);
 
 struct client_stats {
     uint64_t requests, retries, map_refreshes, failures, unknown_outcomes, in_flight;

@@ -12,7 +12,7 @@
 #define CLIENT_IN_FLIGHT_MAX 4096u
 #define CLIENT_PAUSE_MIN_MS 5u
 #define CLIENT_PAUSE_MAX_MS 100u
-#define CLIENT_TRY_MS 1000u       /* a try that may be repeated elsewhere is given up then; doubled after each */
+#define CLIENT_TRY_MS 1000u /* a try that may be repeated elsewhere is given up then; doubled after each */
 #define CLIENT_TRY_MAX_MS 8000u
 #define CLIENT_REFRESH_MS 5000u   /* deadline of one refresh */
 #define CLIENT_REFRESH_GAP_MS 20u /* between the starts of two refreshes, half of it at least */
@@ -25,7 +25,7 @@ struct client_peer { /* a connection to a node; outlives its place in the map wh
     struct rpc_peer *rpc;
     uint64_t node_id; /* 0: of one client_node request */
     size_t calls;
-    bool retired;     /* freed when calls == 0 */
+    bool retired; /* freed when calls == 0 */
 };
 
 enum request_kind { REQUEST_TXN, REQUEST_GET, REQUEST_SCAN, REQUEST_MAP, REQUEST_META, REQUEST_NODE };
@@ -74,27 +74,27 @@ struct request {
     struct slice keyspace_name;
     uint32_t keyspace;
     bool keyspace_known;
-    struct slice low, high;  /* TXN: the keys it touches; GET: the key twice */
-    bool has_id;             /* TXN: may be repeated after it may have happened */
-    const struct txn *txn;   /* TXN, until it is encoded: a copy in the arena */
-    struct buf body;         /* TXN: encoded; META, NODE: params */
+    struct slice low, high; /* TXN: the keys it touches; GET: the key twice */
+    bool has_id;            /* TXN: may be repeated after it may have happened */
+    const struct txn *txn;  /* TXN, until it is encoded: a copy in the arena */
+    struct buf body;        /* TXN: encoded; META, NODE: params */
     struct scan_state scan;
-    enum method method;      /* META, NODE */
-    struct slice address;    /* NODE; NUL-terminated */
+    enum method method;   /* META, NODE */
+    struct slice address; /* NODE; NUL-terminated */
 
     /* the way there */
-    uint64_t range_id;         /* of the last try */
+    uint64_t range_id; /* of the last try */
     struct range_epoch epoch;
-    uint32_t tried;            /* replicas of that range and epoch, as bits, in this round */
-    unsigned replica;          /* WAIT_REPLY: which */
-    struct client_peer *peer;  /* WAIT_REPLY */
-    uint64_t call;             /* WAIT_REPLY: rpc call; WAIT_META: meta call */
-    uint64_t map_needed;       /* number of the first refresh that began after this request came */
-    bool map_fresh;            /* such a refresh of its keyspace has ended well */
-    uint64_t wake_ns;          /* WAIT_PAUSE */
+    uint32_t tried;           /* replicas of that range and epoch, as bits, in this round */
+    unsigned replica;         /* WAIT_REPLY: which */
+    struct client_peer *peer; /* WAIT_REPLY */
+    uint64_t call;            /* WAIT_REPLY: rpc call; WAIT_META: meta call */
+    uint64_t map_needed;      /* number of the first refresh that began after this request came */
+    bool map_fresh;           /* such a refresh of its keyspace has ended well */
+    uint64_t wake_ns;         /* WAIT_PAUSE */
     unsigned rounds, tries, timeouts, mismatches;
-    bool may_have_happened;    /* TXN: some try left us without a definite answer */
-    bool reached;              /* some try left us */
+    bool may_have_happened;           /* TXN: some try left us without a definite answer */
+    bool reached;                     /* some try left us */
     char last[CLIENT_TEXT_BYTES / 2]; /* how the last try ended, for a person */
 
     /* the answer of the try under way, while its callback runs */
@@ -130,14 +130,14 @@ struct client {
     struct list requests, ready;
     struct heap timers;
     struct prng prng;
-    struct buf scratch;   /* for encoding params */
+    struct buf scratch; /* for encoding params */
     struct client_stats stats;
     bool in_pass, called; /* called: something was handed to a peer whose pass has been */
 
     struct { /* one refresh of the shard map at a time, for all that wait */
         struct list waiting;
         bool running;
-        uint64_t started;   /* how many ever; the running one's number */
+        uint64_t started; /* how many ever; the running one's number */
         uint64_t not_before_ns;
         uint32_t keyspace_size; /* of the running one, or of the next one that nobody waits for */
         uint8_t keyspace[LIMIT_KEYSPACE_NAME];
@@ -148,13 +148,15 @@ struct client {
 };
 
 /* request.c */
-struct request *request_new(struct client *c, enum request_kind kind, struct slice keyspace, uint32_t timeout_ms, void *ctx);
+struct request *request_new(struct client *c, enum request_kind kind, struct slice keyspace, uint32_t timeout_ms,
+                            void *ctx);
 void request_free(struct request *r);
 void request_refuse(struct request *r, enum status status, const char *text); /* before its first step */
 void request_set_state(struct request *r, enum request_state state);
-void request_ready(struct request *r); /* is stepped in this pass, or the next */
+void request_ready(struct request *r);                /* is stepped in this pass, or the next */
 void request_run(struct request *r, uint64_t now_ns); /* r may be gone afterwards */
-enum step request_finish(struct request *r, enum status status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+enum step request_finish(struct request *r, enum status status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 enum step request_pause(struct request *r, uint64_t now_ns);
 enum step request_give_up(struct request *r); /* the deadline */
 

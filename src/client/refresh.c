@@ -29,7 +29,8 @@ struct client_peer *peer_of_node(struct client *c, uint64_t node_id)
 
 void peers_reap(struct client *c)
 {
-    LIST_FOR(it, &c->peers) {
+    LIST_FOR(it, &c->peers)
+    {
         struct client_peer *peer = LIST_ENTRY(it, struct client_peer, link);
         if (!peer->retired || peer->calls > 0) continue;
         list_remove(&peer->link);
@@ -67,7 +68,8 @@ void refresh_learn(struct client *c, const struct meta_map_reply *map)
 {
     for (size_t i = 0; i < map->node_count; i++) learn_node(c, &map->nodes[i]);
     if (map->node_count > 0) forget_absent_nodes(c, map);
-    for (size_t i = 0; i < map->keyspace_count; i++) routes_learn_keyspace(&c->routes, map->keyspaces[i].id, map->keyspaces[i].name);
+    for (size_t i = 0; i < map->keyspace_count; i++)
+        routes_learn_keyspace(&c->routes, map->keyspaces[i].id, map->keyspaces[i].name);
     for (size_t i = 0; i < map->range_count; i++) {
         (void)routes_learn_range(&c->routes, &map->ranges[i], map->leaders != NULL ? map->leaders[i] : 0);
     }
@@ -89,7 +91,8 @@ void refresh_want(struct client *c, struct slice keyspace)
 
 enum step refresh_wait(struct request *r)
 {
-    if (r->last[0] == '\0') (void)snprintf(r->last, sizeof(r->last), "no answer from the metadata service, which knows where the key is");
+    if (r->last[0] == '\0')
+        (void)snprintf(r->last, sizeof(r->last), "no answer from the metadata service, which knows where the key is");
     request_set_state(r, REQUEST_WAIT_MAP);
     return STEP_WAIT;
 }
@@ -130,8 +133,8 @@ static void on_refresh_done(void *ctx, enum status status, bool sent, const stru
         if (v.status == STATUS_OK) refresh_learn(c, &map);
     }
     arena_free(&arena);
-    (void)snprintf(v.text, sizeof(v.text), "metadata service: %s: %.*s", status_name(v.status), (int)(head->message.size < 120 ? head->message.size : 120),
-                   (const char *)head->message.data);
+    (void)snprintf(v.text, sizeof(v.text), "metadata service: %s: %.*s", status_name(v.status),
+                   (int)(head->message.size < 120 ? head->message.size : 120), (const char *)head->message.data);
     if (v.status == STATUS_NOT_FOUND) v.status = STATUS_OK; /* of the keyspace: an answer like any other */
     struct list *waiting = &c->refresh.waiting;
     while (!list_empty(waiting)) wake_waiting(c, LIST_ENTRY(waiting->next, struct request, wait_link), &v);
@@ -144,13 +147,15 @@ static void refresh_start(struct client *c, struct slice keyspace, uint64_t now_
     c->refresh.running = true;
     c->refresh.wanted = false;
     c->refresh.started++;
-    c->refresh.not_before_ns = now_ns + prng_between(&c->prng, CLIENT_REFRESH_GAP_MS * NS_PER_MS / 2, CLIENT_REFRESH_GAP_MS * NS_PER_MS);
+    c->refresh.not_before_ns =
+        now_ns + prng_between(&c->prng, CLIENT_REFRESH_GAP_MS * NS_PER_MS / 2, CLIENT_REFRESH_GAP_MS * NS_PER_MS);
     c->stats.map_refreshes++;
     struct meta_map_request m = {.keyspace = slice_make(c->refresh.keyspace, keyspace.size), .key = SLICE_EMPTY};
     buf_clear(&c->scratch);
     pack_meta_map_request(&c->scratch, &m);
     c->called = true;
-    (void)meta_call(c->meta, METHOD_META_MAP, buf_slice(&c->scratch), now_ns + CLIENT_REFRESH_MS * NS_PER_MS, on_refresh_done, c);
+    (void)meta_call(c->meta, METHOD_META_MAP, buf_slice(&c->scratch), now_ns + CLIENT_REFRESH_MS * NS_PER_MS,
+                    on_refresh_done, c);
 }
 
 uint64_t refresh_step(struct client *c, uint64_t now_ns)
@@ -158,7 +163,9 @@ uint64_t refresh_step(struct client *c, uint64_t now_ns)
     bool waited = !list_empty(&c->refresh.waiting);
     if (c->refresh.running || (!waited && !c->refresh.wanted)) return DEADLINE_NONE;
     if (now_ns < c->refresh.not_before_ns) return c->refresh.not_before_ns;
-    if (waited) refresh_start(c, LIST_ENTRY(c->refresh.waiting.next, struct request, wait_link)->keyspace_name, now_ns);
-    else refresh_start(c, slice_make(c->refresh.wanted_keyspace, c->refresh.wanted_size), now_ns);
+    if (waited)
+        refresh_start(c, LIST_ENTRY(c->refresh.waiting.next, struct request, wait_link)->keyspace_name, now_ns);
+    else
+        refresh_start(c, slice_make(c->refresh.wanted_keyspace, c->refresh.wanted_size), now_ns);
     return DEADLINE_NONE;
 }

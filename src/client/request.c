@@ -31,11 +31,13 @@ static void request_check(const struct request *r)
 {
     if (r->state == REQUEST_WAIT_MAP) ASSERT(!list_empty(&r->wait_link) || r->timer.pos == 0);
     if (r->state == REQUEST_WAIT_REPLY) ASSERT(r->peer != NULL);
-    if (r->kind == REQUEST_TXN && r->txn == NULL && r->state != REQUEST_NEW && r->status == STATUS_OK) ASSERT(r->keyspace_known);
+    if (r->kind == REQUEST_TXN && r->txn == NULL && r->state != REQUEST_NEW && r->status == STATUS_OK)
+        ASSERT(r->keyspace_known);
     if (r->may_have_happened) ASSERT(r->reached);
 }
 
-struct request *request_new(struct client *c, enum request_kind kind, struct slice keyspace, uint32_t timeout_ms, void *ctx)
+struct request *request_new(struct client *c, enum request_kind kind, struct slice keyspace, uint32_t timeout_ms,
+                            void *ctx)
 {
     struct request *r = mem_zalloc(sizeof(*r));
     r->client = c;
@@ -93,8 +95,10 @@ void request_ready(struct request *r)
 static bool move_is_legal(enum request_state from, enum request_state to)
 {
     switch (from) {
-    case REQUEST_NEW: return to == REQUEST_ROUTING || to == REQUEST_WAIT_META || to == REQUEST_WAIT_REPLY || to == REQUEST_DONE;
-    case REQUEST_ROUTING: return to == REQUEST_WAIT_MAP || to == REQUEST_WAIT_REPLY || to == REQUEST_WAIT_PAUSE || to == REQUEST_DONE;
+    case REQUEST_NEW:
+        return to == REQUEST_ROUTING || to == REQUEST_WAIT_META || to == REQUEST_WAIT_REPLY || to == REQUEST_DONE;
+    case REQUEST_ROUTING:
+        return to == REQUEST_WAIT_MAP || to == REQUEST_WAIT_REPLY || to == REQUEST_WAIT_PAUSE || to == REQUEST_DONE;
     case REQUEST_WAIT_MAP: return to == REQUEST_ROUTING || to == REQUEST_WAIT_PAUSE || to == REQUEST_DONE;
     case REQUEST_WAIT_REPLY: return to == REQUEST_ROUTING || to == REQUEST_WAIT_PAUSE || to == REQUEST_DONE;
     case REQUEST_WAIT_META: return to == REQUEST_DONE;
@@ -148,7 +152,8 @@ enum step request_give_up(struct request *r)
 {
     enum status status = r->reached ? STATUS_TIMEOUT : STATUS_UNAVAILABLE;
     const char *last = r->last[0] != '\0' ? r->last : "nothing was tried";
-    return request_finish(r, status, "the deadline of %u ms passed after %u tries; the last: %s", r->timeout_ms, r->tries, last);
+    return request_finish(r, status, "the deadline of %u ms passed after %u tries; the last: %s", r->timeout_ms,
+                          r->tries, last);
 }
 
 /* --- routing --- */
@@ -177,15 +182,17 @@ static void describe_key(char *text, size_t size, struct slice key)
 static enum step refuse_span(struct request *r, const struct range_desc *low, const struct route_range *high)
 {
     char keys[4][112];
-    static const struct range_desc UNKNOWN = {.start = {.data = (const uint8_t *)"?", .size = 1}, .end = {.data = (const uint8_t *)"?", .size = 1}};
+    static const struct range_desc UNKNOWN = {.start = {.data = (const uint8_t *)"?", .size = 1},
+                                              .end = {.data = (const uint8_t *)"?", .size = 1}};
     const struct range_desc *h = high != NULL ? &high->desc : &UNKNOWN;
     describe_key(keys[0], sizeof(keys[0]), low->start);
     describe_key(keys[1], sizeof(keys[1]), low->end);
     describe_key(keys[2], sizeof(keys[2]), h->start);
     describe_key(keys[3], sizeof(keys[3]), h->end);
-    return request_finish(r, STATUS_UNSUPPORTED,
-                          "its keys lie in different ranges, %llu [%s, %s) and %llu [%s, %s); a transaction touches one range",
-                          (unsigned long long)low->id, keys[0], keys[1], (unsigned long long)h->id, keys[2], keys[3]);
+    return request_finish(
+        r, STATUS_UNSUPPORTED,
+        "its keys lie in different ranges, %llu [%s, %s) and %llu [%s, %s); a transaction touches one range",
+        (unsigned long long)low->id, keys[0], keys[1], (unsigned long long)h->id, keys[2], keys[3]);
 }
 
 /* A gap in a map that was fetched for this request: the metadata service is about to learn more. */
@@ -270,7 +277,8 @@ static enum step ask_meta(struct request *r)
     request_set_state(r, REQUEST_WAIT_META);
     r->tries++;
     c->called = true;
-    r->call = meta_call(c->meta, r->kind == REQUEST_MAP ? METHOD_META_MAP : r->method, buf_slice(&r->body), r->deadline_ns, on_meta_done, r);
+    r->call = meta_call(c->meta, r->kind == REQUEST_MAP ? METHOD_META_MAP : r->method, buf_slice(&r->body),
+                        r->deadline_ns, on_meta_done, r);
     return STEP_WAIT;
 }
 

@@ -39,8 +39,10 @@ static size_t count_from_start(const struct routes *r, uint32_t keyspace, struct
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         const struct range_desc *d = &r->ranges[middle]->desc;
-        if (place_cmp(d->keyspace, d->start, keyspace, key) <= 0) low = middle + 1;
-        else high = middle;
+        if (place_cmp(d->keyspace, d->start, keyspace, key) <= 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
@@ -75,7 +77,9 @@ struct route_range *routes_find_before(const struct routes *r, uint32_t keyspace
         if (count > 0 && r->ranges[count - 1]->desc.keyspace == keyspace + 1) count--; /* the next one's first */
     } else {
         count = count_from_start(r, keyspace, end);
-        if (count > 0 && r->ranges[count - 1]->desc.keyspace == keyspace && slice_eq(r->ranges[count - 1]->desc.start, end)) count--;
+        if (count > 0 && r->ranges[count - 1]->desc.keyspace == keyspace &&
+            slice_eq(r->ranges[count - 1]->desc.start, end))
+            count--;
     }
     if (count == 0) return NULL;
     struct route_range *found = r->ranges[count - 1];
@@ -96,8 +100,10 @@ static size_t keyspace_place(const struct routes *r, struct slice name)
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         const struct route_keyspace *k = &r->keyspaces[middle];
-        if (slice_cmp(slice_make(k->name, k->name_size), name) < 0) low = middle + 1;
-        else high = middle;
+        if (slice_cmp(slice_make(k->name, k->name_size), name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
@@ -161,6 +167,7 @@ static struct route_range *range_new(const struct range_desc *desc, uint64_t lea
 
 static void range_forget(struct routes *r, size_t from, size_t to)
 {
+    if (from == to) return;
     for (size_t i = from; i < to; i++) {
         (void)map_remove(&r->by_id, r->ranges[i]->desc.id);
         mem_free(r->ranges[i]);
@@ -186,7 +193,8 @@ static void find_overlap(const struct routes *r, const struct range_desc *desc, 
 {
     size_t at = count_from_start(r, desc->keyspace, desc->start);
     *to = at;
-    while (*to < r->range_count && r->ranges[*to]->desc.keyspace == desc->keyspace && ends_after(desc->end, r->ranges[*to]->desc.start)) {
+    while (*to < r->range_count && r->ranges[*to]->desc.keyspace == desc->keyspace &&
+           ends_after(desc->end, r->ranges[*to]->desc.start)) {
         ++*to;
     }
     const struct range_desc *before = at > 0 ? &r->ranges[at - 1]->desc : NULL;
@@ -195,7 +203,8 @@ static void find_overlap(const struct routes *r, const struct range_desc *desc, 
 
 bool routes_learn_range(struct routes *r, const struct range_desc *desc, uint64_t leader)
 {
-    if (!ends_after(desc->end, desc->start) || desc->replica_count > LIMIT_REPLICAS) return false; /* it would hold no key */
+    if (!ends_after(desc->end, desc->start) || desc->replica_count > LIMIT_REPLICAS)
+        return false; /* it would hold no key */
     struct route_range *same = routes_by_id(r, desc->id);
     if (same != NULL && epoch_cmp(desc->epoch, same->desc.epoch) == 0) {
         if (same->leader == 0) same->leader = leader;

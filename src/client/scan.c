@@ -10,7 +10,8 @@
 struct route_range *scan_route(struct request *r)
 {
     const struct routes *routes = &r->client->routes;
-    return r->scan.reverse ? routes_find_before(routes, r->keyspace, r->scan.end) : routes_find(routes, r->keyspace, r->scan.start);
+    return r->scan.reverse ? routes_find_before(routes, r->keyspace, r->scan.end)
+                           : routes_find(routes, r->keyspace, r->scan.start);
 }
 
 static struct slice max_start(struct slice a, struct slice b)
@@ -30,7 +31,8 @@ void scan_encode(struct request *r, const struct route_range *range, struct buf 
     const struct range_desc *d = &range->desc;
     s->sub_start = arena_dup_slice(&r->arena, max_start(s->start, d->start));
     s->sub_end = arena_dup_slice(&r->arena, min_end(s->end, d->end));
-    s->sub_last = s->reverse ? slice_cmp(d->start, s->start) <= 0 : d->end.size == 0 || (s->end.size > 0 && slice_cmp(d->end, s->end) >= 0);
+    s->sub_last = s->reverse ? slice_cmp(d->start, s->start) <= 0
+                             : d->end.size == 0 || (s->end.size > 0 && slice_cmp(d->end, s->end) >= 0);
     ASSERT(s->sub_end.size == 0 || slice_cmp(s->sub_start, s->sub_end) < 0);
     ASSERT(s->row_count < s->limit_rows && s->row_bytes < s->limit_bytes);
     struct scan_request m = {.to = *to,
@@ -67,8 +69,9 @@ static void keep_rows(struct request *r, const struct scan_reply *reply)
     }
     for (size_t i = 0; i < reply->row_count; i++) {
         const struct scan_row *row = &reply->rows[i];
-        s->rows[s->row_count++] = (struct scan_row){
-            .key = arena_dup_slice(&r->arena, row->key), .value = arena_dup_slice(&r->arena, row->value), .version = row->version};
+        s->rows[s->row_count++] = (struct scan_row){.key = arena_dup_slice(&r->arena, row->key),
+                                                    .value = arena_dup_slice(&r->arena, row->value),
+                                                    .version = row->version};
     }
 }
 
@@ -77,7 +80,8 @@ enum step scan_take(struct request *r, struct slice payload, uint64_t now_ns)
     struct scan_state *s = &r->scan;
     struct scan_reply reply;
     if (unpack_scan_reply(payload, &r->arena, &reply) != STATUS_OK || !reply_is_sound(s, &reply)) {
-        return request_finish(r, STATUS_CORRUPT, "the answer of %s does not fit what was asked", rpc_peer_address(r->peer->rpc));
+        return request_finish(r, STATUS_CORRUPT, "the answer of %s does not fit what was asked",
+                              rpc_peer_address(r->peer->rpc));
     }
     if (reply.more && reply.row_count == 0) { /* it got nowhere, and there is no key to go on after */
         (void)snprintf(r->last, sizeof(r->last), "an empty part of a page from %s", rpc_peer_address(r->peer->rpc));
@@ -97,8 +101,10 @@ enum step scan_take(struct request *r, struct slice payload, uint64_t now_ns)
         return request_finish(r, STATUS_OK, "%s", "");
     }
     COVER("client.scan_next_range");
-    if (s->reverse) s->end = s->sub_start;
-    else s->start = s->sub_end;
+    if (s->reverse)
+        s->end = s->sub_start;
+    else
+        s->start = s->sub_end;
     r->tried = 0;
     r->timeouts = r->rounds = 0;
     request_set_state(r, REQUEST_ROUTING);

@@ -109,7 +109,8 @@ static bool matches(const struct precondition *p, const struct get_reply *reply)
 void answer_get(struct answer *a, const struct kv_action *action, const struct get_reply *reply)
 {
     if (action->if_match.present && !matches(&action->if_match, reply)) {
-        answer_error(a, STATUS_CONDITION_FAILED, false, slice_str("If-Match: the key has another version, or is absent"));
+        answer_error(a, STATUS_CONDITION_FAILED, false,
+                     slice_str("If-Match: the key has another version, or is absent"));
     } else if (!reply->found) {
         answer_error(a, STATUS_NOT_FOUND, false, slice_str("no such key"));
     } else if (action->if_none_match.present && matches(&action->if_none_match, reply)) {
@@ -213,8 +214,8 @@ void answer_txn(struct answer *a, const struct txn_result *r)
     if (b->overflow) {
         /* It was done; only the answer does not fit. An error would say otherwise, so the sums are left out instead. */
         buf_clear(b);
-        buf_printf(b, "{\"succeeded\":%s,\"version\":\"%llu\",\"replayed\":%s,\"results\":null}\n", r->succeeded ? "true" : "false",
-                   (unsigned long long)r->ts, r->replayed ? "true" : "false");
+        buf_printf(b, "{\"succeeded\":%s,\"version\":\"%llu\",\"replayed\":%s,\"results\":null}\n",
+                   r->succeeded ? "true" : "false", (unsigned long long)r->ts, r->replayed ? "true" : "false");
     }
 }
 
@@ -274,5 +275,6 @@ void answer_scan(struct answer *a, const struct scan_action *action, const struc
         json_close(b, '}');
         end_line(a);
     }
-    if (b->overflow) answer_error(a, STATUS_TOO_LARGE, false, slice_str("the page does not fit one answer; give a smaller limit"));
+    if (b->overflow)
+        answer_error(a, STATUS_TOO_LARGE, false, slice_str("the page does not fit one answer; give a smaller limit"));
 }

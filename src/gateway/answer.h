@@ -16,7 +16,7 @@ struct answer {
     struct http_header headers[ANSWER_HEADERS_MAX];
     size_t header_count;
     char text[ANSWER_HEADERS_MAX][48]; /* values made here */
-    struct slice borrowed; /* the body when it is not in `body`: a value as it came */
+    struct slice borrowed;             /* the body when it is not in `body`: a value as it came */
     struct buf body;
 };
 void answer_init(struct answer *a);
@@ -29,8 +29,10 @@ void answer_invalid(struct answer *a, enum status s, const struct errbuf *err); 
 void answer_client_error(struct answer *a, const struct client_error *e);
 void answer_method_not_allowed(struct answer *a, enum endpoint e);
 
-void answer_get(struct answer *a, const struct kv_action *action, const struct get_reply *reply); /* GET and HEAD of a key */
-void answer_write(struct answer *a, const struct kv_action *action, const struct txn_result *r);  /* PUT and DELETE of a key */
+void answer_get(struct answer *a, const struct kv_action *action,
+                const struct get_reply *reply); /* GET and HEAD of a key */
+void answer_write(struct answer *a, const struct kv_action *action,
+                  const struct txn_result *r); /* PUT and DELETE of a key */
 void answer_txn(struct answer *a, const struct txn_result *r);
 void answer_scan(struct answer *a, const struct scan_action *action, const struct scan_reply *reply);
 

@@ -27,7 +27,8 @@ static void key_bool(struct buf *b, const char *name, bool v)
 static void finish(struct answer *a)
 {
     buf_append_byte(&a->body, '\n');
-    if (a->body.overflow) answer_error(a, STATUS_TOO_LARGE, false, slice_str("the answer is too large; ask for one keyspace"));
+    if (a->body.overflow)
+        answer_error(a, STATUS_TOO_LARGE, false, slice_str("the answer is too large; ask for one keyspace"));
 }
 
 void answer_keyspaces(struct answer *a, const struct meta_map_reply *map)
@@ -205,7 +206,8 @@ void answer_ready(struct answer *a, const struct meta_status_reply *status, cons
     struct health h;
     health_assess(status, map, &h);
     if (!h.ready) {
-        answer_error(a, STATUS_UNAVAILABLE, false, slice_str(h.problem_count > 0 ? h.problems[0].text : "the cluster holds no range yet"));
+        answer_error(a, STATUS_UNAVAILABLE, false,
+                     slice_str(h.problem_count > 0 ? h.problems[0].text : "the cluster holds no range yet"));
         return;
     }
     json_open(b, '{');
@@ -218,7 +220,8 @@ void answer_ready(struct answer *a, const struct meta_status_reply *status, cons
 void answer_root(struct answer *a)
 {
     a->content_type = "text/plain; charset=utf-8";
-    buf_append_str(&a->body,
+    buf_append_str(
+        &a->body,
         "Quorate: a replicated, strictly serializable key-value database.\n\n"
         "  PUT|GET|HEAD|DELETE /v1/kv/{keyspace}/{key}   raw values; ETag, If-Match, If-None-Match, Idempotency-Key\n"
         "  GET  /v1/kv/{keyspace}?prefix=&start=&end=&limit=&reverse=&keys_only=&encoding=base64&next=\n"
@@ -226,6 +229,7 @@ void answer_root(struct answer *a)
         "  GET|POST /v1/keyspaces                        {\"name\",\"splits\":[],\"replication\"}\n"
         "  GET  /v1/ranges  /v1/nodes  /v1/status\n"
         "  GET  /healthz  /readyz  /metrics\n\n"
-        "A keyspace 'default' exists. Errors: {\"error\":{\"code\",\"message\",\"outcome\":\"definite\"|\"unknown\"}}.\n"
+        "A keyspace 'default' exists. Errors: "
+        "{\"error\":{\"code\",\"message\",\"outcome\":\"definite\"|\"unknown\"}}.\n"
         "Try: curl -X PUT --data-binary hello http://HOST:PORT/v1/kv/default/greeting\n");
 }

@@ -124,7 +124,10 @@ static void handle_scan(struct call *c, const struct input *in, const struct rou
         answer_and_free(c, &a);
         return;
     }
-    struct client_scan scan = {.start = c->scan.start, .end = c->scan.end, .limit_rows = c->scan.limit, .reverse = c->scan.reverse,
+    struct client_scan scan = {.start = c->scan.start,
+                               .end = c->scan.end,
+                               .limit_rows = c->scan.limit,
+                               .reverse = c->scan.reverse,
                                .keys_only = c->scan.keys_only};
     client_scan(c->gateway->client, c->scan.keyspace, &scan, timeout_of(c, c->scan.timeout_ms), scan_done, c);
 }
@@ -149,8 +152,10 @@ static void handle_txn(struct call *c, const struct input *in)
     struct errbuf err;
     struct txn_action action;
     enum status s = parse_txn(in, &c->arena, &action, &err);
-    if (s == STATUS_OK) client_txn(c->gateway->client, action.keyspace, &action.txn, timeout_of(c, action.timeout_ms), txn_done, c);
-    else refuse(c, s, &err);
+    if (s == STATUS_OK)
+        client_txn(c->gateway->client, action.keyspace, &action.txn, timeout_of(c, action.timeout_ms), txn_done, c);
+    else
+        refuse(c, s, &err);
     json_decref(action.tree); /* the client has its own copy */
 }
 
@@ -165,9 +170,12 @@ static void map_done(void *ctx, const struct client_error *e, const struct meta_
     }
     struct answer a;
     answer_init(&a);
-    if (c->endpoint == ENDPOINT_KEYSPACES) answer_keyspaces(&a, map);
-    else if (c->endpoint == ENDPOINT_RANGES) answer_ranges(&a, map);
-    else answer_nodes(&a, map);
+    if (c->endpoint == ENDPOINT_KEYSPACES)
+        answer_keyspaces(&a, map);
+    else if (c->endpoint == ENDPOINT_RANGES)
+        answer_ranges(&a, map);
+    else
+        answer_nodes(&a, map);
     answer_and_free(c, &a);
 }
 
@@ -176,8 +184,10 @@ static void handle_map(struct call *c, const struct input *in)
     struct errbuf err;
     struct list_action action;
     enum status s = parse_list(in, c->endpoint == ENDPOINT_RANGES, &c->arena, &action, &err);
-    if (s != STATUS_OK) refuse(c, s, &err);
-    else client_map(c->gateway->client, action.keyspace, timeout_of(c, action.timeout_ms), map_done, c);
+    if (s != STATUS_OK)
+        refuse(c, s, &err);
+    else
+        client_map(c->gateway->client, action.keyspace, timeout_of(c, action.timeout_ms), map_done, c);
 }
 
 static void keyspace_done(void *ctx, const struct client_error *e, struct slice payload)
@@ -205,13 +215,18 @@ static void handle_keyspace_create(struct call *c, const struct input *in)
     enum status s = parse_keyspace(in, &c->arena, &action, &err);
     if (s == STATUS_OK) {
         struct buf params;
-        struct meta_keyspace_request request = {.name = action.name, .replication = action.replication, .splits = action.splits,
+        struct meta_keyspace_request request = {.name = action.name,
+                                                .replication = action.replication,
+                                                .splits = action.splits,
                                                 .split_count = action.split_count};
         buf_init(&params, LIMIT_FRAME_BYTES / 2);
         pack_meta_keyspace_request(&params, &request);
         c->name = arena_dup_slice(&c->arena, action.name);
-        if (params.overflow) s = STATUS_TOO_LARGE;
-        else client_meta(c->gateway->client, METHOD_META_KEYSPACE_CREATE, buf_slice(&params), timeout_of(c, action.timeout_ms), keyspace_done, c);
+        if (params.overflow)
+            s = STATUS_TOO_LARGE;
+        else
+            client_meta(c->gateway->client, METHOD_META_KEYSPACE_CREATE, buf_slice(&params),
+                        timeout_of(c, action.timeout_ms), keyspace_done, c);
         buf_free(&params);
         errbuf_set(&err, "the split keys are too large together");
     }
@@ -234,9 +249,12 @@ static void status_map_done(void *ctx, const struct client_error *e, const struc
     }
     struct answer a;
     answer_init(&a);
-    if (c->endpoint == ENDPOINT_STATUS) answer_status(&a, &status, map);
-    else answer_ready(&a, &status, map);
-    if (c->endpoint == ENDPOINT_READYZ && a.code == 200) c->gateway->ready_until_ns = env_mono_ns(c->gateway->env) + 500 * NS_PER_MS;
+    if (c->endpoint == ENDPOINT_STATUS)
+        answer_status(&a, &status, map);
+    else
+        answer_ready(&a, &status, map);
+    if (c->endpoint == ENDPOINT_READYZ && a.code == 200)
+        c->gateway->ready_until_ns = env_mono_ns(c->gateway->env) + 500 * NS_PER_MS;
     answer_and_free(c, &a);
 }
 
@@ -315,7 +333,8 @@ static bool refused_by_load(struct call *c)
         return true;
     }
     if (g->metrics.in_flight > g->options.in_flight_max) {
-        errbuf_set(&err, "%u requests are under way in this gateway; try again after a pause", g->options.in_flight_max);
+        errbuf_set(&err, "%u requests are under way in this gateway; try again after a pause",
+                   g->options.in_flight_max);
         refuse(c, STATUS_BUSY, &err);
         return true;
     }
@@ -339,8 +358,10 @@ void call_dispatch(struct call *c)
     case ENDPOINT_SCAN: handle_scan(c, &in, &route); break;
     case ENDPOINT_TXN: handle_txn(c, &in); break;
     case ENDPOINT_KEYSPACES:
-        if (c->method == HTTP_POST) handle_keyspace_create(c, &in);
-        else handle_map(c, &in);
+        if (c->method == HTTP_POST)
+            handle_keyspace_create(c, &in);
+        else
+            handle_map(c, &in);
         break;
     case ENDPOINT_RANGES:
     case ENDPOINT_NODES: handle_map(c, &in); break;

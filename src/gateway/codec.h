@@ -5,8 +5,8 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
-void base64_append(struct buf *b, struct slice s);     /* standard alphabet, padded */
-void base64url_append(struct buf *b, struct slice s);  /* URL-safe alphabet, no padding */
+void base64_append(struct buf *b, struct slice s);    /* standard alphabet, padded */
+void base64url_append(struct buf *b, struct slice s); /* URL-safe alphabet, no padding */
 /* Accepts either alphabet, padded or not; no white space. False: not base64. The result is in the arena. */
 bool base64_decode(struct slice text, struct arena *a, struct slice *out);
 /* Valid UTF-8 as RFC 3629 has it: no overlong forms, no surrogates, nothing above U+10FFFF. */

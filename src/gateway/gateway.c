@@ -51,7 +51,8 @@ void call_answer(struct call *c, struct answer *a)
     struct gateway *g = c->gateway;
     metrics_count(&g->metrics, c->endpoint, a->code, env_mono_ns(g->env) - c->start_ns);
     if (c->http != NULL) {
-        struct http_reply_head head = {.code = a->code, .content_type = a->content_type, .headers = a->headers, .header_count = a->header_count};
+        struct http_reply_head head = {
+            .code = a->code, .content_type = a->content_type, .headers = a->headers, .header_count = a->header_count};
         struct http_request *http = c->http;
         c->http = NULL;
         g->env->http->ops->reply(http, &head, answer_body(a));
@@ -81,7 +82,8 @@ static void on_gone(void *ctx, struct http_request *http)
     c->http = NULL; /* the client's callback ends the call; a write that it started stands */
 }
 
-enum status gateway_new(struct env *env, const struct gateway_options *o, struct client *client, struct gateway **out, struct errbuf *err)
+enum status gateway_new(struct env *env, const struct gateway_options *o, struct client *client, struct gateway **out,
+                        struct errbuf *err)
 {
     ASSERT(env->http != NULL);
     struct gateway *g = mem_zalloc(sizeof(*g));
@@ -92,8 +94,8 @@ enum status gateway_new(struct env *env, const struct gateway_options *o, struct
     if (g->options.in_flight_max == 0) g->options.in_flight_max = 8192;
     list_init(&g->calls);
     list_init(&g->spare);
-    enum status s = env->http->ops->listen(env->http, o->listen, LIMIT_HTTP_HEADER_BYTES, LIMIT_HTTP_BODY_BYTES, on_request, on_gone, g,
-                                           &g->server, err);
+    enum status s = env->http->ops->listen(env->http, o->listen, LIMIT_HTTP_HEADER_BYTES, LIMIT_HTTP_BODY_BYTES,
+                                           on_request, on_gone, g, &g->server, err);
     if (s != STATUS_OK) {
         mem_free(g);
         return s;

@@ -13,17 +13,17 @@
 #include "env/env.h"
 
 struct gateway_options {
-    const char *listen;           /* "127.0.0.1:7480" */
-    uint32_t timeout_default_ms;  /* of a request without ?timeout_ms=; 0: 10,000 */
-    uint32_t in_flight_max;       /* requests waiting for the cluster; beyond it 429. 0: 8192 */
+    const char *listen;          /* "127.0.0.1:7480" */
+    uint32_t timeout_default_ms; /* of a request without ?timeout_ms=; 0: 10,000 */
+    uint32_t in_flight_max;      /* requests waiting for the cluster; beyond it 429. 0: 8192 */
 };
 
 struct gateway;
 /* The client is borrowed and must outlive the last request. */
-MUST_CHECK enum status gateway_new(struct env *env, const struct gateway_options *o, struct client *client, struct gateway **out,
-                                   struct errbuf *err);
-void gateway_stop(struct gateway *g);           /* new requests are refused (503, definite); those under way are finished */
-bool gateway_stopped(const struct gateway *g);  /* nothing is under way */
-void gateway_free(struct gateway *g);           /* answers what is still open with 503, outcome unknown */
+MUST_CHECK enum status gateway_new(struct env *env, const struct gateway_options *o, struct client *client,
+                                   struct gateway **out, struct errbuf *err);
+void gateway_stop(struct gateway *g); /* new requests are refused (503, definite); those under way are finished */
+bool gateway_stopped(const struct gateway *g); /* nothing is under way */
+void gateway_free(struct gateway *g);          /* answers what is still open with 503, outcome unknown */
 
 #endif

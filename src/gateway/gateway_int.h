@@ -35,7 +35,7 @@ struct call {
     enum http_method method;
     uint64_t start_ns;
     struct arena arena;
-    struct kv_action kv;     /* ENDPOINT_KV; after the client took its copy only what the answer needs is still valid: */
+    struct kv_action kv; /* ENDPOINT_KV; after the client took its copy only what the answer needs is still valid: */
     struct scan_action scan; /* method, preconditions, flags; no slices of body or path */
     struct slice name;       /* in the arena: of a keyspace */
     struct slice status_payload;

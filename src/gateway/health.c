@@ -54,8 +54,9 @@ static void assess_members(const struct meta_status_reply *status, struct health
     }
     for (size_t i = 0; i < status->member_count; i++) {
         if (status->members[i].healthy) continue;
-        errbuf_set(problem(h), "metadata member %llu at %.*s does not answer", (unsigned long long)status->members[i].id,
-                   (int)status->members[i].address.size, (const char *)status->members[i].address.data);
+        errbuf_set(problem(h), "metadata member %llu at %.*s does not answer",
+                   (unsigned long long)status->members[i].id, (int)status->members[i].address.size,
+                   (const char *)status->members[i].address.data);
     }
 }
 
@@ -86,10 +87,12 @@ static void assess_ranges(const struct meta_map_reply *map, struct health *h)
     }
     h->data_tolerates = least < 0 ? 0 : (unsigned)least;
     if (h->ranges_without_quorum > 0) {
-        errbuf_set(problem(h), "%u of %u ranges have lost their quorum: no write is possible there until nodes come back",
+        errbuf_set(problem(h),
+                   "%u of %u ranges have lost their quorum: no write is possible there until nodes come back",
                    h->ranges_without_quorum, h->ranges);
     } else if (h->ranges_led < h->ranges) {
-        errbuf_set(problem(h), "%u of %u ranges have no known leader: an election is under way, or about to be reported",
+        errbuf_set(problem(h),
+                   "%u of %u ranges have no known leader: an election is under way, or about to be reported",
                    h->ranges - h->ranges_led, h->ranges);
     }
 }
@@ -100,5 +103,6 @@ void health_assess(const struct meta_status_reply *status, const struct meta_map
     assess_ranges(map, out);
     assess_members(status, out);
     assess_nodes(map, out);
-    out->ready = status->leader_id != 0 && out->ranges > 0 && out->ranges_led == out->ranges && out->ranges_without_quorum == 0;
+    out->ready =
+        status->leader_id != 0 && out->ranges > 0 && out->ranges_led == out->ranges && out->ranges_without_quorum == 0;
 }

@@ -9,11 +9,11 @@
 struct health {
     unsigned members, members_healthy;
     unsigned nodes, nodes_alive;
-    unsigned ranges, ranges_led;     /* led: a leader is known and its node is alive */
+    unsigned ranges, ranges_led; /* led: a leader is known and its node is alive */
     unsigned ranges_without_quorum;
     /* How many more processes of that kind may fail before something stops; 0 when the next failure stops it. */
     unsigned meta_tolerates, data_tolerates;
-    bool ready;                      /* everything can be written and read now */
+    bool ready;                                  /* everything can be written and read now */
     struct errbuf problems[HEALTH_PROBLEMS_MAX]; /* cause and cure, worst first */
     unsigned problem_count;
 };

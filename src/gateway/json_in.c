@@ -14,8 +14,10 @@ static enum status measure(struct slice body, struct errbuf *err)
     for (size_t i = 0; i < body.size; i++) {
         uint8_t c = body.data[i];
         if (in_string) {
-            if (c == '\\') i++;
-            else if (c == '"') in_string = false;
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
             continue;
         }
         switch (c) {
@@ -62,12 +64,14 @@ enum status json_load_body(struct slice body, json_t **out, struct errbuf *err)
 
 struct json_at json_field(const struct json_at *object, const char *name)
 {
-    return (struct json_at){.value = json_object_get(object->value, name), .path = {.parent = &object->path, .name = name, .index = 0}};
+    return (struct json_at){.value = json_object_get(object->value, name),
+                            .path = {.parent = &object->path, .name = name, .index = 0}};
 }
 
 struct json_at json_element(const struct json_at *array, size_t index)
 {
-    return (struct json_at){.value = json_array_get(array->value, index), .path = {.parent = &array->path, .name = NULL, .index = index}};
+    return (struct json_at){.value = json_array_get(array->value, index),
+                            .path = {.parent = &array->path, .name = NULL, .index = index}};
 }
 
 static void path_write(const struct json_path *p, struct buf *b)
@@ -91,7 +95,8 @@ enum status json_refuse(const struct json_at *at, enum status s, struct errbuf *
     path_write(&at->path, &path);
     vsnprintf(text.text, sizeof(text.text), fmt, args);
     va_end(args);
-    errbuf_set(err, "%.*s%s%.400s", (int)path.size, path.size > 0 ? (const char *)path.data : "", path.size > 0 ? ": " : "", text.text);
+    errbuf_set(err, "%.*s%s%.400s", (int)path.size, path.size > 0 ? (const char *)path.data : "",
+               path.size > 0 ? ": " : "", text.text);
     buf_free(&path);
     return s;
 }
@@ -131,7 +136,8 @@ enum status json_want_object(const struct json_at *at, const char *const *names,
         struct buf list;
         buf_init(&list, 256);
         for (size_t i = 0; i < name_count; i++) buf_printf(&list, "%s%s", i > 0 ? ", " : "", names[i]);
-        s = json_refuse(at, STATUS_INVALID, err, "unknown field '%.64s'; known here: %.*s", key, (int)list.size, (const char *)list.data);
+        s = json_refuse(at, STATUS_INVALID, err, "unknown field '%.64s'; known here: %.*s", key, (int)list.size,
+                        (const char *)list.data);
         buf_free(&list);
         break;
     }
@@ -156,10 +162,12 @@ enum status json_want_i128(const struct json_at *at, i128 *out, struct errbuf *e
         *out = json_integer_value(at->value);
         return STATUS_OK;
     }
-    if (!json_is_string(at->value)) return expected(at, "an integer (a number, or its decimal digits as a string)", err);
+    if (!json_is_string(at->value))
+        return expected(at, "an integer (a number, or its decimal digits as a string)", err);
     struct slice text = slice_make(json_string_value(at->value), json_string_length(at->value));
     if (i128_parse(text, out)) return STATUS_OK;
-    return json_refuse(at, STATUS_INVALID, err, "'%.50s' is not an integer of at most 128 bits", json_string_value(at->value));
+    return json_refuse(at, STATUS_INVALID, err, "'%.50s' is not an integer of at most 128 bits",
+                       json_string_value(at->value));
 }
 
 enum status json_want_u64(const struct json_at *at, uint64_t max, uint64_t *out, struct errbuf *err)
@@ -181,8 +189,8 @@ enum status json_want_bool(const struct json_at *at, bool *out, struct errbuf *e
     return STATUS_OK;
 }
 
-enum status json_want_bytes(const struct json_at *object, const char *name, const char *name_b64, struct arena *a, struct slice *out,
-                            struct errbuf *err)
+enum status json_want_bytes(const struct json_at *object, const char *name, const char *name_b64, struct arena *a,
+                            struct slice *out, struct errbuf *err)
 {
     struct json_at plain = json_field(object, name);
     struct json_at coded = json_field(object, name_b64);
@@ -190,7 +198,8 @@ enum status json_want_bytes(const struct json_at *object, const char *name, cons
         return json_refuse(object, STATUS_INVALID, err, "give %s or %s, not both", name, name_b64);
     }
     if (coded.value == NULL) {
-        if (plain.value == NULL) return json_refuse(object, STATUS_INVALID, err, "%s (or %s) is missing", name, name_b64);
+        if (plain.value == NULL)
+            return json_refuse(object, STATUS_INVALID, err, "%s (or %s) is missing", name, name_b64);
         return json_want_text(&plain, out, err);
     }
     struct slice text;

@@ -32,16 +32,18 @@ struct json_at json_field(const struct json_at *object, const char *name); /* ob
 struct json_at json_element(const struct json_at *array, size_t index);
 
 /* Each answers STATUS_INVALID with "path: expected ..., got ..." in err when the value is absent or of another kind. */
-MUST_CHECK enum status json_want_object(const struct json_at *at, const char *const *names, size_t name_count, struct errbuf *err);
+MUST_CHECK enum status json_want_object(const struct json_at *at, const char *const *names, size_t name_count,
+                                        struct errbuf *err);
 MUST_CHECK enum status json_want_array(const struct json_at *at, struct errbuf *err);
-MUST_CHECK enum status json_want_text(const struct json_at *at, struct slice *out, struct errbuf *err); /* borrowed from the tree */
+MUST_CHECK enum status json_want_text(const struct json_at *at, struct slice *out,
+                                      struct errbuf *err); /* borrowed from the tree */
 /* A number without fraction, or a string of digits: numbers beyond 2^53 do not survive every JSON library. */
 MUST_CHECK enum status json_want_i128(const struct json_at *at, i128 *out, struct errbuf *err);
 MUST_CHECK enum status json_want_u64(const struct json_at *at, uint64_t max, uint64_t *out, struct errbuf *err);
 MUST_CHECK enum status json_want_bool(const struct json_at *at, bool *out, struct errbuf *err);
 /* The field `name` as text, or `name`_b64 as base64; exactly one of them. */
-MUST_CHECK enum status json_want_bytes(const struct json_at *object, const char *name, const char *name_b64, struct arena *a,
-                                       struct slice *out, struct errbuf *err);
+MUST_CHECK enum status json_want_bytes(const struct json_at *object, const char *name, const char *name_b64,
+                                       struct arena *a, struct slice *out, struct errbuf *err);
 /* STATUS_INVALID (or the given status) with "path: text". */
 enum status json_refuse(const struct json_at *at, enum status s, struct errbuf *err, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

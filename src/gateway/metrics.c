@@ -1,9 +1,10 @@
 #include "gateway/metrics.h"
 
 /* The last slot counts every other code. */
-static const int CODES[METRICS_CODES - 1] = {200, 201, 204, 304, 400, 403, 404, 405, 409, 412, 413, 429, 431, 500, 501, 503, 504, 505, 507};
-static const uint32_t BOUNDS_US[METRICS_BUCKETS] = {250,    500,    1000,   2500,    5000,    10000,   25000,
-                                                    50000,  100000, 250000, 500000,  1000000, 2500000, 10000000};
+static const int CODES[METRICS_CODES - 1] = {200, 201, 204, 304, 400, 403, 404, 405, 409, 412,
+                                             413, 429, 431, 500, 501, 503, 504, 505, 507};
+static const uint32_t BOUNDS_US[METRICS_BUCKETS] = {250,   500,    1000,   2500,   5000,    10000,   25000,
+                                                    50000, 100000, 250000, 500000, 1000000, 2500000, 10000000};
 
 void metrics_count(struct metrics *m, enum endpoint e, int code, uint64_t took_ns)
 {
@@ -24,8 +25,10 @@ static void write_requests(const struct metrics *m, struct buf *out)
         for (size_t c = 0; c < METRICS_CODES; c++) {
             if (m->requests[e][c] == 0) continue;
             buf_printf(out, "quorate_gateway_requests_total{endpoint=\"%s\",code=\"", endpoint_name((enum endpoint)e));
-            if (c < METRICS_CODES - 1) buf_printf(out, "%d", CODES[c]);
-            else buf_append_str(out, "other");
+            if (c < METRICS_CODES - 1)
+                buf_printf(out, "%d", CODES[c]);
+            else
+                buf_append_str(out, "other");
             buf_printf(out, "\"} %llu\n", (unsigned long long)m->requests[e][c]);
         }
     }
@@ -43,7 +46,8 @@ static void write_latency(const struct metrics *m, struct buf *out)
         uint64_t below = 0;
         for (size_t i = 0; i < METRICS_BUCKETS; i++) {
             below += m->latency[e][i];
-            buf_printf(out, "%s_bucket{endpoint=\"%s\",le=\"%g\"} %llu\n", name, text, BOUNDS_US[i] / 1e6, (unsigned long long)below);
+            buf_printf(out, "%s_bucket{endpoint=\"%s\",le=\"%g\"} %llu\n", name, text, BOUNDS_US[i] / 1e6,
+                       (unsigned long long)below);
         }
         buf_printf(out, "%s_bucket{endpoint=\"%s\",le=\"+Inf\"} %llu\n", name, text, (unsigned long long)total);
         buf_printf(out, "%s_sum{endpoint=\"%s\"} %.6f\n", name, text, (double)m->latency_sum_us[e] / 1e6);
@@ -61,12 +65,15 @@ void metrics_write(const struct metrics *m, const struct client_stats *c, struct
     write_requests(m, out);
     write_latency(m, out);
     write_one(out, "quorate_gateway_in_flight", "gauge", "Requests waiting for the cluster.", m->in_flight);
-    write_one(out, "quorate_gateway_unknown_outcomes_total", "counter", "Answers with outcome unknown.", m->unknown_outcomes);
+    write_one(out, "quorate_gateway_unknown_outcomes_total", "counter", "Answers with outcome unknown.",
+              m->unknown_outcomes);
     write_one(out, "quorate_gateway_clients_gone_total", "counter", "Clients that left before their answer.", m->gone);
     write_one(out, "quorate_client_requests_total", "counter", "Requests handed to the router.", c->requests);
     write_one(out, "quorate_client_retries_total", "counter", "Attempts after the first.", c->retries);
     write_one(out, "quorate_client_map_refreshes_total", "counter", "Reloads of the shard map.", c->map_refreshes);
-    write_one(out, "quorate_client_failures_total", "counter", "Requests that ended without an answer of the cluster.", c->failures);
-    write_one(out, "quorate_client_unknown_outcomes_total", "counter", "Writes whose outcome is unknown.", c->unknown_outcomes);
+    write_one(out, "quorate_client_failures_total", "counter", "Requests that ended without an answer of the cluster.",
+              c->failures);
+    write_one(out, "quorate_client_unknown_outcomes_total", "counter", "Writes whose outcome is unknown.",
+              c->unknown_outcomes);
     write_one(out, "quorate_client_in_flight", "gauge", "Requests in the router.", c->in_flight);
 }

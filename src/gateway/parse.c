@@ -52,9 +52,9 @@ void route_find(struct slice path, struct route *out)
         const char *path;
         enum endpoint endpoint;
     } fixed[] = {
-        {"/v1/txn", ENDPOINT_TXN},       {"/v1/keyspaces", ENDPOINT_KEYSPACES}, {"/v1/ranges", ENDPOINT_RANGES},
-        {"/v1/nodes", ENDPOINT_NODES},   {"/v1/status", ENDPOINT_STATUS},       {"/healthz", ENDPOINT_HEALTHZ},
-        {"/readyz", ENDPOINT_READYZ},    {"/metrics", ENDPOINT_METRICS},        {"/", ENDPOINT_ROOT},
+        {"/v1/txn", ENDPOINT_TXN},     {"/v1/keyspaces", ENDPOINT_KEYSPACES}, {"/v1/ranges", ENDPOINT_RANGES},
+        {"/v1/nodes", ENDPOINT_NODES}, {"/v1/status", ENDPOINT_STATUS},       {"/healthz", ENDPOINT_HEALTHZ},
+        {"/readyz", ENDPOINT_READYZ},  {"/metrics", ENDPOINT_METRICS},        {"/", ENDPOINT_ROOT},
     };
     static const char kv[] = "/v1/kv/";
     *out = (struct route){.endpoint = ENDPOINT_UNKNOWN, .keyspace = SLICE_EMPTY, .key = SLICE_EMPTY};
@@ -122,7 +122,10 @@ static bool hex_id(struct slice text, struct txn_id *out)
     if (text.size != 2 * TXN_ID_BYTES) return false;
     for (size_t i = 0; i < text.size; i++) {
         uint8_t c = text.data[i];
-        int v = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int v = c >= '0' && c <= '9'   ? c - '0'
+                : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                       : -1;
         if (v < 0) return false;
         out->bytes[i / 2] = (uint8_t)(i % 2 == 0 ? v << 4 : out->bytes[i / 2] | v);
     }
@@ -143,7 +146,8 @@ enum status parse_idempotency_key(struct slice text, struct txn_id *out, struct 
     }
     uint8_t digest[EVP_MAX_MD_SIZE];
     unsigned size = 0;
-    if (EVP_Digest(text.data, text.size, digest, &size, EVP_sha256(), NULL) != 1) BUG("SHA-256 is missing in libcrypto");
+    if (EVP_Digest(text.data, text.size, digest, &size, EVP_sha256(), NULL) != 1)
+        BUG("SHA-256 is missing in libcrypto");
     ASSERT(size >= TXN_ID_BYTES);
     memcpy(out->bytes, digest, TXN_ID_BYTES);
     return STATUS_OK;
@@ -186,11 +190,13 @@ static enum status kv_conditions(const struct input *in, struct kv_action *out, 
         errbuf_set(err, "Idempotency-Key has a meaning on PUT, DELETE and POST only");
         return STATUS_INVALID;
     }
-    if (write && in->idempotency_key != NULL) return parse_idempotency_key(slice_str(in->idempotency_key), &out->id, err);
+    if (write && in->idempotency_key != NULL)
+        return parse_idempotency_key(slice_str(in->idempotency_key), &out->id, err);
     return STATUS_OK;
 }
 
-enum status parse_kv(const struct input *in, const struct route *r, struct arena *a, struct kv_action *out, struct errbuf *err)
+enum status parse_kv(const struct input *in, const struct route *r, struct arena *a, struct kv_action *out,
+                     struct errbuf *err)
 {
     struct query_param params[] = {{.name = "timeout_ms"}};
     *out = (struct kv_action){.method = in->method, .value = in->body};
@@ -260,9 +266,21 @@ static enum status take_flag(const struct query_param *p, bool *out, struct errb
     return STATUS_INVALID;
 }
 
-enum { SCAN_START, SCAN_END, SCAN_PREFIX, SCAN_NEXT, SCAN_LIMIT, SCAN_REVERSE, SCAN_KEYS_ONLY, SCAN_ENCODING, SCAN_TIMEOUT, SCAN_PARAMS };
+enum {
+    SCAN_START,
+    SCAN_END,
+    SCAN_PREFIX,
+    SCAN_NEXT,
+    SCAN_LIMIT,
+    SCAN_REVERSE,
+    SCAN_KEYS_ONLY,
+    SCAN_ENCODING,
+    SCAN_TIMEOUT,
+    SCAN_PARAMS
+};
 
-void scan_bounds_set(struct scan_action *action, struct slice start, struct slice end, struct slice prefix, struct arena *a)
+void scan_bounds_set(struct scan_action *action, struct slice start, struct slice end, struct slice prefix,
+                     struct arena *a)
 {
     struct slice above = prefix.size > 0 ? prefix_end(prefix, a) : SLICE_EMPTY;
     if (slice_cmp(start, prefix) < 0) start = prefix;
@@ -277,9 +295,11 @@ static struct slice value_or_empty(const struct query_param *p)
     return p->present ? p->value : SLICE_EMPTY;
 }
 
-static enum status scan_bounds(const struct query_param *p, struct arena *a, struct scan_action *out, struct errbuf *err)
+static enum status scan_bounds(const struct query_param *p, struct arena *a, struct scan_action *out,
+                               struct errbuf *err)
 {
-    scan_bounds_set(out, value_or_empty(&p[SCAN_START]), value_or_empty(&p[SCAN_END]), value_or_empty(&p[SCAN_PREFIX]), a);
+    scan_bounds_set(out, value_or_empty(&p[SCAN_START]), value_or_empty(&p[SCAN_END]), value_or_empty(&p[SCAN_PREFIX]),
+                    a);
     if (p[SCAN_NEXT].present) {
         struct slice next;
         if (!base64_decode(p[SCAN_NEXT].value, a, &next)) {
@@ -301,7 +321,8 @@ static enum status scan_bounds(const struct query_param *p, struct arena *a, str
     return STATUS_OK;
 }
 
-static enum status scan_options(const struct query_param *p, const struct input *in, struct scan_action *out, struct errbuf *err)
+static enum status scan_options(const struct query_param *p, const struct input *in, struct scan_action *out,
+                                struct errbuf *err)
 {
     uint64_t limit = SCAN_LIMIT_DEFAULT;
     if (p[SCAN_LIMIT].present && (!text_to_u64(p[SCAN_LIMIT].value, LIMIT_SCAN_ROWS, &limit) || limit == 0)) {
@@ -323,12 +344,15 @@ static enum status scan_options(const struct query_param *p, const struct input 
     return s;
 }
 
-enum status parse_scan(const struct input *in, const struct route *r, struct arena *a, struct scan_action *out, struct errbuf *err)
+enum status parse_scan(const struct input *in, const struct route *r, struct arena *a, struct scan_action *out,
+                       struct errbuf *err)
 {
     struct query_param params[SCAN_PARAMS] = {
-        [SCAN_START] = {.name = "start"},   [SCAN_END] = {.name = "end"},         [SCAN_PREFIX] = {.name = "prefix"},
-        [SCAN_NEXT] = {.name = "next"},     [SCAN_LIMIT] = {.name = "limit"},     [SCAN_REVERSE] = {.name = "reverse"},
-        [SCAN_KEYS_ONLY] = {.name = "keys_only"}, [SCAN_ENCODING] = {.name = "encoding"}, [SCAN_TIMEOUT] = {.name = "timeout_ms"},
+        [SCAN_START] = {.name = "start"},         [SCAN_END] = {.name = "end"},
+        [SCAN_PREFIX] = {.name = "prefix"},       [SCAN_NEXT] = {.name = "next"},
+        [SCAN_LIMIT] = {.name = "limit"},         [SCAN_REVERSE] = {.name = "reverse"},
+        [SCAN_KEYS_ONLY] = {.name = "keys_only"}, [SCAN_ENCODING] = {.name = "encoding"},
+        [SCAN_TIMEOUT] = {.name = "timeout_ms"},
     };
     *out = (struct scan_action){.limit = SCAN_LIMIT_DEFAULT};
     enum status s = take_keyspace(r->keyspace, a, &out->keyspace, err);
@@ -338,7 +362,8 @@ enum status parse_scan(const struct input *in, const struct route *r, struct are
     return s;
 }
 
-enum status parse_list(const struct input *in, bool with_keyspace, struct arena *a, struct list_action *out, struct errbuf *err)
+enum status parse_list(const struct input *in, bool with_keyspace, struct arena *a, struct list_action *out,
+                       struct errbuf *err)
 {
     struct query_param params[] = {{.name = "timeout_ms"}, {.name = "keyspace"}};
     *out = (struct list_action){.keyspace = SLICE_EMPTY};
@@ -366,7 +391,8 @@ enum status parse_keyspace(const struct input *in, struct arena *a, struct keysp
     if ((s = check_keyspace_name(out->name, err)) != STATUS_OK) return s;
     struct json_at replication = json_field(&root, "replication");
     uint64_t copies = 0;
-    if (replication.value != NULL && (s = json_want_u64(&replication, LIMIT_REPLICAS, &copies, err)) != STATUS_OK) return s;
+    if (replication.value != NULL && (s = json_want_u64(&replication, LIMIT_REPLICAS, &copies, err)) != STATUS_OK)
+        return s;
     out->replication = (uint32_t)copies;
 
     struct json_at splits = json_field(&root, "splits");
@@ -375,12 +401,14 @@ enum status parse_keyspace(const struct input *in, struct arena *a, struct keysp
     if (splits.value == NULL) return STATUS_OK;
     if ((s = json_want_array(&splits, err)) != STATUS_OK) return s;
     size_t n = json_array_size(splits.value);
-    if (n >= LIMIT_SPLIT_KEYS) return json_refuse(&splits, STATUS_TOO_LARGE, err, "at most %u split keys", LIMIT_SPLIT_KEYS - 1);
+    if (n >= LIMIT_SPLIT_KEYS)
+        return json_refuse(&splits, STATUS_TOO_LARGE, err, "at most %u split keys", LIMIT_SPLIT_KEYS - 1);
     out->splits = arena_zalloc(a, (n + 1) * sizeof(*out->splits));
     for (size_t i = 0; i < n; i++) {
         struct json_at element = json_element(&splits, i);
         if ((s = json_want_text(&element, &out->splits[i], err)) != STATUS_OK) return s;
-        if (coded && !base64_decode(out->splits[i], a, &out->splits[i])) return json_refuse(&element, STATUS_INVALID, err, "not base64");
+        if (coded && !base64_decode(out->splits[i], a, &out->splits[i]))
+            return json_refuse(&element, STATUS_INVALID, err, "not base64");
         if ((s = check_key(out->splits[i], err)) != STATUS_OK) return s;
         if (i > 0 && slice_cmp(out->splits[i - 1], out->splits[i]) >= 0) {
             return json_refuse(&element, STATUS_INVALID, err, "split keys must ascend and differ");

@@ -59,7 +59,8 @@ struct kv_action {
     struct txn_id id;
     uint32_t timeout_ms; /* 0: not given */
 };
-MUST_CHECK enum status parse_kv(const struct input *in, const struct route *r, struct arena *a, struct kv_action *out, struct errbuf *err);
+MUST_CHECK enum status parse_kv(const struct input *in, const struct route *r, struct arena *a, struct kv_action *out,
+                                struct errbuf *err);
 /* PUT and DELETE as a transaction of one operation with its conditions as comparisons. */
 void kv_action_txn(const struct kv_action *action, struct arena *a, struct txn *out);
 
@@ -71,9 +72,10 @@ struct scan_action {
 };
 #define SCAN_LIMIT_DEFAULT 1000u
 /* [start, end) cut to the keys that begin with prefix; sets `empty` when nothing is left. New bounds are in the arena. */
-void scan_bounds_set(struct scan_action *action, struct slice start, struct slice end, struct slice prefix, struct arena *a);
-MUST_CHECK enum status parse_scan(const struct input *in, const struct route *r, struct arena *a, struct scan_action *out,
-                                  struct errbuf *err);
+void scan_bounds_set(struct scan_action *action, struct slice start, struct slice end, struct slice prefix,
+                     struct arena *a);
+MUST_CHECK enum status parse_scan(const struct input *in, const struct route *r, struct arena *a,
+                                  struct scan_action *out, struct errbuf *err);
 
 struct txn_action {
     struct slice keyspace;
@@ -91,13 +93,15 @@ struct keyspace_action {
     uint32_t timeout_ms;
     json_t *tree;
 };
-MUST_CHECK enum status parse_keyspace(const struct input *in, struct arena *a, struct keyspace_action *out, struct errbuf *err);
+MUST_CHECK enum status parse_keyspace(const struct input *in, struct arena *a, struct keyspace_action *out,
+                                      struct errbuf *err);
 
 struct list_action { /* ranges, nodes, keyspaces, status: what remains is the query */
     struct slice keyspace;
     uint32_t timeout_ms;
 };
-MUST_CHECK enum status parse_list(const struct input *in, bool with_keyspace, struct arena *a, struct list_action *out, struct errbuf *err);
+MUST_CHECK enum status parse_list(const struct input *in, bool with_keyspace, struct arena *a, struct list_action *out,
+                                  struct errbuf *err);
 
 /* 32 hex digits are the id itself; any other text of 1 to 64 bytes becomes the first 16 bytes of its SHA-256. */
 MUST_CHECK enum status parse_idempotency_key(struct slice text, struct txn_id *out, struct errbuf *err);

@@ -15,13 +15,15 @@ static enum status take_value(const struct json_at *object, struct arena *a, str
 {
     enum status s = json_want_bytes(object, "value", "value_b64", a, out, err);
     if (s == STATUS_OK && out->size > LIMIT_VALUE_BYTES) {
-        return json_refuse(object, STATUS_TOO_LARGE, err, "the value has %zu bytes; the limit is %u", out->size, LIMIT_VALUE_BYTES);
+        return json_refuse(object, STATUS_TOO_LARGE, err, "the value has %zu bytes; the limit is %u", out->size,
+                           LIMIT_VALUE_BYTES);
     }
     return s;
 }
 
 /* One of a few words, as an index; the field may be absent when a default is given (>= 0). */
-static enum status take_word(const struct json_at *at, const char *const *words, int count, int fallback, int *out, struct errbuf *err)
+static enum status take_word(const struct json_at *at, const char *const *words, int count, int fallback, int *out,
+                             struct errbuf *err)
 {
     *out = fallback;
     if (at->value == NULL && fallback >= 0) return STATUS_OK;
@@ -121,7 +123,8 @@ static enum status parse_op(const struct json_at *at, struct arena *a, struct tx
     return STATUS_INVALID;
 }
 
-static enum status parse_ops(const struct json_at *at, struct arena *a, struct txn_op **out, size_t *count, struct errbuf *err)
+static enum status parse_ops(const struct json_at *at, struct arena *a, struct txn_op **out, size_t *count,
+                             struct errbuf *err)
 {
     *out = NULL;
     *count = 0;
@@ -160,7 +163,8 @@ static enum status parse_id(const struct input *in, const struct json_at *root, 
     struct json_at id = json_field(root, "id");
     struct slice text;
     if (id.value == NULL) {
-        return in->idempotency_key == NULL ? STATUS_OK : parse_idempotency_key(slice_str(in->idempotency_key), out, err);
+        return in->idempotency_key == NULL ? STATUS_OK
+                                           : parse_idempotency_key(slice_str(in->idempotency_key), out, err);
     }
     enum status s = json_want_text(&id, &text, err);
     if (s != STATUS_OK) return s;
@@ -189,15 +193,18 @@ enum status parse_txn(const struct input *in, struct arena *a, struct txn_action
     if ((s = check_keyspace_name(out->keyspace, err)) != STATUS_OK) return s;
     if ((s = parse_id(in, &root, &out->txn.id, err)) != STATUS_OK) return s;
 
-    struct json_at compare = json_field(&root, "compare"), then = json_field(&root, "then"), otherwise = json_field(&root, "else");
+    struct json_at compare = json_field(&root, "compare"), then = json_field(&root, "then"),
+                   otherwise = json_field(&root, "else");
     s = parse_compares(&compare, a, &out->txn, err);
     if (s == STATUS_OK) s = parse_ops(&then, a, &out->txn.ops, &out->txn.op_count, err);
     if (s == STATUS_OK) s = parse_ops(&otherwise, a, &out->txn.else_ops, &out->txn.else_count, err);
     if (s != STATUS_OK) return s;
     size_t total = out->txn.compare_count + out->txn.op_count + out->txn.else_count;
     if (total > LIMIT_TXN_OPS) {
-        return json_refuse(&root, STATUS_TOO_LARGE, err, "%zu comparisons and operations; the limit is %u", total, LIMIT_TXN_OPS);
+        return json_refuse(&root, STATUS_TOO_LARGE, err, "%zu comparisons and operations; the limit is %u", total,
+                           LIMIT_TXN_OPS);
     }
-    if (out->txn.op_count + out->txn.else_count == 0) return json_refuse(&root, STATUS_INVALID, err, "then: expected at least one operation");
+    if (out->txn.op_count + out->txn.else_count == 0)
+        return json_refuse(&root, STATUS_INVALID, err, "then: expected at least one operation");
     return STATUS_OK;
 }

@@ -57,7 +57,8 @@ static void names_list(const struct query_param *params, size_t count, struct er
     }
 }
 
-static enum status param_take(struct slice pair, struct query_param *params, size_t count, struct arena *a, struct errbuf *err)
+static enum status param_take(struct slice pair, struct query_param *params, size_t count, struct arena *a,
+                              struct errbuf *err)
 {
     const uint8_t *equals = memchr(pair.data, '=', pair.size);
     size_t name_size = equals != NULL ? (size_t)(equals - pair.data) : pair.size;
@@ -80,7 +81,8 @@ static enum status param_take(struct slice pair, struct query_param *params, siz
     return STATUS_INVALID;
 }
 
-enum status query_parse(struct slice query, struct query_param *params, size_t count, struct arena *a, struct errbuf *err)
+enum status query_parse(struct slice query, struct query_param *params, size_t count, struct arena *a,
+                        struct errbuf *err)
 {
     while (query.size > 0) {
         const uint8_t *end = memchr(query.data, '&', query.size);

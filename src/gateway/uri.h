@@ -7,7 +7,8 @@
 
 /* Decodes %XX; any byte may come out, NUL and '/' included. In a query '+' is a space, as forms and every language's
  * urlencode have it; in a path it is itself. The result is in the arena, or is `raw` when there is nothing to decode. */
-MUST_CHECK enum status uri_decode(struct slice raw, bool in_query, struct arena *a, struct slice *out, struct errbuf *err);
+MUST_CHECK enum status uri_decode(struct slice raw, bool in_query, struct arena *a, struct slice *out,
+                                  struct errbuf *err);
 
 struct query_param {
     const char *name;

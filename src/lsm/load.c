@@ -59,7 +59,7 @@ static void load_complete(struct task *t)
     while ((link = list_pop_front(&waiters)) != NULL) {
         struct load_waiter w = *LIST_ENTRY(link, struct load_waiter, link);
         mem_free(LIST_ENTRY(link, struct load_waiter, link));
-        if (!dead) w.done(w.ctx, s);
+        w.done(w.ctx, dead ? STATUS_CLOSED : s); /* who waits has something to release */
     }
 }
 

@@ -50,6 +50,7 @@ enum status placement_assign(struct placement_node *nodes, size_t node_count, si
             best = &nodes[i];
             best_shares = shares;
         }
+        ASSERT(best != NULL); /* fewer are chosen than there are nodes */
         chosen[k] = best->id;
     }
     size_t leader = 0;

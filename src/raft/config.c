@@ -171,18 +171,31 @@ static const struct raft_entry *last_config_entry(const struct raft *r, uint64_t
     return NULL;
 }
 
+/* The configuration as of `upto`; the index of its entry, or the base's. */
+static uint64_t config_as_of(const struct raft *r, uint64_t upto, struct raft_config *c)
+{
+    const struct raft_entry *e = last_config_entry(r, upto);
+    if (e == NULL) {
+        base_config_decode(r, c);
+        return r->log.base_index;
+    }
+    enum status s = raft_config_decode(e->data, c);
+    ASSERT(s == STATUS_OK); /* looked at when it came (raft_config_entries_valid), and checksummed on disk */
+    return e->index;
+}
+
 void raft_config_reload(struct raft *r)
 {
     struct raft_config c;
-    const struct raft_entry *e = last_config_entry(r, raft_log_last(&r->log));
-    if (e == NULL) {
-        base_config_decode(r, &c);
-        raft_config_enter(r, &c, r->log.base_index);
-        return;
-    }
-    enum status s = raft_config_decode(e->data, &c);
-    ASSERT(s == STATUS_OK); /* looked at when it came: raft_config_entries_valid, raft_restore_entry */
-    raft_config_enter(r, &c, e->index);
+    uint64_t index = config_as_of(r, raft_log_last(&r->log), &c);
+    raft_config_enter(r, &c, index);
+}
+
+bool raft_config_at(const struct raft *r, uint64_t index, struct raft_config *out)
+{
+    if (index < r->log.base_index || index > raft_log_last(&r->log)) return false;
+    (void)config_as_of(r, index, out);
+    return true;
 }
 
 static void set_base_bytes(struct raft *r, struct slice bytes)

@@ -55,9 +55,14 @@ void raft_peers_rebuild(struct raft *r)
 
 /* --- time --- */
 
+/* One that its newest configuration leaves out campaigns as well, until it knows that configuration to be committed: those
+ * that stay may have shorter logs, and then nobody else can win (thesis 4.2.2). It does not count itself. */
 bool raft_promotable(const struct raft *r)
 {
-    return raft_config_is_voter(&r->config, r->options.id);
+    struct raft_config before;
+    if (raft_config_is_voter(&r->config, r->options.id)) return true;
+    if (r->config_index <= r->commit) return false;
+    return raft_config_at(r, r->config_index - 1, &before) && raft_config_is_voter(&before, r->options.id);
 }
 
 /* While it is true nobody is helped to disturb the leader (thesis 4.2.3). */

@@ -188,7 +188,9 @@ uint64_t raft_log_bytes(const struct raft *r);
 bool raft_leader_ready(const struct raft *r);    /* leader, and an entry of its own term has committed */
 const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index); /* NULL outside of memory; borrowed until changed */
 struct raft_hard_state raft_hard_state_now(const struct raft *r);
-const struct raft_config *raft_config_now(const struct raft *r);
+const struct raft_config *raft_config_now(const struct raft *r); /* in force: the last in the log, committed or not */
+/* As of an index of the log, as a snapshot of the store at that index needs it. False: index is not in memory, nor just before. */
+bool raft_config_at(const struct raft *r, uint64_t index, struct raft_config *out);
 uint64_t raft_term_at(const struct raft *r, uint64_t index); /* 0 when unknown */
 
 void raft_check(const struct raft *r); /* asserts every invariant; after each step in tests */

@@ -116,6 +116,7 @@ static void host_flushed(void *ctx)
 {
     struct host *h = ctx;
     h->flush_asked = false;
+    h->live_after_flush = wal_live_bytes(h->wal);
 }
 
 static void host_store_step(struct host *h)
@@ -128,7 +129,11 @@ static void host_store_step(struct host *h)
         h->flushed_bytes_seen = st.flushed_bytes;
         lsm_each_group(h->lsm, host_floor, h);
     }
-    if (!h->flush_asked && !h->stopping && wal_live_bytes(h->wal) > h->options.wal_flush_bytes) {
+    /* Whole segments are freed: asking again makes sense when the log has grown by one since. */
+    uint64_t live = wal_live_bytes(h->wal);
+    if (live < h->live_after_flush) h->live_after_flush = live;
+    bool grown = live >= h->live_after_flush + h->options.wal.segment_bytes;
+    if (!h->flush_asked && !h->stopping && grown && live > h->options.wal_flush_bytes) {
         h->flush_asked = true;
         lsm_flush(h->lsm, host_flushed, h);
     }

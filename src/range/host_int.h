@@ -45,6 +45,7 @@ struct host {
     uint32_t loads;     /* block loads under way for apply */
     uint32_t snapshots_sending, snapshots_receiving;
     bool flush_asked;
+    uint64_t live_after_flush; /* bytes of the log that the last flush could not free */
     bool stopping;
     uint64_t batch_seq; /* of the batch being filled; written batches are below */
 };
@@ -132,6 +133,7 @@ void snapshot_send_start(struct replica *r, uint64_t to);
 uint64_t snapshot_send_abort(struct snapshot_send *s); /* freed when its task has ended; to whom it was going */
 void snapshot_recv_chunk(struct replica *r, struct rpc_request *req, const struct snapshot_chunk *c);
 void snapshot_recv_step(struct replica *r); /* installs when apply stands still */
-void snapshot_recv_abort(struct snapshot_recv *s);
+void snapshot_recv_abort(struct snapshot_recv *s); /* unless it is being installed */
+void snapshot_recv_close(struct snapshot_recv *s);
 
 #endif

@@ -89,7 +89,7 @@ void replica_free(struct replica *r)
         mem_free(b);
     }
     if (r->sending != NULL) (void)snapshot_send_abort(r->sending);
-    if (r->receiving != NULL) snapshot_recv_abort(r->receiving);
+    if (r->receiving != NULL) snapshot_recv_close(r->receiving);
     raft_free(r->raft);
     buf_free(&r->span_start);
     buf_free(&r->span_end);

@@ -39,10 +39,17 @@ static void recv_free(struct snapshot_recv *s)
 
 void snapshot_recv_abort(struct snapshot_recv *s)
 {
-    ASSERT(s->state != RECV_INSTALLING);
+    if (s->state == RECV_INSTALLING) return; /* cannot be taken back: host_quiet waits for it */
     if (s->replica != NULL) s->replica->receiving = NULL;
     s->replica = NULL;
     if (s->state != RECV_STORING) recv_free(s);
+}
+
+/* The host closes: no task is under way, and the store, closed next, frees an ingest that it was given and calls nobody. */
+void snapshot_recv_close(struct snapshot_recv *s)
+{
+    if (s->state == RECV_INSTALLING) s->ingest = NULL;
+    recv_free(s);
 }
 
 /* Worker: touches the ingest and the chunk's copy only. */
@@ -97,6 +104,7 @@ static void recv_installed(void *ctx, enum status status)
     s->ingest = NULL; /* the store freed it */
     if (status != STATUS_OK) {
         h->env->ops->fatal(h->env, "a snapshot could not be installed: the store's manifest cannot be written");
+        r->receiving = NULL;
         recv_free(s);
         return;
     }

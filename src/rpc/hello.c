@@ -18,7 +18,8 @@ static void cluster_text(const struct cluster_id *id, char text[2 * CLUSTER_ID_B
     text[2 * CLUSTER_ID_BYTES] = '\0';
 }
 
-enum status rpc_hello_check(const struct rpc_identity *self, const struct hello *other, const char *peer, struct errbuf *err)
+enum status rpc_hello_check(const struct rpc_identity *self, const struct hello *other, const char *peer,
+                            struct errbuf *err)
 {
     if (other->version != PROTOCOL_VERSION) {
         errbuf_set(err, "%s speaks protocol version %u, this process version %u; run the same release on both", peer,
@@ -30,7 +31,7 @@ enum status rpc_hello_check(const struct rpc_identity *self, const struct hello 
     char theirs[2 * CLUSTER_ID_BYTES + 1], ours[2 * CLUSTER_ID_BYTES + 1];
     cluster_text(&other->cluster, theirs);
     cluster_text(&self->cluster, ours);
-    errbuf_set(err, "%s belongs to cluster %s, this process to cluster %s; check the address or the data directory", peer,
-               theirs, ours);
+    errbuf_set(err, "%s belongs to cluster %s, this process to cluster %s; check the address or the data directory",
+               peer, theirs, ours);
     return STATUS_WRONG_CLUSTER;
 }

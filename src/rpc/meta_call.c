@@ -42,9 +42,9 @@ struct meta_request {
     uint64_t rpc_id;        /* ASKING: its call */
     uint32_t tried;         /* members of this round, as bits */
     unsigned rounds, timeouts;
-    bool sent;              /* some try may have arrived */
-    enum status last;       /* how the last try ended: of the call itself... */
-    enum status last_head;  /* ...or, when that is STATUS_OK, of the answer */
+    bool sent;             /* some try may have arrived */
+    enum status last;      /* how the last try ended: of the call itself... */
+    enum status last_head; /* ...or, when that is STATUS_OK, of the answer */
     struct errbuf last_text;
     size_t params_size;
     uint8_t params[];
@@ -54,7 +54,7 @@ struct meta_call {
     struct env *env;
     size_t member_count;
     struct rpc_peer *members[META_MEMBERS_MAX];
-    size_t leader;  /* our best guess: where calls begin */
+    size_t leader; /* our best guess: where calls begin */
     struct map requests;
     struct list choosing;
     struct heap pausing;
@@ -64,13 +64,14 @@ struct meta_call {
 
 /* --- addresses --- */
 
-static enum status add_member(struct meta_call *m, struct slice address, const struct rpc_identity *self, struct errbuf *err)
+static enum status add_member(struct meta_call *m, struct slice address, const struct rpc_identity *self,
+                              struct errbuf *err)
 {
     char text[LIMIT_ADDRESS_BYTES];
     bool has_port = memchr(address.data, ':', address.size) != NULL;
     if (address.size == 0 || address.size >= sizeof(text) || !has_port) {
-        errbuf_set(err, "\"%.*s\" is not an address of a metadata member; expected host:port", (int)(address.size < 128 ? address.size : 128),
-                   (const char *)address.data);
+        errbuf_set(err, "\"%.*s\" is not an address of a metadata member; expected host:port",
+                   (int)(address.size < 128 ? address.size : 128), (const char *)address.data);
         return STATUS_INVALID;
     }
     if (m->member_count == META_MEMBERS_MAX) {
@@ -83,7 +84,8 @@ static enum status add_member(struct meta_call *m, struct slice address, const s
     return STATUS_OK;
 }
 
-static enum status add_members(struct meta_call *m, const char *addresses, const struct rpc_identity *self, struct errbuf *err)
+static enum status add_members(struct meta_call *m, const char *addresses, const struct rpc_identity *self,
+                               struct errbuf *err)
 {
     for (const char *at = addresses;; at++) {
         size_t size = strcspn(at, ",");
@@ -94,8 +96,8 @@ static enum status add_members(struct meta_call *m, const char *addresses, const
     }
 }
 
-enum status meta_call_new(struct env *env, const char *addresses, const struct rpc_identity *self, struct meta_call **out,
-                          struct errbuf *err)
+enum status meta_call_new(struct env *env, const char *addresses, const struct rpc_identity *self,
+                          struct meta_call **out, struct errbuf *err)
 {
     struct meta_call *m = mem_zalloc(sizeof(*m));
     m->env = env;
@@ -119,11 +121,11 @@ void meta_call_free(struct meta_call *m)
 {
     if (m == NULL) return;
     for (size_t i = 0; i < m->member_count; i++) rpc_peer_free(m->members[i]);
+    heap_free(&m->pausing); /* lets go of its nodes, so before they are freed */
     uint64_t id;
     void *request;
     for (size_t it = 0; map_next(&m->requests, &it, &id, &request);) mem_free(request);
     map_free(&m->requests);
-    heap_free(&m->pausing);
     mem_free(m);
 }
 
@@ -148,7 +150,8 @@ static void set_state(struct meta_request *r, enum meta_state state)
     if (state == META_CHOOSING) list_push_back(&m->choosing, &r->choosing_link);
 }
 
-uint64_t meta_call(struct meta_call *m, enum method method, struct slice params, uint64_t deadline_ns, rpc_done done, void *ctx)
+uint64_t meta_call(struct meta_call *m, enum method method, struct slice params, uint64_t deadline_ns, rpc_done done,
+                   void *ctx)
 {
     struct meta_request *r = mem_zalloc(sizeof(*r) + params.size);
     r->owner = m;
@@ -233,8 +236,8 @@ static size_t choose_member(const struct meta_request *r)
 
 static bool is_retried(enum status status)
 {
-    return status == STATUS_NOT_LEADER || status == STATUS_TIMEOUT || status == STATUS_CLOSED || status == STATUS_BUSY ||
-           status == STATUS_RETRY || status == STATUS_UNAVAILABLE;
+    return status == STATUS_NOT_LEADER || status == STATUS_TIMEOUT || status == STATUS_CLOSED ||
+           status == STATUS_BUSY || status == STATUS_RETRY || status == STATUS_UNAVAILABLE;
 }
 
 static void on_done(void *ctx, enum status status, bool sent, const struct reply_head *head)
@@ -250,8 +253,8 @@ static void on_done(void *ctx, enum status status, bool sent, const struct reply
     }
     r->last = status;
     r->last_head = head->status;
-    errbuf_set(&r->last_text, "%s: %.*s", rpc_peer_address(m->members[r->member]), (int)(head->message.size < 300 ? head->message.size : 300),
-               (const char *)head->message.data);
+    errbuf_set(&r->last_text, "%s: %.*s", rpc_peer_address(m->members[r->member]),
+               (int)(head->message.size < 300 ? head->message.size : 300), (const char *)head->message.data);
     if (status == STATUS_TIMEOUT) r->timeouts++;
     follow_hint(r, status == STATUS_OK ? head->leader_hint : 0);
     set_state(r, META_CHOOSING);

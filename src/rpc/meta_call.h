@@ -13,7 +13,8 @@ void meta_call_free(struct meta_call *m);
 /* Only for requests that may safely be repeated (all METHOD_META_* are idempotent): tried again on NOT_LEADER, BUSY, RETRY,
  * UNAVAILABLE, TIMEOUT and CLOSED, at another member, until the deadline; done then gets the last status and the text
  * that came with it. Another cluster or another version ends a call at once. */
-uint64_t meta_call(struct meta_call *m, enum method method, struct slice params, uint64_t deadline_ns, rpc_done done, void *ctx);
+uint64_t meta_call(struct meta_call *m, enum method method, struct slice params, uint64_t deadline_ns, rpc_done done,
+                   void *ctx);
 void meta_call_cancel(struct meta_call *m, uint64_t call);
 /* Delivers, retries, sends: call it after making calls, in the same pass. done may make and cancel calls, not free m. */
 uint64_t meta_call_pass(struct meta_call *m, uint64_t now_ns); /* next deadline */

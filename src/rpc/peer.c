@@ -33,14 +33,14 @@ struct call {
     uint64_t id;
     enum method method;
     enum call_state state;
-    enum status status;      /* ENDED */
-    bool sent;               /* ENDED */
-    struct list link;        /* the peer's list of its state */
-    struct heap_node timer;  /* unless ENDED */
+    enum status status;     /* ENDED */
+    bool sent;              /* ENDED */
+    struct list link;       /* the peer's list of its state */
+    struct heap_node timer; /* unless ENDED */
     rpc_done done;
     void *ctx;
     size_t params_size;
-    uint8_t params[];        /* WAITING only; a call that is queued at once has none */
+    uint8_t params[]; /* WAITING only; a call that is queued at once has none */
 };
 
 struct rpc_peer {
@@ -49,11 +49,11 @@ struct rpc_peer {
     const struct rpc_identity *self;
     struct rpc_stream stream;
     enum peer_state state;
-    bool wanted;           /* somebody has used it: keep it connected */
-    unsigned failures;     /* attempts that failed, or broke within a second, since a connection lasted */
-    uint64_t ready_ns;     /* READY: since when */
-    uint64_t until_ns;     /* RESTING: no attempt before; CONNECTING, GREETING: given up then */
-    enum status refusal;   /* why waiting calls fail when this attempt does */
+    bool wanted;         /* somebody has used it: keep it connected */
+    unsigned failures;   /* attempts that failed, or broke within a second, since a connection lasted */
+    uint64_t ready_ns;   /* READY: since when */
+    uint64_t until_ns;   /* RESTING: no attempt before; CONNECTING, GREETING: given up then */
+    enum status refusal; /* why waiting calls fail when this attempt does */
     struct errbuf refusal_text;
     struct hello other;
     bool other_known;
@@ -64,10 +64,10 @@ struct rpc_peer {
     size_t waiting_bytes, ended_count;
     uint64_t next_id;
 
-    uint64_t heard_bytes;  /* stream's, as of the last look */
-    size_t unsent_bytes;   /* likewise */
-    uint64_t owed_ns;      /* since when something was sent and nothing heard; 0: nothing is owed */
-    uint64_t ping_ns;      /* when a ping went out that is not answered; 0: none */
+    uint64_t heard_bytes; /* stream's, as of the last look */
+    size_t unsent_bytes;  /* likewise */
+    uint64_t owed_ns;     /* since when something was sent and nothing heard; 0: nothing is owed */
+    uint64_t ping_ns;     /* when a ping went out that is not answered; 0: none */
     struct prng prng;
     struct arena arena;
 };
@@ -112,12 +112,12 @@ void rpc_peer_free(struct rpc_peer *p)
 {
     if (p == NULL) return;
     rpc_stream_free(&p->stream);
+    heap_free(&p->timers); /* lets go of its nodes, so before they are freed */
     free_calls(&p->waiting);
     free_calls(&p->queued);
     free_calls(&p->sent);
     free_calls(&p->ended);
     map_free(&p->calls);
-    heap_free(&p->timers);
     arena_free(&p->arena);
     mem_free(p->address);
     mem_free(p);
@@ -189,14 +189,17 @@ static void call_queue(struct rpc_peer *p, struct call *c, struct slice params)
     list_push_back(&p->queued, &c->link);
 }
 
-uint64_t rpc_call(struct rpc_peer *p, enum method method, struct slice params, uint64_t deadline_ns, rpc_done done, void *ctx)
+uint64_t rpc_call(struct rpc_peer *p, enum method method, struct slice params, uint64_t deadline_ns, rpc_done done,
+                  void *ctx)
 {
     bool ready = p->state == PEER_READY && !p->stream.ended;
     size_t kept = ready ? 0 : params.size;
-    bool busy = p->calls.count + p->ended_count >= RPC_CALLS_MAX_COUNT || p->waiting_bytes + kept > RPC_UNSENT_MAX_BYTES;
+    bool busy =
+        p->calls.count + p->ended_count >= RPC_CALLS_MAX_COUNT || p->waiting_bytes + kept > RPC_UNSENT_MAX_BYTES;
     if (busy) kept = 0;
     struct call *c = mem_alloc(sizeof(*c) + kept);
-    *c = (struct call){.id = p->next_id++, .method = method, .state = CALL_WAITING, .done = done, .ctx = ctx, .params_size = kept};
+    *c = (struct call){
+        .id = p->next_id++, .method = method, .state = CALL_WAITING, .done = done, .ctx = ctx, .params_size = kept};
     if (kept > 0) memcpy(c->params, params.data, kept);
     p->wanted = true;
     p->waiting_bytes += kept;
@@ -206,15 +209,18 @@ uint64_t rpc_call(struct rpc_peer *p, enum method method, struct slice params, u
     if (busy) {
         call_end(p, c, STATUS_BUSY, false);
     } else if (p->state == PEER_READY) {
-        if (!ready) call_end(p, c, STATUS_CLOSED, false); /* broken, and the pass has not seen it yet */
-        else call_queue(p, c, params);
+        if (!ready)
+            call_end(p, c, STATUS_CLOSED, false); /* broken, and the pass has not seen it yet */
+        else
+            call_queue(p, c, params);
     }
     return c->id;
 }
 
 static struct call *ended_find(struct rpc_peer *p, uint64_t id)
 {
-    LIST_FOR(it, &p->ended) {
+    LIST_FOR(it, &p->ended)
+    {
         struct call *c = LIST_ENTRY(it, struct call, link);
         if (c->id == id) return c;
     }
@@ -272,8 +278,8 @@ static void peer_rest(struct rpc_peer *p, enum status why, uint64_t now_ns)
 static void attempt_failed(struct rpc_peer *p, enum status why, uint64_t now_ns)
 {
     ASSERT(p->state == PEER_CONNECTING || p->state == PEER_GREETING);
-    log_event(p->env->log, p->failures == 0 || why != STATUS_CLOSED ? LOG_INFO : LOG_DEBUG, "rpc.connect_failed", "peer=%s why=\"%s\"",
-              p->address, p->refusal_text.text);
+    log_event(p->env->log, p->failures == 0 || why != STATUS_CLOSED ? LOG_INFO : LOG_DEBUG, "rpc.connect_failed",
+              "peer=%s why=\"%s\"", p->address, p->refusal_text.text);
     calls_end(p, &p->waiting, why, false);
     peer_rest(p, why, now_ns);
     peer_check(p);
@@ -318,13 +324,15 @@ static void peer_connect(struct rpc_peer *p, uint64_t now_ns)
 static void become_ready(struct rpc_peer *p, const struct hello *other, uint64_t now_ns)
 {
     ASSERT(p->state == PEER_GREETING);
-    log_event(p->env->log, LOG_DEBUG, "rpc.connected", "peer=%s node=%llu", p->address, (unsigned long long)other->node_id);
+    log_event(p->env->log, LOG_DEBUG, "rpc.connected", "peer=%s node=%llu", p->address,
+              (unsigned long long)other->node_id);
     p->state = PEER_READY;
     p->ready_ns = now_ns;
     p->other = *other;
     p->other_known = true;
     p->stream.frame_max = LIMIT_FRAME_BYTES;
-    LIST_FOR(it, &p->waiting) {
+    LIST_FOR(it, &p->waiting)
+    {
         struct call *c = LIST_ENTRY(it, struct call, link);
         call_queue(p, c, slice_make(c->params, c->params_size));
     }
@@ -336,9 +344,12 @@ static void become_ready(struct rpc_peer *p, const struct hello *other, uint64_t
 static void protocol_error(struct rpc_peer *p, const char *what, uint64_t now_ns)
 {
     log_event(p->env->log, LOG_WARN, "rpc.garbage", "peer=%s what=\"%s\"", p->address, what);
-    errbuf_set(&p->refusal_text, "%s answers with something that is not this protocol (%s); check the address", p->address, what);
-    if (p->state == PEER_READY) connection_lost(p, what, now_ns);
-    else attempt_failed(p, STATUS_CLOSED, now_ns);
+    errbuf_set(&p->refusal_text, "%s answers with something that is not this protocol (%s); check the address",
+               p->address, what);
+    if (p->state == PEER_READY)
+        connection_lost(p, what, now_ns);
+    else
+        attempt_failed(p, STATUS_CLOSED, now_ns);
 }
 
 /* The other side's answer to our hello, its answer to a ping, or its complaint before it closes. */
@@ -352,17 +363,21 @@ static void on_hello_reply(struct rpc_peer *p, const struct reply_head *head, ui
         }
         if (p->state == PEER_READY) return;
         enum status status = rpc_hello_check(p->self, &other, p->address, &p->refusal_text);
-        if (status == STATUS_OK) become_ready(p, &other, now_ns);
-        else attempt_failed(p, status, now_ns);
+        if (status == STATUS_OK)
+            become_ready(p, &other, now_ns);
+        else
+            attempt_failed(p, status, now_ns);
         return;
     }
     int size = head->message.size < 300 ? (int)head->message.size : 300;
     errbuf_set(&p->refusal_text, "%s refuses: %.*s", p->address, size, (const char *)head->message.data);
-    log_event(p->env->log, LOG_WARN, "rpc.refused", "peer=%s status=%s why=\"%.*s\"", p->address, status_name(head->status), size,
-              (const char *)head->message.data);
+    log_event(p->env->log, LOG_WARN, "rpc.refused", "peer=%s status=%s why=\"%.*s\"", p->address,
+              status_name(head->status), size, (const char *)head->message.data);
     bool told = head->status == STATUS_WRONG_CLUSTER || head->status == STATUS_UNSUPPORTED;
-    if (p->state == PEER_READY) connection_lost(p, "refused by the other side", now_ns);
-    else attempt_failed(p, told ? head->status : STATUS_CLOSED, now_ns);
+    if (p->state == PEER_READY)
+        connection_lost(p, "refused by the other side", now_ns);
+    else
+        attempt_failed(p, told ? head->status : STATUS_CLOSED, now_ns);
 }
 
 static void on_answer(struct rpc_peer *p, uint64_t id, const struct reply_head *head)
@@ -383,7 +398,8 @@ static void on_frame(struct rpc_peer *p, const struct frame *f, uint64_t now_ns)
     struct reply_head head;
     arena_reset(&p->arena);
     if (f->type != FRAME_RESPONSE || f->id >= p->next_id) {
-        protocol_error(p, f->type != FRAME_RESPONSE ? "a request where a response was due" : "a response to nothing", now_ns);
+        protocol_error(p, f->type != FRAME_RESPONSE ? "a request where a response was due" : "a response to nothing",
+                       now_ns);
     } else if (unpack_reply_head(f->params, &p->arena, &head) != STATUS_OK) {
         protocol_error(p, "malformed response", now_ns);
     } else if (f->id == 0) {
@@ -403,8 +419,10 @@ static void take_frames(struct rpc_peer *p, uint64_t now_ns)
         struct frame frame;
         enum status status = rpc_stream_next(&p->stream, &frame);
         if (status == STATUS_END) break;
-        if (status == STATUS_OK) on_frame(p, &frame, now_ns);
-        else protocol_error(p, status == STATUS_TOO_LARGE ? "frame too large" : "bad frame", now_ns);
+        if (status == STATUS_OK)
+            on_frame(p, &frame, now_ns);
+        else
+            protocol_error(p, status == STATUS_TOO_LARGE ? "frame too large" : "bad frame", now_ns);
     }
     if (p->state != PEER_RESTING) rpc_stream_compact(&p->stream);
 }
@@ -480,7 +498,8 @@ static void tell_ended(struct rpc_peer *p)
         p->ended_count--;
         struct errbuf text;
         ended_text(p, c->status, &text);
-        struct reply_head head = {.status = c->status, .unknown_outcome = c->sent, .message = slice_str(text.text), .payload = SLICE_EMPTY};
+        struct reply_head head = {
+            .status = c->status, .unknown_outcome = c->sent, .message = slice_str(text.text), .payload = SLICE_EMPTY};
         c->done(c->ctx, c->status, c->sent, &head);
         mem_free(c);
     }
@@ -505,8 +524,10 @@ static uint64_t peer_deadline(const struct rpc_peer *p)
     if (!list_empty(&p->ended) || rpc_stream_has_frame(&p->stream)) return 0;
     uint64_t at = DEADLINE_NONE;
     if (p->state == PEER_READY) {
-        if (p->ping_ns != 0) at = p->ping_ns + RPC_PING_MS * NS_PER_MS;
-        else if (p->owed_ns != 0) at = p->owed_ns + RPC_SILENCE_MS * NS_PER_MS;
+        if (p->ping_ns != 0)
+            at = p->ping_ns + RPC_PING_MS * NS_PER_MS;
+        else if (p->owed_ns != 0)
+            at = p->owed_ns + RPC_SILENCE_MS * NS_PER_MS;
     } else if (p->state != PEER_RESTING || p->wanted) {
         at = p->until_ns;
     }

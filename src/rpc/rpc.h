@@ -22,24 +22,24 @@ struct rpc_identity {
 struct rpc_server;
 struct rpc_conn; /* an accepted connection; alive while it has requests that were not answered (then possibly closed) */
 
-struct rpc_request { /* owned by the receiver until rpc_reply or rpc_request_drop */
+struct rpc_request {  /* owned by the receiver until rpc_reply or rpc_request_drop */
     struct list link; /* free for the owner's queues */
     struct rpc_conn *conn;
     uint64_t id;
     enum method method;
-    bool notify;            /* no reply is wanted: rpc_request_drop */
+    bool notify; /* no reply is wanted: rpc_request_drop */
     enum role peer_role;
     uint64_t peer_node_id;
-    struct slice params;    /* owned by the request */
+    struct slice params; /* owned by the request */
     uint64_t received_ns;
 };
 
 /* `on_request` is called from rpc_server_pass for each request or notify, in order of arrival per connection; ownership
  * passes to the callee. */
 MUST_CHECK enum status rpc_server_new(struct env *env, const char *address, const struct rpc_identity *self,
-                                      void (*on_request)(void *ctx, struct rpc_request *), void *ctx, struct rpc_server **out,
-                                      struct errbuf *err);
-void rpc_server_free(struct rpc_server *s); /* all requests must have been answered or dropped */
+                                      void (*on_request)(void *ctx, struct rpc_request *), void *ctx,
+                                      struct rpc_server **out, struct errbuf *err);
+void rpc_server_free(struct rpc_server *s);                  /* all requests must have been answered or dropped */
 void rpc_server_pass(struct rpc_server *s, uint64_t now_ns); /* parses, calls on_request; then rpc_server_flush sends */
 void rpc_server_flush(struct rpc_server *s);                 /* one send per connection for all replies of the pass */
 
@@ -69,7 +69,8 @@ bool rpc_peer_hello(const struct rpc_peer *p, struct hello *out);
  * rpc_call_cancel / rpc_peer_free. The first call or notify opens the connection; from then on it is kept. Calls made while
  * disconnected wait for the connection until their deadline, or until the next attempt fails (STATUS_CLOSED, not sent).
  * What was called goes out with the owner's next rpc_peer_pass: call it after making calls, in the same pass. */
-uint64_t rpc_call(struct rpc_peer *p, enum method method, struct slice params, uint64_t deadline_ns, rpc_done done, void *ctx);
+uint64_t rpc_call(struct rpc_peer *p, enum method method, struct slice params, uint64_t deadline_ns, rpc_done done,
+                  void *ctx);
 void rpc_call_cancel(struct rpc_peer *p, uint64_t call);
 /* A notify is dropped when not connected or when more than the unsent ceiling waits; returns false then. */
 bool rpc_notify(struct rpc_peer *p, enum method method, struct slice params);

@@ -17,15 +17,17 @@
 #define RPC_CONNECTIONS_MAX 8192u
 #define RPC_UNANSWERED_MAX_COUNT 4096u
 #define RPC_UNANSWERED_MAX_BYTES (64u * 1024u * 1024u)
-#define RPC_UNSENT_CHOKE_BYTES (8u * 1024u * 1024u) /* unsent replies above it: no further request of that connection is read */
-#define RPC_REQUESTS_PER_PASS 512u                  /* of one connection, for fairness */
-#define RPC_GREETING_MS 5000u                       /* a connection that says no hello for so long is closed */
+#define RPC_UNSENT_CHOKE_BYTES                                                                                         \
+    (8u * 1024u * 1024u)           /* unsent replies above it: no further request of that connection is read */
+#define RPC_REQUESTS_PER_PASS 512u /* of one connection, for fairness */
+#define RPC_GREETING_MS 5000u      /* a connection that says no hello for so long is closed */
 
 /* client */
 #define RPC_ATTEMPT_MS 1000u /* connect and hello */
 #define RPC_PAUSE_MIN_MS 20u
 #define RPC_PAUSE_MAX_MS 500u
-#define RPC_LASTING_MS 1000u /* a connection that broke earlier counts as a failed attempt: no tight loop of greetings */
+#define RPC_LASTING_MS                                                                                                 \
+    1000u /* a connection that broke earlier counts as a failed attempt: no tight loop of greetings */
 #define RPC_SILENCE_MS 2000u /* nothing heard for so long though something was sent: a hello as ping */
 #define RPC_PING_MS 3000u    /* no byte after a ping for so long: the connection is given up */
 #define RPC_CALLS_MAX_COUNT 65536u
@@ -38,20 +40,20 @@ _Static_assert(RPC_RECEIVE_PAUSE_BYTES >= LIMIT_FRAME_BYTES + FRAME_HEADER_BYTES
  * owner's ready list; the owner looks at them in its pass. */
 struct rpc_stream {
     struct env *env;
-    struct net_conn *conn;  /* NULL: not connected */
-    struct buf in;          /* received; frames before in_at have been handed out */
+    struct net_conn *conn; /* NULL: not connected */
+    struct buf in;         /* received; frames before in_at have been handed out */
     size_t in_at;
-    struct buf out;         /* frames of this pass; sent as one */
-    size_t frame_max;       /* largest counted length that is taken now */
-    uint64_t heard_bytes;   /* ever received, for noticing silence */
-    bool opened;            /* outgoing: established */
-    bool ended;             /* the other side ended it, for `why`; conn is NULL */
-    bool overrun;           /* more came than the receive buffer takes: bytes are lost, the stream is useless */
-    bool held;              /* the owner takes nothing more at the moment */
-    bool paused;            /* what we told the net */
+    struct buf out;       /* frames of this pass; sent as one */
+    size_t frame_max;     /* largest counted length that is taken now */
+    uint64_t heard_bytes; /* ever received, for noticing silence */
+    bool opened;          /* outgoing: established */
+    bool ended;           /* the other side ended it, for `why`; conn is NULL */
+    bool overrun;         /* more came than the receive buffer takes: bytes are lost, the stream is useless */
+    bool held;            /* the owner takes nothing more at the moment */
+    bool paused;          /* what we told the net */
     enum status why;
     struct list ready_link;
-    struct list *ready;     /* NULL: the owner looks at each pass anyway */
+    struct list *ready; /* NULL: the owner looks at each pass anyway */
 };
 
 void rpc_stream_init(struct rpc_stream *s, struct env *env, struct list *ready);
@@ -76,6 +78,7 @@ bool rpc_append_reply(struct buf *out, uint64_t id, enum method method, const st
 void rpc_hello_fill(struct hello *h, const struct rpc_identity *self);
 /* May we talk? STATUS_OK, STATUS_UNSUPPORTED (version), STATUS_WRONG_CLUSTER; `err` then says why for a person. `peer` is
  * how the text calls the other side. */
-MUST_CHECK enum status rpc_hello_check(const struct rpc_identity *self, const struct hello *other, const char *peer, struct errbuf *err);
+MUST_CHECK enum status rpc_hello_check(const struct rpc_identity *self, const struct hello *other, const char *peer,
+                                       struct errbuf *err);
 
 #endif

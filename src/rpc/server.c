@@ -91,7 +91,8 @@ static void on_accept(void *ctx, struct net_conn *net_conn)
     struct rpc_server *s = ctx;
     const struct net_ops *net = s->env->net->ops;
     if (s->conn_count >= RPC_CONNECTIONS_MAX) {
-        log_event(s->env->log, LOG_WARN, "rpc.too_many_connections", "peer=%s limit=%u", net->peer(net_conn), RPC_CONNECTIONS_MAX);
+        log_event(s->env->log, LOG_WARN, "rpc.too_many_connections", "peer=%s limit=%u", net->peer(net_conn),
+                  RPC_CONNECTIONS_MAX);
         net->close(net_conn);
         return;
     }
@@ -132,7 +133,8 @@ void rpc_server_free(struct rpc_server *s)
 {
     if (s == NULL) return;
     s->env->net->ops->unlisten(s->listener);
-    LIST_FOR(it, &s->conns) {
+    LIST_FOR(it, &s->conns)
+    {
         conn_free(LIST_ENTRY(it, struct rpc_conn, link)); /* asserts that nothing is unanswered */
     }
     ASSERT(s->conn_count == 0);
@@ -161,7 +163,8 @@ static void conn_send(struct rpc_conn *c, uint64_t id, enum method method, const
     if (!rpc_append_reply(&c->stream.out, id, method, &large)) c->out_full = true; /* ended by the flush */
 }
 
-static void conn_send_status(struct rpc_conn *c, uint64_t id, enum method method, enum status status, const char *message)
+static void conn_send_status(struct rpc_conn *c, uint64_t id, enum method method, enum status status,
+                             const char *message)
 {
     struct reply_head head = {
         .status = status, .message = slice_str(message != NULL ? message : ""), .payload = SLICE_EMPTY};
@@ -170,7 +173,8 @@ static void conn_send_status(struct rpc_conn *c, uint64_t id, enum method method
 
 static void conn_garbage(struct rpc_conn *c, enum status status, const char *what)
 {
-    log_event(c->server->env->log, LOG_WARN, "rpc.garbage", "peer=%s status=%s what=\"%s\"", c->peer, status_name(status), what);
+    log_event(c->server->env->log, LOG_WARN, "rpc.garbage", "peer=%s status=%s what=\"%s\"", c->peer,
+              status_name(status), what);
     conn_send_status(c, 0, METHOD_HELLO, STATUS_INVALID, what);
     conn_set_state(c, CONN_ENDING);
 }
@@ -223,7 +227,8 @@ static void conn_request(struct rpc_conn *c, const struct frame *f, uint64_t now
     /* The params follow the struct: one allocation, and the one copy out of the receive buffer. */
     struct rpc_request *r = mem_try_alloc(sizeof(*r) + f->params.size);
     if (r == NULL) {
-        if (f->type == FRAME_REQUEST) conn_send_status(c, f->id, (enum method)f->method, STATUS_BUSY, "no memory for the request");
+        if (f->type == FRAME_REQUEST)
+            conn_send_status(c, f->id, (enum method)f->method, STATUS_BUSY, "no memory for the request");
         return;
     }
     *r = (struct rpc_request){.conn = c,
@@ -254,7 +259,8 @@ static void conn_hello(struct rpc_conn *c, const struct frame *f)
     struct errbuf err;
     enum status status = rpc_hello_check(s->self, &hello, c->peer, &err);
     if (status != STATUS_OK) {
-        log_event(s->env->log, LOG_WARN, "rpc.refused", "peer=%s status=%s why=\"%s\"", c->peer, status_name(status), err.text);
+        log_event(s->env->log, LOG_WARN, "rpc.refused", "peer=%s status=%s why=\"%s\"", c->peer, status_name(status),
+                  err.text);
         conn_send_status(c, f->id, METHOD_HELLO, status, err.text);
         conn_set_state(c, CONN_ENDING);
         return;
@@ -340,7 +346,8 @@ static void conn_step(struct rpc_conn *c, uint64_t now_ns)
 
 static void expire_greetings(struct rpc_server *s, uint64_t now_ns)
 {
-    LIST_FOR(it, &s->greeting) {
+    LIST_FOR(it, &s->greeting)
+    {
         struct rpc_conn *c = LIST_ENTRY(it, struct rpc_conn, state_link);
         if (now_ns < c->accepted_ns + RPC_GREETING_MS * NS_PER_MS) break;
         log_event(s->env->log, LOG_WARN, "rpc.no_hello", "peer=%s", c->peer);
@@ -351,7 +358,8 @@ static void expire_greetings(struct rpc_server *s, uint64_t now_ns)
 void rpc_server_pass(struct rpc_server *s, uint64_t now_ns)
 {
     if (s->env->dead) return;
-    LIST_FOR(it, &s->choked) {
+    LIST_FOR(it, &s->choked)
+    {
         struct rpc_conn *c = LIST_ENTRY(it, struct rpc_conn, state_link);
         if (rpc_stream_unsent(&c->stream) >= RPC_UNSENT_CHOKE_BYTES) continue;
         list_remove(&c->state_link);
@@ -377,7 +385,8 @@ static void conn_flush(struct rpc_conn *c)
     rpc_stream_flush(&c->stream);
     if (c->out_full || rpc_stream_unsent(&c->stream) > RPC_UNSENT_MAX_BYTES) {
         COVER("rpc.slow_reader");
-        log_event(c->server->env->log, LOG_WARN, "rpc.slow_reader", "peer=%s unsent_max=%u", c->peer, RPC_UNSENT_MAX_BYTES);
+        log_event(c->server->env->log, LOG_WARN, "rpc.slow_reader", "peer=%s unsent_max=%u", c->peer,
+                  RPC_UNSENT_MAX_BYTES);
         conn_set_state(c, CONN_GONE);
     } else if (c->state == CONN_ENDING) {
         conn_set_state(c, CONN_GONE);

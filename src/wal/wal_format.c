@@ -18,9 +18,9 @@ static bool all_zero(const uint8_t *p, size_t size)
 
 void wal_segment_header_encode(const struct wal_segment_header *h, uint8_t block[WAL_BLOCK])
 {
-    ASSERT(h->log_id != 0);
-    ASSERT(h->epoch != 0);
-    ASSERT(h->first_batch != 0);
+    ASSERT((h->log_id != 0) == (h->epoch != 0));
+    ASSERT((h->first_batch != 0) == (h->epoch != 0));
+    ASSERT((h->oldest_epoch != 0) == (h->epoch != 0));
     ASSERT(h->oldest_epoch <= h->epoch);
     memset(block, 0, WAL_BLOCK);
     memcpy(block, segment_magic, sizeof segment_magic);
@@ -47,8 +47,10 @@ enum status wal_segment_header_decode(const uint8_t block[WAL_BLOCK], struct wal
                                      .first_batch = le_u64(block + 48),
                                      .oldest_epoch = le_u64(block + 56),
                                      .chain = le_u32(block + 64)};
+    bool used = h->epoch != 0;
     bool fine = le_u32(block + 8) == VERSION && le_u32(block + 12) == 0 && all_zero(block + 72, WAL_BLOCK - 72) &&
-                h->log_id != 0 && h->epoch != 0 && h->first_batch != 0 && h->oldest_epoch <= h->epoch && h->oldest_epoch != 0;
+                (h->log_id != 0) == used && (h->first_batch != 0) == used && (h->oldest_epoch != 0) == used &&
+                h->oldest_epoch <= h->epoch;
     return fine ? STATUS_OK : STATUS_NOT_FOUND;
 }
 

@@ -8,6 +8,7 @@
 
 #define WAL_BLOCK 4096u
 #define WAL_BATCH_HEADER 80u
+#define WAL_BATCH_LOG_ID_AT 8u /* in all versions */
 #define WAL_PAYLOAD_MAX (1u << 30)
 #define WAL_RECORD_HEAD_MAX 48u /* bytes of a record besides its data */
 
@@ -38,9 +39,10 @@ static inline uint64_t wal_batch_size(uint32_t payload_bytes)
     return ((uint64_t)WAL_BATCH_HEADER + payload_bytes + WAL_BLOCK - 1) / WAL_BLOCK * WAL_BLOCK;
 }
 
+/* A blank header (epoch, log id and first batch 0) is put on a new segment when its zeros are durable. */
 void wal_segment_header_encode(const struct wal_segment_header *h, uint8_t block[WAL_BLOCK]);
 /* STATUS_OK; STATUS_NOT_FOUND: no segment header (or a damaged one); STATUS_UNSUPPORTED: one of a newer version. Does not
- * know where the block comes from: the caller compares segment number and size. */
+ * know where the block comes from: the caller compares segment number and size, and looks whether it is blank. */
 MUST_CHECK enum status wal_segment_header_decode(const uint8_t block[WAL_BLOCK], struct wal_segment_header *h);
 
 void wal_batch_header_encode(struct wal_batch_header *h, uint8_t bytes[WAL_BATCH_HEADER]);

@@ -15,6 +15,7 @@
 struct found {
     uint64_t number, bytes;
     struct disk_file *file;
+    bool whole;      /* it was made completely: header and file agree on number and size, blank or not */
     bool has_header; /* and it counts */
     struct wal_segment_header header;
 };
@@ -143,7 +144,9 @@ static enum status read_header(struct recovery *v, struct found *f)
     if (s == STATUS_UNSUPPORTED) return fail(v, s, f, 0, "the segment is of a newer version");
     if (s != STATUS_OK) return STATUS_OK;
     if (f->header.epoch > v->max_epoch) v->max_epoch = f->header.epoch;
-    f->has_header = f->header.segment == f->number; /* or it was meant for another file */
+    bool here = f->header.segment == f->number; /* or it was meant for another file */
+    f->has_header = here && f->header.epoch != 0;
+    f->whole = here && f->header.segment_bytes == f->bytes;
     return STATUS_OK;
 }
 
@@ -192,7 +195,7 @@ static enum status find_chain(struct recovery *v)
         if (f->header.log_id != newest->header.log_id) return fail(v, STATUS_CORRUPT, f, 0, "the segment is of another log");
         if (i > v->first && f->header.epoch == f[-1].header.epoch)
             return fail(v, STATUS_CORRUPT, f, 0, "two segments have the same epoch");
-        if (f->header.segment_bytes != f->bytes) return fail(v, STATUS_CORRUPT, f, f->bytes, "the file has not the size that its header says");
+        if (!f->whole) return fail(v, STATUS_CORRUPT, f, f->bytes, "the file has not the size that its header says");
     }
     return STATUS_OK;
 }
@@ -235,13 +238,14 @@ static enum status read_batch(struct recovery *v, const struct found *f, uint64_
     v->bad = "the segment is full";
     enum status s = reader_get(v, f, offset, WAL_BLOCK, &at);
     if (s != STATUS_OK || at == NULL) return s;
+    v->bad = "no valid batch header is there";
+    if (le_u64(at + WAL_BATCH_LOG_ID_AT) != f->header.log_id) return STATUS_OK;
     s = wal_batch_header_decode(at, h);
     if (s == STATUS_UNSUPPORTED) return fail(v, s, f, offset, "the batch is of a newer version");
-    v->bad = "no valid batch header is there";
     if (s != STATUS_OK) return STATUS_OK;
     if (h->epoch > v->max_epoch) v->max_epoch = h->epoch;
     v->bad = "the batch there belongs to another place or a former life of the segment";
-    if (h->log_id != f->header.log_id || h->segment != f->number || h->epoch != f->header.epoch || h->offset != offset)
+    if (h->segment != f->number || h->epoch != f->header.epoch || h->offset != offset)
         return STATUS_OK;
     v->blocked = true;
     v->bad = "the batch there has another number";
@@ -313,7 +317,8 @@ static enum status walk_chain(struct recovery *v)
 
 /* --- the end --- */
 
-/* Any intact batch header of this log, wherever it lies, tells the truth about what was durable when it was made. */
+/* Any intact batch header of this log, wherever it lies, tells the truth about what was durable when it was made. What a
+ * client stored may look like a header, too, but it cannot know the log's id. */
 static enum status look_for_claims(struct recovery *v, const struct found *f, uint64_t offset)
 {
     for (;; offset += WAL_BLOCK) {
@@ -321,9 +326,10 @@ static enum status look_for_claims(struct recovery *v, const struct found *f, ui
         struct wal_batch_header h;
         enum status s = reader_get(v, f, offset, WAL_BLOCK, &at);
         if (s != STATUS_OK || at == NULL) return s;
+        if (v->w->log_id != 0 && le_u64(at + WAL_BATCH_LOG_ID_AT) != v->w->log_id) continue;
         s = wal_batch_header_decode(at, &h);
         if (s == STATUS_UNSUPPORTED) return fail(v, s, f, offset, "a batch there is of a newer version");
-        if (s != STATUS_OK || (v->w->log_id != 0 && h.log_id != v->w->log_id)) continue;
+        if (s != STATUS_OK) continue;
         if (h.epoch > v->max_epoch) v->max_epoch = h.epoch;
         if (h.synced_through < v->next_batch) continue;
         char what[400];
@@ -344,11 +350,17 @@ static enum status judge_end(struct recovery *v)
     return s;
 }
 
-/* The files outside of the chain: spares, or left over from a crash while they were being made. */
+/* The files outside of the chain: spares, or left over from a crash or a failure while they were being made. */
 static void keep_spares(struct recovery *v)
 {
-    struct wal *w = v->w;
-    for (size_t i = 0; i < v->first; i++) wal_segment_release(w, wal_segment_new(v->found[i].number, v->found[i].bytes));
+    for (size_t i = 0; i < v->first; i++) {
+        const struct found *f = &v->found[i];
+        if (f->whole) {
+            wal_segment_release(v->w, wal_segment_new(f->number, f->bytes));
+        } else {
+            wal_doom(v->w, f->number);
+        }
+    }
 }
 
 static void finish(struct recovery *v, struct wal_segment **sync_too)

@@ -65,6 +65,16 @@ static enum status write_zeros(struct disk_file *f, uint64_t bytes)
     return s;
 }
 
+/* Only behind a sync that succeeded: it tells a later start that the zeros are on the disk. */
+static enum status write_blank_header(struct disk_file *f, uint64_t number, uint64_t bytes)
+{
+    uint8_t *block = mem_aligned(WAL_BLOCK, WAL_BLOCK);
+    wal_segment_header_encode(&(struct wal_segment_header){.segment = number, .segment_bytes = bytes}, block);
+    enum status s = disk_write(f, 0, block, WAL_BLOCK);
+    mem_free(block);
+    return s == STATUS_OK ? disk_sync(f) : s;
+}
+
 enum status wal_segment_create(struct disk *disk, const char *dir, uint64_t number, uint64_t bytes, enum wal_method method,
                                struct disk_file **out)
 {
@@ -76,6 +86,7 @@ enum status wal_segment_create(struct disk *disk, const char *dir, uint64_t numb
     enum status s = disk_open(disk, path, DISK_READ | DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, &f, NULL);
     if (s != STATUS_OK) return s;
     s = write_zeros(f, bytes);
+    if (s == STATUS_OK) s = write_blank_header(f, number, bytes);
     disk_close(f);
     if (s == STATUS_OK) s = disk_sync_dir(disk, dir);
     if (s == STATUS_OK) s = disk_open(disk, path, wal_method_flags(method), out, NULL);

@@ -76,11 +76,12 @@ static uint64_t delay(struct fakenet *n)
 
 /* --- the net seam --- */
 
-static enum status fake_listen(struct net *net, const char *address, void (*accept)(void *, struct net_conn *), void *ctx,
-                               struct net_listener **out, struct errbuf *err)
+static enum status fake_listen(struct net *net, const char *address, void (*accept)(void *, struct net_conn *),
+                               void *ctx, struct net_listener **out, struct errbuf *err)
 {
     struct host *h = net_host(net);
-    LIST_FOR(it, &h->n->listeners) {
+    LIST_FOR(it, &h->n->listeners)
+    {
         if (strcmp(LIST_ENTRY(it, struct net_listener, link)->address, address) == 0) {
             errbuf_set(err, "%s is in use", address);
             return STATUS_EXISTS;
@@ -175,8 +176,10 @@ static void part(struct net_conn *c, enum status why)
     if (other == NULL) return;
     c->other = NULL;
     other->other = NULL;
-    if (other->gone) conn_free(other);
-    else end_at(other, why, c->host->n->now_ns + delay(c->host->n));
+    if (other->gone)
+        conn_free(other);
+    else
+        end_at(other, why, c->host->n->now_ns + delay(c->host->n));
 }
 
 static void fake_close(struct net_conn *c)
@@ -279,7 +282,8 @@ void fakenet_free(struct fakenet *n)
 {
     LIST_FOR(it, &n->conns) conn_free(LIST_ENTRY(it, struct net_conn, link));
     LIST_FOR(it, &n->listeners) fake_unlisten(LIST_ENTRY(it, struct net_listener, link));
-    LIST_FOR(it, &n->hosts) {
+    LIST_FOR(it, &n->hosts)
+    {
         struct host *h = LIST_ENTRY(it, struct host, link);
         ASSERT(list_empty(&h->actors));
         buf_free(&h->log);
@@ -323,11 +327,15 @@ static void conn_reset(struct net_conn *c)
         other->other = NULL;
         buf_clear(&other->out);
         other->out_at = 0;
-        if (other->gone) conn_free(other);
-        else end_at(other, STATUS_IO, now);
+        if (other->gone)
+            conn_free(other);
+        else
+            end_at(other, STATUS_IO, now);
     }
-    if (c->gone) conn_free(c);
-    else end_at(c, STATUS_IO, now);
+    if (c->gone)
+        conn_free(c);
+    else
+        end_at(c, STATUS_IO, now);
 }
 
 void fakenet_reset(struct env *env)
@@ -336,7 +344,8 @@ void fakenet_reset(struct env *env)
     /* An end may free its other end, so that the list is walked from the start after each. */
     for (bool more = true; more;) {
         more = false;
-        LIST_FOR(it, &h->n->conns) {
+        LIST_FOR(it, &h->n->conns)
+        {
             struct net_conn *c = LIST_ENTRY(it, struct net_conn, link);
             if (c->ending || (c->host != h && (c->other == NULL || c->other->host != h))) continue;
             conn_reset(c);
@@ -352,7 +361,8 @@ void fakenet_reset_one(struct fakenet *n)
     LIST_FOR(it, &n->conns) count += LIST_ENTRY(it, struct net_conn, link)->other != NULL;
     if (count == 0) return;
     size_t pick = (size_t)prng_below(&n->prng, count);
-    LIST_FOR(it, &n->conns) {
+    LIST_FOR(it, &n->conns)
+    {
         struct net_conn *c = LIST_ENTRY(it, struct net_conn, link);
         if (c->other == NULL || pick-- > 0) continue;
         conn_reset(c);
@@ -399,7 +409,8 @@ size_t fakenet_logged(const struct env *env, const char *text)
 
 static struct net_listener *find_listener(struct fakenet *n, const char *address)
 {
-    LIST_FOR(it, &n->listeners) {
+    LIST_FOR(it, &n->listeners)
+    {
         struct net_listener *l = LIST_ENTRY(it, struct net_listener, link);
         if (strcmp(l->address, address) == 0) return l;
     }
@@ -458,7 +469,8 @@ static void conn_deliver(struct net_conn *c)
         if (cut < size) size = cut;
     }
     if (!c->gone) {
-        uint8_t *bytes = mem_dup(from->out.data + from->out_at, size); /* on its own, so that a sanitizer sees a read past its end */
+        uint8_t *bytes =
+            mem_dup(from->out.data + from->out_at, size); /* on its own, so that a sanitizer sees a read past its end */
         c->host->pass_due = true;
         c->handler.on_data(c->ctx, c, slice_make(bytes, size));
         mem_free(bytes);
@@ -477,17 +489,22 @@ static void conn_deliver(struct net_conn *c)
 
 static void conn_event(struct net_conn *c)
 {
-    if (c->connecting && c->gone) conn_free(c);
-    else if (c->connecting) conn_establish(c);
-    else if (c->ending) conn_end(c);
-    else conn_deliver(c);
+    if (c->connecting && c->gone)
+        conn_free(c);
+    else if (c->connecting)
+        conn_establish(c);
+    else if (c->ending)
+        conn_end(c);
+    else
+        conn_deliver(c);
 }
 
 static uint64_t host_deadline(struct host *h)
 {
     if (h->pass_due) return 0;
     uint64_t at = UINT64_MAX;
-    LIST_FOR(it, &h->actors) {
+    LIST_FOR(it, &h->actors)
+    {
         struct actor *a = LIST_ENTRY(it, struct actor, link);
         if (a->deadline_ns < at) at = a->deadline_ns;
     }
@@ -498,13 +515,15 @@ static uint64_t host_deadline(struct host *h)
 static bool run_passes(struct fakenet *n)
 {
     bool any = false;
-    LIST_FOR(it, &n->hosts) {
+    LIST_FOR(it, &n->hosts)
+    {
         struct host *h = LIST_ENTRY(it, struct host, link);
         if (host_deadline(h) > n->now_ns) continue;
         any = true;
         h->pass_due = false;
         h->counts.passes++;
-        LIST_FOR(actor_it, &h->actors) {
+        LIST_FOR(actor_it, &h->actors)
+        {
             struct actor *a = LIST_ENTRY(actor_it, struct actor, link);
             a->deadline_ns = a->pass(a, n->now_ns);
         }
@@ -518,7 +537,8 @@ static struct net_conn *next_event(struct fakenet *n, uint64_t *at_ns)
     struct net_conn *found = NULL;
     uint64_t count = 0;
     *at_ns = UINT64_MAX;
-    LIST_FOR(it, &n->conns) {
+    LIST_FOR(it, &n->conns)
+    {
         struct net_conn *c = LIST_ENTRY(it, struct net_conn, link);
         uint64_t at = conn_event_ns(c);
         if (at != UINT64_MAX && at < n->now_ns) at = n->now_ns; /* it was silent or paused when its time came */
@@ -533,7 +553,8 @@ static struct net_conn *next_event(struct fakenet *n, uint64_t *at_ns)
 static uint64_t next_deadline(const struct fakenet *n)
 {
     uint64_t at = UINT64_MAX;
-    LIST_FOR(it, &n->hosts) {
+    LIST_FOR(it, &n->hosts)
+    {
         uint64_t host_at = host_deadline(LIST_ENTRY(it, struct host, link));
         if (host_at < at) at = host_at;
     }

@@ -10,8 +10,8 @@ struct fakenet;
 struct fakenet_options {
     uint64_t seed;
     uint64_t delay_min_ns, delay_max_ns; /* of each delivery */
-    size_t chunk_max_bytes;              /* 0: a delivery takes all that waits, up to 1 MiB; else 1..chunk_max_bytes at random */
-    size_t window_bytes;                 /* sent bytes beyond it count as unsent; 0: 64 KiB */
+    size_t chunk_max_bytes; /* 0: a delivery takes all that waits, up to 1 MiB; else 1..chunk_max_bytes at random */
+    size_t window_bytes;    /* sent bytes beyond it count as unsent; 0: 64 KiB */
 };
 
 struct fakenet *fakenet_new(const struct fakenet_options *o);
@@ -21,10 +21,11 @@ void fakenet_chunks(struct fakenet *n, size_t chunk_max_bytes);
 /* A new host; its env lives as long as the network. Addresses are any text. */
 struct env *fakenet_env(struct fakenet *n);
 
-void fakenet_down(struct env *host, bool down);     /* its connections are reset; connecting to it is refused */
-void fakenet_silent(struct env *host, bool silent); /* nothing reaches or leaves it, no connection breaks; then all goes on */
-void fakenet_reset(struct env *host);               /* all its connections break; undelivered bytes are lost */
-void fakenet_reset_one(struct fakenet *n);          /* one connection, drawn at random, breaks */
+void fakenet_down(struct env *host, bool down); /* its connections are reset; connecting to it is refused */
+void fakenet_silent(struct env *host,
+                    bool silent);          /* nothing reaches or leaves it, no connection breaks; then all goes on */
+void fakenet_reset(struct env *host);      /* all its connections break; undelivered bytes are lost */
+void fakenet_reset_one(struct fakenet *n); /* one connection, drawn at random, breaks */
 
 /* Runs until cond(ctx) holds (looked at after each event), or for span_ns of virtual time; cond may be NULL. Returns whether
  * it held. Aborts when actors spin without the clock moving. */

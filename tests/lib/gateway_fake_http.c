@@ -18,8 +18,9 @@ struct http_server {
 };
 
 static enum status fake_listen(struct http *h, const char *address, size_t max_head, size_t max_body,
-                               void (*on_request)(void *, struct http_request *), void (*on_gone)(void *, struct http_request *), void *ctx,
-                               struct http_server **out, struct errbuf *err)
+                               void (*on_request)(void *, struct http_request *),
+                               void (*on_gone)(void *, struct http_request *), void *ctx, struct http_server **out,
+                               struct errbuf *err)
 {
     struct fake_http *f = (struct fake_http *)(void *)h;
     (void)max_head;
@@ -60,7 +61,8 @@ static const char *fake_header(const struct http_request *r, const char *name)
 {
     size_t n = strlen(name);
     for (size_t i = 0; r->headers != NULL && r->headers[i] != NULL; i++) {
-        if (strncasecmp(r->headers[i], name, n) == 0 && strncmp(r->headers[i] + n, ": ", 2) == 0) return r->headers[i] + n + 2;
+        if (strncasecmp(r->headers[i], name, n) == 0 && strncmp(r->headers[i] + n, ": ", 2) == 0)
+            return r->headers[i] + n + 2;
     }
     return NULL;
 }
@@ -93,7 +95,8 @@ static void fake_reply(struct http_request *r, const struct http_reply_head *hea
     snprintf(f->content_type, sizeof(f->content_type), "%s", head->content_type != NULL ? head->content_type : "");
     f->head[0] = '\0';
     for (size_t i = 0; i < head->header_count; i++) {
-        used += (size_t)snprintf(f->head + used, sizeof(f->head) - used, "%s: %s\n", head->headers[i].name, head->headers[i].value);
+        used += (size_t)snprintf(f->head + used, sizeof(f->head) - used, "%s: %s\n", head->headers[i].name,
+                                 head->headers[i].value);
     }
     buf_clear(&f->body);
     buf_append_slice(&f->body, body);
@@ -145,7 +148,8 @@ void fake_http_free(struct fake_http *f)
     buf_free(&f->body);
 }
 
-struct http_request *fake_http_send(struct fake_http *f, enum http_method m, const char *target, const char *const *headers, const char *body)
+struct http_request *fake_http_send(struct fake_http *f, enum http_method m, const char *target,
+                                    const char *const *headers, const char *body)
 {
     struct http_request *r = mem_zalloc(sizeof(*r));
     unsigned before = f->replies;

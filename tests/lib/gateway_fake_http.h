@@ -23,7 +23,8 @@ struct fake_http {
 void fake_http_init(struct fake_http *f);
 void fake_http_free(struct fake_http *f);
 /* headers: "Name: value" strings, NULL-terminated; NULL: none. The request lives until answered or gone. */
-struct http_request *fake_http_send(struct fake_http *f, enum http_method m, const char *target, const char *const *headers, const char *body);
+struct http_request *fake_http_send(struct fake_http *f, enum http_method m, const char *target,
+                                    const char *const *headers, const char *body);
 void fake_http_leave(struct fake_http *f, struct http_request *r); /* the client goes away */
 
 #endif

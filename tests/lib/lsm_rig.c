@@ -155,6 +155,9 @@ void rig_close(struct rig *r)
             (void)testenv_complete(&r->env);
         }
     }
+    struct lsm_stats stats;
+    lsm_stats(r->l, &stats);
+    r->compacted_bytes += stats.compacted_bytes_out;
     lsm_close(r->l);
     r->l = NULL;
 }
@@ -337,6 +340,47 @@ static void replace_rows(struct rig *r, unsigned g, struct rig_entry *e)
     e->rows = sorted;
 }
 
+/* Builds the tables of the replacement; NULL: it was not to be. */
+static struct lsm_ingest *build_ingest(struct rig *r, struct rig_entry *e)
+{
+    struct lsm_ingest *in = lsm_ingest_new(r->l, slice_make(e->start, e->start_size), slice_make(e->end, e->end_size));
+    enum status s = STATUS_OK;
+    for (size_t i = 0; i < e->rows.count && s == STATUS_OK; i++) {
+        const struct rig_row *row = &e->rows.rows[i];
+        struct lsm_write w = {row->kind, key_of(row), row->ts, slice_make(row->value, row->value_size)};
+        s = lsm_ingest_add(in, &w);
+        if (prng_chance(&r->prng, 1, 10)) rig_step(r);
+    }
+    if (s == STATUS_OK) s = lsm_ingest_finish(in);
+    if (s == STATUS_OK) return in;
+    lsm_ingest_abort(in);
+    r->ingest_failed = true;
+    return NULL;
+}
+
+/* Waits for the outcome. Takes over *e. */
+static bool install(struct rig *r, unsigned g, struct lsm_ingest *in, struct rig_entry *e)
+{
+    struct outcome *o = mem_zalloc(sizeof(*o));
+    *entry_new(&r->groups[g]) = *e; /* from the call on the outcome is one or the other */
+    lsm_ingest_install(in, g + 1, e->index, e->index / 7 + 1, note_outcome, o);
+    for (unsigned i = 0; i < 20000 && !o->called && !r->env.env.dead; i++) {
+        rig_step(r);
+        testenv_advance_ms(&r->env, 50);
+    }
+    bool installed = o->called && o->status == STATUS_OK;
+    if (installed) {
+        entry_apply(&r->rows, e);
+    } else {
+        ck_assert(r->env.env.dead);
+        testenv_cancel(&r->env);
+        lsm_close(r->l);
+        r->l = NULL;
+    }
+    mem_free(o);
+    return installed;
+}
+
 bool rig_replace(struct rig *r)
 {
     unsigned g = (unsigned)prng_below(&r->prng, RIG_GROUPS);
@@ -347,38 +391,26 @@ bool rig_replace(struct rig *r)
     if (prng_chance(&r->prng, 1, 3)) e.end[0] = (uint8_t)('a' + g + 1), e.end_size = 1;
     if (slice_cmp(slice_make(e.start, e.start_size), slice_make(e.end, e.end_size)) >= 0) return true;
     replace_rows(r, g, &e);
-    struct lsm_ingest *in = lsm_ingest_new(r->l, slice_make(e.start, e.start_size), slice_make(e.end, e.end_size));
-    enum status s = STATUS_OK;
-    for (size_t i = 0; i < e.rows.count && s == STATUS_OK; i++) {
-        const struct rig_row *row = &e.rows.rows[i];
-        struct lsm_write w = {row->kind, key_of(row), row->ts, slice_make(row->value, row->value_size)};
-        s = lsm_ingest_add(in, &w);
-        if (prng_chance(&r->prng, 1, 10)) rig_step(r);
-    }
-    if (s == STATUS_OK) s = lsm_ingest_finish(in);
-    if (s != STATUS_OK || prng_chance(&r->prng, 1, 10)) {
+    struct lsm_ingest *in = build_ingest(r, &e);
+    if (in != NULL && prng_chance(&r->prng, 1, 10)) {
         lsm_ingest_abort(in);
         rows_free(&e.rows);
-        return s == STATUS_OK;
+        return true;
     }
-    struct outcome *o = mem_zalloc(sizeof(*o));
-    *entry_new(&r->groups[g]) = e; /* from the call on the outcome is one or the other */
-    lsm_ingest_install(in, g + 1, e.index, e.index / 7 + 1, note_outcome, o);
-    for (unsigned i = 0; i < 20000 && !o->called && !r->env.env.dead; i++) {
-        rig_step(r);
-        testenv_advance_ms(&r->env, 50);
-    }
-    bool installed = o->called && o->status == STATUS_OK;
-    if (installed) {
-        entry_apply(&r->rows, &e);
-    } else {
-        ck_assert(r->env.env.dead);
-        testenv_cancel(&r->env);
-        lsm_close(r->l);
-        r->l = NULL;
-    }
-    mem_free(o);
-    return installed;
+    if (in != NULL) return install(r, g, in, &e);
+    rows_free(&e.rows);
+    return false;
+}
+
+void rig_replace_group(struct rig *r, unsigned group)
+{
+    struct rig_entry e = {.index = r->groups[group].count + 1, .replace = true, .start_size = 1, .end_size = 1};
+    e.start[0] = (uint8_t)('a' + group);
+    e.end[0] = (uint8_t)('b' + group);
+    replace_rows(r, group, &e);
+    struct lsm_ingest *in = build_ingest(r, &e);
+    ck_assert_ptr_nonnull(in);
+    ck_assert(install(r, group, in, &e));
 }
 
 /* --- reading --- */
@@ -472,7 +504,6 @@ void rig_check_scan(struct rig *r, struct slice start, struct slice end, uint64_
         if (s == STATUS_MISS) {
             ck_assert_uint_lt(tries++, 60);
             struct slice here = lsm_iter_position(it);
-            if (tries > 50) fprintf(stderr, "rev=%d ts=%llu seen=%zu here=%.*s miss %llx@%llu cache count=%zu bytes=%zu\n", reverse, (unsigned long long)ts, seen, (int)here.size, (const char*)here.data, (unsigned long long)miss.file->table->id.number, (unsigned long long)miss.offset, r->l->cache.count, r->l->cache.bytes);
             if (tries == 1 || !slice_eq(here, keybuf_slice(&from))) tries = 1;
             keybuf_set(&from, 0, here.data, here.size);
             here = keybuf_slice(&from);

@@ -52,6 +52,8 @@ struct rig {
     size_t value_max;
     bool damaged_allowed; /* STATUS_CORRUPT and STATUS_IO are good answers; wrong ones are not */
     uint64_t corrupt_seen;
+    bool ingest_failed;       /* rig_replace was told so and gave up */
+    uint64_t compacted_bytes; /* written by compactions of stores closed since */
     enum status open_status; /* of the last rig_open */
     struct errbuf err;
 };
@@ -71,6 +73,8 @@ void rig_step(struct rig *r);      /* lsm_step and perhaps a task or a completio
 void rig_settle(struct rig *r);    /* steps until nothing is due */
 void rig_flush(struct rig *r);     /* lsm_flush, until it is done or the env is dead */
 bool rig_replace(struct rig *r);   /* ingests random rows in place of a random part of a group; false: failed */
+
+void rig_replace_group(struct rig *r, unsigned group); /* all of a group's keys; must succeed */
 
 /* Reads in the store what the model says, through misses. Fail the test on a difference. */
 void rig_check_get(struct rig *r, struct slice key, uint64_t ts);

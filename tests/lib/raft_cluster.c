@@ -110,11 +110,6 @@ static bool stays_durable(const struct rc_node *n, uint64_t index, uint64_t term
 
 /* --- what is checked --- */
 
-struct durable_ctx {
-    struct raft_cluster *c;
-    uint64_t index, term;
-};
-
 static bool durable_on_majority(struct raft_cluster *c, const uint64_t *ids, unsigned count, uint64_t index, uint64_t term)
 {
     unsigned have = 0;
@@ -127,6 +122,7 @@ static bool durable_on_majority(struct raft_cluster *c, const uint64_t *ids, uns
 static void check_committed(struct raft_cluster *c, struct rc_node *n, uint64_t index, uint64_t term)
 {
     if (raft_role(n->raft) != RAFT_LEADER) return;
+    if (term != raft_term(n->raft)) violated(c, n, "leader committed by counting an older term's entry", index, term);
     const struct raft_config *g = raft_config_now(n->raft);
     if (!durable_on_majority(c, g->voters, g->voter_count, index, term)) violated(c, n, "commit not durable", index, term);
     if (g->old_voter_count == 0) return;
@@ -213,7 +209,8 @@ static struct raft_entry kept_entry(struct raft_cluster *c, const struct raft_en
 
 static void queue_message(struct raft_cluster *c, const struct rc_message *m)
 {
-    if (m->m.to == 0 || m->m.to > c->node_count || c->cut[m->m.from][m->m.to]) return;
+    if (m->m.to == 0 || m->m.to > c->node_count) violated(c, NULL, "message to nobody", m->m.from, m->m.to);
+    if (!m->is_snapshot && c->cut[m->m.from][m->m.to]) return; /* a transfer fails when it is delivered: the host hears of it */
     c->messages = grown(c->messages, c->message_count, &c->message_capacity, sizeof(*c->messages));
     c->messages[c->message_count++] = *m;
 }
@@ -318,6 +315,10 @@ static void take_commit(struct raft_cluster *c, struct rc_node *n, uint64_t comm
         const struct raft_entry *e = raft_entry_at(n->raft, n->store.index + 1);
         if (e == NULL) violated(c, n, "committed entry is not in memory", n->store.index + 1, commit_to);
         apply_one(c, n, e);
+        struct raft_config held;
+        if (!raft_config_at(n->raft, e->index, &held) || memcmp(&held, &n->store.config, sizeof(held)) != 0) {
+            violated(c, n, "configuration as of an index is wrong", e->index, e->term);
+        }
     }
 }
 
@@ -388,7 +389,288 @@ void raft_cluster_init(struct raft_cluster *c, size_t nodes, const struct raft_c
         struct rc_node *n = &c->nodes[i];
         n->id = i + 1;
         raft_effects_init(&n->fx);
-        if (raft_config_now(NULL) == NULL) abort();
-        n->durable_store.config = *config;
+        n->durable_store.config = *config; /* also where it does not list the replica: it is the group's at index 0 */
+        start(c, n);
+    }
+}
+
+static void stop(struct rc_node *n)
+{
+    raft_free(n->raft);
+    n->raft = NULL;
+    raft_effects_clear(&n->fx);
+    n->batch_count = 0;
+}
+
+void raft_cluster_free(struct raft_cluster *c)
+{
+    for (size_t i = 0; i < c->node_count; i++) {
+        struct rc_node *n = &c->nodes[i];
+        stop(n);
+        raft_effects_free(&n->fx);
+        mem_free(n->disk);
+        mem_free(n->batches);
+    }
+    map_free(&c->leaders);
+    map_free(&c->votes);
+    map_free(&c->contents);
+    mem_free(c->messages);
+    mem_free(c->committed);
+    mem_free(c->reads);
+    arena_free(&c->arena);
+}
+
+void raft_cluster_crash(struct raft_cluster *c, uint64_t id)
+{
+    struct rc_node *n = raft_cluster_node(c, id);
+    if (n->raft == NULL) return;
+    stop(n);
+    if (c->trace != NULL) buf_printf(c->trace, "%llu: crashed\n", U(id));
+}
+
+/* The log's tail counts only if it follows what the store holds: a crash may have come between a snapshot's installation in
+ * the store and the reset of the log. */
+void raft_cluster_restart(struct raft_cluster *c, uint64_t id)
+{
+    struct rc_node *n = raft_cluster_node(c, id);
+    if (n->raft != NULL) return;
+    const struct rc_store *s = &n->durable_store;
+    if (disk_term(n, s->index) == s->term) {
+        disk_trim(n, s->index, s->term);
+    } else {
+        disk_reset(n, s->index, s->term);
+    }
+    if (n->disk_hard.term < s->term) n->disk_hard = (struct raft_hard_state){.term = s->term, .commit = s->index};
+    start(c, n);
+    finish_pass(c, n);
+}
+
+/* --- passes --- */
+
+void raft_cluster_step(struct raft_cluster *c, uint64_t id, struct raft_event ev)
+{
+    struct rc_node *n = raft_cluster_node(c, id);
+    if (n->raft == NULL) return;
+    ev.now_ms = c->now_ms;
+    raft_step(n->raft, &ev, &n->fx);
+    finish_pass(c, n);
+}
+
+void raft_cluster_tick(struct raft_cluster *c, uint64_t id)
+{
+    raft_cluster_step(c, id, (struct raft_event){.type = RAFT_EVENT_TICK});
+}
+
+enum status raft_cluster_propose(struct raft_cluster *c, uint64_t id, struct slice data)
+{
+    struct rc_node *n = raft_cluster_node(c, id);
+    uint64_t index, term;
+    if (n->raft == NULL) return STATUS_CLOSED;
+    enum status s = raft_propose(n->raft, RAFT_ENTRY_COMMAND, data, &index, &term);
+    finish_pass(c, n);
+    return s;
+}
+
+enum status raft_cluster_config(struct raft_cluster *c, uint64_t id, const struct raft_config *target)
+{
+    struct rc_node *n = raft_cluster_node(c, id);
+    uint64_t index;
+    if (n->raft == NULL) return STATUS_CLOSED;
+    enum status s = raft_propose_config(n->raft, target, &index);
+    finish_pass(c, n);
+    return s;
+}
+
+enum status raft_cluster_read(struct raft_cluster *c, uint64_t id, uint64_t context)
+{
+    struct rc_node *n = raft_cluster_node(c, id);
+    if (n->raft == NULL) return STATUS_CLOSED;
+    enum status s = raft_read(n->raft, context);
+    if (s != STATUS_OK) return s;
+    c->reads = grown(c->reads, c->read_count, &c->read_capacity, sizeof(*c->reads));
+    c->reads[c->read_count++] =
+        (struct rc_read){.node = id, .context = context, .life = n->lives, .floor = c->committed_count};
+    finish_pass(c, n);
+    return STATUS_OK;
+}
+
+void raft_cluster_compact(struct raft_cluster *c, uint64_t id, uint64_t index)
+{
+    struct rc_node *n = raft_cluster_node(c, id);
+    if (n->raft == NULL) return;
+    n->durable_store = n->store;
+    if (index > n->store.index) index = n->store.index;
+    raft_compact(n->raft, index);
+    raft_check(n->raft);
+    uint64_t floor = raft_first_index(n->raft) - 1;
+    disk_trim(n, floor, raft_term_at(n->raft, floor));
+}
+
+void raft_cluster_persist(struct raft_cluster *c, uint64_t id, size_t count, bool one_mark)
+{
+    struct rc_node *n = raft_cluster_node(c, id);
+    if (count > n->batch_count) count = n->batch_count;
+    if (n->raft == NULL || count == 0) return;
+    struct raft_event marks[16];
+    size_t mark_count = 0;
+    if (count > 16) count = 16;
+    for (size_t i = 0; i < count; i++) {
+        disk_write(c, n, &n->batches[i]);
+        if (!n->batches[i].has_mark) continue;
+        if (one_mark) mark_count = 0;
+        marks[mark_count++] = (struct raft_event){.type = RAFT_EVENT_PERSISTED, .mark = n->batches[i].mark};
+    }
+    n->batch_count -= count;
+    memmove(n->batches, n->batches + count, n->batch_count * sizeof(*n->batches));
+    for (size_t i = 0; i < mark_count; i++) raft_cluster_step(c, id, marks[i]);
+}
+
+/* --- messages --- */
+
+static void remove_message(struct raft_cluster *c, size_t at)
+{
+    c->message_count--;
+    memmove(c->messages + at, c->messages + at + 1, (c->message_count - at) * sizeof(*c->messages));
+}
+
+static void snapshot_ended(struct raft_cluster *c, const struct rc_message *s, bool ok)
+{
+    const struct rc_node *from = raft_cluster_node(c, s->m.from);
+    if (from->raft == NULL || from->lives != s->life) return;
+    struct raft_event ev = {.type = RAFT_EVENT_SNAPSHOT_SENT, .to = s->m.to, .index = s->m.index, .ok = ok};
+    raft_cluster_step(c, s->m.from, ev);
+}
+
+/* What the receiving host does: the store is replaced and durable, then the core hears of it, then its log is reset. */
+static void deliver_snapshot(struct raft_cluster *c, const struct rc_message *s)
+{
+    struct rc_node *n = raft_cluster_node(c, s->m.to);
+    if (n->raft == NULL || s->m.term < raft_term(n->raft) || c->cut[s->m.from][s->m.to]) {
+        snapshot_ended(c, s, false);
+        return;
+    }
+    if (s->m.index > n->store.index) {
+        if (c->trace != NULL) {
+            buf_printf(c->trace, "%llu: install %llu/%llu\n", U(n->id), U(s->snapshot.index), U(s->snapshot.term));
+        }
+        n->store = n->durable_store = s->snapshot;
+        raft_install(n->raft, s->snapshot.index, s->snapshot.term, &s->snapshot.config, &n->fx);
+        take_effects(c, n,
+                     &(struct rc_batch){.reset = true, .reset_index = s->snapshot.index, .reset_term = s->snapshot.term});
+    }
+    if (s->m.index % 2 == 0) { /* a host may also tell the core who sent it */
+        raft_cluster_step(c, n->id, (struct raft_event){.type = RAFT_EVENT_MESSAGE, .message = &s->m});
+    }
+    snapshot_ended(c, s, true);
+}
+
+void raft_cluster_deliver(struct raft_cluster *c, size_t at, bool keep)
+{
+    struct rc_message m = c->messages[at];
+    if (!keep || m.is_snapshot) remove_message(c, at);
+    if (m.is_snapshot) {
+        deliver_snapshot(c, &m);
+    } else {
+        raft_cluster_step(c, m.m.to, (struct raft_event){.type = RAFT_EVENT_MESSAGE, .message = &m.m});
+    }
+}
+
+void raft_cluster_drop(struct raft_cluster *c, size_t at)
+{
+    struct rc_message m = c->messages[at];
+    remove_message(c, at);
+    if (m.is_snapshot) snapshot_ended(c, &m, false);
+}
+
+bool raft_cluster_settle(struct raft_cluster *c)
+{
+    for (unsigned turn = 0; turn < 10000; turn++) {
+        bool idle = c->message_count == 0;
+        for (size_t i = 0; i < c->node_count; i++) {
+            if (c->nodes[i].raft == NULL || c->nodes[i].batch_count == 0) continue;
+            raft_cluster_persist(c, i + 1, c->nodes[i].batch_count, true);
+            idle = false;
+        }
+        if (c->message_count > 0) raft_cluster_deliver(c, 0, false);
+        if (idle) return true;
+    }
+    return false;
+}
+
+void raft_cluster_run(struct raft_cluster *c, uint64_t ms, uint64_t step_ms)
+{
+    for (uint64_t end = c->now_ms + ms; c->now_ms < end;) {
+        c->now_ms += step_ms;
+        for (size_t i = 0; i < c->node_count; i++) {
+            struct rc_node *n = &c->nodes[i];
+            if (n->raft != NULL && c->now_ms >= raft_deadline_ms(n->raft)) raft_cluster_tick(c, n->id);
+        }
+        (void)raft_cluster_settle(c);
+    }
+}
+
+/* --- looking --- */
+
+uint64_t raft_cluster_leader(const struct raft_cluster *c)
+{
+    uint64_t id = 0, term = 0;
+    for (size_t i = 0; i < c->node_count; i++) {
+        const struct raft *r = c->nodes[i].raft;
+        if (r == NULL || raft_role(r) != RAFT_LEADER || raft_term(r) < term) continue;
+        id = c->nodes[i].id;
+        term = raft_term(r);
+    }
+    return id;
+}
+
+uint64_t raft_cluster_commit(const struct raft_cluster *c)
+{
+    return c->committed_count;
+}
+
+static void append_text(const struct raft_message *m, struct buf *out)
+{
+    buf_printf(out, " prev=%llu/%llu commit=%llu", U(m->index), U(m->log_term), U(m->commit));
+    for (size_t i = 0; i < m->entry_count; i++) {
+        const struct raft_entry *e = &m->entries[i];
+        static const char *const marks[] = {"noop", "", "config"};
+        buf_printf(out, " %llu/%llu%s", U(e->index), U(e->term), marks[e->type]);
+        if (e->type == RAFT_ENTRY_COMMAND) buf_printf(out, ":%.*s", (int)e->data.size, (const char *)e->data.data);
+    }
+}
+
+void raft_cluster_message_text(const struct raft_message *m, struct buf *out)
+{
+    static const char *const names[] = {[RAFT_MSG_PRE_VOTE] = "PRE_VOTE",
+                                        [RAFT_MSG_PRE_VOTE_REPLY] = "PRE_VOTE_REPLY",
+                                        [RAFT_MSG_VOTE] = "VOTE",
+                                        [RAFT_MSG_VOTE_REPLY] = "VOTE_REPLY",
+                                        [RAFT_MSG_APPEND] = "APPEND",
+                                        [RAFT_MSG_APPEND_REPLY] = "APPEND_REPLY",
+                                        [RAFT_MSG_HEARTBEAT] = "HEARTBEAT",
+                                        [RAFT_MSG_HEARTBEAT_REPLY] = "HEARTBEAT_REPLY",
+                                        [RAFT_MSG_READ] = "READ",
+                                        [RAFT_MSG_READ_REPLY] = "READ_REPLY",
+                                        [RAFT_MSG_SNAPSHOT] = "SNAPSHOT",
+                                        [RAFT_MSG_TIMEOUT_NOW] = "TIMEOUT_NOW"};
+    buf_printf(out, "%llu->%llu %s term=%llu", U(m->from), U(m->to), names[m->type], U(m->term));
+    if (m->reject) buf_append_str(out, " reject");
+    switch (m->type) {
+    case RAFT_MSG_PRE_VOTE:
+    case RAFT_MSG_VOTE: buf_printf(out, " last=%llu/%llu", U(m->index), U(m->log_term)); break;
+    case RAFT_MSG_APPEND: append_text(m, out); break;
+    case RAFT_MSG_APPEND_REPLY:
+        buf_printf(out, " index=%llu", U(m->index));
+        if (m->reject) buf_printf(out, " hint=%llu/%llu", U(m->hint_index), U(m->hint_term));
+        break;
+    case RAFT_MSG_HEARTBEAT: buf_printf(out, " commit=%llu", U(m->commit)); break;
+    case RAFT_MSG_READ_REPLY:
+    case RAFT_MSG_SNAPSHOT: buf_printf(out, " index=%llu", U(m->index)); break;
+    case RAFT_MSG_PRE_VOTE_REPLY:
+    case RAFT_MSG_VOTE_REPLY:
+    case RAFT_MSG_HEARTBEAT_REPLY:
+    case RAFT_MSG_READ:
+    case RAFT_MSG_TIMEOUT_NOW: break;
+    default: break;
     }
 }

@@ -122,7 +122,7 @@ static bool state_matches(const struct wm_state *want, const struct wm_state *fo
 static void fill_data(uint8_t *p, uint32_t size, uint64_t uid)
 {
     uint64_t x = uid * 0x9e3779b97f4a7c15ull;
-    for (uint32_t i = 0; i < size; i++) p[i] = (uint8_t)(x >> (i % 8 * 8)) ^ (uint8_t)(i >> 3);
+    for (uint32_t i = 0; i < size; i++) p[i] = (uint8_t)((x >> (i % 8 * 8)) ^ (i >> 3) ^ (i >> 11) * 37u); /* no period: blocks differ */
     ASSERT(size >= 8);
     le_set_u64(p, uid);
 }

@@ -47,6 +47,7 @@ struct wm {
     uint64_t acked_batches;  /* callbacks seen */
     uint64_t next_uid;
     uint32_t data_max;       /* of an entry, usually */
+    bool direct;             /* the disk can do DISK_DIRECT: the test's note */
     enum status status;
     struct errbuf err;
     char wrong[256];

@@ -103,7 +103,7 @@ void cluster_init(struct cluster *c, struct world *w)
     memset(c, 0, sizeof *c);
     c->world = w;
     knobs_draw(w, &c->knobs);
-    char name[16];
+    char name[32];
     size_t at = 0;
     for (unsigned i = 0; i < METAS; i++) {
         (void)snprintf(name, sizeof name, "meta%u", i + 1);

@@ -37,17 +37,15 @@ static void key_name(struct worker *w, unsigned key)
     (void)snprintf(w->keys[0], KEY_TEXT, "k%u", key);
 }
 
+/* On what somebody has seen there lately: sometimes it still is. */
 static void begin_cas(struct worker *w, unsigned key)
 {
     struct workload *l = w->load;
-    bool by_version = chance(l->world, 500);
-    uint64_t expect = l->last_seen[key];
-    op_of(w)->expect = expect;
+    op_of(w)->expect = l->last_seen[key];
     w->compare = (struct txn_compare){.relation = TXN_EQUAL, .key = slice_str(w->keys[0])};
-    if (by_version || expect == 0) {
-        w->compare.target = TXN_TARGET_VERSION;
-        w->compare.version = expect == 0 ? 0 : l->last_seen_version[key];
-    } else { /* the padding is not remembered: a comparison of the whole value needs it to be none */
+    if (l->last_seen[key] == 0 && chance(l->world, 500)) {
+        w->compare.target = TXN_TARGET_EXISTS;
+    } else {
         w->compare.target = TXN_TARGET_VERSION;
         w->compare.version = l->last_seen_version[key];
     }
@@ -116,7 +114,6 @@ static void compare_repeated(struct worker *w, const struct txn_result *r)
 
 static void not_served(struct worker *w, const struct client_error *e)
 {
-    struct workload *l = w->load;
     bool has_id = !txn_id_is_none(&w->txn.id);
     if (has_id || w->repeating || w->final) {
         worker_pause(w);
@@ -127,7 +124,6 @@ static void not_served(struct worker *w, const struct client_error *e)
     } else {
         end_op(w, OP_NOTHING);
     }
-    (void)l;
     worker_finish(w);
 }
 

@@ -5,7 +5,9 @@
 
 #include "cli/args.h"
 
-static const struct flag flags_scan[] = {{"limit", FLAG_NUMBER, "N", "rows"}, {"reverse", FLAG_SWITCH, "", "backwards"}, {"start", FLAG_TEXT, "KEY", "first"}};
+static const struct flag flags_scan[] = {{"limit", FLAG_NUMBER, "N", "rows"},
+                                         {"reverse", FLAG_SWITCH, "", "backwards"},
+                                         {"start", FLAG_TEXT, "KEY", "first"}};
 static const struct command commands[] = {
     {"scan", "KEYSPACE", "print rows", NULL, 1, 1, flags_scan, 3, false},
     {"node", "", "run a node", NULL, 0, 0, NULL, 0, false},

@@ -39,7 +39,11 @@ END_TEST
 
 START_TEST(foreign_descriptions_are_refused)
 {
-    static const char *const bad[] = {"", "x", "quorate-local-cluster 2\nbase_port 1\n", "quorate-local-cluster 1\n", "quorate-local-cluster 1\nbase_port 0\n",
+    static const char *const bad[] = {"",
+                                      "x",
+                                      "quorate-local-cluster 2\nbase_port 1\n",
+                                      "quorate-local-cluster 1\n",
+                                      "quorate-local-cluster 1\nbase_port 0\n",
                                       "quorate-local-cluster 1\nbase_port 99999\n"};
     struct local_cluster back;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -55,7 +59,10 @@ START_TEST(state_round_trips)
     struct local_status s = {.supervisor = process_self()}, back;
     local_set(&c, dir, 9000);
     for (unsigned i = 0; i < LOCAL_PROCESSES; i++) {
-        s.children[i] = (struct local_child){.state = (enum local_state)(i % LOCAL_STATE_COUNT), .since_ms = 1000 + i, .starts = i, .exit_code = (int)i * 20,
+        s.children[i] = (struct local_child){.state = (enum local_state)(i % LOCAL_STATE_COUNT),
+                                             .since_ms = 1000 + i,
+                                             .starts = i,
+                                             .exit_code = (int)i * 20,
                                              .id = process_self()};
     }
     ck_assert_int_eq(local_status_save(&c, &s, &err), STATUS_OK);

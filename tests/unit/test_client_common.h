@@ -39,7 +39,7 @@ struct fake_node {
     struct env *env;
     struct rpc_identity self;
     struct rpc_server *server;
-    bool hints;    /* says who leads */
+    bool hints; /* says who leads */
     uint64_t served, asked;
     uint32_t last_deadline_ms;
 };
@@ -75,8 +75,10 @@ static inline size_t row_place(const struct fake_cluster *f, struct slice key)
     size_t low = 0, high = f->row_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (slice_cmp(f->rows[middle].key, key) < 0) low = middle + 1;
-        else high = middle;
+        if (slice_cmp(f->rows[middle].key, key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
@@ -131,10 +133,12 @@ static inline void fake_apply(struct fake_cluster *f, struct slice encoded, stru
 
 static inline void fill_desc(const struct fake_range *r, struct range_desc *d)
 {
-    *d = (struct range_desc){.id = r->id, .keyspace = KEYSPACE, .start = slice_str(r->start), .end = slice_str(r->end), .epoch = r->epoch};
+    *d = (struct range_desc){
+        .id = r->id, .keyspace = KEYSPACE, .start = slice_str(r->start), .end = slice_str(r->end), .epoch = r->epoch};
     for (unsigned i = 0; i < 3; i++) {
         if (r->nodes[i] == 0) continue;
-        d->replicas[d->replica_count++] = (struct range_replica){.node_id = r->nodes[i], .replica_id = r->id * 10 + i, .role = 1};
+        d->replicas[d->replica_count++] =
+            (struct range_replica){.node_id = r->nodes[i], .replica_id = r->id * 10 + i, .role = 1};
     }
 }
 
@@ -197,8 +201,11 @@ static inline void fake_merge(struct fake_cluster *f, const char *key)
 
 static inline void refuse(struct rpc_request *r, enum status status, bool unknown, uint64_t hint)
 {
-    struct reply_head head = {
-        .status = status, .unknown_outcome = unknown, .leader_hint = hint, .message = slice_str("as the test says"), .payload = SLICE_EMPTY};
+    struct reply_head head = {.status = status,
+                              .unknown_outcome = unknown,
+                              .leader_hint = hint,
+                              .message = slice_str("as the test says"),
+                              .payload = SLICE_EMPTY};
     rpc_reply(r, &head);
 }
 
@@ -212,7 +219,11 @@ static inline void mismatch(struct fake_cluster *f, struct rpc_request *r)
 {
     struct range_desc descs[RANGES_MAX];
     for (size_t i = 0; i < f->range_count; i++) fill_desc(&f->ranges[i], &descs[i]);
-    struct reply_head head = {.status = STATUS_EPOCH_MISMATCH, .message = SLICE_EMPTY, .ranges = descs, .range_count = f->range_count, .payload = SLICE_EMPTY};
+    struct reply_head head = {.status = STATUS_EPOCH_MISMATCH,
+                              .message = SLICE_EMPTY,
+                              .ranges = descs,
+                              .range_count = f->range_count,
+                              .payload = SLICE_EMPTY};
     rpc_reply(r, &head);
 }
 
@@ -354,7 +365,8 @@ static inline void serve_map(struct fake_cluster *f, struct rpc_request *r, stru
     }
     for (unsigned i = 0; i < NODES; i++) {
         (void)snprintf(addresses[i], sizeof(addresses[i]), "node:%u", i + 1);
-        nodes[i] = (struct node_info){.id = i + 1, .address = slice_str(addresses[i]), .host = slice_str("h"), .alive = true};
+        nodes[i] =
+            (struct node_info){.id = i + 1, .address = slice_str(addresses[i]), .host = slice_str("h"), .alive = true};
     }
     struct meta_map_reply reply = {.map_version = 1, .nodes = nodes, .node_count = NODES};
     if (mine) {
@@ -413,11 +425,13 @@ static inline void fake_start(struct fake_cluster *f, uint64_t seed, size_t chun
     printf("seed %llu\n", (unsigned long long)seed);
     memset(f, 0, sizeof(*f));
     prng_init(&f->prng, seed);
-    f->net = fakenet_new(&(struct fakenet_options){.seed = seed, .delay_min_ns = 50000, .delay_max_ns = 300000, .chunk_max_bytes = chunk});
+    f->net = fakenet_new(&(struct fakenet_options){
+        .seed = seed, .delay_min_ns = 50000, .delay_max_ns = 300000, .chunk_max_bytes = chunk});
     static const char *const STARTS[] = {"", "h", "p", ""};
     for (unsigned i = 0; i < 3; i++) {
         struct fake_range *r = &f->ranges[i];
-        *r = (struct fake_range){.id = i + 1, .epoch = {.conf_ver = 1, .version = 1}, .leader = i + 1, .nodes = {1, 2, 3}};
+        *r = (struct fake_range){
+            .id = i + 1, .epoch = {.conf_ver = 1, .version = 1}, .leader = i + 1, .nodes = {1, 2, 3}};
         if (i > 0) r->nodes[0] = 4;
         (void)snprintf(r->start, sizeof(r->start), "%s", STARTS[i]);
         (void)snprintf(r->end, sizeof(r->end), "%s", STARTS[i + 1]);
@@ -520,12 +534,13 @@ static inline void on_scan(void *ctx, const struct client_error *e, const struct
     o->row_count = reply->row_count;
     size_t at = 0;
     for (size_t i = 0; i < reply->row_count; i++) {
-        at += (size_t)snprintf(o->keys + at, sizeof(o->keys) - at, i > 0 ? " %.*s" : "%.*s", (int)reply->rows[i].key.size,
-                               (const char *)reply->rows[i].key.data);
+        at += (size_t)snprintf(o->keys + at, sizeof(o->keys) - at, i > 0 ? " %.*s" : "%.*s",
+                               (int)reply->rows[i].key.size, (const char *)reply->rows[i].key.data);
         ck_assert_uint_lt(at, sizeof(o->keys));
     }
     if (reply->row_count > 0) {
-        (void)snprintf(o->value, sizeof(o->value), "%.*s", (int)reply->rows[0].value.size, (const char *)reply->rows[0].value.data);
+        (void)snprintf(o->value, sizeof(o->value), "%.*s", (int)reply->rows[0].value.size,
+                       (const char *)reply->rows[0].value.data);
     }
 }
 
@@ -541,7 +556,8 @@ static inline void make_id(struct txn_id *id, uint64_t number)
 }
 
 /* An add on a counter, with number as its id unless that is 0. */
-static inline void start_add(struct fake_cluster *f, struct outcome *o, const char *key, int delta, uint64_t number, uint32_t timeout_ms)
+static inline void start_add(struct fake_cluster *f, struct outcome *o, const char *key, int delta, uint64_t number,
+                             uint32_t timeout_ms)
 {
     *o = (struct outcome){.f = f};
     struct txn_op op = {.kind = TXN_ADD, .key = slice_str(key), .delta = delta, .min = I128_MIN, .max = I128_MAX};

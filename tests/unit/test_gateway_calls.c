@@ -36,7 +36,8 @@ static void note(struct client *c, const char *what, struct slice keyspace, uint
     c->calls++;
 }
 
-void client_txn(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms, client_txn_done done, void *ctx)
+void client_txn(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms, client_txn_done done,
+                void *ctx)
 {
     note(c, "txn", keyspace, timeout_ms, ctx);
     struct buf b;
@@ -50,13 +51,15 @@ void client_txn(struct client *c, struct slice keyspace, const struct txn *t, ui
     c->txn_done = done;
     buf_free(&b);
 }
-void client_get(struct client *c, struct slice keyspace, struct slice key, uint32_t timeout_ms, client_get_done done, void *ctx)
+void client_get(struct client *c, struct slice keyspace, struct slice key, uint32_t timeout_ms, client_get_done done,
+                void *ctx)
 {
     note(c, "get", keyspace, timeout_ms, ctx);
     c->key = arena_dup_slice(&c->arena, key);
     c->get_done = done;
 }
-void client_scan(struct client *c, struct slice keyspace, const struct client_scan *s, uint32_t timeout_ms, client_scan_done done, void *ctx)
+void client_scan(struct client *c, struct slice keyspace, const struct client_scan *s, uint32_t timeout_ms,
+                 client_scan_done done, void *ctx)
 {
     note(c, "scan", keyspace, timeout_ms, ctx);
     c->scan = *s;
@@ -67,7 +70,8 @@ void client_map(struct client *c, struct slice keyspace, uint32_t timeout_ms, cl
     note(c, "map", keyspace, timeout_ms, ctx);
     c->map_done = done;
 }
-void client_meta(struct client *c, enum method m, struct slice params, uint32_t timeout_ms, client_call_done done, void *ctx)
+void client_meta(struct client *c, enum method m, struct slice params, uint32_t timeout_ms, client_call_done done,
+                 void *ctx)
 {
     (void)params;
     note(c, "meta", SLICE_EMPTY, timeout_ms, ctx);
@@ -168,7 +172,11 @@ END_TEST
 START_TEST(put_and_its_refusal)
 {
     static const char *const id[] = {"idempotency-key: abc", "If-None-Match: *", NULL};
-    struct txn_result r = {.status = STATUS_OK, .succeeded = true, .replayed = true, .ts = 9007199254740993ull, .failed_index = UINT32_MAX};
+    struct txn_result r = {.status = STATUS_OK,
+                           .succeeded = true,
+                           .replayed = true,
+                           .ts = 9007199254740993ull,
+                           .failed_index = UINT32_MAX};
     ask(HTTP_PUT, "/v1/kv/default/a", id, "value");
     ck_assert_str_eq(client.what, "txn");
     ck_assert(!txn_id_is_none(&client.txn.id));
@@ -188,7 +196,8 @@ END_TEST
 
 START_TEST(errors_of_the_client)
 {
-    struct client_error e = {.status = STATUS_TIMEOUT, .unknown_outcome = true, .message = slice_str("no answer in time")};
+    struct client_error e = {
+        .status = STATUS_TIMEOUT, .unknown_outcome = true, .message = slice_str("no answer in time")};
     ask(HTTP_PUT, "/v1/kv/default/a", NULL, "v");
     client.txn_done(client.ctx, &e, NULL);
     ck_assert_int_eq(http.code, 504);
@@ -213,42 +222,50 @@ END_TEST
 START_TEST(txn_results)
 {
     struct txn_op_result ops[] = {
-        {.kind = TXN_GET, .found = true, .version = 7, .value = slice_str("\xff")}, {.kind = TXN_GET},
-        {.kind = TXN_PUT, .version = 9},                                            {.kind = TXN_DELETE, .found = true},
+        {.kind = TXN_GET, .found = true, .version = 7, .value = slice_str("\xff")},
+        {.kind = TXN_GET},
+        {.kind = TXN_PUT, .version = 9},
+        {.kind = TXN_DELETE, .found = true},
         {.kind = TXN_ADD, .value = slice_str("-170141183460469231731687303715884105728")},
     };
-    struct txn_result r = {.status = STATUS_OK, .succeeded = true, .ts = 9, .failed_index = UINT32_MAX, .ops = ops, .op_count = 5};
+    struct txn_result r = {
+        .status = STATUS_OK, .succeeded = true, .ts = 9, .failed_index = UINT32_MAX, .ops = ops, .op_count = 5};
     ask(HTTP_POST, "/v1/txn", NULL, "{\"keyspace\":\"bank\",\"then\":[{\"get\":{\"key\":\"a\"}}]}");
     ck_assert_str_eq(client.keyspace, "bank");
     client.txn_done(client.ctx, &fine, &r);
     ck_assert_int_eq(http.code, 200);
     ck_assert_str_eq((const char *)http.body.data,
-                     "{\"succeeded\":true,\"version\":\"9\",\"replayed\":false,\"results\":[{\"found\":true,\"value_b64\":\"/w==\",\"version\":\"7\"},"
-                     "{\"found\":false},{\"version\":\"9\"},{\"found\":true},{\"value\":\"-170141183460469231731687303715884105728\"}]}\n");
+                     "{\"succeeded\":true,\"version\":\"9\",\"replayed\":false,\"results\":[{\"found\":true,\"value_"
+                     "b64\":\"/w==\",\"version\":\"7\"},"
+                     "{\"found\":false},{\"version\":\"9\"},{\"found\":true},{\"value\":\"-"
+                     "170141183460469231731687303715884105728\"}]}\n");
     r = (struct txn_result){.status = STATUS_GUARD_FAILED, .failed_index = 2, .replayed = true};
     ask(HTTP_POST, "/v1/txn", NULL, "{\"then\":[{\"get\":{\"key\":\"a\"}}]}");
     client.txn_done(client.ctx, &fine, &r);
     ck_assert_int_eq(http.code, 409);
-    ck_assert(said("\"code\":\"guard_failed\"") && said("\"failed_index\":2") && said("\"replayed\":true") && said("\"definite\""));
+    ck_assert(said("\"code\":\"guard_failed\"") && said("\"failed_index\":2") && said("\"replayed\":true") &&
+              said("\"definite\""));
 }
 END_TEST
 
 START_TEST(scan_pages)
 {
-    struct scan_row rows[] = {{.key = slice_str("a"), .value = slice_str("1"), .version = 5}, {.key = slice_str("\xfe"), .value = slice_str("\n"), .version = 6}};
+    struct scan_row rows[] = {{.key = slice_str("a"), .value = slice_str("1"), .version = 5},
+                              {.key = slice_str("\xfe"), .value = slice_str("\n"), .version = 6}};
     struct scan_reply reply = {.rows = rows, .row_count = 2, .more = true};
     ask(HTTP_GET, "/v1/kv/ks?prefix=&limit=2", NULL, NULL);
     ck_assert_uint_eq(client.scan.limit_rows, 2);
     client.scan_done(client.ctx, &fine, &reply);
-    ck_assert_str_eq((const char *)http.body.data,
-                     "{\"rows\":[{\"key\":\"a\",\"value\":\"1\",\"version\":\"5\"},{\"key_b64\":\"/g==\",\"value\":\"\\n\",\"version\":\"6\"}],"
-                     "\"more\":true,\"next\":\"_gA\"}\n");
+    ck_assert_str_eq((const char *)http.body.data, "{\"rows\":[{\"key\":\"a\",\"value\":\"1\",\"version\":\"5\"},{"
+                                                   "\"key_b64\":\"/g==\",\"value\":\"\\n\",\"version\":\"6\"}],"
+                                                   "\"more\":true,\"next\":\"_gA\"}\n");
     static const char *const lines[] = {"Accept: application/x-ndjson", NULL};
     reply.more = false;
     ask(HTTP_GET, "/v1/kv/ks?keys_only=true&reverse=1&encoding=base64", lines, NULL);
     ck_assert(client.scan.reverse && client.scan.keys_only);
     client.scan_done(client.ctx, &fine, &reply);
-    ck_assert_str_eq((const char *)http.body.data, "{\"key_b64\":\"YQ==\",\"version\":\"5\"}\n{\"key_b64\":\"/g==\",\"version\":\"6\"}\n");
+    ck_assert_str_eq((const char *)http.body.data,
+                     "{\"key_b64\":\"YQ==\",\"version\":\"5\"}\n{\"key_b64\":\"/g==\",\"version\":\"6\"}\n");
     ck_assert_str_eq(http.content_type, "application/x-ndjson");
     unsigned calls = client.calls;
     ck_assert_ptr_null(ask(HTTP_GET, "/v1/kv/ks?start=b&end=a", NULL, NULL)); /* answered without asking */
@@ -361,8 +378,15 @@ START_TEST(status_and_readiness)
         nodes[i] = (struct node_info){.id = i + 1, .address = slice_str("h:2"), .host = slice_str("h"), .alive = true};
     }
     range.start = range.end = SLICE_EMPTY;
-    struct meta_map_reply map = {.map_version = 5, .keyspaces = &keyspace, .keyspace_count = 1, .ranges = &range, .leaders = &leader, .reports = &report,
-                                 .range_count = 1, .nodes = nodes, .node_count = 3};
+    struct meta_map_reply map = {.map_version = 5,
+                                 .keyspaces = &keyspace,
+                                 .keyspace_count = 1,
+                                 .ranges = &range,
+                                 .leaders = &leader,
+                                 .reports = &report,
+                                 .range_count = 1,
+                                 .nodes = nodes,
+                                 .node_count = 3};
     buf_init(&payload, 4096);
     pack_meta_status_reply(&payload, &status);
 

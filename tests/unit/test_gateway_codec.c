@@ -47,7 +47,8 @@ START_TEST(base64_refuses_what_is_not)
 {
     static const char *const bad[] = {"Z", "Zg=", "Zh==", "Zm9=", "Zm 9", "====", "=", "Zg==Zg==", "Zm9v\n", "Zm9vYh"};
     struct slice out;
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) ck_assert_msg(!base64_decode(slice_str(bad[i]), &arena, &out), "%s", bad[i]);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        ck_assert_msg(!base64_decode(slice_str(bad[i]), &arena, &out), "%s", bad[i]);
 }
 END_TEST
 
@@ -62,8 +63,10 @@ START_TEST(base64_round_trips_random_bytes)
     struct slice back;
     for (int url = 0; url < 2; url++) {
         buf_init(&b, 1024);
-        if (url) base64url_append(&b, slice_make(bytes, size));
-        else base64_append(&b, slice_make(bytes, size));
+        if (url)
+            base64url_append(&b, slice_make(bytes, size));
+        else
+            base64_append(&b, slice_make(bytes, size));
         ck_assert(base64_decode(b.size > 0 ? buf_slice(&b) : SLICE_EMPTY, &arena, &back));
         ck_assert(slice_eq(back, slice_make(bytes, size)));
         buf_free(&b);
@@ -83,9 +86,11 @@ END_TEST
 
 START_TEST(utf8_ill_formed)
 {
-    static const char *const bad[] = {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80",
-                                      "\xf5\x80\x80\x80", "\xff", "abcdefgh\xc3", "\xe2\x82", "\xc3\x28"};
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) ck_assert_msg(!utf8_valid(slice_str(bad[i])), "case %zu", i);
+    static const char *const bad[] = {"\x80",         "\xc0\x80",         "\xc1\xbf",         "\xe0\x9f\xbf",
+                                      "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+                                      "\xff",         "abcdefgh\xc3",     "\xe2\x82",         "\xc3\x28"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        ck_assert_msg(!utf8_valid(slice_str(bad[i])), "case %zu", i);
 }
 END_TEST
 
@@ -160,8 +165,9 @@ START_TEST(json_text_is_escaped)
     json_key(&b, "d");
     json_u64_text(&b, UINT64_MAX);
     json_close(&b, '}');
-    ck_assert(slice_eq(buf_slice(&b), slice_str("{\"a\":\"q\\\"\\\\\\n\\t\\r\\u0001\\u0000z\",\"b_b64\":\"/w==\",\"c_b64\":\"aGk=\","
-                                                "\"d\":\"18446744073709551615\"}")));
+    ck_assert(slice_eq(buf_slice(&b),
+                       slice_str("{\"a\":\"q\\\"\\\\\\n\\t\\r\\u0001\\u0000z\",\"b_b64\":\"/w==\",\"c_b64\":\"aGk=\","
+                                 "\"d\":\"18446744073709551615\"}")));
     buf_free(&b);
 }
 END_TEST

@@ -38,10 +38,18 @@ START_TEST(routes)
         const char *path;
         enum endpoint endpoint;
     } cases[] = {
-        {"/v1/kv/default/a", ENDPOINT_KV}, {"/v1/kv/default/a/b", ENDPOINT_KV}, {"/v1/kv/default/", ENDPOINT_KV},
-        {"/v1/kv/default", ENDPOINT_SCAN}, {"/v1/kv/", ENDPOINT_SCAN},          {"/v1/txn", ENDPOINT_TXN},
-        {"/v1/txn/", ENDPOINT_UNKNOWN},    {"/v1/kvx", ENDPOINT_UNKNOWN},       {"", ENDPOINT_UNKNOWN},
-        {"/", ENDPOINT_ROOT},              {"/healthz", ENDPOINT_HEALTHZ},      {"/metrics", ENDPOINT_METRICS},
+        {"/v1/kv/default/a", ENDPOINT_KV},
+        {"/v1/kv/default/a/b", ENDPOINT_KV},
+        {"/v1/kv/default/", ENDPOINT_KV},
+        {"/v1/kv/default", ENDPOINT_SCAN},
+        {"/v1/kv/", ENDPOINT_SCAN},
+        {"/v1/txn", ENDPOINT_TXN},
+        {"/v1/txn/", ENDPOINT_UNKNOWN},
+        {"/v1/kvx", ENDPOINT_UNKNOWN},
+        {"", ENDPOINT_UNKNOWN},
+        {"/", ENDPOINT_ROOT},
+        {"/healthz", ENDPOINT_HEALTHZ},
+        {"/metrics", ENDPOINT_METRICS},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         ck_assert_msg(route_of(cases[i].path).endpoint == cases[i].endpoint, "%s", cases[i].path);
@@ -134,10 +142,12 @@ START_TEST(idempotency_ids)
 {
     struct txn_id id, again;
     ck_assert_int_eq(parse_idempotency_key(slice_str("00112233445566778899aAbBcCdDeEfF"), &id, &err), STATUS_OK);
-    static const uint8_t want[16] = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
+    static const uint8_t want[16] = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
+                                     0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
     ck_assert_int_eq(memcmp(id.bytes, want, 16), 0);
     ck_assert_int_eq(parse_idempotency_key(slice_str("abc"), &id, &err), STATUS_OK); /* SHA-256("abc"), FIPS 180-2 */
-    static const uint8_t abc[16] = {0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40, 0xde, 0x5d, 0xae, 0x22, 0x23};
+    static const uint8_t abc[16] = {0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea,
+                                    0x41, 0x41, 0x40, 0xde, 0x5d, 0xae, 0x22, 0x23};
     ck_assert_int_eq(memcmp(id.bytes, abc, 16), 0);
     ck_assert_int_eq(parse_idempotency_key(slice_str("abd"), &again, &err), STATUS_OK);
     ck_assert_int_ne(memcmp(id.bytes, again.bytes, 16), 0);
@@ -190,8 +200,8 @@ END_TEST
 
 START_TEST(scan_refuses)
 {
-    static const char *const bad[] = {"limit=0",      "limit=10001", "limit=x",    "limt=3",  "reverse=maybe", "encoding=hex",
-                                      "next=%25%25", "start=%4",     "end=a&end=b", "timeout_ms=-1"};
+    static const char *const bad[] = {"limit=0",      "limit=10001", "limit=x",  "limt=3",      "reverse=maybe",
+                                      "encoding=hex", "next=%25%25", "start=%4", "end=a&end=b", "timeout_ms=-1"};
     struct scan_action a;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         ck_assert_msg(scan(bad[i], &a) == STATUS_INVALID, "%s", bad[i]);
@@ -210,16 +220,18 @@ static enum status txn(const char *body, struct txn_action *a)
 START_TEST(txn_of_all_parts)
 {
     struct txn_action a;
-    ck_assert_int_eq(txn("{\"id\":\"abc\",\"keyspace\":\"bank\",\"compare\":["
-                         "{\"key\":\"a\",\"target\":\"version\",\"op\":\">\",\"version\":\"18446744073709551615\"},"
-                         "{\"key\":\"a\",\"target\":\"value\",\"value_b64\":\"/w==\"},"
-                         "{\"key_b64\":\"AAA=\",\"target\":\"exists\",\"op\":\"!=\",\"exists\":true}],"
-                         "\"then\":[{\"put\":{\"key\":\"a\",\"value\":\"\\u0000x\"}},{\"get\":{\"key\":\"b\"}},{\"delete\":{\"key\":\"c\"}},"
-                         "{\"insert\":{\"key\":\"d\",\"value\":\"\"}},"
-                         "{\"add\":{\"key\":\"e\",\"delta\":\"-170141183460469231731687303715884105728\",\"min\":0,\"max\":\"9\"}}],"
-                         "\"else\":[{\"get\":{\"key\":\"a\"}}]}",
-                         &a),
-                     STATUS_OK);
+    ck_assert_int_eq(
+        txn("{\"id\":\"abc\",\"keyspace\":\"bank\",\"compare\":["
+            "{\"key\":\"a\",\"target\":\"version\",\"op\":\">\",\"version\":\"18446744073709551615\"},"
+            "{\"key\":\"a\",\"target\":\"value\",\"value_b64\":\"/w==\"},"
+            "{\"key_b64\":\"AAA=\",\"target\":\"exists\",\"op\":\"!=\",\"exists\":true}],"
+            "\"then\":[{\"put\":{\"key\":\"a\",\"value\":\"\\u0000x\"}},{\"get\":{\"key\":\"b\"}},{\"delete\":{\"key\":"
+            "\"c\"}},"
+            "{\"insert\":{\"key\":\"d\",\"value\":\"\"}},"
+            "{\"add\":{\"key\":\"e\",\"delta\":\"-170141183460469231731687303715884105728\",\"min\":0,\"max\":\"9\"}}],"
+            "\"else\":[{\"get\":{\"key\":\"a\"}}]}",
+            &a),
+        STATUS_OK);
     ck_assert(slice_eq(a.keyspace, slice_str("bank")));
     ck_assert(!txn_id_is_none(&a.txn.id));
     ck_assert_uint_eq(a.txn.compare_count, 3);
@@ -274,23 +286,28 @@ START_TEST(txn_errors_name_the_place)
         {"{\"then\":[{\"get\":{\"key\":\"\"}}]}", "the key is empty"},
         {"{\"then\":[{\"get\":{\"key\":7}}]}", "then[0].get.key: expected a string, got an integer"},
         {"{\"then\":[{\"get\":{\"key_b64\":\"?\"}}]}", "then[0].get.key_b64: not base64"},
-        {"{\"then\":[{\"get\":{\"key\":\"a\"},\"put\":{\"key\":\"a\",\"value\":\"\"}}]}", "then[0]: expected exactly one of"},
+        {"{\"then\":[{\"get\":{\"key\":\"a\"},\"put\":{\"key\":\"a\",\"value\":\"\"}}]}",
+         "then[0]: expected exactly one of"},
         {"{\"then\":[{}]}", "then[0]: expected exactly one of"},
         {"{\"then\":[{\"got\":{}}]}", "then[0]: unknown field 'got'"},
         {"{\"id\":5,\"then\":[]}", "id: expected a string"},
         {"{\"id\":\"\",\"then\":[]}", "id: an idempotency id has 1 to 64 bytes"},
         {"{\"keyspace\":\"No\",\"then\":[]}", "a keyspace name"},
         {"{\"compare\":[{\"key\":\"a\"}],\"then\":[]}", "compare[0].target: expected a string, got nothing"},
-        {"{\"compare\":[{\"key\":\"a\",\"target\":\"age\"}],\"then\":[]}", "compare[0].target: expected one of version, value, exists"},
-        {"{\"compare\":[{\"key\":\"a\",\"target\":\"version\",\"version\":-1}],\"then\":[]}", "compare[0].version: expected an integer from 0"},
-        {"{\"compare\":[{\"key\":\"a\",\"target\":\"exists\",\"op\":\"<\",\"exists\":true}],\"then\":[]}", "existence is compared with"},
+        {"{\"compare\":[{\"key\":\"a\",\"target\":\"age\"}],\"then\":[]}",
+         "compare[0].target: expected one of version, value, exists"},
+        {"{\"compare\":[{\"key\":\"a\",\"target\":\"version\",\"version\":-1}],\"then\":[]}",
+         "compare[0].version: expected an integer from 0"},
+        {"{\"compare\":[{\"key\":\"a\",\"target\":\"exists\",\"op\":\"<\",\"exists\":true}],\"then\":[]}",
+         "existence is compared with"},
         {"{\"then\":[],\"then\":[]}", "duplicate"},
         {"{\"then\":[{\"add\":{\"key\":\"k\",\"delta\":99999999999999999999}}]}", "as strings"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct txn_action a;
         ck_assert_msg(txn(cases[i].body, &a) == STATUS_INVALID, "%s", cases[i].body);
-        ck_assert_msg(strstr(err.text, cases[i].text) != NULL, "%s: '%s' is not in '%s'", cases[i].body, cases[i].text, err.text);
+        ck_assert_msg(strstr(err.text, cases[i].text) != NULL, "%s: '%s' is not in '%s'", cases[i].body, cases[i].text,
+                      err.text);
         json_decref(a.tree);
     }
 }
@@ -325,14 +342,17 @@ END_TEST
 /* A valid body with random bytes changed: an answer, never a crash; whatever parses keeps its promises. */
 START_TEST(txn_survives_damage)
 {
-    static const char good[] = "{\"id\":\"abc\",\"keyspace\":\"bank\",\"compare\":[{\"key\":\"a\",\"target\":\"version\",\"op\":\"=\",\"version\":3}],"
-                               "\"then\":[{\"put\":{\"key\":\"a\",\"value\":\"v\"}},{\"add\":{\"key\":\"e\",\"delta\":\"-17\",\"min\":0}}]}";
+    static const char good[] =
+        "{\"id\":\"abc\",\"keyspace\":\"bank\",\"compare\":[{\"key\":\"a\",\"target\":\"version\",\"op\":\"=\","
+        "\"version\":3}],"
+        "\"then\":[{\"put\":{\"key\":\"a\",\"value\":\"v\"}},{\"add\":{\"key\":\"e\",\"delta\":\"-17\",\"min\":0}}]}";
     struct prng p;
     prng_init(&p, (uint64_t)_i + 77);
     for (int round = 0; round < 200; round++) {
         char body[sizeof(good)];
         memcpy(body, good, sizeof(good));
-        for (uint64_t n = prng_between(&p, 1, 4); n > 0; n--) body[prng_below(&p, sizeof(good) - 1)] = (char)prng_between(&p, 1, 255);
+        for (uint64_t n = prng_between(&p, 1, 4); n > 0; n--)
+            body[prng_below(&p, sizeof(good) - 1)] = (char)prng_between(&p, 1, 255);
         struct txn_action a;
         if (txn(body, &a) == STATUS_OK) {
             ck_assert_uint_gt(a.txn.op_count + a.txn.else_count, 0);

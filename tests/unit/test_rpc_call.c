@@ -9,7 +9,8 @@ static struct caller caller;
 static void start(uint64_t seed, size_t chunk)
 {
     printf("seed %llu\n", (unsigned long long)seed);
-    net = fakenet_new(&(struct fakenet_options){.seed = seed, .delay_min_ns = 50000, .delay_max_ns = 500000, .chunk_max_bytes = chunk});
+    net = fakenet_new(&(struct fakenet_options){
+        .seed = seed, .delay_min_ns = 50000, .delay_max_ns = 500000, .chunk_max_bytes = chunk});
     server_env = fakenet_env(net);
     client_env = fakenet_env(net);
     echo_start(&echo, server_env, "node:1");
@@ -307,14 +308,17 @@ START_TEST(random_faults)
     prng_init(&prng, (uint64_t)_i);
     for (unsigned round = 0; round < 400; round++) {
         unsigned calls = (unsigned)prng_below(&prng, 5);
-        for (unsigned i = 0; i < calls; i++) (void)caller_call(&caller, (size_t)prng_below(&prng, 3000), prng_between(&prng, 1, 3000) * MS);
+        for (unsigned i = 0; i < calls; i++)
+            (void)caller_call(&caller, (size_t)prng_below(&prng, 3000), prng_between(&prng, 1, 3000) * MS);
         (void)fakenet_run(net, NULL, NULL, prng_below(&prng, 10) * MS);
         echo.hold = prng_chance(&prng, 1, 3);
         if (!echo.hold) echo_release(&echo, SIZE_MAX);
         if (prng_chance(&prng, 1, 20)) fakenet_reset(server_env);
         if (prng_chance(&prng, 1, 20)) fakenet_reset_one(net);
-        if (prng_chance(&prng, 1, 40)) fakenet_down(server_env, true);
-        else fakenet_down(server_env, false);
+        if (prng_chance(&prng, 1, 40))
+            fakenet_down(server_env, true);
+        else
+            fakenet_down(server_env, false);
         fakenet_silent(client_env, prng_chance(&prng, 1, 30));
     }
     echo.hold = false;

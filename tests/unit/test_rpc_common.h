@@ -93,7 +93,8 @@ static inline void echo_start(struct echo *e, struct env *env, const char *addre
 
 static inline void echo_stop(struct echo *e)
 {
-    for (struct list *it; (it = list_pop_front(&e->held)) != NULL;) rpc_request_drop(LIST_ENTRY(it, struct rpc_request, link));
+    for (struct list *it; (it = list_pop_front(&e->held)) != NULL;)
+        rpc_request_drop(LIST_ENTRY(it, struct rpc_request, link));
     e->env->ops->detach(e->env, &e->actor);
     rpc_server_free(e->server);
 }
@@ -135,7 +136,8 @@ static inline void caller_done(void *ctx, enum status status, bool sent, const s
     c->last_status = status;
     c->last_sent = sent;
     c->last_ns = env_mono_ns(c->env);
-    (void)snprintf(c->last_message, sizeof(c->last_message), "%.*s", (int)head->message.size, (const char *)head->message.data);
+    (void)snprintf(c->last_message, sizeof(c->last_message), "%.*s", (int)head->message.size,
+                   (const char *)head->message.data);
     c->last_head = head->status;
     c->last_unknown = head->unknown_outcome;
     if (status == STATUS_OK && head->status != STATUS_OK) {
@@ -227,7 +229,8 @@ static inline void raw_on_close(void *ctx, struct net_conn *conn, enum status wh
     (void)why;
     ((struct raw *)ctx)->closed = true;
 }
-static const struct net_handler RAW_HANDLER = {.on_open = raw_on_open, .on_data = raw_on_data, .on_close = raw_on_close};
+static const struct net_handler RAW_HANDLER = {
+    .on_open = raw_on_open, .on_data = raw_on_data, .on_close = raw_on_close};
 
 static inline bool raw_is_open(void *ctx)
 {

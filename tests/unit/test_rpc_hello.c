@@ -9,7 +9,8 @@ static struct arena arena;
 static void start(uint64_t seed, size_t chunk)
 {
     printf("seed %llu\n", (unsigned long long)seed);
-    net = fakenet_new(&(struct fakenet_options){.seed = seed, .delay_min_ns = 50000, .delay_max_ns = 500000, .chunk_max_bytes = chunk});
+    net = fakenet_new(&(struct fakenet_options){
+        .seed = seed, .delay_min_ns = 50000, .delay_max_ns = 500000, .chunk_max_bytes = chunk});
     server_env = fakenet_env(net);
     client_env = fakenet_env(net);
     echo_start(&echo, server_env, "node:1");
@@ -140,7 +141,8 @@ static void expect_garbage(struct raw *raw, unsigned logged)
 START_TEST(garbage_is_answered_logged_and_closed)
 {
     start(5, (size_t)_i);
-    static const char *const TEXTS[] = {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "\xff\xff\xff\xff",
+    static const char *const TEXTS[] = {"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                                        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "\xff\xff\xff\xff",
                                         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"};
     for (unsigned i = 0; i < 4; i++) {
         struct raw raw;
@@ -290,7 +292,9 @@ START_TEST(garbage_from_a_server)
         struct liar liar = {.env = client_env, .says = (const char *)says[i].data, .size = says[i].size};
         struct net_listener *listener;
         struct env *env = fakenet_env(net);
-        ck_assert_int_eq(client_env->net->ops->listen(client_env->net, i == 0 ? "liar:0" : "liar:1", liar_accept, &liar, &listener, NULL), STATUS_OK);
+        ck_assert_int_eq(client_env->net->ops->listen(client_env->net, i == 0 ? "liar:0" : "liar:1", liar_accept, &liar,
+                                                      &listener, NULL),
+                         STATUS_OK);
         struct caller caller;
         caller_start(&caller, env, i == 0 ? "liar:0" : "liar:1");
         (void)caller_call(&caller, 8, 10 * SECOND);

@@ -123,7 +123,8 @@ START_TEST(slow_reader_is_choked_then_closed)
         ck_assert_uint_ge(echo.held_count, 60); /* answered at once, each with twice its size: beyond the ceiling */
         uint8_t *bytes = mem_zalloc(2u << 20);
         for (struct list *it; (it = list_pop_front(&echo.held)) != NULL;) {
-            struct reply_head head = {.status = STATUS_OK, .message = SLICE_EMPTY, .payload = slice_make(bytes, 2u << 20)};
+            struct reply_head head = {
+                .status = STATUS_OK, .message = SLICE_EMPTY, .payload = slice_make(bytes, 2u << 20)};
             rpc_reply(LIST_ENTRY(it, struct rpc_request, link), &head);
         }
         mem_free(bytes);
@@ -195,7 +196,8 @@ START_TEST(answer_larger_than_a_frame)
     struct rpc_request *r = LIST_ENTRY(list_pop_front(&echo.held), struct rpc_request, link);
     echo.held_count--;
     uint8_t *bytes = mem_zalloc(LIMIT_FRAME_BYTES);
-    struct reply_head head = {.status = STATUS_OK, .message = SLICE_EMPTY, .payload = slice_make(bytes, LIMIT_FRAME_BYTES)};
+    struct reply_head head = {
+        .status = STATUS_OK, .message = SLICE_EMPTY, .payload = slice_make(bytes, LIMIT_FRAME_BYTES)};
     struct buf out;
     buf_init(&out, RPC_UNSENT_MAX_BYTES);
     buf_append_str(&out, "before");

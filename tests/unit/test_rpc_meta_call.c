@@ -10,10 +10,10 @@ struct member {
     struct env *env;
     struct rpc_identity self;
     struct rpc_server *server;
-    uint64_t *leader;  /* node id; 0: an election is under way */
-    bool knows;        /* gives a hint */
-    bool hangs;        /* takes requests and never answers */
-    enum status says;  /* unless STATUS_OK: the answer of the leader */
+    uint64_t *leader; /* node id; 0: an election is under way */
+    bool knows;       /* gives a hint */
+    bool hangs;       /* takes requests and never answers */
+    enum status says; /* unless STATUS_OK: the answer of the leader */
     uint64_t served, refused;
     struct list kept;
 };
@@ -75,7 +75,8 @@ static void start(uint64_t seed)
     leader = 1;
     for (unsigned i = 0; i < MEMBERS; i++) {
         struct member *m = &members[i];
-        *m = (struct member){.env = fakenet_env(net), .self = {.role = ROLE_META, .node_id = i + 1}, .leader = &leader, .knows = true};
+        *m = (struct member){
+            .env = fakenet_env(net), .self = {.role = ROLE_META, .node_id = i + 1}, .leader = &leader, .knows = true};
         m->actor.pass = member_pass;
         list_init(&m->kept);
         char address[16];
@@ -97,7 +98,8 @@ static void stop(void)
     meta_call_free(meta);
     for (unsigned i = 0; i < MEMBERS; i++) {
         struct member *m = &members[i];
-        for (struct list *it; (it = list_pop_front(&m->kept)) != NULL;) rpc_request_drop(LIST_ENTRY(it, struct rpc_request, link));
+        for (struct list *it; (it = list_pop_front(&m->kept)) != NULL;)
+            rpc_request_drop(LIST_ENTRY(it, struct rpc_request, link));
         m->env->ops->detach(m->env, &m->actor);
         rpc_server_free(m->server);
     }
@@ -112,7 +114,8 @@ static void on_done(void *ctx, enum status status, bool sent, const struct reply
     last.head = head->status;
     last.sent = sent;
     last.at_ns = env_mono_ns(env);
-    (void)snprintf(last.message, sizeof(last.message), "%.*s", (int)head->message.size, (const char *)head->message.data);
+    (void)snprintf(last.message, sizeof(last.message), "%.*s", (int)head->message.size,
+                   (const char *)head->message.data);
 }
 
 static uint64_t call(uint64_t timeout_ns)

@@ -1,0 +1,120 @@
+# Shared by the process tests: a cluster of real processes on free ports, its data below the build directory (a real disk),
+# counted checks. A test script begins with:  . "$(dirname "$0")/lib.sh"  and ends with:  finish
+# shellcheck shell=sh
+
+here=$(cd "$(dirname "$0")" && pwd)
+build=${QUORATE_BUILD:-$here/../../build}
+quorate=$build/quorate
+audit=$here/../../bench/demo/audit.awk
+work=$build/process-data/$(basename "$0" .sh).$$
+passed=0
+failed=0
+
+if ! [ -x "$quorate" ]; then
+    echo "no binary at $quorate: run make, or set QUORATE_BUILD"
+    echo "0 passed, 1 failed"
+    exit 1
+fi
+rm -rf "$work"
+mkdir -p "$work"
+QUORATE_DIR=$work/data
+export QUORATE_DIR
+
+pass() { passed=$((passed + 1)); printf 'pass  %s\n' "$1"; }
+fail() { failed=$((failed + 1)); printf 'FAIL  %s\n' "$1"; }
+
+# check NAME COMMAND...: passes iff the command succeeds; its output is shown when it does not.
+check() {
+    name=$1
+    shift
+    if "$@" >"$work/check.out" 2>&1; then pass "$name"; else
+        fail "$name"
+        sed 's/^/      /' "$work/check.out"
+    fi
+}
+
+# expect NAME EXIT TEXT COMMAND...: the exit status, and the text somewhere in stdout or stderr.
+expect() {
+    name=$1 want=$2 text=$3
+    shift 3
+    got=0
+    "$@" >"$work/expect.out" 2>&1 || got=$?
+    if [ "$got" -ne "$want" ]; then
+        fail "$name: exit status $got, not $want"
+        sed 's/^/      /' "$work/expect.out"
+    elif ! grep -qF -- "$text" "$work/expect.out"; then
+        fail "$name: '$text' is not in the output"
+        sed 's/^/      /' "$work/expect.out"
+    else pass "$name"; fi
+}
+
+# A base port B such that B+1..3, B+11..13 and B+80 are free.
+free_base_port() {
+    python3 - <<'PYTHON'
+import random, socket
+def free(port):
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+            return True
+        except OSError:
+            return False
+while True:
+    base = random.randrange(15000, 32000, 100)
+    if all(free(base + o) for o in (1, 2, 3, 11, 12, 13, 80)):
+        print(base)
+        break
+PYTHON
+}
+
+cluster_start() { # the first time on free ports; later on the same
+    if [ -z "${base:-}" ]; then base=$(free_base_port); fi
+    "$quorate" cluster start --base-port "$base" --wait 30000
+}
+gateway() { printf 'http://127.0.0.1:%d' $((base + 80)); }
+
+# json PATH-EXPRESSION: evaluates a Python expression over the JSON on standard input, bound to d.
+json() { python3 -c 'import json, sys; d = json.load(sys.stdin); print(eval(sys.argv[1]))' "$1"; }
+pid_of() { "$quorate" cluster status -o json | json "[p['pid'] for p in d['processes'] if p['name'] == '$1'][0]"; }
+all_pids() { "$quorate" cluster status -o json | json "' '.join(str(p['pid']) for p in d['processes']) + ' ' + str(d['supervisor_pid'])"; }
+
+# The local cluster's name of the node that leads most ranges of a keyspace.
+leader_of() {
+    "$quorate" range list --keyspace "$1" -o json | json \
+        "(lambda a: 'node-%d' % (int(max(set(a), key=a.count).rsplit(':', 1)[1]) - $base - 10))([r['leader_address'] for r in d['ranges'] if r['leader']])"
+}
+meta_leader() { printf 'meta-%s' "$("$quorate" status -o json | json "d['meta']['leader']")"; }
+
+# load_start ARGUMENTS...: the bank in the background; load_wait: until it is over, its exit status. The loop ends by itself.
+load_start() {
+    "$quorate" demo bank --no-kill --accounts 50 "$@" >"$work/load.out" 2>&1 &
+    load=$!
+    for _ in $(seq 100); do # until postings flow
+        if [ -s "$QUORATE_DIR/demo/bank-acknowledged.txt" ] && grep -q '^r' "$QUORATE_DIR/demo/bank-acknowledged.txt"; then break; fi
+        sleep 0.1
+    done
+}
+load_wait() {
+    wait "$load" || { cat "$work/load.out"; return 1; }
+    cat "$work/load.out"
+}
+
+bank_audit() {
+    "$quorate" scan bank -o plain --timeout 20000 >"$work/bank.rows" || return 1
+    awk -f "$audit" "$QUORATE_DIR/demo/bank-acknowledged.txt" "$work/bank.rows"
+}
+
+cleanup() {
+    "$quorate" cluster stop >/dev/null 2>&1 || true
+    if [ "$failed" -eq 0 ] && [ "${finished:-no}" = yes ]; then rm -rf "$work"; else
+        echo "kept: $work"
+    fi
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+finish() {
+    finished=yes
+    printf '%d passed, %d failed\n' "$passed" "$failed"
+    [ "$failed" -eq 0 ]
+}

@@ -1,0 +1,31 @@
+#!/bin/sh
+# kill -9 of a process of each kind while the bank runs: gateway, the node that leads most ranges, the leading metadata
+# server. The supervisor starts them again; the audit is exact.
+set -u
+# shellcheck source=tests/process/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+starts_of() { "$quorate" cluster status -o json | json "[p['starts'] for p in d['processes'] if p['name'] == '$1'][0]"; }
+wait_again() { # wait_again NAME: until it was started a second time, at most 5 s
+    for _ in $(seq 50); do
+        if [ "$(starts_of "$1")" -ge 2 ] && [ "$(pid_of "$1")" -ne 0 ]; then return 0; fi
+        sleep 0.1
+    done
+    return 1
+}
+
+check "the cluster starts" cluster_start
+load_start --count 1000000 --seconds 13
+node=$(leader_of bank)
+meta=$(meta_leader)
+for victim in gateway "$node" "$meta"; do
+    sleep 1
+    check "kill -9 of $victim" kill -9 "$(pid_of "$victim")"
+    check "$victim is started again" wait_again "$victim"
+done
+check "the load finishes, every request answered" load_wait
+check "the audit is exact" bank_audit
+ready() { curl -sf "$(gateway)/readyz"; }
+check "the cluster is ready" ready
+cat "$work/load.out"
+finish

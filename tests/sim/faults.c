@@ -1,0 +1,278 @@
+#include "sim/faults.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+struct faults {
+    struct cluster *cluster;
+    struct world *world;
+    bool active;
+    uint64_t count;
+    unsigned partition; /* number of the present one; its end looks whether it still is */
+};
+
+/* A kind: what it does, and its mean pause. */
+struct fault_kind {
+    void (*strike)(struct faults *f);
+    uint64_t mean_ns;
+    struct faults *faults;
+};
+
+static struct process *any_server(struct faults *f)
+{
+    struct process *servers[METAS + NODES_MAX];
+    unsigned count = cluster_servers(f->cluster, servers);
+    return servers[draw(f->world, 0, count - 1)];
+}
+
+/* The server that leads most, with good odds; else any. */
+static void count_led(void *ctx, struct replica *r)
+{
+    *(unsigned *)ctx += replica_leads(r);
+}
+
+static struct process *a_leader(struct faults *f)
+{
+    struct process *servers[METAS + NODES_MAX], *found = any_server(f);
+    unsigned count = cluster_servers(f->cluster, servers);
+    unsigned at = (unsigned)draw(f->world, 0, count - 1);
+    for (unsigned i = 0; i < count; i++) {
+        struct process *p = servers[(at + i) % count];
+        unsigned led = 0;
+        const struct host *h = process_host(p);
+        if (h != NULL) host_each_replica(h, count_led, &led);
+        if (led > 0) return p;
+    }
+    return found;
+}
+
+static struct process *victim(struct faults *f)
+{
+    return chance(f->world, 500) ? a_leader(f) : any_server(f);
+}
+
+/* --- crashes, stops --- */
+
+struct restart {
+    struct faults *faults;
+    struct process *p;
+    unsigned life;
+};
+
+static void restart_now(struct world *w, void *ctx)
+{
+    (void)w;
+    struct restart *r = ctx;
+    if (r->faults->active && r->p->state == PROCESS_DOWN && r->p->lives == r->life) (void)process_start(r->p);
+    mem_free(r);
+}
+
+static void restart_later(struct faults *f, struct process *p)
+{
+    struct restart *r = mem_alloc(sizeof *r);
+    *r = (struct restart){.faults = f, .p = p, .life = p->lives};
+    world_after(f->world, draw(f->world, MS_NS, f->cluster->knobs.down_max_ns), restart_now, r);
+}
+
+static void crash(struct faults *f, struct process *p, bool machine)
+{
+    if (!process_runs(p)) return;
+    enum memdisk_crash how = !machine ? MEMDISK_KEEP : chance(f->world, 300) ? MEMDISK_DROP : MEMDISK_RANDOM;
+    process_crash(p, how, machine);
+    restart_later(f, p);
+}
+
+static void strike_crash(struct faults *f)
+{
+    const struct cluster_knobs *k = &f->cluster->knobs;
+    struct process *servers[METAS + NODES_MAX];
+    unsigned count = cluster_servers(f->cluster, servers);
+    bool machine = chance(f->world, k->machine_crash);
+    if (!chance(f->world, k->all_at_once)) {
+        crash(f, victim(f), machine);
+        return;
+    }
+    for (unsigned i = 0; i < count; i++) crash(f, servers[i], machine);
+}
+
+/* Whoever went down by itself (a legitimate fatal, a stop that is over) starts again. */
+static void strike_revive(struct faults *f)
+{
+    struct process *p = any_server(f);
+    if (p->state == PROCESS_DOWN) (void)process_start(p);
+}
+
+static void strike_stop(struct faults *f)
+{
+    struct process *p = victim(f);
+    if (p->state == PROCESS_UP && p->server != NULL) process_stop(p);
+}
+
+/* --- network --- */
+
+static void heal_network(struct faults *f)
+{
+    for (unsigned a = 0; a < f->world->process_count; a++) {
+        for (unsigned b = 0; b < f->world->process_count; b++) sim_net_cut(f->world, a, b, false);
+    }
+}
+
+struct partition {
+    struct faults *faults;
+    unsigned number;
+};
+
+static void partition_over(struct world *w, void *ctx)
+{
+    struct partition *p = ctx;
+    if (p->faults->active && p->faults->partition == p->number) {
+        world_trace(w, NULL, "PARTITION over");
+        heal_network(p->faults);
+        if (chance(w, 300)) sim_net_reset_some(w, 500);
+    }
+    mem_free(p);
+}
+
+static void cut_sides(struct faults *f, unsigned side, bool out, bool in)
+{
+    struct world *w = f->world;
+    for (unsigned a = 0; a < w->process_count; a++) {
+        for (unsigned b = 0; b < w->process_count; b++) {
+            bool from = (side >> a & 1) != 0, to = (side >> b & 1) != 0;
+            if ((out && from && !to) || (in && !from && to)) sim_net_cut(w, a, b, true);
+        }
+    }
+}
+
+static void strike_partition(struct faults *f)
+{
+    struct world *w = f->world;
+    unsigned side = 0;
+    uint64_t luck = draw(w, 0, 2);
+    heal_network(f);
+    if (luck == 0) {
+        side = 1u << victim(f)->index;
+    } else if (luck == 1) {
+        side = 1u << a_leader(f)->index;
+    } else {
+        side = (unsigned)draw(w, 1, (1u << w->process_count) - 1);
+    }
+    uint64_t way = draw(w, 0, 3);
+    world_trace(w, NULL, "PARTITION side=%x %s", side, way == 0 ? "nothing leaves it" : way == 1 ? "nothing reaches it" : "both ways");
+    cut_sides(f, side, way != 1, way != 0);
+    struct partition *p = mem_alloc(sizeof *p);
+    *p = (struct partition){.faults = f, .number = ++f->partition};
+    world_after(w, draw(w, 20, 5000) * MS_NS, partition_over, p);
+}
+
+static void strike_reset(struct faults *f)
+{
+    sim_net_reset_some(f->world, (unsigned)draw(f->world, 20, 1000));
+}
+
+/* --- time, disks --- */
+
+static void strike_pause(struct faults *f)
+{
+    struct process *p = chance(f->world, 900) ? victim(f) : f->world->processes[draw(f->world, 0, f->world->process_count - 1)];
+    if (process_runs(p)) process_pause(p, draw(f->world, MS_NS, f->cluster->knobs.pause_max_ns));
+}
+
+static void strike_wall(struct faults *f)
+{
+    static const int64_t JUMPS_MS[] = {50, 2000, 60000, 86400000};
+    struct process *p = any_server(f);
+    int64_t ms = (int64_t)draw(f->world, 1, (uint64_t)JUMPS_MS[draw(f->world, 0, 3)]);
+    process_wall_jump(p, chance(f->world, 500) ? ms : -ms);
+    unsigned ppm = f->world->knobs.clock_drift_ppm;
+    if (ppm > 0) process_set_drift(p, (int64_t)draw(f->world, 0, 2 * ppm) - (int64_t)ppm);
+}
+
+static void strike_slow(struct faults *f)
+{
+    struct process *p = victim(f);
+    p->disk_slow = chance(f->world, 300) ? 1 : draw(f->world, 2, 200);
+    world_trace(f->world, p, "DISK is %llu times slower", (unsigned long long)p->disk_slow);
+}
+
+static void strike_disk(struct faults *f)
+{
+    static const unsigned CALLS[] = {MEMDISK_SYNC, MEMDISK_WRITE, MEMDISK_SYNC_DIR | MEMDISK_RENAME, MEMDISK_CHANGE};
+    struct process *p = any_server(f);
+    if (!process_runs(p)) return;
+    p->disk_faulty = true;
+    bool full = chance(f->world, 200);
+    world_trace(f->world, p, "DISK will fail%s", full ? ": full" : "");
+    memdisk_fail_at(p->disk, full ? MEMDISK_WRITE : CALLS[draw(f->world, 0, 3)], draw(f->world, 1, 40), full ? STATUS_NO_SPACE : STATUS_IO,
+                    chance(f->world, 300));
+}
+
+/* --- all kinds --- */
+
+static void strike(struct world *w, void *ctx)
+{
+    struct fault_kind *k = ctx;
+    struct faults *f = k->faults;
+    if (!f->active) {
+        mem_free(k);
+        return;
+    }
+    f->count++;
+    k->strike(f);
+    world_after(w, draw(w, 0, 2 * k->mean_ns), strike, k);
+}
+
+static void add_kind(struct faults *f, void (*fn)(struct faults *), uint64_t mean_ns)
+{
+    if (mean_ns == 0) return;
+    struct fault_kind *k = mem_alloc(sizeof *k);
+    *k = (struct fault_kind){.strike = fn, .mean_ns = mean_ns, .faults = f};
+    world_after(f->world, draw(f->world, 0, 2 * mean_ns), strike, k);
+}
+
+struct faults *faults_new(struct cluster *c)
+{
+    struct faults *f = mem_zalloc(sizeof *f);
+    f->cluster = c;
+    f->world = c->world;
+    return f;
+}
+
+void faults_free(struct faults *f)
+{
+    mem_free(f);
+}
+
+void faults_start(struct faults *f)
+{
+    const struct cluster_knobs *k = &f->cluster->knobs;
+    f->active = true;
+    add_kind(f, strike_crash, k->crash_ns);
+    add_kind(f, strike_revive, 300 * MS_NS);
+    add_kind(f, strike_stop, k->stop_ns);
+    add_kind(f, strike_partition, k->partition_ns);
+    add_kind(f, strike_reset, k->reset_ns);
+    add_kind(f, strike_pause, k->pause_ns);
+    add_kind(f, strike_wall, k->wall_ns);
+    add_kind(f, strike_slow, k->slow_ns);
+    add_kind(f, strike_disk, k->disk_fault_ns);
+}
+
+void faults_heal(struct faults *f)
+{
+    struct world *w = f->world;
+    world_trace(w, NULL, "HEAL");
+    f->active = false;
+    heal_network(f);
+    for (unsigned i = 0; i < w->process_count; i++) {
+        struct process *p = w->processes[i];
+        p->disk_slow = 1;
+        if (p->disk != NULL) memdisk_fail_at(p->disk, 0, 0, STATUS_OK, false);
+        if (p->state == PROCESS_DOWN) (void)process_start(p);
+    }
+}
+
+uint64_t faults_count(const struct faults *f)
+{
+    return f->count;
+}

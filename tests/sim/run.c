@@ -1,0 +1,141 @@
+/* A run: boot; a safety phase, in which things break; a liveness phase, in which nothing does and everything has to end
+ * well; the audit. */
+#include "sim/run.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "sim/faults.h"
+#include "sim/workload.h"
+
+#include <stdio.h>
+
+#define BOOT_LIMIT_NS (60 * SEC_NS)
+#define LIVENESS_LIMIT_NS (90 * SEC_NS)
+
+struct run {
+    struct world world;
+    struct cluster cluster;
+    struct history history;
+    struct workload *load;
+    struct faults *faults;
+};
+
+static bool step_until(struct run *r, uint64_t until_ns)
+{
+    while (r->world.now_ns < until_ns) {
+        if (!world_step(&r->world)) return false;
+    }
+    return true;
+}
+
+/* Steps until cond holds; failing to within limit_ns is what `what` names. */
+static bool step_while_not(struct run *r, bool (*cond)(struct run *r), uint64_t limit_ns, const char *what)
+{
+    uint64_t limit = r->world.now_ns + limit_ns;
+    for (;;) {
+        if (cond(r)) return !r->world.failed;
+        if (r->world.now_ns > limit) {
+            workload_describe_pending(r->load);
+            world_fail(&r->world, "liveness: %s took more than %u s although nothing is broken", what, (unsigned)(limit_ns / SEC_NS));
+            return false;
+        }
+        for (unsigned i = 0; i < 64; i++) {
+            if (!world_step(&r->world)) return false;
+        }
+    }
+}
+
+static bool booted(struct run *r)
+{
+    return workload_booted(r->load);
+}
+static bool unpaused_and_up(struct run *r)
+{
+    struct world *w = &r->world;
+    for (unsigned i = 0; i < w->process_count; i++) {
+        if (w->processes[i]->paused_until_ns > w->now_ns) return false;
+        if (w->processes[i]->state == PROCESS_DOWN) (void)process_start(w->processes[i]); /* a stop that ended, a last fatal */
+    }
+    return cluster_all_up(&r->cluster);
+}
+static bool idle(struct run *r)
+{
+    return workload_idle(r->load);
+}
+static bool settled(struct run *r)
+{
+    return check_state_settled(&r->cluster);
+}
+
+static void run_phases(struct run *r)
+{
+    const struct cluster_knobs *k = &r->cluster.knobs;
+    cluster_start(&r->cluster);
+    workload_start(r->load);
+    if (k->chaos_from_start) {
+        faults_start(r->faults);
+    } else {
+        if (!step_while_not(r, booted, BOOT_LIMIT_NS, "booting")) return;
+        faults_start(r->faults);
+    }
+    if (!step_until(r, r->world.now_ns + k->safety_ns)) return;
+    faults_heal(r->faults);
+    if (!step_while_not(r, unpaused_and_up, LIVENESS_LIMIT_NS, "coming up")) return;
+    if (!step_while_not(r, booted, BOOT_LIMIT_NS, "booting")) return;
+    if (!step_until(r, r->world.now_ns + 2 * SEC_NS)) return; /* some work in peace */
+    workload_drain(r->load);
+    if (!step_while_not(r, idle, LIVENESS_LIMIT_NS, "answering what was open")) return;
+    workload_audit(r->load);
+    if (!step_while_not(r, idle, LIVENESS_LIMIT_NS, "the audit")) return;
+    if (!step_while_not(r, settled, LIVENESS_LIMIT_NS, "catching up of all replicas")) return;
+    check_state(&r->cluster);
+    workload_check(r->load);
+}
+
+static const struct world *world_running; /* for a report from assert_fail; one run at a time */
+
+void run_report_abort(unsigned lines)
+{
+    if (world_running == NULL) return;
+    world_trace_dump(world_running, world_running->trace_all ? 0 : lines);
+}
+
+void run_seed(const struct run_options *o, struct run_result *out)
+{
+    struct run *r = mem_zalloc(sizeof *r);
+    memset(out, 0, sizeof *out);
+    world_init(&r->world, o->seed);
+    r->world.trace_all = o->trace;
+    world_running = &r->world;
+    cluster_init(&r->cluster, &r->world);
+    char text[512];
+    knobs_describe(&r->world, &r->cluster.knobs, text, sizeof text);
+    world_trace(&r->world, NULL, "seed %llu: %s", (unsigned long long)o->seed, text);
+    if (o->debug) {
+        for (unsigned i = 0; i < r->world.process_count; i++) r->world.processes[i]->logger.level = LOG_DEBUG;
+    }
+    history_init(&r->history);
+    r->load = workload_new(&r->cluster, &r->history);
+    r->faults = faults_new(&r->cluster);
+    run_phases(r);
+    if (r->world.failed) {
+        if (!o->trace) world_trace_dump(&r->world, o->tail_lines);
+        (void)printf("seed %llu: %s\n", (unsigned long long)o->seed, text);
+    }
+    cluster_free(&r->cluster); /* may still find something that was left behind */
+    out->passed = !r->world.failed;
+    (void)snprintf(out->failure, sizeof out->failure, "%s", r->world.failure);
+    out->hash = r->world.hash;
+    out->events = r->world.event_count;
+    out->passes = r->world.pass_count;
+    out->simulated_ns = r->world.now_ns;
+    out->answers = workload_answers(r->load);
+    out->faults = faults_count(r->faults);
+    out->fatals = r->world.fatals;
+    world_running = NULL;
+    workload_free(r->load);
+    world_free(&r->world);
+    faults_free(r->faults);
+    history_free(&r->history);
+    mem_free(r);
+}

@@ -1,0 +1,195 @@
+#include "lib/lsm_rig.h"
+
+#include "lib/cover.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Work of every kind, until the env is dead or it is done. */
+static void work(struct rig *r, unsigned rounds)
+{
+    for (unsigned i = 0; i < rounds && r->l != NULL && !r->env.env.dead; i++) {
+        rig_write_many(r, 40);
+        if (prng_chance(&r->prng, 1, 4)) rig_flush(r);
+        if (r->l != NULL && prng_chance(&r->prng, 1, 4)) (void)rig_replace(r);
+        if (r->l != NULL && prng_chance(&r->prng, 1, 3)) rig_settle(r);
+    }
+}
+
+/* T18, T26: a power cut at any moment leaves of each group exactly the prefix that the store says it holds. */
+START_TEST(a_crash_leaves_the_durable_prefix)
+{
+    struct rig r;
+    rig_init(&r, (uint64_t)_i);
+    ck_assert(rig_open(&r));
+    for (unsigned round = 0; round < 8; round++) {
+        work(&r, 1 + (unsigned)prng_below(&r.prng, 5));
+        rig_write_many(&r, (unsigned)prng_below(&r.prng, 60));
+        rig_crash(&r, (enum memdisk_crash)prng_below(&r.prng, 3));
+        ck_assert_msg(rig_open(&r), "%s", r.err.text);
+        rig_recover(&r, prng_chance(&r.prng, 1, 2));
+        rig_check_random(&r, 20);
+    }
+    rig_free(&r);
+}
+END_TEST
+
+/* T26: killed while it opens, at each call to the disk. */
+START_TEST(a_crash_while_opening_loses_nothing)
+{
+    for (uint64_t n = 1;; n++) {
+        struct rig r;
+        rig_init(&r, (uint64_t)_i);
+        ck_assert(rig_open(&r));
+        work(&r, 6);
+        rig_crash(&r, MEMDISK_RANDOM);
+        memdisk_fail_at(r.disk, MEMDISK_ANY, n, STATUS_IO, true);
+        bool opened = rig_open(&r);
+        bool fired = memdisk_fail_fired(r.disk);
+        rig_crash(&r, MEMDISK_RANDOM);
+        ck_assert(opened || fired);
+        ck_assert_msg(rig_open(&r), "call %llu: %s", (unsigned long long)n, r.err.text);
+        rig_recover(&r, true);
+        rig_free(&r);
+        if (!fired) break;
+    }
+}
+END_TEST
+
+/* T21: a failed write or sync is final; what was durable before is there afterwards. */
+static bool fail_once(uint64_t seed, uint64_t n, unsigned calls, enum status with)
+{
+    struct rig r;
+    rig_init(&r, seed);
+    ck_assert(rig_open(&r));
+    rig_write_many(&r, 60);
+    memdisk_fail_at(r.disk, calls, n, with, false);
+    r.damaged_allowed = true; /* a read that fails answers an error */
+    work(&r, 9);
+    bool fired = memdisk_fail_fired(r.disk);
+    bool fatal = r.env.fatal_count > 0;
+    if (with == STATUS_IO && fired && (calls & (MEMDISK_WRITE | MEMDISK_SYNC | MEMDISK_SYNC_DIR | MEMDISK_RENAME)) == calls) {
+        ck_assert_msg(fatal || r.ingest_failed, "call %llu failed and nobody stopped", (unsigned long long)n);
+    }
+    if (with == STATUS_NO_SPACE) ck_assert_msg(!fatal, "no space must not stop the process: %s", r.env.fatal_text);
+    memdisk_fail_at(r.disk, MEMDISK_ANY, 0, STATUS_OK, false);
+    if (r.l != NULL && !fatal) {
+        rig_flush(&r);
+        rig_settle(&r);
+        rig_check_all(&r);
+    }
+    rig_crash(&r, MEMDISK_RANDOM);
+    r.damaged_allowed = false;
+    ck_assert_msg(rig_open(&r), "call %llu: %s", (unsigned long long)n, r.err.text);
+    rig_recover(&r, true);
+    rig_settle(&r);
+    rig_check_all(&r);
+    rig_free(&r);
+    return fired;
+}
+
+START_TEST(every_failing_write_or_sync_stops_the_process)
+{
+    uint64_t n = 1;
+    while (fail_once((uint64_t)_i, n, MEMDISK_WRITE | MEMDISK_SYNC | MEMDISK_SYNC_DIR | MEMDISK_RENAME, STATUS_IO)) n += n < 60 ? 1 : 7;
+    ck_assert_uint_gt(n, 20);
+}
+END_TEST
+
+START_TEST(any_call_may_fail)
+{
+    uint64_t n = 1;
+    while (fail_once((uint64_t)_i, n, MEMDISK_ANY, STATUS_IO)) n += n < 60 ? 1 : 11;
+    ck_assert_uint_gt(n, 60);
+}
+END_TEST
+
+/* T22 */
+START_TEST(no_space_is_outlived)
+{
+    uint64_t n = 1;
+    while (fail_once((uint64_t)_i, n, MEMDISK_WRITE | MEMDISK_SYNC | MEMDISK_OPEN, STATUS_NO_SPACE)) n += n < 60 ? 1 : 7;
+    ck_assert_uint_gt(n, 20);
+}
+END_TEST
+
+/* T22: full for a long time, then room again; memory and pressure grow meanwhile, nothing is lost, also not by a restart. */
+START_TEST(a_full_disk_is_outlived)
+{
+    struct rig r;
+    rig_init(&r, (uint64_t)_i);
+    ck_assert(rig_open(&r));
+    work(&r, 6);
+    ck_assert(r.l != NULL);
+    memdisk_set_capacity(r.disk, 1);
+    rig_write_many(&r, 1200);
+    for (unsigned i = 0; i < 50; i++) rig_step(&r);
+    ck_assert_uint_eq(r.env.fatal_count, 0);
+    ck_assert_uint_gt(lsm_pressure(r.l), 0);
+    rig_check_random(&r, 40);
+    if (_i % 2 == 0) {
+        rig_crash(&r, MEMDISK_RANDOM);
+        ck_assert_msg(rig_open(&r), "a full disk must not prevent a start: %s", r.err.text);
+        rig_recover(&r, true);
+        for (unsigned i = 0; i < 50; i++) rig_step(&r);
+        ck_assert_uint_eq(r.env.fatal_count, 0);
+    }
+    memdisk_set_capacity(r.disk, 0);
+    rig_flush(&r);
+    rig_settle(&r);
+    ck_assert_uint_eq(lsm_pressure(r.l), 0);
+    rig_check_all(&r);
+    rig_free(&r);
+}
+END_TEST
+
+static void count_table(void *ctx, const char *path, struct slice content)
+{
+    (void)content;
+    size_t size = strlen(path);
+    if (size > 4 && strcmp(path + size - 4, ".tbl") == 0) (*(uint64_t *)ctx)++;
+}
+
+START_TEST(only_files_that_the_manifest_names_stay)
+{
+    struct rig r;
+    rig_init(&r, (uint64_t)_i);
+    ck_assert(rig_open(&r));
+    for (unsigned i = 0; i < 3; i++) {
+        work(&r, 6);
+        rig_crash(&r, MEMDISK_RANDOM);
+        ck_assert(rig_open(&r));
+        rig_recover(&r, true);
+        rig_flush(&r);
+        rig_settle(&r);
+        struct lsm_stats stats;
+        lsm_stats(r.l, &stats);
+        uint64_t tables = 0;
+        memdisk_each(r.disk, count_table, &tables);
+        ck_assert_uint_le(tables, stats.files); /* two files may share a table */
+        if (stats.files > 0) ck_assert_uint_gt(tables, 0);
+    }
+    rig_free(&r);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("lsm/crash");
+    TCase *tcase = tcase_create("all");
+    tcase_set_timeout(tcase, 120);
+    tcase_add_loop_test(tcase, a_crash_leaves_the_durable_prefix, 0, 25);
+    tcase_add_loop_test(tcase, a_crash_while_opening_loses_nothing, 0, 2);
+    tcase_add_loop_test(tcase, every_failing_write_or_sync_stops_the_process, 0, 2);
+    tcase_add_loop_test(tcase, any_call_may_fail, 0, 2);
+    tcase_add_loop_test(tcase, no_space_is_outlived, 0, 2);
+    tcase_add_loop_test(tcase, a_full_disk_is_outlived, 0, 8);
+    tcase_add_loop_test(tcase, only_files_that_the_manifest_names_stay, 0, 5);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,194 @@
+#include "lib/lsm_rig.h"
+
+#include "base/mem.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void fill(struct rig *r)
+{
+    rig_write_many(r, 500);
+    rig_flush(r);
+    rig_settle(r);
+    rig_write_many(r, 60);
+    rig_flush(r);
+}
+
+struct names {
+    char path[64][64];
+    uint64_t size[64];
+    size_t count;
+};
+
+static void note_file(void *ctx, const char *path, struct slice content)
+{
+    struct names *n = ctx;
+    if (n->count == 64) return;
+    (void)snprintf(n->path[n->count], sizeof(n->path[0]), "%s", path);
+    n->size[n->count++] = content.size;
+}
+
+/* T24: a flipped bit anywhere in the store's files is noticed at the latest when it matters, and never gives a wrong answer. */
+START_TEST(no_flipped_bit_gives_a_wrong_answer)
+{
+    uint64_t noticed = 0, flips = 0;
+    struct rig r;
+    rig_init(&r, (uint64_t)_i);
+    ck_assert(rig_open(&r));
+    fill(&r);
+    rig_close(&r);
+    struct names names = {.count = 0};
+    memdisk_each(r.disk, note_file, &names);
+    ck_assert_uint_gt(names.count, 3);
+    struct memdisk *good = memdisk_clone(r.disk, 1);
+    for (size_t f = 0; f < names.count; f++) {
+        for (uint64_t at = prng_below(&r.prng, 97); at < names.size[f]; at += 1 + prng_below(&r.prng, 400)) {
+            unsigned bit = (unsigned)prng_below(&r.prng, 8);
+            memdisk_flip(r.disk, names.path[f], at, bit);
+            flips++;
+            r.damaged_allowed = true;
+            r.corrupt_seen = 0;
+            if (rig_open(&r)) {
+                rig_check_all(&r);
+                if (r.corrupt_seen == 0) rig_check_view(&r, SLICE_EMPTY, SLICE_EMPTY);
+                if (r.corrupt_seen > 0 && prng_chance(&r.prng, 1, 4)) { /* compactions meet it too */
+                    for (unsigned k = 0; k < 40; k++) rig_write(&r);
+                    rig_flush(&r);
+                    rig_settle(&r);
+                    ck_assert_uint_eq(r.env.fatal_count, 0);
+                    rig_check_all(&r);
+                    r.corrupt_seen = 1;
+                }
+            } else {
+                ck_assert_int_eq(r.open_status, STATUS_CORRUPT);
+                ck_assert(strstr(r.err.text, "rebuild") != NULL || strstr(r.err.text, "MANIFEST") != NULL);
+            }
+            if (r.l == NULL || r.corrupt_seen > 0) noticed++;
+            rig_close(&r);
+            memdisk_free(r.disk);
+            r.disk = memdisk_clone(good, flips);
+            r.env.env.disk = memdisk_disk(r.disk);
+            rig_open(&r);
+            rig_recover(&r, false);
+            rig_close(&r);
+            memdisk_free(r.disk);
+            r.disk = memdisk_clone(good, flips);
+            r.env.env.disk = memdisk_disk(r.disk);
+        }
+    }
+    ck_assert_uint_gt(flips, 50);
+    ck_assert_uint_ge(noticed, flips - 3); /* the manifest's last mark is the one harmless place */
+    memdisk_free(good);
+    rig_free(&r);
+}
+END_TEST
+
+/* T25 */
+START_TEST(a_misdirected_or_lost_write_gives_no_wrong_answer)
+{
+    for (uint64_t n = 1; n < 40; n++) {
+        struct rig r;
+        rig_init(&r, (uint64_t)_i);
+        ck_assert(rig_open(&r));
+        rig_write_many(&r, 100);
+        rig_flush(&r);
+        r.damaged_allowed = true;
+        if (n % 2 == 0) {
+            memdisk_lose_at(r.disk, n);
+        } else {
+            memdisk_misdirect_at(r.disk, n, NULL, (int64_t)(512 * (1 + prng_below(&r.prng, 3))));
+        }
+        rig_write_many(&r, 200);
+        rig_flush(&r);
+        if (r.l != NULL && r.env.fatal_count == 0) rig_settle(&r);
+        if (r.l != NULL) rig_check_all(&r);
+        rig_crash(&r, MEMDISK_KEEP);
+        if (rig_open(&r)) rig_check_all(&r);
+        rig_free(&r);
+    }
+}
+END_TEST
+
+static void missing_case(struct rig *r, const char *path, const char *expect)
+{
+    ck_assert_int_eq(disk_remove(memdisk_disk(r->disk), path), STATUS_OK);
+    ck_assert(!rig_open(r));
+    ck_assert_int_eq(r->open_status, STATUS_CORRUPT);
+    ck_assert_msg(strstr(r->err.text, expect) != NULL, "%s", r->err.text);
+}
+
+START_TEST(a_missing_table_or_manifest_is_named)
+{
+    for (unsigned k = 0; k < 2; k++) {
+        struct rig r;
+        rig_init(&r, 7);
+        ck_assert(rig_open(&r));
+        fill(&r);
+        rig_close(&r);
+        struct names names = {.count = 0};
+        memdisk_each(r.disk, note_file, &names);
+        for (size_t f = 0; f < names.count; f++) {
+            bool table = strstr(names.path[f], ".tbl") != NULL;
+            if (table != (k == 0)) continue;
+            missing_case(&r, names.path[f], table ? names.path[f] : "MANIFEST");
+            break;
+        }
+        struct names after = {.count = 0}; /* nothing was removed by the attempt */
+        memdisk_each(r.disk, note_file, &after);
+        ck_assert_uint_eq(after.count, names.count - 1);
+        rig_free(&r);
+    }
+}
+END_TEST
+
+START_TEST(a_damaged_block_is_logged_once_and_a_replacement_heals)
+{
+    struct rig r;
+    rig_init(&r, 11);
+    ck_assert(rig_open(&r));
+    fill(&r);
+    rig_close(&r);
+    struct names names = {.count = 0};
+    memdisk_each(r.disk, note_file, &names);
+    for (size_t f = 0; f < names.count; f++) {
+        if (strstr(names.path[f], ".tbl") != NULL) memdisk_flip(r.disk, names.path[f], 20, 3);
+    }
+    r.damaged_allowed = true;
+    ck_assert(rig_open(&r));
+    rig_check_all(&r);
+    ck_assert_uint_gt(r.corrupt_seen, 0);
+    ck_assert(strstr(r.env.last_log, "lsm.corrupt") != NULL);
+    ck_assert(strstr(r.env.last_log, ".tbl") != NULL);
+    ck_assert(strstr(r.env.last_log, "offset=0") != NULL);
+    uint64_t lines = r.env.log_lines;
+    rig_check_all(&r);
+    ck_assert_uint_eq(r.env.log_lines, lines);
+    rig_replace_group(&r, 0);
+    rig_replace_group(&r, 1);
+    rig_replace_group(&r, 2);
+    r.damaged_allowed = false;
+    rig_check_all(&r);
+    rig_settle(&r);
+    rig_check_all(&r);
+    rig_free(&r);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("lsm/damage");
+    TCase *tcase = tcase_create("all");
+    tcase_set_timeout(tcase, 120);
+    tcase_add_loop_test(tcase, no_flipped_bit_gives_a_wrong_answer, 0, 2);
+    tcase_add_loop_test(tcase, a_misdirected_or_lost_write_gives_no_wrong_answer, 0, 2);
+    tcase_add_test(tcase, a_missing_table_or_manifest_is_named);
+    tcase_add_test(tcase, a_damaged_block_is_logged_once_and_a_replacement_heals);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
