@@ -3,13 +3,13 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-#define ARENA_ALIGN 8u
+#define ARENA_ALIGN 16u /* of every type, 128-bit integers included */
 #define ARENA_CHUNK_MIN 64u
 
 struct arena_chunk {
     struct arena_chunk *older;
     size_t size; /* of `bytes` */
-    uint8_t bytes[] __attribute__((aligned(8)));
+    uint8_t bytes[] __attribute__((aligned(16)));
 };
 
 static void arena_check(const struct arena *a)

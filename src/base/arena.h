@@ -1,4 +1,4 @@
-/* Memory with one lifetime: a request's, a memtable's. Freed as a whole. Allocations are 8-byte aligned. */
+/* Memory with one lifetime: a request's, a memtable's. Freed as a whole. Allocations are 16-byte aligned: for any type. */
 #ifndef QUORATE_BASE_ARENA_H
 #define QUORATE_BASE_ARENA_H
 

@@ -26,7 +26,7 @@ extern const size_t cli_command_count;
 /* --- output (out.c) --- */
 void out_bytes(struct slice s); /* to stdout, unbuffered: build lines in a buf first */
 void out_buf(struct buf *b);    /* writes and clears it */
-bool out_failed(void); /* nobody reads any more: stop early */
+bool out_failed(void);          /* nobody reads any more: stop early */
 void out_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));  /* "quorate: ..." on stderr; CLI_FAILED */
 int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* the same; CLI_USAGE */

@@ -211,9 +211,11 @@ static void show_health(struct buf *b, const struct meta_status_reply *status, c
             leads += map->leaders[j] == map->nodes[i].id;
             replicas += range_desc_replica(&map->ranges[j], map->nodes[i].id) != NULL;
         }
-        buf_printf(b, "  node %-3llu %-21.*s %-5s %llu ranges, leads %llu\n", (unsigned long long)map->nodes[i].id,
-                   (int)map->nodes[i].address.size, (const char *)map->nodes[i].address.data,
-                   map->nodes[i].alive ? "up" : "DOWN", (unsigned long long)replicas, (unsigned long long)leads);
+        const struct node_info *n = &map->nodes[i];
+        buf_printf(b, "  node %-3llu %-21.*s %-5s %llu ranges, leads %llu; on %.*s\n", (unsigned long long)n->id,
+                   (int)n->address.size, (const char *)n->address.data, n->alive ? "up" : "DOWN",
+                   (unsigned long long)replicas, (unsigned long long)leads, (int)n->host.size,
+                   (const char *)n->host.data);
     }
     buf_printf(b, "can still lose   %u metadata server%s and %u storage node%s\n", h.meta_tolerates,
                h.meta_tolerates == 1 ? "" : "s", h.data_tolerates, h.data_tolerates == 1 ? "" : "s");

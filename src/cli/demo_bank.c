@@ -354,9 +354,23 @@ static int phase(struct bank *b, const char *label, uint64_t total)
     return code;
 }
 
+/* An earlier run that was interrupted may have left its victim down: two down at once would stop the bank. */
+static int held_release(struct bank *b)
+{
+    struct errbuf err;
+    for (unsigned i = 0; i < LOCAL_PROCESSES && b->kill != KILL_OFF; i++) {
+        const struct local_process *p = &b->cluster.processes[i];
+        if (!local_held(&b->cluster, p)) continue;
+        out_printf("bank: %s was held down; it is started again first\n", p->name);
+        if (local_release(&b->cluster, p, &err) != STATUS_OK) return cli_fail("%s", err.text);
+    }
+    return CLI_OK;
+}
+
 static int bank_run(struct bank *b)
 {
-    int code = keyspace_make(b);
+    int code = held_release(b);
+    if (code == CLI_OK) code = keyspace_make(b);
     if (code == CLI_OK) code = run_number(b);
     if (code != CLI_OK) return code;
     if (b->opening) {

@@ -133,7 +133,7 @@ static enum status parse_ops(const struct json_at *at, struct arena *a, struct t
     if (s != STATUS_OK) return s;
     size_t n = json_array_size(at->value);
     if (n > LIMIT_TXN_OPS) return json_refuse(at, STATUS_TOO_LARGE, err, "more than %u operations", LIMIT_TXN_OPS);
-    *out = arena_zalloc(a, (n + 1) * sizeof(**out));
+    *out = arena_zalloc(a, n * sizeof(struct txn_op));
     for (size_t i = 0; i < n; i++) {
         struct json_at element = json_element(at, i);
         if ((s = parse_op(&element, a, &(*out)[i], err)) != STATUS_OK) return s;

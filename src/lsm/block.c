@@ -26,7 +26,8 @@ bool block_parse(struct slice raw, struct block *b)
                         .interval = tail[19]};
     if (b->count == 0 || b->ts_width > 8 || b->interval == 0) return false;
     b->restart_count = (b->count - 1) / b->interval + 1;
-    uint64_t size = (uint64_t)b->entries_size + (uint64_t)b->count * b->ts_width + (uint64_t)b->restart_count * 12 + BLOCK_TAIL_BYTES;
+    uint64_t size = (uint64_t)b->entries_size + (uint64_t)b->count * b->ts_width + (uint64_t)b->restart_count * 12 +
+                    BLOCK_TAIL_BYTES;
     if (size != raw.size) return false;
     b->stamps = raw.data + b->entries_size;
     b->heads = b->stamps + (size_t)b->count * b->ts_width;

@@ -16,10 +16,10 @@
 /* --- building --- */
 struct block_builder {
     struct buf out;
-    struct keybuf last;     /* key of the row added last */
-    struct keybuf first;    /* key of the first row */
+    struct keybuf last;  /* key of the row added last */
+    struct keybuf first; /* key of the first row */
     uint64_t *stamps;
-    uint32_t *restarts;     /* offsets in out */
+    uint32_t *restarts; /* offsets in out */
     uint32_t count, restart_count;
     size_t stamps_capacity, restarts_capacity;
     uint64_t last_ts;
@@ -40,7 +40,7 @@ struct block {
     uint32_t count;
     uint32_t restart_count;
     uint32_t interval;
-    uint32_t prefix;         /* bytes shared by all keys */
+    uint32_t prefix; /* bytes shared by all keys */
     uint32_t ts_width;
     uint64_t ts_base;
     const uint8_t *stamps, *heads, *offsets;
@@ -50,16 +50,17 @@ MUST_CHECK bool block_parse(struct slice raw, struct block *b);
 
 struct block_cursor {
     const struct block *block;
-    uint32_t at;        /* ordinal of the row; count: at the end */
-    uint32_t next;      /* offset of the entry after it */
-    struct keybuf key;  /* owned */
+    uint32_t at;          /* ordinal of the row; count: at the end */
+    uint32_t next;        /* offset of the entry after it */
+    struct keybuf key;    /* owned */
     struct lsm_write row; /* valid when at < count: key from .key, value from the block */
 };
 void block_cursor_free(struct block_cursor *c);
 /* Each answers STATUS_OK (at a row), STATUS_END (no such row), or STATUS_CORRUPT. */
 MUST_CHECK enum status block_first(struct block_cursor *c, const struct block *b);
 MUST_CHECK enum status block_last(struct block_cursor *c, const struct block *b);
-MUST_CHECK enum status block_seek(struct block_cursor *c, const struct block *b, struct slice key, uint64_t ts); /* at or after */
+MUST_CHECK enum status block_seek(struct block_cursor *c, const struct block *b, struct slice key,
+                                  uint64_t ts); /* at or after */
 MUST_CHECK enum status block_seek_before(struct block_cursor *c, const struct block *b, struct slice key, uint64_t ts);
 MUST_CHECK enum status block_next(struct block_cursor *c);
 MUST_CHECK enum status block_prev(struct block_cursor *c);

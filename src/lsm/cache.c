@@ -109,16 +109,22 @@ struct cache_entry *cache_load_begin(struct cache *c, uint64_t number, uint64_t 
     return e;
 }
 
-/* Two rounds at most: the first may clear every mark of use, the second then finds what is neither used nor held. */
+static bool full(const struct cache *c)
+{
+    return c->bytes > c->budget && c->count - c->held > CACHE_FLOOR + 8 * c->loading;
+}
+
+/* Two rounds at most: the first may clear every mark of use, the second then finds what is neither used nor held. The hand
+ * moves by two in any case, so that it comes by everything that nobody came back for. */
 static void evict(struct cache *c)
 {
-    size_t floor = CACHE_FLOOR + 8 * c->loading, limit = 2 * c->count;
-    for (size_t looked = 0; looked < limit && c->bytes > c->budget && c->count - c->held > floor; looked++) {
+    size_t limit = 2 * c->count;
+    for (size_t looked = 0; looked < limit && (looked < 2 || full(c)); looked++) {
         struct cache_entry *e = LIST_ENTRY(c->clock.next, struct cache_entry, link);
         list_remove(&e->link);
         if (c->pass - e->held_since > CACHE_HOLD_PASSES) unhold(c, e);
-        if (e->used || e->refs > 0 || e->state == CACHE_HELD) {
-            e->used = false;
+        if (!full(c) || e->used || e->refs > 0 || e->state == CACHE_HELD) {
+            if (full(c)) e->used = false;
             list_push_back(&c->clock, &e->link);
             continue;
         }
@@ -147,8 +153,8 @@ void cache_load_end(struct cache *c, struct cache_entry *e, uint8_t *raw, const 
     c->loading--;
     c->count++;
     c->bytes += e->bytes;
-    evict(c);
     list_push_back(&c->clock, &e->link);
+    evict(c);
 }
 
 void cache_load_fail(struct cache *c, struct cache_entry *e)
@@ -175,7 +181,8 @@ void cache_check(const struct cache *c)
 {
     size_t bytes = 0, count = 0, held = 0;
     for (const struct list *l = c->clock.next; l != &c->clock; l = l->next) {
-        const struct cache_entry *e = (const struct cache_entry *)(const void *)((const char *)l - offsetof(struct cache_entry, link));
+        const struct cache_entry *e =
+            (const struct cache_entry *)(const void *)((const char *)l - offsetof(struct cache_entry, link));
         ASSERT(e->state != CACHE_LOADING);
         ASSERT(cache_peek(c, e->number, e->offset) == e);
         bytes += e->bytes;

@@ -21,17 +21,17 @@
 enum cache_state { CACHE_LOADING, CACHE_HELD, CACHE_CACHED };
 
 struct cache_entry {
-    uint64_t number, offset;     /* of the table, of the block */
-    struct cache_entry *chain;   /* of the hash bucket */
-    struct list link;            /* the clock's; a LOADING entry is in no list */
-    uint8_t *raw;                /* owned */
+    uint64_t number, offset;   /* of the table, of the block */
+    struct cache_entry *chain; /* of the hash bucket */
+    struct list link;          /* the clock's; a LOADING entry is in no list */
+    uint8_t *raw;              /* owned */
     size_t bytes;
     struct block block;
-    unsigned refs;               /* readers that use it now: never evicted meanwhile */
+    unsigned refs; /* readers that use it now: never evicted meanwhile */
     enum cache_state state;
-    bool used;                   /* since the clock passed by */
-    uint64_t held_since;         /* pass number */
-    struct list waiters;         /* LOADING: of the loader */
+    bool used;           /* since the clock passed by */
+    uint64_t held_since; /* pass number */
+    struct list waiters; /* LOADING: of the loader */
 };
 
 struct cache {
@@ -40,7 +40,7 @@ struct cache {
     size_t count, bytes, budget; /* of entries that are not LOADING */
     size_t total;                /* with those */
     size_t loading, held;
-    struct list clock;           /* the front is under the hand */
+    struct list clock; /* the front is under the hand */
     uint64_t pass;
     uint64_t hits, misses;
 };
@@ -59,7 +59,7 @@ struct cache_entry *cache_load_begin(struct cache *c, uint64_t number, uint64_t 
 /* raw: the block's bytes, taken over. */
 void cache_load_end(struct cache *c, struct cache_entry *e, uint8_t *raw, const struct block *block, size_t bytes);
 void cache_load_fail(struct cache *c, struct cache_entry *e); /* frees e; its waiters must have been taken */
-void cache_hold(struct cache *c, struct cache_entry *e); /* as if it had just been loaded */
+void cache_hold(struct cache *c, struct cache_entry *e);      /* as if it had just been loaded */
 void cache_check(const struct cache *c);
 
 #endif

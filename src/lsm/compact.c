@@ -8,7 +8,8 @@ static size_t group_runs(struct compaction *c, bool init)
     for (size_t i = 0; i < c->pick.count;) {
         const struct lsm_file *f = c->pick.files[i];
         size_t n = 1;
-        while (i + n < c->pick.count && c->pick.files[i + n]->level == f->level && c->pick.files[i + n]->run == f->run) n++;
+        while (i + n < c->pick.count && c->pick.files[i + n]->level == f->level && c->pick.files[i + n]->run == f->run)
+            n++;
         if (init) {
             rowsource_init_run(&c->merge.sources[sources], &c->pick.files[i], n, NULL);
             c->merge.sources[sources].sequential = true;
@@ -27,7 +28,8 @@ struct compaction *compaction_new(struct lsm *l, struct pick *p, uint32_t from_l
     for (size_t i = 0; i < p->count; i++) (void)lsm_file_ref(p->files[i]);
     c->version = version_ref(l->version);
     gc_init(&c->gc, l->safepoint, c->version, p->level, false);
-    output_init(&c->out, l->env->disk, l->dir, &l->options, p->move ? 0 : lsm_reserve(l, OUTPUT_TABLES_MAX), lsm_salt(l));
+    output_init(&c->out, l->env->disk, l->dir, &l->options, p->move ? 0 : lsm_reserve(l, OUTPUT_TABLES_MAX),
+                lsm_salt(l));
     rowmerge_init(&c->merge, group_runs(c, false), false);
     (void)group_runs(c, true);
     log_event(l->env->log, LOG_DEBUG, "lsm.compact", "level=%u files=%zu move=%d", p->level, p->count, (int)p->move);
@@ -69,7 +71,8 @@ enum status compaction_run(struct compaction *c, bool *finished, bool *reading)
         return output_finish(&c->out);
     }
     *reading = true;
-    errbuf_set(&c->out.err, "reading table %llu at offset %llu failed: %s", (unsigned long long)c->merge.failed->bad->table->id.number,
+    errbuf_set(&c->out.err, "reading table %llu at offset %llu failed: %s",
+               (unsigned long long)c->merge.failed->bad->table->id.number,
                (unsigned long long)c->merge.failed->miss.offset, status_text(s));
     return s;
 }

@@ -8,12 +8,12 @@
 struct edit {
     struct lsm_file **adds; /* one reference each */
     size_t add_count, add_capacity;
-    uint64_t *removes;      /* file ids */
+    uint64_t *removes; /* file ids */
     size_t remove_count, remove_capacity;
     struct applied *applied;
     size_t applied_count, applied_capacity;
 };
-void edit_free(struct edit *e); /* loop only: releases the files */
+void edit_free(struct edit *e);                    /* loop only: releases the files */
 void edit_add(struct edit *e, struct lsm_file *f); /* takes over the reference */
 void edit_remove(struct edit *e, uint64_t id);
 void edit_applied(struct edit *e, const struct applied *a);

@@ -9,9 +9,9 @@ struct gc {
     uint64_t safepoint;
     const struct version *version; /* tombstones are dropped where no level deeper than `level` may hold the key */
     uint32_t level;
-    bool flush;                    /* rows go above all tables: every level counts as deeper */
-    struct keybuf key;             /* of the rows at hand */
-    bool shadowed;                 /* a version at or below the safepoint was seen: what follows is invisible */
+    bool flush;        /* rows go above all tables: every level counts as deeper */
+    struct keybuf key; /* of the rows at hand */
+    bool shadowed;     /* a version at or below the safepoint was seen: what follows is invisible */
     uint64_t dropped;
 };
 void gc_init(struct gc *g, uint64_t safepoint, const struct version *v, uint32_t level, bool flush);

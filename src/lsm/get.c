@@ -10,8 +10,8 @@ static enum status answer(const struct lsm_write *found, struct lsm_row *row)
 }
 
 /* The newest version of key at or below ts in one file. STATUS_NOT_FOUND: the file holds none (a tombstone is a version). */
-static enum status get_in_file(struct lsm *l, struct lsm_file *f, struct slice key, uint64_t ts, struct lsm_write *found,
-                               struct lsm_miss *miss)
+static enum status get_in_file(struct lsm *l, struct lsm_file *f, struct slice key, uint64_t ts,
+                               struct lsm_write *found, struct lsm_miss *miss)
 {
     const struct table *t = f->table;
     struct block_cursor *c = &l->get_cursor;
@@ -34,7 +34,8 @@ static enum status get_in_file(struct lsm *l, struct lsm_file *f, struct slice k
             return s;
         }
         /* The next block begins with a version of this key only if its bound says so. */
-        if (at + 1 == t->block_count || !slice_eq(slice_make(t->blocks[at + 1].key, t->blocks[at + 1].key_size), key)) break;
+        if (at + 1 == t->block_count || !slice_eq(slice_make(t->blocks[at + 1].key, t->blocks[at + 1].key_size), key))
+            break;
     }
     return STATUS_NOT_FOUND;
 }

@@ -134,7 +134,8 @@ static void job_execute(struct task *t)
         edit_encode(&j->edit, &j->payload);
     }
     j->status = manifest_commit(&l->manifest, buf_slice(&j->whole), buf_slice(&j->payload));
-    if (j->status != STATUS_OK) errbuf_set(&j->err, "%s: writing the manifest failed: %s", l->dir, status_text(j->status));
+    if (j->status != STATUS_OK)
+        errbuf_set(&j->err, "%s: writing the manifest failed: %s", l->dir, status_text(j->status));
 }
 
 /* --- back on the loop --- */

@@ -13,7 +13,7 @@ struct load {
     size_t raw_size;
     struct block block;
     struct list waiters;
-    bool present;          /* the block came before the task was made: nothing to read, only somebody to tell */
+    bool present; /* the block came before the task was made: nothing to read, only somebody to tell */
     enum status status;
 };
 

@@ -120,7 +120,7 @@ static void parent_of(const char *path, char parent[TABLE_PATH_MAX])
 
 struct listing {
     struct lsm *l;
-    struct map named;  /* table number -> anything: what the manifest names */
+    struct map named; /* table number -> anything: what the manifest names */
     bool any_table;
 };
 
@@ -133,7 +133,8 @@ static void list_table(void *ctx, const char *name)
     if (map_get(&ls->named, number) == NULL) lsm_bury(ls->l, NULL, number);
 }
 
-static struct table *table_of(struct lsm *l, struct map *tables, const struct table_id *id, enum status *s, struct errbuf *err)
+static struct table *table_of(struct lsm *l, struct map *tables, const struct table_id *id, enum status *s,
+                              struct errbuf *err)
 {
     struct table *t = map_get(tables, id->number);
     if (t != NULL) {
@@ -184,12 +185,13 @@ static void remove_buried(struct lsm *l)
         table_path(path, l->dir, l->graves[i].number);
         table_free(l->graves[i].table);
         enum status s = disk_remove(l->env->disk, path);
-        if (s != STATUS_OK) log_event(l->env->log, LOG_WARN, "lsm.remove_failed", "file=%s status=%s", path, status_name(s));
+        if (s != STATUS_OK)
+            log_event(l->env->log, LOG_WARN, "lsm.remove_failed", "file=%s status=%s", path, status_name(s));
     }
     l->grave_count = 0;
 }
 
-/* A new manifest stands before anything is removed. Without space for it the old one, which was synced, goes on for now. */
+/* A new manifest stands before anything is removed. Without space for it the old one, which was synced, stays in use. */
 static enum status begin_manifest(struct lsm *l, struct errbuf *err)
 {
     struct buf whole;
@@ -290,7 +292,8 @@ enum status lsm_open(struct env *env, const struct lsm_options *options, struct 
     }
     remove_buried(l);
     lsm_check(l);
-    log_event(env->log, LOG_INFO, "lsm.opened", "dir=%s files=%zu groups=%zu", l->dir, l->version->file_count, l->applied.count);
+    log_event(env->log, LOG_INFO, "lsm.opened", "dir=%s files=%zu groups=%zu", l->dir, l->version->file_count,
+              l->applied.count);
     *out = l;
     return STATUS_OK;
 }
@@ -328,7 +331,8 @@ void lsm_freeze(struct lsm *l)
     l->active = memtable_new(chunk_bytes(l), ++l->memtable_seq);
 }
 
-void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, const struct lsm_write *writes, size_t count)
+void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, const struct lsm_write *writes,
+               size_t count)
 {
     for (size_t i = 0; i < count; i++) memtable_put(l->active, &writes[i]);
     const struct applied a = {.group = group, .index = index, .term = term};
@@ -351,7 +355,8 @@ bool lsm_durable(const struct lsm *l, uint64_t group, uint64_t *index, uint64_t 
     return true;
 }
 
-void lsm_each_group(const struct lsm *l, void (*each)(void *ctx, uint64_t group, uint64_t index, uint64_t term), void *ctx)
+void lsm_each_group(const struct lsm *l, void (*each)(void *ctx, uint64_t group, uint64_t index, uint64_t term),
+                    void *ctx)
 {
     uint64_t group;
     void *value;

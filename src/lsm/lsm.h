@@ -21,16 +21,17 @@ struct lsm;
 struct lsm_file;
 
 struct lsm_options {
-    const char *dir;            /* below the disk's root, "store" by convention */
-    size_t memtable_bytes;      /* freeze at this size; 32 MiB */
-    size_t cache_bytes;         /* block cache; 128 MiB */
-    size_t block_bytes;         /* 16 KiB before compression */
-    uint64_t file_bytes;        /* target size of a table; 32 MiB */
-    bool compress;              /* lz4 where it gains */
+    const char *dir;       /* below the disk's root, "store" by convention */
+    size_t memtable_bytes; /* freeze at this size; 32 MiB */
+    size_t cache_bytes;    /* block cache; 128 MiB */
+    size_t block_bytes;    /* 16 KiB before compression */
+    uint64_t file_bytes;   /* target size of a table; 32 MiB */
+    bool compress;         /* lz4 where it gains */
 };
 void lsm_options_default(struct lsm_options *o);
 
-MUST_CHECK enum status lsm_open(struct env *env, const struct lsm_options *options, struct lsm **out, struct errbuf *err);
+MUST_CHECK enum status lsm_open(struct env *env, const struct lsm_options *options, struct lsm **out,
+                                struct errbuf *err);
 void lsm_close(struct lsm *l); /* no task of it may be under way: see lsm_busy */
 bool lsm_busy(const struct lsm *l);
 
@@ -44,14 +45,16 @@ struct lsm_write {
 };
 /* Applies the writes of one log entry of a group as one unit and notes that the group is applied up to (index, term).
  * Copies. Always succeeds: admission is the caller's (lsm_pressure). Call also with count 0 to move the index. */
-void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, const struct lsm_write *writes, size_t count);
+void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, const struct lsm_write *writes,
+               size_t count);
 /* The group is gone (its rows go by lsm_excise). */
 void lsm_group_forget(struct lsm *l, uint64_t group);
 
 /* Applied index held durably (in tables named by the manifest); false: the group is unknown to the manifest. */
 bool lsm_durable(const struct lsm *l, uint64_t group, uint64_t *index, uint64_t *term);
 /* Calls `each` for every group in the manifest; while opening a node. */
-void lsm_each_group(const struct lsm *l, void (*each)(void *ctx, uint64_t group, uint64_t index, uint64_t term), void *ctx);
+void lsm_each_group(const struct lsm *l, void (*each)(void *ctx, uint64_t group, uint64_t index, uint64_t term),
+                    void *ctx);
 
 /* 0: no pressure, 100: stop writing. The node turns it into admission control. */
 unsigned lsm_pressure(const struct lsm *l);
@@ -63,13 +66,14 @@ struct lsm_miss { /* which block is wanted; holds a reference on the file until 
     uint32_t size;
 };
 struct lsm_row {
-    struct slice key;   /* borrowed until the next call on the store or iterator */
+    struct slice key; /* borrowed until the next call on the store or iterator */
     uint64_t ts;
     struct slice value; /* likewise */
 };
 /* The newest version of key with timestamp <= ts. STATUS_OK, STATUS_NOT_FOUND (absent or deleted), STATUS_MISS (*miss is
  * set, the caller owns it), STATUS_CORRUPT (the table is quarantined: the caller must not answer). */
-MUST_CHECK enum status lsm_get(struct lsm *l, struct slice key, uint64_t ts, struct lsm_row *row, struct lsm_miss *miss);
+MUST_CHECK enum status lsm_get(struct lsm *l, struct slice key, uint64_t ts, struct lsm_row *row,
+                               struct lsm_miss *miss);
 
 /* Iterates the newest visible version of each key in [start, end) at ts, deleted keys left out; end empty: no bound.
  * Lives only within one pass: any write to the store invalidates it. */
@@ -111,8 +115,8 @@ struct lsm_ingest *lsm_ingest_new(struct lsm *l, struct slice start, struct slic
 MUST_CHECK enum status lsm_ingest_add(struct lsm_ingest *g, const struct lsm_write *row);
 /* Finishes the last table and syncs. Any thread, blocking. */
 MUST_CHECK enum status lsm_ingest_finish(struct lsm_ingest *g);
-/* Loop. Until `done` the group must not be read or written. Frees g. The rows of [start, end) in memtables are void from
- * the call on, and their flush installs nothing of them. */
+/* Loop. Until `done` the group must not be read or written. Frees g. Rows of
+ * the group or of [start, end) in memtables are flushed first, then the edit replaces them. */
 void lsm_ingest_install(struct lsm_ingest *g, uint64_t group, uint64_t index, uint64_t term,
                         void (*done)(void *ctx, enum status s), void *ctx);
 void lsm_ingest_abort(struct lsm_ingest *g); /* removes its files; loop only; not after lsm_ingest_install */
@@ -124,7 +128,7 @@ void lsm_estimate(const struct lsm *l, struct slice start, struct slice end, uin
 
 struct lsm_stats {
     uint64_t memtable_bytes, frozen_memtables, files, file_bytes;
-    uint64_t runs;                       /* sorted runs a point read may have to look at */
+    uint64_t runs; /* sorted runs a point read may have to look at */
     uint64_t flushed_bytes, compacted_bytes_in, compacted_bytes_out;
     uint64_t cache_hits, cache_misses, bloom_skips;
 };

@@ -16,7 +16,7 @@
 #define LSM_COMPACT_STEP_BYTES (4u * 1024u * 1024u)
 #define LSM_RETRY_MS 500u
 
-struct grave { /* a file to remove */
+struct grave {           /* a file to remove */
     struct table *table; /* still open, or NULL */
     uint64_t number;
 };
@@ -30,13 +30,13 @@ struct flush_waiter {
 
 /* Rows merged into one level; goes on in steps of LSM_COMPACT_STEP_BYTES, other jobs may run in between. */
 struct compaction {
-    struct pick pick;        /* files referenced */
+    struct pick pick; /* files referenced */
     uint32_t from_level;
     struct version *version; /* for gc */
     struct rowmerge merge;
     struct gc gc;
     struct output out;
-    bool begun;              /* the sources stand at rows */
+    bool begun; /* the sources stand at rows */
     uint64_t bytes_in;
 };
 
@@ -51,19 +51,19 @@ struct job {
     struct task task;
     struct lsm *l;
     enum job_kind kind;
-    struct memtable *memtable;   /* JOB_FLUSH: referenced */
-    struct version *version;     /* JOB_FLUSH: for gc */
-    struct output out;           /* JOB_FLUSH */
+    struct memtable *memtable;     /* JOB_FLUSH: referenced */
+    struct version *version;       /* JOB_FLUSH: for gc */
+    struct output out;             /* JOB_FLUSH */
     struct compaction *compaction; /* JOB_COMPACT, and JOB_EDIT when it moves files: borrowed */
-    struct lsm_ingest *ingest;   /* JOB_EDIT: of an installation, owned */
-    struct grave *graves;        /* JOB_REMOVE: owned */
+    struct lsm_ingest *ingest;     /* JOB_EDIT: of an installation, owned */
+    struct grave *graves;          /* JOB_REMOVE: owned */
     size_t grave_count;
-    uint64_t safepoint, next;    /* as they go into the edit */
-    uint64_t ids;                /* first of the numbers set aside for this job's files */
+    uint64_t safepoint, next; /* as they go into the edit */
+    uint64_t ids;             /* first of the numbers set aside for this job's files */
     struct edit edit;
     struct buf payload, whole;
-    bool committing;             /* the edit was handed to the manifest */
-    bool reading;                /* the failure came from reading an input */
+    bool committing; /* the edit was handed to the manifest */
+    bool reading;    /* the failure came from reading an input */
     enum status status;
     struct errbuf err;
 };
@@ -76,7 +76,7 @@ struct lsm {
     struct memtable *active;
     struct memtable **frozen; /* oldest first */
     size_t frozen_count, frozen_capacity;
-    uint64_t memtable_seq;    /* of the active one */
+    uint64_t memtable_seq; /* of the active one */
 
     struct version *version;
     struct map applied;       /* group -> struct applied (owned): what the manifest says */
@@ -88,14 +88,14 @@ struct lsm {
     struct block_cursor get_cursor;
     unsigned loads;
 
-    struct job *job;          /* under way */
-    struct job *stuck;        /* to be committed again */
-    uint64_t retry_at_ns;     /* no new work before */
+    struct job *job;      /* under way */
+    struct job *stuck;    /* to be committed again */
+    uint64_t retry_at_ns; /* no new work before */
     struct compaction *compaction;
     struct pick_cursors cursors;
     struct grave *graves;
     size_t grave_count, grave_capacity;
-    struct list installs;     /* struct lsm_ingest, waiting */
+    struct list installs; /* struct lsm_ingest, waiting */
     struct list flush_waiters;
 
     unsigned views, ingests, iters;
@@ -131,7 +131,7 @@ void compaction_cancel_range(struct lsm *l, struct slice start, struct slice end
 struct lsm_ingest {
     struct lsm *l;
     struct list link;
-    struct slice start, end;   /* owned */
+    struct slice start, end; /* owned */
     struct output out;
     struct keybuf last;
     uint64_t last_ts;
@@ -139,7 +139,7 @@ struct lsm_ingest {
     enum status failed;
     bool finished;
     struct applied applied;
-    uint64_t after_seq;        /* memtables up to here must be flushed first */
+    uint64_t after_seq; /* memtables up to here must be flushed first */
     void (*done)(void *ctx, enum status s);
     void *ctx;
 };

@@ -157,24 +157,28 @@ static bool record_valid(struct slice bytes, size_t at, size_t *size)
     return crc32c(crc32c(0, p, 12), p + RECORD_HEAD_BYTES, payload) == le_u32(p + 12);
 }
 
-/* A record was begun only after the one before it was durable: any good record behind a bad one convicts the disk. */
-static bool valid_record_after(struct slice bytes, size_t at)
+/* A `synced` record was written only after all before it was durable: behind a bad record it convicts the disk. Another good
+ * record does not: a power cut during its sync may keep it and lose the mark before it, which was not synced either. */
+static bool synced_record_after(struct slice bytes, size_t at)
 {
     size_t size;
-    for (; bytes.size - at >= RECORD_HEAD_BYTES; at++) {
-        if (record_valid(bytes, at, &size)) return true;
+    for (; bytes.size - at > RECORD_HEAD_BYTES; at++) {
+        if (!record_valid(bytes, at, &size)) continue;
+        if (size == RECORD_HEAD_BYTES + 1 && bytes.data[at + RECORD_HEAD_BYTES] == ITEM_SYNCED) return true;
     }
     return false;
 }
 
 static enum status header_check(struct slice bytes, struct errbuf *err)
 {
-    if (bytes.size < HEADER_BYTES || le_u64(bytes.data) != HEADER_MAGIC || crc32c(0, bytes.data, 12) != le_u32(bytes.data + 12)) {
+    if (bytes.size < HEADER_BYTES || le_u64(bytes.data) != HEADER_MAGIC ||
+        crc32c(0, bytes.data, 12) != le_u32(bytes.data + 12)) {
         errbuf_set(err, "MANIFEST: the header is damaged; rebuild this replica");
         return STATUS_CORRUPT;
     }
     if (le_u32(bytes.data + 8) != MANIFEST_VERSION) {
-        errbuf_set(err, "MANIFEST: format version %u; this program knows version %u: use a newer one", le_u32(bytes.data + 8), MANIFEST_VERSION);
+        errbuf_set(err, "MANIFEST: format version %u; this program knows version %u: use a newer one",
+                   le_u32(bytes.data + 8), MANIFEST_VERSION);
         return STATUS_UNSUPPORTED;
     }
     return STATUS_OK;
@@ -190,15 +194,19 @@ enum status manifest_decode(struct slice bytes, struct manifest_state *s, size_t
         struct cursor c = cursor_make(slice_make(bytes.data + at + RECORD_HEAD_BYTES, size - RECORD_HEAD_BYTES));
         while (cursor_left(&c) > 0) {
             if (apply_item(s, &c)) continue;
-            errbuf_set(err, "MANIFEST: the record at offset %zu makes no sense though its checksum matches: written by a newer "
-                            "version, or damaged; use that version or rebuild this replica", at);
+            errbuf_set(
+                err,
+                "MANIFEST: the record at offset %zu makes no sense though its checksum matches: written by a newer "
+                "version, or damaged; use that version or rebuild this replica",
+                at);
             return STATUS_CORRUPT;
         }
         crc = le_u32(bytes.data + at + 12);
         at += size;
     }
-    if (valid_record_after(bytes, at)) {
-        errbuf_set(err, "MANIFEST: the record at offset %zu is damaged, and later ones are not; rebuild this replica", at);
+    if (synced_record_after(bytes, at)) {
+        errbuf_set(err, "MANIFEST: the record at offset %zu is damaged, and later ones are not; rebuild this replica",
+                   at);
         return STATUS_CORRUPT;
     }
     *used = at;
@@ -227,7 +235,8 @@ static void manifest_path(const struct manifest *m, const char *name, char path[
     ASSERT((size_t)n < TABLE_PATH_MAX);
 }
 
-enum status manifest_open(struct manifest *m, struct disk *d, const char *dir, struct manifest_state *state, struct errbuf *err)
+enum status manifest_open(struct manifest *m, struct disk *d, const char *dir, struct manifest_state *state,
+                          struct errbuf *err)
 {
     *m = (struct manifest){.disk = d, .dir = dir, .rewrite = true};
     char path[TABLE_PATH_MAX];
@@ -314,7 +323,8 @@ static enum status rewrite(struct manifest *m, struct slice whole, struct slice 
     }
     if (s == STATUS_OK) {
         disk_close(m->file);
-        *m = (struct manifest){.disk = m->disk, .dir = m->dir, .file = file, .size = out.size, .crc = crc, .whole_size = out.size};
+        *m = (struct manifest){
+            .disk = m->disk, .dir = m->dir, .file = file, .size = out.size, .crc = crc, .whole_size = out.size};
     } else {
         disk_close(file);
     }

@@ -36,12 +36,13 @@ struct manifest {
     const char *dir;
     struct disk_file *file; /* NULL: there is none yet */
     uint64_t size;
-    uint32_t crc;           /* of the last record */
-    uint64_t whole_size;    /* of the file when it was begun */
-    bool rewrite;           /* the next edit goes into a new file */
+    uint32_t crc;        /* of the last record */
+    uint64_t whole_size; /* of the file when it was begun */
+    bool rewrite;        /* the next edit goes into a new file */
 };
 /* Reads, verifies and syncs. STATUS_NOT_FOUND: there is none. */
-MUST_CHECK enum status manifest_open(struct manifest *m, struct disk *d, const char *dir, struct manifest_state *s, struct errbuf *err);
+MUST_CHECK enum status manifest_open(struct manifest *m, struct disk *d, const char *dir, struct manifest_state *s,
+                                     struct errbuf *err);
 void manifest_close(struct manifest *m);
 bool manifest_wants_rewrite(const struct manifest *m);
 /* Makes the edit durable. whole: payload of the state before the edit; used if a new file is to be written, so give it

@@ -21,10 +21,10 @@ struct memtable {
     struct arena arena;
     struct memnode *root;
     struct memleaf *first, *last;
-    unsigned height;  /* 1: the root is a leaf */
-    uint64_t rows;    /* versions held */
-    uint64_t seq;     /* order among the memtables of a store */
-    unsigned refs;    /* loop only */
+    unsigned height; /* 1: the root is a leaf */
+    uint64_t rows;   /* versions held */
+    uint64_t seq;    /* order among the memtables of a store */
+    unsigned refs;   /* loop only */
     bool frozen;
     struct map applied; /* group -> struct applied, in the arena */
 };

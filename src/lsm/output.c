@@ -3,7 +3,8 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-void output_init(struct output *o, struct disk *d, const char *dir, const struct lsm_options *options, uint64_t first, uint64_t salt)
+void output_init(struct output *o, struct disk *d, const char *dir, const struct lsm_options *options, uint64_t first,
+                 uint64_t salt)
 {
     *o = (struct output){.disk = d,
                          .dir = dir,

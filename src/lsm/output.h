@@ -11,16 +11,17 @@ struct output {
     const char *dir;
     struct table_build_options build;
     uint64_t file_bytes;
-    uint64_t first, next;      /* numbers: those in [first, next) have files that are this output's */
+    uint64_t first, next; /* numbers: those in [first, next) have files that are this output's */
     uint64_t salt;
     struct table_builder *builder;
-    struct table **tables;     /* finished; one reference each */
+    struct table **tables; /* finished; one reference each */
     size_t table_count, table_capacity;
-    uint64_t bytes;            /* of the finished tables */
-    struct errbuf err;         /* after a failure */
+    uint64_t bytes;    /* of the finished tables */
+    struct errbuf err; /* after a failure */
 };
 /* first: of OUTPUT_TABLES_MAX unused numbers. */
-void output_init(struct output *o, struct disk *d, const char *dir, const struct lsm_options *options, uint64_t first, uint64_t salt);
+void output_init(struct output *o, struct disk *d, const char *dir, const struct lsm_options *options, uint64_t first,
+                 uint64_t salt);
 MUST_CHECK enum status output_add(struct output *o, const struct lsm_write *row);
 MUST_CHECK enum status output_finish(struct output *o); /* the last table; then syncs the folder */
 /* The tables, and the care for their files, are the caller's from here on. */

@@ -40,8 +40,7 @@ static uint64_t level_score(const struct version *v, uint32_t level, uint64_t ba
     if (level == 0) return version_runs_of_level(v, 0) * 1000 / PICK_L0_RUNS;
     uint64_t target = base_bytes;
     for (uint32_t i = 1; i < level; i++) target = target > UINT64_MAX / PICK_RATIO ? UINT64_MAX : target * PICK_RATIO;
-    uint64_t bytes = version_bytes_of_level(v, level);
-    return bytes / (target / 1000 + 1);
+    return version_bytes_of_level(v, level) * 1000 / target;
 }
 
 static void add(struct pick *p, struct lsm_file *f)
@@ -49,7 +48,8 @@ static void add(struct pick *p, struct lsm_file *f)
     p->files[p->count++] = f;
 }
 
-static void add_overlapping(struct pick *p, const struct version *v, uint32_t level, struct slice start, struct slice end)
+static void add_overlapping(struct pick *p, const struct version *v, uint32_t level, struct slice start,
+                            struct slice end)
 {
     for (size_t i = 0; i < v->file_count; i++) {
         struct lsm_file *f = v->files[i];

@@ -12,7 +12,8 @@
 #define PICK_RATIO 8u
 
 struct pick_cursors {
-    struct slice after[LSM_LEVELS]; /* owned: per level, where the last pick ended; the next file is above it, cyclically */
+    struct slice
+        after[LSM_LEVELS]; /* owned: per level, where the last pick ended; the next file is above it, cyclically */
 };
 void pick_cursors_free(struct pick_cursors *c);
 void pick_cursors_note(struct pick_cursors *c, uint32_t level, struct slice upper); /* copies */
@@ -20,8 +21,8 @@ void pick_cursors_note(struct pick_cursors *c, uint32_t level, struct slice uppe
 struct pick {
     struct lsm_file **files; /* owned array, borrowed files, in the version's order */
     size_t count;
-    uint32_t level;          /* where the rows go */
-    bool move;               /* no two files overlap: change their level instead of rewriting them */
+    uint32_t level; /* where the rows go */
+    bool move;      /* no two files overlap: change their level instead of rewriting them */
 };
 /* False: nothing is due. base_bytes: the target of level 1. */
 bool lsm_pick(const struct version *v, uint64_t base_bytes, const struct pick_cursors *cursors, struct pick *out);

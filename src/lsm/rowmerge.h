@@ -8,11 +8,11 @@
 struct rowmerge {
     struct rowsource *sources; /* owned */
     size_t source_count;
-    uint32_t *heap;            /* indexes of sources that have a row; the first is next */
+    uint32_t *heap; /* indexes of sources that have a row; the first is next */
     size_t heap_count;
     bool reverse;
-    bool at_row;               /* the top row was handed out */
-    struct rowsource *failed;  /* after a status other than OK and END */
+    bool at_row;              /* the top row was handed out */
+    struct rowsource *failed; /* after a status other than OK and END */
 };
 
 void rowmerge_init(struct rowmerge *m, size_t source_count, bool reverse); /* then init each of m->sources */

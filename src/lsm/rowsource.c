@@ -42,7 +42,8 @@ static enum status fail_at(struct rowsource *s, struct lsm_file *f, uint64_t off
 static enum status fill_ahead(struct rowsource *s, const struct table *t, uint32_t at)
 {
     uint64_t start = t->blocks[at].offset, end = start + t->blocks[at].size;
-    for (uint32_t i = at + 1; i < t->block_count && end - start + t->blocks[i].size <= AHEAD_BYTES; i++) end += t->blocks[i].size;
+    for (uint32_t i = at + 1; i < t->block_count && end - start + t->blocks[i].size <= AHEAD_BYTES; i++)
+        end += t->blocks[i].size;
     mem_free(s->ahead);
     s->ahead_size = (size_t)(end - start);
     s->ahead = mem_alloc(s->ahead_size);

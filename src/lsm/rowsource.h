@@ -13,31 +13,32 @@ struct rowsource {
     const struct memtable *memtable; /* NULL: a run */
     struct memtable_cursor mem;
 
-    struct lsm_file *const *files;   /* of the run; borrowed */
+    struct lsm_file *const *files; /* of the run; borrowed */
     size_t file_count, file_at;
-    struct cache *cache;             /* NULL: blocking reads */
+    struct cache *cache; /* NULL: blocking reads */
     uint32_t block_at;
-    struct cache_entry *pinned;      /* the block under the cursor, when it is the cache's */
-    uint8_t *raw;                    /* it, when it is our own */
+    struct cache_entry *pinned; /* the block under the cursor, when it is the cache's */
+    uint8_t *raw;               /* it, when it is our own */
     struct block own_block;
     struct block_cursor cursor;
-    uint8_t *ahead;                  /* blocking, forward: sealed blocks read ahead */
+    uint8_t *ahead; /* blocking, forward: sealed blocks read ahead */
     uint64_t ahead_offset;
     size_t ahead_size;
-    uint64_t ahead_number;           /* of the table they are of */
-    bool sequential;                 /* read ahead */
+    uint64_t ahead_number; /* of the table they are of */
+    bool sequential;       /* read ahead */
 
-    struct lsm_write row;            /* when the last call answered STATUS_OK; borrowed until the next call */
-    struct lsm_miss miss;            /* after STATUS_MISS: no reference taken */
-    struct lsm_file *bad;            /* after STATUS_CORRUPT or STATUS_IO: where, with miss.offset */
+    struct lsm_write row; /* when the last call answered STATUS_OK; borrowed until the next call */
+    struct lsm_miss miss; /* after STATUS_MISS: no reference taken */
+    struct lsm_file *bad; /* after STATUS_CORRUPT or STATUS_IO: where, with miss.offset */
 };
 
 void rowsource_init_memtable(struct rowsource *s, const struct memtable *m);
 void rowsource_init_run(struct rowsource *s, struct lsm_file *const *files, size_t count, struct cache *cache);
 void rowsource_free(struct rowsource *s);
 
-MUST_CHECK enum status rowsource_seek(struct rowsource *s, struct slice key, uint64_t ts);   /* first row at or after */
-MUST_CHECK enum status rowsource_seek_before(struct rowsource *s, struct slice key);         /* last row of a smaller key; empty: last of all */
+MUST_CHECK enum status rowsource_seek(struct rowsource *s, struct slice key, uint64_t ts); /* first row at or after */
+MUST_CHECK enum status rowsource_seek_before(struct rowsource *s,
+                                             struct slice key); /* last row of a smaller key; empty: last of all */
 MUST_CHECK enum status rowsource_next(struct rowsource *s);
 MUST_CHECK enum status rowsource_prev(struct rowsource *s);
 

@@ -64,7 +64,8 @@ enum status table_footer_decode(const uint8_t bytes[TABLE_FOOTER_BYTES], struct 
         return STATUS_CORRUPT;
     }
     if (le_u32(bytes + 48) != TABLE_VERSION) {
-        errbuf_set(err, "table format version %u; this program knows version %u: use a newer one", le_u32(bytes + 48), TABLE_VERSION);
+        errbuf_set(err, "table format version %u; this program knows version %u: use a newer one", le_u32(bytes + 48),
+                   TABLE_VERSION);
         return STATUS_UNSUPPORTED;
     }
     *f = (struct table_footer){.id = {.number = le_u64(bytes), .salt = le_u64(bytes + 8)},
@@ -141,11 +142,13 @@ static bool props_parse(struct table_props *p, struct slice raw)
     return p->smallest.size > 0 && p->largest.size <= LSM_KEY_MAX && slice_cmp(p->smallest, p->largest) <= 0;
 }
 
-static enum status read_section(struct table *t, uint64_t offset, uint32_t size, const char *path, const char *what, uint8_t **raw,
-                                size_t *raw_size, struct errbuf *err)
+static enum status read_section(struct table *t, uint64_t offset, uint32_t size, const char *path, const char *what,
+                                uint8_t **raw, size_t *raw_size, struct errbuf *err)
 {
     enum status s = table_read(t->file, &t->id, offset, size, raw, raw_size);
-    if (s == STATUS_CORRUPT) errbuf_set(err, "%s: the %s at offset %llu is damaged; rebuild this replica", path, what, (unsigned long long)offset);
+    if (s == STATUS_CORRUPT)
+        errbuf_set(err, "%s: the %s at offset %llu is damaged; rebuild this replica", path, what,
+                   (unsigned long long)offset);
     if (s == STATUS_IO) errbuf_set(err, "%s: reading the %s failed", path, what);
     return s;
 }
@@ -175,8 +178,8 @@ static enum status load(struct table *t, const char *path, struct errbuf *err)
     uint64_t size = 0;
     enum status s = disk_size(t->file, &size);
     if (s == STATUS_OK && (size != t->id.size || size < TABLE_FOOTER_BYTES)) {
-        errbuf_set(err, "%s: has %llu bytes where the manifest says %llu; rebuild this replica", path, (unsigned long long)size,
-                   (unsigned long long)t->id.size);
+        errbuf_set(err, "%s: has %llu bytes where the manifest says %llu; rebuild this replica", path,
+                   (unsigned long long)size, (unsigned long long)t->id.size);
         return STATUS_CORRUPT;
     }
     uint8_t bytes[TABLE_FOOTER_BYTES];
@@ -190,18 +193,21 @@ static enum status load(struct table *t, const char *path, struct errbuf *err)
     struct errbuf why;
     s = got == sizeof(bytes) ? table_footer_decode(bytes, &f, &why) : STATUS_CORRUPT;
     if (s != STATUS_OK) {
-        errbuf_set(err, "%s: %s; rebuild this replica", path, got == sizeof(bytes) ? why.text : "the file is cut short");
+        errbuf_set(err, "%s: %s; rebuild this replica", path,
+                   got == sizeof(bytes) ? why.text : "the file is cut short");
         return s;
     }
     uint64_t sections = (uint64_t)f.index_size + f.filter_size + f.props_size + TABLE_FOOTER_BYTES;
-    if (f.id.number != t->id.number || f.id.salt != t->id.salt || f.index_offset > size || size - f.index_offset != sections) {
+    if (f.id.number != t->id.number || f.id.salt != t->id.salt || f.index_offset > size ||
+        size - f.index_offset != sections) {
         errbuf_set(err, "%s: holds another table than the manifest names; rebuild this replica", path);
         return STATUS_CORRUPT;
     }
     return load_sections(t, &f, path, err);
 }
 
-enum status table_open_file(struct disk_file *file, const char *path, const struct table_id *id, struct table **out, struct errbuf *err)
+enum status table_open_file(struct disk_file *file, const char *path, const struct table_id *id, struct table **out,
+                            struct errbuf *err)
 {
     struct table *t = mem_zalloc(sizeof(*t));
     t->id = *id;
@@ -215,7 +221,8 @@ enum status table_open_file(struct disk_file *file, const char *path, const stru
     return STATUS_OK;
 }
 
-enum status table_open(struct disk *d, const char *dir, const struct table_id *id, struct table **out, struct errbuf *err)
+enum status table_open(struct disk *d, const char *dir, const struct table_id *id, struct table **out,
+                       struct errbuf *err)
 {
     char path[TABLE_PATH_MAX];
     table_path(path, dir, id->number);

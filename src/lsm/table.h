@@ -36,16 +36,16 @@ struct table_block { /* rows of block i are at or above (key, ts), rows of the b
 struct table {
     struct table_id id;
     struct disk_file *file;
-    struct table_props props;    /* slices borrowed from props_raw */
+    struct table_props props; /* slices borrowed from props_raw */
     struct table_block *blocks;
-    uint64_t *heads;             /* of the blocks' keys, after prefix bytes */
+    uint64_t *heads; /* of the blocks' keys, after prefix bytes */
     uint32_t block_count;
-    uint32_t prefix;             /* bytes shared by the keys of blocks 1.. (block 0 has the empty key) */
+    uint32_t prefix; /* bytes shared by the keys of blocks 1.. (block 0 has the empty key) */
     uint8_t *filter;
     uint32_t filter_lines;
     uint8_t *index_raw, *props_raw;
-    unsigned refs;               /* loop only, as the flags */
-    bool quarantined;            /* a block was found damaged */
+    unsigned refs;    /* loop only, as the flags */
+    bool quarantined; /* a block was found damaged */
 };
 
 void table_path(char path[TABLE_PATH_MAX], const char *dir, uint64_t number);
@@ -55,8 +55,8 @@ bool table_path_parse(const char *name, uint64_t *number); /* a name without fol
 MUST_CHECK enum status table_open(struct disk *d, const char *dir, const struct table_id *id, struct table **out,
                                   struct errbuf *err);
 /* As table_open, over a handle that is open already; takes it over, whatever the outcome. */
-MUST_CHECK enum status table_open_file(struct disk_file *file, const char *path, const struct table_id *id, struct table **out,
-                                       struct errbuf *err);
+MUST_CHECK enum status table_open_file(struct disk_file *file, const char *path, const struct table_id *id,
+                                       struct table **out, struct errbuf *err);
 void table_free(struct table *t); /* closes the file */
 
 /* The block in which (key, ts) or else the first row after it lies: that or, if it ends before, the next one. */
@@ -69,9 +69,10 @@ uint64_t table_range_bytes(const struct table *t, struct slice start, struct sli
 /* Appends the block as it will stand at `offset` of the table: compressed where that gains an eighth, with its trailer. */
 void table_seal(struct slice raw, bool compress, const struct table_id *id, uint64_t offset, struct buf *out);
 /* Verifies and unpacks. *raw is owned by the caller (mem_free). False: damaged, stale, or of another place. */
-MUST_CHECK bool table_unseal(struct slice sealed, const struct table_id *id, uint64_t offset, uint8_t **raw, size_t *raw_size);
+MUST_CHECK bool table_unseal(struct slice sealed, const struct table_id *id, uint64_t offset, uint8_t **raw,
+                             size_t *raw_size);
 /* Reads, verifies and unpacks one sealed block. Blocking, any thread. STATUS_OK, STATUS_IO, STATUS_CORRUPT. */
-MUST_CHECK enum status table_read(struct disk_file *file, const struct table_id *id, uint64_t offset, uint32_t size, uint8_t **raw,
-                                  size_t *raw_size);
+MUST_CHECK enum status table_read(struct disk_file *file, const struct table_id *id, uint64_t offset, uint32_t size,
+                                  uint8_t **raw, size_t *raw_size);
 
 #endif

@@ -12,21 +12,21 @@ struct table_builder {
     char path[TABLE_PATH_MAX];
     struct disk_file *file;
     struct block_builder block;
-    struct buf out;          /* sealed bytes that are not written yet */
-    uint64_t written;        /* bytes in the file */
-    uint64_t block_start;    /* offset of the block being filled */
+    struct buf out;       /* sealed bytes that are not written yet */
+    uint64_t written;     /* bytes in the file */
+    uint64_t block_start; /* offset of the block being filled */
     struct buf index;
     uint32_t block_count;
-    struct keybuf last;      /* the row added last */
+    struct keybuf last; /* the row added last */
     uint64_t last_ts;
     struct keybuf smallest;
-    uint64_t *hashes;        /* of the different keys */
+    uint64_t *hashes; /* of the different keys */
     size_t hashes_capacity;
     struct table_props props;
 };
 
-enum status table_builder_new(struct disk *d, const char *dir, const struct table_id *id, const struct table_build_options *options,
-                              struct table_builder **out, struct errbuf *err)
+enum status table_builder_new(struct disk *d, const char *dir, const struct table_id *id,
+                              const struct table_build_options *options, struct table_builder **out, struct errbuf *err)
 {
     struct table_builder *b = mem_zalloc(sizeof(*b));
     b->id = *id;

@@ -77,7 +77,8 @@ bool table_unseal(struct slice sealed, const struct table_id *id, uint64_t offse
     return true;
 }
 
-enum status table_read(struct disk_file *file, const struct table_id *id, uint64_t offset, uint32_t size, uint8_t **raw, size_t *raw_size)
+enum status table_read(struct disk_file *file, const struct table_id *id, uint64_t offset, uint32_t size, uint8_t **raw,
+                       size_t *raw_size)
 {
     if (size < TABLE_TRAILER_BYTES || offset > id->size || size > id->size - offset) return STATUS_CORRUPT;
     uint8_t *bytes = mem_alloc(size);

@@ -5,8 +5,8 @@
 
 #include <stdlib.h>
 
-struct lsm_file *lsm_file_new(struct lsm *owner, uint64_t id, struct table *t, uint32_t level, uint64_t run, struct slice lower,
-                              struct slice upper)
+struct lsm_file *lsm_file_new(struct lsm *owner, uint64_t id, struct table *t, uint32_t level, uint64_t run,
+                              struct slice lower, struct slice upper)
 {
     ASSERT(slice_cmp(lower, upper) < 0);
     struct lsm_file *f = mem_zalloc(sizeof(*f));

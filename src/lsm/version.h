@@ -12,23 +12,22 @@
 
 #define LSM_LEVELS 7u
 
-
 /* A table within bounds: rows outside [lower, upper) are not there (they were excised). */
 struct lsm_file {
     uint64_t id;         /* never reused; names it in the manifest */
     struct table *table; /* one reference */
     struct lsm *owner;
     uint32_t level;
-    uint64_t run;        /* level 0: order of the flush, larger is newer; else 0 */
-    struct slice lower;  /* owned */
-    struct slice upper;  /* owned; exclusive, never empty */
-    uint64_t bytes;      /* of the file, within the bounds; about */
-    bool clipped;        /* the bounds hide rows of the table */
+    uint64_t run;       /* level 0: order of the flush, larger is newer; else 0 */
+    struct slice lower; /* owned */
+    struct slice upper; /* owned; exclusive, never empty */
+    uint64_t bytes;     /* of the file, within the bounds; about */
+    bool clipped;       /* the bounds hide rows of the table */
     unsigned refs;
 };
 /* Takes over one reference of the table. Slices are copied. */
-struct lsm_file *lsm_file_new(struct lsm *owner, uint64_t id, struct table *t, uint32_t level, uint64_t run, struct slice lower,
-                              struct slice upper);
+struct lsm_file *lsm_file_new(struct lsm *owner, uint64_t id, struct table *t, uint32_t level, uint64_t run,
+                              struct slice lower, struct slice upper);
 struct lsm_file *lsm_file_ref(struct lsm_file *f);
 void lsm_file_unref(struct lsm_file *f);
 /* lower and upper that hide nothing of the table: its smallest key, its largest key and a zero byte. *upper is owned. */

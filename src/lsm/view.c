@@ -39,7 +39,8 @@ struct lsm_view *lsm_view_new(struct lsm *l, struct slice start, struct slice en
     for (size_t i = l->frozen_count; i-- > 0;) v->memtables[v->memtable_count++] = memtable_ref(l->frozen[i]);
     rowmerge_init(&v->merge, v->memtable_count + v->version->run_count, false);
     size_t sources = 0;
-    for (; sources < v->memtable_count; sources++) rowsource_init_memtable(&v->merge.sources[sources], v->memtables[sources]);
+    for (; sources < v->memtable_count; sources++)
+        rowsource_init_memtable(&v->merge.sources[sources], v->memtables[sources]);
     for (size_t r = 0; r < v->version->run_count; r++) {
         const struct run *run = &v->version->runs[r];
         size_t first = run_find(run, start), n = 0;

@@ -65,6 +65,7 @@ struct node_request {
     struct scan_request scan;
     /* scan.c: the page so far */
     bool is_scan, resuming;
+    uint64_t rows_life;    /* replica_rows_life when the page began */
     uint64_t scan_ts;      /* version that the page reads at */
     struct scan_row *rows; /* in rows_arena, like what they point to */
     size_t row_count, row_capacity, row_bytes;

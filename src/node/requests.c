@@ -177,6 +177,11 @@ static void get_try(struct node_request *q)
     struct node *n = q->node;
     struct lsm_row row;
     struct lsm_miss miss;
+    const struct replica *r = host_replica(n->host, q->group);
+    if (r == NULL || replica_rows_life(r) == 0) {
+        node_refuse(q, STATUS_NOT_LEADER, false, "a snapshot is replacing the rows here: ask the leader");
+        return;
+    }
     buf_clear(&n->scratch);
     key_encode_data(&n->scratch, q->get.keyspace, q->get.key);
     enum status s = lsm_get(host_store(n->host), buf_slice(&n->scratch), LSM_TS_MAX, &row, &miss);

@@ -6,11 +6,13 @@
  *     YIELDED (more rows examined than one pass may)
  *
  * The page reads at the newest version applied when it began. If nothing has been applied since the replica was opened,
- * that is not known: the page then reads the newest rows, and begins again should anything be applied meanwhile. */
+ * that is not known: the page then reads the newest rows, and begins again should anything be applied meanwhile. It also
+ * begins again when the range has been written since and the store may have dropped the versions that the page reads: the
+ * safepoint is far behind, but timestamps leap when a clock does. */
 #include "base/assert.h"
 #include "node/node_int.h"
 
-enum { SCAN_EXAMINED_MAX = 8192 };
+enum { SCAN_ROWS_PER_PASS = 8192 };
 
 static void scan_reset(struct node_request *q)
 {
@@ -19,6 +21,7 @@ static void scan_reset(struct node_request *q)
     q->row_count = q->row_capacity = 0;
     q->row_bytes = 0;
     q->resuming = false;
+    q->rows_life = r == NULL ? 0 : replica_rows_life(r);
     q->scan_ts = r == NULL || replica_last_ts(r) == 0 ? LSM_TS_MAX : replica_last_ts(r);
 }
 
@@ -88,7 +91,7 @@ static void scan_loaded(void *ctx, enum status s)
     }
 }
 
-/* An iterator over what is left of the span: after (or, in reverse, before) the last key examined. */
+/* An iterator over what is left of the span: from where the last one stood. */
 static struct lsm_iter *scan_iter(struct node_request *q, struct lsm *store)
 {
     struct buf start, end;
@@ -109,12 +112,12 @@ static struct lsm_iter *scan_iter(struct node_request *q, struct lsm *store)
     return it;
 }
 
-static void scan_note_resume(struct node_request *q, struct slice key)
+/* The rows that the page has taken may not go together with those that it has not. */
+static bool scan_is_void(const struct node_request *q, const struct replica *r)
 {
-    buf_clear(&q->resume);
-    buf_append_slice(&q->resume, key);
-    if (!q->scan.reverse) buf_append_byte(&q->resume, 0); /* the least key above it */
-    q->resuming = true;
+    uint64_t last = replica_last_ts(r);
+    if (q->scan_ts == LSM_TS_MAX) return last != 0;
+    return last != q->scan_ts && host_safepoint(q->node->host) > q->scan_ts;
 }
 
 static void scan_go_on(struct node_request *q)
@@ -129,7 +132,11 @@ static void scan_go_on(struct node_request *q)
         node_refuse(q, STATUS_TIMEOUT, false, "the deadline passed");
         return;
     }
-    if (q->scan_ts == LSM_TS_MAX && replica_last_ts(r) != 0) {
+    if (replica_rows_life(r) == 0 || replica_rows_life(r) != q->rows_life) {
+        node_refuse(q, STATUS_NOT_LEADER, false, "a snapshot has replaced the rows here: ask the leader");
+        return;
+    }
+    if (scan_is_void(q, r)) {
         COVER("scan.restarted");
         scan_reset(q);
     }
@@ -138,17 +145,19 @@ static void scan_go_on(struct node_request *q)
     struct lsm_row row;
     struct lsm_miss miss;
     enum status s = STATUS_OK;
-    unsigned examined = 0;
+    unsigned taken = 0;
     bool full = false;
-    while (!full && examined < SCAN_EXAMINED_MAX) {
+    while (!full && taken < SCAN_ROWS_PER_PASS) {
         s = lsm_iter_next(it, &row, &miss);
         if (s != STATUS_OK) break;
-        examined++;
-        scan_note_resume(q, row.key);
+        taken++;
         s = scan_take(q, &row);
         if (s != STATUS_OK) break;
         full = q->row_count >= q->scan.limit_rows || q->row_bytes >= q->scan.limit_bytes;
     }
+    buf_clear(&q->resume);
+    buf_append_slice(&q->resume, lsm_iter_position(it));
+    q->resuming = true;
     lsm_iter_free(it);
     if (s == STATUS_MISS) {
         lsm_load(store, &miss, scan_loaded, q);

@@ -32,6 +32,7 @@ void raft_progress_probe(struct raft_progress *p, uint64_t next)
     p->state = RAFT_PROBE;
     p->next = next > p->match ? next : p->match + 1;
     if (p->commit_sent >= p->next) p->commit_sent = p->next - 1;
+    p->probe_last = 0;
     p->paused = false;
     p->nudge = false;
 }
@@ -64,7 +65,10 @@ void raft_progress_acked(struct raft_progress *p, uint64_t index)
         return;
     }
     if (!news && index != p->match) return; /* an old acknowledgement: says nothing about the probe under way */
-    raft_progress_probe(p, p->match + 1);
+    /* The logs meet. If the probe fitted, all of it is there, though perhaps not yet durable: it is not sent again. */
+    uint64_t next = p->match + 1;
+    if (index + 1 >= p->next && p->probe_last >= next) next = p->probe_last + 1;
+    raft_progress_probe(p, next);
     p->state = RAFT_REPLICATE;
 }
 
@@ -113,6 +117,7 @@ void raft_progress_sent(struct raft_progress *p, uint64_t last, uint64_t bytes)
     ASSERT(last >= p->next);
     if (p->state == RAFT_PROBE) {
         p->paused = true;
+        p->probe_last = last;
         return;
     }
     flights_push(p, last, bytes);

@@ -197,6 +197,10 @@ static void recv(struct raft *r, const struct raft_message *m, struct raft_effec
         return;
     }
     if (m->term > r->term && !recv_newer_term(r, m, fx)) return;
+    if (is_leaders(m->type) && r->leader != 0 && r->leader != m->from && !raft_config_is_member(&r->config, m->from)) {
+        COVER("raft.stranger_leads"); /* of a member the same is a violated invariant: raft_follow stops the process */
+        return;
+    }
     dispatch(r, m, fx);
 }
 

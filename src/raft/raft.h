@@ -163,15 +163,14 @@ MUST_CHECK enum status raft_propose_config(struct raft *r, const struct raft_con
  * raft_flush serves all reads that came before it, none that came after the round was sent (T5), and none before an entry
  * of its own term has committed (T1). Follower: forwarded to the leader it knows. STATUS_NOT_LEADER when it knows none. */
 MUST_CHECK enum status raft_read(struct raft *r, uint64_t context);
-/* End of the pass, for each replica that was stepped in it: emits the appends (for new proposals, but also those that an
- * acknowledgement made room for: messages with entries leave from here only) and one heartbeat round for waiting reads. */
+/* End of the pass, for each replica that was stepped in it: emits appends (for new proposals, and what acknowledgements made
+ * room for: entries leave from here only) and one heartbeat round for waiting reads. */
 void raft_flush(struct raft *r, uint64_t now_ms, struct raft_effects *fx);
 
 /* Entries up to index leave memory; index <= applied. Those that are not yet durable stay. */
 void raft_compact(struct raft *r, uint64_t index);
-/* The store was replaced by a snapshot at (index, term), index >= applied: the log starts anew after it. The host resets its
- * log in the same batch, before what these effects tell it to write. Entries that follow (index, term) in our log stay, and
- * are in the effects once more. */
+/* The store was replaced by a snapshot at (index, term), index >= applied: the log starts anew after it. The host's log is
+ * reset in the same batch, before what these effects say; entries that follow (index, term) stay and are in the effects. */
 void raft_install(struct raft *r, uint64_t index, uint64_t term, const struct raft_config *config, struct raft_effects *fx);
 
 /* --- looking --- */
@@ -189,8 +188,7 @@ bool raft_leader_ready(const struct raft *r);    /* leader, and an entry of its 
 const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index); /* NULL outside of memory; borrowed until changed */
 struct raft_hard_state raft_hard_state_now(const struct raft *r);
 const struct raft_config *raft_config_now(const struct raft *r); /* in force: the last in the log, committed or not */
-/* As of an index of the log, as a snapshot of the store at that index needs it. False: index is not in memory, nor just before. */
-bool raft_config_at(const struct raft *r, uint64_t index, struct raft_config *out);
+bool raft_config_at(const struct raft *r, uint64_t index, struct raft_config *out); /* for a snapshot; false: index not here */
 uint64_t raft_term_at(const struct raft *r, uint64_t index); /* 0 when unknown */
 
 void raft_check(const struct raft *r); /* asserts every invariant; after each step in tests */

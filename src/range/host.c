@@ -121,7 +121,7 @@ static void host_flushed(void *ctx)
 
 static void host_store_step(struct host *h)
 {
-    if (h->newest_ts > h->options.version_keep) lsm_set_safepoint(h->lsm, h->newest_ts - h->options.version_keep);
+    lsm_set_safepoint(h->lsm, host_safepoint(h));
     lsm_step(h->lsm);
     struct lsm_stats st;
     lsm_stats(h->lsm, &st);
@@ -287,6 +287,10 @@ void host_each_replica(const struct host *h, void (*each)(void *ctx, struct repl
     uint64_t group;
     void *value;
     for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) each(ctx, value);
+}
+uint64_t host_safepoint(const struct host *h)
+{
+    return h->newest_ts > h->options.version_keep ? h->newest_ts - h->options.version_keep : 0;
 }
 struct lsm *host_store(struct host *h)
 {

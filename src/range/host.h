@@ -71,6 +71,10 @@ struct replica *host_replica(const struct host *h, uint64_t group); /* NULL: non
 size_t host_replica_count(const struct host *h);
 void host_each_replica(const struct host *h, void (*each)(void *ctx, struct replica *r), void *ctx);
 
+/* Versions that a newer one up to this timestamp shadows may be gone from the store. It rises with what is applied, and leaps
+ * when a clock does. */
+uint64_t host_safepoint(const struct host *h);
+
 struct lsm *host_store(struct host *h);
 struct wal *host_log(struct host *h);
 
@@ -83,6 +87,9 @@ uint64_t replica_leader_node(const struct replica *r); /* node id; 0: unknown */
 /* Newest version that was applied since the replica was opened or replaced by a snapshot; 0: none, the rows have not changed
  * since. All rows of the group with versions up to it are in the store. */
 uint64_t replica_last_ts(const struct replica *r);
+/* 0 while a snapshot is being installed: the rows must not be read. Otherwise a number that changes whenever a snapshot
+ * has replaced the rows: what was read before and after does not go together. */
+uint64_t replica_rows_life(const struct replica *r);
 const char *replica_waits_for(const struct replica *r); /* why it does not go on; "" when nothing is in the way */
 /* Rows of the group lie in [start, end) of store keys. Borrowed. */
 void replica_span(const struct replica *r, struct slice *start, struct slice *end);

@@ -85,6 +85,7 @@ struct replica {
     size_t mark_slot; /* + 1, in host->filling; 0: none */
     uint64_t commit;  /* apply up to here */
     uint64_t applied;
+    uint64_t rows_life;      /* 1 + snapshots installed since it was opened */
     uint64_t last_ts;        /* newest version applied since the replica was opened or replaced; 0: none */
     bool apply_wait;         /* a block is being loaded */
     bool leads;              /* as last told to the owner */

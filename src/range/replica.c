@@ -73,6 +73,7 @@ struct replica *replica_new(struct host *h, const struct range_desc *desc, const
     h->env->ops->random(h->env, &o.seed, sizeof o.seed);
     r->raft = raft_new(&o, restore, h->now_ms);
     r->applied = r->commit = restore->applied;
+    r->rows_life = 1;
     map_put(&h->replicas, desc->id, r);
     return r;
 }
@@ -366,6 +367,10 @@ uint64_t replica_leader_node(const struct replica *r)
 uint64_t replica_last_ts(const struct replica *r)
 {
     return r->last_ts;
+}
+uint64_t replica_rows_life(const struct replica *r)
+{
+    return r->state == REPLICA_INSTALLING ? 0 : r->rows_life;
 }
 void replica_span(const struct replica *r, struct slice *start, struct slice *end)
 {

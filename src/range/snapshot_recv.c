@@ -112,6 +112,7 @@ static void recv_installed(void *ctx, enum status status)
     r->state = REPLICA_RUNNING;
     r->applied = r->commit = s->index;
     r->last_ts = 0;
+    r->rows_life++;
     r->receiving = NULL;
     wal_put_reset(h->wal, r->desc.id, s->index, s->term);
     raft_install(r->raft, s->index, s->term, &s->config, &h->fx);

@@ -190,7 +190,7 @@ static enum status get_ops(struct decoder *d, struct txn_op **ops, size_t count)
 {
     if (count == 0) return STATUS_OK;
     if (count > cursor_left(&d->c) / OP_WIRE_MIN) return malformed(d, "it has fewer bytes than its operations take");
-    *ops = txn_alloc(d->arena, count * sizeof(**ops));
+    *ops = arena_zalloc(d->arena, count * sizeof(**ops));
     for (size_t i = 0; i < count; i++) {
         enum status s = get_op(d, &(*ops)[i]);
         if (s != STATUS_OK) return s;

@@ -38,15 +38,6 @@ void txn_key_span(const struct txn *t, struct slice *lowest, struct slice *highe
     *highest = span.highest;
 }
 
-void *txn_alloc(struct arena *arena, size_t size)
-{
-    ASSERT(size <= SIZE_MAX - 16);
-    uint8_t *at = arena_alloc(arena, size + 8);
-    at += (uintptr_t)at % 16 == 0 ? 0 : 8;
-    ASSERT((uintptr_t)at % 16 == 0);
-    return memset(at, 0, size);
-}
-
 /* Merges the runs [from, middle) and [middle, to) of `in` into `out`. */
 static void merge_runs(const struct txn_op *ops, const uint32_t *in, uint32_t *out, size_t from, size_t middle,
                        size_t to)

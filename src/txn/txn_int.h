@@ -13,9 +13,6 @@
 /* A varint length and that many bytes, at most size_max; otherwise the cursor has failed. */
 struct slice txn_read_bytes(struct cursor *c, uint64_t size_max);
 
-/* Arena memory for structs that hold 128-bit integers: these want 16 bytes of alignment, an arena gives 8. Zeroed. */
-void *txn_alloc(struct arena *arena, size_t size);
-
 static inline bool txn_op_writes(enum txn_op_kind kind)
 {
     return kind != TXN_GET;

@@ -58,7 +58,8 @@ static void rows_put(struct rig_rows *rows, const struct rig_row *row)
 
 static void rows_remove(struct rig_rows *rows, struct slice start, struct slice end)
 {
-    size_t from = rows_lower(rows, start, LSM_TS_MAX), to = end.size > 0 ? rows_lower(rows, end, LSM_TS_MAX) : rows->count;
+    size_t from = rows_lower(rows, start, LSM_TS_MAX),
+           to = end.size > 0 ? rows_lower(rows, end, LSM_TS_MAX) : rows->count;
     if (to <= from) return;
     for (size_t i = from; i < to; i++) mem_free(rows->rows[i].value);
     memmove(&rows->rows[from], &rows->rows[to], (rows->count - to) * sizeof(*rows->rows));
@@ -332,7 +333,8 @@ static void replace_rows(struct rig *r, unsigned g, struct rig_entry *e)
         r->ts++;
         struct rig_row row = random_row(r, g);
         struct slice key = key_of(&row);
-        if (slice_cmp(key, slice_make(e->start, e->start_size)) >= 0 && slice_cmp(key, slice_make(e->end, e->end_size)) < 0) {
+        if (slice_cmp(key, slice_make(e->start, e->start_size)) >= 0 &&
+            slice_cmp(key, slice_make(e->end, e->end_size)) < 0) {
             rows_put(&sorted, &row);
         }
         mem_free(row.value);
@@ -457,12 +459,12 @@ void rig_check_get(struct rig *r, struct slice key, uint64_t ts)
     }
     if (bad_answer(r, s)) return;
     if (want == NULL) {
-        ck_assert_msg(s == STATUS_NOT_FOUND, "get %.*s at %llu: %s, expected nothing", (int)key.size, (const char *)key.data,
-                      (unsigned long long)ts, status_name(s));
+        ck_assert_msg(s == STATUS_NOT_FOUND, "get %.*s at %llu: %s, expected nothing", (int)key.size,
+                      (const char *)key.data, (unsigned long long)ts, status_name(s));
         return;
     }
-    ck_assert_msg(s == STATUS_OK, "get %.*s at %llu: %s, expected a row", (int)key.size, (const char *)key.data, (unsigned long long)ts,
-                  status_name(s));
+    ck_assert_msg(s == STATUS_OK, "get %.*s at %llu: %s, expected a row", (int)key.size, (const char *)key.data,
+                  (unsigned long long)ts, status_name(s));
     ck_assert_uint_eq(row.ts, want->ts);
     ck_assert(slice_eq(row.key, key));
     ck_assert(slice_eq(row.value, slice_make(want->value, want->value_size)));

@@ -48,13 +48,13 @@ struct rig {
     struct rig_rows rows; /* the model of now */
     uint64_t ts;          /* the latest timestamp written */
     uint64_t safepoint;
-    unsigned keys;        /* different keys per group, about */
+    unsigned keys; /* different keys per group, about */
     size_t value_max;
     bool damaged_allowed; /* STATUS_CORRUPT and STATUS_IO are good answers; wrong ones are not */
     uint64_t corrupt_seen;
     bool ingest_failed;       /* rig_replace was told so and gave up */
     uint64_t compacted_bytes; /* written by compactions of stores closed since */
-    enum status open_status; /* of the last rig_open */
+    enum status open_status;  /* of the last rig_open */
     struct errbuf err;
 };
 
@@ -67,12 +67,12 @@ void rig_crash(struct rig *r, enum memdisk_crash how);
 /* After an open: cuts the model back to what lsm_durable says, and then applies the rest anew if `reapply`. */
 void rig_recover(struct rig *r, bool reapply);
 
-void rig_write(struct rig *r);     /* one random entry of a random group */
+void rig_write(struct rig *r); /* one random entry of a random group */
 void rig_write_many(struct rig *r, unsigned entries);
-void rig_step(struct rig *r);      /* lsm_step and perhaps a task or a completion */
-void rig_settle(struct rig *r);    /* steps until nothing is due */
-void rig_flush(struct rig *r);     /* lsm_flush, until it is done or the env is dead */
-bool rig_replace(struct rig *r);   /* ingests random rows in place of a random part of a group; false: failed */
+void rig_step(struct rig *r);    /* lsm_step and perhaps a task or a completion */
+void rig_settle(struct rig *r);  /* steps until nothing is due */
+void rig_flush(struct rig *r);   /* lsm_flush, until it is done or the env is dead */
+bool rig_replace(struct rig *r); /* ingests random rows in place of a random part of a group; false: failed */
 
 void rig_replace_group(struct rig *r, unsigned group); /* all of a group's keys; must succeed */
 
@@ -81,7 +81,8 @@ void rig_check_get(struct rig *r, struct slice key, uint64_t ts);
 void rig_check_scan(struct rig *r, struct slice start, struct slice end, uint64_t ts, bool reverse);
 void rig_check_random(struct rig *r, unsigned times);
 void rig_check_all(struct rig *r); /* every key at several timestamps, and scans of everything */
-void rig_check_view(struct rig *r, struct slice start, struct slice end); /* all versions; only exact below no safepoint */
+void rig_check_view(struct rig *r, struct slice start,
+                    struct slice end); /* all versions; only exact below no safepoint */
 
 struct slice rig_random_key(struct rig *r, unsigned group, uint8_t key[RIG_KEY_MAX]);
 const struct rig_row *rig_model_get(const struct rig *r, struct slice key, uint64_t ts);

@@ -14,7 +14,10 @@ static struct slice make_key(struct lsm_rows *r, unsigned n)
     case 0: size = (size_t)snprintf(text, sizeof(text), "shared/by/many/keys/%04u", n); break;
     case 1: size = (size_t)snprintf(text, sizeof(text), "shared/by/many/%u", n); break;
     case 2: size = (size_t)snprintf(text, sizeof(text), "%c%c", (char)(n * 37), (char)n); break;
-    default: size = 1 + n % 23; memset(text, n % 8 == 3 ? 0 : 'z', sizeof(text)); break;
+    default:
+        size = 1 + n % 23;
+        memset(text, n % 8 == 3 ? 0 : 'z', sizeof(text));
+        break;
     }
     return slice_make(arena_dup(&r->arena, text, size), size);
 }

@@ -309,7 +309,7 @@ static enum status fault(struct memdisk *d, enum memdisk_call call)
     if (d->fail_in == 0 || (d->fail_calls & (unsigned)call) == 0) return STATUS_OK;
     if (--d->fail_in > 0) return STATUS_OK;
     d->fail_fired = true;
-    d->power_is_off = d->fail_sticky;
+    d->power_is_off = d->fail_sticky || d->fail_with == STATUS_CLOSED;
     return d->fail_with;
 }
 
@@ -424,7 +424,8 @@ static enum status op_write(struct disk_file *f, uint64_t offset, const void *by
     uint64_t grown = offset + size > inode->cache.size ? offset + size - inode->cache.size : 0;
     if (s == STATUS_OK && d->capacity > 0 && bytes_in_use(d) + grown > d->capacity) return STATUS_NO_SPACE;
     if (s != STATUS_OK) {
-        if (!was_off && h->generation == d->generation) tear_write(d, &inode->cache, &inode->device, offset, bytes, size);
+        bool happened = !was_off && s != STATUS_CLOSED && h->generation == d->generation;
+        if (happened) tear_write(d, &inode->cache, &inode->device, offset, bytes, size);
         return s;
     }
     d->stats.writes++;
@@ -445,7 +446,7 @@ static enum status op_sync(struct disk_file *f)
     if (s == STATUS_OK) {
         d->stats.syncs++;
         inode_sync(h->inode);
-    } else if (!was_off && h->generation == d->generation) {
+    } else if (!was_off && s != STATUS_CLOSED && h->generation == d->generation) {
         for (struct change *c = h->inode->first; c != NULL; c = c->next) change_survive(d, &h->inode->device, c);
         inode_drop_changes(h->inode);
     }
@@ -694,7 +695,7 @@ static void crash_names(struct memdisk *d, enum memdisk_crash how)
 
 void memdisk_crash(struct memdisk *d, enum memdisk_crash how)
 {
-    for (struct inode *n = d->inodes; n != NULL; n = n->next) {
+    for (struct inode *n = d->inodes; n != NULL && how != MEMDISK_PROCESS; n = n->next) {
         for (struct change *c = n->first; c != NULL; c = c->next) {
             if (how == MEMDISK_KEEP || (how == MEMDISK_DROP && c->durable)) change_apply(&n->device, c);
             if (how == MEMDISK_RANDOM) change_survive(d, &n->device, c);
@@ -702,7 +703,7 @@ void memdisk_crash(struct memdisk *d, enum memdisk_crash how)
         inode_drop_changes(n);
         if (how != MEMDISK_KEEP) image_copy(&n->cache, &n->device); /* KEEP: the page cache lives on, lies included */
     }
-    crash_names(d, how);
+    if (how != MEMDISK_PROCESS) crash_names(d, how);
     d->generation++;
     d->locked = false;
     d->power_is_off = false;

@@ -43,8 +43,8 @@ enum memdisk_call {
                      MEMDISK_SYNC_DIR
 };
 /* The n-th call from now (1: the next) of the kinds in `calls` fails with `with`; n 0 disarms. A failing write is torn.
- * sticky: every later call, of any kind, fails with STATUS_IO, as after a power cut. For files opened with DISK_CREATE,
- * an open that fails creates nothing. */
+ * sticky: every later call, of any kind, fails with STATUS_IO, as after a power cut. An open that fails creates nothing.
+ * with STATUS_CLOSED: the process was killed before that call: it and all later ones do nothing at all. */
 void memdisk_fail_at(struct memdisk *d, unsigned calls, uint64_t n, enum status with, bool sticky);
 bool memdisk_fail_fired(const struct memdisk *d);
 /* The n-th write from now lands `delta` bytes off its place, in the file `path` (NULL: in its own), and reports success. */
@@ -56,9 +56,11 @@ void memdisk_set_direct(struct memdisk *d, bool supported);   /* false: DISK_DIR
 
 /* --- crashes --- */
 enum memdisk_crash {
-    MEMDISK_KEEP,   /* everything unsynced reaches the device: the process died, the machine did not */
+    MEMDISK_KEEP,   /* everything unsynced reaches the device: the process died, the machine went on for a while */
     MEMDISK_DROP,   /* nothing unsynced does */
     MEMDISK_RANDOM, /* each unsynced write and name is kept, dropped or torn */
+    /* The process died alone: nothing is lost now, but what was unsynced still is, and a later power cut may take it. */
+    MEMDISK_PROCESS,
 };
 void memdisk_crash(struct memdisk *d, enum memdisk_crash how); /* also clears all armed faults */
 

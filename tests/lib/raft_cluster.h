@@ -83,7 +83,9 @@ struct raft_cluster {
     struct buf *trace; /* NULL: none */
 };
 
-void raft_cluster_init(struct raft_cluster *c, size_t nodes, const struct raft_config *config, uint64_t seed);
+/* options: NULL for the defaults; the replicas' ids and seeds are filled in. config: the group's, at index 0. */
+void raft_cluster_init(struct raft_cluster *c, size_t nodes, const struct raft_config *config,
+                       const struct raft_options *options, uint64_t seed);
 void raft_cluster_free(struct raft_cluster *c);
 struct rc_node *raft_cluster_node(struct raft_cluster *c, uint64_t id);
 

@@ -47,7 +47,7 @@ struct wm {
     uint64_t acked_batches;  /* callbacks seen */
     uint64_t next_uid;
     uint32_t data_max;       /* of an entry, usually */
-    bool direct;             /* the disk can do DISK_DIRECT: the test's note */
+    bool direct, killed;     /* the test's notes: the disk can do DISK_DIRECT; the armed fault is a kill */
     enum status status;
     struct errbuf err;
     char wrong[256];

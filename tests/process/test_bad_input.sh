@@ -44,6 +44,10 @@ expect "a data directory in use" 1 "quorate: " "$quorate" node --data "$QUORATE_
 cp -r "$QUORATE_DIR/meta-1" "$work/meta-copy"
 rm -f "$work/meta-copy/LOCK"
 expect "a metadata server's directory given to a node" 1 "quorate: " timeout 10 "$quorate" node --data "$work/meta-copy" --listen 127.0.0.1:0
+check "another cluster" "$quorate" cluster start --dir "$work/other" --base-port "$(free_base_port)"
+check "is stopped" "$quorate" cluster stop --dir "$work/other"
+expect "a data directory of another cluster" 70 "belongs to another cluster" timeout 10 "$quorate" node --data "$work/other/node-1" \
+    --listen 127.0.0.1:0 --meta "127.0.0.1:$((base + 1)),127.0.0.1:$((base + 2)),127.0.0.1:$((base + 3))"
 check "a put to remember" curl -sf -X PUT --data-binary kept "$(gateway)/v1/kv/default/kept"
 pids=$(all_pids)
 

@@ -70,7 +70,7 @@ static void first_answer(struct worker *w, const struct txn_result *r)
     w->answer_ts = r->ts;
     w->answer_value[0] = '\0';
     if (!t->posted) return;
-    history_commit(l->history, t->call_ns, t->return_ns, r->ts);
+    commits_add(&l->history->commits, t->call_ns, t->return_ns, r->ts);
     (void)snprintf(w->answer_value, sizeof w->answer_value, "%.*s", (int)r->ops[0].value.size, (const char *)r->ops[0].value.data);
 }
 

@@ -16,8 +16,9 @@ void check_raft_look(struct check_raft *c, const struct process *p);
 /* --- check_linear.c: the operations on each register are linearizable. Trusts no timestamp. --- */
 void check_linear(struct world *w, const struct history *h, unsigned key_count);
 
-/* --- check_versions.c: timestamps agree with real time, and a version is one write's. --- */
+/* --- check_versions.c: timestamps agree with real time, and a version is one write's. The tally, which ended at `final`. --- */
 void check_versions(struct world *w, const struct history *h);
+void check_tally(struct world *w, const struct history *h, uint64_t final);
 
 /* --- check_money.c: banks of accounts, a range each. --- */
 enum { BANKS_MAX = 4, ACCOUNTS_MAX = 8, ACCOUNT_START = 100 };

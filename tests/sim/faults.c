@@ -64,12 +64,11 @@ static void restart_now(struct world *w, void *ctx)
     (void)w;
     struct restart *r = ctx;
     if (r->faults->active && r->p->state == PROCESS_DOWN && r->p->lives == r->life) (void)process_start(r->p);
-    mem_free(r);
 }
 
 static void restart_later(struct faults *f, struct process *p)
 {
-    struct restart *r = mem_alloc(sizeof *r);
+    struct restart *r = world_alloc(f->world, sizeof *r);
     *r = (struct restart){.faults = f, .p = p, .life = p->lives};
     world_after(f->world, draw(f->world, MS_NS, f->cluster->knobs.down_max_ns), restart_now, r);
 }
@@ -130,7 +129,6 @@ static void partition_over(struct world *w, void *ctx)
         heal_network(p->faults);
         if (chance(w, 300)) sim_net_reset_some(w, 500);
     }
-    mem_free(p);
 }
 
 static void cut_sides(struct faults *f, unsigned side, bool out, bool in)
@@ -160,7 +158,7 @@ static void strike_partition(struct faults *f)
     uint64_t way = draw(w, 0, 3);
     world_trace(w, NULL, "PARTITION side=%x %s", side, way == 0 ? "nothing leaves it" : way == 1 ? "nothing reaches it" : "both ways");
     cut_sides(f, side, way != 1, way != 0);
-    struct partition *p = mem_alloc(sizeof *p);
+    struct partition *p = world_alloc(f->world, sizeof *p);
     *p = (struct partition){.faults = f, .number = ++f->partition};
     world_after(w, draw(w, 20, 5000) * MS_NS, partition_over, p);
 }
@@ -213,10 +211,7 @@ static void strike(struct world *w, void *ctx)
 {
     struct fault_kind *k = ctx;
     struct faults *f = k->faults;
-    if (!f->active) {
-        mem_free(k);
-        return;
-    }
+    if (!f->active) return;
     f->count++;
     k->strike(f);
     world_after(w, draw(w, 0, 2 * k->mean_ns), strike, k);
@@ -225,7 +220,7 @@ static void strike(struct world *w, void *ctx)
 static void add_kind(struct faults *f, void (*fn)(struct faults *), uint64_t mean_ns)
 {
     if (mean_ns == 0) return;
-    struct fault_kind *k = mem_alloc(sizeof *k);
+    struct fault_kind *k = world_alloc(f->world, sizeof *k);
     *k = (struct fault_kind){.strike = fn, .mean_ns = mean_ns, .faults = f};
     world_after(f->world, draw(f->world, 0, 2 * mean_ns), strike, k);
 }

@@ -12,7 +12,8 @@ void history_init(struct history *h)
 void history_free(struct history *h)
 {
     mem_free(h->ops);
-    mem_free(h->commits);
+    mem_free(h->commits.items);
+    mem_free(h->tally.items);
 }
 
 size_t history_call(struct history *h, const struct op *op)
@@ -27,13 +28,13 @@ size_t history_call(struct history *h, const struct op *op)
     return h->op_count++;
 }
 
-void history_commit(struct history *h, uint64_t call_ns, uint64_t return_ns, uint64_t ts)
+void commits_add(struct commits *c, uint64_t call_ns, uint64_t return_ns, uint64_t ts)
 {
-    if (h->commit_count == h->commit_capacity) {
-        h->commit_capacity = h->commit_capacity == 0 ? 256 : h->commit_capacity * 2;
-        h->commits = mem_realloc(h->commits, h->commit_capacity * sizeof *h->commits);
+    if (c->count == c->capacity) {
+        c->capacity = c->capacity == 0 ? 256 : c->capacity * 2;
+        c->items = mem_realloc(c->items, c->capacity * sizeof *c->items);
     }
-    h->commits[h->commit_count++] = (struct commit){.call_ns = call_ns, .return_ns = return_ns, .ts = ts};
+    c->items[c->count++] = (struct commit){.call_ns = call_ns, .return_ns = return_ns, .ts = ts};
 }
 
 void history_describe_op(const struct op *op, char *text, size_t size)

@@ -32,18 +32,25 @@ struct commit {
     uint64_t call_ns, return_ns, ts;
 };
 
+struct commits {
+    struct commit *items;
+    size_t count, capacity;
+};
+
 struct history {
     struct op *ops;
     size_t op_count, op_capacity;
-    struct commit *commits;
-    size_t commit_count, commit_capacity;
+    struct commits commits;
+    /* The tally: one counter that is raised by 1 without an id; here ts is the sum that was answered. */
+    struct commits tally;
+    uint64_t tally_unknown; /* may have happened */
     uint64_t last_value;
 };
 
 void history_init(struct history *h);
 void history_free(struct history *h);
 size_t history_call(struct history *h, const struct op *op); /* its index; OP_PENDING */
-void history_commit(struct history *h, uint64_t call_ns, uint64_t return_ns, uint64_t ts);
+void commits_add(struct commits *c, uint64_t call_ns, uint64_t return_ns, uint64_t ts);
 void history_describe_op(const struct op *op, char *text, size_t size);
 
 #endif

@@ -287,26 +287,17 @@ static void stop_step(struct world *w, void *ctx)
 {
     struct stopping *s = ctx;
     struct process *p = s->p;
-    if (p->state != PROCESS_STOPPING || p->lives != s->life) {
-        mem_free(s);
+    if (p->state != PROCESS_STOPPING || p->lives != s->life) return;
+    if (p->paused_until_ns > w->now_ns || !p->ops->stopped(p)) {
+        if (p->paused_until_ns <= w->now_ns && ++s->steps > STOP_STEPS_MAX) world_fail(w, "%s does not stop", p->name);
+        world_after(w, 10 * MS_NS, stop_step, s);
         return;
     }
-    if (p->paused_until_ns <= w->now_ns && p->ops->stopped(p)) {
-        world_trace(w, p, "STOPPED");
-        world_note(w, 4, p->index, s->steps);
-        sim_exec_finish(p);
-        life_end(p);
-        if (p->disk != NULL) memdisk_crash(p->disk, MEMDISK_KEEP); /* lets the lock go */
-        sim_net_down(p, false);
-        mem_free(s);
-        return;
-    }
-    if (++s->steps > STOP_STEPS_MAX) {
-        world_fail(w, "%s does not stop", p->name);
-        mem_free(s);
-        return;
-    }
-    world_after(w, 10 * MS_NS, stop_step, s);
+    world_trace(w, p, "STOPPED");
+    world_note(w, 4, p->index, s->steps);
+    sim_exec_finish(p);
+    life_end(p);
+    if (p->disk != NULL) memdisk_crash(p->disk, MEMDISK_KEEP); /* lets the lock go */
 }
 
 void process_stop(struct process *p)
@@ -316,7 +307,7 @@ void process_stop(struct process *p)
     world_trace(p->world, p, "STOP");
     p->state = PROCESS_STOPPING;
     p->ops->stop(p);
-    struct stopping *s = mem_zalloc(sizeof *s);
+    struct stopping *s = world_alloc(p->world, sizeof *s);
     *s = (struct stopping){.p = p, .life = p->lives};
     world_after(p->world, 10 * MS_NS, stop_step, s);
 }

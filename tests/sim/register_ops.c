@@ -152,7 +152,7 @@ static void record_answer(struct worker *w, const struct txn_result *r)
         note_seen(l, op->key, op->value, op->version);
     }
     end_op(w, OP_DONE);
-    if (op->kind != OP_GET) history_commit(l->history, op->call_ns, op->return_ns, r->ts);
+    if (op->kind != OP_GET) commits_add(&l->history->commits, op->call_ns, op->return_ns, r->ts);
 }
 
 void register_answered(struct worker *w, const struct client_error *e, const struct txn_result *result)
@@ -197,8 +197,7 @@ static void get_done(void *ctx, const struct client_error *e, const struct get_r
 
 void register_call(struct worker *w)
 {
-    uint32_t timeout = (uint32_t)draw(w->load->world, 50, w->load->cluster->knobs.timeout_max_ms);
-    client_get(worker_client(w), workload_keyspace, slice_str(w->keys[0]), timeout, get_done, w);
+    client_get(worker_client(w), workload_keyspace, slice_str(w->keys[0]), worker_timeout_ms(w), get_done, w);
 }
 
 /* A scan of all registers is a read of each of them. */

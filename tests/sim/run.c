@@ -18,7 +18,16 @@ struct run {
     struct history history;
     struct workload *load;
     struct faults *faults;
+    bool healed;
 };
+
+/* After the faults: whoever goes down still (a stop under way, a fault of its disk that strikes late) comes back. */
+static void revive(struct run *r)
+{
+    for (unsigned i = 0; r->healed && i < r->world.process_count; i++) {
+        if (r->world.processes[i]->state == PROCESS_DOWN) (void)process_start(r->world.processes[i]);
+    }
+}
 
 static bool step_until(struct run *r, uint64_t until_ns)
 {
@@ -33,6 +42,7 @@ static bool step_while_not(struct run *r, bool (*cond)(struct run *r), uint64_t 
 {
     uint64_t limit = r->world.now_ns + limit_ns;
     for (;;) {
+        revive(r);
         if (cond(r)) return !r->world.failed;
         if (r->world.now_ns > limit) {
             workload_describe_pending(r->load);
@@ -54,7 +64,6 @@ static bool unpaused_and_up(struct run *r)
     struct world *w = &r->world;
     for (unsigned i = 0; i < w->process_count; i++) {
         if (w->processes[i]->paused_until_ns > w->now_ns) return false;
-        if (w->processes[i]->state == PROCESS_DOWN) (void)process_start(w->processes[i]); /* a stop that ended, a last fatal */
     }
     return cluster_all_up(&r->cluster);
 }
@@ -80,6 +89,7 @@ static void run_phases(struct run *r)
     }
     if (!step_until(r, r->world.now_ns + k->safety_ns)) return;
     faults_heal(r->faults);
+    r->healed = true;
     if (!step_while_not(r, unpaused_and_up, LIVENESS_LIMIT_NS, "coming up")) return;
     if (!step_while_not(r, booted, BOOT_LIMIT_NS, "booting")) return;
     if (!step_until(r, r->world.now_ns + 2 * SEC_NS)) return; /* some work in peace */

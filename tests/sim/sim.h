@@ -10,6 +10,7 @@
 #ifndef QUORATE_TESTS_SIM_SIM_H
 #define QUORATE_TESTS_SIM_SIM_H
 
+#include "base/arena.h"
 #include "base/heap.h"
 #include "env/env.h"
 #include "lib/memdisk.h"
@@ -93,6 +94,7 @@ struct world {
     struct sim_knobs knobs;
     struct prng prng;
     struct heap heap;
+    struct arena arena; /* for what lives as long as the world */
     struct process *processes[SIM_PROCESSES_MAX];
     unsigned process_count;
     bool cut[SIM_PROCESSES_MAX][SIM_PROCESSES_MAX]; /* bytes from a to b stall */
@@ -111,12 +113,13 @@ void world_free(struct world *w); /* processes must be down */
 void world_schedule(struct world *w, struct sim_event *e, uint64_t at_ns); /* or moves it */
 void world_cancel(struct world *w, struct sim_event *e);
 bool world_step(struct world *w); /* false: nothing is left to happen, or it failed */
-/* Calls fn once, after delay_ns. Not cancellable; pending calls are dropped by world_free. */
+/* Calls fn once, after delay_ns. Not cancellable; pending calls are dropped by world_free, so ctx is best of world_alloc. */
 void world_after(struct world *w, uint64_t delay_ns, void (*fn)(struct world *w, void *ctx), void *ctx);
 void world_fail(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* the first one counts */
 void world_trace(struct world *w, const struct process *p, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void world_trace_dump(const struct world *w, unsigned lines);
 void world_note(struct world *w, unsigned kind, uint64_t a, uint64_t b); /* into the hash */
+void *world_alloc(struct world *w, size_t size); /* zeroed; freed with the world */
 uint64_t draw(struct world *w, uint64_t low, uint64_t high);            /* low <= x <= high */
 bool chance(struct world *w, unsigned per_mille);
 

@@ -55,8 +55,10 @@ static void begin(struct worker *w)
     w->final = false;
     w->call_ns = world->now_ns;
     uint64_t luck = draw(world, 0, 99);
-    if (luck < 45) {
+    if (luck < 38) {
         register_begin(w);
+    } else if (luck < 45) {
+        tally_begin(w);
     } else if (luck < 50) {
         register_scan_begin(w);
     } else if (luck < 90) {
@@ -77,6 +79,8 @@ static void begin_audit(struct worker *w)
         page_begin(w, w->audit_at, true);
     } else if (w->audit_at < banks + keys) {
         register_audit(w, w->audit_at - banks);
+    } else if (w->audit_at == banks + keys) {
+        tally_read_begin(w);
     } else {
         w->state = WORKER_DONE;
         return;
@@ -124,6 +128,8 @@ static void txn_done(void *ctx, const struct client_error *e, const struct txn_r
     w->load->answers += e->status == STATUS_OK;
     if (w->task == TASK_TRANSFER) {
         transfer_answered(w, e, result);
+    } else if (w->task == TASK_TALLY) {
+        tally_answered(w, e, result);
     } else {
         register_answered(w, e, result);
     }
@@ -141,8 +147,9 @@ static void scan_done(void *ctx, const struct client_error *e, const struct scan
     }
 }
 
-static uint32_t timeout_ms(struct worker *w)
+uint32_t worker_timeout_ms(const struct worker *w)
 {
+    if (w->load->draining) return 5000; /* impatience must not stand in the way of the end */
     return (uint32_t)draw(w->load->world, 50, w->load->cluster->knobs.timeout_max_ms);
 }
 
@@ -155,7 +162,7 @@ static void call_scan(struct worker *w)
     }
     struct client_scan scan = {.start = slice_str(start), .end = slice_str(end)};
     w->page_ns = w->load->world->now_ns;
-    client_scan(worker_client(w), workload_keyspace, &scan, timeout_ms(w), scan_done, w);
+    client_scan(worker_client(w), workload_keyspace, &scan, worker_timeout_ms(w), scan_done, w);
 }
 
 void worker_call(struct worker *w)
@@ -165,8 +172,10 @@ void worker_call(struct worker *w)
         call_scan(w);
     } else if (w->task == TASK_REGISTER && w->txn.op_count == 0) {
         register_call(w);
+    } else if (w->task == TASK_TALLY_READ) {
+        tally_read(w);
     } else {
-        client_txn(worker_client(w), workload_keyspace, &w->txn, timeout_ms(w), txn_done, w);
+        client_txn(worker_client(w), workload_keyspace, &w->txn, worker_timeout_ms(w), txn_done, w);
     }
     process_pass_soon(w->load->cluster->clients[w->client]);
 }

@@ -155,7 +155,7 @@ void workload_check(struct workload *l)
 void workload_describe_pending(const struct workload *l)
 {
     static const char *const STATES[] = {"thinking", "calling", "pausing", "done"};
-    static const char *const TASKS[] = {"register", "register scan", "transfer", "page"};
+    static const char *const TASKS[] = {"register", "register scan", "transfer", "page", "tally", "tally read"};
     if (l->boot != BOOT_DONE) world_trace(l->world, NULL, "boot is at step %d", (int)l->boot);
     for (unsigned i = 0; i < l->worker_count; i++) {
         const struct worker *w = &l->workers[i];

@@ -1,4 +1,5 @@
-/* Private to the workload: its parts are workload.c (phases), worker.c (one client's loop), register_ops.c, bank_ops.c. */
+/* Private to the workload: its parts are workload.c (phases), worker.c (one client's loop), register_ops.c, bank_ops.c,
+ * tally_ops.c. */
 #ifndef QUORATE_TESTS_SIM_WORKLOAD_INT_H
 #define QUORATE_TESTS_SIM_WORKLOAD_INT_H
 
@@ -13,7 +14,7 @@ enum { WORKERS_MAX = 16, REGISTERS_MAX = 8, KEY_TEXT = 32 };
  *
  * DONE: the workload drains, and nothing is open. */
 enum worker_state { WORKER_THINKING, WORKER_CALLING, WORKER_PAUSING, WORKER_DONE };
-enum task_kind { TASK_REGISTER, TASK_REGISTER_SCAN, TASK_TRANSFER, TASK_PAGE };
+enum task_kind { TASK_REGISTER, TASK_REGISTER_SCAN, TASK_TRANSFER, TASK_PAGE, TASK_TALLY, TASK_TALLY_READ };
 
 struct worker {
     struct workload *load;
@@ -68,6 +69,7 @@ void worker_begin_txn(struct worker *w, bool with_id); /* forgets the last one *
 void worker_add_op(struct worker *w, const struct txn_op *op);
 void worker_call(struct worker *w); /* calls, or calls again, what the task says */
 void worker_finish(struct worker *w); /* this task is over */
+uint32_t worker_timeout_ms(const struct worker *w); /* of the next call */
 struct client *worker_client(const struct worker *w);
 void workload_id(struct workload *l, struct txn_id *id);
 extern const struct slice workload_keyspace;
@@ -79,6 +81,12 @@ void register_call(struct worker *w);
 void register_answered(struct worker *w, const struct client_error *e, const struct txn_result *result);
 void register_audit(struct worker *w, unsigned key);
 void register_scan_answered(struct worker *w, const struct client_error *e, const struct scan_reply *page);
+
+/* tally_ops.c */
+void tally_begin(struct worker *w);
+void tally_read_begin(struct worker *w);
+void tally_read(struct worker *w);
+void tally_answered(struct worker *w, const struct client_error *e, const struct txn_result *result);
 
 /* bank_ops.c */
 void bank_fund(struct worker *w, unsigned bank); /* fills in the transaction */

@@ -28,6 +28,7 @@ void world_init(struct world *w, uint64_t seed)
     w->now_ns = SEC_NS;
     prng_init(&w->prng, seed);
     heap_init(&w->heap);
+    arena_init(&w->arena, 16384);
     list_init(&w->conns);
     list_init(&w->listeners);
     w->trace = mem_alloc(SIM_TRACE_LINES * sizeof *w->trace);
@@ -44,6 +45,7 @@ void world_free(struct world *w)
         mem_free(e);
     }
     heap_free(&w->heap);
+    arena_free(&w->arena);
     mem_free(w->trace);
 }
 
@@ -81,6 +83,11 @@ void world_after(struct world *w, uint64_t delay_ns, void (*fn)(struct world *w,
 void world_note(struct world *w, unsigned kind, uint64_t a, uint64_t b)
 {
     w->hash = hash_u64(w->hash ^ w->now_ns) + hash_u64(a + kind) * 3 + hash_u64(b ^ kind);
+}
+
+void *world_alloc(struct world *w, size_t size)
+{
+    return arena_zalloc(&w->arena, size);
 }
 
 uint64_t draw(struct world *w, uint64_t low, uint64_t high)

@@ -19,9 +19,9 @@ static void fill_and_look(struct arena *a, struct prng *random, unsigned count, 
         size_t used = a->used;
         all[i].p = arena_alloc(a, all[i].size);
         ck_assert_ptr_nonnull(all[i].p);
-        ck_assert_uint_eq((uintptr_t)all[i].p % 8, 0);
+        ck_assert_uint_eq((uintptr_t)all[i].p % 16, 0);
         ck_assert_uint_ge(a->used, used + all[i].size);
-        ck_assert_uint_le(a->used, used + all[i].size + 8);
+        ck_assert_uint_le(a->used, used + all[i].size + 16);
         ck_assert_uint_ge(a->reserved, a->used);
         memset(all[i].p, all[i].fill, all[i].size);
     }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "gateway/gateway.h"
+#include "gateway/parse.h"
 #include "lib/gateway_fake_http.h"
 
 /* --- the client: keeps the last call, answers when the test says so --- */
@@ -40,16 +41,14 @@ void client_txn(struct client *c, struct slice keyspace, const struct txn *t, ui
                 void *ctx)
 {
     note(c, "txn", keyspace, timeout_ms, ctx);
-    struct buf b;
-    buf_init(&b, LIMIT_TXN_BYTES);
     c->txn = *t;
-    c->txn.ops = arena_dup(&c->arena, t->ops, t->op_count * sizeof(*t->ops));
+    c->txn.ops = parse_ops_alloc(&c->arena, t->op_count);
+    memcpy(c->txn.ops, t->ops, t->op_count * sizeof(*t->ops));
     for (size_t i = 0; i < t->op_count; i++) {
         c->txn.ops[i].key = arena_dup_slice(&c->arena, t->ops[i].key);
         c->txn.ops[i].value = arena_dup_slice(&c->arena, t->ops[i].value);
     }
     c->txn_done = done;
-    buf_free(&b);
 }
 void client_get(struct client *c, struct slice keyspace, struct slice key, uint32_t timeout_ms, client_get_done done,
                 void *ctx)

@@ -253,6 +253,18 @@ START_TEST(txn_of_all_parts)
 }
 END_TEST
 
+START_TEST(operations_are_aligned_wherever_the_arena_stands)
+{
+    for (size_t odd = 0; odd < 64; odd += 8) {
+        (void)arena_alloc(&arena, 8 + odd % 16);
+        struct txn_op *ops = parse_ops_alloc(&arena, 3);
+        ck_assert_uint_eq((uintptr_t)ops % _Alignof(struct txn_op), 0);
+        for (size_t i = 0; i < 3; i++) ck_assert(ops[i].delta == 0 && ops[i].key.size == 0);
+        ops[2].max = I128_MAX;
+    }
+}
+END_TEST
+
 START_TEST(txn_bounds_of_add_default_to_all)
 {
     struct txn_action a;
@@ -406,6 +418,7 @@ int main(void)
     tcase_add_test(t, scan_bounds);
     tcase_add_test(t, scan_refuses);
     tcase_add_test(t, txn_of_all_parts);
+    tcase_add_test(t, operations_are_aligned_wherever_the_arena_stands);
     tcase_add_test(t, txn_bounds_of_add_default_to_all);
     tcase_add_test(t, txn_errors_name_the_place);
     tcase_add_test(t, json_bombs_are_refused_before_the_parser);

@@ -69,7 +69,8 @@ static bool fail_once(uint64_t seed, uint64_t n, unsigned calls, enum status wit
     work(&r, 9);
     bool fired = memdisk_fail_fired(r.disk);
     bool fatal = r.env.fatal_count > 0;
-    if (with == STATUS_IO && fired && (calls & (MEMDISK_WRITE | MEMDISK_SYNC | MEMDISK_SYNC_DIR | MEMDISK_RENAME)) == calls) {
+    if (with == STATUS_IO && fired &&
+        (calls & (MEMDISK_WRITE | MEMDISK_SYNC | MEMDISK_SYNC_DIR | MEMDISK_RENAME)) == calls) {
         ck_assert_msg(fatal || r.ingest_failed, "call %llu failed and nobody stopped", (unsigned long long)n);
     }
     if (with == STATUS_NO_SPACE) ck_assert_msg(!fatal, "no space must not stop the process: %s", r.env.fatal_text);
@@ -92,7 +93,8 @@ static bool fail_once(uint64_t seed, uint64_t n, unsigned calls, enum status wit
 START_TEST(every_failing_write_or_sync_stops_the_process)
 {
     uint64_t n = 1;
-    while (fail_once((uint64_t)_i, n, MEMDISK_WRITE | MEMDISK_SYNC | MEMDISK_SYNC_DIR | MEMDISK_RENAME, STATUS_IO)) n += n < 60 ? 1 : 7;
+    while (fail_once((uint64_t)_i, n, MEMDISK_WRITE | MEMDISK_SYNC | MEMDISK_SYNC_DIR | MEMDISK_RENAME, STATUS_IO))
+        n += n < 30 ? 1 : 9;
     ck_assert_uint_gt(n, 20);
 }
 END_TEST
@@ -100,7 +102,7 @@ END_TEST
 START_TEST(any_call_may_fail)
 {
     uint64_t n = 1;
-    while (fail_once((uint64_t)_i, n, MEMDISK_ANY, STATUS_IO)) n += n < 60 ? 1 : 11;
+    while (fail_once((uint64_t)_i, n, MEMDISK_ANY, STATUS_IO)) n += n < 30 ? 1 : 17;
     ck_assert_uint_gt(n, 60);
 }
 END_TEST
@@ -109,7 +111,8 @@ END_TEST
 START_TEST(no_space_is_outlived)
 {
     uint64_t n = 1;
-    while (fail_once((uint64_t)_i, n, MEMDISK_WRITE | MEMDISK_SYNC | MEMDISK_OPEN, STATUS_NO_SPACE)) n += n < 60 ? 1 : 7;
+    while (fail_once((uint64_t)_i, n, MEMDISK_WRITE | MEMDISK_SYNC | MEMDISK_OPEN, STATUS_NO_SPACE))
+        n += n < 30 ? 1 : 9;
     ck_assert_uint_gt(n, 20);
 }
 END_TEST
@@ -179,13 +182,13 @@ int main(void)
     Suite *suite = suite_create("lsm/crash");
     TCase *tcase = tcase_create("all");
     tcase_set_timeout(tcase, 120);
-    tcase_add_loop_test(tcase, a_crash_leaves_the_durable_prefix, 0, 25);
-    tcase_add_loop_test(tcase, a_crash_while_opening_loses_nothing, 0, 2);
+    tcase_add_loop_test(tcase, a_crash_leaves_the_durable_prefix, 0, 12);
+    tcase_add_loop_test(tcase, a_crash_while_opening_loses_nothing, 0, 1);
     tcase_add_loop_test(tcase, every_failing_write_or_sync_stops_the_process, 0, 2);
-    tcase_add_loop_test(tcase, any_call_may_fail, 0, 2);
+    tcase_add_loop_test(tcase, any_call_may_fail, 0, 1);
     tcase_add_loop_test(tcase, no_space_is_outlived, 0, 2);
-    tcase_add_loop_test(tcase, a_full_disk_is_outlived, 0, 8);
-    tcase_add_loop_test(tcase, only_files_that_the_manifest_names_stay, 0, 5);
+    tcase_add_loop_test(tcase, a_full_disk_is_outlived, 0, 4);
+    tcase_add_loop_test(tcase, only_files_that_the_manifest_names_stay, 0, 3);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -108,7 +108,8 @@ START_TEST(the_document_example_is_what_is_written_and_read)
     manifest_put_next(&whole, 1);
     ck_assert_int_eq(manifest_commit(&m, buf_slice(&whole), SLICE_EMPTY), STATUS_OK);
     struct table t = {.id = {.number = 7, .salt = 0x1122334455667788ull, .size = 313}};
-    struct lsm_file f = {.id = 8, .table = &t, .level = 0, .run = 8, .lower = slice_str("apple"), .upper = slice_make("apricot", 8)};
+    struct lsm_file f = {
+        .id = 8, .table = &t, .level = 0, .run = 8, .lower = slice_str("apple"), .upper = slice_make("apricot", 8)};
     buf_clear(&whole);
     manifest_put_next(&whole, 9);
     manifest_put_add(&whole, &f);
@@ -240,7 +241,8 @@ END_TEST
 
 START_TEST(what_makes_no_sense_is_refused)
 {
-    const char *const bad[] = {"\x09", "\x02\x05", "\x01\x01\x01", "\x03\x01", "\x05\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"};
+    const char *const bad[] = {"\x09", "\x02\x05", "\x01\x01\x01", "\x03\x01",
+                               "\x05\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct memdisk *md = new_disk(i);
         struct manifest m;

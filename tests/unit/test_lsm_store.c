@@ -57,8 +57,8 @@ int main(void)
     Suite *suite = suite_create("lsm/store");
     TCase *tcase = tcase_create("all");
     tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, random_operations_agree_with_the_model, 0, 20);
-    tcase_add_loop_test(tcase, random_operations_with_gc_agree_above_the_safepoint, 0, 20);
+    tcase_add_loop_test(tcase, random_operations_agree_with_the_model, 0, 8);
+    tcase_add_loop_test(tcase, random_operations_with_gc_agree_above_the_safepoint, 0, 8);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -12,8 +12,8 @@
 
 static const struct table_id example_id = {.number = 7, .salt = 0x1122334455667788ull};
 
-static struct table *build(struct memdisk *md, const struct lsm_write *rows, size_t count, struct table_id id, size_t block_bytes,
-                           bool compress)
+static struct table *build(struct memdisk *md, const struct lsm_write *rows, size_t count, struct table_id id,
+                           size_t block_bytes, bool compress)
 {
     struct table_builder *b = NULL;
     struct table *t = NULL;
@@ -213,7 +213,8 @@ START_TEST(large_rows_and_hot_keys)
     memset(key, 'k', LSM_KEY_MAX);
     struct lsm_write rows[3003];
     rows[0] = (struct lsm_write){LSM_PUT, slice_str("a"), 1, slice_make(value, big)};
-    for (unsigned i = 0; i < 3000; i++) rows[1 + i] = (struct lsm_write){LSM_PUT, slice_str("hot"), 9000 - i, slice_str("v")};
+    for (unsigned i = 0; i < 3000; i++)
+        rows[1 + i] = (struct lsm_write){LSM_PUT, slice_str("hot"), 9000 - i, slice_str("v")};
     rows[3001] = (struct lsm_write){LSM_PUT, slice_make(key, LSM_KEY_MAX - 1), 1, slice_make(value, big)};
     rows[3002] = (struct lsm_write){LSM_PUT, slice_make(key, LSM_KEY_MAX), LSM_TS_MAX - 1, slice_make(value, 3)};
     struct table *t = build(md, rows, 3003, example_id, 256, _i == 1);
@@ -240,7 +241,8 @@ START_TEST(the_filter_errs_on_few_keys_only)
     for (uint64_t i = 0; i < 10000; i++) bloom_add(lines, count, bloom_hash(slice_make(&i, sizeof(i))));
     unsigned wrong = 0;
     for (uint64_t i = 0; i < 10000; i++) ck_assert(bloom_may_hold(lines, count, bloom_hash(slice_make(&i, sizeof(i)))));
-    for (uint64_t i = 10000; i < 110000; i++) wrong += bloom_may_hold(lines, count, bloom_hash(slice_make(&i, sizeof(i)))) ? 1 : 0;
+    for (uint64_t i = 10000; i < 110000; i++)
+        wrong += bloom_may_hold(lines, count, bloom_hash(slice_make(&i, sizeof(i)))) ? 1 : 0;
     ck_assert_uint_lt(wrong, 2000); /* 2 % */
     mem_free(lines);
 }

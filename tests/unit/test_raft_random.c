@@ -219,11 +219,13 @@ static void run_seed(uint64_t seed, bool trace, struct totals *totals)
     config.voter_count = (unsigned)prng_between(&w.random, 3, 5);
     for (unsigned i = 0; i < config.voter_count; i++) config.voters[i] = i + 1;
     size_t nodes = config.voter_count + (size_t)prng_below(&w.random, 3);
-    raft_cluster_init(&w.c, nodes, &config, seed);
-    w.c.options.append_max_bytes = prng_chance(&w.random, 1, 2) ? 8 : 4096;
-    w.c.options.inflight_max_count = (uint32_t)prng_between(&w.random, 1, 8);
-    w.c.options.inflight_max_bytes = prng_chance(&w.random, 1, 2) ? 16 : 65536;
-    w.c.options.uncommitted_max_bytes = prng_chance(&w.random, 1, 3) ? 20 : 65536;
+    struct raft_options o;
+    raft_options_default(&o);
+    o.append_max_bytes = prng_chance(&w.random, 1, 2) ? 8 : 4096;
+    o.inflight_max_count = (uint32_t)prng_between(&w.random, 1, 8);
+    o.inflight_max_bytes = prng_chance(&w.random, 1, 2) ? 16 : 65536;
+    o.uncommitted_max_bytes = prng_chance(&w.random, 1, 3) ? 20 : 65536;
+    raft_cluster_init(&w.c, nodes, &config, &o, seed);
     if (trace) w.c.trace = &w.text;
     raft_cluster_step(&w.c, 1, (struct raft_event){.type = RAFT_EVENT_CAMPAIGN});
     for (unsigned round = 0; round < ROUNDS; round++) {

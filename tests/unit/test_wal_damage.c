@@ -315,6 +315,100 @@ START_TEST(test_stored_data_that_looks_like_a_header)
 }
 END_TEST
 
+/* A header with correct checksum that does not fit its neighbours: files of two copies of a log, put together. */
+START_TEST(test_headers_that_do_not_continue)
+{
+    struct wm m;
+    build(&m, 21);
+    struct log_map map;
+    map_log(m.wal, &map);
+    wm_close(&m);
+    for (unsigned kind = 0; kind < 4; kind++) {
+        struct memdisk *d = memdisk_clone(m.disk, 1);
+        uint8_t block[WAL_BLOCK];
+        const char *path = map.areas[1].path;
+        memcpy(block, memdisk_content(d, path).data, WAL_BLOCK);
+        struct wal_segment_header h, first;
+        ck_assert_int_eq(wal_segment_header_decode(block, &h), STATUS_OK);
+        ck_assert_int_eq(wal_segment_header_decode(memdisk_content(d, map.areas[0].path).data, &first), STATUS_OK);
+        if (kind == 0) h.chain ^= 1;
+        if (kind == 1) h.first_batch--;
+        if (kind == 2) h.log_id++;
+        if (kind == 3) h.epoch = first.epoch;
+        wal_segment_header_encode(&h, block);
+        memdisk_poke(d, path, 0, block, WAL_BLOCK);
+        expect(&m, d, true, "header of another copy", path, kind);
+        memdisk_free(d);
+    }
+    wm_free(&m);
+}
+END_TEST
+
+/* The last batch is torn, the log goes on elsewhere, and one day the disk returns the missing sectors. */
+START_TEST(test_torn_batch_stays_void)
+{
+    struct wm m;
+    wm_init(&m, 17);
+    ck_assert_int_eq(wm_open(&m), WM_OK);
+    testenv_run(&m.env);
+    wm_put_entry(&m, 0, 1, 3000);
+    wm_drain(&m);
+    wm_put_entry(&m, 0, 2, 6000);
+    wm_submit(&m, false);
+    ck_assert(testenv_execute(&m.env, LANE_LOG)); /* written, and never acknowledged */
+    struct log_map map;
+    map_log(m.wal, &map);
+    uint8_t sector[512];
+    uint64_t at = map.last_offset + WAL_BLOCK;
+    memcpy(sector, memdisk_content(m.disk, map.last_path).data + at, sizeof sector);
+    wm_crash(&m, MEMDISK_DROP);
+    memdisk_poke(m.disk, map.last_path, at, (uint8_t[512]){0}, 512);
+    ck_assert_int_eq(wm_open(&m), WM_OK);
+    ck_assert_uint_eq(wm_last(&m, 0), 1);
+    ck_assert_str_ne(map.last_path + 19, "");
+    for (unsigned i = 0; i < 3; i++) { /* with 0, 1, 2 batches after it */
+        struct memdisk *d = memdisk_clone(m.disk, 1);
+        memdisk_poke(d, map.last_path, at, sector, sizeof sector);
+        expect(&m, d, false, "sectors come back", map.last_path, at);
+        memdisk_free(d);
+        wm_put_entry(&m, 0, wm_last(&m, 0) + 1, 500);
+        wm_drain(&m);
+    }
+    wm_free(&m);
+}
+END_TEST
+
+/* The first write of a segment is torn so that the batch is there and the segment header is not. The epoch in it must not
+ * be given to another life: under a header of the same epoch that batch would count. */
+START_TEST(test_epoch_of_a_headless_batch_is_not_used_again)
+{
+    struct wm m;
+    wm_init(&m, 18);
+    ck_assert_int_eq(wm_open(&m), WM_OK);
+    testenv_run(&m.env);
+    wm_batch(&m, 3);
+    struct log_map map;
+    map_log(m.wal, &map);
+    const struct area *spare = &map.areas[map.count - 1];
+    ck_assert(!spare->live);
+    uint64_t epoch = m.wal->next_epoch;
+    uint8_t block[WAL_BLOCK] = {0};
+    struct wal_batch_header h = {.log_id = m.wal->log_id,
+                                 .segment = LIST_ENTRY(m.wal->spares.next, struct wal_segment, link)->number,
+                                 .epoch = epoch,
+                                 .offset = WAL_BLOCK,
+                                 .number = m.wal->next_batch,
+                                 .synced_through = m.wal->next_batch - 1,
+                                 .chain = m.wal->chain};
+    wal_batch_header_encode(&h, block);
+    wm_crash(&m, MEMDISK_DROP);
+    memdisk_poke(m.disk, spare->path, WAL_BLOCK, block, sizeof block);
+    ck_assert_int_eq(wm_open(&m), WM_OK);
+    ck_assert_uint_gt(m.wal->next_epoch, epoch);
+    wm_free(&m);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("wal_damage");
@@ -326,6 +420,9 @@ int main(void)
     tcase_add_test(t, test_missing_cut_and_swapped_files);
     tcase_add_test(t, test_former_life_comes_back);
     tcase_add_test(t, test_stored_data_that_looks_like_a_header);
+    tcase_add_test(t, test_headers_that_do_not_continue);
+    tcase_add_test(t, test_torn_batch_stays_void);
+    tcase_add_test(t, test_epoch_of_a_headless_batch_is_not_used_again);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_set_fork_status(r, CK_NOFORK);

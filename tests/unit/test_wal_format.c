@@ -224,6 +224,30 @@ START_TEST(test_malformed_records_are_damage)
 }
 END_TEST
 
+/* A batch of another place, life, log or number is not there, whatever its checksums say; one that does not continue the
+ * batch before is damage. */
+START_TEST(test_a_batch_is_bound_to_its_place)
+{
+    uint8_t *image = mem_alloc(EXAMPLE_BYTES);
+    uint8_t *batch = image + 2 * WAL_BLOCK;
+    const unsigned fields[] = {8, 16, 24, 32, 40}; /* log id, segment, epoch, offset, number */
+    struct seen seen;
+    struct errbuf err = {.text = ""};
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        read_example(image);
+        le_set_u64(batch + fields[i], le_u64(batch + fields[i]) + 1);
+        le_set_u32(batch + 76, crc32c(0, batch, 76));
+        ck_assert_int_eq(open_image(image, &seen, &err), STATUS_OK);
+        ck_assert_str_eq(seen.text, "");
+    }
+    read_example(image);
+    batch[64] ^= 1;
+    le_set_u32(batch + 76, crc32c(0, batch, 76));
+    ck_assert_int_eq(open_image(image, &seen, &err), STATUS_CORRUPT);
+    mem_free(image);
+}
+END_TEST
+
 START_TEST(test_every_bit_of_the_headers_matters)
 {
     uint8_t *image = mem_alloc(EXAMPLE_BYTES);
@@ -297,6 +321,7 @@ int main(void)
     tcase_add_test(t, test_example_replays);
     tcase_add_test(t, test_newer_versions_are_refused);
     tcase_add_test(t, test_malformed_records_are_damage);
+    tcase_add_test(t, test_a_batch_is_bound_to_its_place);
     tcase_add_test(t, test_every_bit_of_the_headers_matters);
     tcase_add_test(t, test_records_round_trip);
     suite_add_tcase(s, t);

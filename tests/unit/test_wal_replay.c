@@ -13,12 +13,20 @@ static void ask(bool fine, const struct wm *m, uint64_t seed, const char *what)
 }
 
 /* A disk without direct reads shows bytes after a failed sync that it does not have: with those, a process that dies alone
- * (MEMDISK_KEEP) reads lies, and the log can do no better than say so after the next power cut. */
+ * reads lies, and the log can do no better than say so after the next power cut. */
 static void crash(struct wm *m)
 {
-    enum memdisk_crash how = prng_chance(&m->prng, 2, 3) ? MEMDISK_RANDOM : (enum memdisk_crash)prng_below(&m->prng, 3);
-    if (how == MEMDISK_KEEP && !m->direct && memdisk_fail_fired(m->disk)) how = MEMDISK_DROP;
+    enum memdisk_crash how = prng_chance(&m->prng, 1, 2) ? MEMDISK_RANDOM : (enum memdisk_crash)prng_below(&m->prng, 4);
+    bool alone = how == MEMDISK_KEEP || how == MEMDISK_PROCESS;
+    if (alone && !m->direct && memdisk_fail_fired(m->disk) && !m->killed) how = MEMDISK_DROP;
     wm_crash(m, how);
+}
+
+/* At the n-th call the power goes away, or the process only. */
+static void arm(struct wm *m, unsigned calls, uint64_t n)
+{
+    m->killed = prng_chance(&m->prng, 1, 2);
+    memdisk_fail_at(m->disk, calls, n, m->killed ? STATUS_CLOSED : STATUS_IO, true);
 }
 
 /* Opens; sometimes the power goes away again in the middle of opening, several times. */
@@ -26,7 +34,7 @@ static void reopen(struct wm *m, uint64_t seed)
 {
     for (unsigned attempt = 0;; attempt++) {
         bool cut = attempt < 8 && prng_chance(&m->prng, 1, 2);
-        memdisk_fail_at(m->disk, MEMDISK_ANY, cut ? 1 + prng_below(&m->prng, 30) : 0, STATUS_IO, true);
+        arm(m, MEMDISK_ANY, cut ? 1 + prng_below(&m->prng, 30) : 0);
         enum wm_result r = wm_open(m);
         bool fired = memdisk_fail_fired(m->disk);
         if (!fired) memdisk_fail_at(m->disk, MEMDISK_ANY, 0, STATUS_IO, false);
@@ -50,7 +58,7 @@ static void random_step(struct wm *m, uint64_t seed)
         wm_close(m);
         reopen(m, seed);
     } else if (dice < 5) {
-        if (!memdisk_fail_fired(m->disk)) memdisk_fail_at(m->disk, MEMDISK_CHANGE, 1 + prng_below(&m->prng, 12), STATUS_IO, true);
+        if (!memdisk_fail_fired(m->disk)) arm(m, MEMDISK_CHANGE, 1 + prng_below(&m->prng, 12));
     } else if (dice < 40) {
         for (uint64_t n = 1 + prng_below(&m->prng, 6); n > 0; n--) wm_put(m);
     } else if (dice < 60) {
