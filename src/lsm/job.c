@@ -168,6 +168,7 @@ static void flush_done(struct job *j)
     ASSERT(l->frozen_count > 0);
     ASSERT(l->frozen[0] == j->memtable);
     l->flushed_bytes += j->out.bytes;
+    l->flush_count++;
     memtable_unref(l->frozen[0]);
     l->frozen_count--;
     memmove(&l->frozen[0], &l->frozen[1], l->frozen_count * sizeof(l->frozen[0]));

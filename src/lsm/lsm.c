@@ -407,6 +407,11 @@ void lsm_estimate(const struct lsm *l, struct slice start, struct slice end, uin
     }
 }
 
+uint64_t lsm_flush_count(const struct lsm *l)
+{
+    return l->flush_count;
+}
+
 void lsm_stats(const struct lsm *l, struct lsm_stats *out)
 {
     *out = (struct lsm_stats){.memtable_bytes = memtable_bytes(l->active),

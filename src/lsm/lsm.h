@@ -56,6 +56,9 @@ bool lsm_durable(const struct lsm *l, uint64_t group, uint64_t *index, uint64_t 
 void lsm_each_group(const struct lsm *l, void (*each)(void *ctx, uint64_t group, uint64_t index, uint64_t term),
                     void *ctx);
 
+/* Rises whenever a flush has moved durable indexes, rows or not: cheap to look at in each pass. */
+uint64_t lsm_flush_count(const struct lsm *l);
+
 /* 0: no pressure, 100: stop writing. The node turns it into admission control. */
 unsigned lsm_pressure(const struct lsm *l);
 

@@ -100,6 +100,7 @@ struct lsm {
 
     unsigned views, ingests, iters;
     bool closing;
+    uint64_t flush_count; /* manifest edits of flushes since open */
     uint64_t flushed_bytes, compacted_bytes_in, compacted_bytes_out, bloom_skips;
 };
 

@@ -5,7 +5,7 @@
 #include "base/cursor.h"
 #include "base/hash.h"
 
-enum { META_REPLICATION_DEFAULT = 3 };
+enum { META_REPLICATION_DEFAULT = 3, SPLIT_BYTES_MAX = 1 << 20 };
 
 /* One evaluation: what it reads through and writes to. `failed` is the view's first failure: the evaluation is then void. */
 struct eval {
@@ -209,7 +209,11 @@ static const char *keyspace_fault(const struct meta_keyspace_request *q, uint32_
     }
     if (replication == 0 || replication > LIMIT_REPLICAS) return "replication is 1 to 7";
     if (q->split_count > LIMIT_SPLIT_KEYS) return "too many split keys: 4096 at most";
+    size_t bytes = 0;
     for (size_t i = 0; i < q->split_count; i++) {
+        bytes += q->splits[i].size;
+        if (bytes > SPLIT_BYTES_MAX)
+            return "the split keys together have more than 1 MiB: create the keyspace with fewer or shorter ones";
         if (q->splits[i].size == 0 || q->splits[i].size > LIMIT_KEY_BYTES) return "a split key has 1 to 4096 bytes";
         if (i > 0 && slice_cmp(q->splits[i - 1], q->splits[i]) >= 0) return "split keys must rise, without duplicates";
     }

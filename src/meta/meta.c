@@ -75,6 +75,13 @@ static void on_leadership(void *ctx, struct replica *r, bool leads)
     m->env->ops->wake(m->env);
 }
 
+static void on_first_durable(void *ctx)
+{
+    struct meta *m = ctx;
+    struct errbuf err = {{0}};
+    if (identity_note_log(m->env, &m->identity, &err) != STATUS_OK) m->env->ops->fatal(m->env, err.text);
+}
+
 static void on_installed(void *ctx, struct replica *r)
 {
     (void)r;
@@ -149,12 +156,15 @@ static enum status meta_start(struct meta *m, struct errbuf *err)
     s = rpc_server_new(m->env, m->options.listen != NULL ? m->options.listen : own, &m->self, meta_on_request, m,
                        &m->server, err);
     if (s != STATUS_OK) return s;
+    m->options.host.version_keep = 0; /* nobody reads old versions of metadata rows */
     struct host_owner owner = {.machine = &meta_machine_ops,
                                .machine_ctx = &m->applied,
                                .leadership = on_leadership,
+                               .first_durable = on_first_durable,
                                .installed = on_installed,
                                .ctx = m};
-    s = host_open(m->env, &m->options.host, &m->self, &owner, &m->host, err);
+    s = identity_check_log(m->env, &m->identity, m->options.host.wal.dir, err);
+    if (s == STATUS_OK) s = host_open(m->env, &m->options.host, &m->self, &owner, &m->host, err);
     if (s == STATUS_OK) meta_group_create(m);
     return s;
 }

@@ -44,6 +44,7 @@ struct meta_request {
     struct read_wait read;
     struct proposal proposal;
     uint32_t ts_count;
+    uint64_t term; /* in which it was accepted: its confirmation is worth nothing in another */
 };
 
 /* serve.c */

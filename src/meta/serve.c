@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "meta/meta_int.h"
 
+enum { TIMESTAMPS_MAX = 1 << 20, HEARTBEAT_RANGES_MAX = 256, HEARTBEAT_BYTES_MAX = 4 << 20 };
 #define META_REQUEST_NS (5000 * NS_PER_MS)
 
 static struct meta_request *request_new(struct meta *m, struct rpc_request *req)
@@ -65,7 +66,9 @@ static void propose(struct meta *m, struct rpc_request *req, const struct meta_c
     meta_command_encode(c, &m->scratch);
     q->proposal.done = command_done;
     q->proposal.deadline_ns = req->received_ns + META_REQUEST_NS;
-    enum status s = replica_propose(host_replica(m->host, META_GROUP), buf_slice(&m->scratch), &q->proposal);
+    enum status s = m->scratch.overflow
+                        ? STATUS_TOO_LARGE
+                        : replica_propose(host_replica(m->host, META_GROUP), buf_slice(&m->scratch), &q->proposal);
     if (s != STATUS_OK) meta_refuse(q, s, false, status_text(s));
 }
 
@@ -119,19 +122,19 @@ static void on_command(struct meta *m, struct rpc_request *req)
 
 static void note_reports(struct meta *m, const struct meta_heartbeat_request *hb)
 {
+    uint64_t this = ++m->state.heartbeats;
     for (size_t i = 0; i < hb->lead_count; i++) {
         const struct range_report *report = &hb->leads[i];
         struct meta_range *r = meta_state_range(&m->state, report->range_id);
-        if (r == NULL || report->term < r->report.term) continue; /* a former leader's word */
+        if (r == NULL) continue;
+        r->claimed = this;
+        if (report->term < r->report.term) continue; /* a former leader's word */
         r->report = *report;
         r->leader = hb->node_id;
     }
     for (size_t i = 0; i < m->state.range_count; i++) { /* what it no longer claims, it no longer leads */
         struct meta_range *r = m->state.ranges[i];
-        if (r->leader != hb->node_id) continue;
-        bool claimed = false;
-        for (size_t k = 0; k < hb->lead_count && !claimed; k++) claimed = hb->leads[k].range_id == r->desc.id;
-        if (!claimed) r->leader = 0;
+        if (r->leader == hb->node_id && r->claimed != this) r->leader = 0;
     }
 }
 
@@ -145,6 +148,29 @@ static void fill_nodes(struct meta *m, struct node_info **out, size_t *count)
     }
     *out = nodes;
     *count = m->state.node_count;
+}
+
+/* The ranges of which the node lacks a replica, by count: some at a time, all of its ranges in turn until it has them all. */
+static void fill_ranges(struct meta *m, struct meta_node *n, const struct meta_heartbeat_request *hb,
+                        struct meta_heartbeat_reply *reply)
+{
+    size_t expected = 0, bytes = 0;
+    for (size_t i = 0; i < m->state.range_count; i++) {
+        if (range_desc_replica(&m->state.ranges[i]->desc, n->id) != NULL) expected++;
+    }
+    if (hb->range_count >= expected) {
+        n->told = 0;
+        return;
+    }
+    if (n->told >= m->state.range_count) n->told = 0;
+    reply->ranges = arena_alloc(&m->arena, HEARTBEAT_RANGES_MAX * sizeof *reply->ranges);
+    for (; n->told < m->state.range_count; n->told++) {
+        const struct range_desc *d = &m->state.ranges[n->told]->desc;
+        if (range_desc_replica(d, n->id) == NULL) continue;
+        if (reply->range_count == HEARTBEAT_RANGES_MAX || bytes > HEARTBEAT_BYTES_MAX) return;
+        reply->ranges[reply->range_count++] = *d;
+        bytes += d->start.size + d->end.size;
+    }
 }
 
 static void on_heartbeat(struct meta *m, struct rpc_request *req)
@@ -167,13 +193,7 @@ static void on_heartbeat(struct meta *m, struct rpc_request *req)
     note_reports(m, &hb);
     struct meta_heartbeat_reply reply = {.map_version = m->state.map_version};
     fill_nodes(m, &reply.nodes, &reply.node_count);
-    if (hb.map_version < m->state.map_version) {
-        reply.ranges = arena_alloc(&m->arena, (m->state.range_count + 1) * sizeof *reply.ranges);
-        for (size_t i = 0; i < m->state.range_count; i++) {
-            const struct range_desc *d = &m->state.ranges[i]->desc;
-            if (range_desc_replica(d, hb.node_id) != NULL) reply.ranges[reply.range_count++] = *d;
-        }
-    }
+    fill_ranges(m, n, &hb, &reply);
     struct buf payload;
     buf_init(&payload, LIMIT_FRAME_BYTES);
     pack_meta_heartbeat_reply(&payload, &reply);
@@ -258,7 +278,7 @@ static void answer_status(struct meta *m, struct rpc_request *req)
 static void read_confirmed(struct read_wait *w, enum status s)
 {
     struct meta_request *q = LIST_ENTRY(w, struct meta_request, read);
-    if (s != STATUS_OK || !q->meta->leads) {
+    if (s != STATUS_OK || !q->meta->leads || q->term != q->meta->term) {
         meta_refuse(q, s == STATUS_OK ? STATUS_NOT_LEADER : s, false,
                     "a quorum of the metadata service did not confirm");
     } else if (q->req->method == METHOD_META_TIMESTAMPS) {
@@ -274,12 +294,14 @@ static void on_read(struct meta *m, struct rpc_request *req)
     arena_reset(&m->arena);
     if (req->method == METHOD_META_TIMESTAMPS) {
         struct meta_timestamps_request ts;
-        if (unpack_meta_timestamps_request(req->params, &m->arena, &ts) != STATUS_OK || ts.count == 0) {
-            meta_refuse(q, STATUS_INVALID, false, "a timestamp request names how many, 1 at least");
+        if (unpack_meta_timestamps_request(req->params, &m->arena, &ts) != STATUS_OK || ts.count == 0 ||
+            ts.count > TIMESTAMPS_MAX) {
+            meta_refuse(q, STATUS_INVALID, false, "a timestamp request names how many: 1 to 1,048,576");
             return;
         }
         q->ts_count = ts.count;
     }
+    q->term = m->term;
     q->read.ready = read_confirmed;
     q->read.deadline_ns = req->received_ns + META_REQUEST_NS;
     enum status s = replica_read(host_replica(m->host, META_GROUP), &q->read);

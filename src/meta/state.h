@@ -16,12 +16,14 @@ struct meta_node {
     struct slice row; /* owned; info's slices point into it */
     struct node_info info;
     uint64_t heard_ns; /* 0: not since this member leads */
+    size_t told;       /* ranges[0..told) have been offered to it; begins anew when it still lacks some */
 };
 struct meta_range {
     struct slice row; /* owned; desc's slices point into it */
     struct range_desc desc;
     struct range_report report; /* by the last leader that spoke */
     uint64_t leader;            /* node id; 0: unknown */
+    uint64_t claimed;           /* the heartbeat that last claimed to lead it */
 };
 
 struct meta_state {
@@ -35,6 +37,7 @@ struct meta_state {
     struct meta_range **ranges; /* by (keyspace, start) */
     size_t range_count, range_capacity;
     struct map ranges_by_id;
+    uint64_t heartbeats; /* taken so far */
 };
 
 void meta_state_init(struct meta_state *s);

@@ -31,6 +31,7 @@ static void bound_applied(struct proposal *p, enum status s, bool unknown, struc
     (void)answer;
     struct meta *m = LIST_ENTRY(p, struct meta, ts_proposal);
     m->ts_bound_busy = false;
+    m->env->ops->wake(m->env); /* requests may be parked for it */
 }
 
 static void bound_extend(struct meta *m)

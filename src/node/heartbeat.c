@@ -5,6 +5,7 @@
 #include "node/node_int.h"
 
 #define HEARTBEAT_EVERY_NS (250 * NS_PER_MS)
+enum { ESTIMATE_EVERY = 8 }; /* sizes are estimated for one range in so many each time */
 #define HEARTBEAT_CALL_NS (2000 * NS_PER_MS)
 
 static void heartbeat_adopt(struct node *n, const struct meta_heartbeat_reply *reply)
@@ -52,15 +53,19 @@ static void heartbeat_count(void *ctx, struct replica *r)
     struct node *n = b->node;
     if (!replica_leads(r)) return;
     struct range_report *report = &b->request->leads[b->request->lead_count++];
-    const struct range_counters *c = node_counters(n, replica_group(r));
+    struct range_counters *c = node_counters(n, replica_group(r));
     *report = (struct range_report){.range_id = replica_group(r),
                                     .epoch = replica_desc(r)->epoch,
                                     .term = raft_term(replica_raft(r)),
                                     .writes = c->writes,
                                     .reads = c->reads};
-    struct slice start, end;
-    replica_span(r, &start, &end);
-    lsm_estimate(host_store(n->host), start, end, &report->bytes, &report->rows);
+    if (b->request->lead_count % ESTIMATE_EVERY == n->heartbeats % ESTIMATE_EVERY || c->bytes == 0) {
+        struct slice start, end;
+        replica_span(r, &start, &end);
+        lsm_estimate(host_store(n->host), start, end, &c->bytes, &c->rows);
+    }
+    report->bytes = c->bytes;
+    report->rows = c->rows;
 }
 
 uint64_t heartbeat_pass(struct node *n, uint64_t now_ns)
@@ -69,6 +74,7 @@ uint64_t heartbeat_pass(struct node *n, uint64_t now_ns)
     if (now_ns < n->heartbeat_at_ns) return n->heartbeat_at_ns;
     n->heartbeat_at_ns = now_ns + HEARTBEAT_EVERY_NS;
     n->heartbeat_busy = true;
+    n->heartbeats++;
     arena_reset(&n->arena);
     struct lsm_stats store;
     lsm_stats(host_store(n->host), &store);

@@ -8,11 +8,20 @@
 #define STOP_PATIENCE_NS (2000 * NS_PER_MS)
 #define SAFEPOINT_EVERY_NS (1000 * NS_PER_MS)
 
+static void node_first_durable(void *ctx)
+{
+    struct node *n = ctx;
+    struct errbuf err = {{0}};
+    if (identity_note_log(n->env, &n->identity, &err) != STATUS_OK) n->env->ops->fatal(n->env, err.text);
+}
+
 static void node_opened(struct node *n)
 {
     struct errbuf err = {{0}};
-    struct host_owner owner = {.machine = &kv_machine_ops, .machine_ctx = n};
-    enum status s = host_open(n->env, &n->options.host, &n->self, &owner, &n->host, &err);
+    struct host_owner owner = {
+        .machine = &kv_machine_ops, .machine_ctx = n, .first_durable = node_first_durable, .ctx = n};
+    enum status s = identity_check_log(n->env, &n->identity, n->options.host.wal.dir, &err);
+    if (s == STATUS_OK) s = host_open(n->env, &n->options.host, &n->self, &owner, &n->host, &err);
     if (s != STATUS_OK) {
         n->env->ops->fatal(n->env, err.text[0] != '\0' ? err.text : status_text(s));
         return;
@@ -42,7 +51,14 @@ static void node_registered(void *ctx, enum status status, bool sent, const stru
         return; /* asked again */
     }
     n->registered = true;
-    if (n->state == NODE_SERVING) return;
+    if (n->state == NODE_SERVING) {
+        if (reply.node_id == n->self.node_id) return;
+        n->env->ops->fatal(
+            n->env,
+            "the metadata service knows this directory under another node id: it was restored from an older state; "
+            "start this node with an empty data directory");
+        return;
+    }
     struct errbuf err = {{0}};
     n->identity.node_id = reply.node_id;
     n->identity.cluster = reply.cluster;

@@ -34,6 +34,7 @@ struct node {
     /* heartbeat.c */
     uint64_t heartbeat_at_ns;
     bool heartbeat_busy;
+    uint64_t heartbeats; /* sent */
     uint64_t map_version;
     struct map counters; /* group -> struct range_counters */
     /* timestamps.c: transactions that wait for a commit timestamp, in order of arrival */
@@ -42,13 +43,17 @@ struct node {
     bool ts_busy;
     /* requests.c */
     uint32_t requests; /* under way */
+    size_t request_bytes;
+    uint64_t ts_sweep_ns; /* when waiting transactions are next looked at for expiry */
     struct list scans_yielded;
+    uint32_t scan_left; /* rows that scans may still take in this pass */
     struct arena arena;
     struct buf scratch;
 };
 
 struct range_counters {
     uint64_t writes, reads;
+    uint64_t bytes, rows; /* as last estimated */
 };
 
 /* A request under way: a transaction, a get or a scan. Lives from its arrival to its reply. */
@@ -56,6 +61,7 @@ struct node_request {
     struct list link; /* in ts_waiting or ts_asked */
     struct node *node;
     struct rpc_request *req;
+    size_t params_size;
     struct proposal proposal;
     struct read_wait read;
     uint64_t group, term; /* term: in which the timestamp was asked for */
@@ -80,6 +86,7 @@ void node_request_free(struct node_request *q);
 void node_refuse(struct node_request *q, enum status s, bool unknown, const char *message);
 /* Timestamps have come: proposes. */
 void node_txn_propose(struct node_request *q, uint64_t ts);
+bool node_epoch_holds(const struct replica *r, const struct routed *to);
 struct range_counters *node_counters(struct node *n, uint64_t group);
 
 /* scan.c */

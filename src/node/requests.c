@@ -8,6 +8,7 @@
 #include "txn/command.h"
 
 enum { DEADLINE_MS_DEFAULT = 10000, DEADLINE_MS_MAX = 60000 };
+enum { REQUESTS_MAX = 32768, REQUEST_BYTES_MAX = 256 << 20 }; /* under way in one node */
 
 static struct node_request *request_new(struct node *n, struct rpc_request *req)
 {
@@ -18,12 +19,15 @@ static struct node_request *request_new(struct node *n, struct rpc_request *req)
     q->node = n;
     q->req = req;
     n->requests++;
+    n->request_bytes += req->params.size;
+    q->params_size = req->params.size;
     return q;
 }
 
 void node_request_free(struct node_request *q)
 {
     q->node->requests--;
+    q->node->request_bytes -= q->params_size;
     scan_release(q);
     mem_free(q);
 }
@@ -63,6 +67,12 @@ struct range_counters *node_counters(struct node *n, uint64_t group)
     return c;
 }
 
+bool node_epoch_holds(const struct replica *r, const struct routed *to)
+{
+    const struct range_desc *d = replica_desc(r);
+    return d->epoch.conf_ver == to->epoch.conf_ver && d->epoch.version == to->epoch.version;
+}
+
 /* The replica that is to serve; NULL after the request has been refused. */
 static struct replica *request_route(struct node_request *q, const struct routed *to)
 {
@@ -81,8 +91,12 @@ static struct replica *request_route(struct node_request *q, const struct routed
         node_refuse(q, STATUS_RANGE_NOT_FOUND, false, "no replica of that range is on this node");
         return NULL;
     }
-    const struct range_desc *d = replica_desc(r);
-    if (d->epoch.conf_ver != to->epoch.conf_ver || d->epoch.version != to->epoch.version) {
+    if (n->requests > REQUESTS_MAX || n->request_bytes > REQUEST_BYTES_MAX) {
+        COVER("node.busy");
+        node_refuse(q, STATUS_BUSY, false, "the node has as many requests under way as it takes");
+        return NULL;
+    }
+    if (!node_epoch_holds(r, to)) {
         node_refuse(q, STATUS_EPOCH_MISMATCH, false, "the range has changed");
         return NULL;
     }
@@ -118,11 +132,14 @@ void node_txn_propose(struct node_request *q, uint64_t ts)
         node_refuse(q, STATUS_NOT_LEADER, false, "leadership changed before the transaction was proposed");
         return;
     }
-    const struct range_desc *d = replica_desc(r);
     buf_clear(&n->scratch);
-    txn_command_encode(
-        &(struct txn_command){.ts = ts, .conf_ver = d->epoch.conf_ver, .version = d->epoch.version, .txn = q->txn.txn},
-        &n->scratch);
+    txn_command_encode(/* the epoch under which the keys were checked: if it is another by its turn, nothing is done */
+
+                       &(struct txn_command){.ts = ts,
+                                             .conf_ver = q->txn.to.epoch.conf_ver,
+                                             .version = q->txn.to.epoch.version,
+                                             .txn = q->txn.txn},
+                       &n->scratch);
     q->proposal.done = txn_done;
     q->proposal.deadline_ns = q->deadline_ns;
     enum status s = replica_propose(r, buf_slice(&n->scratch), &q->proposal);
@@ -178,6 +195,10 @@ static void get_try(struct node_request *q)
     struct lsm_row row;
     struct lsm_miss miss;
     const struct replica *r = host_replica(n->host, q->group);
+    if (r != NULL && !node_epoch_holds(r, &q->get.to)) {
+        node_refuse(q, STATUS_EPOCH_MISMATCH, false, "the range has changed");
+        return;
+    }
     if (r == NULL || replica_rows_life(r) == 0) {
         node_refuse(q, STATUS_NOT_LEADER, false, "a snapshot is replacing the rows here: ask the leader");
         return;

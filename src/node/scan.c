@@ -132,6 +132,10 @@ static void scan_go_on(struct node_request *q)
         node_refuse(q, STATUS_TIMEOUT, false, "the deadline passed");
         return;
     }
+    if (!node_epoch_holds(r, &q->scan.to)) {
+        node_refuse(q, STATUS_EPOCH_MISMATCH, false, "the range has changed");
+        return;
+    }
     if (replica_rows_life(r) == 0 || replica_rows_life(r) != q->rows_life) {
         node_refuse(q, STATUS_NOT_LEADER, false, "a snapshot has replaced the rows here: ask the leader");
         return;
@@ -145,12 +149,11 @@ static void scan_go_on(struct node_request *q)
     struct lsm_row row;
     struct lsm_miss miss;
     enum status s = STATUS_OK;
-    unsigned taken = 0;
     bool full = false;
-    while (!full && taken < SCAN_ROWS_PER_PASS) {
+    while (!full && n->scan_left > 0) {
         s = lsm_iter_next(it, &row, &miss);
         if (s != STATUS_OK) break;
-        taken++;
+        n->scan_left--;
         s = scan_take(q, &row);
         if (s != STATUS_OK) break;
         full = q->row_count >= q->scan.limit_rows || q->row_bytes >= q->scan.limit_bytes;
@@ -181,14 +184,24 @@ void scan_begin(struct node_request *q)
     if (q->scan.limit_rows == 0 || q->scan.limit_rows > LIMIT_SCAN_ROWS) q->scan.limit_rows = LIMIT_SCAN_ROWS;
     if (q->scan.limit_bytes == 0 || q->scan.limit_bytes > LIMIT_SCAN_BYTES) q->scan.limit_bytes = LIMIT_SCAN_BYTES;
     scan_reset(q);
-    scan_go_on(q);
+    list_push_back(&q->node->scans_yielded, &q->link);
+    q->node->env->ops->wake(q->node->env);
 }
 
+/* All scans of a pass share one allowance of rows; who gets none waits for the next pass, first. */
 void scans_pass(struct node *n)
 {
+    n->scan_left = SCAN_ROWS_PER_PASS;
     struct list round;
     list_init(&round);
     struct list *it;
     while ((it = list_pop_front(&n->scans_yielded)) != NULL) list_push_back(&round, it);
-    while ((it = list_pop_front(&round)) != NULL) scan_go_on(LIST_ENTRY(it, struct node_request, link));
+    while (n->scan_left > 0 && (it = list_pop_front(&round)) != NULL)
+        scan_go_on(LIST_ENTRY(it, struct node_request, link));
+    while (!list_empty(&round)) {
+        it = round.prev;
+        list_remove(it);
+        list_push_front(&n->scans_yielded, it);
+    }
+    if (!list_empty(&n->scans_yielded)) n->env->ops->wake(n->env);
 }

@@ -5,6 +5,7 @@
 #include "node/node_int.h"
 
 #define TIMESTAMPS_CALL_NS (5000 * NS_PER_MS)
+#define TIMESTAMPS_SWEEP_NS (50 * NS_PER_MS)
 
 static void timestamps_refuse(struct list *queue, enum status s, const char *why)
 {
@@ -48,8 +49,25 @@ void timestamps_ask(struct node *n, struct node_request *q)
     n->ts_waiting_count++;
 }
 
+/* Transactions whose deadline passes before they were even asked for: nothing has happened. */
+static void timestamps_sweep(struct node *n, uint64_t now_ns)
+{
+    if (now_ns < n->ts_sweep_ns) return;
+    n->ts_sweep_ns = now_ns + TIMESTAMPS_SWEEP_NS;
+    LIST_FOR(it, &n->ts_waiting)
+    {
+        struct node_request *q = LIST_ENTRY(it, struct node_request, link);
+        if (now_ns < q->deadline_ns) continue;
+        list_remove(it);
+        n->ts_waiting_count--;
+        node_refuse(q, STATUS_TIMEOUT, false,
+                    "no timestamp came before the deadline: the metadata service is slow or away");
+    }
+}
+
 void timestamps_pass(struct node *n, uint64_t now_ns)
 {
+    timestamps_sweep(n, now_ns);
     if (n->ts_busy || list_empty(&n->ts_waiting)) return;
     ASSERT(list_empty(&n->ts_asked));
     struct list *it;

@@ -77,7 +77,8 @@ void raft_recv_append(struct raft *r, const struct raft_message *m, struct raft_
     }
     hear_leader(r, m, fx);
     /* What is committed here is in every later leader's log (thesis 3.6.3), even where we no longer know its term. */
-    bool follows = m->index <= r->commit || (m->index <= raft_log_last(&r->log) && raft_log_term(&r->log, m->index) == m->log_term);
+    bool follows = m->index <= r->commit ||
+                   (m->index <= raft_log_last(&r->log) && raft_log_term(&r->log, m->index) == m->log_term);
     if (!follows) {
         refuse(r, m, fx);
         return;

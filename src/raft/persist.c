@@ -183,11 +183,8 @@ static void report_persist(struct raft *r, struct raft_effects *fx)
     d->dirty_from = 0;
     if (!sync) return;
     fx->must_sync = true;
-    fx->mark = (struct raft_persist_mark){.seq = ++d->seq,
-                                          .term = r->term,
-                                          .vote = r->vote,
-                                          .index = last,
-                                          .index_term = raft_log_last_term(&r->log)};
+    fx->mark = (struct raft_persist_mark){
+        .seq = ++d->seq, .term = r->term, .vote = r->vote, .index = last, .index_term = raft_log_last_term(&r->log)};
 }
 
 /* End of every call that has effects: what changed since the last one. */

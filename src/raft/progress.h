@@ -21,12 +21,12 @@ struct raft_flight { /* one append under way */
 
 struct raft_progress {
     uint64_t id;
-    uint64_t match;       /* acknowledged as durable there, up to here */
-    uint64_t next;        /* first entry to send; > match */
-    uint64_t probe_last;  /* PROBE: last entry of the append under way; 0: it had none */
-    uint64_t commit_sent; /* highest commit that it was told and could use */
-    uint64_t read_acked;  /* newest read round that it answered */
-    uint64_t heard_ms;    /* when it was last heard of in this term; at the start of the term: then */
+    uint64_t match;              /* acknowledged as durable there, up to here */
+    uint64_t next;               /* first entry to send; > match */
+    uint64_t probe_last;         /* PROBE: last entry of the append under way; 0: it had none */
+    uint64_t commit_sent;        /* highest commit that it was told and could use */
+    uint64_t read_acked;         /* newest read round that it answered */
+    uint64_t heard_ms;           /* when it was last heard of in this term; at the start of the term: then */
     struct raft_flight *flights; /* REPLICATE: a ring; NULL when nothing is under way for long */
     uint32_t flight_head, flight_count, flight_capacity;
     uint64_t flight_bytes;

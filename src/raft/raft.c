@@ -243,7 +243,8 @@ enum status raft_propose(struct raft *r, enum raft_entry_type type, struct slice
     if (r->role != RAFT_LEADER) return STATUS_NOT_LEADER;
     if (r->transfer_to != 0) return STATUS_BUSY;
     /* One always goes, however large: else a large one could never be proposed. */
-    if (r->uncommitted_bytes > 0 && r->uncommitted_bytes + data.size > r->options.uncommitted_max_bytes) return STATUS_BUSY;
+    if (r->uncommitted_bytes > 0 && r->uncommitted_bytes + data.size > r->options.uncommitted_max_bytes)
+        return STATUS_BUSY;
     *index = raft_append_own(r, type, data);
     *term = r->term;
     return STATUS_OK;
@@ -306,7 +307,8 @@ static void install_anew(struct raft *r, uint64_t index, uint64_t term, struct r
     r->durable.commit_dirty = true;
 }
 
-void raft_install(struct raft *r, uint64_t index, uint64_t term, const struct raft_config *config, struct raft_effects *fx)
+void raft_install(struct raft *r, uint64_t index, uint64_t term, const struct raft_config *config,
+                  struct raft_effects *fx)
 {
     ASSERT(index >= r->applied);
     ASSERT(index > 0);

@@ -43,10 +43,10 @@ struct raft_hard_state {
 };
 
 struct raft_options {
-    uint64_t id;    /* this replica */
-    uint64_t group; /* for log lines and assertions */
-    uint64_t seed;  /* election jitter */
-    uint32_t election_ms;  /* a follower that hears nothing for election_ms..2*election_ms campaigns (PreVote first) */
+    uint64_t id;          /* this replica */
+    uint64_t group;       /* for log lines and assertions */
+    uint64_t seed;        /* election jitter */
+    uint32_t election_ms; /* a follower that hears nothing for election_ms..2*election_ms campaigns (PreVote first) */
     uint32_t heartbeat_ms;
     uint32_t inflight_max_count; /* appends under way to one follower */
     uint32_t inflight_max_bytes;
@@ -58,27 +58,26 @@ void raft_options_default(struct raft_options *o);
 /* What the log and the store held when the process started. */
 struct raft_restore {
     struct raft_hard_state hard;
-    struct raft_config config;        /* as of snapshot_index */
+    struct raft_config config;              /* as of snapshot_index */
     uint64_t snapshot_index, snapshot_term; /* the store holds all up to here; the log starts after it */
-    uint64_t applied;                 /* == snapshot_index: the rest of the log is applied again */
+    uint64_t applied;                       /* == snapshot_index: the rest of the log is applied again */
 };
 
 enum raft_role { RAFT_FOLLOWER, RAFT_PRE_CANDIDATE, RAFT_CANDIDATE, RAFT_LEADER };
 
 enum raft_message_type {
-    RAFT_MSG_PRE_VOTE = 1,   /* term = the term it would campaign in; index, log_term of its last entry */
+    RAFT_MSG_PRE_VOTE = 1, /* term = the term it would campaign in; index, log_term of its last entry */
     RAFT_MSG_PRE_VOTE_REPLY,
     RAFT_MSG_VOTE,
     RAFT_MSG_VOTE_REPLY,
-    RAFT_MSG_APPEND,         /* index, log_term: the entry before the first; commit; entries */
-    RAFT_MSG_APPEND_REPLY,   /* index: matched, or with reject the refused one; hint_index, hint_term */
-    RAFT_MSG_HEARTBEAT,      /* commit (capped to what the follower matches); context: read round */
-    RAFT_MSG_HEARTBEAT_REPLY,/* context echoed */
-    RAFT_MSG_READ,           /* follower asks the leader for a read index; context */
-    RAFT_MSG_READ_REPLY,     /* index; context; reject: no leader or not ready */
-    RAFT_MSG_SNAPSHOT,       /* index, log_term: the host has delivered and installed a snapshot outside of this module (see
-                                raft_effects.snapshots); sent by the host, not by raft */
-    RAFT_MSG_TIMEOUT_NOW     /* leadership transfer */
+    RAFT_MSG_APPEND,          /* index, log_term: the entry before the first; commit; entries */
+    RAFT_MSG_APPEND_REPLY,    /* index: matched, or with reject the refused one; hint_index, hint_term */
+    RAFT_MSG_HEARTBEAT,       /* commit (capped to what the follower matches); context: read round */
+    RAFT_MSG_HEARTBEAT_REPLY, /* context echoed */
+    RAFT_MSG_READ,            /* follower asks the leader for a read index; context */
+    RAFT_MSG_READ_REPLY,      /* index; context; reject: no leader or not ready */
+    RAFT_MSG_SNAPSHOT,        /* never sent by raft: a host may step it after raft_install; from, term: the leader's */
+    RAFT_MSG_TIMEOUT_NOW      /* leadership transfer */
 };
 
 struct raft_message {
@@ -90,13 +89,13 @@ struct raft_message {
     uint64_t hint_index, hint_term;
     uint64_t context;
     bool reject;
-    const struct raft_entry *entries; /* borrowed: in effects until the next call on this raft; in events for the call */
+    const struct raft_entry *entries; /* borrowed: in effects until the next call on this raft; in events for it */
     size_t entry_count;
 };
 
 /* Copied into a log batch by the host, handed back when that batch is durable. */
 struct raft_persist_mark {
-    uint64_t seq;   /* increasing; guards against a log that was truncated and written again while the batch was under way */
+    uint64_t seq; /* increasing; guards against a log truncated and written again while the batch was under way */
     uint64_t term, vote;
     uint64_t index, index_term; /* last entry covered; the snapshot's when the log is empty */
 };
@@ -107,7 +106,7 @@ struct raft_read_ready { /* a read asked for by raft_read may be served when app
     enum status status; /* STATUS_OK, or STATUS_NOT_LEADER: leadership or the leader was lost; definite, ask again */
 };
 
-struct raft_effects { /* owned by the host, cleared by raft_effects_clear; steps add to it */
+struct raft_effects {        /* owned by the host, cleared by raft_effects_clear; steps add to it */
     bool persist_hard_state; /* term or vote or commit as in raft_hard_state(r) must go into the next batch... */
     bool must_sync;          /* ...and something waits for it (a changed commit alone does not) */
     uint64_t append_from, append_to; /* entries to persist, replacing everything from append_from on; 0,0: none */
@@ -126,14 +125,14 @@ void raft_effects_clear(struct raft_effects *fx);
 void raft_effects_free(struct raft_effects *fx);
 
 enum raft_event_type {
-    RAFT_EVENT_TICK,      /* time has passed; at the latest at raft_deadline */
+    RAFT_EVENT_TICK, /* time has passed; at the latest at raft_deadline */
     RAFT_EVENT_MESSAGE,
-    RAFT_EVENT_PERSISTED, /* mark; marks come in the order in which they were given */
-    RAFT_EVENT_APPLIED,   /* index: the store (memory) holds it */
-    RAFT_EVENT_SNAPSHOT_SENT,   /* to: replica; index; ok: it has installed it, else it failed or was given up */
-    RAFT_EVENT_TRANSFER,  /* to: give leadership to it */
-    RAFT_EVENT_CAMPAIGN,  /* start an election now (tests, transfer, quick start) */
-    RAFT_EVENT_UNREACHABLE /* to: the connection to it broke: probe instead of streaming */
+    RAFT_EVENT_PERSISTED,     /* mark; marks come in the order in which they were given */
+    RAFT_EVENT_APPLIED,       /* index: the store (memory) holds it */
+    RAFT_EVENT_SNAPSHOT_SENT, /* to: replica; index; ok: it has installed it, else it failed or was given up */
+    RAFT_EVENT_TRANSFER,      /* to: give leadership to it */
+    RAFT_EVENT_CAMPAIGN,      /* start an election now (tests, transfer, quick start) */
+    RAFT_EVENT_UNREACHABLE    /* to: the connection to it broke: probe instead of streaming */
 };
 struct raft_event {
     enum raft_event_type type;
@@ -147,7 +146,7 @@ struct raft_event {
 struct raft;
 /* Entries that follow restore->snapshot_index are then handed in with raft_restore_entry, in order, then raft_restore_done. */
 struct raft *raft_new(const struct raft_options *options, const struct raft_restore *restore, uint64_t now_ms);
-void raft_restore_entry(struct raft *r, const struct raft_entry *entry); /* copies; replaces everything from its index on */
+void raft_restore_entry(struct raft *r, const struct raft_entry *e); /* copies; replaces everything from its index on */
 void raft_restore_done(struct raft *r);
 void raft_free(struct raft *r);
 
@@ -155,7 +154,8 @@ void raft_step(struct raft *r, const struct raft_event *event, struct raft_effec
 
 /* Leader only. Copies data. *index, *term: where it will be if it commits. Entries are gathered and sent by the next
  * raft_flush, so that a pass makes one append per follower. STATUS_OK, STATUS_NOT_LEADER, STATUS_BUSY. */
-MUST_CHECK enum status raft_propose(struct raft *r, enum raft_entry_type type, struct slice data, uint64_t *index, uint64_t *term);
+MUST_CHECK enum status raft_propose(struct raft *r, enum raft_entry_type type, struct slice data, uint64_t *index,
+                                    uint64_t *term);
 /* Proposes a change of configuration by joint consensus; the leader leaves the joint configuration by itself.
  * STATUS_BUSY while another is under way or before the own-term no-op has committed. */
 MUST_CHECK enum status raft_propose_config(struct raft *r, const struct raft_config *target, uint64_t *index);
@@ -171,7 +171,8 @@ void raft_flush(struct raft *r, uint64_t now_ms, struct raft_effects *fx);
 void raft_compact(struct raft *r, uint64_t index);
 /* The store was replaced by a snapshot at (index, term), index >= applied: the log starts anew after it. The host's log is
  * reset in the same batch, before what these effects say; entries that follow (index, term) stay and are in the effects. */
-void raft_install(struct raft *r, uint64_t index, uint64_t term, const struct raft_config *config, struct raft_effects *fx);
+void raft_install(struct raft *r, uint64_t index, uint64_t term, const struct raft_config *config,
+                  struct raft_effects *fx);
 
 /* --- looking --- */
 uint64_t raft_deadline_ms(const struct raft *r); /* next time at which a tick has work to do */
@@ -182,21 +183,19 @@ uint64_t raft_commit(const struct raft *r);
 uint64_t raft_applied(const struct raft *r);
 uint64_t raft_first_index(const struct raft *r); /* of the entries in memory; last + 1 when there are none */
 uint64_t raft_last_index(const struct raft *r);
-uint64_t raft_min_match(const struct raft *r);   /* leader: lowest matched index over all followers heard of recently */
+uint64_t raft_min_match(const struct raft *r); /* leader: lowest matched index over all followers heard of recently */
 uint64_t raft_log_bytes(const struct raft *r);
-bool raft_leader_ready(const struct raft *r);    /* leader, and an entry of its own term has committed */
-const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index); /* NULL outside of memory; borrowed until changed */
+bool raft_leader_ready(const struct raft *r); /* leader, and an entry of its own term has committed */
+const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index); /* borrowed; NULL: not in memory */
 struct raft_hard_state raft_hard_state_now(const struct raft *r);
 const struct raft_config *raft_config_now(const struct raft *r); /* in force: the last in the log, committed or not */
-bool raft_config_at(const struct raft *r, uint64_t index, struct raft_config *out); /* for a snapshot; false: index not here */
-uint64_t raft_term_at(const struct raft *r, uint64_t index); /* 0 when unknown */
+bool raft_config_at(const struct raft *r, uint64_t index, struct raft_config *out); /* for snapshots; false: not here */
+uint64_t raft_term_at(const struct raft *r, uint64_t index);                        /* 0 when unknown */
 
 void raft_check(const struct raft *r); /* asserts every invariant; after each step in tests */
 struct buf;
 void raft_describe(const struct raft *r, struct buf *out); /* one line for a person */
-
 /* Configuration entries' data. */
 void raft_config_encode(const struct raft_config *c, struct buf *out);
 MUST_CHECK enum status raft_config_decode(struct slice data, struct raft_config *out);
-
 #endif

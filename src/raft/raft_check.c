@@ -152,17 +152,19 @@ static void describe_ids(struct buf *out, const char *name, const uint64_t *ids,
 
 static void describe_peer(struct buf *out, const struct raft_progress *p)
 {
-    static const char *const states[] = {[RAFT_PROBE] = "probe", [RAFT_REPLICATE] = "replicate", [RAFT_SNAPSHOT] = "snapshot"};
-    buf_printf(out, " %llu:%s%s,match=%llu,next=%llu", U(p->id), states[p->state], p->paused ? "(paused)" : "", U(p->match),
-               U(p->next));
+    static const char *const states[] = {
+        [RAFT_PROBE] = "probe", [RAFT_REPLICATE] = "replicate", [RAFT_SNAPSHOT] = "snapshot"};
+    buf_printf(out, " %llu:%s%s,match=%llu,next=%llu", U(p->id), states[p->state], p->paused ? "(paused)" : "",
+               U(p->match), U(p->next));
     if (p->flight_count > 0) buf_printf(out, ",flights=%u", p->flight_count);
 }
 
 void raft_describe(const struct raft *r, struct buf *out)
 {
-    buf_printf(out, "group=%llu replica=%llu %s term=%llu leader=%llu log=%llu..%llu durable=%llu commit=%llu applied=%llu",
-               U(r->options.group), U(r->options.id), role_name(r->role), U(r->term), U(r->leader), U(raft_first_index(r)),
-               U(raft_last_index(r)), U(r->durable.index), U(r->commit), U(r->applied));
+    buf_printf(out,
+               "group=%llu replica=%llu %s term=%llu leader=%llu log=%llu..%llu durable=%llu commit=%llu applied=%llu",
+               U(r->options.group), U(r->options.id), role_name(r->role), U(r->term), U(r->leader),
+               U(raft_first_index(r)), U(raft_last_index(r)), U(r->durable.index), U(r->commit), U(r->applied));
     describe_ids(out, "voters", r->config.voters, r->config.voter_count);
     describe_ids(out, "old", r->config.old_voters, r->config.old_voter_count);
     describe_ids(out, "learners", r->config.learners, r->config.learner_count);

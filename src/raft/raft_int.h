@@ -10,30 +10,31 @@
 
 #define RAFT_MEMBERS_MAX (3u * RAFT_VOTERS_MAX)
 #define RAFT_NEVER UINT64_MAX
-#define RAFT_CONTEXT_TRANSFER 1u /* in a VOTE: its leader asked for this election, so hearing a leader is no reason to ignore it */
+#define RAFT_CONTEXT_TRANSFER                                                                                          \
+    1u /* in a VOTE: its leader asked for this election, so hearing a leader is no reason to ignore it */
 #define RAFT_READS_MAX 65536u
 #define RAFT_HELD_MAX 64u
 
 struct raft_read_item {
     uint64_t context;
-    uint64_t from;    /* the replica that asked; 0: this one */
-    uint64_t round;   /* leader: round of heartbeats, follower: message to the leader, that it rides on; 0: on none yet */
-    uint64_t index;   /* leader: commit index when its round began */
+    uint64_t from;  /* the replica that asked; 0: this one */
+    uint64_t round; /* leader: round of heartbeats, follower: message to the leader, that it rides on; 0: on none yet */
+    uint64_t index; /* leader: commit index when its round began */
     uint64_t sent_ms; /* follower: when its message left */
 };
 
 /* What is durable, and what waits for it. Marks are numbered; whatever changed since the last mark is covered by mark
  * seq + 1. The log's durable prefix survives truncation only as far as trunc_from says (see persist.c). */
 struct raft_durable {
-    uint64_t seq;           /* newest mark handed out */
-    uint64_t seq_done;      /* newest mark that came back */
-    uint64_t hard_seq;      /* the mark that covers the present term and vote */
-    uint64_t trunc_seq;     /* the mark that covers the newest truncation */
-    uint64_t trunc_from;    /* lowest point of all truncations that no mark that came back covers; RAFT_NEVER: none */
-    uint64_t index;         /* our entries up to here are durable, and stay so unless a later leader truncates them */
-    uint64_t dirty_from;    /* first entry that the host has not been told of; 0: none */
-    uint64_t commit_told;   /* last commit_to */
-    bool hard_dirty;        /* term or vote changed since the last effects */
+    uint64_t seq;         /* newest mark handed out */
+    uint64_t seq_done;    /* newest mark that came back */
+    uint64_t hard_seq;    /* the mark that covers the present term and vote */
+    uint64_t trunc_seq;   /* the mark that covers the newest truncation */
+    uint64_t trunc_from;  /* lowest point of all truncations that no mark that came back covers; RAFT_NEVER: none */
+    uint64_t index;       /* our entries up to here are durable, and stay so unless a later leader truncates them */
+    uint64_t dirty_from;  /* first entry that the host has not been told of; 0: none */
+    uint64_t commit_told; /* last commit_to */
+    bool hard_dirty;      /* term or vote changed since the last effects */
     bool commit_dirty;
 };
 
@@ -47,9 +48,9 @@ struct raft {
     uint64_t leader; /* of this term; 0: unknown */
     struct raft_log log;
 
-    struct raft_config config;  /* the last one in the log, committed or not (thesis 4.1), or base_config */
-    uint64_t config_index;      /* its entry; the log's base index when it is base_config */
-    struct slice base_config;   /* encoded; as of the log's base; owned */
+    struct raft_config config; /* the last one in the log, committed or not (thesis 4.1), or base_config */
+    uint64_t config_index;     /* its entry; the log's base index when it is base_config */
+    struct slice base_config;  /* encoded; as of the log's base; owned */
 
     struct raft_durable durable;
     struct raft_message *held; /* wait until term and vote are durable; freed when they are */

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "range/host_int.h"
 
-enum { APPLY_ENTRIES_MAX = 4096, APPLY_BYTES_MAX = 2 * 1024 * 1024 }; /* per replica and pass, for fairness */
+enum { APPLY_BYTES_MAX = 2 * 1024 * 1024 }; /* per replica and round, for fairness */
 
 struct apply_view {
     struct host *host;
@@ -96,8 +96,9 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
             h->env->ops->fatal(h->env, "apply cannot read the store: a table is damaged");
             return s;
         }
+        if (writes.count > 0) ASSERT(ts > r->last_ts); /* versions rise along the log, whoever leads */
         apply_write(r, e, &writes, ts);
-        if (writes.count > 0 && ts > r->last_ts) r->last_ts = ts;
+        if (writes.count > 0) r->last_ts = ts;
         if (ts > h->newest_ts) h->newest_ts = ts;
         if (h->owner.machine->applied != NULL) h->owner.machine->applied(h->owner.machine_ctx, &me, &writes);
     } else {
@@ -113,12 +114,13 @@ bool replica_apply(struct replica *r)
     size_t bytes = 0;
     unsigned count = 0;
     while (r->applied < r->commit) {
-        if (count >= APPLY_ENTRIES_MAX || bytes >= APPLY_BYTES_MAX) break;
+        if (h->apply_left == 0 || bytes >= APPLY_BYTES_MAX) break;
         const struct raft_entry *e = raft_entry_at(r->raft, r->applied + 1);
         ASSERT(e != NULL);
         if (apply_entry(r, e) != STATUS_OK) break;
         r->applied++;
         count++;
+        h->apply_left--;
         bytes += e->data.size;
         apply_answer(r, e, buf_slice(&h->answer));
     }

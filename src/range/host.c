@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "range/host_int.h"
 
-enum { TICK_MS = 10, RUN_ROUNDS_MAX = 4 };
+enum { TICK_MS = 10, RUN_ROUNDS_MAX = 4, APPLY_ENTRIES_PER_PASS = 8192 };
 
 void host_options_default(struct host_options *o)
 {
@@ -73,6 +73,11 @@ static void host_batch_durable(void *ctx)
 {
     struct host *h = ctx;
     struct batch_marks *m = &h->writing;
+    if (!h->first_durable_told) {
+        h->first_durable_told = true;
+        h->owner.first_durable(h->owner.ctx);
+        if (h->env->dead) return;
+    }
     for (size_t i = 0; i < m->count && !h->env->dead; i++) {
         struct replica *r = map_get(&h->replicas, m->items[i].group);
         if (r != NULL) replica_step(r, &(struct raft_event){.type = RAFT_EVENT_PERSISTED, .mark = m->items[i].mark});
@@ -116,17 +121,18 @@ static void host_flushed(void *ctx)
 {
     struct host *h = ctx;
     h->flush_asked = false;
+    h->flushes_seen = lsm_flush_count(h->lsm);
+    lsm_each_group(h->lsm, host_floor, h);
     h->live_after_flush = wal_live_bytes(h->wal);
 }
 
 static void host_store_step(struct host *h)
 {
+    if (h->stopping && h->snapshots_receiving == 0 && !h->flush_asked) return; /* nothing new is begun on the way out */
     lsm_set_safepoint(h->lsm, host_safepoint(h));
     lsm_step(h->lsm);
-    struct lsm_stats st;
-    lsm_stats(h->lsm, &st);
-    if (st.flushed_bytes != h->flushed_bytes_seen) {
-        h->flushed_bytes_seen = st.flushed_bytes;
+    if (lsm_flush_count(h->lsm) != h->flushes_seen) {
+        h->flushes_seen = lsm_flush_count(h->lsm);
         lsm_each_group(h->lsm, host_floor, h);
     }
     /* Whole segments are freed: asking again makes sense when the log has grown by one since. */
@@ -171,6 +177,7 @@ uint64_t host_pass(struct host *h, uint64_t now_ns)
     h->now_ms = now_ns / NS_PER_MS;
     wal_step(h->wal);
     host_tick(h, now_ns);
+    h->apply_left = APPLY_ENTRIES_PER_PASS;
     for (int i = 0; i < RUN_ROUNDS_MAX && !list_empty(&h->ready) && !h->env->dead; i++) host_run_ready(h);
     if (h->env->dead) return DEADLINE_NONE;
     uint64_t next = h->next_tick_ns;
@@ -190,6 +197,11 @@ uint64_t host_pass(struct host *h, uint64_t now_ns)
 
 void host_on_raft(struct host *h, struct rpc_request *req)
 {
+    if (h->stopping &&
+        host_handed_over(h)) { /* on the way out: the others are a quorum without this one, or nobody is */
+        rpc_request_drop(req);
+        return;
+    }
     struct unpack u = unpack_make(req->params);
     uint32_t count = unpack_array(&u);
     for (uint32_t i = 0; i < count && !u.failed && !h->env->dead; i++) {

@@ -35,6 +35,8 @@ struct host_owner {
     void *machine_ctx;
     /* The replica has become, or ceased to be, a leader that may serve. May be NULL. */
     void (*leadership)(void *ctx, struct replica *r, bool leads);
+    /* The first batch of this run is durable: from now on the directory must never be without its log. */
+    void (*first_durable)(void *ctx);
     /* A snapshot replaced the rows of the group: caches of it are void. May be NULL. */
     void (*installed)(void *ctx, struct replica *r);
     void *ctx;

@@ -39,11 +39,13 @@ struct host {
     size_t write_capacity;
     uint64_t now_ms, next_tick_ns;
     uint64_t newest_ts; /* applied by any group since opening */
-    uint64_t flushed_bytes_seen;
+    uint64_t flushes_seen;
+    uint32_t apply_left; /* entries that may still be applied in this pass */
     uint64_t next_snapshot_id;
     uint32_t proposals; /* under way */
     uint32_t loads;     /* block loads under way for apply */
     uint32_t snapshots_sending, snapshots_receiving;
+    bool first_durable_told;
     bool flush_asked;
     uint64_t live_after_flush; /* bytes of the log that the last flush could not free */
     bool stopping;
@@ -133,7 +135,9 @@ MUST_CHECK enum status host_recover(struct host *h, struct errbuf *err);
 void snapshot_send_start(struct replica *r, uint64_t to);
 uint64_t snapshot_send_abort(struct snapshot_send *s); /* freed when its task has ended; to whom it was going */
 void snapshot_recv_chunk(struct replica *r, struct rpc_request *req, const struct snapshot_chunk *c);
-void snapshot_recv_step(struct replica *r); /* installs when apply stands still */
+uint64_t snapshot_send_index(const struct snapshot_send *s);
+void snapshot_recv_tick(struct replica *r);        /* gives up what nobody goes on with */
+void snapshot_recv_step(struct replica *r);        /* installs when apply stands still */
 void snapshot_recv_abort(struct snapshot_recv *s); /* unless it is being installed */
 void snapshot_recv_close(struct snapshot_recv *s);
 

@@ -28,6 +28,7 @@ static void identity_encode(const struct identity *id, struct buf *b)
     buf_printf(b, "quorate 1\nrole %s\nnode %llu\n", role_name(id->role), (unsigned long long)id->node_id);
     put_hex(b, "uuid", id->uuid);
     put_hex(b, "cluster", id->cluster.bytes);
+    buf_printf(b, "log %d\n", id->has_log ? 1 : 0);
     buf_printf(b, "crc32c %08x\n", crc32c(0, b->data, b->size));
 }
 
@@ -45,7 +46,7 @@ static bool get_hex(const char *text, uint8_t bytes[16])
 static enum status identity_decode(const char *text, size_t size, struct identity *out, struct errbuf *err)
 {
     char role[16], uuid[33], cluster[33];
-    unsigned version = 0, crc = 0;
+    unsigned version = 0, crc = 0, log = 0;
     unsigned long long node = 0;
     memset(out, 0, sizeof *out);
     if (sscanf(text, "quorate %u", &version) == 1 && version != 1) {
@@ -54,8 +55,8 @@ static enum status identity_decode(const char *text, size_t size, struct identit
         return STATUS_UNSUPPORTED;
     }
     const char *crc_line = strstr(text, "crc32c ");
-    if (sscanf(text, "quorate %u\nrole %15s\nnode %llu\nuuid %32s\ncluster %32s\ncrc32c %8x", &version, role, &node,
-               uuid, cluster, &crc) != 6 ||
+    if (sscanf(text, "quorate %u\nrole %15s\nnode %llu\nuuid %32s\ncluster %32s\nlog %1u\ncrc32c %8x", &version, role,
+               &node, uuid, cluster, &log, &crc) != 7 ||
         crc_line == NULL || (size_t)(crc_line - text) > size || crc32c(0, text, (size_t)(crc_line - text)) != crc ||
         !get_hex(uuid, out->uuid) || !get_hex(cluster, out->cluster.bytes)) {
         errbuf_set(err, "IDENTITY is damaged: restore it from a backup of this directory, or start with an empty "
@@ -64,6 +65,7 @@ static enum status identity_decode(const char *text, size_t size, struct identit
         return STATUS_CORRUPT;
     }
     out->node_id = node;
+    out->has_log = log != 0;
     out->role = strcmp(role, "meta") == 0 ? ROLE_META : ROLE_NODE;
     return STATUS_OK;
 }
@@ -85,6 +87,37 @@ enum status identity_save(struct env *env, const struct identity *id, struct err
         errbuf_set(err, "cannot write IDENTITY (%s): make room or mend the disk, then start again", status_text(s));
     buf_free(&text);
     return s;
+}
+
+static void note_any(void *ctx, const char *name)
+{
+    (void)name;
+    *(bool *)ctx = true;
+}
+
+enum status identity_check_log(struct env *env, const struct identity *id, const char *log_dir, struct errbuf *err)
+{
+    bool any = false;
+    if (!id->has_log) return STATUS_OK;
+    enum status s = disk_list(env->disk, log_dir, note_any, &any);
+    if (s != STATUS_OK && s != STATUS_NOT_FOUND) {
+        errbuf_set(err, "the log directory '%s' cannot be listed (%s)", log_dir, status_text(s));
+        return s;
+    }
+    if (any) return STATUS_OK;
+    errbuf_set(
+        err,
+        "this data directory once had a log in '%s' and has none now: it has forgotten its votes and must not take "
+        "part; restore the whole directory, or start with an empty one (the cluster rebuilds the replicas)",
+        log_dir);
+    return STATUS_CORRUPT;
+}
+
+enum status identity_note_log(struct env *env, struct identity *id, struct errbuf *err)
+{
+    if (id->has_log) return STATUS_OK;
+    id->has_log = true;
+    return identity_save(env, id, err);
 }
 
 struct foreign_search {

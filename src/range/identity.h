@@ -11,11 +11,17 @@ struct identity {
     uint8_t uuid[16];          /* of this directory */
     uint64_t node_id;          /* 0: not registered yet */
     struct cluster_id cluster; /* none: not known yet */
+    bool has_log; /* a batch of a log was once durable here: without it the directory has forgotten its votes */
 };
 
 /* Claims the directory (lock), reads IDENTITY, or makes one for an empty directory. STATUS_LOCKED, STATUS_UNSUPPORTED (another
  * role or a newer version), STATUS_CORRUPT, STATUS_INVALID (foreign files): err says what it is and what to do. */
 MUST_CHECK enum status identity_open(struct env *env, enum role role, struct identity *out, struct errbuf *err);
+/* Before the log is opened: a directory that once held a durable log and has none is refused, STATUS_CORRUPT. */
+MUST_CHECK enum status identity_check_log(struct env *env, const struct identity *id, const char *log_dir,
+                                          struct errbuf *err);
+/* The first batch of the log is durable: noted once in the directory's life. Blocks for that one small write. */
+MUST_CHECK enum status identity_note_log(struct env *env, struct identity *id, struct errbuf *err);
 MUST_CHECK enum status identity_save(struct env *env, const struct identity *id, struct errbuf *err);
 
 #endif

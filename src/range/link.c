@@ -76,6 +76,8 @@ void link_send(struct host *h, struct replica *r, const struct raft_message *m)
     if (l->out.overflow) { /* lost as a whole, as a network may lose it */
         l->out.size = before;
         l->out.overflow = false;
+        if (l->count == 0)
+            log_event(h->env->log, LOG_ERROR, "link.message_too_large", "range=%llu", (unsigned long long)r->desc.id);
         return;
     }
     l->count++;

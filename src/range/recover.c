@@ -102,7 +102,11 @@ static void on_entry(void *ctx, uint64_t group, const struct wal_entry *e)
 static size_t recovered_tail(const struct recovered *g, bool *astray, bool *lost)
 {
     *astray = *lost = false;
-    if (g->count == 0) return 0;
+    if (g->count ==
+        0) { /* e.g. entries were applied and flushed before their own batch was durable: the log ends at the reset */
+        *astray = g->reset_index != 0 && g->reset_index < g->store_index;
+        return 0;
+    }
     uint64_t last = g->first + g->count - 1;
     if (last < g->store_index) {
         *astray = true;
@@ -137,7 +141,7 @@ static enum status recover_group(struct host *h, struct recovered *g, struct err
     }
     bool astray, lost;
     size_t from = recovered_tail(g, &astray, &lost);
-    if (lost || (astray && g->reset_index > g->store_index)) {
+    if (lost || g->reset_index > g->store_index) {
         errbuf_set(err,
                    "range %llu: the store holds entries up to %llu but the log begins at %llu: the store directory is "
                    "older than "
@@ -152,7 +156,14 @@ static enum status recover_group(struct host *h, struct recovered *g, struct err
     if (restore.hard.term < g->store_term)
         restore.hard = (struct raft_hard_state){.term = g->store_term, .commit = g->store_index};
     uint64_t last = from < g->count ? g->entries[g->count - 1].index : g->store_index;
-    if (restore.hard.commit > last) restore.hard.commit = last;
+    if (restore.hard.commit > last) { /* what is committed is in an earlier or the same batch: it was here once */
+        errbuf_set(err,
+                   "range %llu: the log says that entries up to %llu are committed, but log and store hold them up to "
+                   "%llu only: "
+                   "files are missing; restore them, or remove the data directory and let the node be rebuilt",
+                   (unsigned long long)g->group, (unsigned long long)restore.hard.commit, (unsigned long long)last);
+        return STATUS_CORRUPT;
+    }
     struct replica *r = replica_new(h, &desc, &restore, false);
     for (size_t i = from; i < g->count; i++) {
         const struct recovered_entry *e = &g->entries[i];
@@ -171,6 +182,33 @@ static enum status recover_group(struct host *h, struct recovered *g, struct err
     return STATUS_OK;
 }
 
+struct log_check {
+    struct recovery *rec;
+    uint64_t missing; /* a group that the store has and the log does not; 0: none */
+};
+
+static void check_in_log(void *ctx, uint64_t group, uint64_t index, uint64_t term)
+{
+    (void)index;
+    (void)term;
+    struct log_check *c = ctx;
+    if (map_get(&c->rec->groups, group) == NULL) c->missing = group;
+}
+
+/* A store without its log has forgotten its votes: it must not take part. */
+static enum status recover_check(struct recovery *rec, struct errbuf *err)
+{
+    struct log_check check = {.rec = rec};
+    lsm_each_group(rec->host->lsm, check_in_log, &check);
+    if (check.missing == 0) return STATUS_OK;
+    errbuf_set(
+        err,
+        "the store holds range %llu but the log knows nothing of it: the log directory is missing or older than the "
+        "store; restore both from one moment, or remove the data directory and let the node be rebuilt",
+        (unsigned long long)check.missing);
+    return STATUS_CORRUPT;
+}
+
 enum status host_recover(struct host *h, struct errbuf *err)
 {
     struct recovery rec = {.host = h};
@@ -182,6 +220,7 @@ enum status host_recover(struct host *h, struct errbuf *err)
                                 .reset = on_reset,
                                 .ctx = &rec};
     enum status s = wal_open(h->env, &h->options.wal, &replay, &h->wal, err);
+    if (s == STATUS_OK) s = recover_check(&rec, err);
     uint64_t group;
     void *value;
     for (size_t it = 0; map_next(&rec.groups, &it, &group, &value);) {

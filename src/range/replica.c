@@ -3,6 +3,10 @@
 #include "base/mem.h"
 #include "range/host_int.h"
 
+#define COMMAND_BYTES_MAX (LIMIT_TXN_BYTES + 65536u) /* fits a frame between hosts, with room for what surrounds it */
+#define LOG_HOST_BYTES (256ull << 20)                /* of all groups' logs in memory, as a target */
+#define LOG_LAG_FACTOR 8u                            /* a lagging follower holds this many times the usual */
+
 void replica_config_of(const struct range_desc *d, struct raft_config *c)
 {
     memset(c, 0, sizeof *c);
@@ -217,6 +221,7 @@ void replica_tick(struct replica *r)
         r->campaign_at_ms = 0;
         if (raft_leader(r->raft) == 0) replica_step(r, &(struct raft_event){.type = RAFT_EVENT_CAMPAIGN});
     }
+    if (r->receiving != NULL) snapshot_recv_tick(r);
     if (r->snapshot_queue_count > 0 && r->sending == NULL) {
         snapshot_send_start(r, r->snapshot_queue[--r->snapshot_queue_count]);
     }
@@ -230,7 +235,8 @@ enum status replica_propose(struct replica *r, struct slice command, struct prop
     struct host *h = r->host;
     if (h->stopping) return STATUS_CLOSED;
     if (r->state != REPLICA_RUNNING || !r->leads) return STATUS_NOT_LEADER;
-    if (h->proposals >= h->options.proposals_max) return STATUS_BUSY;
+    if (command.size > COMMAND_BYTES_MAX) return STATUS_TOO_LARGE;
+    if (h->proposals >= h->options.proposals_max || lsm_pressure(h->lsm) >= 100) return STATUS_BUSY;
     enum status s = raft_propose(r->raft, RAFT_ENTRY_COMMAND, command, &p->index, &p->term);
     if (s != STATUS_OK) return s;
     list_push_back(&r->proposals, &p->link);
@@ -263,13 +269,22 @@ static void replica_ask_read_index(struct replica *r)
     if (s != STATUS_OK) replica_read_answered(r, &(struct raft_read_ready){.context = b->context, .status = s});
 }
 
+/* The log kept in memory: for followers that lag, and for one that is receiving a snapshot (or the next snapshot would be
+ * needed before this one has ended), up to a multiple of what is kept anyway. */
 static void replica_compact(struct replica *r)
 {
-    uint64_t keep = r->host->options.log_keep_bytes;
+    struct host *h = r->host;
+    uint64_t share = LOG_HOST_BYTES / h->replicas.count;
+    uint64_t keep = h->options.log_keep_bytes < share ? h->options.log_keep_bytes : share;
     if (raft_log_bytes(r->raft) <= keep) return;
+    uint64_t limit = r->applied;
+    if (raft_role(r->raft) == RAFT_LEADER && raft_log_bytes(r->raft) < keep * LOG_LAG_FACTOR) {
+        uint64_t low = r->sending != NULL ? snapshot_send_index(r->sending) : raft_min_match(r->raft);
+        if (low < limit) limit = low;
+    }
     uint64_t upto = raft_first_index(r->raft) - 1;
     uint64_t excess = raft_log_bytes(r->raft) - keep / 2;
-    while (excess > 0 && upto < r->applied) {
+    while (excess > 0 && upto < limit) {
         const struct raft_entry *e = raft_entry_at(r->raft, ++upto);
         uint64_t cost = e->data.size + sizeof *e;
         excess = excess > cost ? excess - cost : 0;

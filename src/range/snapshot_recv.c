@@ -11,6 +11,9 @@
 #include "base/mem.h"
 #include "range/host_int.h"
 
+enum { SNAPSHOTS_RECEIVING_MAX = 4 }; /* by one host */
+#define SNAPSHOT_IDLE_MS 30000u       /* without a chunk: the sender is gone */
+
 enum recv_state { RECV_EXPECTING, RECV_STORING, RECV_READY, RECV_INSTALLING };
 
 struct snapshot_recv {
@@ -20,6 +23,7 @@ struct snapshot_recv {
     enum recv_state state;
     struct lsm_ingest *ingest;
     uint64_t id, next_seq, index, term;
+    uint64_t heard_ms; /* when the last chunk came */
     struct raft_config config;
     struct rpc_request *req; /* the chunk that is answered when it is stored */
     struct slice rows;       /* owned */
@@ -117,6 +121,7 @@ static void recv_installed(void *ctx, enum status status)
     wal_put_reset(h->wal, r->desc.id, s->index, s->term);
     raft_install(r->raft, s->index, s->term, &s->config, &h->fx);
     replica_take_effects(r);
+    if (raft_commit(r->raft) > r->commit) r->commit = raft_commit(r->raft); /* told before the install, once */
     r->needs_flush = true;
     host_mark_ready(h, r);
     if (h->owner.installed != NULL) h->owner.installed(h->owner.ctx, r);
@@ -127,6 +132,15 @@ static void recv_installed(void *ctx, enum status status)
     rpc_reply_status(req, STATUS_OK, "");
     recv_free(s);
     h->env->ops->wake(h->env);
+}
+
+void snapshot_recv_tick(struct replica *r)
+{
+    struct snapshot_recv *s = r->receiving;
+    if (s->state != RECV_EXPECTING) return;
+    if (s->index > r->applied && r->host->now_ms < s->heard_ms + SNAPSHOT_IDLE_MS) return;
+    COVER("snapshot.abandoned");
+    snapshot_recv_abort(s);
 }
 
 void snapshot_recv_step(struct replica *r)
@@ -153,8 +167,16 @@ static struct snapshot_recv *recv_new(struct replica *r, const struct snapshot_c
     struct host *h = r->host;
     struct raft_config config;
     *why = STATUS_INVALID;
-    if (c->index <= r->applied || c->term < raft_term(r->raft)) {
+    if (c->term < raft_term(r->raft)) {
         *why = STATUS_RETRY;
+        return NULL;
+    }
+    if (c->index <= r->applied) {
+        *why = STATUS_EXISTS;
+        return NULL;
+    }
+    if (h->snapshots_receiving >= SNAPSHOTS_RECEIVING_MAX) {
+        *why = STATUS_BUSY;
         return NULL;
     }
     if (raft_config_decode(c->config, &config) != STATUS_OK) return NULL;
@@ -165,6 +187,7 @@ static struct snapshot_recv *recv_new(struct replica *r, const struct snapshot_c
     s->replica = r;
     s->id = c->snapshot_id;
     s->index = c->index;
+    s->heard_ms = h->now_ms;
     s->term = c->index_term;
     s->config = config;
     s->ingest = lsm_ingest_new(h->lsm, buf_slice(&r->span_start), buf_slice(&r->span_end));
@@ -189,6 +212,7 @@ void snapshot_recv_chunk(struct replica *r, struct rpc_request *req, const struc
         return;
     }
     s->next_seq++;
+    s->heard_ms = r->host->now_ms;
     s->req = req;
     mem_free((void *)(uintptr_t)s->rows.data);
     s->rows = mem_dup_slice(c->rows);

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "range/host_int.h"
 
+enum { SNAPSHOTS_SENDING_MAX = 2 }; /* by one host */
 #define SNAPSHOT_CALL_NS (15000 * NS_PER_MS)
 
 struct snapshot_send {
@@ -20,6 +21,7 @@ struct snapshot_send {
     struct lsm_view *view;
     struct rpc_peer *peer;
     uint64_t to, id, seq, index, term, call;
+    struct raft_config config; /* as of index */
     struct buf rows;
     bool last, reading;
     enum status read_status;
@@ -66,6 +68,7 @@ static void send_execute(struct task *t)
         if (s->read_status != STATUS_OK) return;
         send_row(s, &row);
     }
+    ASSERT(!s->rows.overflow); /* a chunk and one largest row fit */
 }
 
 static void send_stored(void *ctx, enum status status, bool sent, const struct reply_head *head)
@@ -73,6 +76,12 @@ static void send_stored(void *ctx, enum status status, bool sent, const struct r
     (void)sent;
     struct snapshot_send *s = ctx;
     s->call = 0;
+    if (status == STATUS_OK &&
+        head->status == STATUS_EXISTS) { /* it is past the index: replication can go on from there */
+        COVER("snapshot.not_needed");
+        send_end(s, true);
+        return;
+    }
     if (status != STATUS_OK || head->status != STATUS_OK) {
         send_end(s, false);
         return;
@@ -105,7 +114,7 @@ static void send_chunk(struct snapshot_send *s)
                                .rows = buf_slice(&s->rows),
                                .rows_crc = crc32c(0, s->rows.data, s->rows.size)};
     if (s->seq == 0) {
-        raft_config_encode(raft_config_now(r->raft), &config);
+        raft_config_encode(&s->config, &config);
         c.descriptor = slice_make(r->desc_bytes, r->desc_size);
         c.config = buf_slice(&config);
     }
@@ -149,7 +158,8 @@ void snapshot_send_start(struct replica *r, uint64_t to)
     struct host *h = r->host;
     uint64_t node = replica_node_of(r, to);
     struct link *l = node == 0 ? NULL : map_get(&h->links, node);
-    if (r->sending != NULL || l == NULL || h->stopping || r->state != REPLICA_RUNNING) {
+    bool busy = r->sending != NULL || h->snapshots_sending >= SNAPSHOTS_SENDING_MAX;
+    if (busy || l == NULL || h->stopping || r->state != REPLICA_RUNNING) {
         if (r->sending != NULL && r->sending->to == to) return;
         send_queue(r, to); /* started when the one under way ends, or by the next tick */
         return;
@@ -165,12 +175,18 @@ void snapshot_send_start(struct replica *r, uint64_t to)
     s->id = ++h->next_snapshot_id ^ (h->self->node_id << 48);
     s->index = r->applied;
     s->term = raft_term_at(r->raft, r->applied);
+    if (!raft_config_at(r->raft, s->index, &s->config)) s->config = *raft_config_now(r->raft);
     s->view = lsm_view_new(h->lsm, buf_slice(&r->span_start), buf_slice(&r->span_end));
     buf_init(&s->rows, LIMIT_FRAME_BYTES - 65536);
     r->sending = s;
     h->snapshots_sending++;
     s->reading = true;
     exec_submit(h->env->exec, LANE_BACKGROUND, &s->task);
+}
+
+uint64_t snapshot_send_index(const struct snapshot_send *s)
+{
+    return s->index;
 }
 
 uint64_t snapshot_send_abort(struct snapshot_send *s)

@@ -19,8 +19,8 @@
 #include "base/mem.h"
 #include "wal/wal_int.h"
 
-#define FILL_BYTES (256u * 1024u)     /* a buffer's first size */
-#define FILL_KEPT_BYTES (8u << 20)    /* a larger one is given back after its write */
+#define FILL_BYTES (256u * 1024u)  /* a buffer's first size */
+#define FILL_KEPT_BYTES (8u << 20) /* a larger one is given back after its write */
 
 /* --- filling --- */
 static void fill_init(struct wal_fill *f)
@@ -315,7 +315,8 @@ static void write_fail(struct wal *w)
     struct wal_write *x = &w->write;
     w->failed = true;
     char why[512];
-    (void)snprintf(why, sizeof why, "wal: could not %s segment %016" PRIx64 " at offset %" PRIu64 " for batch %" PRIu64 ": %s; %s",
+    (void)snprintf(why, sizeof why,
+                   "wal: could not %s segment %016" PRIx64 " at offset %" PRIu64 " for batch %" PRIu64 ": %s; %s",
                    x->failed, x->segment_number, x->offset, x->header.number, status_text(x->status),
                    x->status == STATUS_NO_SPACE ? "free space on the disk of the data directory and start again"
                                                 : "check the disk, then start again: what was acknowledged is safe");
@@ -391,7 +392,8 @@ static enum status write_mark_now(struct wal *w, struct errbuf *err)
     w->busy = false;
     w->failed = true;
     errbuf_set(err, "wal: could not %s segment %016" PRIx64 " of %s: %s%s", x->failed, x->segment_number, w->dir,
-               status_text(x->status), x->status == STATUS_NO_SPACE ? "; free space and start again" : "; check the disk");
+               status_text(x->status),
+               x->status == STATUS_NO_SPACE ? "; free space and start again" : "; check the disk");
     return x->status;
 }
 
@@ -463,7 +465,9 @@ enum status wal_open(struct env *env, const struct wal_options *o, const struct 
     *out = NULL;
     if (o->segment_bytes < 65536 || o->segment_bytes % WAL_BLOCK != 0 || o->spare_segments == 0 ||
         strlen(o->dir) >= WAL_DIR_MAX || o->dir[0] == '\0') {
-        errbuf_set(err, "wal: segments must have 64 KiB or more, in whole 4 KiB, with at least one spare; the directory's name 1 to %u bytes",
+        errbuf_set(err,
+                   "wal: segments must have 64 KiB or more, in whole 4 KiB, with at least one spare; the directory's "
+                   "name 1 to %u bytes",
                    WAL_DIR_MAX - 1);
         return STATUS_INVALID;
     }

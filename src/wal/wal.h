@@ -15,10 +15,10 @@
 struct wal;
 
 struct wal_options {
-    const char *dir;        /* below the disk's root, "wal" by convention */
-    uint64_t segment_bytes; /* 64 MiB; at least 64 KiB; a multiple of 4 KiB. A larger batch gets a larger segment */
+    const char *dir;         /* below the disk's root, "wal" by convention */
+    uint64_t segment_bytes;  /* 64 MiB; at least 64 KiB; a multiple of 4 KiB. A larger batch gets a larger segment */
     unsigned spare_segments; /* zero-written in advance, at least 1 */
-    bool skip_self_test;    /* tests: do not measure sync methods, use DISK_DSYNC */
+    bool skip_self_test;     /* tests: do not measure sync methods, use DISK_DSYNC */
 };
 
 struct wal_hard_state {

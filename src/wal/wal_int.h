@@ -31,11 +31,11 @@ struct wal_group {
     struct slice record; /* owned */
     struct wal_hard_state hard_state;
     /* What was put, durable or not yet. */
-    uint64_t put_last;                     /* as last_index */
-    bool put_since_drop;                   /* anything but a drop was put after the last drop */
+    uint64_t put_last;                       /* as last_index */
+    bool put_since_drop;                     /* anything but a drop was put after the last drop */
     uint64_t record_batch, hard_state_batch; /* the last batch in which this was put, or voided by a drop */
-    unsigned drops_pending;                /* group-dropped records put and not durable yet */
-    uint64_t floor_after_drop;             /* floor of the group's next life, while drops_pending */
+    unsigned drops_pending;                  /* group-dropped records put and not durable yet */
+    uint64_t floor_after_drop;               /* floor of the group's next life, while drops_pending */
 };
 
 /* A group has records in a segment. */
@@ -51,11 +51,11 @@ struct wal_segment {
     struct disk_file *file; /* NULL: not open, and found at opening: synced once before its first use */
     /* While live: */
     uint64_t epoch;
-    uint64_t end;      /* offset at which the next batch would go; `bytes` when it is sealed */
-    struct map needs;  /* group -> struct wal_need */
+    uint64_t end;       /* offset at which the next batch would go; `bytes` when it is sealed */
+    struct map needs;   /* group -> struct wal_need */
     struct arena arena; /* of the needs */
-    uint64_t needed;   /* needs with max_index above their group's floor */
-    uint64_t latest;   /* latest group records and hard states that lie here */
+    uint64_t needed;    /* needs with max_index above their group's floor */
+    uint64_t latest;    /* latest group records and hard states that lie here */
 };
 
 /* A batch being filled or written: a block of room for a segment header, then the batch. */
@@ -74,7 +74,7 @@ struct wal_write {
     const char *dir;
     enum wal_method method;
     uint64_t segment_number, segment_bytes;
-    bool create;           /* no spare was ready: the segment has to be made first */
+    bool create;            /* no spare was ready: the segment has to be made first */
     struct disk_file *file; /* in: NULL if not open; out */
     uint64_t offset;
     const uint8_t *bytes;
@@ -165,7 +165,8 @@ void wal_check(const struct wal *w); /* what is true between any two calls */
 /* --- wal_segment.c --- */
 struct wal_segment *wal_segment_new(uint64_t number, uint64_t bytes);
 void wal_segment_free(struct wal *w, struct wal_segment *s);
-void wal_segment_release(struct wal *w, struct wal_segment *s); /* unlinked from live: becomes a spare, or its file is doomed */
+void wal_segment_release(struct wal *w,
+                         struct wal_segment *s); /* unlinked from live: becomes a spare, or its file is doomed */
 void wal_doom(struct wal *w, uint64_t number);
 void wal_chores(struct wal *w); /* starts a task when spares are missing or files are doomed */
 void wal_path(char path[WAL_PATH_MAX], const char *dir, uint64_t number);

@@ -51,10 +51,11 @@ struct recovery {
 static enum status fail(struct recovery *v, enum status s, const struct found *f, uint64_t offset, const char *what)
 {
     errbuf_set(v->err,
-               "wal: %s/%016" PRIx64 ".wal at offset %" PRIu64 ", batch %" PRIu64 ": %s. Nothing was changed. %s", v->w->dir,
-               f->number, offset, v->next_batch, what,
-               s == STATUS_CORRUPT ? "Durable data is damaged: keep a copy of the directory, replace the disk if it is failing, and "
-                                     "let this node be rebuilt from its peers"
+               "wal: %s/%016" PRIx64 ".wal at offset %" PRIu64 ", batch %" PRIu64 ": %s. Nothing was changed. %s",
+               v->w->dir, f->number, offset, v->next_batch, what,
+               s == STATUS_CORRUPT
+                   ? "Durable data is damaged: keep a copy of the directory, replace the disk if it is failing, and "
+                     "let this node be rebuilt from its peers"
                : s == STATUS_UNSUPPORTED ? "Start the version that wrote it, or a newer one"
                                          : "Check the disk");
     return s;
@@ -63,7 +64,8 @@ static enum status fail(struct recovery *v, enum status s, const struct found *f
 /* --- reading --- */
 
 /* `size` bytes at `offset`, both whole blocks: *at borrowed until the next call, NULL when the file ends before. */
-static enum status reader_get(struct recovery *v, const struct found *f, uint64_t offset, size_t size, const uint8_t **at)
+static enum status reader_get(struct recovery *v, const struct found *f, uint64_t offset, size_t size,
+                              const uint8_t **at)
 {
     struct reader *r = &v->reader;
     *at = NULL;
@@ -189,10 +191,12 @@ static enum status find_chain(struct recovery *v)
     v->chain = f->header.chain;
     v->w->log_id = newest->header.log_id;
     if (f->header.epoch != newest->header.oldest_epoch)
-        return fail(v, STATUS_CORRUPT, newest, 0, "the segment with which the log begins is missing or has lost its header");
+        return fail(v, STATUS_CORRUPT, newest, 0,
+                    "the segment with which the log begins is missing or has lost its header");
     for (size_t i = v->first; i < v->count; i++) {
         f = &v->found[i];
-        if (f->header.log_id != newest->header.log_id) return fail(v, STATUS_CORRUPT, f, 0, "the segment is of another log");
+        if (f->header.log_id != newest->header.log_id)
+            return fail(v, STATUS_CORRUPT, f, 0, "the segment is of another log");
         if (i > v->first && f->header.epoch == f[-1].header.epoch)
             return fail(v, STATUS_CORRUPT, f, 0, "two segments have the same epoch");
         if (!f->whole) return fail(v, STATUS_CORRUPT, f, f->bytes, "the file has not the size that its header says");
@@ -219,7 +223,8 @@ static enum status replay_batch(struct recovery *v, const struct found *f, struc
     struct wal_record r;
     for (uint32_t i = 0; i < h->records; i++) {
         enum status s = wal_record_decode(&c, &r);
-        if (s == STATUS_UNSUPPORTED) return fail(v, s, f, h->offset, "it has a kind of record that this version does not know");
+        if (s == STATUS_UNSUPPORTED)
+            return fail(v, s, f, h->offset, "it has a kind of record that this version does not know");
         if (s == STATUS_OK) s = wal_index_apply(v->w, seg, &r);
         if (s != STATUS_OK) return fail(v, STATUS_CORRUPT, f, h->offset, "a record is malformed or leaves a gap");
         deliver(v->replay, &r);
@@ -245,8 +250,7 @@ static enum status read_batch(struct recovery *v, const struct found *f, uint64_
     if (s != STATUS_OK) return STATUS_OK;
     if (h->epoch > v->max_epoch) v->max_epoch = h->epoch;
     v->bad = "the batch there belongs to another place or a former life of the segment";
-    if (h->segment != f->number || h->epoch != f->header.epoch || h->offset != offset)
-        return STATUS_OK;
+    if (h->segment != f->number || h->epoch != f->header.epoch || h->offset != offset) return STATUS_OK;
     v->blocked = true;
     v->bad = "the batch there has another number";
     if (h->number != v->next_batch) return STATUS_OK;
@@ -257,7 +261,8 @@ static enum status read_batch(struct recovery *v, const struct found *f, uint64_
     v->bad = "the checksum of its payload does not match";
     if (crc32c(0, at + WAL_BATCH_HEADER, (size_t)size - WAL_BATCH_HEADER) != h->payload_crc) return STATUS_OK;
     if (h->chain != v->chain)
-        return fail(v, STATUS_CORRUPT, f, offset, "the batch does not continue the one before: one of them is not what was written");
+        return fail(v, STATUS_CORRUPT, f, offset,
+                    "the batch does not continue the one before: one of them is not what was written");
     *batch = at;
     v->blocked = false;
     return STATUS_OK;
@@ -283,7 +288,8 @@ static enum status walk_segment(struct recovery *v, const struct found *f, struc
     }
     if (until != UINT64_MAX && v->next_batch < until) {
         char what[256];
-        (void)snprintf(what, sizeof what, "%s, and segment %016" PRIx64 " says that it was durable", v->bad, f[1].number);
+        (void)snprintf(what, sizeof what, "%s, and segment %016" PRIx64 " says that it was durable", v->bad,
+                       f[1].number);
         return fail(v, STATUS_CORRUPT, f, offset, what);
     }
     seg->end = v->end = offset;
@@ -391,7 +397,8 @@ static void finish(struct recovery *v, struct wal_segment **sync_too)
     }
 }
 
-enum status wal_recover(struct wal *w, const struct wal_replay *replay, struct wal_segment **sync_too, struct errbuf *err)
+enum status wal_recover(struct wal *w, const struct wal_replay *replay, struct wal_segment **sync_too,
+                        struct errbuf *err)
 {
     struct recovery v = {.w = w, .replay = replay, .err = err, .next_batch = 1, .bad = "no segment header is intact"};
     v.reader.memory = mem_aligned(WAL_BLOCK, READ_BYTES);
@@ -405,7 +412,8 @@ enum status wal_recover(struct wal *w, const struct wal_replay *replay, struct w
         finish(&v, sync_too);
         log_event(w->env->log, LOG_INFO, "wal.recovered",
                   "segments=%u next_batch=%" PRIu64 " end=%" PRIu64 " torn=%d groups=%zu ms=%" PRIu64, w->live_count,
-                  w->next_batch, v.end, (int)v.blocked, w->groups.count, (uint64_t)((env_mono_ns(w->env) - start) / NS_PER_MS));
+                  w->next_batch, v.end, (int)v.blocked, w->groups.count,
+                  (uint64_t)((env_mono_ns(w->env) - start) / NS_PER_MS));
     }
     for (size_t i = 0; i < v.count; i++) disk_close(v.found[i].file);
     mem_free(v.found);

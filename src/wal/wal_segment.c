@@ -75,8 +75,8 @@ static enum status write_blank_header(struct disk_file *f, uint64_t number, uint
     return s == STATUS_OK ? disk_sync(f) : s;
 }
 
-enum status wal_segment_create(struct disk *disk, const char *dir, uint64_t number, uint64_t bytes, enum wal_method method,
-                               struct disk_file **out)
+enum status wal_segment_create(struct disk *disk, const char *dir, uint64_t number, uint64_t bytes,
+                               enum wal_method method, struct disk_file **out)
 {
     char path[WAL_PATH_MAX];
     wal_path(path, dir, number);
@@ -90,7 +90,8 @@ enum status wal_segment_create(struct disk *disk, const char *dir, uint64_t numb
     disk_close(f);
     if (s == STATUS_OK) s = disk_sync_dir(disk, dir);
     if (s == STATUS_OK) s = disk_open(disk, path, wal_method_flags(method), out, NULL);
-    if (s != STATUS_OK && disk_remove(disk, path) != STATUS_OK) COVER("wal.spare_left_behind"); /* the next start finds it */
+    if (s != STATUS_OK && disk_remove(disk, path) != STATUS_OK)
+        COVER("wal.spare_left_behind"); /* the next start finds it */
     return s;
 }
 
@@ -276,6 +277,7 @@ enum status wal_method_choose(struct wal *w, bool to_measure, struct errbuf *err
     enum status removed = wrote ? disk_remove(w->disk, path) : STATUS_OK;
     if (s == STATUS_NO_SPACE) return STATUS_OK; /* unmeasured: what the log itself needs may exist already */
     if (s == STATUS_OK && removed != STATUS_NOT_FOUND) s = removed;
-    if (s != STATUS_OK) errbuf_set(err, "wal: the test of sync methods in %s failed: %s; check the disk", w->dir, status_text(s));
+    if (s != STATUS_OK)
+        errbuf_set(err, "wal: the test of sync methods in %s failed: %s; check the disk", w->dir, status_text(s));
     return s;
 }

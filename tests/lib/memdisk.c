@@ -19,7 +19,7 @@ struct image {
 struct change {
     struct change *next;
     bool truncate;
-    bool durable; /* written DISK_DSYNC behind an unsynced one: a crash must keep it, in its place in the order */
+    bool durable;    /* written DISK_DSYNC behind an unsynced one: a crash must keep it, in its place in the order */
     uint64_t offset; /* truncate: the new size */
     size_t size;
     uint8_t data[];
@@ -151,7 +151,8 @@ static void change_apply(struct image *m, const struct change *c)
     }
 }
 
-static void inode_add_change(struct inode *n, bool truncate, bool durable, uint64_t offset, const void *data, size_t size)
+static void inode_add_change(struct inode *n, bool truncate, bool durable, uint64_t offset, const void *data,
+                             size_t size)
 {
     struct change *c = mem_alloc(sizeof *c + size);
     *c = (struct change){.truncate = truncate, .durable = durable, .offset = offset, .size = size};
@@ -172,7 +173,8 @@ static void inode_sync(struct inode *n)
 }
 
 /* A random part of the sectors of a write, each whole; `also` (may be NULL) gets the same part. */
-static void tear_write(struct memdisk *d, struct image *m, struct image *also, uint64_t offset, const uint8_t *data, size_t size)
+static void tear_write(struct memdisk *d, struct image *m, struct image *also, uint64_t offset, const uint8_t *data,
+                       size_t size)
 {
     bool prefix_only = prng_chance(&d->prng, 1, 3);
     bool open = true;
@@ -283,7 +285,8 @@ static void name_change_free(struct memdisk *d, struct name_change *c)
     mem_free(c);
 }
 
-static void name_change_add(struct memdisk *d, const char *path, struct inode *inode, const char *path2, struct inode *inode2)
+static void name_change_add(struct memdisk *d, const char *path, struct inode *inode, const char *path2,
+                            struct inode *inode2)
 {
     struct name_change *c = mem_zalloc(sizeof *c);
     c->path[0] = mem_strdup(path);
@@ -321,7 +324,8 @@ static uint64_t bytes_in_use(const struct memdisk *d)
 }
 
 /* --- the calls --- */
-static enum status op_open(struct disk *disk, const char *path, unsigned flags, struct disk_file **out, struct errbuf *err)
+static enum status op_open(struct disk *disk, const char *path, unsigned flags, struct disk_file **out,
+                           struct errbuf *err)
 {
     struct memdisk *d = memdisk_of(disk);
     *out = NULL;
@@ -731,7 +735,8 @@ struct slice memdisk_content(const struct memdisk *d, const char *path)
 void memdisk_each(const struct memdisk *d, void (*each)(void *ctx, const char *path, struct slice content), void *ctx)
 {
     for (size_t i = 0; i < d->now.count; i++)
-        if (!d->now.entries[i].inode->directory) each(ctx, d->now.entries[i].path, memdisk_content(d, d->now.entries[i].path));
+        if (!d->now.entries[i].inode->directory)
+            each(ctx, d->now.entries[i].path, memdisk_content(d, d->now.entries[i].path));
 }
 
 void memdisk_flip(struct memdisk *d, const char *path, uint64_t offset, unsigned bit)

@@ -9,7 +9,8 @@
 #define U(v) ((unsigned long long)(v))
 
 /* A property is violated: nothing after this means anything. The seed replays it. */
-_Noreturn static void violated(const struct raft_cluster *c, const struct rc_node *n, const char *what, uint64_t a, uint64_t b)
+_Noreturn static void violated(const struct raft_cluster *c, const struct rc_node *n, const char *what, uint64_t a,
+                               uint64_t b)
 {
     struct buf line;
     buf_init(&line, 4096);
@@ -110,7 +111,8 @@ static bool stays_durable(const struct rc_node *n, uint64_t index, uint64_t term
 
 /* --- what is checked --- */
 
-static bool durable_on_majority(struct raft_cluster *c, const uint64_t *ids, unsigned count, uint64_t index, uint64_t term)
+static bool durable_on_majority(struct raft_cluster *c, const uint64_t *ids, unsigned count, uint64_t index,
+                                uint64_t term)
 {
     unsigned have = 0;
     for (unsigned i = 0; i < count; i++) {
@@ -124,7 +126,8 @@ static void check_committed(struct raft_cluster *c, struct rc_node *n, uint64_t 
     if (raft_role(n->raft) != RAFT_LEADER) return;
     if (term != raft_term(n->raft)) violated(c, n, "leader committed by counting an older term's entry", index, term);
     const struct raft_config *g = raft_config_now(n->raft);
-    if (!durable_on_majority(c, g->voters, g->voter_count, index, term)) violated(c, n, "commit not durable", index, term);
+    if (!durable_on_majority(c, g->voters, g->voter_count, index, term))
+        violated(c, n, "commit not durable", index, term);
     if (g->old_voter_count == 0) return;
     if (!durable_on_majority(c, g->old_voters, g->old_voter_count, index, term)) {
         violated(c, n, "commit not durable in the old majority", index, term);
@@ -141,7 +144,8 @@ static void note_committed(struct raft_cluster *c, struct rc_node *n, uint64_t i
     }
     if (index != c->committed_count + 1) violated(c, n, "commit skipped an entry", index, c->committed_count);
     c->committed = grown(c->committed, c->committed_count, &c->committed_capacity, sizeof(*c->committed));
-    c->committed[c->committed_count++] = (struct rc_committed){.term = term, .chain = chain, .seen_in = raft_term(n->raft)};
+    c->committed[c->committed_count++] =
+        (struct rc_committed){.term = term, .chain = chain, .seen_in = raft_term(n->raft)};
 }
 
 static void check_new_leader(struct raft_cluster *c, struct rc_node *n)
@@ -210,7 +214,8 @@ static struct raft_entry kept_entry(struct raft_cluster *c, const struct raft_en
 static void queue_message(struct raft_cluster *c, const struct rc_message *m)
 {
     if (m->m.to > c->node_count) return; /* to a stranger that a script has made up */
-    if (!m->is_snapshot && c->cut[m->m.from][m->m.to]) return; /* a transfer fails when it is delivered: the host hears of it */
+    if (!m->is_snapshot && c->cut[m->m.from][m->m.to])
+        return; /* a transfer fails when it is delivered: the host hears of it */
     c->messages = grown(c->messages, c->message_count, &c->message_capacity, sizeof(*c->messages));
     c->messages[c->message_count++] = *m;
 }
@@ -251,7 +256,8 @@ static void take_batch(struct raft_cluster *c, struct rc_node *n, const struct r
     buf_printf(c->trace, "%llu: write", U(n->id));
     if (b.reset) buf_printf(c->trace, " reset=%llu/%llu", U(b.reset_index), U(b.reset_term));
     if (b.count > 0) buf_printf(c->trace, " entries=%llu..%llu", U(fx->append_from), U(fx->append_to));
-    if (b.has_hard) buf_printf(c->trace, " term=%llu vote=%llu commit=%llu", U(b.hard.term), U(b.hard.vote), U(b.hard.commit));
+    if (b.has_hard)
+        buf_printf(c->trace, " term=%llu vote=%llu commit=%llu", U(b.hard.term), U(b.hard.vote), U(b.hard.commit));
     if (b.has_mark) buf_printf(c->trace, " mark=%llu", U(b.mark.seq));
     buf_append_byte(c->trace, '\n');
 }
@@ -281,7 +287,8 @@ static void take_read(struct raft_cluster *c, struct rc_node *n, const struct ra
 static void send_snapshot(struct raft_cluster *c, struct rc_node *n, uint64_t to)
 {
     if (c->trace != NULL) {
-        buf_printf(c->trace, "%llu: snapshot to=%llu index=%llu/%llu\n", U(n->id), U(to), U(n->store.index), U(n->store.term));
+        buf_printf(c->trace, "%llu: snapshot to=%llu index=%llu/%llu\n", U(n->id), U(to), U(n->store.index),
+                   U(n->store.term));
     }
     struct rc_message s = {.is_snapshot = true, .snapshot = n->store, .life = n->lives};
     s.m = (struct raft_message){.type = RAFT_MSG_SNAPSHOT,
@@ -344,7 +351,8 @@ static void take_effects(struct raft_cluster *c, struct rc_node *n, const struct
     for (size_t i = 0; i < fx->snapshot_count; i++) send_snapshot(c, n, fx->snapshots[i]);
     raft_effects_clear(fx);
     if (n->store.index > applied) {
-        raft_step(n->raft, &(struct raft_event){.type = RAFT_EVENT_APPLIED, .now_ms = c->now_ms, .index = n->store.index}, fx);
+        raft_step(n->raft,
+                  &(struct raft_event){.type = RAFT_EVENT_APPLIED, .now_ms = c->now_ms, .index = n->store.index}, fx);
         take_effects(c, n, &(struct rc_batch){0});
     }
 }
@@ -557,8 +565,8 @@ static void deliver_snapshot(struct raft_cluster *c, const struct rc_message *s)
         }
         n->store = n->durable_store = s->snapshot;
         raft_install(n->raft, s->snapshot.index, s->snapshot.term, &s->snapshot.config, &n->fx);
-        take_effects(c, n,
-                     &(struct rc_batch){.reset = true, .reset_index = s->snapshot.index, .reset_term = s->snapshot.term});
+        take_effects(
+            c, n, &(struct rc_batch){.reset = true, .reset_index = s->snapshot.index, .reset_term = s->snapshot.term});
     }
     if (s->m.index % 2 == 0) { /* a host may also tell the core who sent it */
         raft_cluster_step(c, n->id, (struct raft_event){.type = RAFT_EVENT_MESSAGE, .message = &s->m});
@@ -643,18 +651,13 @@ static void append_text(const struct raft_message *m, struct buf *out)
 
 void raft_cluster_message_text(const struct raft_message *m, struct buf *out)
 {
-    static const char *const names[] = {[RAFT_MSG_PRE_VOTE] = "PRE_VOTE",
-                                        [RAFT_MSG_PRE_VOTE_REPLY] = "PRE_VOTE_REPLY",
-                                        [RAFT_MSG_VOTE] = "VOTE",
-                                        [RAFT_MSG_VOTE_REPLY] = "VOTE_REPLY",
-                                        [RAFT_MSG_APPEND] = "APPEND",
-                                        [RAFT_MSG_APPEND_REPLY] = "APPEND_REPLY",
-                                        [RAFT_MSG_HEARTBEAT] = "HEARTBEAT",
-                                        [RAFT_MSG_HEARTBEAT_REPLY] = "HEARTBEAT_REPLY",
-                                        [RAFT_MSG_READ] = "READ",
-                                        [RAFT_MSG_READ_REPLY] = "READ_REPLY",
-                                        [RAFT_MSG_SNAPSHOT] = "SNAPSHOT",
-                                        [RAFT_MSG_TIMEOUT_NOW] = "TIMEOUT_NOW"};
+    static const char *const names[] = {
+        [RAFT_MSG_PRE_VOTE] = "PRE_VOTE",   [RAFT_MSG_PRE_VOTE_REPLY] = "PRE_VOTE_REPLY",
+        [RAFT_MSG_VOTE] = "VOTE",           [RAFT_MSG_VOTE_REPLY] = "VOTE_REPLY",
+        [RAFT_MSG_APPEND] = "APPEND",       [RAFT_MSG_APPEND_REPLY] = "APPEND_REPLY",
+        [RAFT_MSG_HEARTBEAT] = "HEARTBEAT", [RAFT_MSG_HEARTBEAT_REPLY] = "HEARTBEAT_REPLY",
+        [RAFT_MSG_READ] = "READ",           [RAFT_MSG_READ_REPLY] = "READ_REPLY",
+        [RAFT_MSG_SNAPSHOT] = "SNAPSHOT",   [RAFT_MSG_TIMEOUT_NOW] = "TIMEOUT_NOW"};
     buf_printf(out, "%llu->%llu %s term=%llu", U(m->from), U(m->to), names[m->type], U(m->term));
     if (m->reject) buf_append_str(out, " reject");
     switch (m->type) {

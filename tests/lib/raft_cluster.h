@@ -74,9 +74,9 @@ struct raft_cluster {
     bool cut[RAFT_CLUSTER_MAX + 1][RAFT_CLUSTER_MAX + 1]; /* from, to */
     struct rc_committed *committed;
     size_t committed_count, committed_capacity; /* entry i stands at [i - 1] */
-    struct map leaders;  /* term -> replica */
-    struct map votes;    /* term and voter -> candidate it was promised to */
-    struct map contents; /* index and term -> what the entry is, and the term before it */
+    struct map leaders;                         /* term -> replica */
+    struct map votes;                           /* term and voter -> candidate it was promised to */
+    struct map contents;                        /* index and term -> what the entry is, and the term before it */
     struct rc_read *reads;
     size_t read_count, read_capacity;
     uint64_t reads_ok, reads_failed;

@@ -16,9 +16,9 @@ struct testenv {
     uint64_t now_ns; /* advances by tick_ns with every look at the clock */
     uint64_t tick_ns;
     bool woken;
-    bool echo_log;            /* print log lines to stderr */
-    unsigned fatal_count;     /* calls of env fatal */
-    char fatal_text[512];     /* why, of the first */
+    bool echo_log;        /* print log lines to stderr */
+    unsigned fatal_count; /* calls of env fatal */
+    char fatal_text[512]; /* why, of the first */
     uint64_t log_lines;
     char last_log[512];
 };

@@ -100,6 +100,8 @@ static const char *group_difference(const struct wm_group *want, const struct wm
         if (b == NULL) return "an entry above the floor is missing";
         if (!entry_same(a, b)) return "an entry above the floor is another";
     }
+    /* Segments go from the oldest on: what is left of a group's log is its end. */
+    if (group_last(found) != 0 && group_last(found) != group_last(want)) return "the log ends elsewhere";
     for (uint64_t i = found->base + 1; i <= group_last(found); i++)
         if (i > want->floor && group_at(want, i) == NULL) return "an entry is there that must not be";
     return NULL;
@@ -110,8 +112,9 @@ static bool state_matches(const struct wm_state *want, const struct wm_state *fo
     for (unsigned i = 0; i < WM_GROUPS; i++) {
         const char *d = group_difference(&want->groups[i], &found->groups[i]);
         if (d == NULL) continue;
-        (void)snprintf(why, size, "group %u: %s (want %" PRIu64 "..%" PRIu64 " floor %" PRIu64 ", found %" PRIu64 "..%" PRIu64 ")", i, d,
-                       want->groups[i].base + 1, group_last(&want->groups[i]), want->groups[i].floor,
+        (void)snprintf(why, size,
+                       "group %u: %s (want %" PRIu64 "..%" PRIu64 " floor %" PRIu64 ", found %" PRIu64 "..%" PRIu64 ")",
+                       i, d, want->groups[i].base + 1, group_last(&want->groups[i]), want->groups[i].floor,
                        found->groups[i].base + 1, group_last(&found->groups[i]));
         return false;
     }
@@ -122,7 +125,8 @@ static bool state_matches(const struct wm_state *want, const struct wm_state *fo
 static void fill_data(uint8_t *p, uint32_t size, uint64_t uid)
 {
     uint64_t x = uid * 0x9e3779b97f4a7c15ull;
-    for (uint32_t i = 0; i < size; i++) p[i] = (uint8_t)((x >> (i % 8 * 8)) ^ (i >> 3) ^ (i >> 11) * 37u); /* no period: blocks differ */
+    for (uint32_t i = 0; i < size; i++)
+        p[i] = (uint8_t)((x >> (i % 8 * 8)) ^ (i >> 3) ^ (i >> 11) * 37u); /* no period: blocks differ */
     ASSERT(size >= 8);
     le_set_u64(p, uid);
 }
@@ -183,8 +187,11 @@ static void on_entry(void *ctx, uint64_t group, const struct wal_entry *e)
         c->wrong = "an entry has the wrong bytes";
         return;
     }
-    struct wm_entry m = {
-        .index = e->index, .term = e->term, .type = e->type, .uid = le_u64(e->data.data), .size = (uint32_t)e->data.size};
+    struct wm_entry m = {.index = e->index,
+                         .term = e->term,
+                         .type = e->type,
+                         .uid = le_u64(e->data.data),
+                         .size = (uint32_t)e->data.size};
     if (!group_append(collected(c, group), &m)) c->wrong = "a gap between entries";
 }
 
@@ -232,7 +239,8 @@ void wm_init(struct wm *m, uint64_t seed)
     prng_init(&m->prng, seed);
     m->disk = memdisk_new(prng_next(&m->prng));
     testenv_init(&m->env, memdisk_disk(m->disk), prng_next(&m->prng));
-    m->options = (struct wal_options){.dir = "wal", .segment_bytes = 65536, .spare_segments = 1, .skip_self_test = true};
+    m->options =
+        (struct wal_options){.dir = "wal", .segment_bytes = 65536, .spare_segments = 1, .skip_self_test = true};
     m->next_uid = 1;
     m->data_max = 6000;
 }
@@ -318,8 +326,11 @@ uint64_t wm_last(const struct wm *m, unsigned g)
 
 void wm_put_entry(struct wm *m, unsigned g, uint64_t index, uint32_t size)
 {
-    struct wm_entry e = {
-        .index = index, .term = 1 + prng_below(&m->prng, 300), .uid = m->next_uid++, .size = size, .type = (uint8_t)prng_next(&m->prng)};
+    struct wm_entry e = {.index = index,
+                         .term = 1 + prng_below(&m->prng, 300),
+                         .uid = m->next_uid++,
+                         .size = size,
+                         .type = (uint8_t)prng_next(&m->prng)};
     uint8_t *data = mem_alloc(size);
     fill_data(data, size, e.uid);
     bool fits = group_append(&m->now.groups[g], &e);
@@ -345,8 +356,8 @@ void wm_put_hard_state(struct wm *m, unsigned g)
 {
     struct wm_group *x = &m->now.groups[g];
     x->has_hard_state = true;
-    x->hard_state =
-        (struct wal_hard_state){.term = m->next_uid++, .vote = prng_below(&m->prng, 4), .commit = prng_below(&m->prng, 1u << 20)};
+    x->hard_state = (struct wal_hard_state){
+        .term = m->next_uid++, .vote = prng_below(&m->prng, 4), .commit = prng_below(&m->prng, 1u << 20)};
     wal_put_hard_state(m->wal, wm_group_id(g), &x->hard_state);
 }
 

@@ -43,11 +43,11 @@ struct wm {
     struct wal *wal; /* NULL: not open */
     struct prng prng;
     struct wm_state acked, sent, now;
-    bool in_flight;          /* `sent` is being written */
-    uint64_t acked_batches;  /* callbacks seen */
+    bool in_flight;         /* `sent` is being written */
+    uint64_t acked_batches; /* callbacks seen */
     uint64_t next_uid;
-    uint32_t data_max;       /* of an entry, usually */
-    bool direct, killed;     /* the test's notes: the disk can do DISK_DIRECT; the armed fault is a kill */
+    uint32_t data_max;   /* of an entry, usually */
+    bool direct, killed; /* the test's notes: the disk can do DISK_DIRECT; the armed fault is a kill */
     enum status status;
     struct errbuf err;
     char wrong[256];
@@ -66,7 +66,7 @@ void wm_close(struct wm *m);
 /* The process and, with anything but MEMDISK_KEEP, the power go away. m->wal is NULL afterwards. */
 void wm_crash(struct wm *m, enum memdisk_crash how);
 
-void wm_put(struct wm *m);                    /* some record, chosen at random */
+void wm_put(struct wm *m); /* some record, chosen at random */
 void wm_put_entry(struct wm *m, unsigned g, uint64_t index, uint32_t size);
 void wm_put_group(struct wm *m, unsigned g, uint32_t size);
 void wm_put_hard_state(struct wm *m, unsigned g);

@@ -105,18 +105,13 @@ static bool route(const char *text, uint64_t *from, uint64_t *to)
     return true;
 }
 
-static const char *const type_names[] = {[RAFT_MSG_PRE_VOTE] = "PRE_VOTE",
-                                         [RAFT_MSG_PRE_VOTE_REPLY] = "PRE_VOTE_REPLY",
-                                         [RAFT_MSG_VOTE] = "VOTE",
-                                         [RAFT_MSG_VOTE_REPLY] = "VOTE_REPLY",
-                                         [RAFT_MSG_APPEND] = "APPEND",
-                                         [RAFT_MSG_APPEND_REPLY] = "APPEND_REPLY",
-                                         [RAFT_MSG_HEARTBEAT] = "HEARTBEAT",
-                                         [RAFT_MSG_HEARTBEAT_REPLY] = "HEARTBEAT_REPLY",
-                                         [RAFT_MSG_READ] = "READ",
-                                         [RAFT_MSG_READ_REPLY] = "READ_REPLY",
-                                         [RAFT_MSG_SNAPSHOT] = "SNAPSHOT",
-                                         [RAFT_MSG_TIMEOUT_NOW] = "TIMEOUT_NOW"};
+static const char *const type_names[] = {
+    [RAFT_MSG_PRE_VOTE] = "PRE_VOTE",   [RAFT_MSG_PRE_VOTE_REPLY] = "PRE_VOTE_REPLY",
+    [RAFT_MSG_VOTE] = "VOTE",           [RAFT_MSG_VOTE_REPLY] = "VOTE_REPLY",
+    [RAFT_MSG_APPEND] = "APPEND",       [RAFT_MSG_APPEND_REPLY] = "APPEND_REPLY",
+    [RAFT_MSG_HEARTBEAT] = "HEARTBEAT", [RAFT_MSG_HEARTBEAT_REPLY] = "HEARTBEAT_REPLY",
+    [RAFT_MSG_READ] = "READ",           [RAFT_MSG_READ_REPLY] = "READ_REPLY",
+    [RAFT_MSG_SNAPSHOT] = "SNAPSHOT",   [RAFT_MSG_TIMEOUT_NOW] = "TIMEOUT_NOW"};
 
 static unsigned type_named(const char *name)
 {
@@ -282,7 +277,8 @@ static void cmd_batches(struct script *s)
     for (size_t i = 0; i < n->batch_count; i++) {
         const struct rc_batch *b = &n->batches[i];
         buf_printf(&s->out, "mark=%llu", U(b->mark.seq));
-        if (b->count > 0) buf_printf(&s->out, " entries=%llu..%llu", U(b->entries[0].index), U(b->entries[b->count - 1].index));
+        if (b->count > 0)
+            buf_printf(&s->out, " entries=%llu..%llu", U(b->entries[0].index), U(b->entries[b->count - 1].index));
         if (b->count > 0) buf_printf(&s->out, " of term %llu", U(b->entries[0].term));
         buf_append_byte(&s->out, '\n');
     }
@@ -335,9 +331,10 @@ static bool run_command(struct script *s)
     static const struct {
         const char *name;
         void (*run)(struct script *s);
-    } commands[] = {{"persist", cmd_persist},   {"deliver", cmd_messages}, {"drop", cmd_messages}, {"duplicate", cmd_messages},
-                    {"inject", cmd_inject},     {"cut", cmd_cut},          {"config", cmd_config}, {"describe", cmd_describe},
-                    {"queue", cmd_queue},       {"log", cmd_log},          {"batches", cmd_batches}};
+    } commands[] = {
+        {"persist", cmd_persist}, {"deliver", cmd_messages}, {"drop", cmd_messages},  {"duplicate", cmd_messages},
+        {"inject", cmd_inject},   {"cut", cmd_cut},          {"config", cmd_config},  {"describe", cmd_describe},
+        {"queue", cmd_queue},     {"log", cmd_log},          {"batches", cmd_batches}};
     const char *name = word(s, 0);
     if (strcmp(name, "cluster") == 0) {
         cmd_cluster(s);

@@ -142,25 +142,52 @@ static void cut_sides(struct faults *f, unsigned side, bool out, bool in)
     }
 }
 
+/* Not two sides, but single links, each way on its own: a can talk to b and to c, which cannot talk to each other. */
+static void cut_links(struct faults *f)
+{
+    struct world *w = f->world;
+    unsigned per_mille = (unsigned)draw(w, 50, 600);
+    bool servers_only = chance(w, 500); /* among the members, among the nodes: clients and timestamps go on */
+    bool both_ways = chance(w, 500);
+    world_trace(w, NULL, "PARTITION of links, %u per mille%s%s", per_mille, servers_only ? ", between servers of a kind" : "",
+                both_ways ? "" : ", each way on its own");
+    for (unsigned a = 0; a < w->process_count; a++) {
+        for (unsigned b = both_ways ? a + 1 : 0; b < w->process_count; b++) {
+            if (servers_only && w->processes[a]->ops != w->processes[b]->ops) continue;
+            if (a == b || !chance(w, per_mille)) continue;
+            sim_net_cut(w, a, b, true);
+            if (both_ways) sim_net_cut(w, b, a, true);
+        }
+    }
+}
+
+static void cut_in_two(struct faults *f)
+{
+    struct world *w = f->world;
+    uint64_t luck = draw(w, 0, 2);
+    unsigned side = luck == 0   ? 1u << victim(f)->index
+                    : luck == 1 ? 1u << a_leader(f)->index
+                                : (unsigned)draw(w, 1, (1u << w->process_count) - 1);
+    uint64_t way = draw(w, 0, 3);
+    world_trace(w, NULL, "PARTITION side=%x %s", side,
+                way == 0   ? "nothing leaves it"
+                : way == 1 ? "nothing reaches it"
+                           : "both ways");
+    cut_sides(f, side, way != 1, way != 0);
+}
+
 static void strike_partition(struct faults *f)
 {
     struct world *w = f->world;
-    unsigned side = 0;
-    uint64_t luck = draw(w, 0, 2);
     heal_network(f);
-    if (luck == 0) {
-        side = 1u << victim(f)->index;
-    } else if (luck == 1) {
-        side = 1u << a_leader(f)->index;
+    if (chance(w, 400)) {
+        cut_links(f);
     } else {
-        side = (unsigned)draw(w, 1, (1u << w->process_count) - 1);
+        cut_in_two(f);
     }
-    uint64_t way = draw(w, 0, 3);
-    world_trace(w, NULL, "PARTITION side=%x %s", side, way == 0 ? "nothing leaves it" : way == 1 ? "nothing reaches it" : "both ways");
-    cut_sides(f, side, way != 1, way != 0);
-    struct partition *p = world_alloc(f->world, sizeof *p);
+    struct partition *p = world_alloc(w, sizeof *p);
     *p = (struct partition){.faults = f, .number = ++f->partition};
-    world_after(w, draw(w, 20, 5000) * MS_NS, partition_over, p);
+    world_after(w, draw(w, 20, chance(w, 500) ? 500 : 5000) * MS_NS, partition_over, p);
 }
 
 static void strike_reset(struct faults *f)

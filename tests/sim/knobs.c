@@ -58,10 +58,10 @@ static void draw_faults(struct world *w, struct cluster_knobs *k)
 
 void knobs_draw_host(struct world *w, struct host_options *o)
 {
-    o->lsm.memtable_bytes = (size_t)16 * 1024 << draw(w, 0, 4);
-    o->lsm.cache_bytes = (size_t)16 * 1024 << draw(w, 0, 6);
+    o->lsm.memtable_bytes = (size_t)2048 << draw(w, 0, 6);
+    o->lsm.cache_bytes = (size_t)1024 << draw(w, 0, 8);
     o->lsm.block_bytes = (size_t)512 << draw(w, 0, 4);
-    o->lsm.file_bytes = (uint64_t)16 * 1024 << draw(w, 0, 4);
+    o->lsm.file_bytes = (uint64_t)4096 << draw(w, 0, 5);
     o->lsm.compress = half(w);
     o->log_keep_bytes = half(w) ? draw(w, 200, 4000) : draw(w, 4000, 200000);
     o->wal_flush_bytes = draw(w, 128, 1024) * 1024;
@@ -75,7 +75,7 @@ static void draw_host(struct world *w, struct host_options *o)
     o->wal.segment_bytes = (uint64_t)65536 << draw(w, 0, 4);
     o->wal.spare_segments = (unsigned)draw(w, 1, 2);
     o->wal.skip_self_test = half(w);
-    o->election_ms = (uint32_t)draw(w, 150, 1000);
+    o->election_ms = (uint32_t)draw(w, half(w) ? 60 : 200, half(w) ? 250 : 1000);
     o->heartbeat_ms = o->election_ms / (uint32_t)draw(w, 4, 8);
     o->proposals_max = half(w) ? 16384 : (uint32_t)draw(w, 1, 8);
 }
@@ -83,7 +83,7 @@ static void draw_host(struct world *w, struct host_options *o)
 static void draw_workload(struct world *w, struct cluster_knobs *k)
 {
     k->workers = (unsigned)draw(w, 1, 3);
-    k->think_max_ms = (unsigned)draw(w, 1, 100);
+    k->think_max_ms = half(w) ? (unsigned)draw(w, 0, 20) : (unsigned)draw(w, 1, 100);
     k->register_keys = (unsigned)draw(w, 2, 6);
     k->bank_ranges = (unsigned)draw(w, 1, 3);
     k->accounts = (unsigned)draw(w, 2, 5);

@@ -2,7 +2,7 @@
  *
  *   sim                      the corpus, then the default number of seeds
  *   sim --seed N [--trace] [--debug] [--once]
- *   sim --seeds A..B         sim --count N
+ *   sim --seeds A..B         sim --count N         [--stop] at the first failure, [--cover] prints the marks
  *
  * Each seed runs twice and must give the same hash (--once: only once). The last line is "N passed, N failed". */
 #include "lib/cover.h"
@@ -25,7 +25,7 @@ struct totals {
 };
 
 struct args {
-    bool has_seed, trace, debug, once, cover;
+    bool has_seed, trace, debug, once, cover, stop;
     uint64_t seed, first, last, count;
     unsigned tail;
 };
@@ -114,7 +114,7 @@ static void check_cover(struct totals *t)
 
 static int usage(void)
 {
-    (void)printf("usage: sim [--seed N | --seeds A..B | --count N] [--trace] [--debug] [--once] [--cover] [--tail LINES]\n");
+    (void)printf("usage: sim [--seed N | --seeds A..B | --count N] [--trace] [--debug] [--once] [--cover] [--stop] [--tail LINES]\n");
     return 2;
 }
 
@@ -127,6 +127,8 @@ static bool parse(int argc, char **argv, struct args *a)
         if (strcmp(arg, "--trace") == 0) a->trace = true;
         else if (strcmp(arg, "--debug") == 0) a->debug = true;
         else if (strcmp(arg, "--once") == 0) a->once = true;
+        else if (strcmp(arg, "--stop") == 0)
+            a->stop = true;
         else if (strcmp(arg, "--cover") == 0) a->cover = true;
         else if (strcmp(arg, "--tail") == 0) a->tail = (unsigned)strtoul(value, &end, 10), i++;
         else if (strcmp(arg, "--seed") == 0) a->first = a->last = strtoull(value, &end, 10), a->has_seed = true, i++;
@@ -154,6 +156,7 @@ int main(int argc, char **argv)
     unsigned corpus = a.has_seed ? 0 : run_corpus(&a, &t);
     for (uint64_t seed = a.first; seed <= a.last; seed++) {
         run_one(&a, seed, &t);
+        if (a.stop && t.failed > 0) break;
         if (seconds() - said < 10) continue;
         said = seconds();
         (void)printf("... seed %" PRIu64 ", %u passed, %u failed, %.0f s\n", seed, t.passed, t.failed, said - begun);

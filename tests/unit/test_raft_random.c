@@ -17,7 +17,7 @@
 #define ROUNDS 3u    /* of trouble and recovery, per seed */
 #define ACTIONS 500u /* of trouble, per round */
 
-struct knobs { /* drawn per seed, "off" included */
+struct knobs {                         /* drawn per seed, "off" included */
     uint32_t drop, duplicate, reorder; /* per mille, of deliveries */
     uint32_t crash, restart, partition, compact, config, transfer, read, propose, persist, deliver, tick;
 };
@@ -122,7 +122,8 @@ static void tick(struct world *w)
     struct raft_cluster *c = &w->c;
     c->now_ms += prng_below(&w->random, prng_chance(&w->random, 1, 10) ? 1500 : 150);
     uint64_t id = any_node(w);
-    if (id == raft_cluster_leader(c) && prng_chance(&w->random, 1, 2)) return; /* slow: learns late that it was deposed */
+    if (id == raft_cluster_leader(c) && prng_chance(&w->random, 1, 2))
+        return; /* slow: learns late that it was deposed */
     raft_cluster_tick(c, id);
 }
 
@@ -135,8 +136,8 @@ static void act(struct world *w)
 {
     const struct knobs *k = &w->k;
     struct raft_cluster *c = &w->c;
-    uint32_t total = k->crash + k->restart + k->partition + k->compact + k->config + k->transfer + k->read + k->propose +
-                     k->persist + k->deliver + k->tick;
+    uint32_t total = k->crash + k->restart + k->partition + k->compact + k->config + k->transfer + k->read +
+                     k->propose + k->persist + k->deliver + k->tick;
     uint32_t dice = (uint32_t)prng_below(&w->random, total);
 #define ROLL(weight) (dice < (weight) || (dice -= (weight), false))
     if (ROLL(k->deliver)) {
@@ -255,9 +256,9 @@ START_TEST(test_random)
     }
     uint64_t seeds = many != NULL ? strtoull(many, NULL, 10) : SEEDS_DEFAULT;
     for (uint64_t seed = 1; seed <= seeds; seed++) run_seed(seed, false, &t);
-    printf("seeds=1..%llu commits=%llu reads=%llu failed_reads=%llu configs=%llu elections=%llu\n", (unsigned long long)seeds,
-           (unsigned long long)t.commits, (unsigned long long)t.reads_ok, (unsigned long long)t.reads_failed,
-           (unsigned long long)t.configs, (unsigned long long)t.elections);
+    printf("seeds=1..%llu commits=%llu reads=%llu failed_reads=%llu configs=%llu elections=%llu\n",
+           (unsigned long long)seeds, (unsigned long long)t.commits, (unsigned long long)t.reads_ok,
+           (unsigned long long)t.reads_failed, (unsigned long long)t.configs, (unsigned long long)t.elections);
     ck_assert_uint_gt(t.commits, seeds * 20);
     ck_assert_uint_gt(t.reads_ok, seeds * 5);
     ck_assert_uint_gt(t.configs, seeds);
@@ -268,11 +269,21 @@ END_TEST
 /* Rare cases that the dice must have brought about, or the test above says less than it seems to. */
 START_TEST(test_rare_cases_seen)
 {
-    static const char *const names[] = {
-        "raft.check_quorum_failed",    "raft.commit_before_own_sync", "raft.config_rolled_back", "raft.install_over_prefix",
-        "raft.leader_removed",         "raft.leave_joint",            "raft.pre_vote_ignored",    "raft.read_before_own_commit",
-        "raft.mark_before_truncation", "raft.read_expired",           "raft.reply_of_stranger",   "raft.snapshot_wanted",
-        "raft.transfer_given_up",      "raft.truncate",               "raft.vote_ignored"};
+    static const char *const names[] = {"raft.check_quorum_failed",
+                                        "raft.commit_before_own_sync",
+                                        "raft.config_rolled_back",
+                                        "raft.install_over_prefix",
+                                        "raft.leader_removed",
+                                        "raft.leave_joint",
+                                        "raft.pre_vote_ignored",
+                                        "raft.read_before_own_commit",
+                                        "raft.mark_before_truncation",
+                                        "raft.read_expired",
+                                        "raft.reply_of_stranger",
+                                        "raft.snapshot_wanted",
+                                        "raft.transfer_given_up",
+                                        "raft.truncate",
+                                        "raft.vote_ignored"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && getenv("SEED") == NULL; i++) {
         if (cover_count(names[i]) == 0) fprintf(stderr, "never seen: %s\n", names[i]);
         ck_assert_uint_gt(cover_count(names[i]), 0);

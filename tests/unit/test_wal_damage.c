@@ -35,8 +35,10 @@ static void map_add(struct log_map *map, const struct wal *w, const struct wal_s
 static void map_log(const struct wal *w, struct log_map *map)
 {
     memset(map, 0, sizeof *map);
-    for (struct list *n = w->live.next; n != &w->live; n = n->next) map_add(map, w, LIST_ENTRY(n, struct wal_segment, link), true);
-    for (struct list *n = w->spares.next; n != &w->spares; n = n->next) map_add(map, w, LIST_ENTRY(n, struct wal_segment, link), false);
+    for (struct list *n = w->live.next; n != &w->live; n = n->next)
+        map_add(map, w, LIST_ENTRY(n, struct wal_segment, link), true);
+    for (struct list *n = w->spares.next; n != &w->spares; n = n->next)
+        map_add(map, w, LIST_ENTRY(n, struct wal_segment, link), false);
     memcpy(map->last_path, map->areas[0].path, sizeof map->last_path);
     wal_path(map->last_path, w->dir, w->write.header.segment);
     map->last_offset = w->write.header.offset;
@@ -63,7 +65,8 @@ static void expect(struct wm *m, struct memdisk *d, bool refused, const char *wh
     enum wm_result r = wm_compare_on(m, d);
     if (r == WM_REFUSED) ck_assert_uint_eq(memdisk_hash(d), before);
     if (r != (refused ? WM_REFUSED : WM_OK) || (refused && m->status != STATUS_CORRUPT))
-        ck_abort_msg("%s at %s %" PRIu64 ": result %d, wanted %d; %s %s", what, path, offset, (int)r, (int)refused, m->wrong, m->err.text);
+        ck_abort_msg("%s at %s %" PRIu64 ": result %d, wanted %d; %s %s", what, path, offset, (int)r, (int)refused,
+                     m->wrong, m->err.text);
     if (refused) { /* the message names file and place */
         ck_assert_ptr_ne(strstr(m->err.text, ".wal at offset"), NULL);
         ck_assert_ptr_ne(strstr(m->err.text, "batch"), NULL);
@@ -306,7 +309,8 @@ START_TEST(test_stored_data_that_looks_like_a_header)
     ck_assert_int_eq(wm_open(&m), WM_OK);
     wm_batch(&m, 4);
     uint8_t block[WAL_BLOCK] = {0};
-    struct wal_batch_header h = {.log_id = 4711, .number = 1000, .synced_through = 999, .segment = 1, .epoch = 50, .offset = 40960};
+    struct wal_batch_header h = {
+        .log_id = 4711, .number = 1000, .synced_through = 999, .segment = 1, .epoch = 50, .offset = 40960};
     wal_batch_header_encode(&h, block);
     memdisk_poke(m.disk, "wal/0000000000000001.wal", 40960, block, sizeof block);
     wm_close(&m);

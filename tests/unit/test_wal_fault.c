@@ -237,7 +237,8 @@ START_TEST(test_full_disk)
     wal_stats(m.wal, &stats);
     ck_assert_uint_eq(stats.spare_segments, 1);
     uint64_t first = m.wal->current->number;
-    while (m.wal->current->number == first) wm_batch(&m, 2); /* the spare is taken: the disk being full does not matter */
+    while (m.wal->current->number == first)
+        wm_batch(&m, 2); /* the spare is taken: the disk being full does not matter */
     ck_assert(!m.env.env.dead);
     ck_assert_ptr_ne(strstr(m.env.last_log, "no_space"), NULL); /* a new spare could not be made */
     unsigned batches = 0;

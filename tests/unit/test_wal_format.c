@@ -93,7 +93,8 @@ START_TEST(test_example_is_what_the_encoders_write)
     if (!same) print_image(ours);
     mem_free(doc);
     mem_free(ours);
-    ck_assert_msg(same, "the example in docs/formats/wal.md is not what the text above it says; printed is what it should be");
+    ck_assert_msg(
+        same, "the example in docs/formats/wal.md is not what the text above it says; printed is what it should be");
 }
 END_TEST
 
@@ -136,7 +137,8 @@ static enum status open_image(const uint8_t *image, struct seen *seen, struct er
     struct memdisk *d = memdisk_new(1);
     ck_assert_int_eq(disk_mkdir(memdisk_disk(d), "wal"), STATUS_OK);
     struct disk_file *f;
-    ck_assert_int_eq(disk_open(memdisk_disk(d), "wal/0000000000000001.wal", DISK_WRITE | DISK_CREATE, &f, NULL), STATUS_OK);
+    ck_assert_int_eq(disk_open(memdisk_disk(d), "wal/0000000000000001.wal", DISK_WRITE | DISK_CREATE, &f, NULL),
+                     STATUS_OK);
     ck_assert_int_eq(disk_write(f, 0, image, EXAMPLE_BYTES), STATUS_OK);
     disk_close(f);
     struct testenv t;
@@ -284,7 +286,8 @@ START_TEST(test_records_round_trip)
     for (unsigned i = 0; i < 64; i++) data[i] = (uint8_t)i;
     for (unsigned i = 0; i < 20000; i++) {
         struct slice s = slice_make(data, (size_t)prng_below(&p, 64));
-        struct wal_record r = {.kind = (enum wal_record_kind)(1 + prng_below(&p, 5)), .group = edge(&p) | 1, .state = s};
+        struct wal_record r = {
+            .kind = (enum wal_record_kind)(1 + prng_below(&p, 5)), .group = edge(&p) | 1, .state = s};
         r.hard_state = (struct wal_hard_state){.term = edge(&p), .vote = edge(&p), .commit = edge(&p)};
         r.entry = (struct wal_entry){.index = edge(&p), .term = edge(&p), .type = (uint8_t)prng_next(&p), .data = s};
         size_t n = wal_record_encode_head(&r, bytes);

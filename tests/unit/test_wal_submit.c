@@ -312,12 +312,9 @@ START_TEST(test_rubbish_is_removed)
         const char *name;
         uint64_t bytes;
         bool stays;
-    } files[] = {{"wal/00000000000000a0.wal", 65536, false},
-                 {"wal/00000000000000a1.wal", 20480, false},
-                 {"wal/00000000000000a2.wal", 0, false},
-                 {"wal/00000000000000A3.wal", 65536, true},
-                 {"wal/00000000000000a4.wal.old", 100, true},
-                 {"wal/notes", 100, true}};
+    } files[] = {{"wal/00000000000000a0.wal", 65536, false},  {"wal/00000000000000a1.wal", 20480, false},
+                 {"wal/00000000000000a2.wal", 0, false},      {"wal/00000000000000A3.wal", 65536, true},
+                 {"wal/00000000000000a4.wal.old", 100, true}, {"wal/notes", 100, true}};
     for (size_t i = 0; i < 6; i++) {
         struct disk_file *f;
         ck_assert_int_eq(disk_open(memdisk_disk(m.disk), files[i].name, DISK_WRITE | DISK_CREATE, &f, NULL), STATUS_OK);
@@ -350,7 +347,8 @@ START_TEST(test_crash_loop)
                 wm_submit(&m, true);
             }
             wm_crash(&m, MEMDISK_RANDOM);
-            memdisk_fail_at(m.disk, MEMDISK_WRITE | MEMDISK_SYNC, i % 2 == 0 ? 0 : 1 + prng_below(&m.prng, 4), STATUS_IO, true);
+            memdisk_fail_at(m.disk, MEMDISK_WRITE | MEMDISK_SYNC, i % 2 == 0 ? 0 : 1 + prng_below(&m.prng, 4),
+                            STATUS_IO, true);
             enum wm_result r = wm_open(&m);
             ck_assert_int_ne(r, WM_WRONG);
             if (r == WM_REFUSED) ck_assert(memdisk_fail_fired(m.disk));
@@ -438,8 +436,8 @@ START_TEST(test_sync_methods)
             }
             struct wal_stats stats;
             wal_stats(m.wal, &stats);
-            ck_assert_msg(strcmp(stats.sync_method, cases[i].a) == 0 || strcmp(stats.sync_method, cases[i].b) == 0, "%s",
-                          stats.sync_method);
+            ck_assert_msg(strcmp(stats.sync_method, cases[i].a) == 0 || strcmp(stats.sync_method, cases[i].b) == 0,
+                          "%s", stats.sync_method);
             ck_assert(!memdisk_exists(m.disk, "wal/selftest.tmp"));
             for (unsigned n = 0; n < 20; n++) wm_batch(&m, 4);
             reopen(&m);
