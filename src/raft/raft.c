@@ -297,7 +297,6 @@ static void install_anew(struct raft *r, uint64_t index, uint64_t term, struct r
     ASSERT(r->role != RAFT_LEADER); /* a leader's log has all that was ever committed */
     ASSERT(index > r->commit);
     raft_log_reset(&r->log, index, term);
-    r->durable.index = 0;
     r->ack_match = r->ack_sent = 0;
     r->ack_due = false;
     raft_note_truncated(r, 1);

@@ -101,8 +101,7 @@ struct raft_persist_mark {
 };
 
 struct raft_read_ready { /* a read asked for by raft_read may be served when applied >= index */
-    uint64_t context;
-    uint64_t index;
+    uint64_t context, index;
     enum status status; /* STATUS_OK, or STATUS_NOT_LEADER: leadership or the leader was lost; definite, ask again */
 };
 

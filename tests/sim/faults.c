@@ -220,15 +220,34 @@ static void strike_slow(struct faults *f)
     world_trace(f->world, p, "DISK is %llu times slower", (unsigned long long)p->disk_slow);
 }
 
+static void disk_freed(struct world *w, void *ctx)
+{
+    struct process *p = ctx;
+    memdisk_set_capacity(p->disk, 0);
+    if (p->disk_full) world_trace(w, p, "DISK has room again");
+    p->disk_full = false;
+}
+
+static void strike_full(struct faults *f)
+{
+    struct process *p = any_server(f);
+    uint64_t free_bytes, total_bytes;
+    if (p->disk_full || disk_space(memdisk_disk(p->disk), &free_bytes, &total_bytes) != STATUS_OK) return;
+    uint64_t left = draw(f->world, 0, chance(f->world, 500) ? 20000 : 400000);
+    memdisk_set_capacity(p->disk, total_bytes - free_bytes + left);
+    p->disk_full = true;
+    world_trace(f->world, p, "DISK has room for %llu more bytes", (unsigned long long)left);
+    world_after(f->world, draw(f->world, 100, 5000) * MS_NS, disk_freed, p);
+}
+
 static void strike_disk(struct faults *f)
 {
     static const unsigned CALLS[] = {MEMDISK_SYNC, MEMDISK_WRITE, MEMDISK_SYNC_DIR | MEMDISK_RENAME, MEMDISK_CHANGE};
     struct process *p = any_server(f);
     if (!process_runs(p)) return;
     p->disk_faulty = true;
-    bool full = chance(f->world, 200);
-    world_trace(f->world, p, "DISK will fail%s", full ? ": full" : "");
-    memdisk_fail_at(p->disk, full ? MEMDISK_WRITE : CALLS[draw(f->world, 0, 3)], draw(f->world, 1, 40), full ? STATUS_NO_SPACE : STATUS_IO,
+    world_trace(f->world, p, "DISK will fail");
+    memdisk_fail_at(p->disk, CALLS[draw(f->world, 0, 3)], draw(f->world, 1, 40), STATUS_IO,
                     chance(f->world, 300));
 }
 
@@ -278,6 +297,7 @@ void faults_start(struct faults *f)
     add_kind(f, strike_wall, k->wall_ns);
     add_kind(f, strike_slow, k->slow_ns);
     add_kind(f, strike_disk, k->disk_fault_ns);
+    add_kind(f, strike_full, k->disk_full_ns);
 }
 
 void faults_heal(struct faults *f)
@@ -289,6 +309,7 @@ void faults_heal(struct faults *f)
     for (unsigned i = 0; i < w->process_count; i++) {
         struct process *p = w->processes[i];
         p->disk_slow = 1;
+        if (p->disk_full) disk_freed(w, p);
         if (p->disk != NULL) memdisk_fail_at(p->disk, 0, 0, STATUS_OK, false);
         if (p->state == PROCESS_DOWN) (void)process_start(p);
     }

@@ -48,6 +48,7 @@ static void draw_faults(struct world *w, struct cluster_knobs *k)
     k->wall_ns = draw_fault(w, 500, 300, 3000);
     k->slow_ns = draw_fault(w, 300, 500, 5000);
     k->disk_fault_ns = draw_fault(w, 250, 800, 5000);
+    k->disk_full_ns = draw_fault(w, 200, 800, 5000);
     k->pause_max_ns = half(w) ? draw(w, 1, 200) * MS_NS : draw(w, 1, 30) * SEC_NS;
     k->down_max_ns = draw(w, 1, 4000) * MS_NS;
     k->all_at_once = half(w) ? (unsigned)draw(w, 0, 300) : 0;
@@ -107,10 +108,10 @@ void knobs_describe(const struct world *w, const struct cluster_knobs *k, char *
 {
     (void)snprintf(text, size,
                    "nodes=%u clients=%u workers=%u banks=%u net_ms=%.2f log_ms=%.2f drift_ppm=%u election_ms=%u crash_ms=%u "
-                   "partition_ms=%u pause_ms=%u reset_ms=%u stop_ms=%u wall_ms=%u slow_ms=%u disk_fault_ms=%u safety_s=%u",
+                   "partition_ms=%u pause_ms=%u reset_ms=%u stop_ms=%u wall_ms=%u slow_ms=%u disk_fault_ms=%u disk_full_ms=%u safety_s=%u",
                    k->node_count, k->client_count, k->workers, k->bank_ranges, (double)w->knobs.net_max_ns / 1e6,
                    (double)w->knobs.log_max_ns / 1e6, w->knobs.clock_drift_ppm, k->host.election_ms, (unsigned)(k->crash_ns / MS_NS),
                    (unsigned)(k->partition_ns / MS_NS), (unsigned)(k->pause_ns / MS_NS), (unsigned)(k->reset_ns / MS_NS),
                    (unsigned)(k->stop_ns / MS_NS), (unsigned)(k->wall_ns / MS_NS), (unsigned)(k->slow_ns / MS_NS),
-                   (unsigned)(k->disk_fault_ns / MS_NS), (unsigned)(k->safety_ns / SEC_NS));
+                   (unsigned)(k->disk_fault_ns / MS_NS), (unsigned)(k->disk_full_ns / MS_NS), (unsigned)(k->safety_ns / SEC_NS));
 }

@@ -240,7 +240,7 @@ enum status process_start(struct process *p)
         return process_runs(p) ? STATUS_OK : STATUS_IO;
     }
     world_trace(p->world, p, "does not start: %s: %s", status_name(s), err.text);
-    if (!p->disk_faulty) world_fail(p->world, "%s does not start: %s: %s", p->name, status_name(s), err.text);
+    if (!p->disk_faulty && !p->disk_full) world_fail(p->world, "%s does not start: %s: %s", p->name, status_name(s), err.text);
     process_crash(p, MEMDISK_KEEP, false);
     return s;
 }
@@ -270,7 +270,7 @@ void process_crash(struct process *p, enum memdisk_crash how, bool machine)
 void process_settle(struct process *p)
 {
     if (!process_runs(p) || !p->env.dead) return;
-    if (p->disk_faulty) {
+    if (p->disk_faulty || p->disk_full) {
         p->world->fatals++;
     } else {
         world_fail(p->world, "%s stops without a fault of its disk: %s", p->name, p->fatal_why);

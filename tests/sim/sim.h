@@ -80,6 +80,7 @@ struct process {
     struct memdisk *disk;
     struct sim_disk *disk_life; /* what env.disk points to, one per life */
     uint64_t disk_slow;         /* factor on latencies; 1 */
+    bool disk_full;            /* for the time being: fatal is legitimate */
     bool disk_faulty;           /* a fault was armed in this life: fatal is legitimate */
     /* exec */
     struct list tasks;         /* struct sim_task: all that were submitted and not completed */

@@ -42,7 +42,7 @@ void client_txn(struct client *c, struct slice keyspace, const struct txn *t, ui
 {
     note(c, "txn", keyspace, timeout_ms, ctx);
     c->txn = *t;
-    c->txn.ops = parse_ops_alloc(&c->arena, t->op_count);
+    c->txn.ops = arena_zalloc(&c->arena, t->op_count * sizeof(struct txn_op));
     memcpy(c->txn.ops, t->ops, t->op_count * sizeof(*t->ops));
     for (size_t i = 0; i < t->op_count; i++) {
         c->txn.ops[i].key = arena_dup_slice(&c->arena, t->ops[i].key);

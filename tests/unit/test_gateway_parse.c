@@ -257,7 +257,7 @@ START_TEST(operations_are_aligned_wherever_the_arena_stands)
 {
     for (size_t odd = 0; odd < 64; odd += 8) {
         (void)arena_alloc(&arena, 8 + odd % 16);
-        struct txn_op *ops = parse_ops_alloc(&arena, 3);
+        struct txn_op *ops = arena_zalloc(&arena, 3 * sizeof(struct txn_op));
         ck_assert_uint_eq((uintptr_t)ops % _Alignof(struct txn_op), 0);
         for (size_t i = 0; i < 3; i++) ck_assert(ops[i].delta == 0 && ops[i].key.size == 0);
         ops[2].max = I128_MAX;

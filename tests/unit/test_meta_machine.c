@@ -190,8 +190,9 @@ START_TEST(foreign_cluster_is_refused)
 {
     init(1);
     struct reply_head head;
-    struct meta_command c = {.kind = META_CMD_REGISTER,
-                             .node = {.uuid = slice_str("aaaaaaaaaaaaaaaa"), .address = slice_str("x:1"), .cluster = cluster(2)}};
+    struct meta_command c = {
+        .kind = META_CMD_REGISTER,
+        .node = {.uuid = slice_str("aaaaaaaaaaaaaaaa"), .address = slice_str("x:1"), .cluster = cluster(2)}};
     ck_assert_int_eq(run(&c, &head), STATUS_WRONG_CLUSTER);
     ck_assert_uint_eq(w.state.node_count, 0);
 }
@@ -251,7 +252,8 @@ END_TEST
 START_TEST(bad_keyspaces_are_refused)
 {
     init(1);
-    struct slice falling[] = {slice_str("d"), slice_str("b")}, twice[] = {slice_str("b"), slice_str("b")}, empty[] = {SLICE_EMPTY};
+    struct slice falling[] = {slice_str("d"), slice_str("b")}, twice[] = {slice_str("b"), slice_str("b")},
+                 empty[] = {SLICE_EMPTY};
     ck_assert_int_eq(keyspace("k", falling, 2, 0, NULL), STATUS_INVALID);
     ck_assert_int_eq(keyspace("k", twice, 2, 0, NULL), STATUS_INVALID);
     ck_assert_int_eq(keyspace("k", empty, 1, 0, NULL), STATUS_INVALID);

@@ -78,7 +78,9 @@ START_TEST(damage_is_refused)
             memdisk_flip(disk, "IDENTITY", at, bit);
             restart(MEMDISK_KEEP);
             enum status s = identity_open(&t.env, ROLE_NODE, &b, &err);
-            if (s == STATUS_OK) ck_assert_int_eq(memcmp(&a, &b, sizeof a), 0); /* e.g. the case of a hexadecimal digit of the checksum */
+            if (s == STATUS_OK)
+                ck_assert_int_eq(memcmp(&a, &b, sizeof a),
+                                 0); /* e.g. the case of a hexadecimal digit of the checksum */
             memdisk_flip(disk, "IDENTITY", at, bit);
         }
     }
