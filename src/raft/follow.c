@@ -88,7 +88,8 @@ void raft_recv_append(struct raft *r, const struct raft_message *m, struct raft_
     raft_commit_to(r, m->commit < match ? m->commit : match);
     if (match < r->commit) match = r->commit;
     if (match > r->ack_match) r->ack_match = match;
-    r->ack_due = true;
+    bool news = m->context == RAFT_CONTEXT_NEWS && m->entry_count == 0 && match <= r->ack_sent;
+    if (!news) r->ack_due = true;
 }
 
 void raft_recv_heartbeat(struct raft *r, const struct raft_message *m, struct raft_effects *fx)

@@ -12,6 +12,8 @@
 #define RAFT_NEVER UINT64_MAX
 #define RAFT_CONTEXT_TRANSFER                                                                                          \
     1u /* in a VOTE: its leader asked for this election, so hearing a leader is no reason to ignore it */
+#define RAFT_CONTEXT_NEWS                                                                                              \
+    1u /* in an APPEND without entries: only tells the commit index; need not be acknowledged again */
 #define RAFT_READS_MAX 65536u
 #define RAFT_HELD_MAX 64u
 

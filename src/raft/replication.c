@@ -42,7 +42,8 @@ void raft_append_config(struct raft *r, const struct raft_config *c)
 
 /* --- out --- */
 
-static void send_append(struct raft *r, struct raft_progress *p, bool with_entries, struct raft_effects *fx)
+static void send_append(struct raft *r, struct raft_progress *p, bool with_entries, uint64_t context,
+                        struct raft_effects *fx)
 {
     ASSERT(p->next > r->log.base_index);
     uint64_t before = p->next - 1, bytes = 0;
@@ -56,6 +57,7 @@ static void send_append(struct raft *r, struct raft_progress *p, bool with_entri
                                     .index = before,
                                     .log_term = raft_log_term(&r->log, before),
                                     .commit = commit,
+                                    .context = context,
                                     .entries = count > 0 ? raft_log_at(&r->log, p->next) : NULL,
                                     .entry_count = count},
               fx);
@@ -80,16 +82,18 @@ static void send_to(struct raft *r, struct raft_progress *p, struct raft_effects
         return;
     }
     if (p->state == RAFT_PROBE) {
-        send_append(r, p, true, fx);
+        send_append(r, p, true, 0, fx);
         return;
     }
     bool sent = false;
     while (p->next <= raft_log_last(&r->log) && raft_progress_window_open(p, &r->options)) {
-        send_append(r, p, true, fx);
+        send_append(r, p, true, 0, fx);
         sent = true;
     }
     uint64_t commit = r->commit < p->next - 1 ? r->commit : p->next - 1;
-    if (!sent && (p->nudge || p->commit_sent < commit)) send_append(r, p, false, fx);
+    if (!sent && (p->nudge || p->commit_sent < commit)) {
+        send_append(r, p, false, p->nudge ? 0 : RAFT_CONTEXT_NEWS, fx);
+    }
     p->nudge = false;
 }
 

@@ -16,11 +16,10 @@ void bank_fund(struct worker *w, unsigned bank)
 {
     worker_begin_txn(w, true);
     for (unsigned a = 0; a < w->load->money.account_count; a++) {
-        worker_add_op(w, &(struct txn_op){.kind = TXN_ADD,
-                                          .key = account_key(w, a, bank, a),
-                                          .delta = ACCOUNT_START,
-                                          .min = 0,
-                                          .max = I128_MAX});
+        worker_add_op(
+            w,
+            &(struct txn_op){
+                .kind = TXN_ADD, .key = account_key(w, a, bank, a), .delta = ACCOUNT_START, .min = 0, .max = I128_MAX});
     }
 }
 
@@ -43,11 +42,10 @@ void transfer_begin(struct worker *w)
                                       .delta = -t->amount,
                                       .min = 0,
                                       .max = I128_MAX});
-    worker_add_op(w, &(struct txn_op){.kind = TXN_ADD,
-                                      .key = account_key(w, 1, t->bank, t->to),
-                                      .delta = t->amount,
-                                      .min = 0,
-                                      .max = I128_MAX});
+    worker_add_op(
+        w,
+        &(struct txn_op){
+            .kind = TXN_ADD, .key = account_key(w, 1, t->bank, t->to), .delta = t->amount, .min = 0, .max = I128_MAX});
     if (!t->with_history) return;
     (void)snprintf(w->keys[2], KEY_TEXT, "a%u/h/%llu", t->bank, (unsigned long long)t->number);
     (void)snprintf(w->text, sizeof w->text, "%u %u %lld", t->from, t->to, (long long)t->amount);
@@ -71,7 +69,8 @@ static void first_answer(struct worker *w, const struct txn_result *r)
     w->answer_value[0] = '\0';
     if (!t->posted) return;
     commits_add(&l->history->commits, t->call_ns, t->return_ns, r->ts);
-    (void)snprintf(w->answer_value, sizeof w->answer_value, "%.*s", (int)r->ops[0].value.size, (const char *)r->ops[0].value.data);
+    (void)snprintf(w->answer_value, sizeof w->answer_value, "%.*s", (int)r->ops[0].value.size,
+                   (const char *)r->ops[0].value.data);
 }
 
 static void same_answer(struct worker *w, const struct txn_result *r)
@@ -80,8 +79,9 @@ static void same_answer(struct worker *w, const struct txn_result *r)
     if (same && r->status == STATUS_OK) same = slice_eq(r->ops[0].value, slice_str(w->answer_value));
     if (same) return;
     world_fail(w->load->world, "idempotency: transfer %llu was answered %s at %llu (%s), a repetition %s at %llu%s",
-               (unsigned long long)w->transfer, status_name(w->answer), (unsigned long long)w->answer_ts, w->answer_value,
-               status_name(r->status), (unsigned long long)r->ts, r->replayed ? "" : ", not as a repetition");
+               (unsigned long long)w->transfer, status_name(w->answer), (unsigned long long)w->answer_ts,
+               w->answer_value, status_name(r->status), (unsigned long long)r->ts,
+               r->replayed ? "" : ", not as a repetition");
 }
 
 void transfer_answered(struct worker *w, const struct client_error *e, const struct txn_result *result)
@@ -118,8 +118,10 @@ void page_answered(struct worker *w, const struct client_error *e, const struct 
 {
     struct workload *l = w->load;
     if (e->status != STATUS_OK) {
-        if (w->final) worker_pause(w);
-        else worker_finish(w);
+        if (w->final)
+            worker_pause(w);
+        else
+            worker_finish(w);
         return;
     }
     if (page->more) world_fail(l->world, "the page of bank %u is cut short", w->bank);

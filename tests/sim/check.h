@@ -41,7 +41,8 @@ void money_free(struct money *m);
 struct transfer *money_transfer(struct money *m); /* a new one; until the next call */
 bool money_keeps_history(unsigned bank); /* every transfer of it has a row: balances are provable from any page */
 /* One page of the whole range of a bank, asked for at call_ns. final: nothing is under way any more. */
-void check_money_page(struct world *w, const struct money *m, unsigned bank, uint64_t call_ns, const struct scan_reply *page, bool final);
+void check_money_page(struct world *w, const struct money *m, unsigned bank, uint64_t call_ns,
+                      const struct scan_reply *page, bool final);
 
 /* --- check_state.c: all replicas of a group that have applied the same entries hold the same rows. --- */
 struct cluster;

@@ -41,11 +41,8 @@ struct search {
 static bool step(const struct op *op, uint64_t *value)
 {
     switch (op->kind) {
-    case OP_GET:
-        return op->value == *value;
-    case OP_PUT:
-        *value = op->value;
-        return true;
+    case OP_GET: return op->value == *value;
+    case OP_PUT: *value = op->value; return true;
     case OP_DELETE:
         if (op->has_found && op->found != (*value != 0)) return false;
         *value = 0;
@@ -111,7 +108,8 @@ static void search_init(struct search *s, const struct history *h, unsigned key)
         size_t number = s->op_count++;
         s->entries[s->entry_count++] = (struct entry){.op = op, .number = number, .at_ns = op->call_ns};
         if (op->outcome == OP_UNKNOWN || op->outcome == OP_PENDING) continue;
-        s->entries[s->entry_count++] = (struct entry){.op = op, .number = number, .at_ns = op->return_ns, .is_return = true};
+        s->entries[s->entry_count++] =
+            (struct entry){.op = op, .number = number, .at_ns = op->return_ns, .is_return = true};
         s->returns_left++;
     }
     qsort(s->entries, s->entry_count, sizeof *s->entries, entry_cmp);
@@ -122,8 +120,10 @@ static void search_init(struct search *s, const struct history *h, unsigned key)
         e->prev = last;
         last->next = e;
         last = e;
-        if (!e->is_return) calls[e->number] = e;
-        else calls[e->number]->match = e;
+        if (!e->is_return)
+            calls[e->number] = e;
+        else
+            calls[e->number]->match = e;
     }
     mem_free(calls);
     s->stack = mem_alloc((s->op_count + 1) * sizeof *s->stack);

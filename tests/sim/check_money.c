@@ -57,10 +57,13 @@ static bool page_row(struct world *w, const struct money *m, unsigned bank, cons
         if (amount < 0) world_fail(w, "money: %s is %lld", key, amount);
         return true;
     }
-    if (sscanf(key, "a%u/h/%llu", &in_bank, &number) != 2 || in_bank != bank || number == 0 || number > m->count) return false;
+    if (sscanf(key, "a%u/h/%llu", &in_bank, &number) != 2 || in_bank != bank || number == 0 || number > m->count)
+        return false;
     const struct transfer *t = &m->transfers[number - 1];
     if (sscanf(value, "%u %u %lld", &from, &to, &amount) != 3) return false;
-    if (t->bank != bank || !t->with_history || t->from != from || t->to != to || t->amount != amount || p->posted[number - 1]) return false;
+    if (t->bank != bank || !t->with_history || t->from != from || t->to != to || t->amount != amount ||
+        p->posted[number - 1])
+        return false;
     if (t->answered && !t->posted) world_fail(w, "money: transfer %llu was refused and has a history row", number);
     p->posted[number - 1] = true;
     p->by_history[from] -= amount;
@@ -68,7 +71,8 @@ static bool page_row(struct world *w, const struct money *m, unsigned bank, cons
     return true;
 }
 
-static void check_acknowledged(struct world *w, const struct money *m, unsigned bank, uint64_t call_ns, const struct page *p, bool final)
+static void check_acknowledged(struct world *w, const struct money *m, unsigned bank, uint64_t call_ns,
+                               const struct page *p, bool final)
 {
     int64_t expected[ACCOUNTS_MAX] = {0};
     for (size_t i = 0; i < m->count; i++) {
@@ -77,8 +81,8 @@ static void check_acknowledged(struct world *w, const struct money *m, unsigned 
         expected[t->from] -= t->amount;
         expected[t->to] += t->amount;
         if (t->with_history && t->return_ns < call_ns && !p->posted[i]) {
-            world_fail(w, "money: transfer %zu was acknowledged at %.6f s and is not in a page asked for at %.6f s", i + 1,
-                       (double)t->return_ns / 1e9, (double)call_ns / 1e9);
+            world_fail(w, "money: transfer %zu was acknowledged at %.6f s and is not in a page asked for at %.6f s",
+                       i + 1, (double)t->return_ns / 1e9, (double)call_ns / 1e9);
         }
     }
     for (unsigned a = 0; final && a < m->account_count; a++) {
@@ -89,14 +93,16 @@ static void check_acknowledged(struct world *w, const struct money *m, unsigned 
     }
 }
 
-void check_money_page(struct world *w, const struct money *m, unsigned bank, uint64_t call_ns, const struct scan_reply *page, bool final)
+void check_money_page(struct world *w, const struct money *m, unsigned bank, uint64_t call_ns,
+                      const struct scan_reply *page, bool final)
 {
     if (!m->funded[bank]) return;
     struct page p = {.posted = mem_zalloc(m->count + 1)};
     for (size_t i = 0; i < page->row_count; i++) {
         if (page_row(w, m, bank, &page->rows[i], &p)) continue;
-        world_fail(w, "money: a page of bank %u has a row that nobody wrote: %.*s = %.*s", bank, (int)page->rows[i].key.size,
-                   (const char *)page->rows[i].key.data, (int)page->rows[i].value.size, (const char *)page->rows[i].value.data);
+        world_fail(w, "money: a page of bank %u has a row that nobody wrote: %.*s = %.*s", bank,
+                   (int)page->rows[i].key.size, (const char *)page->rows[i].key.data, (int)page->rows[i].value.size,
+                   (const char *)page->rows[i].value.data);
     }
     int64_t sum = 0;
     for (unsigned a = 0; a < m->account_count; a++) {

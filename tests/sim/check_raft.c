@@ -19,8 +19,8 @@ struct seen { /* how far this life of the replica has been looked at */
 
 struct group {
     uint64_t id;
-    struct map leaders; /* term -> process */
-    struct map entries; /* hash of (index, term) -> struct known_entry */
+    struct map leaders;            /* term -> process */
+    struct map entries;            /* hash of (index, term) -> struct known_entry */
     struct known_entry *committed; /* by index */
     size_t committed_capacity;
     struct seen seen[SIM_PROCESSES_MAX];
@@ -97,8 +97,8 @@ static void check_matching(struct check_raft *c, struct group *g, const struct p
         *known = (struct known_entry){.term = e->term, .hash = hash};
         map_put(&g->entries, key, known);
     } else if (known->hash != hash) {
-        world_fail(c->world, "log matching: range %llu index %llu term %llu is different on %s", (unsigned long long)g->id,
-                   (unsigned long long)e->index, (unsigned long long)e->term, p->name);
+        world_fail(c->world, "log matching: range %llu index %llu term %llu is different on %s",
+                   (unsigned long long)g->id, (unsigned long long)e->index, (unsigned long long)e->term, p->name);
     }
 }
 
@@ -115,7 +115,9 @@ static void check_committed(struct check_raft *c, struct group *g, const struct 
     if (known->term == 0) {
         *known = (struct known_entry){.term = e->term, .hash = hash};
     } else if (known->term != e->term || known->hash != hash) {
-        world_fail(c->world, "committed entry lost: range %llu index %llu was committed in term %llu, %s has committed another of term %llu",
+        world_fail(c->world,
+                   "committed entry lost: range %llu index %llu was committed in term %llu, %s has committed another "
+                   "of term %llu",
                    (unsigned long long)g->id, (unsigned long long)e->index, (unsigned long long)known->term, p->name,
                    (unsigned long long)e->term);
     }
@@ -145,8 +147,8 @@ static void look_replica(void *ctx, struct replica *r)
         if (e != NULL) check_committed(l->check, g, l->p, e);
     }
     if (commit < s->commit) {
-        world_fail(l->check->world, "range %llu: the commit index of %s went back from %llu to %llu", (unsigned long long)g->id,
-                   l->p->name, (unsigned long long)s->commit, (unsigned long long)commit);
+        world_fail(l->check->world, "range %llu: the commit index of %s went back from %llu to %llu",
+                   (unsigned long long)g->id, l->p->name, (unsigned long long)s->commit, (unsigned long long)commit);
     }
     s->commit = commit;
     s->last = last;

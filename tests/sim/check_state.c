@@ -24,7 +24,8 @@ static void note_commit(void *ctx, struct replica *r)
 {
     struct seen *s = ctx;
     uint64_t commit = raft_commit(replica_raft(r)) + 1;
-    if ((uintptr_t)map_get(s->highest, replica_group(r)) < commit) map_put(s->highest, replica_group(r), number(commit));
+    if ((uintptr_t)map_get(s->highest, replica_group(r)) < commit)
+        map_put(s->highest, replica_group(r), number(commit));
 }
 
 static void compare_applied(void *ctx, struct replica *r)
@@ -40,8 +41,10 @@ static void each_replica(const struct cluster *c, struct seen *s, void (*each)(v
     for (unsigned i = 0; i < count; i++) {
         s->p = servers[i];
         const struct host *h = process_host(servers[i]);
-        if (h == NULL) s->behind = true;
-        else host_each_replica(h, each, s);
+        if (h == NULL)
+            s->behind = true;
+        else
+            host_each_replica(h, each, s);
     }
 }
 
@@ -86,7 +89,8 @@ static void compare_rows(void *ctx, struct replica *r)
     struct seen *s = ctx;
     uint64_t hash = hash_rows(s, r);
     uintptr_t other = (uintptr_t)map_get(s->hashes, replica_group(r));
-    if (other == 0) map_put(s->hashes, replica_group(r), number(hash));
+    if (other == 0)
+        map_put(s->hashes, replica_group(r), number(hash));
     else if (other != hash) {
         world_fail(s->world, "divergence: range %llu has other rows on %s than elsewhere at index %llu",
                    (unsigned long long)replica_group(r), s->p->name, (unsigned long long)raft_applied(replica_raft(r)));

@@ -1,9 +1,9 @@
 /* Timestamps against real time: a commit that was acknowledged before another was asked for has the lower timestamp,
  * whichever ranges they touched. And a version names one value: reads of the same version of a key saw the same. The tally: each +1 that was
  * acknowledged counts once, each of unknown outcome at most once. */
+#include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "base/hash.h"
 #include "sim/check.h"
 
 #include <stdlib.h>
@@ -54,8 +54,8 @@ void check_tally(struct world *w, const struct history *h, uint64_t final)
     }
     map_free(&seen);
     if (final >= h->tally.count && final <= h->tally.count + h->tally_unknown) return;
-    world_fail(w, "tally: %llu at the end, but %zu were acknowledged and %llu more may have happened", (unsigned long long)final,
-               h->tally.count, (unsigned long long)h->tally_unknown);
+    world_fail(w, "tally: %llu at the end, but %zu were acknowledged and %llu more may have happened",
+               (unsigned long long) final, h->tally.count, (unsigned long long)h->tally_unknown);
 }
 
 void check_versions(struct world *w, const struct history *h)
@@ -71,8 +71,9 @@ void check_versions(struct world *w, const struct history *h)
         if (other == NULL) {
             map_put(&values, key, op);
         } else if (other->value != op->value) {
-            world_fail(w, "versions: k%u has two values at version %llu: %llu and %llu", op->key, (unsigned long long)op->version,
-                       (unsigned long long)other->value, (unsigned long long)op->value);
+            world_fail(w, "versions: k%u has two values at version %llu: %llu and %llu", op->key,
+                       (unsigned long long)op->version, (unsigned long long)other->value,
+                       (unsigned long long)op->value);
         }
     }
     map_free(&values);

@@ -84,8 +84,8 @@ static enum status client_start(struct process *p, struct errbuf *err)
 {
     struct cluster *c = process_cluster(p);
     struct client *client = NULL;
-    enum status s = client_new(&p->env, &(struct client_options){.meta_addresses = c->meta_addresses, .role = ROLE_CLIENT},
-                               &client, err);
+    enum status s = client_new(
+        &p->env, &(struct client_options){.meta_addresses = c->meta_addresses, .role = ROLE_CLIENT}, &client, err);
     p->server = client;
     return s;
 }
@@ -108,7 +108,8 @@ void cluster_init(struct cluster *c, struct world *w)
     for (unsigned i = 0; i < METAS; i++) {
         (void)snprintf(name, sizeof name, "meta%u", i + 1);
         c->metas[i] = process_new(w, name, &META_OPS, c, true);
-        at += (size_t)snprintf(c->meta_addresses + at, sizeof c->meta_addresses - at, "%s%s", i > 0 ? "," : "", c->metas[i]->address);
+        at += (size_t)snprintf(c->meta_addresses + at, sizeof c->meta_addresses - at, "%s%s", i > 0 ? "," : "",
+                               c->metas[i]->address);
     }
     for (unsigned i = 0; i < c->knobs.node_count; i++) {
         (void)snprintf(name, sizeof name, "node%u", i + 1);

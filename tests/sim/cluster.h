@@ -21,7 +21,7 @@ struct cluster_knobs {
     bool chaos_from_start;  /* faults already while the cluster comes up */
     uint64_t safety_ns;     /* how long */
     /* workload */
-    unsigned workers;       /* per client */
+    unsigned workers; /* per client */
     unsigned think_max_ms;
     unsigned register_keys, bank_ranges, accounts;
     unsigned value_bytes_max;

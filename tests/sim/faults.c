@@ -70,7 +70,8 @@ static void restart_later(struct faults *f, struct process *p)
 {
     struct restart *r = world_alloc(f->world, sizeof *r);
     *r = (struct restart){.faults = f, .p = p, .life = p->lives};
-    world_after(f->world, draw(f->world, MS_NS, f->cluster->knobs.down_max_ns), restart_now, r);
+    uint64_t longest = chance(f->world, 500) ? 30 * MS_NS : f->cluster->knobs.down_max_ns;
+    world_after(f->world, draw(f->world, MS_NS, longest), restart_now, r);
 }
 
 static void crash(struct faults *f, struct process *p, bool machine)
@@ -88,7 +89,9 @@ static void strike_crash(struct faults *f)
     unsigned count = cluster_servers(f->cluster, servers);
     bool machine = chance(f->world, k->machine_crash);
     if (!chance(f->world, k->all_at_once)) {
-        crash(f, victim(f), machine);
+        if (chance(f->world, 600)) crash(f, victim(f), machine);
+        /* And while it writes, perhaps what the crash above makes it write: a vote. strike_revive starts it again. */
+        if (chance(f->world, 500)) any_server(f)->crash_in_log_tasks = (unsigned)draw(f->world, 1, 6);
         return;
     }
     for (unsigned i = 0; i < count; i++) crash(f, servers[i], machine);
@@ -149,8 +152,8 @@ static void cut_links(struct faults *f)
     unsigned per_mille = (unsigned)draw(w, 50, 600);
     bool servers_only = chance(w, 500); /* among the members, among the nodes: clients and timestamps go on */
     bool both_ways = chance(w, 500);
-    world_trace(w, NULL, "PARTITION of links, %u per mille%s%s", per_mille, servers_only ? ", between servers of a kind" : "",
-                both_ways ? "" : ", each way on its own");
+    world_trace(w, NULL, "PARTITION of links, %u per mille%s%s", per_mille,
+                servers_only ? ", between servers of a kind" : "", both_ways ? "" : ", each way on its own");
     for (unsigned a = 0; a < w->process_count; a++) {
         for (unsigned b = both_ways ? a + 1 : 0; b < w->process_count; b++) {
             if (servers_only && w->processes[a]->ops != w->processes[b]->ops) continue;
@@ -199,7 +202,8 @@ static void strike_reset(struct faults *f)
 
 static void strike_pause(struct faults *f)
 {
-    struct process *p = chance(f->world, 900) ? victim(f) : f->world->processes[draw(f->world, 0, f->world->process_count - 1)];
+    struct process *p =
+        chance(f->world, 900) ? victim(f) : f->world->processes[draw(f->world, 0, f->world->process_count - 1)];
     if (process_runs(p)) process_pause(p, draw(f->world, MS_NS, f->cluster->knobs.pause_max_ns));
 }
 
@@ -247,8 +251,7 @@ static void strike_disk(struct faults *f)
     if (!process_runs(p)) return;
     p->disk_faulty = true;
     world_trace(f->world, p, "DISK will fail");
-    memdisk_fail_at(p->disk, CALLS[draw(f->world, 0, 3)], draw(f->world, 1, 40), STATUS_IO,
-                    chance(f->world, 300));
+    memdisk_fail_at(p->disk, CALLS[draw(f->world, 0, 3)], draw(f->world, 1, 40), STATUS_IO, chance(f->world, 300));
 }
 
 /* --- all kinds --- */
@@ -289,7 +292,7 @@ void faults_start(struct faults *f)
     const struct cluster_knobs *k = &f->cluster->knobs;
     f->active = true;
     add_kind(f, strike_crash, k->crash_ns);
-    add_kind(f, strike_revive, 300 * MS_NS);
+    add_kind(f, strike_revive, 100 * MS_NS);
     add_kind(f, strike_stop, k->stop_ns);
     add_kind(f, strike_partition, k->partition_ns);
     add_kind(f, strike_reset, k->reset_ns);
@@ -309,6 +312,7 @@ void faults_heal(struct faults *f)
     for (unsigned i = 0; i < w->process_count; i++) {
         struct process *p = w->processes[i];
         p->disk_slow = 1;
+        p->crash_in_log_tasks = 0;
         if (p->disk_full) disk_freed(w, p);
         if (p->disk != NULL) memdisk_fail_at(p->disk, 0, 0, STATUS_OK, false);
         if (p->state == PROCESS_DOWN) (void)process_start(p);

@@ -41,8 +41,8 @@ void history_describe_op(const struct op *op, char *text, size_t size)
 {
     static const char *const KINDS[] = {"get", "put", "delete", "cas"};
     static const char *const OUTCOMES[] = {"pending", "done", "refused", "nothing", "unknown"};
-    (void)snprintf(text, size, "%10.6f..%10.6f client%u %s k%u value=%llu expect=%llu %s version=%llu", (double)op->call_ns / 1e9,
-                   op->return_ns == UINT64_MAX ? -1.0 : (double)op->return_ns / 1e9, op->client + 1, KINDS[op->kind], op->key,
-                   (unsigned long long)op->value, (unsigned long long)op->expect, OUTCOMES[op->outcome],
-                   (unsigned long long)op->version);
+    (void)snprintf(text, size, "%10.6f..%10.6f client%u %s k%u value=%llu expect=%llu %s version=%llu",
+                   (double)op->call_ns / 1e9, op->return_ns == UINT64_MAX ? -1.0 : (double)op->return_ns / 1e9,
+                   op->client + 1, KINDS[op->kind], op->key, (unsigned long long)op->value,
+                   (unsigned long long)op->expect, OUTCOMES[op->outcome], (unsigned long long)op->version);
 }

@@ -20,9 +20,9 @@ struct op {
     enum op_kind kind;
     enum op_outcome outcome;
     unsigned client, key;
-    uint64_t value;  /* put, cas: what it writes; get: what it saw */
-    uint64_t expect; /* cas */
-    uint64_t version; /* commit timestamp of the write, or of what a get saw */
+    uint64_t value;        /* put, cas: what it writes; get: what it saw */
+    uint64_t expect;       /* cas */
+    uint64_t version;      /* commit timestamp of the write, or of what a get saw */
     bool has_found, found; /* delete: whether there was something, if it is known */
     uint64_t call_ns, return_ns;
 };

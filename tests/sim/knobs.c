@@ -106,12 +106,15 @@ void knobs_draw(struct world *w, struct cluster_knobs *k)
 
 void knobs_describe(const struct world *w, const struct cluster_knobs *k, char *text, size_t size)
 {
-    (void)snprintf(text, size,
-                   "nodes=%u clients=%u workers=%u banks=%u net_ms=%.2f log_ms=%.2f drift_ppm=%u election_ms=%u crash_ms=%u "
-                   "partition_ms=%u pause_ms=%u reset_ms=%u stop_ms=%u wall_ms=%u slow_ms=%u disk_fault_ms=%u disk_full_ms=%u safety_s=%u",
-                   k->node_count, k->client_count, k->workers, k->bank_ranges, (double)w->knobs.net_max_ns / 1e6,
-                   (double)w->knobs.log_max_ns / 1e6, w->knobs.clock_drift_ppm, k->host.election_ms, (unsigned)(k->crash_ns / MS_NS),
-                   (unsigned)(k->partition_ns / MS_NS), (unsigned)(k->pause_ns / MS_NS), (unsigned)(k->reset_ns / MS_NS),
-                   (unsigned)(k->stop_ns / MS_NS), (unsigned)(k->wall_ns / MS_NS), (unsigned)(k->slow_ns / MS_NS),
-                   (unsigned)(k->disk_fault_ns / MS_NS), (unsigned)(k->disk_full_ns / MS_NS), (unsigned)(k->safety_ns / SEC_NS));
+    (void)snprintf(
+        text, size,
+        "nodes=%u clients=%u workers=%u banks=%u net_ms=%.2f log_ms=%.2f drift_ppm=%u election_ms=%u crash_ms=%u "
+        "partition_ms=%u pause_ms=%u reset_ms=%u stop_ms=%u wall_ms=%u slow_ms=%u disk_fault_ms=%u disk_full_ms=%u "
+        "safety_s=%u",
+        k->node_count, k->client_count, k->workers, k->bank_ranges, (double)w->knobs.net_max_ns / 1e6,
+        (double)w->knobs.log_max_ns / 1e6, w->knobs.clock_drift_ppm, k->host.election_ms,
+        (unsigned)(k->crash_ns / MS_NS), (unsigned)(k->partition_ns / MS_NS), (unsigned)(k->pause_ns / MS_NS),
+        (unsigned)(k->reset_ns / MS_NS), (unsigned)(k->stop_ns / MS_NS), (unsigned)(k->wall_ns / MS_NS),
+        (unsigned)(k->slow_ns / MS_NS), (unsigned)(k->disk_fault_ns / MS_NS), (unsigned)(k->disk_full_ns / MS_NS),
+        (unsigned)(k->safety_ns / SEC_NS));
 }

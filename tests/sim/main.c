@@ -71,7 +71,8 @@ static void run_one(const struct args *a, uint64_t seed, struct totals *t)
         return;
     }
     t->failed++;
-    (void)printf("FAILED seed %" PRIu64 ": %s\n", seed, first.passed ? "the same seed ran differently the second time" : first.failure);
+    (void)printf("FAILED seed %" PRIu64 ": %s\n", seed,
+                 first.passed ? "the same seed ran differently the second time" : first.failure);
     (void)fflush(stdout);
 }
 
@@ -114,7 +115,8 @@ static void check_cover(struct totals *t)
 
 static int usage(void)
 {
-    (void)printf("usage: sim [--seed N | --seeds A..B | --count N] [--trace] [--debug] [--once] [--cover] [--stop] [--tail LINES]\n");
+    (void)printf("usage: sim [--seed N | --seeds A..B | --count N] [--trace] [--debug] [--once] [--cover] [--stop] "
+                 "[--tail LINES]\n");
     return 2;
 }
 
@@ -124,22 +126,30 @@ static bool parse(int argc, char **argv, struct args *a)
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i], *value = i + 1 < argc ? argv[i + 1] : "";
         char *end = NULL;
-        if (strcmp(arg, "--trace") == 0) a->trace = true;
-        else if (strcmp(arg, "--debug") == 0) a->debug = true;
-        else if (strcmp(arg, "--once") == 0) a->once = true;
+        if (strcmp(arg, "--trace") == 0)
+            a->trace = true;
+        else if (strcmp(arg, "--debug") == 0)
+            a->debug = true;
+        else if (strcmp(arg, "--once") == 0)
+            a->once = true;
         else if (strcmp(arg, "--stop") == 0)
             a->stop = true;
-        else if (strcmp(arg, "--cover") == 0) a->cover = true;
-        else if (strcmp(arg, "--tail") == 0) a->tail = (unsigned)strtoul(value, &end, 10), i++;
-        else if (strcmp(arg, "--seed") == 0) a->first = a->last = strtoull(value, &end, 10), a->has_seed = true, i++;
-        else if (strcmp(arg, "--count") == 0) a->count = strtoull(value, &end, 10), i++;
+        else if (strcmp(arg, "--cover") == 0)
+            a->cover = true;
+        else if (strcmp(arg, "--tail") == 0)
+            a->tail = (unsigned)strtoul(value, &end, 10), i++;
+        else if (strcmp(arg, "--seed") == 0)
+            a->first = a->last = strtoull(value, &end, 10), a->has_seed = true, i++;
+        else if (strcmp(arg, "--count") == 0)
+            a->count = strtoull(value, &end, 10), i++;
         else if (strcmp(arg, "--seeds") == 0) {
             a->first = strtoull(value, &end, 10);
             if (strncmp(end, "..", 2) != 0) return false;
             a->last = strtoull(end + 2, &end, 10);
             a->has_seed = true;
             i++;
-        } else return false;
+        } else
+            return false;
         if (end != NULL && (end == value || *end != '\0')) return false;
     }
     if (!a->has_seed) a->last = a->first + a->count - 1;

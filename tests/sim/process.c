@@ -161,7 +161,8 @@ static void pass_fire(struct world *w, struct sim_event *e)
 
 /* --- lives --- */
 
-struct process *process_new(struct world *w, const char *name, const struct process_ops *ops, void *owner, bool has_disk)
+struct process *process_new(struct world *w, const char *name, const struct process_ops *ops, void *owner,
+                            bool has_disk)
 {
     ASSERT(w->process_count < SIM_PROCESSES_MAX);
     struct process *p = mem_zalloc(sizeof *p);
@@ -240,7 +241,8 @@ enum status process_start(struct process *p)
         return process_runs(p) ? STATUS_OK : STATUS_IO;
     }
     world_trace(p->world, p, "does not start: %s: %s", status_name(s), err.text);
-    if (!p->disk_faulty && !p->disk_full) world_fail(p->world, "%s does not start: %s: %s", p->name, status_name(s), err.text);
+    if (!p->disk_faulty && !p->disk_full)
+        world_fail(p->world, "%s does not start: %s: %s", p->name, status_name(s), err.text);
     process_crash(p, MEMDISK_KEEP, false);
     return s;
 }
@@ -250,7 +252,11 @@ void process_crash(struct process *p, enum memdisk_crash how, bool machine)
     struct world *w = p->world;
     ASSERT(process_runs(p));
     world_note(w, 3, p->index, (uint64_t)how);
-    world_trace(w, p, "CRASH %s%s", how == MEMDISK_KEEP ? "keeps" : how == MEMDISK_DROP ? "drops" : "tears", machine ? ", machine" : "");
+    world_trace(w, p, "CRASH %s%s",
+                how == MEMDISK_KEEP   ? "keeps"
+                : how == MEMDISK_DROP ? "drops"
+                                      : "tears",
+                machine ? ", machine" : "");
     p->env.dead = true;
     p->cancelling = true;
     sim_exec_crash(p);
@@ -265,6 +271,17 @@ void process_crash(struct process *p, enum memdisk_crash how, bool machine)
     if (!machine) return;
     p->mono_base_ns = draw(w, SEC_NS, 100 * SEC_NS);
     p->mono_world_ns = w->now_ns;
+}
+
+static void crash_due(struct world *w, void *ctx)
+{
+    struct process *p = ctx;
+    if (process_runs(p)) process_crash(p, chance(w, 500) ? MEMDISK_DROP : MEMDISK_RANDOM, true);
+}
+
+void process_crash_soon(struct process *p, uint64_t within_ns)
+{
+    world_after(p->world, draw(p->world, 0, within_ns), crash_due, p);
 }
 
 void process_settle(struct process *p)

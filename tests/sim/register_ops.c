@@ -27,7 +27,8 @@ static uint64_t value_id(struct worker *w, struct slice value)
     char *end;
     uint64_t id = strtoull(text, &end, 10);
     bool whole = *end == ':' && id > 0;
-    for (size_t i = (size_t)(end - text) + 1; whole && i < value.size; i++) whole = value.data[i] == 'a' + (int)(id % 26);
+    for (size_t i = (size_t)(end - text) + 1; whole && i < value.size; i++)
+        whole = value.data[i] == 'a' + (int)(id % 26);
     if (!whole) world_fail(w->load->world, "a register holds bytes that nobody wrote: %.40s", text);
     return id;
 }
@@ -62,10 +63,14 @@ void register_begin(struct worker *w)
     enum op_kind kind = luck < 40 ? OP_GET : luck < 65 ? OP_PUT : luck < 75 ? OP_DELETE : OP_CAS;
     w->task = TASK_REGISTER;
     key_name(w, key);
-    w->op = history_call(l->history, &(struct op){.kind = kind, .client = w->client, .key = key, .call_ns = world->now_ns});
+    w->op =
+        history_call(l->history, &(struct op){.kind = kind, .client = w->client, .key = key, .call_ns = world->now_ns});
     worker_begin_txn(w, kind != OP_GET && chance(world, 600));
     if (kind == OP_GET && chance(world, 700)) return; /* no operation: worker_call makes it a client_get */
-    struct txn_op op = {.kind = kind == OP_GET ? TXN_GET : kind == OP_DELETE ? TXN_DELETE : TXN_PUT, .key = slice_str(w->keys[0])};
+    struct txn_op op = {.kind = kind == OP_GET      ? TXN_GET
+                                : kind == OP_DELETE ? TXN_DELETE
+                                                    : TXN_PUT,
+                        .key = slice_str(w->keys[0])};
     if (op.kind == TXN_PUT) {
         op_of(w)->value = ++l->history->last_value;
         op.value = make_value(w, l->history->last_value);
@@ -80,7 +85,8 @@ void register_audit(struct worker *w, unsigned key)
     w->task = TASK_REGISTER;
     w->final = true;
     key_name(w, key);
-    w->op = history_call(l->history, &(struct op){.kind = OP_GET, .client = w->client, .key = key, .call_ns = l->world->now_ns});
+    w->op = history_call(l->history,
+                         &(struct op){.kind = OP_GET, .client = w->client, .key = key, .call_ns = l->world->now_ns});
     worker_begin_txn(w, false);
 }
 
@@ -108,8 +114,9 @@ static void note_seen(struct workload *l, unsigned key, uint64_t value, uint64_t
 static void compare_repeated(struct worker *w, const struct txn_result *r)
 {
     if (r->status == w->answer && r->ts == w->answer_ts) return;
-    world_fail(w->load->world, "idempotency: a repetition was answered %s at %llu, the first time %s at %llu", status_name(r->status),
-               (unsigned long long)r->ts, status_name(w->answer), (unsigned long long)w->answer_ts);
+    world_fail(w->load->world, "idempotency: a repetition was answered %s at %llu, the first time %s at %llu",
+               status_name(r->status), (unsigned long long)r->ts, status_name(w->answer),
+               (unsigned long long)w->answer_ts);
 }
 
 static void not_served(struct worker *w, const struct client_error *e)

@@ -80,12 +80,14 @@ struct process {
     struct memdisk *disk;
     struct sim_disk *disk_life; /* what env.disk points to, one per life */
     uint64_t disk_slow;         /* factor on latencies; 1 */
-    bool disk_full;            /* for the time being: fatal is legitimate */
+    bool disk_full;             /* for the time being: fatal is legitimate */
     bool disk_faulty;           /* a fault was armed in this life: fatal is legitimate */
     /* exec */
-    struct list tasks;         /* struct sim_task: all that were submitted and not completed */
-    uint64_t log_done_ns;      /* completions of the log lane keep their order */
-    bool cancelling;           /* what is submitted now is cancelled */
+    struct list tasks;    /* struct sim_task: all that were submitted and not completed */
+    uint64_t log_done_ns; /* completions of the log lane keep their order */
+    unsigned
+        crash_in_log_tasks; /* the machine stops while the so many-th write of the log from now is under way; 0: none */
+    bool cancelling;        /* what is submitted now is cancelled */
     char fatal_why[256];
 };
 
@@ -110,7 +112,7 @@ struct world {
 
 /* --- world.c --- */
 void world_init(struct world *w, uint64_t seed);
-void world_free(struct world *w); /* processes must be down */
+void world_free(struct world *w);                                          /* processes must be down */
 void world_schedule(struct world *w, struct sim_event *e, uint64_t at_ns); /* or moves it */
 void world_cancel(struct world *w, struct sim_event *e);
 bool world_step(struct world *w); /* false: nothing is left to happen, or it failed */
@@ -120,17 +122,20 @@ void world_fail(struct world *w, const char *fmt, ...) __attribute__((format(pri
 void world_trace(struct world *w, const struct process *p, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void world_trace_dump(const struct world *w, unsigned lines);
 void world_note(struct world *w, unsigned kind, uint64_t a, uint64_t b); /* into the hash */
-void *world_alloc(struct world *w, size_t size); /* zeroed; freed with the world */
-uint64_t draw(struct world *w, uint64_t low, uint64_t high);            /* low <= x <= high */
+void *world_alloc(struct world *w, size_t size);                         /* zeroed; freed with the world */
+uint64_t draw(struct world *w, uint64_t low, uint64_t high);             /* low <= x <= high */
 bool chance(struct world *w, unsigned per_mille);
 
 /* --- process.c: processes, their clocks and their ends --- */
-struct process *process_new(struct world *w, const char *name, const struct process_ops *ops, void *owner, bool has_disk);
+struct process *process_new(struct world *w, const char *name, const struct process_ops *ops, void *owner,
+                            bool has_disk);
 void process_free(struct process *p);
 enum status process_start(struct process *p); /* a failure that no disk fault excuses fails the world */
 /* At once: nothing more leaves it, memory is released, its disk keeps what `how` says. machine: its clock begins anew and
  * its connections end without a word. */
 void process_crash(struct process *p, enum memdisk_crash how, bool machine);
+void process_crash_soon(struct process *p,
+                        uint64_t within_ns); /* its machine, with what that does to unsynced writes */
 void process_stop(struct process *p); /* in good order; it is down some time later, or crashed if it does not end */
 void process_pause(struct process *p, uint64_t ns);
 void process_wall_jump(struct process *p, int64_t ms);
@@ -146,11 +151,12 @@ static inline bool process_runs(const struct process *p)
 }
 
 /* --- sim_net.c --- */
-void sim_net_attach(struct process *p);                  /* sets p->env.net */
-void sim_net_down(struct process *p, bool silent);       /* its ends are dead; peers hear of it, or (silent) not */
-unsigned sim_net_owned(const struct process *p);         /* connections and listeners that it has not let go */
+void sim_net_attach(struct process *p);            /* sets p->env.net */
+void sim_net_down(struct process *p, bool silent); /* its ends are dead; peers hear of it, or (silent) not */
+unsigned sim_net_owned(const struct process *p);   /* connections and listeners that it has not let go */
 void sim_net_cut(struct world *w, unsigned from, unsigned to, bool cut);
-void sim_net_reset_some(struct world *w, unsigned per_mille); /* of all connections, in the middle of whatever they carry */
+void sim_net_reset_some(struct world *w,
+                        unsigned per_mille); /* of all connections, in the middle of whatever they carry */
 void sim_net_free(struct world *w);
 
 /* --- sim_disk.c --- */

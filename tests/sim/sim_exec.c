@@ -77,6 +77,9 @@ static void op_submit(struct exec *e, enum exec_lane lane, struct task *task)
     if (p->cancelling) return; /* sim_exec_finish completes it */
     if (lane == LANE_LOG) {
         log_lane_next(p);
+        if (p->crash_in_log_tasks > 0 && --p->crash_in_log_tasks == 0) {
+            process_crash_soon(p, 2 * p->world->knobs.log_max_ns);
+        }
     } else {
         world_schedule(p->world, &t->event, p->world->now_ns + task_latency(p, lane));
     }

@@ -51,7 +51,7 @@ struct net_conn {
     struct segment *segments;
     size_t segment_at, segment_count, segment_capacity;
     uint64_t last_at_ns;
-    bool ending; /* after the bytes: the end, at end_ns */
+    bool ending;       /* after the bytes: the end, at end_ns */
     bool end_is_local; /* our own machine says so: no partition delays it */
     enum status end_why;
     uint64_t end_ns;
@@ -220,7 +220,8 @@ static size_t arrived(struct net_conn *c)
 {
     struct world *w = c->p->world;
     size_t size = 0;
-    for (size_t i = c->segment_at; i < c->segment_count && c->segments[i].at_ns <= w->now_ns; i++) size += c->segments[i].size;
+    for (size_t i = c->segment_at; i < c->segment_count && c->segments[i].at_ns <= w->now_ns; i++)
+        size += c->segments[i].size;
     if (size > READ_BYTES_MAX) size = READ_BYTES_MAX;
     if (size > 1 && chance(w, w->knobs.net_split)) size = (size_t)draw(w, 1, size);
     return size;
@@ -234,8 +235,10 @@ static void take_bytes(struct net_conn *c, size_t size)
         size_t n = s->size < size ? s->size : size;
         s->size -= n;
         size -= n;
-        if (s->size == 0) c->segment_at++;
-        else s->at_ns = c->p->world->now_ns + draw(c->p->world, 1, 100000); /* the rest of a split delivery */
+        if (s->size == 0)
+            c->segment_at++;
+        else
+            s->at_ns = c->p->world->now_ns + draw(c->p->world, 1, 100000); /* the rest of a split delivery */
     }
     if (c->in_at >= c->in.size / 2) {
         buf_consume(&c->in, c->in_at);
@@ -246,7 +249,8 @@ static void take_bytes(struct net_conn *c, size_t size)
 static void fire_data(struct net_conn *c)
 {
     size_t size = arrived(c);
-    uint8_t *bytes = mem_dup(c->in.data + c->in_at, size); /* on its own, so that a sanitizer sees a read past its end */
+    uint8_t *bytes =
+        mem_dup(c->in.data + c->in_at, size); /* on its own, so that a sanitizer sees a read past its end */
     take_bytes(c, size);
     world_note(c->p->world, 7, c->p->index, hash_bytes(slice_make(bytes, size), c->remote));
     c->in_callback = true;
@@ -468,7 +472,8 @@ void sim_net_reset_some(struct world *w, unsigned per_mille)
     LIST_FOR(it, &w->conns)
     {
         struct net_conn *c = LIST_ENTRY(it, struct net_conn, link);
-        if (c->state != CONN_OPEN || c->other == NULL || c->other->state != CONN_OPEN || !chance(w, per_mille)) continue;
+        if (c->state != CONN_OPEN || c->other == NULL || c->other->state != CONN_OPEN || !chance(w, per_mille))
+            continue;
         struct net_conn *ends[2] = {c, conn_part(c)};
         for (unsigned i = 0; i < 2; i++) {
             size_t waiting = ends[i]->in.size - ends[i]->in_at;

@@ -40,8 +40,11 @@ static void boot_answered(void *ctx, const struct client_error *e, struct slice 
     (void)payload;
     struct workload *l = ctx;
     world_note(l->world, 23, (uint64_t)e->status, (uint64_t)l->boot);
-    if (e->status == STATUS_OK) l->boot++;
-    else world_trace(l->world, NULL, "boot step %d: %s %.*s", (int)l->boot, status_name(e->status), (int)e->message.size, (const char *)e->message.data);
+    if (e->status == STATUS_OK)
+        l->boot++;
+    else
+        world_trace(l->world, NULL, "boot step %d: %s %.*s", (int)l->boot, status_name(e->status), (int)e->message.size,
+                    (const char *)e->message.data);
     boot_wait(l);
 }
 
@@ -50,11 +53,13 @@ static void fund_answered(void *ctx, const struct client_error *e, const struct 
     struct workload *l = ctx;
     world_note(l->world, 24, (uint64_t)e->status, l->boot_bank);
     if (e->status == STATUS_OK) {
-        if (result->status != STATUS_OK) world_fail(l->world, "funding a bank was answered %s", status_name(result->status));
+        if (result->status != STATUS_OK)
+            world_fail(l->world, "funding a bank was answered %s", status_name(result->status));
         l->money.funded[l->boot_bank++] = true;
         if (l->boot_bank < l->money.bank_count) bank_fund(&l->workers[0], l->boot_bank);
     } else {
-        world_trace(l->world, NULL, "funding: %s %.*s", status_name(e->status), (int)e->message.size, (const char *)e->message.data);
+        world_trace(l->world, NULL, "funding: %s %.*s", status_name(e->status), (int)e->message.size,
+                    (const char *)e->message.data);
     }
     if (l->boot_bank == l->money.bank_count) l->boot = BOOT_DONE;
     boot_wait(l);
@@ -88,12 +93,8 @@ static void boot_go_on(struct world *w, void *ctx)
     struct buf params;
     buf_init(&params, 65536);
     switch (l->boot) {
-    case BOOT_INIT:
-        boot_init(l, &params);
-        break;
-    case BOOT_KEYSPACE:
-        boot_keyspace(l, &params);
-        break;
+    case BOOT_INIT: boot_init(l, &params); break;
+    case BOOT_KEYSPACE: boot_keyspace(l, &params); break;
     case BOOT_FUND:
         if (l->boot_bank == 0 && l->workers[0].txn.op_count == 0) bank_fund(&l->workers[0], 0);
         client_txn(cluster_client(l->cluster, 0), workload_keyspace, &l->workers[0].txn, 3000, fund_answered, l);
@@ -160,7 +161,7 @@ void workload_describe_pending(const struct workload *l)
     for (unsigned i = 0; i < l->worker_count; i++) {
         const struct worker *w = &l->workers[i];
         if (w->state == WORKER_DONE) continue;
-        world_trace(l->world, l->cluster->clients[w->client], "worker %u is %s: %s %s since %.6f", w->number, STATES[w->state],
-                    TASKS[w->task], w->keys[0], (double)w->call_ns / 1e9);
+        world_trace(l->world, l->cluster->clients[w->client], "worker %u is %s: %s %s since %.6f", w->number,
+                    STATES[w->state], TASKS[w->task], w->keys[0], (double)w->call_ns / 1e9);
     }
 }

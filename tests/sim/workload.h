@@ -7,14 +7,14 @@
 
 struct workload;
 struct workload *workload_new(struct cluster *c, struct history *h);
-void workload_free(struct workload *l); /* the cluster's clients must be down */
+void workload_free(struct workload *l);  /* the cluster's clients must be down */
 void workload_start(struct workload *l); /* initialises the cluster, makes the keyspace, funds the banks, then works */
 bool workload_booted(const struct workload *l);
 void workload_drain(struct workload *l); /* nothing new; what has an id is tried again until it is answered */
 bool workload_idle(const struct workload *l);
 void workload_audit(struct workload *l); /* reads everything once; idle when done. After a drain. */
 uint64_t workload_answers(const struct workload *l);
-void workload_check(struct workload *l); /* the checkers over the whole history */
+void workload_check(struct workload *l);                  /* the checkers over the whole history */
 void workload_describe_pending(const struct workload *l); /* to the trace */
 
 #endif

@@ -28,13 +28,13 @@ struct worker {
     char keys[ACCOUNTS_MAX][KEY_TEXT];
     char text[96];
     uint8_t *value;
-    uint64_t call_ns;   /* of the first attempt */
-    uint64_t page_ns;   /* of a page's or scan's attempt */
-    size_t op;          /* in the history */
-    uint64_t transfer;  /* number */
+    uint64_t call_ns;  /* of the first attempt */
+    uint64_t page_ns;  /* of a page's or scan's attempt */
+    size_t op;         /* in the history */
+    uint64_t transfer; /* number */
     unsigned bank;
-    bool final;         /* audit */
-    unsigned audit_at;  /* next thing to audit */
+    bool final;        /* audit */
+    unsigned audit_at; /* next thing to audit */
     /* the first answer, against which a repetition is compared */
     bool repeating;
     enum status answer;
@@ -63,12 +63,12 @@ struct workload {
 /* worker.c */
 void worker_init(struct worker *w, struct workload *l, unsigned number);
 void worker_free(struct worker *w);
-void worker_think(struct worker *w); /* begins the loop, or goes on with it */
-void worker_pause(struct worker *w); /* then the same again */
+void worker_think(struct worker *w);                   /* begins the loop, or goes on with it */
+void worker_pause(struct worker *w);                   /* then the same again */
 void worker_begin_txn(struct worker *w, bool with_id); /* forgets the last one */
 void worker_add_op(struct worker *w, const struct txn_op *op);
-void worker_call(struct worker *w); /* calls, or calls again, what the task says */
-void worker_finish(struct worker *w); /* this task is over */
+void worker_call(struct worker *w);                 /* calls, or calls again, what the task says */
+void worker_finish(struct worker *w);               /* this task is over */
 uint32_t worker_timeout_ms(const struct worker *w); /* of the next call */
 struct client *worker_client(const struct worker *w);
 void workload_id(struct workload *l, struct txn_id *id);

@@ -102,7 +102,8 @@ bool chance(struct world *w, unsigned per_mille)
 
 /* --- the trace --- */
 
-static void trace_line(struct world *w, const struct process *p, const char *fmt, va_list args)
+__attribute__((format(printf, 3, 0))) static void trace_line(struct world *w, const struct process *p, const char *fmt,
+                                                             va_list args)
 {
     char *line = w->trace[w->trace_count++ % SIM_TRACE_LINES];
     int n = snprintf(line, SIM_TRACE_WIDTH, "%10.6f %-8s ", (double)w->now_ns / 1e9, p != NULL ? p->name : "-");
@@ -134,5 +135,6 @@ void world_trace_dump(const struct world *w, unsigned lines)
 {
     unsigned kept = w->trace_count < SIM_TRACE_LINES ? w->trace_count : SIM_TRACE_LINES;
     if (lines > kept) lines = kept;
-    for (unsigned i = w->trace_count - lines; i != w->trace_count; i++) (void)printf("%s\n", w->trace[i % SIM_TRACE_LINES]);
+    for (unsigned i = w->trace_count - lines; i != w->trace_count; i++)
+        (void)printf("%s\n", w->trace[i % SIM_TRACE_LINES]);
 }

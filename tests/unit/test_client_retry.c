@@ -1,5 +1,10 @@
 /* What may be repeated and what may not: src/client/attempt.c; with random faults at the end. Trap T39. */
-#include "test_client_common.h"
+#include "lib/client_rig.h"
+#include "lib/suite.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 static struct fake_cluster f;
 static struct outcome o;
@@ -49,7 +54,7 @@ static void play(struct fake_node *n, struct rpc_request *r, enum trick trick, s
     buf_free(&result);
     if (trick == TRICK_LATE) keep_late(txn);
     if (trick == TRICK_APPLY_SAY_UNKNOWN || trick == TRICK_SAY_UNKNOWN) {
-        refuse(r, prng_chance(&f.prng, 1, 2) ? STATUS_TIMEOUT : STATUS_NOT_LEADER, true, 0);
+        fake_refuse(r, prng_chance(&f.prng, 1, 2) ? STATUS_TIMEOUT : STATUS_NOT_LEADER, true, 0);
         return;
     }
     rpc_request_drop(r);
@@ -65,7 +70,7 @@ static bool trick_hook(struct fake_node *n, struct rpc_request *r, void *ctx)
     arena_init(&arena, 1024);
     struct txn_request m;
     ck_assert_int_eq(unpack_txn_request(r->params, &arena, &m), STATUS_OK);
-    const struct fake_range *range = range_of_id(n->cluster, m.to.range_id);
+    const struct fake_range *range = fake_range_of_id(n->cluster, m.to.range_id);
     bool mine = range != NULL && range->leader == n->self.node_id && range->epoch.version == m.to.epoch.version;
     if (mine) play(n, r, tricks.next[tricks.used++], m.txn);
     arena_free(&arena);
@@ -78,7 +83,7 @@ static void start(uint64_t seed, enum trick trick)
     memset(&tricks, 0, sizeof(tricks));
     tricks.next[0] = trick;
     tricks.count = 1;
-    get(&f, &o, "apple");
+    fake_get(&f, &o, "apple");
     f.hook = trick_hook;
 }
 
@@ -92,8 +97,8 @@ START_TEST(without_id_it_is_never_repeated)
 {
     for (enum trick trick = TRICK_APPLY_AND_RESET; trick < TRICK_COUNT; trick++) {
         start((uint64_t)trick, trick);
-        start_add(&f, &o, "apple", 1, 0, 1500);
-        wait_for(&f, &o, 2 * SECOND);
+        fake_start_add(&f, &o, "apple", 1, 0, 1500);
+        fake_wait(&f, &o, 2 * SECOND);
         ck_assert(!o.served);
         ck_assert(o.unknown);
         ck_assert(o.status == STATUS_TIMEOUT || o.status == STATUS_UNAVAILABLE);
@@ -101,7 +106,7 @@ START_TEST(without_id_it_is_never_repeated)
         (void)fakenet_run(f.net, NULL, NULL, 3 * SECOND);
         bool applied = trick == TRICK_APPLY_AND_RESET || trick == TRICK_APPLY_SAY_UNKNOWN;
         ck_assert_uint_eq(f.applied, applied ? 1 : 0);
-        ck_assert_uint_eq(stats_of(&f).unknown_outcomes, 1);
+        ck_assert_uint_eq(fake_stats(&f).unknown_outcomes, 1);
         stop();
     }
 }
@@ -111,14 +116,14 @@ START_TEST(with_an_id_it_is_repeated_and_acts_once)
 {
     for (enum trick trick = TRICK_APPLY_AND_RESET; trick < TRICK_COUNT; trick++) {
         start((uint64_t)trick + 20, trick);
-        start_add(&f, &o, "apple", 1, 4711, 5000);
-        wait_for(&f, &o, 6 * SECOND);
+        fake_start_add(&f, &o, "apple", 1, 4711, 5000);
+        fake_wait(&f, &o, 6 * SECOND);
         ck_assert_int_eq(o.status, STATUS_OK);
         ck_assert_str_eq(o.value, "1");
         bool applied = trick == TRICK_APPLY_AND_RESET || trick == TRICK_APPLY_SAY_UNKNOWN;
         ck_assert_int_eq(o.replayed, applied);
         if (tricks.late_count > 0) apply_late(0); /* the first attempt's entry turns up after all */
-        get(&f, &o, "apple");
+        fake_get(&f, &o, "apple");
         ck_assert_str_eq(o.value, "1");
         stop();
     }
@@ -129,15 +134,15 @@ END_TEST
 START_TEST(unknown_is_not_forgotten)
 {
     start(40, TRICK_APPLY_AND_RESET);
-    range_of_key(&f, "apple")->leader = 1;
-    start_add(&f, &o, "apple", 1, 4711, 800);
+    fake_range_of_key(&f, "apple")->leader = 1;
+    fake_start_add(&f, &o, "apple", 1, 4711, 800);
     while (f.applied == 0) (void)fakenet_run(f.net, NULL, NULL, 50000);
-    range_of_key(&f, "apple")->leader = 0; /* from now on: NOT_LEADER */
-    wait_for(&f, &o, SECOND);
+    fake_range_of_key(&f, "apple")->leader = 0; /* from now on: NOT_LEADER */
+    fake_wait(&f, &o, SECOND);
     ck_assert_int_eq(o.status, STATUS_TIMEOUT);
     ck_assert(o.unknown);
-    range_of_key(&f, "apple")->leader = 1;
-    add(&f, &o, "apple", 1, 4711); /* the application asks again, with the same id */
+    fake_range_of_key(&f, "apple")->leader = 1;
+    fake_add(&f, &o, "apple", 1, 4711); /* the application asks again, with the same id */
     ck_assert_int_eq(o.status, STATUS_OK);
     ck_assert(o.replayed);
     ck_assert_str_eq(o.value, "1");
@@ -150,7 +155,7 @@ static bool refuse_once_then_io(struct fake_node *n, struct rpc_request *r, void
     unsigned *seen = ctx;
     if (n->self.role == ROLE_META) return false;
     ++*seen;
-    refuse(r, *seen == 1 ? STATUS_UNAVAILABLE : STATUS_NO_SPACE, *seen == 1, 0);
+    fake_refuse(r, *seen == 1 ? STATUS_UNAVAILABLE : STATUS_NO_SPACE, *seen == 1, 0);
     return true;
 }
 
@@ -160,11 +165,11 @@ START_TEST(final_refusal_after_an_unknown_attempt)
     unsigned seen = 0;
     f.hook = refuse_once_then_io;
     f.hook_ctx = &seen;
-    add(&f, &o, "apple", 1, 4711);
+    fake_add(&f, &o, "apple", 1, 4711);
     ck_assert_int_eq(o.status, STATUS_NO_SPACE);
     ck_assert(o.unknown);
     seen = 1; /* without the unknown one it is definite */
-    add(&f, &o, "apple", 1, 4712);
+    fake_add(&f, &o, "apple", 1, 4712);
     ck_assert_int_eq(o.status, STATUS_NO_SPACE);
     ck_assert(!o.unknown);
     stop();
@@ -178,8 +183,8 @@ START_TEST(guard_refusals_are_results)
     struct txn_op op = {.kind = TXN_ADD, .key = slice_str("apple"), .delta = -1, .min = 0, .max = I128_MAX};
     struct txn t = {.ops = &op, .op_count = 1};
     o = (struct outcome){.f = &f};
-    client_txn(f.client, slice_str("bank"), &t, 5000, on_txn, &o);
-    wait_for(&f, &o, SECOND);
+    client_txn(f.client, slice_str("bank"), &t, 5000, outcome_on_txn, &o);
+    fake_wait(&f, &o, SECOND);
     ck_assert(o.served);
     ck_assert_int_eq(o.status, STATUS_GUARD_FAILED);
     stop();
@@ -208,7 +213,7 @@ static void harvest(struct worker *w, uint64_t *ended)
     if (!w->busy || w->o.done == 0) return;
     bool ok = w->o.served && w->o.status == STATUS_OK;
     if (w->id != 0 && !ok) {
-        start_add(&f, &w->o, KEYS[w->key], 1000000, w->id, 500);
+        fake_start_add(&f, &w->o, KEYS[w->key], 1000000, w->id, 500);
         return;
     }
     w->busy = false;
@@ -226,7 +231,7 @@ static void begin(struct worker *w, uint64_t *last_id)
     w->busy = true;
     w->key = (unsigned)prng_below(&f.prng, KEYS_COUNT);
     w->id = prng_chance(&f.prng, 1, 2) ? ++*last_id : 0;
-    start_add(&f, &w->o, KEYS[w->key], w->id != 0 ? 1000000 : 1, w->id, (uint32_t)prng_between(&f.prng, 50, 2000));
+    fake_start_add(&f, &w->o, KEYS[w->key], w->id != 0 ? 1000000 : 1, w->id, (uint32_t)prng_between(&f.prng, 50, 2000));
 }
 
 static void disturb(void)
@@ -234,11 +239,11 @@ static void disturb(void)
     struct fake_range *r = &f.ranges[prng_below(&f.prng, f.range_count)];
     if (prng_chance(&f.prng, 1, 4)) r->leader = prng_chance(&f.prng, 1, 4) ? 0 : r->nodes[prng_below(&f.prng, 3)];
     if (prng_chance(&f.prng, 1, 8)) fakenet_reset_one(f.net);
-    if (prng_chance(&f.prng, 1, 20)) fakenet_down(f.nodes[prng_between(&f.prng, 0, NODES)].env, true);
-    if (prng_chance(&f.prng, 1, 5)) fakenet_down(f.nodes[prng_between(&f.prng, 0, NODES)].env, false);
-    if (prng_chance(&f.prng, 1, 40)) fakenet_silent(f.nodes[prng_between(&f.prng, 0, NODES)].env, true);
-    if (prng_chance(&f.prng, 1, 5)) fakenet_silent(f.nodes[prng_between(&f.prng, 0, NODES)].env, false);
-    if (prng_chance(&f.prng, 1, 20)) f.nodes[prng_between(&f.prng, 1, NODES)].hints ^= true;
+    if (prng_chance(&f.prng, 1, 20)) fakenet_down(f.nodes[prng_between(&f.prng, 0, FAKE_NODES)].env, true);
+    if (prng_chance(&f.prng, 1, 5)) fakenet_down(f.nodes[prng_between(&f.prng, 0, FAKE_NODES)].env, false);
+    if (prng_chance(&f.prng, 1, 40)) fakenet_silent(f.nodes[prng_between(&f.prng, 0, FAKE_NODES)].env, true);
+    if (prng_chance(&f.prng, 1, 5)) fakenet_silent(f.nodes[prng_between(&f.prng, 0, FAKE_NODES)].env, false);
+    if (prng_chance(&f.prng, 1, 20)) f.nodes[prng_between(&f.prng, 1, FAKE_NODES)].hints ^= true;
     if (prng_chance(&f.prng, 1, 15)) fake_split(&f, KEYS[prng_below(&f.prng, KEYS_COUNT)]);
     if (prng_chance(&f.prng, 1, 15)) fake_merge(&f, f.ranges[prng_below(&f.prng, f.range_count)].start);
     if (prng_chance(&f.prng, 1, 6)) fake_sync(&f);
@@ -251,7 +256,7 @@ static void disturb(void)
 
 static void heal(void)
 {
-    for (unsigned i = 0; i <= NODES; i++) {
+    for (unsigned i = 0; i <= FAKE_NODES; i++) {
         fakenet_down(f.nodes[i].env, false);
         fakenet_silent(f.nodes[i].env, false);
         f.nodes[i].hints = true;
@@ -290,7 +295,7 @@ START_TEST(random_faults)
     while (tricks.late_count > 0) apply_late(0); /* whatever may still happen, happens now */
     uint64_t ids = 0, sure = 0, open = 0;
     for (unsigned i = 0; i < KEYS_COUNT; i++) {
-        get(&f, &o, KEYS[i]);
+        fake_get(&f, &o, KEYS[i]);
         ck_assert_int_eq(o.status, STATUS_OK);
         unsigned long long value = strtoull(o.value, NULL, 10);
         ck_assert_uint_eq(value / 1000000, with_id[i]); /* each id once */
@@ -304,7 +309,7 @@ START_TEST(random_faults)
     ck_assert_uint_gt(ids, 20);
     ck_assert_uint_gt(sure, 20);
     ck_assert_uint_gt(open, 3);
-    ck_assert_uint_eq(stats_of(&f).in_flight, 0);
+    ck_assert_uint_eq(fake_stats(&f).in_flight, 0);
     fake_stop(&f);
 }
 END_TEST
@@ -328,7 +333,7 @@ START_TEST(runs_alike)
             (void)fakenet_run(f.net, NULL, NULL, prng_below(&f.prng, 20) * MS);
         }
         sends[run] = fakenet_counts(f.env).sends;
-        counts[run] = stats_of(&f).retries * 1000003 + f.applied;
+        counts[run] = fake_stats(&f).retries * 1000003 + f.applied;
         stop();
     }
     ck_assert_uint_eq(sends[0], sends[1]);

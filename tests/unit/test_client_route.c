@@ -1,5 +1,10 @@
 /* Where requests go and what is learned on the way: src/client/request.c, attempt.c, refresh.c, client.c. */
-#include "test_client_common.h"
+#include "base/mem.h"
+#include "lib/client_rig.h"
+#include "lib/suite.h"
+
+#include <check.h>
+#include <stdio.h>
 
 static struct fake_cluster f;
 static struct outcome o;
@@ -7,21 +12,21 @@ static struct outcome o;
 START_TEST(reads_and_writes)
 {
     fake_start(&f, (uint64_t)_i + 1, (size_t)_i * 7);
-    get(&f, &o, "apple");
+    fake_get(&f, &o, "apple");
     ck_assert_int_eq(o.status, STATUS_OK);
     ck_assert(!o.found);
-    add(&f, &o, "apple", 5, 0);
+    fake_add(&f, &o, "apple", 5, 0);
     ck_assert_int_eq(o.status, STATUS_OK);
-    add(&f, &o, "kiwi", 6, 0);
-    add(&f, &o, "quince", 7, 0);
-    add(&f, &o, "apple", 10, 0);
+    fake_add(&f, &o, "kiwi", 6, 0);
+    fake_add(&f, &o, "quince", 7, 0);
+    fake_add(&f, &o, "apple", 10, 0);
     ck_assert_str_eq(o.value, "15");
-    get(&f, &o, "quince");
+    fake_get(&f, &o, "quince");
     ck_assert(o.found);
     ck_assert_str_eq(o.value, "7");
     ck_assert_uint_eq(f.map_requests, 1);
-    ck_assert_uint_eq(stats_of(&f).retries, 0);
-    ck_assert_uint_eq(stats_of(&f).in_flight, 0);
+    ck_assert_uint_eq(fake_stats(&f).retries, 0);
+    ck_assert_uint_eq(fake_stats(&f).in_flight, 0);
     ck_assert_uint_eq(f.applied, 4);
     for (unsigned i = 1; i <= 3; i++) ck_assert_uint_gt(f.nodes[i].served, 0);
     fake_stop(&f);
@@ -33,8 +38,8 @@ START_TEST(one_refresh_for_all)
 {
     fake_start(&f, 2, 0);
     static struct outcome all[300];
-    for (unsigned i = 0; i < 300; i++) start_get(&f, &all[i], i % 2 == 0 ? "apple" : "kiwi", 5000);
-    for (unsigned i = 0; i < 300; i++) wait_for(&f, &all[i], SECOND);
+    for (unsigned i = 0; i < 300; i++) fake_start_get(&f, &all[i], i % 2 == 0 ? "apple" : "kiwi", 5000);
+    for (unsigned i = 0; i < 300; i++) fake_wait(&f, &all[i], SECOND);
     for (unsigned i = 0; i < 300; i++) ck_assert_int_eq(all[i].status, STATUS_OK);
     ck_assert_uint_eq(f.map_requests, 1);
     ck_assert_uint_le(fakenet_counts(f.env).sends, 6);
@@ -45,10 +50,10 @@ END_TEST
 START_TEST(unknown_keyspace)
 {
     fake_start(&f, 3, 0);
-    get(&f, &o, "apple");
+    fake_get(&f, &o, "apple");
     o = (struct outcome){.f = &f};
-    client_get(f.client, slice_str("nobody"), slice_str("k"), 5000, on_get, &o);
-    wait_for(&f, &o, SECOND);
+    client_get(f.client, slice_str("nobody"), slice_str("k"), 5000, outcome_on_get, &o);
+    fake_wait(&f, &o, SECOND);
     ck_assert_int_eq(o.status, STATUS_NOT_FOUND);
     ck_assert(strstr(o.message, "nobody") != NULL);
     ck_assert(!o.unknown);
@@ -57,10 +62,10 @@ START_TEST(unknown_keyspace)
     client_free(f.client);
     struct client_options options = {.meta_addresses = "meta:1", .role = ROLE_CLIENT};
     ck_assert_int_eq(client_new(f.env, &options, &f.client, NULL), STATUS_OK);
-    get(&f, &o, "apple");
+    fake_get(&f, &o, "apple");
     ck_assert_int_eq(o.status, STATUS_NOT_FOUND);
     f.keyspace_known = true;
-    get(&f, &o, "apple");
+    fake_get(&f, &o, "apple");
     ck_assert_int_eq(o.status, STATUS_OK);
     fake_stop(&f);
 }
@@ -82,10 +87,10 @@ START_TEST(keyspace_created_during_a_refresh)
     f.keyspace_known = false;
     f.hook = create_after_answer;
     struct outcome early;
-    start_get(&f, &early, "apple", 5000);
+    fake_start_get(&f, &early, "apple", 5000);
     while (!f.keyspace_known) (void)fakenet_run(f.net, NULL, NULL, 10000);
-    get(&f, &o, "apple"); /* the answer without the keyspace is still on its way */
-    wait_for(&f, &early, SECOND);
+    fake_get(&f, &o, "apple"); /* the answer without the keyspace is still on its way */
+    fake_wait(&f, &early, SECOND);
     ck_assert_int_eq(early.status, STATUS_NOT_FOUND);
     ck_assert_int_eq(o.status, STATUS_OK);
     fake_stop(&f);
@@ -95,13 +100,13 @@ END_TEST
 START_TEST(leader_moves)
 {
     fake_start(&f, 5 + (uint64_t)_i, 0);
-    get(&f, &o, "apple");
-    for (unsigned i = 1; i <= NODES; i++) f.nodes[i].hints = _i % 2 == 0;
+    fake_get(&f, &o, "apple");
+    for (unsigned i = 1; i <= FAKE_NODES; i++) f.nodes[i].hints = _i % 2 == 0;
     for (unsigned i = 0; i < 9; i++) {
-        struct fake_range *r = range_of_key(&f, "kiwi");
+        struct fake_range *r = fake_range_of_key(&f, "kiwi");
         r->leader = r->nodes[i % 3];
         uint64_t began = fakenet_now_ns(f.net);
-        get(&f, &o, "kiwi");
+        fake_get(&f, &o, "kiwi");
         ck_assert_int_eq(o.status, STATUS_OK);
         ck_assert_uint_lt(o.at_ns - began, 6 * MS);
     }
@@ -113,17 +118,17 @@ END_TEST
 START_TEST(no_leader_for_a_while)
 {
     fake_start(&f, 20, 0);
-    get(&f, &o, "apple");
-    range_of_key(&f, "apple")->leader = 0;
-    start_add(&f, &o, "apple", 1, 0, 5000); /* without id: NOT_LEADER is definite, so that it goes on */
+    fake_get(&f, &o, "apple");
+    fake_range_of_key(&f, "apple")->leader = 0;
+    fake_start_add(&f, &o, "apple", 1, 0, 5000); /* without id: NOT_LEADER is definite, so that it goes on */
     (void)fakenet_run(f.net, NULL, NULL, SECOND);
     ck_assert_uint_eq(o.done, 0);
     uint64_t asked = f.nodes[1].asked + f.nodes[2].asked + f.nodes[3].asked;
     ck_assert_uint_ge(asked, 20);
     ck_assert_uint_le(asked, 100); /* pauses of up to 100 ms */
-    range_of_key(&f, "apple")->leader = 2;
+    fake_range_of_key(&f, "apple")->leader = 2;
     uint64_t began = fakenet_now_ns(f.net);
-    wait_for(&f, &o, SECOND);
+    fake_wait(&f, &o, SECOND);
     ck_assert_int_eq(o.status, STATUS_OK);
     ck_assert_uint_lt(o.at_ns - began, 110 * MS);
     ck_assert_uint_eq(f.applied, 1);
@@ -134,23 +139,23 @@ END_TEST
 START_TEST(splits_and_merges_are_learned_from_refusals)
 {
     fake_start(&f, 30, 0);
-    get(&f, &o, "apple");
-    add(&f, &o, "fig", 3, 0);
+    fake_get(&f, &o, "apple");
+    fake_add(&f, &o, "fig", 3, 0);
     fake_split(&f, "c"); /* the metadata service does not hear of it */
     fake_split(&f, "e");
-    get(&f, &o, "fig");
+    fake_get(&f, &o, "fig");
     ck_assert_str_eq(o.value, "3");
-    add(&f, &o, "apple", 1, 0);
-    add(&f, &o, "date", 1, 0);
+    fake_add(&f, &o, "apple", 1, 0);
+    fake_add(&f, &o, "date", 1, 0);
     ck_assert_int_eq(o.status, STATUS_OK);
     fake_merge(&f, "c");
     fake_merge(&f, "e");
     fake_merge(&f, "h");
-    range_of_key(&f, "a")->leader = 3;
+    fake_range_of_key(&f, "a")->leader = 3;
     fake_sync(&f); /* a range that was merged away is the one case that refusals cannot teach */
-    get(&f, &o, "kiwi");
+    fake_get(&f, &o, "kiwi");
     ck_assert_int_eq(o.status, STATUS_OK);
-    get(&f, &o, "fig");
+    fake_get(&f, &o, "fig");
     ck_assert_str_eq(o.value, "3");
     ck_assert_uint_le(f.map_requests, 3);
     fake_stop(&f);
@@ -160,15 +165,15 @@ END_TEST
 START_TEST(range_moves_to_other_nodes)
 {
     fake_start(&f, 31, 0);
-    get(&f, &o, "apple");
-    struct fake_range *r = range_of_key(&f, "kiwi"); /* on 4, 2, 3; led by 2 */
+    fake_get(&f, &o, "apple");
+    struct fake_range *r = fake_range_of_key(&f, "kiwi"); /* on 4, 2, 3; led by 2 */
     r->nodes[0] = 1;
     r->nodes[1] = 4;
     r->nodes[2] = 3;
     r->leader = 1;
     r->epoch.conf_ver += 2;
     fake_sync(&f);
-    get(&f, &o, "kiwi");
+    fake_get(&f, &o, "kiwi");
     ck_assert_int_eq(o.status, STATUS_OK);
     /* and when even the metadata service does not know yet, it is waited for */
     r->nodes[0] = 2;
@@ -176,12 +181,12 @@ START_TEST(range_moves_to_other_nodes)
     r->nodes[2] = 0;
     r->leader = 2;
     r->epoch.conf_ver += 2;
-    start_get(&f, &o, "kiwi", 5000);
+    fake_start_get(&f, &o, "kiwi", 5000);
     (void)fakenet_run(f.net, NULL, NULL, 500 * MS);
     ck_assert_uint_eq(o.done, 0);
     ck_assert_uint_le(f.map_requests, 30);
     fake_sync(&f);
-    wait_for(&f, &o, 300 * MS);
+    fake_wait(&f, &o, 300 * MS);
     ck_assert_int_eq(o.status, STATUS_OK);
     fake_stop(&f);
 }
@@ -191,14 +196,14 @@ START_TEST(gap_in_the_map)
 {
     fake_start(&f, 32, 0);
     f.known_count = 2; /* the third range is not reported yet */
-    get(&f, &o, "apple");
-    start_get(&f, &o, "quince", 5000);
+    fake_get(&f, &o, "apple");
+    fake_start_get(&f, &o, "quince", 5000);
     (void)fakenet_run(f.net, NULL, NULL, 500 * MS);
     ck_assert_uint_eq(o.done, 0);
     ck_assert_uint_ge(f.map_requests, 4);
     ck_assert_uint_le(f.map_requests, 30);
     fake_sync(&f);
-    wait_for(&f, &o, 120 * MS);
+    fake_wait(&f, &o, 120 * MS);
     ck_assert_int_eq(o.status, STATUS_OK);
     fake_stop(&f);
 }
@@ -207,24 +212,24 @@ END_TEST
 START_TEST(dead_leader)
 {
     fake_start(&f, 40 + (uint64_t)_i, 0);
-    get(&f, &o, "kiwi");
+    fake_get(&f, &o, "kiwi");
     fakenet_down(f.nodes[2].env, true);
-    range_of_key(&f, "kiwi")->leader = 4;
+    fake_range_of_key(&f, "kiwi")->leader = 4;
     f.nodes[3].hints = _i == 0; /* else it does not know whom to name */
     uint64_t began = fakenet_now_ns(f.net);
-    add(&f, &o, "kiwi", 1, _i == 1 ? 77 : 0);
+    fake_add(&f, &o, "kiwi", 1, _i == 1 ? 77 : 0);
     ck_assert_int_eq(o.status, STATUS_OK);
     ck_assert_uint_lt(o.at_ns - began, 30 * MS);
     began = fakenet_now_ns(f.net);
-    get(&f, &o, "kiwi");
+    fake_get(&f, &o, "kiwi");
     ck_assert_uint_lt(o.at_ns - began, 2 * MS);
     /* A hint at the dead one leads nobody astray for long. */
-    range_of_key(&f, "kiwi")->leader = 2;
-    start_get(&f, &o, "kiwi", 5000);
+    fake_range_of_key(&f, "kiwi")->leader = 2;
+    fake_start_get(&f, &o, "kiwi", 5000);
     (void)fakenet_run(f.net, NULL, NULL, 700 * MS);
     ck_assert_uint_eq(o.done, 0);
-    range_of_key(&f, "kiwi")->leader = 3;
-    wait_for(&f, &o, 700 * MS);
+    fake_range_of_key(&f, "kiwi")->leader = 3;
+    fake_wait(&f, &o, 700 * MS);
     ck_assert_int_eq(o.status, STATUS_OK);
     fake_stop(&f);
 }
@@ -241,11 +246,11 @@ static bool ignore_node_2(struct fake_node *n, struct rpc_request *r, void *ctx)
 START_TEST(leader_that_hangs)
 {
     fake_start(&f, 50, 0);
-    get(&f, &o, "kiwi");
+    fake_get(&f, &o, "kiwi");
     f.hook = ignore_node_2;
-    range_of_key(&f, "kiwi")->leader = 4; /* the others have elected another one */
+    fake_range_of_key(&f, "kiwi")->leader = 4; /* the others have elected another one */
     uint64_t began = fakenet_now_ns(f.net);
-    get(&f, &o, "kiwi");
+    fake_get(&f, &o, "kiwi");
     ck_assert_int_eq(o.status, STATUS_OK);
     ck_assert_uint_ge(o.at_ns - began, SECOND);
     ck_assert_uint_lt(o.at_ns - began, SECOND + 10 * MS);
@@ -258,32 +263,32 @@ static bool say(struct fake_node *n, struct rpc_request *r, void *ctx)
     enum status *status = ctx;
     if (n->self.role == ROLE_META || *status == STATUS_OK) return false;
     n->asked++;
-    refuse(r, *status, false, 0);
+    fake_refuse(r, *status, false, 0);
     return true;
 }
 
 START_TEST(busy_is_repeated_until_the_deadline)
 {
     fake_start(&f, 60, 0);
-    get(&f, &o, "apple");
+    fake_get(&f, &o, "apple");
     enum status status = _i == 0 ? STATUS_BUSY : STATUS_RETRY;
     f.hook = say;
     f.hook_ctx = &status;
     uint64_t began = fakenet_now_ns(f.net);
-    start_add(&f, &o, "apple", 1, 0, 1000);
-    wait_for(&f, &o, 2 * SECOND);
+    fake_start_add(&f, &o, "apple", 1, 0, 1000);
+    fake_wait(&f, &o, 2 * SECOND);
     ck_assert_int_eq(o.status, STATUS_TIMEOUT);
     ck_assert(!o.unknown); /* each try was refused definitely */
     ck_assert(strstr(o.message, status_name(status)) != NULL);
     ck_assert_uint_ge(o.at_ns - began, SECOND);
     ck_assert_uint_lt(o.at_ns - began, SECOND + MS);
-    ck_assert_uint_ge(stats_of(&f).retries, 10);
-    ck_assert_uint_le(stats_of(&f).retries, 40);
-    start_add(&f, &o, "apple", 1, 0, 5000);
+    ck_assert_uint_ge(fake_stats(&f).retries, 10);
+    ck_assert_uint_le(fake_stats(&f).retries, 40);
+    fake_start_add(&f, &o, "apple", 1, 0, 5000);
     (void)fakenet_run(f.net, NULL, NULL, 500 * MS);
     ck_assert_uint_eq(o.done, 0);
     status = STATUS_OK;
-    wait_for(&f, &o, 110 * MS);
+    fake_wait(&f, &o, 110 * MS);
     ck_assert_int_eq(o.status, STATUS_OK);
     ck_assert_str_eq(o.value, "1");
     fake_stop(&f);
@@ -293,20 +298,20 @@ END_TEST
 START_TEST(refusals_for_good)
 {
     fake_start(&f, 61, 0);
-    get(&f, &o, "apple");
+    fake_get(&f, &o, "apple");
     static const enum status FINAL[] = {STATUS_INVALID, STATUS_TOO_LARGE, STATUS_UNSUPPORTED, STATUS_NO_SPACE,
                                         STATUS_IO};
     for (unsigned i = 0; i < 5; i++) {
         enum status status = FINAL[i];
         f.hook = say;
         f.hook_ctx = &status;
-        uint64_t retries = stats_of(&f).retries;
-        add(&f, &o, "apple", 1, i % 2 == 0 ? 0 : 5);
+        uint64_t retries = fake_stats(&f).retries;
+        fake_add(&f, &o, "apple", 1, i % 2 == 0 ? 0 : 5);
         ck_assert_int_eq(o.status, status);
         ck_assert(!o.served);
         ck_assert(!o.unknown);
         ck_assert_str_eq(o.message, "as the test says");
-        ck_assert_uint_eq(stats_of(&f).retries, retries);
+        ck_assert_uint_eq(fake_stats(&f).retries, retries);
     }
     ck_assert_uint_eq(f.applied, 0);
     fake_stop(&f);
@@ -318,31 +323,31 @@ START_TEST(nothing_can_be_reached)
     fake_start(&f, 62, 0);
     fakenet_down(f.nodes[0].env, true);
     uint64_t began = fakenet_now_ns(f.net);
-    start_get(&f, &o, "apple", 700);
-    wait_for(&f, &o, SECOND);
+    fake_start_get(&f, &o, "apple", 700);
+    fake_wait(&f, &o, SECOND);
     ck_assert_int_eq(o.status, STATUS_UNAVAILABLE);
     ck_assert(!o.unknown);
     ck_assert(strstr(o.message, "metadata") != NULL);
     ck_assert_uint_eq(o.at_ns - began, 700 * MS);
     fakenet_down(f.nodes[0].env, false);
     (void)fakenet_run(f.net, NULL, NULL, SECOND);
-    get(&f, &o, "apple");
+    fake_get(&f, &o, "apple");
     ck_assert_int_eq(o.status, STATUS_OK);
     /* T46: with the map known, the metadata service may be away; a failover of the range included. */
     fakenet_down(f.nodes[0].env, true);
     fakenet_down(f.nodes[1].env, true);
     (void)fakenet_run(f.net, NULL, NULL, MS); /* what is sent before the break is seen would end as unknown */
-    range_of_key(&f, "apple")->leader = 0;
-    start_add(&f, &o, "apple", 1, 0, 3000);
+    fake_range_of_key(&f, "apple")->leader = 0;
+    fake_start_add(&f, &o, "apple", 1, 0, 3000);
     (void)fakenet_run(f.net, NULL, NULL, 600 * MS);
-    range_of_key(&f, "apple")->leader = 3;
-    wait_for(&f, &o, 150 * MS);
+    fake_range_of_key(&f, "apple")->leader = 3;
+    fake_wait(&f, &o, 150 * MS);
     ck_assert_int_eq(o.status, STATUS_OK);
-    for (unsigned i = 1; i <= NODES; i++) fakenet_down(f.nodes[i].env, true);
+    for (unsigned i = 1; i <= FAKE_NODES; i++) fakenet_down(f.nodes[i].env, true);
     (void)fakenet_run(f.net, NULL, NULL, MS);
     began = fakenet_now_ns(f.net);
-    start_add(&f, &o, "apple", 1, 0, 1500);
-    wait_for(&f, &o, 2 * SECOND);
+    fake_start_add(&f, &o, "apple", 1, 0, 1500);
+    fake_wait(&f, &o, 2 * SECOND);
     ck_assert_int_eq(o.status, STATUS_UNAVAILABLE);
     ck_assert(!o.unknown);
     ck_assert_uint_eq(o.at_ns - began, 1500 * MS);
@@ -353,12 +358,12 @@ END_TEST
 START_TEST(deadline_travels)
 {
     fake_start(&f, 63, 0);
-    start_add(&f, &o, "apple", 1, 0, 4321);
-    wait_for(&f, &o, SECOND);
+    fake_start_add(&f, &o, "apple", 1, 0, 4321);
+    fake_wait(&f, &o, SECOND);
     ck_assert_uint_gt(f.nodes[1].last_deadline_ms, 4310);
     ck_assert_uint_lt(f.nodes[1].last_deadline_ms, 4321);
-    start_get(&f, &o, "apple", 300);
-    wait_for(&f, &o, SECOND);
+    fake_start_get(&f, &o, "apple", 300);
+    fake_wait(&f, &o, SECOND);
     ck_assert_uint_ge(f.nodes[1].last_deadline_ms, 299);
     fake_stop(&f);
 }
@@ -372,8 +377,8 @@ START_TEST(keys_of_several_ranges)
     struct txn t = {.ops = ops, .op_count = 2};
     for (unsigned i = 0; i < 2; i++) {
         o = (struct outcome){.f = &f};
-        client_txn(f.client, slice_str("bank"), &t, 5000, on_txn, &o);
-        wait_for(&f, &o, SECOND);
+        client_txn(f.client, slice_str("bank"), &t, 5000, outcome_on_txn, &o);
+        fake_wait(&f, &o, SECOND);
         ck_assert_int_eq(o.status, STATUS_UNSUPPORTED);
         ck_assert(!o.unknown);
         ck_assert(strstr(o.message, "[, h)") != NULL);
@@ -385,8 +390,8 @@ START_TEST(keys_of_several_ranges)
     fake_merge(&f, "p");
     fake_sync(&f);
     o = (struct outcome){.f = &f};
-    client_txn(f.client, slice_str("bank"), &t, 5000, on_txn, &o);
-    wait_for(&f, &o, SECOND);
+    client_txn(f.client, slice_str("bank"), &t, 5000, outcome_on_txn, &o);
+    fake_wait(&f, &o, SECOND);
     ck_assert_int_eq(o.status, STATUS_OK);
     ck_assert_uint_eq(f.applied, 1);
     fake_stop(&f);
@@ -398,30 +403,30 @@ START_TEST(requests_refused_here)
     fake_start(&f, 65, 0);
     struct txn empty = {.ops = NULL};
     o = (struct outcome){.f = &f};
-    client_txn(f.client, slice_str("bank"), &empty, 5000, on_txn, &o);
+    client_txn(f.client, slice_str("bank"), &empty, 5000, outcome_on_txn, &o);
     ck_assert_uint_eq(o.done, 0); /* never from inside the call */
-    wait_for(&f, &o, SECOND);
+    fake_wait(&f, &o, SECOND);
     ck_assert_int_eq(o.status, STATUS_INVALID);
     static char large[LIMIT_KEY_BYTES + 2];
     memset(large, 'k', sizeof(large) - 1);
-    get(&f, &o, large);
+    fake_get(&f, &o, large);
     ck_assert_int_eq(o.status, STATUS_TOO_LARGE);
-    get(&f, &o, "");
+    fake_get(&f, &o, "");
     ck_assert_int_eq(o.status, STATUS_INVALID);
     struct txn_op *ops = mem_zalloc(9 * sizeof(*ops));
     uint8_t *value = mem_zalloc(LIMIT_VALUE_BYTES);
     for (unsigned i = 0; i < 9; i++)
         ops[i] = (struct txn_op){
-            .kind = TXN_PUT, .key = slice_make("abcdefghi" + i, 1), .value = slice_make(value, LIMIT_VALUE_BYTES)};
+            .kind = TXN_PUT, .key = slice_make(&"abcdefghi"[i], 1), .value = slice_make(value, LIMIT_VALUE_BYTES)};
     struct txn t = {.ops = ops, .op_count = 9};
     o = (struct outcome){.f = &f};
-    client_txn(f.client, slice_str("bank"), &t, 5000, on_txn, &o);
-    wait_for(&f, &o, SECOND);
+    client_txn(f.client, slice_str("bank"), &t, 5000, outcome_on_txn, &o);
+    fake_wait(&f, &o, SECOND);
     ck_assert_int_eq(o.status, STATUS_TOO_LARGE);
     t.op_count = 5; /* below the limit: served, whole, the keyspace being unknown until now */
     o = (struct outcome){.f = &f};
-    client_txn(f.client, slice_str("bank"), &t, 5000, on_txn, &o);
-    wait_for(&f, &o, SECOND);
+    client_txn(f.client, slice_str("bank"), &t, 5000, outcome_on_txn, &o);
+    fake_wait(&f, &o, SECOND);
     ck_assert_int_eq(o.status, STATUS_OK);
     mem_free(value);
     mem_free(ops);
@@ -436,10 +441,10 @@ START_TEST(in_flight_is_bounded)
     struct client_options options = {.meta_addresses = "meta:1", .role = ROLE_CLIENT, .in_flight_max = 3};
     ck_assert_int_eq(client_new(f.env, &options, &f.client, NULL), STATUS_OK);
     struct outcome all[5];
-    for (unsigned i = 0; i < 5; i++) start_get(&f, &all[i], "apple", 5000);
-    for (unsigned i = 0; i < 5; i++) wait_for(&f, &all[i], SECOND);
+    for (unsigned i = 0; i < 5; i++) fake_start_get(&f, &all[i], "apple", 5000);
+    for (unsigned i = 0; i < 5; i++) fake_wait(&f, &all[i], SECOND);
     for (unsigned i = 0; i < 5; i++) ck_assert_int_eq(all[i].status, i < 3 ? STATUS_OK : STATUS_BUSY);
-    get(&f, &o, "apple");
+    fake_get(&f, &o, "apple");
     ck_assert_int_eq(o.status, STATUS_OK);
     fake_stop(&f);
 }
@@ -448,20 +453,20 @@ END_TEST
 START_TEST(free_with_requests_under_way)
 {
     fake_start(&f, 67 + (uint64_t)_i, 0);
-    if (_i > 2) get(&f, &o, "kiwi");
+    if (_i > 2) fake_get(&f, &o, "kiwi");
     f.hook = ignore_node_2;
     struct outcome all[4];
-    start_get(&f, &all[0], "kiwi", 5000);
-    start_add(&f, &all[1], "kiwi", 1, 0, 5000);
+    fake_start_get(&f, &all[0], "kiwi", 5000);
+    fake_start_add(&f, &all[1], "kiwi", 1, 0, 5000);
     uint64_t span = (uint64_t)(unsigned)_i * 300000u;
     (void)fakenet_run(f.net, NULL, NULL, span);
-    start_get(&f, &all[2], "kiwi", 5000);
-    start_add(&f, &all[3], "apple", 1, 7, 5000);
+    fake_start_get(&f, &all[2], "kiwi", 5000);
+    fake_start_add(&f, &all[3], "apple", 1, 7, 5000);
     client_free(f.client);
     struct client_options options = {.meta_addresses = "meta:1", .role = ROLE_CLIENT};
     ck_assert_int_eq(client_new(f.env, &options, &f.client, NULL), STATUS_OK);
     f.hook = NULL;
-    get(&f, &o, "kiwi");
+    fake_get(&f, &o, "kiwi");
     ck_assert_uint_eq(all[0].done + all[1].done + all[2].done, 0);
     fake_stop(&f);
 }
@@ -469,7 +474,7 @@ END_TEST
 
 static void on_map(void *ctx, const struct client_error *e, const struct meta_map_reply *map)
 {
-    note(ctx, e);
+    outcome_note(ctx, e);
     if (map == NULL) return;
     ((struct outcome *)ctx)->row_count = map->range_count;
 }
@@ -477,7 +482,7 @@ static void on_map(void *ctx, const struct client_error *e, const struct meta_ma
 static void on_call(void *ctx, const struct client_error *e, struct slice payload)
 {
     struct outcome *out = ctx;
-    note(out, e);
+    outcome_note(out, e);
     (void)snprintf(out->value, sizeof(out->value), "%.*s", (int)payload.size, (const char *)payload.data);
 }
 
@@ -486,27 +491,27 @@ START_TEST(direct_requests)
     fake_start(&f, 70, 0);
     o = (struct outcome){.f = &f};
     client_map(f.client, slice_str("bank"), 5000, on_map, &o);
-    wait_for(&f, &o, SECOND);
+    fake_wait(&f, &o, SECOND);
     ck_assert_uint_eq(o.row_count, 3);
-    get(&f, &o, "apple"); /* what was asked for a person serves the router too */
+    fake_get(&f, &o, "apple"); /* what was asked for a person serves the router too */
     ck_assert_uint_eq(f.map_requests, 1);
     o = (struct outcome){.f = &f};
     client_meta(f.client, METHOD_META_STATUS, SLICE_EMPTY, 5000, on_call, &o);
-    wait_for(&f, &o, SECOND);
+    fake_wait(&f, &o, SECOND);
     ck_assert_str_eq(o.value, "status");
     o = (struct outcome){.f = &f};
     client_meta(f.client, METHOD_META_IDS, SLICE_EMPTY, 5000, on_call, &o);
-    wait_for(&f, &o, SECOND);
+    fake_wait(&f, &o, SECOND);
     ck_assert_int_eq(o.status, STATUS_UNSUPPORTED);
     for (unsigned i = 0; i < 3; i++) {
         o = (struct outcome){.f = &f};
         client_node(f.client, i == 1 ? "meta:1" : "node:4", METHOD_NODE_STATUS, SLICE_EMPTY, 5000, on_call, &o);
-        wait_for(&f, &o, SECOND);
+        fake_wait(&f, &o, SECOND);
         ck_assert_str_eq(o.value, "status");
     }
     o = (struct outcome){.f = &f};
     client_node(f.client, "node:99", METHOD_NODE_STATUS, SLICE_EMPTY, 5000, on_call, &o);
-    wait_for(&f, &o, SECOND);
+    fake_wait(&f, &o, SECOND);
     ck_assert_int_eq(o.status, STATUS_UNAVAILABLE);
     ck_assert(strstr(o.message, "node:99") != NULL);
     fake_stop(&f);
@@ -516,11 +521,11 @@ END_TEST
 START_TEST(another_cluster)
 {
     fake_start(&f, 71, 0);
-    for (unsigned i = 0; i <= NODES; i++) f.nodes[i].self.cluster.bytes[0] = 1;
+    for (unsigned i = 0; i <= FAKE_NODES; i++) f.nodes[i].self.cluster.bytes[0] = 1;
     f.nodes[2].self.cluster.bytes[0] = 2; /* at the address of node 2 there is somebody else's now */
-    get(&f, &o, "apple");                 /* and the client has learned its cluster */
-    range_of_key(&f, "kiwi")->leader = 3;
-    get(&f, &o, "kiwi");
+    fake_get(&f, &o, "apple");            /* and the client has learned its cluster */
+    fake_range_of_key(&f, "kiwi")->leader = 3;
+    fake_get(&f, &o, "kiwi");
     ck_assert_int_eq(o.status, STATUS_OK);
     ck_assert_uint_eq(f.nodes[2].asked, 0);
     fake_stop(&f);

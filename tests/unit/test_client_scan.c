@@ -1,5 +1,9 @@
 /* Pages over several ranges: src/client/scan.c. */
-#include "test_client_common.h"
+#include "lib/client_rig.h"
+#include "lib/suite.h"
+
+#include <check.h>
+#include <stdio.h>
 
 static struct fake_cluster f;
 static struct outcome o;
@@ -10,7 +14,7 @@ static const char *const ROWS[] = {"a", "b", "c", "g", "h", "i", "k", "o", "p", 
 static void put_rows(void)
 {
     for (size_t i = 0; i < ROWS_COUNT; i++) {
-        add(&f, &o, ROWS[i], (int)i + 1, 0);
+        fake_add(&f, &o, ROWS[i], (int)i + 1, 0);
         ck_assert_int_eq(o.status, STATUS_OK);
     }
 }
@@ -20,13 +24,13 @@ static void start_scan(const char *start, const char *end, uint32_t rows, uint32
     o = (struct outcome){.f = &f};
     struct client_scan s = {
         .start = slice_str(start), .end = slice_str(end), .limit_rows = rows, .limit_bytes = bytes, .reverse = reverse};
-    client_scan(f.client, slice_str("bank"), &s, 5000, on_scan, &o);
+    client_scan(f.client, slice_str("bank"), &s, 5000, outcome_on_scan, &o);
 }
 
 static void scan(const char *start, const char *end, uint32_t rows, bool reverse)
 {
     start_scan(start, end, rows, 0, reverse);
-    wait_for(&f, &o, 6 * SECOND);
+    fake_wait(&f, &o, 6 * SECOND);
     ck_assert_int_eq(o.status, STATUS_OK);
 }
 
@@ -86,6 +90,17 @@ START_TEST(bounds)
 }
 END_TEST
 
+/* Takes the first word off rest; words are separated by blanks. False: there is none. */
+static bool next_word(struct slice *rest, struct slice *word)
+{
+    size_t begin = 0, end;
+    while (begin < rest->size && rest->data[begin] == ' ') begin++;
+    for (end = begin; end < rest->size && rest->data[end] != ' ';) end++;
+    *word = slice_make(rest->data + begin, end - begin);
+    *rest = slice_make(rest->data + end, rest->size - end);
+    return word->size > 0;
+}
+
 /* Pages put together give the whole, at any size of page, by rows and by bytes, in both directions. */
 START_TEST(pages)
 {
@@ -98,18 +113,19 @@ START_TEST(pages)
             unsigned page = 0;
             for (bool more = true; more; page++) {
                 start_scan(start, end, by_bytes ? 0 : limit, by_bytes ? limit : 0, reverse);
-                wait_for(&f, &o, SECOND);
+                fake_wait(&f, &o, SECOND);
                 ck_assert_int_eq(o.status, STATUS_OK);
                 ck_assert_uint_le(o.row_count, limit);
                 if (o.more) ck_assert_uint_gt(o.row_count, 0);
-                for (char *key = strtok(o.keys, " "); key != NULL; key = strtok(NULL, " ")) {
+                for (struct slice rest = slice_str(o.keys), key; next_word(&rest, &key);) {
                     size_t at = strlen(whole);
-                    (void)snprintf(whole + at, sizeof(whole) - at, at > 0 ? " %s" : "%s", key);
+                    int size = (int)key.size;
+                    (void)snprintf(whole + at, sizeof(whole) - at, at > 0 ? " %.*s" : "%.*s", size,
+                                   (const char *)key.data);
                     if (reverse)
-                        (void)snprintf(end, sizeof(end), "%s", key);
-                    else
-                        (void)snprintf(start, sizeof(start), "%s\x01",
-                                       key); /* keys of this test hold no smaller byte */
+                        (void)snprintf(end, sizeof(end), "%.*s", size, (const char *)key.data);
+                    else /* keys of this test hold no smaller byte */
+                        (void)snprintf(start, sizeof(start), "%.*s\x01", size, (const char *)key.data);
                 }
                 more = o.more;
                 ck_assert_uint_le(page, ROWS_COUNT + 1);
@@ -137,7 +153,7 @@ START_TEST(through_splits_moves_and_breaks)
         (void)fakenet_run(f.net, NULL, NULL, prng_below(&f.prng, 1500000));
         if (prng_chance(&f.prng, 1, 2)) fakenet_reset_one(f.net);
         if (prng_chance(&f.prng, 1, 2)) fake_split(&f, ROWS[prng_below(&f.prng, ROWS_COUNT)]);
-        wait_for(&f, &o, 6 * SECOND);
+        fake_wait(&f, &o, 6 * SECOND);
         ck_assert_int_eq(o.status, STATUS_OK);
         ck_assert_str_eq(o.keys, reverse ? "z q p o k i h g c b a" : "a b c g h i k o p q z");
     }
@@ -155,7 +171,7 @@ static bool liar(struct fake_node *n, struct rpc_request *r, void *ctx)
     struct buf payload;
     buf_init(&payload, 65536);
     pack_scan_reply(&payload, &lie);
-    answer(r, &payload);
+    fake_answer(r, &payload);
     buf_free(&payload);
     return true;
 }
@@ -177,20 +193,20 @@ START_TEST(wrong_answers)
     for (size_t i = 0; i < 3; i++) {
         lie = (struct scan_reply){.rows = rows + CASES[i].from, .row_count = CASES[i].count};
         start_scan("a", "h", 2, 0, CASES[i].reverse);
-        wait_for(&f, &o, SECOND);
+        fake_wait(&f, &o, SECOND);
         ck_assert_int_eq(o.status, STATUS_CORRUPT);
     }
     lie = (struct scan_reply){.rows = rows, .row_count = 1};
     start_scan("d", "h", 0, 0, false); /* "c" lies outside */
-    wait_for(&f, &o, SECOND);
+    fake_wait(&f, &o, SECOND);
     ck_assert_int_eq(o.status, STATUS_CORRUPT);
     lie = (struct scan_reply){.more = true}; /* gets nowhere: repeated, with pauses */
     start_scan("d", "h", 0, 0, false);
     (void)fakenet_run(f.net, NULL, NULL, 500 * MS);
     ck_assert_uint_eq(o.done, 0);
-    ck_assert_uint_le(stats_of(&f).retries, 40);
+    ck_assert_uint_le(fake_stats(&f).retries, 40);
     f.hook = NULL;
-    wait_for(&f, &o, SECOND);
+    fake_wait(&f, &o, SECOND);
     ck_assert_str_eq(o.keys, "g");
     fake_stop(&f);
 }
@@ -202,15 +218,15 @@ START_TEST(keys_only_and_deadline)
     put_rows();
     o = (struct outcome){.f = &f};
     struct client_scan s = {.start = slice_str("a"), .end = SLICE_EMPTY, .keys_only = true};
-    client_scan(f.client, slice_str("bank"), &s, 5000, on_scan, &o);
-    wait_for(&f, &o, SECOND);
+    client_scan(f.client, slice_str("bank"), &s, 5000, outcome_on_scan, &o);
+    fake_wait(&f, &o, SECOND);
     ck_assert_uint_eq(o.row_count, ROWS_COUNT);
     ck_assert_str_eq(o.value, "");
     f.ranges[2].leader = 0; /* the third range has no leader: the page fails as a whole, at the deadline */
     uint64_t began = fakenet_now_ns(f.net);
     o = (struct outcome){.f = &f};
-    client_scan(f.client, slice_str("bank"), &s, 400, on_scan, &o);
-    wait_for(&f, &o, SECOND);
+    client_scan(f.client, slice_str("bank"), &s, 400, outcome_on_scan, &o);
+    fake_wait(&f, &o, SECOND);
     ck_assert_int_eq(o.status, STATUS_TIMEOUT);
     ck_assert(!o.unknown);
     ck_assert_uint_eq(o.at_ns - began, 400 * MS);

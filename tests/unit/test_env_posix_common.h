@@ -1,4 +1,4 @@
-/* Include first, after _GNU_SOURCE. What the tests of env_posix share: an env, a data directory of their own, and waiting for a condition on the loop. */
+/* What the tests of env_posix share: an env, a data directory of their own, and waiting for a condition on the loop. */
 #ifndef QUORATE_TESTS_UNIT_TEST_ENV_POSIX_COMMON_H
 #define QUORATE_TESTS_UNIT_TEST_ENV_POSIX_COMMON_H
 
@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "env_posix/env_posix.h"
 #include "env_posix/process.h"
+#include "lib/env_posix_dir.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -28,28 +29,6 @@ static inline void test_wait(struct env *env, bool (*done)(void *), void *ctx)
 {
     env_posix_run_until(env, done, ctx, WAIT_NS);
     ck_assert_msg(done(ctx), "what was waited for did not happen");
-}
-
-struct test_dir {
-    char path[64];
-};
-static inline struct test_dir test_dir_new(void)
-{
-    struct test_dir d = {.path = "/tmp/quorate-test-XXXXXX"};
-    ck_assert_ptr_nonnull(mkdtemp(d.path));
-    return d;
-}
-static inline bool test_ignore_line(void *ctx, struct slice line)
-{
-    (void)ctx;
-    (void)line;
-    return true;
-}
-static inline void test_dir_free(struct test_dir *d)
-{
-    const char *const argv[] = {"rm", "-rf", d->path, NULL};
-    struct errbuf err;
-    ck_assert_int_eq(process_read_lines(argv, test_ignore_line, NULL, &err), STATUS_OK);
 }
 
 static inline int test_run_suite(Suite *suite)

@@ -328,7 +328,7 @@ START_TEST(test_steady_state_memory)
     struct raft *r = raft_of(&c, 1);
     struct raft_effects *fx = &raft_cluster_node(&c, 1)->fx;
     const void *messages = NULL, *flights = NULL;
-    for (unsigned i = 0; i < 3000; i++) {
+    for (unsigned i = 0; i < 800; i++) {
         for (unsigned k = 0; k < 4; k++) {
             uint64_t index, term;
             ck_assert_int_eq(raft_propose(r, RAFT_ENTRY_COMMAND, slice_str("payload"), &index, &term), STATUS_OK);

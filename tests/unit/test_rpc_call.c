@@ -1,5 +1,11 @@
 /* Calls and connections: src/rpc/peer.c, server.c, stream.c. */
-#include "test_rpc_common.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "lib/rpc_rig.h"
+#include "lib/suite.h"
+
+#include <check.h>
+#include <stdio.h>
 
 static struct fakenet *net;
 static struct env *server_env, *client_env;
@@ -246,7 +252,7 @@ START_TEST(notifies_are_dropped_without_connection)
 {
     start(22, 0);
     struct buf params;
-    number_params(&params, 1, 100);
+    caller_params(&params, 1, 100);
     ck_assert(!rpc_notify(caller.peer, METHOD_RAFT, buf_slice(&params)));
     client_env->ops->wake(client_env);
     (void)fakenet_run(net, NULL, NULL, 50 * MS);

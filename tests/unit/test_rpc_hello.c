@@ -1,5 +1,9 @@
 /* Who may talk to whom, and garbage: src/rpc/hello.c, server.c, peer.c. */
-#include "test_rpc_common.h"
+#include "lib/rpc_rig.h"
+#include "lib/suite.h"
+
+#include <check.h>
+#include <stdio.h>
 
 static struct fakenet *net;
 static struct env *server_env, *client_env;
@@ -202,7 +206,7 @@ START_TEST(flipped_bits)
     frame_end(&stream, mark);
     size_t hello_size = stream.size;
     struct buf params;
-    number_params(&params, 1, 16);
+    caller_params(&params, 1, 16);
     mark = frame_begin(&stream, FRAME_REQUEST, 1, METHOD_TXN);
     buf_append_slice(&stream, buf_slice(&params));
     frame_end(&stream, mark);

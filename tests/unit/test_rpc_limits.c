@@ -1,7 +1,12 @@
 /* Ceilings and backpressure: src/rpc/server.c, stream.c, peer.c. */
-#include "test_rpc_common.h"
-
+#include "base/limits.h"
+#include "base/mem.h"
+#include "lib/rpc_rig.h"
+#include "lib/suite.h"
 #include "rpc/rpc_int.h"
+
+#include <check.h>
+#include <stdio.h>
 
 static struct fakenet *net;
 static struct env *server_env, *client_env;
@@ -103,7 +108,7 @@ START_TEST(slow_reader_is_choked_then_closed)
     echo.hold = _i == 1;
     for (uint64_t i = 1; i <= 100; i++) {
         struct buf params, frame;
-        number_params(&params, i, 1u << 20);
+        caller_params(&params, i, 1u << 20);
         buf_init(&frame, LIMIT_FRAME_BYTES);
         ck_assert(rpc_append_frame(&frame, FRAME_REQUEST, i, METHOD_TXN, buf_slice(&params)));
         client_env->net->ops->send(raw.conn, buf_slice(&frame));
@@ -168,7 +173,7 @@ START_TEST(notifies_to_a_slow_reader_are_dropped)
     ck_assert(fakenet_run(net, caller_idle, &caller, SECOND));
     fakenet_silent(server_env, true);
     struct buf params;
-    number_params(&params, 1, 1u << 20);
+    caller_params(&params, 1, 1u << 20);
     unsigned taken = 0;
     while (taken < 100 && rpc_notify(caller.peer, METHOD_RAFT, buf_slice(&params))) {
         taken++;

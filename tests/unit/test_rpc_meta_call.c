@@ -1,7 +1,10 @@
 /* Calls to whoever leads: src/rpc/meta_call.c. */
+#include "lib/rpc_rig.h"
+#include "lib/suite.h"
 #include "rpc/meta_call.h"
 
-#include "test_rpc_common.h"
+#include <check.h>
+#include <stdio.h>
 
 #define MEMBERS 3
 

@@ -1,35 +1,12 @@
-/* An echo server and a client, each an actor on a host of a fakenet. */
-#ifndef QUORATE_TESTS_RPC_COMMON_H
-#define QUORATE_TESTS_RPC_COMMON_H
+#include "lib/rpc_rig.h"
 
-#include "base/assert.h"
-#include "base/buf.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "lib/fakenet.h"
-#include "rpc/rpc.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#define MS NS_PER_MS
-#define SECOND (1000 * NS_PER_MS)
-
-struct echo { /* answers each request with its params, or keeps it */
-    struct actor actor;
-    struct env *env;
-    struct rpc_identity self;
-    struct rpc_server *server;
-    bool hold; /* keep requests in `held` */
-    struct list held;
-    size_t held_count;
-    uint64_t requests, notifies;
-    uint64_t last_number; /* requests carry ascending numbers: order is checked */
-    bool out_of_order;
-};
-
-static inline uint64_t echo_number(struct slice params)
+static uint64_t echo_number(struct slice params)
 {
     struct unpack u = unpack_make(params);
     struct slice bytes = unpack_bin(&u);
@@ -38,13 +15,13 @@ static inline uint64_t echo_number(struct slice params)
     return v;
 }
 
-static inline void echo_answer(struct rpc_request *r)
+static void echo_answer(struct rpc_request *r)
 {
     struct reply_head head = {.status = STATUS_OK, .message = SLICE_EMPTY, .payload = r->params};
     rpc_reply(r, &head);
 }
 
-static inline void echo_on_request(void *ctx, struct rpc_request *r)
+static void echo_on_request(void *ctx, struct rpc_request *r)
 {
     struct echo *e = ctx;
     if (r->notify) {
@@ -64,7 +41,7 @@ static inline void echo_on_request(void *ctx, struct rpc_request *r)
     }
 }
 
-static inline void echo_release(struct echo *e, size_t count)
+void echo_release(struct echo *e, size_t count)
 {
     for (struct list *it; count > 0 && (it = list_pop_front(&e->held)) != NULL; count--) {
         e->held_count--;
@@ -73,7 +50,7 @@ static inline void echo_release(struct echo *e, size_t count)
     e->env->ops->wake(e->env);
 }
 
-static inline uint64_t echo_pass(struct actor *a, uint64_t now_ns)
+static uint64_t echo_pass(struct actor *a, uint64_t now_ns)
 {
     struct echo *e = LIST_ENTRY(a, struct echo, actor);
     rpc_server_pass(e->server, now_ns);
@@ -81,7 +58,7 @@ static inline uint64_t echo_pass(struct actor *a, uint64_t now_ns)
     return now_ns + 20 * MS; /* a host's tick */
 }
 
-static inline void echo_start(struct echo *e, struct env *env, const char *address)
+void echo_start(struct echo *e, struct env *env, const char *address)
 {
     *e = (struct echo){.env = env, .self = {.role = ROLE_NODE, .node_id = 7}, .actor = {.pass = echo_pass}};
     list_init(&e->held);
@@ -91,7 +68,7 @@ static inline void echo_start(struct echo *e, struct env *env, const char *addre
     env->ops->attach(env, &e->actor);
 }
 
-static inline void echo_stop(struct echo *e)
+void echo_stop(struct echo *e)
 {
     for (struct list *it; (it = list_pop_front(&e->held)) != NULL;)
         rpc_request_drop(LIST_ENTRY(it, struct rpc_request, link));
@@ -99,33 +76,7 @@ static inline void echo_stop(struct echo *e)
     rpc_server_free(e->server);
 }
 
-struct caller {
-    struct actor actor;
-    struct env *env;
-    struct rpc_identity self;
-    struct rpc_peer *peer;
-    bool inside;       /* rpc_call is running: no callback may come */
-    uint64_t number;   /* of the last call */
-    uint64_t answered; /* OK with the right payload */
-    uint64_t failed, failed_sent;
-    uint64_t last_answer;
-    bool out_of_order;
-    enum status last_status;
-    enum status last_head;
-    bool last_unknown;
-    bool last_sent;
-    uint64_t last_ns;
-    char last_message[512];
-};
-
-struct caller_call {
-    struct caller *caller;
-    uint64_t number;
-    unsigned done_count;
-    uint64_t id;
-};
-
-static inline void caller_done(void *ctx, enum status status, bool sent, const struct reply_head *head)
+static void caller_done(void *ctx, enum status status, bool sent, const struct reply_head *head)
 {
     struct caller_call *call = ctx;
     struct caller *c = call->caller;
@@ -156,26 +107,26 @@ static inline void caller_done(void *ctx, enum status status, bool sent, const s
     mem_free(call);
 }
 
-static inline uint64_t caller_pass(struct actor *a, uint64_t now_ns)
+static uint64_t caller_pass(struct actor *a, uint64_t now_ns)
 {
     struct caller *c = LIST_ENTRY(a, struct caller, actor);
     return rpc_peer_pass(c->peer, now_ns);
 }
 
-static inline void caller_start(struct caller *c, struct env *env, const char *address)
+void caller_start(struct caller *c, struct env *env, const char *address)
 {
     *c = (struct caller){.env = env, .self = {.role = ROLE_GATEWAY}, .actor = {.pass = caller_pass}};
     c->peer = rpc_peer_new(env, address, &c->self);
     env->ops->attach(env, &c->actor);
 }
 
-static inline void caller_stop(struct caller *c)
+void caller_stop(struct caller *c)
 {
     c->env->ops->detach(c->env, &c->actor);
     rpc_peer_free(c->peer);
 }
 
-static inline void number_params(struct buf *params, uint64_t number, size_t size)
+void caller_params(struct buf *params, uint64_t number, size_t size)
 {
     uint8_t *bytes = mem_zalloc(size < sizeof(number) ? sizeof(number) : size);
     memcpy(bytes, &number, sizeof(number));
@@ -184,14 +135,13 @@ static inline void number_params(struct buf *params, uint64_t number, size_t siz
     mem_free(bytes);
 }
 
-/* A call with `size` bytes of params; its context is returned (freed by its callback). */
-static inline struct caller_call *caller_call(struct caller *c, size_t size, uint64_t timeout_ns)
+struct caller_call *caller_call(struct caller *c, size_t size, uint64_t timeout_ns)
 {
     struct caller_call *call = mem_zalloc(sizeof(*call));
     call->caller = c;
     call->number = ++c->number;
     struct buf params;
-    number_params(&params, call->number, size);
+    caller_params(&params, call->number, size);
     c->inside = true;
     call->id = rpc_call(c->peer, METHOD_TXN, buf_slice(&params), env_mono_ns(c->env) + timeout_ns, caller_done, call);
     c->inside = false;
@@ -200,48 +150,45 @@ static inline struct caller_call *caller_call(struct caller *c, size_t size, uin
     return call;
 }
 
-static inline bool caller_idle(void *ctx)
+bool caller_idle(void *ctx)
 {
     const struct caller *c = ctx;
     return c->answered + c->failed == c->number;
 }
 
-/* Bytes by hand, for what no peer of ours would send. */
-struct raw {
-    struct env *env;
-    struct net_conn *conn;
-    bool open, closed;
-    struct buf in;
-};
-static inline void raw_on_open(void *ctx, struct net_conn *conn)
+static void raw_on_open(void *ctx, struct net_conn *conn)
 {
     (void)conn;
     ((struct raw *)ctx)->open = true;
 }
-static inline void raw_on_data(void *ctx, struct net_conn *conn, struct slice bytes)
+
+static void raw_on_data(void *ctx, struct net_conn *conn, struct slice bytes)
 {
     (void)conn;
     buf_append_slice(&((struct raw *)ctx)->in, bytes);
 }
-static inline void raw_on_close(void *ctx, struct net_conn *conn, enum status why)
+
+static void raw_on_close(void *ctx, struct net_conn *conn, enum status why)
 {
     (void)conn;
     (void)why;
     ((struct raw *)ctx)->closed = true;
 }
+
 static const struct net_handler RAW_HANDLER = {
     .on_open = raw_on_open, .on_data = raw_on_data, .on_close = raw_on_close};
 
-static inline bool raw_is_open(void *ctx)
+static bool raw_is_open(void *ctx)
 {
     return ((struct raw *)ctx)->open;
 }
-static inline bool raw_is_closed(void *ctx)
+
+bool raw_is_closed(void *ctx)
 {
     return ((struct raw *)ctx)->closed;
 }
 
-static inline void raw_connect(struct raw *r, struct fakenet *n, struct env *env, const char *address)
+void raw_connect(struct raw *r, struct fakenet *n, struct env *env, const char *address)
 {
     *r = (struct raw){.env = env};
     buf_init(&r->in, 64u << 20);
@@ -249,7 +196,7 @@ static inline void raw_connect(struct raw *r, struct fakenet *n, struct env *env
     ck_assert(fakenet_run(n, raw_is_open, r, SECOND));
 }
 
-static inline void raw_hello(struct raw *r, uint32_t version, const struct cluster_id *cluster)
+void raw_hello(struct raw *r, uint32_t version, const struct cluster_id *cluster)
 {
     struct hello hello = {.version = version, .role = ROLE_CLIENT, .cluster = *cluster};
     struct buf frame;
@@ -261,8 +208,7 @@ static inline void raw_hello(struct raw *r, uint32_t version, const struct clust
     buf_free(&frame);
 }
 
-/* The first whole response that has come in. */
-static inline bool raw_reply(struct raw *r, struct arena *arena, struct reply_head *head)
+bool raw_reply(struct raw *r, struct arena *arena, struct reply_head *head)
 {
     struct frame frame;
     size_t used;
@@ -270,19 +216,8 @@ static inline bool raw_reply(struct raw *r, struct arena *arena, struct reply_he
     return unpack_reply_head(frame.params, arena, head) == STATUS_OK;
 }
 
-static inline void raw_stop(struct raw *r)
+void raw_stop(struct raw *r)
 {
     if (!r->closed) r->env->net->ops->close(r->conn);
     buf_free(&r->in);
 }
-
-static inline int run_suite(Suite *suite)
-{
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
-#endif

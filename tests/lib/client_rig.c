@@ -1,76 +1,16 @@
-/* A fake cluster for the router: one metadata server and some nodes on a fakenet, all over one map of rows. A hook may take
- * any request before the nodes serve it as they should. */
-#ifndef QUORATE_TESTS_CLIENT_COMMON_H
-#define QUORATE_TESTS_CLIENT_COMMON_H
+#include "lib/client_rig.h"
 
-#include "base/assert.h"
-#include "base/heap.h"
 #include "base/mem.h"
-#include "client/client.h"
-#include "lib/fakenet.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#define MS NS_PER_MS
-#define SECOND (1000 * NS_PER_MS)
-#define NODES 4u
-#define RANGES_MAX 64u
-#define KEYSPACE 5u
-
-struct fake_row {
-    struct slice key, value; /* owned; store key */
-    uint64_t version;
-};
-
-struct fake_range {
-    uint64_t id;
-    char start[16], end[16];
-    struct range_epoch epoch;
-    uint64_t leader; /* node id, 0: none */
-    uint64_t nodes[3];
-};
-
-struct fake_cluster;
-struct fake_node {
-    struct actor actor;
-    struct fake_cluster *cluster;
-    struct env *env;
-    struct rpc_identity self;
-    struct rpc_server *server;
-    bool hints; /* says who leads */
-    uint64_t served, asked;
-    uint32_t last_deadline_ms;
-};
-
-struct fake_cluster {
-    struct fakenet *net;
-    struct prng prng;
-    struct fake_row *rows; /* sorted */
-    size_t row_count;
-    uint64_t ts, applied;
-    struct fake_range ranges[RANGES_MAX];
-    size_t range_count;
-    struct fake_range known[RANGES_MAX]; /* what the metadata service knows */
-    size_t known_count;
-    bool keyspace_known;
-    struct fake_node nodes[NODES + 1]; /* by id; [0] is the metadata service */
-    uint64_t map_requests;
-    uint64_t violations; /* requests that no correct router sends */
-    /* True: it has taken the request (answered, dropped or kept it). */
-    bool (*hook)(struct fake_node *, struct rpc_request *, void *ctx);
-    void *hook_ctx;
-    struct env *env; /* the client's */
-    struct client *client;
-};
-
-static inline struct slice own(struct slice s)
+static struct slice own(struct slice s)
 {
     return mem_dup_slice(s);
 }
 
-static inline size_t row_place(const struct fake_cluster *f, struct slice key)
+static size_t row_place(const struct fake_cluster *f, struct slice key)
 {
     size_t low = 0, high = f->row_count;
     while (low < high) {
@@ -83,7 +23,7 @@ static inline size_t row_place(const struct fake_cluster *f, struct slice key)
     return low;
 }
 
-static inline enum status view_get(void *ctx, struct slice key, struct txn_stored *out)
+static enum status view_get(void *ctx, struct slice key, struct txn_stored *out)
 {
     const struct fake_cluster *f = ctx;
     size_t at = row_place(f, key);
@@ -92,7 +32,7 @@ static inline enum status view_get(void *ctx, struct slice key, struct txn_store
     return STATUS_OK;
 }
 
-static inline void row_write(struct fake_cluster *f, const struct txn_write *w, uint64_t ts)
+static void row_write(struct fake_cluster *f, const struct txn_write *w, uint64_t ts)
 {
     size_t at = row_place(f, w->key);
     bool there = at < f->row_count && slice_eq(f->rows[at].key, w->key);
@@ -114,8 +54,7 @@ static inline void row_write(struct fake_cluster *f, const struct txn_write *w, 
     }
 }
 
-/* As an apply does it; the encoded result is appended. */
-static inline void fake_apply(struct fake_cluster *f, struct slice encoded, struct buf *result)
+void fake_apply(struct fake_cluster *f, struct slice encoded, struct buf *result)
 {
     struct arena arena;
     arena_init(&arena, 4096);
@@ -131,10 +70,13 @@ static inline void fake_apply(struct fake_cluster *f, struct slice encoded, stru
 
 /* --- ranges --- */
 
-static inline void fill_desc(const struct fake_range *r, struct range_desc *d)
+static void fill_desc(const struct fake_range *r, struct range_desc *d)
 {
-    *d = (struct range_desc){
-        .id = r->id, .keyspace = KEYSPACE, .start = slice_str(r->start), .end = slice_str(r->end), .epoch = r->epoch};
+    *d = (struct range_desc){.id = r->id,
+                             .keyspace = FAKE_KEYSPACE,
+                             .start = slice_str(r->start),
+                             .end = slice_str(r->end),
+                             .epoch = r->epoch};
     for (unsigned i = 0; i < 3; i++) {
         if (r->nodes[i] == 0) continue;
         d->replicas[d->replica_count++] =
@@ -142,7 +84,7 @@ static inline void fill_desc(const struct fake_range *r, struct range_desc *d)
     }
 }
 
-static inline struct fake_range *range_of_id(struct fake_cluster *f, uint64_t id)
+struct fake_range *fake_range_of_id(struct fake_cluster *f, uint64_t id)
 {
     for (size_t i = 0; i < f->range_count; i++) {
         if (f->ranges[i].id == id) return &f->ranges[i];
@@ -150,28 +92,26 @@ static inline struct fake_range *range_of_id(struct fake_cluster *f, uint64_t id
     return NULL;
 }
 
-static inline struct fake_range *range_of_key(struct fake_cluster *f, const char *key)
+struct fake_range *fake_range_of_key(struct fake_cluster *f, const char *key)
 {
     for (size_t i = 0; i < f->range_count; i++) {
         struct range_desc d;
         fill_desc(&f->ranges[i], &d);
-        if (range_desc_contains(&d, KEYSPACE, slice_str(key))) return &f->ranges[i];
+        if (range_desc_contains(&d, FAKE_KEYSPACE, slice_str(key))) return &f->ranges[i];
     }
     return NULL;
 }
 
-/* The metadata service learns all. */
-static inline void fake_sync(struct fake_cluster *f)
+void fake_sync(struct fake_cluster *f)
 {
     memcpy(f->known, f->ranges, sizeof(f->ranges));
     f->known_count = f->range_count;
 }
 
-/* Cuts the range that holds key; the new right part has the next free id. */
-static inline void fake_split(struct fake_cluster *f, const char *key)
+void fake_split(struct fake_cluster *f, const char *key)
 {
-    struct fake_range *left = range_of_key(f, key);
-    if (f->range_count == RANGES_MAX || left == NULL || strcmp(left->start, key) == 0) return;
+    struct fake_range *left = fake_range_of_key(f, key);
+    if (f->range_count == FAKE_RANGES_MAX || left == NULL || strcmp(left->start, key) == 0) return;
     struct fake_range *right = &f->ranges[f->range_count];
     uint64_t id = 0;
     for (size_t i = 0; i < f->range_count; i++) id = f->ranges[i].id > id ? f->ranges[i].id : id;
@@ -183,8 +123,7 @@ static inline void fake_split(struct fake_cluster *f, const char *key)
     f->range_count++;
 }
 
-/* Joins the range that starts at key to its left neighbour. */
-static inline void fake_merge(struct fake_cluster *f, const char *key)
+void fake_merge(struct fake_cluster *f, const char *key)
 {
     struct fake_range *left = NULL, *right = NULL;
     for (size_t i = 0; i < f->range_count; i++) {
@@ -199,7 +138,7 @@ static inline void fake_merge(struct fake_cluster *f, const char *key)
 
 /* --- the nodes --- */
 
-static inline void refuse(struct rpc_request *r, enum status status, bool unknown, uint64_t hint)
+void fake_refuse(struct rpc_request *r, enum status status, bool unknown, uint64_t hint)
 {
     struct reply_head head = {.status = status,
                               .unknown_outcome = unknown,
@@ -209,15 +148,15 @@ static inline void refuse(struct rpc_request *r, enum status status, bool unknow
     rpc_reply(r, &head);
 }
 
-static inline void answer(struct rpc_request *r, const struct buf *payload)
+void fake_answer(struct rpc_request *r, const struct buf *payload)
 {
     struct reply_head head = {.status = STATUS_OK, .message = SLICE_EMPTY, .payload = buf_slice(payload)};
     rpc_reply(r, &head);
 }
 
-static inline void mismatch(struct fake_cluster *f, struct rpc_request *r)
+static void mismatch(struct fake_cluster *f, struct rpc_request *r)
 {
-    struct range_desc descs[RANGES_MAX];
+    struct range_desc descs[FAKE_RANGES_MAX];
     for (size_t i = 0; i < f->range_count; i++) fill_desc(&f->ranges[i], &descs[i]);
     struct reply_head head = {.status = STATUS_EPOCH_MISMATCH,
                               .message = SLICE_EMPTY,
@@ -228,19 +167,19 @@ static inline void mismatch(struct fake_cluster *f, struct rpc_request *r)
 }
 
 /* Answers a request that must not be served here and now; NULL then. */
-static inline struct fake_range *admit(struct fake_node *n, struct rpc_request *r, const struct routed *to)
+static struct fake_range *admit(struct fake_node *n, struct rpc_request *r, const struct routed *to)
 {
     struct fake_cluster *f = n->cluster;
-    struct fake_range *range = range_of_id(f, to->range_id);
+    struct fake_range *range = fake_range_of_id(f, to->range_id);
     n->asked++;
     n->last_deadline_ms = to->deadline_ms;
     if (to->deadline_ms == 0) f->violations++;
     bool here = false;
     for (unsigned i = 0; range != NULL && i < 3; i++) here = here || range->nodes[i] == n->self.node_id;
     if (!here) {
-        refuse(r, STATUS_RANGE_NOT_FOUND, false, 0);
+        fake_refuse(r, STATUS_RANGE_NOT_FOUND, false, 0);
     } else if (range->leader != n->self.node_id) {
-        refuse(r, STATUS_NOT_LEADER, false, n->hints ? range->leader : 0);
+        fake_refuse(r, STATUS_NOT_LEADER, false, n->hints ? range->leader : 0);
     } else if (range->epoch.version != to->epoch.version || range->epoch.conf_ver != to->epoch.conf_ver) {
         mismatch(f, r);
     } else {
@@ -250,14 +189,14 @@ static inline struct fake_range *admit(struct fake_node *n, struct rpc_request *
     return NULL;
 }
 
-static inline void check_inside(struct fake_cluster *f, const struct fake_range *range, struct slice key)
+static void check_inside(struct fake_cluster *f, const struct fake_range *range, struct slice key)
 {
     struct range_desc d;
     fill_desc(range, &d);
-    if (!range_desc_contains(&d, KEYSPACE, key)) f->violations++;
+    if (!range_desc_contains(&d, FAKE_KEYSPACE, key)) f->violations++;
 }
 
-static inline void serve_txn(struct fake_node *n, struct rpc_request *r, struct arena *arena)
+static void serve_txn(struct fake_node *n, struct rpc_request *r, struct arena *arena)
 {
     struct fake_cluster *f = n->cluster;
     struct txn_request m;
@@ -267,7 +206,7 @@ static inline void serve_txn(struct fake_node *n, struct rpc_request *r, struct 
     struct txn t;
     struct errbuf err = {{0}};
     ck_assert_msg(txn_decode(m.txn, arena, &t, &err) == STATUS_OK, "%s", err.text);
-    ck_assert_uint_eq(t.keyspace, KEYSPACE);
+    ck_assert_uint_eq(t.keyspace, FAKE_KEYSPACE);
     struct slice low, high;
     txn_key_span(&t, &low, &high);
     check_inside(f, range, low);
@@ -275,11 +214,11 @@ static inline void serve_txn(struct fake_node *n, struct rpc_request *r, struct 
     struct buf result;
     buf_init(&result, LIMIT_FRAME_BYTES);
     fake_apply(f, m.txn, &result);
-    answer(r, &result);
+    fake_answer(r, &result);
     buf_free(&result);
 }
 
-static inline void serve_get(struct fake_node *n, struct rpc_request *r, struct arena *arena)
+static void serve_get(struct fake_node *n, struct rpc_request *r, struct arena *arena)
 {
     struct fake_cluster *f = n->cluster;
     struct get_request m;
@@ -301,12 +240,12 @@ static inline void serve_get(struct fake_node *n, struct rpc_request *r, struct 
         reply.version = stored.version;
     }
     pack_get_reply(&payload, &reply);
-    answer(r, &payload);
+    fake_answer(r, &payload);
     buf_free(&key);
     buf_free(&payload);
 }
 
-static inline void serve_scan(struct fake_node *n, struct rpc_request *r, struct arena *arena)
+static void serve_scan(struct fake_node *n, struct rpc_request *r, struct arena *arena)
 {
     struct fake_cluster *f = n->cluster;
     struct scan_request m;
@@ -342,33 +281,33 @@ static inline void serve_scan(struct fake_node *n, struct rpc_request *r, struct
     struct buf payload;
     buf_init(&payload, LIMIT_FRAME_BYTES);
     pack_scan_reply(&payload, &reply);
-    answer(r, &payload);
+    fake_answer(r, &payload);
     buf_free(&payload);
 }
 
-static inline void serve_map(struct fake_cluster *f, struct rpc_request *r, struct arena *arena)
+static void serve_map(struct fake_cluster *f, struct rpc_request *r, struct arena *arena)
 {
     struct meta_map_request m;
     ck_assert_int_eq(unpack_meta_map_request(r->params, arena, &m), STATUS_OK);
     f->map_requests++;
     bool mine = f->keyspace_known && (m.keyspace.size == 0 || slice_eq(m.keyspace, slice_str("bank")));
-    struct keyspace_info info = {.id = KEYSPACE, .name = slice_str("bank"), .replication = 3};
-    struct range_desc descs[RANGES_MAX];
-    uint64_t leaders[RANGES_MAX];
-    struct range_report reports[RANGES_MAX];
+    struct keyspace_info info = {.id = FAKE_KEYSPACE, .name = slice_str("bank"), .replication = 3};
+    struct range_desc descs[FAKE_RANGES_MAX];
+    uint64_t leaders[FAKE_RANGES_MAX];
+    struct range_report reports[FAKE_RANGES_MAX];
     memset(reports, 0, sizeof(reports));
-    struct node_info nodes[NODES];
-    char addresses[NODES][16];
+    struct node_info nodes[FAKE_NODES];
+    char addresses[FAKE_NODES][16];
     for (size_t i = 0; i < f->known_count; i++) {
         fill_desc(&f->known[i], &descs[i]);
         leaders[i] = f->known[i].leader;
     }
-    for (unsigned i = 0; i < NODES; i++) {
+    for (unsigned i = 0; i < FAKE_NODES; i++) {
         (void)snprintf(addresses[i], sizeof(addresses[i]), "node:%u", i + 1);
         nodes[i] =
             (struct node_info){.id = i + 1, .address = slice_str(addresses[i]), .host = slice_str("h"), .alive = true};
     }
-    struct meta_map_reply reply = {.map_version = 1, .nodes = nodes, .node_count = NODES};
+    struct meta_map_reply reply = {.map_version = 1, .nodes = nodes, .node_count = FAKE_NODES};
     if (mine) {
         reply.keyspaces = &info;
         reply.keyspace_count = 1;
@@ -380,11 +319,11 @@ static inline void serve_map(struct fake_cluster *f, struct rpc_request *r, stru
     struct buf payload;
     buf_init(&payload, LIMIT_FRAME_BYTES);
     pack_meta_map_reply(&payload, &reply);
-    answer(r, &payload);
+    fake_answer(r, &payload);
     buf_free(&payload);
 }
 
-static inline void fake_serve(struct fake_node *n, struct rpc_request *r)
+void fake_serve(struct fake_node *n, struct rpc_request *r)
 {
     struct arena arena;
     arena_init(&arena, 4096);
@@ -404,14 +343,14 @@ static inline void fake_serve(struct fake_node *n, struct rpc_request *r)
     arena_free(&arena);
 }
 
-static inline void node_on_request(void *ctx, struct rpc_request *r)
+static void node_on_request(void *ctx, struct rpc_request *r)
 {
     struct fake_node *n = ctx;
     if (n->cluster->hook != NULL && n->cluster->hook(n, r, n->cluster->hook_ctx)) return;
     fake_serve(n, r);
 }
 
-static inline uint64_t node_pass(struct actor *a, uint64_t now_ns)
+static uint64_t node_pass(struct actor *a, uint64_t now_ns)
 {
     struct fake_node *n = LIST_ENTRY(a, struct fake_node, actor);
     rpc_server_pass(n->server, now_ns);
@@ -419,8 +358,7 @@ static inline uint64_t node_pass(struct actor *a, uint64_t now_ns)
     return now_ns + 20 * MS;
 }
 
-/* Three ranges, [, h), [h, p), [p, ), led by nodes 1, 2, 3; node 4 holds the right two. */
-static inline void fake_start(struct fake_cluster *f, uint64_t seed, size_t chunk)
+void fake_start(struct fake_cluster *f, uint64_t seed, size_t chunk)
 {
     printf("seed %llu\n", (unsigned long long)seed);
     memset(f, 0, sizeof(*f));
@@ -439,7 +377,7 @@ static inline void fake_start(struct fake_cluster *f, uint64_t seed, size_t chun
     f->range_count = 3;
     f->keyspace_known = true;
     fake_sync(f);
-    for (unsigned i = 0; i <= NODES; i++) {
+    for (unsigned i = 0; i <= FAKE_NODES; i++) {
         struct fake_node *n = &f->nodes[i];
         *n = (struct fake_node){.cluster = f, .env = fakenet_env(f->net), .hints = true, .actor = {.pass = node_pass}};
         n->self = (struct rpc_identity){.role = i == 0 ? ROLE_META : ROLE_NODE, .node_id = i == 0 ? 1 : i};
@@ -454,11 +392,11 @@ static inline void fake_start(struct fake_cluster *f, uint64_t seed, size_t chun
     ck_assert_int_eq(client_new(f->env, &o, &f->client, &err), STATUS_OK);
 }
 
-static inline void fake_stop(struct fake_cluster *f)
+void fake_stop(struct fake_cluster *f)
 {
     ck_assert_uint_eq(f->violations, 0);
     client_free(f->client);
-    for (unsigned i = 0; i <= NODES; i++) {
+    for (unsigned i = 0; i <= FAKE_NODES; i++) {
         f->nodes[i].env->ops->detach(f->nodes[i].env, &f->nodes[i].actor);
         rpc_server_free(f->nodes[i].server);
     }
@@ -472,23 +410,7 @@ static inline void fake_stop(struct fake_cluster *f)
 
 /* --- requests and what came of them --- */
 
-struct outcome {
-    unsigned done;
-    enum status status; /* of the error, or of the result when that is OK */
-    bool served;        /* the error was STATUS_OK */
-    bool unknown;
-    bool found, replayed;
-    char value[64];
-    char message[512];
-    uint64_t at_ns;
-    struct fake_cluster *f;
-    /* scans */
-    char keys[2048]; /* separated by blanks */
-    size_t row_count;
-    bool more;
-};
-
-static inline void note(struct outcome *o, const struct client_error *e)
+void outcome_note(struct outcome *o, const struct client_error *e)
 {
     ck_assert_uint_eq(o->done, 0);
     o->done++;
@@ -500,10 +422,10 @@ static inline void note(struct outcome *o, const struct client_error *e)
     (void)snprintf(o->message, sizeof(o->message), "%.*s", (int)e->message.size, (const char *)e->message.data);
 }
 
-static inline void on_txn(void *ctx, const struct client_error *e, const struct txn_result *result)
+void outcome_on_txn(void *ctx, const struct client_error *e, const struct txn_result *result)
 {
     struct outcome *o = ctx;
-    note(o, e);
+    outcome_note(o, e);
     ck_assert_int_eq(result != NULL, o->served);
     if (result == NULL) return;
     o->status = result->status;
@@ -514,20 +436,20 @@ static inline void on_txn(void *ctx, const struct client_error *e, const struct 
     }
 }
 
-static inline void on_get(void *ctx, const struct client_error *e, const struct get_reply *reply)
+void outcome_on_get(void *ctx, const struct client_error *e, const struct get_reply *reply)
 {
     struct outcome *o = ctx;
-    note(o, e);
+    outcome_note(o, e);
     ck_assert_int_eq(reply != NULL, o->served);
     if (reply == NULL) return;
     o->found = reply->found;
     (void)snprintf(o->value, sizeof(o->value), "%.*s", (int)reply->value.size, (const char *)reply->value.data);
 }
 
-static inline void on_scan(void *ctx, const struct client_error *e, const struct scan_reply *reply)
+void outcome_on_scan(void *ctx, const struct client_error *e, const struct scan_reply *reply)
 {
     struct outcome *o = ctx;
-    note(o, e);
+    outcome_note(o, e);
     ck_assert_int_eq(reply != NULL, o->served);
     if (reply == NULL) return;
     o->more = reply->more;
@@ -544,66 +466,54 @@ static inline void on_scan(void *ctx, const struct client_error *e, const struct
     }
 }
 
-static inline bool outcome_done(void *ctx)
+static bool outcome_done(void *ctx)
 {
     return ((struct outcome *)ctx)->done > 0;
 }
 
-static inline void make_id(struct txn_id *id, uint64_t number)
+static void make_id(struct txn_id *id, uint64_t number)
 {
     memset(id, 0, sizeof(*id));
     memcpy(id->bytes, &number, sizeof(number));
 }
 
-/* An add on a counter, with number as its id unless that is 0. */
-static inline void start_add(struct fake_cluster *f, struct outcome *o, const char *key, int delta, uint64_t number,
-                             uint32_t timeout_ms)
+void fake_start_add(struct fake_cluster *f, struct outcome *o, const char *key, int delta, uint64_t number,
+                    uint32_t timeout_ms)
 {
     *o = (struct outcome){.f = f};
     struct txn_op op = {.kind = TXN_ADD, .key = slice_str(key), .delta = delta, .min = I128_MIN, .max = I128_MAX};
     struct txn t = {.ops = &op, .op_count = 1};
     make_id(&t.id, number);
-    client_txn(f->client, slice_str("bank"), &t, timeout_ms, on_txn, o);
+    client_txn(f->client, slice_str("bank"), &t, timeout_ms, outcome_on_txn, o);
     memset(&op, 0xee, sizeof(op)); /* the request has copied what it needs */
 }
 
-static inline void start_get(struct fake_cluster *f, struct outcome *o, const char *key, uint32_t timeout_ms)
+void fake_start_get(struct fake_cluster *f, struct outcome *o, const char *key, uint32_t timeout_ms)
 {
     *o = (struct outcome){.f = f};
-    client_get(f->client, slice_str("bank"), slice_str(key), timeout_ms, on_get, o);
+    client_get(f->client, slice_str("bank"), slice_str(key), timeout_ms, outcome_on_get, o);
 }
 
-static inline void wait_for(struct fake_cluster *f, struct outcome *o, uint64_t span_ns)
+void fake_wait(struct fake_cluster *f, struct outcome *o, uint64_t span_ns)
 {
     ck_assert(fakenet_run(f->net, outcome_done, o, span_ns));
 }
 
-static inline void add(struct fake_cluster *f, struct outcome *o, const char *key, int delta, uint64_t number)
+void fake_add(struct fake_cluster *f, struct outcome *o, const char *key, int delta, uint64_t number)
 {
-    start_add(f, o, key, delta, number, 5000);
-    wait_for(f, o, 6 * SECOND);
+    fake_start_add(f, o, key, delta, number, 5000);
+    fake_wait(f, o, 6 * SECOND);
 }
 
-static inline void get(struct fake_cluster *f, struct outcome *o, const char *key)
+void fake_get(struct fake_cluster *f, struct outcome *o, const char *key)
 {
-    start_get(f, o, key, 5000);
-    wait_for(f, o, 6 * SECOND);
+    fake_start_get(f, o, key, 5000);
+    fake_wait(f, o, 6 * SECOND);
 }
 
-static inline struct client_stats stats_of(const struct fake_cluster *f)
+struct client_stats fake_stats(const struct fake_cluster *f)
 {
     struct client_stats s;
     client_stats(f->client, &s);
     return s;
 }
-
-static inline int run_suite(Suite *suite)
-{
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
-#endif
