@@ -13,6 +13,7 @@ struct lsm_iter {
     struct keybuf key, value;
     bool at_key, resolved, have;
     struct lsm_write candidate;
+    uint32_t *allowance; /* NULL: no limit */
 };
 
 static bool overlaps(const struct lsm_file *f, struct slice start, struct slice end)
@@ -88,17 +89,39 @@ static void enter_key(struct lsm_iter *it, const struct lsm_write *w)
     it->resolved = it->have = false;
 }
 
+void lsm_iter_allow(struct lsm_iter *it, uint32_t *allowance)
+{
+    it->allowance = allowance;
+}
+
+/* One more row was looked at. True: that was the last one allowed. Whoever asks stops only where the position has moved. */
+static bool used_up(struct lsm_iter *it)
+{
+    if (it->allowance == NULL) return false;
+    if (*it->allowance > 0) (*it->allowance)--;
+    return *it->allowance == 0;
+}
+
 static enum status next_forward(struct lsm_iter *it, struct lsm_write *w)
 {
     struct slice end = keybuf_slice(&it->end);
     for (;;) {
         enum status s = rowmerge_next(&it->merge, w);
         if (s != STATUS_OK) return s;
+        bool stop = used_up(it);
         if (!same_key(it, w)) {
             if (end.size > 0 && slice_cmp(w->key, end) >= 0) return STATUS_END;
+            bool moved = it->at_key;
             enter_key(it, w);
+            if (stop && moved) {
+                it->merge.at_row = false; /* the row seen is looked at again */
+                return STATUS_RETRY;
+            }
         }
-        if (it->resolved || w->ts > it->ts) continue;
+        if (it->resolved || w->ts > it->ts) {
+            if (stop && it->resolved) return STATUS_RETRY;
+            continue;
+        }
         it->resolved = true;
         if (w->kind == LSM_PUT) return STATUS_OK;
     }
@@ -121,16 +144,24 @@ static enum status next_reverse(struct lsm_iter *it, struct lsm_write *w)
         enum status s = rowmerge_next(&it->merge, &row);
         if (s != STATUS_OK && s != STATUS_END) return s;
         bool ended = s == STATUS_END || slice_cmp(row.key, start) < 0;
-        if (it->have && (ended || !same_key(it, &row))) {
-            it->have = false;
+        bool stop = used_up(it);
+        bool left =
+            it->at_key && !it->resolved && (ended || !same_key(it, &row)); /* all of a key's versions were seen */
+        if (left) {
             it->resolved = true;
-            if (it->candidate.kind == LSM_PUT) {
+            if (it->have && it->candidate.kind == LSM_PUT) {
+                it->have = false;
                 it->merge.at_row = false; /* the row seen is looked at again */
                 *w = it->candidate;
                 return STATUS_OK;
             }
+            it->have = false;
         }
         if (ended) return STATUS_END;
+        if (stop && left) {
+            it->merge.at_row = false;
+            return STATUS_RETRY;
+        }
         if (!same_key(it, &row)) enter_key(it, &row);
         if (row.ts <= it->ts) keep_candidate(it, &row);
     }
@@ -161,7 +192,7 @@ enum status lsm_iter_next(struct lsm_iter *it, struct lsm_row *row, struct lsm_m
     }
     struct lsm_write w;
     s = it->merge.reverse ? next_reverse(it, &w) : next_forward(it, &w);
-    if (s == STATUS_END) return s;
+    if (s == STATUS_END || s == STATUS_RETRY) return s;
     if (s != STATUS_OK) return fail(it, s, miss);
     *row = (struct lsm_row){.key = w.key, .ts = w.ts, .value = w.value};
     return STATUS_OK;

@@ -82,7 +82,10 @@ MUST_CHECK enum status lsm_get(struct lsm *l, struct slice key, uint64_t ts, str
  * Lives only within one pass: any write to the store invalidates it. */
 struct lsm_iter;
 struct lsm_iter *lsm_iter_new(struct lsm *l, struct slice start, struct slice end, uint64_t ts, bool reverse);
-/* STATUS_OK with *row, STATUS_END, STATUS_MISS (load, then make a new iterator from lsm_iter_position), STATUS_CORRUPT. */
+/* Rows that it may still look at, deleted and shadowed ones included: lowered as it does. NULL, as at first: no limit. */
+void lsm_iter_allow(struct lsm_iter *it, uint32_t *allowance);
+/* STATUS_OK with *row, STATUS_END, STATUS_MISS (load, then make a new iterator from lsm_iter_position), STATUS_CORRUPT,
+ * STATUS_RETRY: the allowance is used up; it has got on, and goes on likewise, in another pass. */
 MUST_CHECK enum status lsm_iter_next(struct lsm_iter *it, struct lsm_row *row, struct lsm_miss *miss);
 /* Where it stands: the start (reverse: the end) for an iterator that goes on with the rows which this one has not given. Use
  * it rather than the last row: there may be any number of deleted or invisible rows after that. Borrowed from it. */

@@ -3,7 +3,7 @@
  *   SCANNING --- block missing ---> LOADING --- loaded ---> SCANNING ...--- page full, or end ---> replied
  *       |  ^                                                                (woken by the load)
  *       v  | next pass
- *     YIELDED (more rows examined than one pass may)
+ *     YIELDED (more rows looked at than one pass may, deleted and shadowed ones included)
  *
  * The page reads at the newest version applied when it began. If nothing has been applied since the replica was opened,
  * that is not known: the page then reads the newest rows, and begins again should anything be applied meanwhile. It also
@@ -150,10 +150,10 @@ static void scan_go_on(struct node_request *q)
     struct lsm_miss miss;
     enum status s = STATUS_OK;
     bool full = false;
+    lsm_iter_allow(it, &n->scan_left);
     while (!full && n->scan_left > 0) {
         s = lsm_iter_next(it, &row, &miss);
         if (s != STATUS_OK) break;
-        n->scan_left--;
         s = scan_take(q, &row);
         if (s != STATUS_OK) break;
         full = q->row_count >= q->scan.limit_rows || q->row_bytes >= q->scan.limit_bytes;
@@ -166,7 +166,7 @@ static void scan_go_on(struct node_request *q)
         lsm_load(store, &miss, scan_loaded, q);
     } else if (s == STATUS_END || full) {
         scan_reply(q, s != STATUS_END);
-    } else if (s == STATUS_OK) {
+    } else if (s == STATUS_OK || s == STATUS_RETRY) {
         COVER("scan.yielded");
         list_push_back(&n->scans_yielded, &q->link);
         n->env->ops->wake(n->env);

@@ -498,11 +498,26 @@ void rig_check_scan(struct rig *r, struct slice start, struct slice end, uint64_
     while ((row = model_next(r, &pos, end, ts)) != NULL) expected[count++] = row;
     struct keybuf from = {.data = NULL};
     unsigned tries = 0;
+    uint32_t allowance = 0, allowed = (uint32_t)prng_below(&r->prng, 20);
     struct lsm_iter *it = lsm_iter_new(r->l, start, end, ts, reverse);
     for (;;) {
         struct lsm_row got;
         struct lsm_miss miss;
+        if (allowed > 0 && allowance == 0) allowance = allowed;
+        lsm_iter_allow(it, allowed > 0 ? &allowance : NULL);
         enum status s = lsm_iter_next(it, &got, &miss);
+        if (s == STATUS_RETRY) {
+            ck_assert_uint_eq(allowance, 0);
+            if (prng_chance(&r->prng, 1, 2)) continue;
+            struct slice here = lsm_iter_position(it);
+            bool moved = slice_cmp(here, reverse ? end : start) != 0;
+            ck_assert(moved); /* or a caller would go on for ever */
+            keybuf_set(&from, 0, here.data, here.size);
+            here = keybuf_slice(&from);
+            lsm_iter_free(it);
+            it = reverse ? lsm_iter_new(r->l, start, here, ts, true) : lsm_iter_new(r->l, here, end, ts, false);
+            continue;
+        }
         if (s == STATUS_MISS) {
             ck_assert_uint_lt(tries++, 60);
             struct slice here = lsm_iter_position(it);

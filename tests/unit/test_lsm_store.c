@@ -1,6 +1,7 @@
 #include "lib/lsm_rig.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Everything at once against the model: writes, flushes, compactions, reads through misses, reopening. */
@@ -52,6 +53,43 @@ START_TEST(random_operations_with_gc_agree_above_the_safepoint)
 }
 END_TEST
 
+/* A span of deleted rows only: an iterator with an allowance stops in it, near the allowance, and gets to the end in steps. */
+START_TEST(deleted_rows_use_up_an_allowance)
+{
+    enum { ROWS = 3000, ALLOWED = 100 };
+    struct rig r;
+    rig_init(&r, 7);
+    ck_assert(rig_open(&r));
+    for (unsigned i = 0; i < ROWS; i++) {
+        char text[16];
+        int n = snprintf(text, sizeof text, "a%06u", i);
+        struct slice key = slice_make(text, (size_t)n);
+        struct lsm_write w[2] = {{.kind = LSM_PUT, .key = key, .ts = 2 * i + 1, .value = slice_str("x")},
+                                 {.kind = LSM_DELETE, .key = key, .ts = 2 * i + 2}};
+        lsm_apply(r.l, 1, 2 * i + 1, 1, &w[0], 1);
+        lsm_apply(r.l, 1, 2 * i + 2, 1, &w[1], 1);
+    }
+    for (unsigned reverse = 0; reverse < 2; reverse++) {
+        struct lsm_iter *it = lsm_iter_new(r.l, SLICE_EMPTY, SLICE_EMPTY, LSM_TS_MAX, reverse == 1);
+        struct lsm_row row;
+        struct lsm_miss miss;
+        enum status s;
+        unsigned stops = 0;
+        for (;;) {
+            uint32_t allowance = ALLOWED;
+            lsm_iter_allow(it, &allowance);
+            s = lsm_iter_next(it, &row, &miss);
+            if (s != STATUS_RETRY) break;
+            stops++;
+        }
+        ck_assert_int_eq(s, STATUS_END);
+        ck_assert_uint_ge(stops, 2 * ROWS / (ALLOWED + 2));
+        lsm_iter_free(it);
+    }
+    rig_free(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lsm/store");
@@ -59,6 +97,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, random_operations_agree_with_the_model, 0, 8);
     tcase_add_loop_test(tcase, random_operations_with_gc_agree_above_the_safepoint, 0, 8);
+    tcase_add_test(tcase, deleted_rows_use_up_an_allowance);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
