@@ -78,10 +78,16 @@ json() { python3 -c 'import json, sys; d = json.load(sys.stdin); print(eval(sys.
 pid_of() { "$quorate" cluster status -o json | json "[p['pid'] for p in d['processes'] if p['name'] == '$1'][0]"; }
 all_pids() { "$quorate" cluster status -o json | json "' '.join(str(p['pid']) for p in d['processes']) + ' ' + str(d['supervisor_pid'])"; }
 
-# The local cluster's name of the node that leads most ranges of a keyspace.
+# The local cluster's name of the node that leads most ranges of a keyspace. Nodes report their leaderships to the metadata
+# service a moment after they have them: asks until one has.
 leader_of() {
-    "$quorate" range list --keyspace "$1" -o json | json \
-        "(lambda a: 'node-%d' % (int(max(set(a), key=a.count).rsplit(':', 1)[1]) - $base - 10))([r['leader_address'] for r in d['ranges'] if r['leader']])"
+    for _ in $(seq 100); do
+        leads=$("$quorate" range list --keyspace "$1" -o json | json \
+            "(lambda a: 'node-%d' % (int(max(set(a), key=a.count).rsplit(':', 1)[1]) - $base - 10) if a else '')([r['leader_address'] for r in d['ranges'] if r['leader']])")
+        if [ -n "$leads" ]; then break; fi
+        sleep 0.1
+    done
+    printf '%s\n' "$leads"
 }
 meta_leader() { printf 'meta-%s' "$("$quorate" status -o json | json "d['meta']['leader']")"; }
 
