@@ -4,6 +4,7 @@
 #   make COVERAGE=1 test       then gcov over the objects' folder
 #   make BUILD=/elsewhere MODULES="base env raft" unit     only these folders of src, and their unit tests
 #   make unit T=base_buf       one program;  make sim SEED=7 SIM_ARGS="..."
+#   make bench-engine N=200000 REPEAT=1 ENGINES=ours,rocksdb WORK=random     the store beside its peers (bench/engine)
 #   make V=1                   shows the commands
 # Needs GNU make and a POSIX sh; what else it needs, it installs (deploy/install-deps.sh).
 
@@ -73,7 +74,7 @@ SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))
 
 # ---- targets -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all run stop clean-data test unit scenario sim process check format deps clean FORCE
+.PHONY: all run stop clean-data test unit scenario sim process check format deps clean bench-engine FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -107,6 +108,11 @@ sim: $(SIM)
 process: all $(PROCESS_C)
 	@$(RUN) -- $(PROCESS)
 
+BENCH_ENGINE_SRC := $(wildcard bench/engine/*.c)
+bench-engine: $(OUT)/bench/engine
+	$(OUT)/bench/engine --dir $(OUT)/bench/engine.data $(if $(N),--count $(N)) $(if $(REPEAT),--repeat $(REPEAT)) \
+		$(if $(ENGINES),--engines $(ENGINES)) $(if $(WORK),--work $(WORK))
+
 check: $(OBJ) $(if $(MAIN),$(OUT)/obj/main.o)
 	$(if $(INSTRUMENT),$(error the rules are about production objects: make check without SANITIZE and COVERAGE))
 	@CC=$(CC) OBJ=$(OUT)/obj MODULES="$(MODULES)" WHOLE=$(WHOLE) WARNINGS="$(WARNINGS)" sh tests/check/run.sh
@@ -120,6 +126,7 @@ clean:
 # The goals say which tools are wanted. Quick when nothing is missing.
 DEPS := build $(if $(filter check test unit scenario sim process,$(MAKECMDGOALS)),test) \
 	$(if $(filter check format,$(MAKECMDGOALS)),check)
+DEPS += $(if $(filter bench-engine,$(MAKECMDGOALS)),bench)
 DEPS += $(if $(filter deps,$(MAKECMDGOALS)),test check)
 deps:
 	@sh deploy/install-deps.sh $(DEPS)
@@ -146,6 +153,11 @@ $(OUT)/test/tests/%.o: tests/%.c $(OUT)/flags
 	$(call say,cc)
 	$(Q)$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -c $< -o $@
 
+$(OUT)/bench/obj/%.o: bench/%.c $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,cc)
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
+
 define newline
 
 
@@ -163,6 +175,10 @@ $(OUT)/quorate: $(OUT)/obj/main.o $(LIB)
 	$(call say,ld)
 	$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+$(OUT)/bench/engine: $(BENCH_ENGINE_SRC:bench/%.c=$(OUT)/bench/obj/%.o) $(LIB)
+	$(call say,ld)
+	$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -o $@ $^ -lrocksdb -lleveldb -llmdb $(LIBS)
+
 # A test program: its own object, the helpers and the sources built with slow asserts.
 link_test = @mkdir -p $(@D)$(newline)$(call say,ld)$(newline)$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -o $@ $< \
 	-Wl,--start-group $(HELPER_LIB) $(TEST_LIB) -Wl,--end-group $(CHECK_LIBS) $(LIBS)
@@ -175,4 +191,4 @@ $(OUT)/process/%: $(OUT)/test/tests/process/%.o $(HELPER_LIB) $(TEST_LIB)
 $(OUT)/sim: $(OUT)/test/tests/sim/main.o $(HELPER_LIB) $(TEST_LIB)
 	$(link_test)
 
--include $(shell find $(OUT)/obj $(OUT)/test -name '*.d' 2>/dev/null)
+-include $(shell find $(OUT)/obj $(OUT)/test $(OUT)/bench -name '*.d' 2>/dev/null)

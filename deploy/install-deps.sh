@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what is missing of the Debian packages that Quorate is built, tested and checked with.
-#   sh deploy/install-deps.sh [build] [test] [check]      default: build
+#   sh deploy/install-deps.sh [build] [test] [check] [bench]      default: build
 # Looks for a command or a header of each package, so it is quick when nothing is missing and does not mind where the
 # thing came from. Installs as root or through sudo; says what to do when it can do neither.
 set -eu
@@ -45,11 +45,18 @@ needs_check() {
     need shellcheck command shellcheck
 }
 
+# What `make bench-engine` compares the store with; nothing of Quorate uses it.
+needs_bench() {
+    need librocksdb-dev header rocksdb/c.h
+    need libleveldb-dev header leveldb/c.h
+    need liblmdb-dev header lmdb.h
+}
+
 for set in "${@:-build}"; do
     case $set in
-    build | test | check) "needs_$set" ;;
+    build | test | check | bench) "needs_$set" ;;
     *)
-        say "no set of packages is called '$set': build, test or check"
+        say "no set of packages is called '$set': build, test, check or bench"
         exit 2
         ;;
     esac

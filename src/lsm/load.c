@@ -23,14 +23,19 @@ struct load_waiter {
     void *ctx;
 };
 
+static enum status fetch(const struct table *t, uint64_t offset, uint32_t size, uint8_t **raw, size_t *raw_size,
+                         struct block *block)
+{
+    enum status s = table_read(t->file, &t->id, offset, size, raw, raw_size);
+    if (s == STATUS_OK && !block_parse(slice_make(*raw, *raw_size), block)) s = STATUS_CORRUPT;
+    return s;
+}
+
 static void load_execute(struct task *t)
 {
     struct load *ld = (struct load *)(void *)((char *)t - offsetof(struct load, task));
-    const struct table *table = ld->file->table;
     if (ld->present) return;
-    ld->status = table_read(table->file, &table->id, ld->offset, ld->size, &ld->raw, &ld->raw_size);
-    if (ld->status != STATUS_OK) return;
-    if (!block_parse(slice_make(ld->raw, ld->raw_size), &ld->block)) ld->status = STATUS_CORRUPT;
+    ld->status = fetch(ld->file->table, ld->offset, ld->size, &ld->raw, &ld->raw_size, &ld->block);
 }
 
 static void load_complete(struct task *t)
@@ -100,6 +105,31 @@ void lsm_load(struct lsm *l, struct lsm_miss *miss, void (*done)(void *ctx, enum
         list_push_back(&e->waiters, &w->link);
     }
     lsm_miss_drop(miss);
+}
+
+enum status lsm_load_now(struct lsm *l, struct lsm_miss *miss)
+{
+    ASSERT(miss->file != NULL);
+    const struct table *t = miss->file->table;
+    enum status s = STATUS_OK;
+    struct cache_entry *e = cache_peek(&l->cache, t->id.number, miss->offset);
+    if (e != NULL && e->state == CACHE_LOADING) {
+        s = STATUS_BUSY;
+    } else if (e == NULL) {
+        uint8_t *raw = NULL;
+        size_t raw_size = 0;
+        struct block block;
+        s = fetch(t, miss->offset, miss->size, &raw, &raw_size, &block);
+        if (s == STATUS_OK) {
+            e = cache_load_begin(&l->cache, t->id.number, miss->offset);
+            cache_load_end(&l->cache, e, raw, &block, raw_size);
+        } else {
+            mem_free(raw);
+            if (s == STATUS_CORRUPT) lsm_quarantine(l, miss->file, miss->offset);
+        }
+    }
+    lsm_miss_drop(miss);
+    return s;
 }
 
 void lsm_miss_drop(struct lsm_miss *miss)

@@ -94,6 +94,9 @@ void lsm_iter_free(struct lsm_iter *it);
 
 /* Fetches the block into the cache and calls done from the loop. Takes over *miss. */
 void lsm_load(struct lsm *l, struct lsm_miss *miss, void (*done)(void *ctx, enum status s), void *ctx);
+/* The same for a caller that may block: tools, benchmarks. STATUS_OK, STATUS_IO, STATUS_CORRUPT; STATUS_BUSY: lsm_load
+ * fetches that block already. Takes over *miss. */
+MUST_CHECK enum status lsm_load_now(struct lsm *l, struct lsm_miss *miss);
 void lsm_miss_drop(struct lsm_miss *miss);
 
 /* --- background --- */

@@ -1,0 +1,279 @@
+/* Our store as a library: src/lsm with src/wal as its log, on an event loop of env_posix that is turned from within the
+ * calls. Writes are applied when they are handed to the log, whose batches go to disk behind them (O_DSYNC): a process that
+ * dies loses less than LOG_BYTES_MAX, a machine no more than that. put_synced waits for the disk. */
+#include "engine.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "env_posix/env_posix.h"
+#include "lsm/lsm.h"
+#include "wal/wal.h"
+
+#define TURN_OPS 64u
+#define LOG_BYTES ((size_t)256 << 10) /* a batch, when the disk keeps up */
+#define LOG_BYTES_MAX ((size_t)4 << 20)
+#define GROUP 1u
+
+struct ours {
+    struct actor actor;
+    struct env *env;
+    struct wal *wal;
+    struct lsm *lsm;
+    uint64_t index, flushes;
+    struct buf entry;
+    unsigned ops;
+    bool closing;
+};
+
+static void floor_of(void *ctx, uint64_t group, uint64_t index, uint64_t term)
+{
+    (void)term;
+    wal_set_floor(((struct ours *)ctx)->wal, group, index);
+}
+
+static void written(void *ctx)
+{
+    (void)ctx;
+}
+
+static uint64_t pass(struct actor *a, uint64_t now_ns)
+{
+    struct ours *o = (struct ours *)(void *)a;
+    wal_step(o->wal);
+    if (!wal_busy(o->wal) && wal_pending_bytes(o->wal) > 0) wal_submit(o->wal, false, written, o);
+    if (o->closing) return now_ns + NS_PER_MS;
+    lsm_set_safepoint(o->lsm, o->index);
+    lsm_step(o->lsm);
+    if (lsm_flush_count(o->lsm) != o->flushes) {
+        o->flushes = lsm_flush_count(o->lsm);
+        lsm_each_group(o->lsm, floor_of, o);
+    }
+    return now_ns + 10 * NS_PER_MS;
+}
+
+static bool once(void *ctx)
+{
+    bool *done = ctx, was = *done;
+    *done = true;
+    return was;
+}
+
+static void turn(struct ours *o)
+{
+    bool done = false;
+    env_posix_run_until(o->env, once, &done, DEADLINE_NONE);
+}
+
+/* The log's entries of an earlier run are in the store already: settle comes before close. */
+static void replayed_group(void *ctx, uint64_t group, struct slice state)
+{
+    (void)ctx;
+    (void)group;
+    (void)state;
+}
+static void replayed_hard_state(void *ctx, uint64_t group, const struct wal_hard_state *hs)
+{
+    (void)ctx;
+    (void)group;
+    (void)hs;
+}
+static void replayed_entry(void *ctx, uint64_t group, const struct wal_entry *e)
+{
+    (void)group;
+    ((struct ours *)ctx)->index = e->index;
+}
+static void replayed_dropped(void *ctx, uint64_t group)
+{
+    (void)ctx;
+    (void)group;
+}
+static void replayed_reset(void *ctx, uint64_t group, uint64_t index, uint64_t term)
+{
+    (void)group;
+    (void)term;
+    ((struct ours *)ctx)->index = index;
+}
+
+static void *ours_open(const struct engine_config *c)
+{
+    struct ours *o = mem_zalloc(sizeof(*o));
+    struct errbuf err;
+    struct env_posix_options env = {.data_dir = c->dir, .log_level = LOG_WARN};
+    o->env = env_posix_new(&env, &err);
+    if (o->env == NULL) engine_die("ours", err.text);
+    buf_init(&o->entry, (size_t)1 << 20);
+    struct wal_options wal = {.dir = "wal", .segment_bytes = 64u << 20, .spare_segments = 1};
+    struct wal_replay replay = {.group = replayed_group,
+                                .group_dropped = replayed_dropped,
+                                .hard_state = replayed_hard_state,
+                                .entry = replayed_entry,
+                                .reset = replayed_reset,
+                                .ctx = o};
+    if (wal_open(o->env, &wal, &replay, &o->wal, &err) != STATUS_OK) engine_die("ours", err.text);
+    struct lsm_options lsm;
+    lsm_options_default(&lsm);
+    lsm.memtable_bytes = c->memtable_bytes;
+    lsm.cache_bytes = c->cache_bytes;
+    if (lsm_open(o->env, &lsm, &o->lsm, &err) != STATUS_OK) engine_die("ours", err.text);
+    uint64_t durable = 0, term;
+    if (lsm_durable(o->lsm, GROUP, &durable, &term) && durable > o->index) o->index = durable;
+    if (o->index == 0) wal_put_group(o->wal, GROUP, slice_str("bench"));
+    if (o->index > 0) wal_put_reset(o->wal, GROUP, o->index, 1);
+    o->actor.pass = pass;
+    o->env->ops->attach(o->env, &o->actor);
+    turn(o);
+    return o;
+}
+
+static bool log_idle(void *ctx)
+{
+    struct ours *o = ctx;
+    return !wal_busy(o->wal) && wal_pending_bytes(o->wal) == 0;
+}
+
+static bool idle(void *ctx)
+{
+    struct ours *o = ctx;
+    return log_idle(o) && !lsm_busy(o->lsm);
+}
+
+static void ours_close(void *engine)
+{
+    struct ours *o = engine;
+    o->closing = true;
+    env_posix_run_until(o->env, idle, o, DEADLINE_NONE);
+    o->env->ops->detach(o->env, &o->actor);
+    env_posix_quiesce(o->env);
+    lsm_close(o->lsm);
+    wal_close(o->wal);
+    env_posix_free(o->env);
+    buf_free(&o->entry);
+    mem_free(o);
+}
+
+static void log_put(struct ours *o, struct slice key, struct slice value)
+{
+    buf_clear(&o->entry);
+    buf_put_varint(&o->entry, key.size);
+    buf_append_slice(&o->entry, key);
+    buf_append_slice(&o->entry, value);
+    const struct wal_entry e = {.index = ++o->index, .term = 1, .type = 1, .data = buf_slice(&o->entry)};
+    wal_put_entry(o->wal, GROUP, &e);
+}
+
+static void apply(struct ours *o, uint64_t index, struct slice key, struct slice value)
+{
+    const struct lsm_write w = {.kind = LSM_PUT, .key = key, .ts = index, .value = value};
+    lsm_apply(o->lsm, GROUP, index, 1, &w, 1);
+}
+
+static bool admitted(void *ctx)
+{
+    struct ours *o = ctx;
+    return lsm_pressure(o->lsm) < 100 && wal_pending_bytes(o->wal) < LOG_BYTES_MAX;
+}
+
+static void ours_put(void *engine, struct slice key, struct slice value)
+{
+    struct ours *o = engine;
+    log_put(o, key, value);
+    apply(o, o->index, key, value);
+    if (++o->ops % TURN_OPS != 0) return;
+    if (wal_pending_bytes(o->wal) < LOG_BYTES) return;
+    turn(o);
+    if (!admitted(o)) env_posix_run_until(o->env, admitted, o, DEADLINE_NONE);
+}
+
+static void durable(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+static bool is_durable(void *ctx)
+{
+    return *(bool *)ctx;
+}
+
+static void ours_put_synced(void *engine, const struct engine_pair *pairs, size_t count)
+{
+    struct ours *o = engine;
+    if (!log_idle(o)) env_posix_run_until(o->env, log_idle, o, DEADLINE_NONE);
+    uint64_t first = o->index + 1;
+    bool done = false;
+    for (size_t i = 0; i < count; i++) log_put(o, pairs[i].key, pairs[i].value);
+    wal_submit(o->wal, true, durable, &done);
+    env_posix_run_until(o->env, is_durable, &done, DEADLINE_NONE);
+    for (size_t i = 0; i < count; i++) apply(o, first + i, pairs[i].key, pairs[i].value);
+}
+
+static bool ours_get(void *engine, struct slice key, uint64_t *sum)
+{
+    struct ours *o = engine;
+    struct lsm_row row;
+    struct lsm_miss miss;
+    enum status s;
+    while ((s = lsm_get(o->lsm, key, LSM_TS_MAX, &row, &miss)) == STATUS_MISS) {
+        if (lsm_load_now(o->lsm, &miss) != STATUS_OK) engine_die("ours", "a block cannot be read");
+    }
+    if (s != STATUS_OK && s != STATUS_NOT_FOUND) engine_die("ours", status_text(s));
+    if (s == STATUS_OK) engine_use(row.value, sum);
+    if (++o->ops % 4096 == 0) turn(o);
+    return s == STATUS_OK;
+}
+
+static size_t ours_scan(void *engine, struct slice key, size_t max, bool reverse, uint64_t *sum)
+{
+    struct ours *o = engine;
+    struct lsm_iter *it = lsm_iter_new(o->lsm, reverse ? SLICE_EMPTY : key, SLICE_EMPTY, LSM_TS_MAX, reverse);
+    size_t rows = 0;
+    while (rows < max) {
+        struct lsm_row row;
+        struct lsm_miss miss;
+        enum status s = lsm_iter_next(it, &row, &miss);
+        if (s == STATUS_END) break;
+        if (s == STATUS_MISS) {
+            if (lsm_load_now(o->lsm, &miss) != STATUS_OK) engine_die("ours", "a block cannot be read");
+            struct lsm_iter *before = it;
+            struct slice at = lsm_iter_position(before);
+            it = lsm_iter_new(o->lsm, reverse ? SLICE_EMPTY : at, reverse ? at : SLICE_EMPTY, LSM_TS_MAX, reverse);
+            lsm_iter_free(before);
+            continue;
+        }
+        if (s != STATUS_OK) engine_die("ours", status_text(s));
+        engine_use(row.key, sum);
+        engine_use(row.value, sum);
+        rows++;
+    }
+    lsm_iter_free(it);
+    if (++o->ops % 256 == 0) turn(o);
+    return rows;
+}
+
+static void flushed(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+static void ours_settle(void *engine)
+{
+    struct ours *o = engine;
+    bool done = false;
+    lsm_flush(o->lsm, flushed, &done);
+    env_posix_run_until(o->env, is_durable, &done, DEADLINE_NONE);
+    for (unsigned quiet = 0; quiet < 10;) {
+        turn(o);
+        quiet = idle(o) ? quiet + 1 : 0;
+        if (!idle(o)) env_posix_run_until(o->env, idle, o, DEADLINE_NONE);
+    }
+}
+
+const struct engine_ops engine_ours = {.name = "ours",
+                                       .memtables = {32u << 20},
+                                       .open = ours_open,
+                                       .close = ours_close,
+                                       .put = ours_put,
+                                       .put_synced = ours_put_synced,
+                                       .get = ours_get,
+                                       .scan = ours_scan,
+                                       .settle = ours_settle,
+                                       .one_thread = true};
