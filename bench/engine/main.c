@@ -92,10 +92,11 @@ static double run_work(struct bench *b, size_t engine, const struct work_kind *k
     }
     (void)close(ends[1]);
     FILE *in = fdopen(ends[0], "r");
+    if (in == NULL) engine_die("bench", "no stream");
     char line[128], name[48];
     double value = 0, first = 0;
     bool any = false;
-    while (in != NULL && fgets(line, sizeof(line), in) != NULL) {
+    while (fgets(line, sizeof(line), in) != NULL) {
         if (sscanf(line, "%47s %lf", name, &value) != 2) continue;
         if (!any) first = value;
         any = true;
