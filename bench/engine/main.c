@@ -92,7 +92,7 @@ static double run_work(struct bench *b, size_t engine, const struct work_kind *k
     }
     (void)close(ends[1]);
     FILE *in = fdopen(ends[0], "r");
-    if (in == NULL) engine_die("bench", "no stream");
+    if (in == NULL) _exit(1);
     char line[128], name[48];
     double value = 0, first = 0;
     bool any = false;
