@@ -69,6 +69,7 @@ UNITS := $(UNIT_SRC:tests/unit/%.c=$(OUT)/unit/%)
 SCENARIOS := $(patsubst tests/scenario/%.c,$(OUT)/scenario/%,$(wildcard tests/scenario/*.c))
 SIM := $(if $(wildcard tests/sim/main.c),$(OUT)/sim)
 PROCESS_C := $(patsubst tests/process/%.c,$(OUT)/process/%,$(wildcard tests/process/test_*.c))
+PROCESS_TOOLS := $(patsubst tests/process/%.c,$(OUT)/process/%,$(filter-out tests/process/test_%.c,$(wildcard tests/process/*.c)))
 PROCESS := $(PROCESS_C) $(wildcard tests/process/test_*.sh tests/process/test_*.py)
 SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))'
 
@@ -93,7 +94,7 @@ clean-data:
 
 # Programs before `--` may run two at a time; those behind it run alone, one after the other.
 RUN = QUORATE_BUILD=$(OUT) sh tests/run.sh
-test: all $(UNITS) $(SCENARIOS) $(SIM) $(PROCESS_C)
+test: all $(UNITS) $(SCENARIOS) $(SIM) $(PROCESS_C) $(PROCESS_TOOLS)
 	@$(RUN) $(UNITS) $(SCENARIOS) $(if $(SIM),$(SIM_COMMAND)) -- $(PROCESS)
 
 unit: $(UNITS)
@@ -105,7 +106,7 @@ scenario: $(SCENARIOS)
 sim: $(SIM)
 	@$(RUN) $(if $(SIM),$(SIM_COMMAND))
 
-process: all $(PROCESS_C)
+process: all $(PROCESS_C) $(PROCESS_TOOLS)
 	@$(RUN) -- $(PROCESS)
 
 BENCH_ENGINE_SRC := $(wildcard bench/engine/*.c)

@@ -92,6 +92,7 @@ int run_cluster_stop(struct cli *c);
 int run_cluster_status(struct cli *c);
 int run_cluster_kill(struct cli *c);
 int run_cluster_supervise(struct cli *c); /* supervisor.c */
+int run_bench_kv(struct cli *c);          /* bench_kv.c */
 int run_demo_records(struct cli *c);      /* demo_records.c */
 int run_demo_bank(struct cli *c);         /* demo_bank.c */
 

@@ -74,6 +74,28 @@ static const struct flag flags_demo_bank[] = {
     {"acks", FLAG_TEXT, "FILE", "where each acknowledged id is written, below DIR/demo; default bank-acknowledged.txt"},
 };
 
+static const struct flag flags_bench_kv[] = {
+    {"keyspace", FLAG_TEXT, "NAME", "default: default"},
+    {"prefix", FLAG_TEXT, "TEXT", "of the keys; default bench/, with --history one of this run's own"},
+    {"connections", FLAG_NUMBER, "N", "default 64"},
+    {"depth", FLAG_NUMBER, "N", "operations under way on each connection; default 1"},
+    {"keys", FLAG_NUMBER, "N", "default 10000"},
+    {"value-size", FLAG_NUMBER, "BYTES", "default 100"},
+    {"reads", FLAG_NUMBER, "PERCENT", "default 0: the rest are puts"},
+    {"cas", FLAG_NUMBER, "PERCENT", "compare-and-swaps"},
+    {"deletes", FLAG_NUMBER, "PERCENT", "deletes"},
+    {"spread", FLAG_TEXT, "uniform|zipfian|sequential", "which keys; default uniform, zipfian is YCSB's 0.99"},
+    {"fill", FLAG_SWITCH, "", "write every key once before the clock starts"},
+    {"seconds", FLAG_NUMBER, "S", "default 10, without a limit when --total is given"},
+    {"total", FLAG_NUMBER, "N", "end after so many operations"},
+    {"rate", FLAG_NUMBER, "N", "operations a second; default: as fast as they are answered"},
+    {"ids", FLAG_SWITCH, "", "an idempotency id for each write: what had no answer is sent again until --timeout"},
+    {"http", FLAG_TEXT, "URL", "through this gateway, for example http://127.0.0.1:7480"},
+    {"history", FLAG_TEXT, "FILE", "what was done, one operation a line (docs/formats/history.md)"},
+    {"line", FLAG_TEXT, "NAME", "print the result as lines 'bench NAME/... ours=... unit=...'"},
+    {"seed", FLAG_NUMBER, "N", "of the choice of keys and operations; default: a random one"},
+};
+
 #define FLAGS(f) f, sizeof(f) / sizeof((f)[0])
 #define NO_FLAGS NULL, 0
 
@@ -106,6 +128,8 @@ const struct command cli_commands[] = {
      FLAGS(flags_demo_records), false},
     {"demo bank", "", "DebitCredit postings with a leader killed half way", run_demo_bank, 0, 0, FLAGS(flags_demo_bank),
      false},
+    {"bench kv", "", "load with single-key operations: throughput, latencies, errors, longest pause", run_bench_kv, 0,
+     0, FLAGS(flags_bench_kv), false},
     {"version", "", "version of this binary", run_version, 0, 0, NO_FLAGS, false},
     {"help", "[COMMAND]", "this list, or a command's flags", run_help, 0, 2, NO_FLAGS, false},
 };
@@ -166,6 +190,8 @@ int cli_main(int argc, char *const *argv)
     int code = take_output(&c);
     if (code == CLI_OK) code = take_log_level(&c);
     if (code == CLI_OK) code = c.args.command->run(&c);
-    if (out_failed() && code == CLI_OK) code = cli_fail("standard output could not be written");
+    /* `quorate scan ... | head`: who reads has seen enough, and that is no failure. */
+    if (out_failed() && code == CLI_OK && !process_reader_gone(1))
+        code = cli_fail("standard output could not be written");
     return code;
 }

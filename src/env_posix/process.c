@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -215,6 +216,12 @@ const char *process_getenv(const char *name)
 bool process_is_terminal(int fd)
 {
     return isatty(fd) == 1;
+}
+
+bool process_reader_gone(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 unsigned process_terminal_width(int fd)

@@ -43,12 +43,15 @@ MUST_CHECK enum status process_read_lines(const char *const argv[], bool (*each_
  * atomically and durably: after a crash there is the old content or the new one. */
 MUST_CHECK enum status process_file_read(const char *path, struct buf *out, struct errbuf *err);
 MUST_CHECK enum status process_file_write(const char *path, struct slice bytes, struct errbuf *err);
+/* Adds to the end of a file, which is made if absent; for reports: nothing is synced. */
+MUST_CHECK enum status process_file_append(const char *path, struct slice bytes, struct errbuf *err);
 MUST_CHECK enum status process_file_remove(const char *path);                   /* STATUS_NOT_FOUND when absent */
 MUST_CHECK enum status process_make_dirs(const char *path, struct errbuf *err); /* with its parents; durable */
 
 bool process_executable(char *path, size_t size); /* of this process; false: it does not fit */
 const char *process_getenv(const char *name);     /* NULL when unset or empty */
 bool process_is_terminal(int fd);
+bool process_reader_gone(int fd);        /* a pipe or socket that nobody reads any more */
 unsigned process_terminal_width(int fd); /* columns; 80 when it is no terminal */
 void process_sleep_ms(unsigned ms);
 uint64_t process_mono_ms(void);

@@ -45,7 +45,7 @@ static int write_all(int fd, struct slice bytes) /* returns errno */
         if (n < 0) return errno;
         done += (size_t)n;
     }
-    return fsync(fd) == 0 ? 0 : errno;
+    return 0;
 }
 
 static char *parent_of(const char *path) /* owned by the caller */
@@ -74,11 +74,21 @@ enum status process_file_write(const char *path, struct slice bytes, struct errb
     (void)snprintf(temporary, size, "%s.%ld.tmp", path, (long)getpid());
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     int code = fd < 0 ? errno : write_all(fd, bytes);
+    if (fd >= 0 && code == 0 && fsync(fd) != 0) code = errno;
     if (fd >= 0 && close(fd) != 0 && code == 0) code = errno;
     if (code == 0 && rename(temporary, path) != 0) code = errno;
     if (code != 0 && fd >= 0) (void)unlink(temporary);
     if (code == 0) code = sync_parent(path);
     mem_free(temporary);
+    return code == 0 ? STATUS_OK : file_failed(path, "written", code, err);
+}
+
+enum status process_file_append(const char *path, struct slice bytes, struct errbuf *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (fd < 0) return file_failed(path, "opened", errno, err);
+    int code = write_all(fd, bytes);
+    (void)close(fd);
     return code == 0 ? STATUS_OK : file_failed(path, "written", code, err);
 }
 

@@ -105,6 +105,23 @@ load_wait() {
     cat "$work/load.out"
 }
 
+# history_start ARGUMENTS...: two clients, native and through the gateway, on the same few keys, in the background; they end
+# by themselves after --seconds. history_judge: waits for them and judges what both saw as one history.
+history_start() {
+    "$quorate" bench kv --prefix history/ --keys 24 --connections 8 --reads 40 --cas 25 --deletes 5 --rate 1500 \
+        --timeout 8000 --history "$work/native.ndjson" "$@" >"$work/native.out" 2>&1 &
+    history_native=$!
+    "$quorate" bench kv --prefix history/ --keys 24 --connections 8 --reads 40 --cas 25 --deletes 5 --rate 500 --ids \
+        --timeout 8000 --history "$work/http.ndjson" --http "$(gateway)" "$@" >"$work/http.out" 2>&1 &
+    history_http=$!
+}
+history_judge() {
+    wait "$history_native" || { cat "$work/native.out"; return 1; }
+    wait "$history_http" || { cat "$work/http.out"; return 1; }
+    cat "$work/native.out" "$work/http.out"
+    "$build/process/history_check" "$work/native.ndjson" "$work/http.ndjson"
+}
+
 bank_audit() {
     "$quorate" scan bank -o plain --timeout 20000 >"$work/bank.rows" || return 1
     awk -f "$audit" "$QUORATE_DIR/demo/bank-acknowledged.txt" "$work/bank.rows"

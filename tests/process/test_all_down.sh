@@ -7,6 +7,7 @@ set -u
 
 check "the cluster starts" cluster_start
 load_start --count 1000000 --seconds 10
+history_start --seconds 8
 sleep 1
 # shellcheck disable=SC2046 # a list of pids
 check "kill -9 of all processes" kill -9 $(all_pids)
@@ -15,6 +16,7 @@ expect "the status says so" 1 "stopped" "$quorate" cluster status
 check "the cluster starts again" cluster_start
 check "the load finishes, every request answered" load_wait
 check "the audit is exact" bank_audit
+check "what clients saw is linearizable" history_judge
 check "a second run continues" "$quorate" demo bank --no-kill --count 2000
 check "the audit is exact again" bank_audit
 cat "$work/load.out"

@@ -107,6 +107,16 @@ http "a counter below its bound" 409 "guard_failed" -d '{"then":[{"add":{"key":"
 http "a key written twice" 400 "invalid" -d '{"then":[{"put":{"key":"a","value":"1"}},{"put":{"key":"a","value":"2"}}]}' "$g/v1/txn"
 check "nothing was lost" test "$(curl -sf "$g/v1/kv/default/kept")" = kept
 check "all processes are still the same" test "$(all_pids)" = "$pids"
+many() { # more than a pipe holds
+    "$quorate" bench kv --fill --keys 3000 --total 1 >/dev/null && "$quorate" scan default -o plain | wc -l
+}
+check "some thousand keys" many
+first_line() {
+    { "$quorate" scan default -o plain 2>"$work/scan.err"; echo "$?" >"$work/scan.status"; } | head -n 1
+    [ "$(cat "$work/scan.status")" = 0 ] && ! [ -s "$work/scan.err" ]
+}
+check "a reader that has seen enough is no failure" first_line
+expect "a full disk is one" 1 "could not be written" sh -c "'$quorate' scan default >/dev/full"
 check "the cluster stops" "$quorate" cluster stop
 check "and starts again" cluster_start
 check "with what it held" test "$(curl -sf "$g/v1/kv/default/kept")" = kept

@@ -16,6 +16,7 @@ wait_again() { # wait_again NAME: until it was started a second time, at most 5 
 
 check "the cluster starts" cluster_start
 load_start --count 1000000 --seconds 13
+history_start --seconds 12
 node=$(leader_of bank)
 meta=$(meta_leader)
 for victim in gateway "$node" "$meta"; do
@@ -25,7 +26,10 @@ for victim in gateway "$node" "$meta"; do
 done
 check "the load finishes, every request answered" load_wait
 check "the audit is exact" bank_audit
-ready() { curl -sf "$(gateway)/readyz"; }
+check "what clients saw is linearizable" history_judge
+ready() { # at most 5 s later
+    curl -s --retry 25 --retry-delay 0 --retry-max-time 5 --retry-all-errors --fail-with-body "$(gateway)/readyz"
+}
 check "the cluster is ready" ready
-cat "$work/load.out"
+cat "$work/load.out" "$work/native.out" "$work/http.out"
 finish

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SIGSTOP of the node that leads most ranges, for some seconds under load; it comes back with old ideas of who leads. Then
-# the same with the leading metadata server. The audit is exact.
+# the same with the leading metadata server. The audit is exact, and what clients saw is linearizable.
 set -u
 # shellcheck source=tests/process/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -20,10 +20,12 @@ pause() { # pause NAME SECONDS: others go on meanwhile
 
 check "the cluster starts" cluster_start
 load_start --count 1000000 --seconds 14
+history_start --seconds 13
 check "postings go on while the leader of most ranges is stopped for 4 s" pause "$(leader_of bank)" 4
 sleep 1
 check "postings go on while the metadata leader is stopped for 3 s" pause "$(meta_leader)" 3
 check "the load finishes, every request answered" load_wait
 check "the audit is exact" bank_audit
-cat "$work/load.out"
+check "what clients saw is linearizable" history_judge
+cat "$work/load.out" "$work/native.out" "$work/http.out"
 finish

@@ -1,0 +1,107 @@
+/* `quorate bench kv`: a load of single-key operations in a closed loop (each lane sends when its answer is there) or at a
+ * rate (latency then counts from when an operation was due, so a pause is not hidden by what was not sent during it).
+ *
+ * A lane is one operation at a time; `depth` lanes share a connection.
+ *
+ *   IDLE --an operation is due--> WAITING --answered--> IDLE
+ *                                    |                    ^
+ *                                    +--failed--> RESTING +  (for REST_MS: a refusing server is not stormed)
+ *
+ * Files: bench_kv.c (options, report), bench_load.c (lanes), bench_native.c, bench_http.c (how operations travel),
+ * bench_history.c (what was done, for checkers), bench_keys.c (which key is next). */
+#ifndef QUORATE_CLI_BENCH_H
+#define QUORATE_CLI_BENCH_H
+
+#include "base/prng.h"
+#include "cli/cli_int.h"
+#include "cli/latency.h"
+
+#define BENCH_VALUE_TEXT 40u       /* "<run>-<number>": unique, filled up to the value's size */
+#define BENCH_IN_FLIGHT_PER_KEY 8u /* in histories: what an exhaustive search copes with */
+
+enum bench_kind { BENCH_GET, BENCH_PUT, BENCH_DELETE, BENCH_CAS, BENCH_KINDS };
+enum bench_outcome {
+    BENCH_OK,
+    BENCH_REFUSED, /* served: a compare-and-swap found another value */
+    BENCH_FAILED,  /* definitely did not happen */
+    BENCH_UNKNOWN
+};
+
+struct bench_keys { /* bench_keys.c: numbers in [0, count) */
+    enum bench_spread { SPREAD_UNIFORM, SPREAD_ZIPFIAN, SPREAD_SEQUENTIAL } spread;
+    uint64_t count, next;
+    double theta, zeta, alpha, eta; /* zipfian */
+};
+bool bench_keys_init(struct bench_keys *k, const char *spread, uint64_t count); /* false: no such spread */
+uint64_t bench_keys_next(struct bench_keys *k, struct prng *p);
+
+struct bench;
+struct bench_op {
+    enum bench_kind kind;
+    uint64_t key;
+    uint64_t number;               /* of this operation in the run */
+    char value[BENCH_VALUE_TEXT];  /* put, cas */
+    char expect[BENCH_VALUE_TEXT]; /* cas; "": absent */
+    uint64_t due_ns, call_ns;
+};
+struct bench_lane {
+    struct bench *bench;
+    enum { BENCH_IDLE, BENCH_WAITING, BENCH_RESTING } state;
+    unsigned number;
+    struct client *client; /* native; shared by `depth` lanes */
+    struct http_client *http;
+    struct bench_op op;
+    uint64_t again_ns;
+};
+
+struct bench_wire {
+    bool (*open)(struct bench *b); /* fills the lanes' connections; false: a text was printed */
+    void (*send)(struct bench_lane *l);
+    void (*close)(struct bench *b);
+};
+extern const struct bench_wire bench_native, bench_http;
+
+struct bench {
+    struct actor actor;
+    struct cli *cli;
+    struct env *env;
+    /* what is wanted */
+    const struct bench_wire *wire;
+    char keyspace[64], prefix[128], http_address[LIMIT_ADDRESS_BYTES];
+    uint64_t connections, depth, key_count, value_bytes, total, seconds, rate;
+    uint64_t shares[BENCH_KINDS]; /* percent */
+    bool ids, fill;
+    const char *history_path;
+    struct bench_keys keys;
+    struct prng prng;
+    uint64_t run; /* distinguishes this run's values and ids from all others' */
+    /* state: every lane reads once before the clock starts, so that connections stand; then, if wanted, every key is
+     * written; then it is measured */
+    enum { BENCH_WARM, BENCH_FILL, BENCH_MEASURE, BENCH_DRAIN } phase;
+    struct bench_lane *lanes;
+    unsigned lane_count, busy;
+    uint64_t issued, filled; /* in this phase */
+    uint64_t numbered;       /* in all */
+    uint64_t begun_ns, end_ns, ended_ns, last_ok_ns;
+    uint8_t *in_flight;                  /* per key; histories only */
+    char (*last_seen)[BENCH_VALUE_TEXT]; /* per key: what a compare-and-swap expects; NULL without them */
+    struct buf history;
+    bool done, history_failed;
+    /* what came of it */
+    struct latency read, write;
+    uint64_t ok[BENCH_KINDS], refused, failed, unknown, in_time;
+    uint64_t pause_ns, pause_at_ns;
+    struct errbuf first_error;
+};
+void bench_key(const struct bench *b, uint64_t key, struct buf *out);
+void bench_fill_value(const struct bench *b, const char *text, struct buf *out); /* up to the wanted size */
+/* From a wire. seen: the value that a get found, as it came; found: get and delete. why: for the first error's text. */
+void bench_answered(struct bench_lane *l, enum bench_outcome outcome, bool found, struct slice seen, struct slice why);
+void bench_run(struct bench *b); /* bench_load.c */
+
+/* bench_history.c */
+void bench_history_note(struct bench *b, const struct bench_lane *l, enum bench_outcome outcome, bool found,
+                        const char *seen, uint64_t ret_ns);
+void bench_history_flush(struct bench *b);
+
+#endif

@@ -1,0 +1,97 @@
+/* Operations straight to the storage nodes: a router of its own for each connection. */
+#include "base/mem.h"
+#include "cli/bench.h"
+
+static struct slice why_of(const struct client_error *e)
+{
+    return e->message.size > 0 ? e->message : slice_str(status_text(e->status));
+}
+
+static void get_done(void *ctx, const struct client_error *e, const struct get_reply *r)
+{
+    if (e->status != STATUS_OK)
+        bench_answered(ctx, BENCH_FAILED, false, SLICE_EMPTY, why_of(e));
+    else
+        bench_answered(ctx, BENCH_OK, r->found, r->found ? r->value : SLICE_EMPTY, SLICE_EMPTY);
+}
+
+static void txn_done(void *ctx, const struct client_error *e, const struct txn_result *r)
+{
+    if (e->status != STATUS_OK)
+        bench_answered(ctx, e->unknown_outcome ? BENCH_UNKNOWN : BENCH_FAILED, false, SLICE_EMPTY, why_of(e));
+    else if (r->status == STATUS_CONDITION_FAILED)
+        bench_answered(ctx, BENCH_REFUSED, false, SLICE_EMPTY, SLICE_EMPTY);
+    else if (r->status != STATUS_OK)
+        bench_answered(ctx, BENCH_FAILED, false, SLICE_EMPTY, slice_str(status_text(r->status)));
+    else
+        bench_answered(ctx, BENCH_OK, r->op_count > 0 && r->ops[0].found, SLICE_EMPTY, SLICE_EMPTY);
+}
+
+static void native_write(struct bench_lane *l, struct slice keyspace, struct slice key, struct buf *value)
+{
+    const struct bench *b = l->bench;
+    struct buf expect;
+    struct txn_op op = {.kind = l->op.kind == BENCH_DELETE ? TXN_DELETE : TXN_PUT, .key = key};
+    struct txn_compare compare = {.target = TXN_TARGET_EXISTS, .relation = TXN_EQUAL, .key = key};
+    struct txn t = {.ops = &op, .op_count = 1, .compares = &compare, .compare_count = l->op.kind == BENCH_CAS};
+    buf_init(&expect, LIMIT_VALUE_BYTES);
+    if (l->op.kind != BENCH_DELETE) {
+        bench_fill_value(b, l->op.value, value);
+        op.value = buf_slice(value);
+    }
+    if (l->op.kind == BENCH_CAS && l->op.expect[0] != '\0') {
+        bench_fill_value(b, l->op.expect, &expect);
+        compare.target = TXN_TARGET_VALUE;
+        compare.value = buf_slice(&expect);
+    }
+    if (b->ids) {
+        memcpy(t.id.bytes, &b->run, 8);
+        memcpy(t.id.bytes + 8, &l->op.number, 8);
+    }
+    client_txn(l->client, keyspace, &t, b->cli->timeout_ms, txn_done, l);
+    buf_free(&expect);
+}
+
+static void native_send(struct bench_lane *l)
+{
+    struct bench *b = l->bench;
+    struct buf key, value;
+    struct slice keyspace = slice_str(b->keyspace);
+    buf_init(&key, LIMIT_KEY_BYTES);
+    buf_init(&value, LIMIT_VALUE_BYTES);
+    bench_key(b, l->op.key, &key);
+    if (l->op.kind == BENCH_GET)
+        client_get(l->client, keyspace, buf_slice(&key), b->cli->timeout_ms, get_done, l);
+    else
+        native_write(l, keyspace, buf_slice(&key), &value);
+    buf_free(&key);
+    buf_free(&value);
+}
+
+static bool native_open(struct bench *b)
+{
+    char addresses[LIMIT_REPLICAS * LIMIT_ADDRESS_BYTES];
+    struct errbuf err;
+    cli_meta_addresses(b->cli, addresses, sizeof(addresses));
+    struct client_options o = {.meta_addresses = addresses, .role = ROLE_CLIENT};
+    for (unsigned i = 0; i < b->lane_count; i++) {
+        struct bench_lane *l = &b->lanes[i];
+        if (i % b->depth != 0) {
+            l->client = b->lanes[i - 1].client;
+        } else if (client_new(b->env, &o, &l->client, &err) != STATUS_OK) {
+            l->client = NULL;
+            cli_usage("--meta %s: %s", addresses, err.text);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void native_close(struct bench *b)
+{
+    for (unsigned i = 0; i < b->lane_count; i += (unsigned)b->depth) {
+        if (b->lanes[i].client != NULL) client_free(b->lanes[i].client);
+    }
+}
+
+const struct bench_wire bench_native = {.open = native_open, .send = native_send, .close = native_close};
