@@ -83,6 +83,9 @@ int run_init(struct cli *c); /* cmd_admin.c */
 int run_keyspace_create(struct cli *c);
 int run_keyspace_list(struct cli *c);
 int run_range_list(struct cli *c);
+int run_range_transfer(struct cli *c); /* cmd_leaders.c */
+int run_node_drain(struct cli *c);
+int run_node_undrain(struct cli *c);
 int run_node_list(struct cli *c);
 int run_status(struct cli *c);
 int run_version(struct cli *c);
@@ -93,6 +96,7 @@ int run_cluster_status(struct cli *c);
 int run_cluster_kill(struct cli *c);
 int run_cluster_supervise(struct cli *c); /* supervisor.c */
 int run_bench_kv(struct cli *c);          /* bench_kv.c */
+int run_bench_transfer(struct cli *c);    /* bench_transfer.c */
 int run_demo_records(struct cli *c);      /* demo_records.c */
 int run_demo_bank(struct cli *c);         /* demo_bank.c */
 

@@ -143,7 +143,11 @@ static int show_nodes(struct admin_call *a, const struct meta_map_reply *map)
         text_table_cell(&t, "%llu", (unsigned long long)n->id);
         text_table_cell_bytes(&t, n->address, LIMIT_ADDRESS_BYTES);
         text_table_cell_bytes(&t, n->host, 64);
-        text_table_cell(&t, "%s", n->alive ? "alive" : "down");
+        struct buf state;
+        buf_init(&state, 128);
+        node_state_text(n, &state);
+        text_table_cell_bytes(&t, buf_slice(&state), 64);
+        buf_free(&state);
         text_table_cell(&t, "%llu", (unsigned long long)n->range_count);
         text_table_cell(&t, "%llu", (unsigned long long)n->leader_count);
         text_table_cell_bytes(&t, buf_slice(&size), 64);
@@ -212,10 +216,11 @@ static void show_health(struct buf *b, const struct meta_status_reply *status, c
             replicas += range_desc_replica(&map->ranges[j], map->nodes[i].id) != NULL;
         }
         const struct node_info *n = &map->nodes[i];
-        buf_printf(b, "  node %-3llu %-21.*s %-5s %llu ranges, leads %llu; on %.*s\n", (unsigned long long)n->id,
-                   (int)n->address.size, (const char *)n->address.data, n->alive ? "up" : "DOWN",
-                   (unsigned long long)replicas, (unsigned long long)leads, (int)n->host.size,
-                   (const char *)n->host.data);
+        buf_printf(b, "  node %-3llu %-21.*s ", (unsigned long long)n->id, (int)n->address.size,
+                   (const char *)n->address.data);
+        node_state_text(n, b);
+        buf_printf(b, "; %llu ranges, leads %llu; on %.*s\n", (unsigned long long)replicas, (unsigned long long)leads,
+                   (int)n->host.size, (const char *)n->host.data);
     }
     buf_printf(b, "can still lose   %u metadata server%s and %u storage node%s\n", h.meta_tolerates,
                h.meta_tolerates == 1 ? "" : "s", h.data_tolerates, h.data_tolerates == 1 ? "" : "s");

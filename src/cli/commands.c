@@ -95,6 +95,9 @@ static const struct flag flags_bench_kv[] = {
     {"line", FLAG_TEXT, "NAME", "print the result as lines 'bench NAME/... ours=... unit=...'"},
     {"seed", FLAG_NUMBER, "N", "of the choice of keys and operations; default: a random one"},
 };
+static const struct flag flags_bench_transfer[] = {
+    {"count", FLAG_NUMBER, "N", "transfers; default 20"},
+};
 
 #define FLAGS(f) f, sizeof(f) / sizeof((f)[0])
 #define NO_FLAGS NULL, 0
@@ -118,6 +121,11 @@ const struct command cli_commands[] = {
      FLAGS(flags_keyspace_create), false},
     {"keyspace list", "", "all keyspaces", run_keyspace_list, 0, 0, NO_FLAGS, false},
     {"range list", "", "all ranges with their leaders", run_range_list, 0, 0, FLAGS(flags_range_list), false},
+    {"range transfer", "RANGE NODE", "give a range's leadership to its replica on that node", run_range_transfer, 2, 2,
+     NO_FLAGS, false},
+    {"node drain", "NODE", "give away all leaderships of a node, and keep them away", run_node_drain, 1, 1, NO_FLAGS,
+     false},
+    {"node undrain", "NODE", "let a drained node lead again", run_node_undrain, 1, 1, NO_FLAGS, false},
     {"node list", "", "all storage nodes", run_node_list, 0, 0, NO_FLAGS, false},
     {"init", "", "give a new cluster its identity, once; harmless when repeated", run_init, 0, 0, FLAGS(flags_init),
      false},
@@ -130,6 +138,8 @@ const struct command cli_commands[] = {
      false},
     {"bench kv", "", "load with single-key operations: throughput, latencies, errors, longest pause", run_bench_kv, 0,
      0, FLAGS(flags_bench_kv), false},
+    {"bench transfer", "", "move a range's leadership round under load: pauses, failed requests", run_bench_transfer, 0,
+     0, FLAGS(flags_bench_transfer), false},
     {"version", "", "version of this binary", run_version, 0, 0, NO_FLAGS, false},
     {"help", "[COMMAND]", "this list, or a command's flags", run_help, 0, 2, NO_FLAGS, false},
 };

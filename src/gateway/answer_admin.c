@@ -125,6 +125,13 @@ void json_node(struct buf *b, const struct node_info *node)
     key_u64(b, "ranges", node->range_count);
     key_u64(b, "leaders", node->leader_count);
     key_u64(b, "bytes", node->bytes);
+    key_bool(b, "drained", (node->flags & NODE_DRAINED) != 0);
+    key_bool(b, "disk_slow", (node->flags & NODE_DISK_SLOW) != 0);
+    key_bool(b, "disk_tight", (node->flags & NODE_DISK_TIGHT) != 0);
+    key_bool(b, "disk_full", (node->flags & NODE_DISK_FULL) != 0);
+    key_u64(b, "disk_write_us", node->disk_write_us);
+    key_u64(b, "disk_free", node->disk_free);
+    key_u64(b, "disk_total", node->disk_total);
     json_close(b, '}');
 }
 

@@ -16,6 +16,22 @@ struct slice map_keyspace_name(const struct meta_map_reply *map, uint32_t id)
     return SLICE_EMPTY;
 }
 
+void node_state_text(const struct node_info *n, struct buf *out)
+{
+    static const struct {
+        uint32_t flag;
+        const char *text;
+    } FLAGS[] = {{NODE_DRAINED, ", drained"},
+                 {NODE_DISK_SLOW, ", disk SLOW"},
+                 {NODE_DISK_FULL, ", disk FULL"},
+                 {NODE_DISK_TIGHT, ", disk nearly full"}};
+    buf_append_str(out, n->alive ? "up" : "DOWN");
+    for (size_t i = 0; i < sizeof(FLAGS) / sizeof(FLAGS[0]); i++) {
+        bool said = FLAGS[i].flag == NODE_DISK_TIGHT && (n->flags & NODE_DISK_FULL) != 0;
+        if ((n->flags & FLAGS[i].flag) != 0 && !said) buf_append_str(out, FLAGS[i].text);
+    }
+}
+
 static struct errbuf *problem(struct health *h)
 {
     if (h->problem_count == HEALTH_PROBLEMS_MAX) return NULL; /* errbuf_set takes NULL */
@@ -60,12 +76,34 @@ static void assess_members(const struct meta_status_reply *status, struct health
     }
 }
 
+static void assess_disk(const struct node_info *n, struct health *h)
+{
+    unsigned long long id = n->id, free_mib = n->disk_free >> 20;
+    if ((n->flags & NODE_DISK_FULL) != 0) {
+        errbuf_set(problem(h),
+                   "the disk of storage node %llu is full (%llu MiB free): writes that add rows are refused there; "
+                   "deletes go on; make room or add nodes",
+                   id, free_mib);
+    } else if ((n->flags & NODE_DISK_TIGHT) != 0) {
+        errbuf_set(problem(h), "the disk of storage node %llu is nearly full (%llu MiB free): it takes no new replicas",
+                   id, free_mib);
+    }
+    if ((n->flags & NODE_DISK_SLOW) != 0) {
+        errbuf_set(
+            problem(h),
+            "the disk of storage node %llu is slow (%llu us a log write, far above the others'): it leads nothing "
+            "that another node can lead",
+            id, (unsigned long long)n->disk_write_us);
+    }
+}
+
 static void assess_nodes(const struct meta_map_reply *map, struct health *h)
 {
     h->nodes = (unsigned)map->node_count;
     for (size_t i = 0; i < map->node_count; i++) {
         if (map->nodes[i].alive) {
             h->nodes_alive++;
+            assess_disk(&map->nodes[i], h);
             continue;
         }
         errbuf_set(problem(h), "storage node %llu at %.*s is down", (unsigned long long)map->nodes[i].id,

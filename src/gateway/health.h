@@ -19,6 +19,8 @@ struct health {
 };
 void health_assess(const struct meta_status_reply *status, const struct meta_map_reply *map, struct health *out);
 
+/* "up", "DOWN", and what else is to be said of it: "up, drained, disk slow". */
+void node_state_text(const struct node_info *n, struct buf *out);
 const struct node_info *map_node(const struct meta_map_reply *map, uint64_t id); /* NULL: unknown */
 struct slice map_keyspace_name(const struct meta_map_reply *map, uint32_t id);   /* empty: unknown */
 

@@ -22,6 +22,7 @@ void meta_command_encode(const struct meta_command *c, struct buf *out)
     case META_CMD_KEYSPACE: PACK_INNER(out, meta_keyspace_request, &c->keyspace); break;
     case META_CMD_TS_BOUND: pack_uint(out, c->ts_bound); break;
     case META_CMD_IDS: pack_uint(out, c->id_count); break;
+    case META_CMD_DRAIN: PACK_INNER(out, meta_node_drain_request, &c->drain); break;
     }
     pack_array(out, (uint32_t)c->candidate_count);
     for (size_t i = 0; i < c->candidate_count; i++) {
@@ -62,6 +63,7 @@ enum status meta_command_decode(struct slice bytes, struct arena *arena, struct 
     case META_CMD_KEYSPACE: s = unpack_meta_keyspace_request(unpack_bin(&u), arena, &out->keyspace); break;
     case META_CMD_TS_BOUND: out->ts_bound = unpack_uint(&u); break;
     case META_CMD_IDS: out->id_count = (uint32_t)unpack_uint(&u); break;
+    case META_CMD_DRAIN: s = unpack_meta_node_drain_request(unpack_bin(&u), arena, &out->drain); break;
     default: return STATUS_UNSUPPORTED;
     }
     if (s != STATUS_OK) return s;
@@ -72,11 +74,12 @@ enum status meta_command_decode(struct slice bytes, struct arena *arena, struct 
 enum status meta_node_row_decode(struct slice value, struct meta_node_row *out)
 {
     struct unpack u = unpack_make(value);
-    if (!unpack_array_of(&u, 4)) return STATUS_CORRUPT;
+    if (!unpack_array_of(&u, 5)) return STATUS_CORRUPT;
     out->id = unpack_uint(&u);
     out->uuid = unpack_bin(&u);
     out->address = unpack_bin(&u);
     out->host = unpack_bin(&u);
+    out->drained = unpack_bool(&u);
     return u.failed ? STATUS_CORRUPT : STATUS_OK;
 }
 

@@ -149,18 +149,27 @@ static void eval_init(struct eval *e, const struct meta_init_request *q)
     ANSWER_WITH(e, meta_init_reply, &(struct meta_init_reply){.cluster = row.cluster});
 }
 
-static void write_node(struct eval *e, uint64_t id, const struct meta_register_request *q, struct slice host)
+static void write_node(struct eval *e, const struct meta_node_row *row)
 {
     struct buf b;
     buf_init(&b, 4096);
-    pack_array(&b, 4);
-    pack_uint(&b, id);
-    pack_bin(&b, q->uuid);
-    pack_bin(&b, q->address);
-    pack_bin(&b, host);
-    write_row(e, key_id(e, "n/", id), &b);
+    pack_array(&b, 5);
+    pack_uint(&b, row->id);
+    pack_bin(&b, row->uuid);
+    pack_bin(&b, row->address);
+    pack_bin(&b, row->host);
+    pack_bool(&b, row->drained);
+    write_row(e, key_id(e, "n/", row->id), &b);
     buf_free(&b);
     raise_map_version(e);
+}
+
+static bool read_node(struct eval *e, uint64_t id, struct meta_node_row *row)
+{
+    struct slice value;
+    if (!read_row(e, key_id(e, "n/", id), &value)) return false;
+    if (meta_node_row_decode(value, row) != STATUS_OK) BUG("a node row of the metadata is damaged");
+    return true;
 }
 
 /* The same directory (uuid) is the same node for ever; its address may change. */
@@ -176,19 +185,34 @@ static void eval_register(struct eval *e, const struct meta_register_request *q)
         answer(e, STATUS_WRONG_CLUSTER, "the data directory belongs to another cluster", SLICE_EMPTY);
         return;
     }
-    struct slice uuid_key = key_text(e, "u/", q->uuid), value;
+    struct slice uuid_key = key_text(e, "u/", q->uuid);
+    struct meta_node_row row;
     uint64_t id = read_number(e, uuid_key, 0);
     if (id == 0) {
         id = take_ids(e, "node", 1, 1);
         write_number(e, uuid_key, id);
-        write_node(e, id, q, q->host);
-    } else if (read_row(e, key_id(e, "n/", id), &value)) {
-        struct meta_node_row row;
-        if (meta_node_row_decode(value, &row) != STATUS_OK) BUG("a node row of the metadata is damaged");
+        write_node(e, &(struct meta_node_row){.id = id, .uuid = q->uuid, .address = q->address, .host = q->host});
+    } else if (read_node(e, id, &row)) {
         struct slice host = q->host.size > 0 ? q->host : row.host;
-        if (!slice_eq(row.address, q->address) || !slice_eq(row.host, host)) write_node(e, id, q, host);
+        bool same = slice_eq(row.address, q->address) && slice_eq(row.host, host);
+        row.address = q->address;
+        row.host = host;
+        if (!same) write_node(e, &row);
     }
     ANSWER_WITH(e, meta_register_reply, &(struct meta_register_reply){.cluster = cluster.cluster, .node_id = id});
+}
+
+static void eval_drain(struct eval *e, const struct meta_node_drain_request *q)
+{
+    struct meta_node_row row;
+    if (!read_node(e, q->node_id, &row)) {
+        if (e->failed == STATUS_OK) answer(e, STATUS_NOT_FOUND, "no node of that id is registered", SLICE_EMPTY);
+        return;
+    }
+    bool same = row.drained == q->drain;
+    row.drained = q->drain;
+    if (!same) write_node(e, &row);
+    answer(e, STATUS_OK, "", SLICE_EMPTY);
 }
 
 static uint64_t splits_hash(const struct meta_keyspace_request *q)
@@ -323,6 +347,7 @@ static enum status meta_apply(void *ctx, const struct machine_entry *me, const s
         ANSWER_WITH(&e, meta_ids_reply, &(struct meta_ids_reply){.first = first});
         break;
     }
+    case META_CMD_DRAIN: eval_drain(&e, &c.drain); break;
     }
     if (e.failed != STATUS_OK) writes->count = 0;
     return e.failed;

@@ -4,7 +4,7 @@
  *   c            cluster: [cluster id, default replication]
  *   i/<kind>     next id of a kind (node, range, keyspace, user)
  *   k/<name>     keyspace: [id, replication, hash of its splits]
- *   n/<id>       node: [id, uuid, address, host]            <id>: 8 bytes big-endian
+ *   n/<id>       node: [id, uuid, address, host, drained]   <id>: 8 bytes big-endian
  *   u/<uuid>     [node id]
  *   r/<id>       range descriptor (wire/messages.h)
  *   t            bound of timestamps: none at or above it has been handed out
@@ -22,7 +22,14 @@
 #define META_KEYSPACE 0u
 #define META_FIRST_RANGE 2u
 
-enum meta_command_kind { META_CMD_INIT = 1, META_CMD_REGISTER, META_CMD_KEYSPACE, META_CMD_TS_BOUND, META_CMD_IDS };
+enum meta_command_kind {
+    META_CMD_INIT = 1,
+    META_CMD_REGISTER,
+    META_CMD_KEYSPACE,
+    META_CMD_TS_BOUND,
+    META_CMD_IDS,
+    META_CMD_DRAIN
+};
 
 struct meta_command {
     enum meta_command_kind kind;
@@ -33,6 +40,7 @@ struct meta_command {
     size_t candidate_count;
     uint64_t ts_bound;
     uint32_t id_count;
+    struct meta_node_drain_request drain;
 };
 void meta_command_encode(const struct meta_command *c, struct buf *out);
 MUST_CHECK enum status meta_command_decode(struct slice bytes, struct arena *arena, struct meta_command *out);
@@ -49,6 +57,7 @@ struct meta_applied {
 struct meta_node_row {
     uint64_t id;
     struct slice uuid, address, host;
+    bool drained;
 };
 struct meta_keyspace_row {
     uint32_t id, replication;

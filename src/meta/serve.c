@@ -110,6 +110,9 @@ static void on_command(struct meta *m, struct rpc_request *req)
         c.kind = META_CMD_IDS;
         s = unpack_meta_ids_request(req->params, &m->arena, &ids);
         c.id_count = ids.count;
+    } else if (req->method == METHOD_META_NODE_DRAIN) {
+        c.kind = META_CMD_DRAIN;
+        s = unpack_meta_node_drain_request(req->params, &m->arena, &c.drain);
     }
     if (s != STATUS_OK) {
         rpc_reply_status(req, STATUS_INVALID, "the request's parameters are malformed");
@@ -144,6 +147,7 @@ static void fill_nodes(struct meta *m, struct node_info **out, size_t *count)
     struct node_info *nodes = arena_alloc(&m->arena, (m->state.node_count + 1) * sizeof *nodes);
     for (size_t i = 0; i < m->state.node_count; i++) {
         nodes[i] = m->state.nodes[i]->info;
+        if (m->state.nodes[i]->drained) nodes[i].flags |= NODE_DRAINED;
         nodes[i].alive = meta_node_alive(m, m->state.nodes[i], now_ns);
     }
     *out = nodes;
@@ -190,6 +194,10 @@ static void on_heartbeat(struct meta *m, struct rpc_request *req)
     n->info.range_count = hb.range_count;
     n->info.leader_count = hb.lead_count;
     n->info.bytes = hb.bytes;
+    n->info.flags = hb.flags & ~(uint32_t)NODE_DRAINED;
+    n->info.disk_write_us = hb.disk_write_us;
+    n->info.disk_free = hb.disk_free;
+    n->info.disk_total = hb.disk_total;
     note_reports(m, &hb);
     struct meta_heartbeat_reply reply = {.map_version = m->state.map_version};
     fill_nodes(m, &reply.nodes, &reply.node_count);
@@ -356,7 +364,9 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     case METHOD_META_TIMESTAMPS:
     case METHOD_META_MAP:
     case METHOD_META_KEYSPACE_CREATE:
-    case METHOD_META_IDS: on_led(m, req); return;
+    case METHOD_META_IDS:
+    case METHOD_META_NODE_DRAIN: on_led(m, req); return;
+    case METHOD_RANGE_TRANSFER:
     case METHOD_HELLO:
     case METHOD_TXN:
     case METHOD_GET:

@@ -76,6 +76,7 @@ static void row_node(struct meta_state *s, struct slice value)
     n->info.id = row.id;
     n->info.address = row.address;
     n->info.host = row.host;
+    n->drained = row.drained;
 }
 
 static bool range_before(const struct range_desc *a, const struct range_desc *b)

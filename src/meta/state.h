@@ -15,6 +15,7 @@ struct meta_node {
     uint64_t id;
     struct slice row; /* owned; info's slices point into it */
     struct node_info info;
+    bool drained;
     uint64_t heard_ns; /* 0: not since this member leads */
     size_t told;       /* ranges[0..told) have been offered to it; begins anew when it still lacks some */
 };

@@ -18,6 +18,7 @@ static void heartbeat_adopt(struct node *n, const struct meta_heartbeat_reply *r
         address[a.size] = '\0';
         host_set_peer(n->host, reply->nodes[i].id, address);
     }
+    health_learn(n, reply->nodes, reply->node_count);
     for (size_t i = 0; i < reply->range_count; i++) host_create_replica(n->host, &reply->ranges[i]);
     if (reply->map_version > n->map_version) n->map_version = reply->map_version;
 }
@@ -82,7 +83,8 @@ uint64_t heartbeat_pass(struct node *n, uint64_t now_ns)
                                              .address = slice_str(n->advertise),
                                              .map_version = n->map_version,
                                              .range_count = host_replica_count(n->host),
-                                             .bytes = store.file_bytes + store.memtable_bytes};
+                                             .bytes = store.file_bytes + store.memtable_bytes,
+                                             .flags = n->flags};
     request.leads = arena_alloc(&n->arena, (host_replica_count(n->host) + 1) * sizeof *request.leads);
     struct heartbeat_build build = {.node = n, .request = &request};
     host_each_replica(n->host, heartbeat_count, &build);

@@ -6,6 +6,8 @@
 #define REGISTER_EVERY_NS (500 * NS_PER_MS)
 #define REGISTER_CALL_NS (3000 * NS_PER_MS)
 #define STOP_PATIENCE_NS (2000 * NS_PER_MS)
+/* What was sent here before the senders knew better is told who leads now; cut off, its outcome would be unknown. */
+#define STOP_LINGER_NS (150 * NS_PER_MS)
 #define SAFEPOINT_EVERY_NS (1000 * NS_PER_MS)
 
 static void node_first_durable(void *ctx)
@@ -104,8 +106,12 @@ static uint64_t node_pass(struct actor *a, uint64_t now_ns)
         next = earlier(next, host_pass(n->host, now_ns));
         if (n->env->dead) return DEADLINE_NONE;
         timestamps_pass(n, now_ns);
+        transfers_pass(n, now_ns);
+        health_pass(n, now_ns);
         if (n->state == NODE_SERVING) next = earlier(next, heartbeat_pass(n, now_ns));
     }
+    if (n->state == NODE_STOPPING && n->handed_over_ns == 0 && (n->host == NULL || host_handed_over(n->host)))
+        n->handed_over_ns = now_ns;
     next = earlier(next, meta_call_pass(n->meta, now_ns));
     if (n->env->dead) return DEADLINE_NONE;
     rpc_server_flush(n->server);
@@ -133,6 +139,7 @@ enum status node_new(struct env *env, const struct node_options *o, struct node 
     list_init(&n->ts_waiting);
     list_init(&n->ts_asked);
     list_init(&n->scans_yielded);
+    list_init(&n->transfers);
     map_init(&n->counters);
     arena_init(&n->arena, 64 * 1024);
     buf_init(&n->scratch, LIMIT_FRAME_BYTES);
@@ -159,6 +166,7 @@ void node_stop(struct node *n)
     n->state = NODE_STOPPING;
     n->stop_deadline_ns = env_mono_ns(n->env) + STOP_PATIENCE_NS;
     timestamps_fail_all(n);
+    transfers_refuse(n);
     if (n->host != NULL) host_stop(n->host);
     n->env->ops->wake(n->env);
 }
@@ -167,8 +175,10 @@ bool node_stopped(const struct node *n)
 {
     if (n->state != NODE_STOPPING) return false;
     if (n->host == NULL) return true;
-    bool patience = env_mono_ns(n->env) < n->stop_deadline_ns;
-    if (patience && (n->requests > 0 || !host_handed_over(n->host))) return false;
+    uint64_t now_ns = env_mono_ns(n->env);
+    bool patience = now_ns < n->stop_deadline_ns;
+    if (patience && (n->requests > 0 || n->handed_over_ns == 0 || now_ns < n->handed_over_ns + STOP_LINGER_NS))
+        return false;
     return host_quiet(n->host);
 }
 
@@ -184,6 +194,7 @@ void node_free(struct node *n)
     if (!list_empty(&n->actor.link)) n->env->ops->detach(n->env, &n->actor);
     if (n->meta != NULL) meta_call_free(n->meta);
     timestamps_fail_all(n);
+    transfers_refuse(n);
     if (n->host != NULL) host_each_replica(n->host, node_fail_replica, n);
     struct list *it;
     while ((it = list_pop_front(&n->scans_yielded)) != NULL) {

@@ -41,6 +41,11 @@ struct node {
     struct list ts_waiting, ts_asked;
     uint32_t ts_waiting_count, ts_asked_count;
     bool ts_busy;
+    struct list transfers; /* transfer.c */
+    /* health.c */
+    uint32_t flags, flags_told; /* enum node_flag; as the metadata service was told */
+    bool drained;               /* by an admin, as the metadata service says */
+    uint64_t handed_over_ns;    /* stopping: since when nothing is led any more; 0: not yet */
     /* requests.c */
     uint32_t requests; /* under way */
     size_t request_bytes;
@@ -98,6 +103,15 @@ void scans_pass(struct node *n);
 void timestamps_ask(struct node *n, struct node_request *q);
 void timestamps_pass(struct node *n, uint64_t now_ns);
 void timestamps_fail_all(struct node *n);
+
+/* transfer.c */
+void transfer_asked(struct node *n, struct rpc_request *req);
+void transfers_pass(struct node *n, uint64_t now_ns);
+void transfers_refuse(struct node *n);
+
+/* health.c */
+void health_pass(struct node *n, uint64_t now_ns);
+void health_learn(struct node *n, const struct node_info *nodes, size_t count); /* a heartbeat's answer */
 
 /* heartbeat.c */
 uint64_t heartbeat_pass(struct node *n, uint64_t now_ns);

@@ -143,6 +143,7 @@ void node_txn_propose(struct node_request *q, uint64_t ts)
     q->proposal.done = txn_done;
     q->proposal.deadline_ns = q->deadline_ns;
     enum status s = replica_propose(r, buf_slice(&n->scratch), &q->proposal);
+    if (s == STATUS_CLOSED) s = STATUS_NOT_LEADER; /* stopping: others lead, or are about to */
     if (s != STATUS_OK) node_refuse(q, s, false, status_text(s));
 }
 
@@ -327,6 +328,7 @@ void node_on_request(void *ctx, struct rpc_request *req)
     case METHOD_GET: on_get(n, req); return;
     case METHOD_SCAN: on_scan(n, req); return;
     case METHOD_NODE_STATUS: node_status(n, req); return;
+    case METHOD_RANGE_TRANSFER: transfer_asked(n, req); return;
     case METHOD_HELLO:
     case METHOD_META_INIT:
     case METHOD_META_REGISTER:
@@ -335,7 +337,8 @@ void node_on_request(void *ctx, struct rpc_request *req)
     case METHOD_META_MAP:
     case METHOD_META_KEYSPACE_CREATE:
     case METHOD_META_STATUS:
-    case METHOD_META_IDS: break;
+    case METHOD_META_IDS:
+    case METHOD_META_NODE_DRAIN: break;
     }
     rpc_reply_status(req, STATUS_UNSUPPORTED, "a storage node does not serve this method: ask the metadata service");
 }

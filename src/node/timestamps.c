@@ -83,6 +83,6 @@ void timestamps_pass(struct node *n, uint64_t now_ns)
 void timestamps_fail_all(struct node *n)
 {
     n->ts_asked_count = n->ts_waiting_count = 0;
-    timestamps_refuse(&n->ts_asked, STATUS_CLOSED, "the node is stopping");
-    timestamps_refuse(&n->ts_waiting, STATUS_CLOSED, "the node is stopping");
+    timestamps_refuse(&n->ts_asked, STATUS_NOT_LEADER, "the node is stopping: others lead, or are about to");
+    timestamps_refuse(&n->ts_waiting, STATUS_NOT_LEADER, "the node is stopping: others lead, or are about to");
 }

@@ -392,6 +392,17 @@ uint64_t raft_min_match(const struct raft *r)
     return low;
 }
 
+uint64_t raft_match_of(const struct raft *r, uint64_t replica_id)
+{
+    const struct raft_progress *p = r->role == RAFT_LEADER ? raft_peer(r, replica_id) : NULL;
+    return p != NULL ? p->match : 0;
+}
+
+uint64_t raft_transfer_target(const struct raft *r)
+{
+    return r->role == RAFT_LEADER ? r->transfer_to : 0;
+}
+
 uint64_t raft_log_bytes(const struct raft *r)
 {
     return r->log.bytes;

@@ -172,7 +172,6 @@ void raft_compact(struct raft *r, uint64_t index);
  * reset in the same batch, before what these effects say; entries that follow (index, term) stay and are in the effects. */
 void raft_install(struct raft *r, uint64_t index, uint64_t term, const struct raft_config *config,
                   struct raft_effects *fx);
-
 /* --- looking --- */
 uint64_t raft_deadline_ms(const struct raft *r); /* next time at which a tick has work to do */
 enum raft_role raft_role(const struct raft *r);
@@ -184,7 +183,9 @@ uint64_t raft_first_index(const struct raft *r); /* of the entries in memory; la
 uint64_t raft_last_index(const struct raft *r);
 uint64_t raft_min_match(const struct raft *r); /* leader: lowest matched index over all followers heard of recently */
 uint64_t raft_log_bytes(const struct raft *r);
-bool raft_leader_ready(const struct raft *r); /* leader, and an entry of its own term has committed */
+uint64_t raft_match_of(const struct raft *r, uint64_t replica_id); /* leader: its log equals ours so far; 0: unknown */
+uint64_t raft_transfer_target(const struct raft *r); /* leader: gives its leadership to it; 0: to nobody */
+bool raft_leader_ready(const struct raft *r);        /* leader, and an entry of its own term has committed */
 const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index); /* borrowed; NULL: not in memory */
 struct raft_hard_state raft_hard_state_now(const struct raft *r);
 const struct raft_config *raft_config_now(const struct raft *r); /* in force: the last in the log, committed or not */
@@ -193,8 +194,7 @@ uint64_t raft_term_at(const struct raft *r, uint64_t index);                    
 
 void raft_check(const struct raft *r); /* asserts every invariant; after each step in tests */
 struct buf;
-void raft_describe(const struct raft *r, struct buf *out); /* one line for a person */
-/* Configuration entries' data. */
-void raft_config_encode(const struct raft_config *c, struct buf *out);
+void raft_describe(const struct raft *r, struct buf *out);             /* one line for a person */
+void raft_config_encode(const struct raft_config *c, struct buf *out); /* configuration entries' data */
 MUST_CHECK enum status raft_config_decode(struct slice data, struct raft_config *out);
 #endif

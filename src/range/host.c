@@ -157,6 +157,7 @@ static void host_tick(struct host *h, uint64_t now_ns)
         replica_tick(value);
         replica_sweep(value, now_ns);
     }
+    handover_step(h);
 }
 
 static void host_run_ready(struct host *h)
@@ -325,26 +326,9 @@ void host_stop(struct host *h)
         struct replica *r = value;
         if (r->sending != NULL) (void)snapshot_send_abort(r->sending);
         if (r->receiving != NULL) snapshot_recv_abort(r->receiving);
-        if (raft_role(r->raft) != RAFT_LEADER) continue;
-        for (size_t i = 0; i < r->desc.replica_count; i++) {
-            const struct range_replica *m = &r->desc.replicas[i];
-            struct link *l = map_get(&h->links, m->node_id);
-            if (m->replica_id == r->id || m->role != 1 || l == NULL || !link_connected(l)) continue;
-            replica_step(r, &(struct raft_event){.type = RAFT_EVENT_TRANSFER, .to = m->replica_id});
-            break;
-        }
     }
-}
-
-bool host_handed_over(const struct host *h)
-{
-    uint64_t group;
-    void *value;
-    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
-        const struct replica *r = value;
-        if (raft_role(r->raft) == RAFT_LEADER && r->desc.replica_count > 1) return false;
-    }
-    return true;
+    h->handover_at_ms = 0;
+    handover_step(h);
 }
 
 bool host_quiet(const struct host *h)

@@ -50,8 +50,13 @@ MUST_CHECK enum status host_open(struct env *env, const struct host_options *o, 
 void host_close(struct host *h);
 /* Starts the way out: leaderships are handed over, no new proposal is taken. */
 void host_stop(struct host *h);
-/* No leadership is left that could be handed over. */
+/* No leadership of a range with other replicas is left. */
 bool host_handed_over(const struct host *h);
+/* Leaderships go to others, largest ranges first, and do not stay when they come back, until it is called with NULL. `why`, a
+ * literal, is for logs and status. A range of which no other replica may lead stays. */
+void host_hand_over(struct host *h, const char *why);
+/* That host is given no leadership as long as another can take it. */
+void host_peer_unfit(struct host *h, uint64_t node_id, bool unfit);
 /* No task is under way. */
 bool host_quiet(const struct host *h);
 
@@ -93,6 +98,10 @@ uint64_t replica_last_ts(const struct replica *r);
  * has replaced the rows: what was read before and after does not go together. */
 uint64_t replica_rows_life(const struct replica *r);
 const char *replica_waits_for(const struct replica *r); /* why it does not go on; "" when nothing is in the way */
+/* Gives the leadership of the range to the replica on that node: begun, or it is there already. The new leader is known when
+ * replica_leader_node says so; given up when replica_transferring ends and this replica still leads. */
+MUST_CHECK enum status replica_transfer(struct replica *r, uint64_t node_id, struct errbuf *err);
+bool replica_transferring(const struct replica *r);
 /* Rows of the group lie in [start, end) of store keys. Borrowed. */
 void replica_span(const struct replica *r, struct slice *start, struct slice *end);
 

@@ -49,6 +49,8 @@ struct host {
     bool flush_asked;
     uint64_t live_after_flush; /* bytes of the log that the last flush could not free */
     bool stopping;
+    const char *handover; /* why leaderships go to others; NULL: they do not */
+    uint64_t handover_at_ms;
     uint64_t batch_seq; /* of the batch being filled; written batches are below */
 };
 
@@ -90,6 +92,7 @@ struct replica {
     uint64_t rows_life;      /* 1 + snapshots installed since it was opened */
     uint64_t last_ts;        /* newest version applied since the replica was opened or replaced; 0: none */
     bool apply_wait;         /* a block is being loaded */
+    bool no_heir;            /* leads although leaderships are handed over: nobody else may */
     bool leads;              /* as last told to the owner */
     bool needs_flush;        /* raft_flush in this pass */
     uint64_t campaign_at_ms; /* 0: none */
@@ -126,7 +129,14 @@ void link_flush(struct link *l);
 uint64_t link_pass(struct link *l, uint64_t now_ns);
 const char *link_address(const struct link *l);
 bool link_connected(const struct link *l);
+bool link_unfit(const struct link *l); /* is given leaderships only when nobody else can take them */
+void link_set_unfit(struct link *l, bool unfit);
+uint64_t link_given(const struct link *l); /* leaderships offered to it so far */
+void link_note_given(struct link *l);
 struct rpc_peer *link_bulk(struct link *l); /* connection for snapshots, made on first use */
+
+/* handover.c */
+void handover_step(struct host *h); /* as often as one likes; it keeps its own pace */
 
 /* recover.c */
 MUST_CHECK enum status host_recover(struct host *h, struct errbuf *err);

@@ -12,6 +12,8 @@ struct link {
     struct buf out;        /* array32 header, then envelopes */
     uint32_t count;
     bool was_connected;
+    bool unfit;
+    uint64_t given;
     bool dropped; /* a frame could not be handed to the connection */
 };
 
@@ -115,4 +117,21 @@ uint64_t link_pass(struct link *l, uint64_t now_ns)
 bool link_connected(const struct link *l)
 {
     return rpc_peer_connected(l->peer);
+}
+
+bool link_unfit(const struct link *l)
+{
+    return l->unfit;
+}
+void link_set_unfit(struct link *l, bool unfit)
+{
+    l->unfit = unfit;
+}
+uint64_t link_given(const struct link *l)
+{
+    return l->given;
+}
+void link_note_given(struct link *l)
+{
+    l->given++;
 }

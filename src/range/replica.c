@@ -399,6 +399,8 @@ const char *replica_waits_for(const struct replica *r)
     if (r->receiving != NULL) return "the rest of a snapshot";
     if (r->apply_wait) return "a block that apply needs from disk";
     if (raft_leader(r->raft) == 0) return "a leader to be elected";
+    if (replica_transferring(r)) return "another replica to take over the leadership";
+    if (r->no_heir) return "another replica that may lead: leaderships are to leave this node";
     if (raft_role(r->raft) == RAFT_LEADER && !r->leads) return "the first entry of its term to commit";
     return "";
 }

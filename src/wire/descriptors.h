@@ -30,12 +30,22 @@ struct range_desc {
 bool range_desc_contains(const struct range_desc *d, uint32_t keyspace, struct slice key);
 const struct range_replica *range_desc_replica(const struct range_desc *d, uint64_t node_id); /* NULL: none there */
 
+/* What a node is to others, as bits. */
+enum node_flag {
+    NODE_DRAINED = 1,    /* an admin's order: leads nothing that another replica can lead */
+    NODE_DISK_SLOW = 2,  /* by its own judgement: likewise */
+    NODE_DISK_TIGHT = 4, /* takes no new replicas */
+    NODE_DISK_FULL = 8,  /* refuses writes that add rows, and leads nothing that another replica can lead */
+};
 struct node_info {
     uint64_t id;
     struct slice address; /* "host:port" that others connect to */
     struct slice host;    /* label: two replicas of a range never share one when it can be helped */
     bool alive;           /* as the metadata leader sees it */
     uint64_t range_count, leader_count, bytes;
+    uint32_t flags;         /* enum node_flag */
+    uint64_t disk_write_us; /* mean time of a log write of late; 0: none */
+    uint64_t disk_free, disk_total;
 };
 struct keyspace_info {
     uint32_t id;

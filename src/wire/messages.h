@@ -126,6 +126,8 @@ MUST_CHECK enum status snapshot_row_next(struct slice *rows, struct snapshot_row
     X(meta_keyspace_reply)                                                                                             \
     X(meta_ids_request)                                                                                                \
     X(meta_ids_reply)                                                                                                  \
+    X(meta_node_drain_request)                                                                                         \
+    X(range_transfer_request)                                                                                          \
     X(meta_status_reply)                                                                                               \
     X(node_status_reply)                                                                                               \
     X(snapshot_chunk)

@@ -83,23 +83,31 @@ MESSAGE_UNPACK(meta_register_reply)
 
 void pack_meta_heartbeat_request(struct buf *b, const struct meta_heartbeat_request *m)
 {
-    pack_array(b, 6);
+    pack_array(b, 10);
     pack_uint(b, m->node_id);
     pack_bin(b, m->address);
     pack_uint(b, m->map_version);
     pack_uint(b, m->range_count);
     pack_uint(b, m->bytes);
+    pack_uint(b, m->flags);
+    pack_uint(b, m->disk_write_us);
+    pack_uint(b, m->disk_free);
+    pack_uint(b, m->disk_total);
     pack_range_reports(b, m->leads, m->lead_count);
 }
 
 static void read_meta_heartbeat_request(struct unpack *u, struct arena *arena, struct meta_heartbeat_request *m)
 {
-    uint32_t extra = unpack_open(u, 6);
+    uint32_t extra = unpack_open(u, 10);
     m->node_id = unpack_uint(u);
     m->address = read_bin(u, 0, LIMIT_ADDRESS_BYTES);
     m->map_version = unpack_uint(u);
     m->range_count = unpack_uint(u);
     m->bytes = unpack_uint(u);
+    m->flags = read_u32(u);
+    m->disk_write_us = unpack_uint(u);
+    m->disk_free = unpack_uint(u);
+    m->disk_total = unpack_uint(u);
     m->leads = read_range_reports(u, arena, &m->lead_count);
     unpack_close(u, extra);
 }
@@ -122,6 +130,25 @@ static void read_meta_heartbeat_reply(struct unpack *u, struct arena *arena, str
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(meta_heartbeat_reply)
+
+/* --- drain --- */
+
+void pack_meta_node_drain_request(struct buf *b, const struct meta_node_drain_request *m)
+{
+    pack_array(b, 2);
+    pack_uint(b, m->node_id);
+    pack_bool(b, m->drain);
+}
+
+static void read_meta_node_drain_request(struct unpack *u, struct arena *arena, struct meta_node_drain_request *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 2);
+    m->node_id = unpack_uint(u);
+    m->drain = unpack_bool(u);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_node_drain_request)
 
 /* --- blocks of timestamps and ids --- */
 

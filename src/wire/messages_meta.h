@@ -26,6 +26,8 @@ struct meta_heartbeat_request {
     struct slice address;
     uint64_t map_version; /* the newest that this node has acted on */
     uint64_t range_count, bytes;
+    uint32_t flags; /* enum node_flag: what it knows by itself */
+    uint64_t disk_write_us, disk_free, disk_total;
     struct range_report *leads;
     size_t lead_count;
 };
@@ -68,6 +70,10 @@ struct meta_keyspace_reply {
     uint32_t id;
     bool created; /* false: it existed already, with the same splits */
 };
+struct meta_node_drain_request { /* kept until it is taken back */
+    uint64_t node_id;
+    bool drain;
+};
 struct meta_ids_request {
     uint32_t count;
 };
@@ -90,6 +96,10 @@ struct node_range_status {
     enum raft_role role;
     uint64_t leader_replica, term, commit, applied, log_bytes;
     struct slice waits_for; /* why it does not go on, or empty */
+};
+struct
+    range_transfer_request { /* to the leader: give leadership to the replica on that node; done when that one leads */
+    uint64_t range_id, node_id;
 };
 struct node_status_reply {
     uint64_t node_id;

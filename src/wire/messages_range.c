@@ -4,7 +4,7 @@
 #include "base/assert.h"
 
 #define DESC_WIRE_MIN 7u /* array head and six elements of a byte at least */
-#define NODE_WIRE_MIN 8u
+#define NODE_WIRE_MIN 12u
 #define REPORT_WIRE_MIN 9u
 
 bool range_desc_contains(const struct range_desc *d, uint32_t keyspace, struct slice key)
@@ -106,7 +106,7 @@ struct range_desc *read_range_descs(struct unpack *u, struct arena *arena, size_
 
 static void pack_node_info(struct buf *b, const struct node_info *n)
 {
-    pack_array(b, 7);
+    pack_array(b, 11);
     pack_uint(b, n->id);
     pack_bin(b, n->address);
     pack_bin(b, n->host);
@@ -114,11 +114,15 @@ static void pack_node_info(struct buf *b, const struct node_info *n)
     pack_uint(b, n->range_count);
     pack_uint(b, n->leader_count);
     pack_uint(b, n->bytes);
+    pack_uint(b, n->flags);
+    pack_uint(b, n->disk_write_us);
+    pack_uint(b, n->disk_free);
+    pack_uint(b, n->disk_total);
 }
 
 static void read_node_info(struct unpack *u, struct node_info *n)
 {
-    uint32_t extra = unpack_open(u, 7);
+    uint32_t extra = unpack_open(u, 11);
     n->id = unpack_uint(u);
     n->address = read_bin(u, 0, LIMIT_ADDRESS_BYTES);
     n->host = read_bin(u, 0, LIMIT_ADDRESS_BYTES);
@@ -126,6 +130,10 @@ static void read_node_info(struct unpack *u, struct node_info *n)
     n->range_count = unpack_uint(u);
     n->leader_count = unpack_uint(u);
     n->bytes = unpack_uint(u);
+    n->flags = read_u32(u);
+    n->disk_write_us = unpack_uint(u);
+    n->disk_free = unpack_uint(u);
+    n->disk_total = unpack_uint(u);
     unpack_close(u, extra);
 }
 

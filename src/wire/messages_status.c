@@ -1,4 +1,4 @@
-/* What a metadata member and a node tell of themselves. */
+/* What a metadata member and a node tell of themselves, and what an admin asks of a node. */
 #include "wire/messages_int.h"
 
 #include "base/assert.h"
@@ -114,3 +114,20 @@ static void read_node_status_reply(struct unpack *u, struct arena *arena, struct
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(node_status_reply)
+
+void pack_range_transfer_request(struct buf *b, const struct range_transfer_request *m)
+{
+    pack_array(b, 2);
+    pack_uint(b, m->range_id);
+    pack_uint(b, m->node_id);
+}
+
+static void read_range_transfer_request(struct unpack *u, struct arena *arena, struct range_transfer_request *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 2);
+    m->range_id = unpack_uint(u);
+    m->node_id = unpack_uint(u);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(range_transfer_request)

@@ -50,6 +50,7 @@ enum frame_type { FRAME_REQUEST = 0, FRAME_RESPONSE = 1, FRAME_NOTIFY = 2 };
     X(GET, 11, "get")                                                                                                  \
     X(SCAN, 12, "scan")                                                                                                \
     X(NODE_STATUS, 13, "node_status")                                                                                  \
+    X(RANGE_TRANSFER, 14, "range_transfer")                                                                            \
     X(META_INIT, 20, "meta_init") /* anybody to metadata service */                                                    \
     X(META_REGISTER, 21, "meta_register")                                                                              \
     X(META_HEARTBEAT, 22, "meta_heartbeat")                                                                            \
@@ -57,7 +58,8 @@ enum frame_type { FRAME_REQUEST = 0, FRAME_RESPONSE = 1, FRAME_NOTIFY = 2 };
     X(META_MAP, 24, "meta_map")                                                                                        \
     X(META_KEYSPACE_CREATE, 25, "meta_keyspace_create")                                                                \
     X(META_STATUS, 26, "meta_status")                                                                                  \
-    X(META_IDS, 27, "meta_ids")
+    X(META_IDS, 27, "meta_ids")                                                                                        \
+    X(META_NODE_DRAIN, 28, "meta_node_drain")
 
 enum method {
 #define METHOD_ENUM(name, number, text) METHOD_##name = number,

@@ -224,6 +224,48 @@ static void strike_slow(struct faults *f)
     world_trace(f->world, p, "DISK is %llu times slower", (unsigned long long)p->disk_slow);
 }
 
+/* --- leaderships --- */
+
+struct transfer {
+    struct faults *faults;
+    unsigned at;
+};
+
+static void transfer_one(void *ctx, struct replica *r)
+{
+    struct transfer *t = ctx;
+    const struct range_desc *d = replica_desc(r);
+    struct errbuf err;
+    if (d->replica_count < 2 || !replica_leads(r) || t->at-- != 0) return;
+    uint64_t node = d->replicas[draw(t->faults->world, 0, d->replica_count - 1)].node_id;
+    if (replica_transfer(r, node, &err) != STATUS_OK) COVER("sim.transfer_refused");
+}
+
+static void handed_over(struct world *w, void *ctx)
+{
+    (void)w;
+    struct process *p = ctx;
+    struct host *h = process_runs(p) ? process_host(p) : NULL;
+    if (h != NULL) host_hand_over(h, NULL);
+}
+
+/* As an admin does: one range's leadership to another node, or all of a node's away for a while. */
+static void strike_transfer(struct faults *f)
+{
+    struct process *p = a_leader(f);
+    struct host *h = process_runs(p) ? process_host(p) : NULL;
+    if (h == NULL || p->env.dead || p->paused_until_ns > f->world->now_ns) return;
+    if (chance(f->world, 300)) {
+        world_trace(f->world, p, "HAND OVER");
+        host_hand_over(h, "the simulator says so");
+        world_after(f->world, draw(f->world, 10, 3000) * MS_NS, handed_over, p);
+    } else {
+        world_trace(f->world, p, "TRANSFER");
+        host_each_replica(h, transfer_one, &(struct transfer){.faults = f, .at = (unsigned)draw(f->world, 0, 2)});
+    }
+    process_pass_soon(p);
+}
+
 static void disk_freed(struct world *w, void *ctx)
 {
     struct process *p = ctx;
@@ -294,6 +336,7 @@ void faults_start(struct faults *f)
     add_kind(f, strike_crash, k->crash_ns);
     add_kind(f, strike_revive, 100 * MS_NS);
     add_kind(f, strike_stop, k->stop_ns);
+    add_kind(f, strike_transfer, k->transfer_ns);
     add_kind(f, strike_partition, k->partition_ns);
     add_kind(f, strike_reset, k->reset_ns);
     add_kind(f, strike_pause, k->pause_ns);
@@ -314,6 +357,7 @@ void faults_heal(struct faults *f)
         p->disk_slow = 1;
         p->crash_in_log_tasks = 0;
         if (p->disk_full) disk_freed(w, p);
+        handed_over(w, p);
         if (p->disk != NULL) memdisk_fail_at(p->disk, 0, 0, STATUS_OK, false);
         if (p->state == PROCESS_DOWN) (void)process_start(p);
     }

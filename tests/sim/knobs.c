@@ -45,6 +45,7 @@ static void draw_faults(struct world *w, struct cluster_knobs *k)
     k->pause_ns = draw_fault(w, 500, 300, 4000);
     k->reset_ns = draw_fault(w, 500, 100, 3000);
     k->stop_ns = draw_fault(w, 300, 1000, 5000);
+    k->transfer_ns = draw_fault(w, 400, 50, 3000);
     k->wall_ns = draw_fault(w, 500, 300, 3000);
     k->slow_ns = draw_fault(w, 300, 500, 5000);
     k->disk_fault_ns = draw_fault(w, 250, 800, 5000);
@@ -109,12 +110,13 @@ void knobs_describe(const struct world *w, const struct cluster_knobs *k, char *
     (void)snprintf(
         text, size,
         "nodes=%u clients=%u workers=%u banks=%u net_ms=%.2f log_ms=%.2f drift_ppm=%u election_ms=%u crash_ms=%u "
-        "partition_ms=%u pause_ms=%u reset_ms=%u stop_ms=%u wall_ms=%u slow_ms=%u disk_fault_ms=%u disk_full_ms=%u "
+        "partition_ms=%u pause_ms=%u reset_ms=%u stop_ms=%u transfer_ms=%u wall_ms=%u slow_ms=%u disk_fault_ms=%u "
+        "disk_full_ms=%u "
         "safety_s=%u",
         k->node_count, k->client_count, k->workers, k->bank_ranges, (double)w->knobs.net_max_ns / 1e6,
         (double)w->knobs.log_max_ns / 1e6, w->knobs.clock_drift_ppm, k->host.election_ms,
         (unsigned)(k->crash_ns / MS_NS), (unsigned)(k->partition_ns / MS_NS), (unsigned)(k->pause_ns / MS_NS),
-        (unsigned)(k->reset_ns / MS_NS), (unsigned)(k->stop_ns / MS_NS), (unsigned)(k->wall_ns / MS_NS),
-        (unsigned)(k->slow_ns / MS_NS), (unsigned)(k->disk_fault_ns / MS_NS), (unsigned)(k->disk_full_ns / MS_NS),
-        (unsigned)(k->safety_ns / SEC_NS));
+        (unsigned)(k->reset_ns / MS_NS), (unsigned)(k->stop_ns / MS_NS), (unsigned)(k->transfer_ns / MS_NS),
+        (unsigned)(k->wall_ns / MS_NS), (unsigned)(k->slow_ns / MS_NS), (unsigned)(k->disk_fault_ns / MS_NS),
+        (unsigned)(k->disk_full_ns / MS_NS), (unsigned)(k->safety_ns / SEC_NS));
 }

@@ -273,6 +273,35 @@ START_TEST(bound_never_falls)
 }
 END_TEST
 
+static bool drained(uint64_t id)
+{
+    const struct meta_node *n = meta_state_node(&w.state, id);
+    ck_assert_ptr_nonnull(n);
+    return n->drained;
+}
+
+START_TEST(a_drained_node_stays_drained)
+{
+    init(1);
+    uint64_t id = enlist("aaaaaaaaaaaaaaaa", "x:1", STATUS_OK);
+    struct reply_head head;
+    struct meta_command c = {.kind = META_CMD_DRAIN, .drain = {.node_id = id, .drain = true}};
+    ck_assert(!drained(id));
+    ck_assert_int_eq(run(&c, &head), STATUS_OK);
+    ck_assert(drained(id));
+    uint64_t version = w.state.map_version;
+    ck_assert_int_eq(run(&c, &head), STATUS_OK); /* again: nothing changes */
+    ck_assert_uint_eq(w.state.map_version, version);
+    ck_assert_uint_eq(enlist("aaaaaaaaaaaaaaaa", "x:2", STATUS_OK), id); /* restarted elsewhere */
+    ck_assert(drained(id));
+    c.drain.drain = false;
+    ck_assert_int_eq(run(&c, &head), STATUS_OK);
+    ck_assert(!drained(id));
+    c.drain.node_id = id + 1;
+    ck_assert_int_eq(run(&c, &head), STATUS_NOT_FOUND);
+}
+END_TEST
+
 START_TEST(ids_are_given_once)
 {
     struct reply_head head;
@@ -376,6 +405,7 @@ int main(void)
     tcase_add_test(tc, creating_a_keyspace_is_idempotent);
     tcase_add_test(tc, bad_keyspaces_are_refused);
     tcase_add_test(tc, bound_never_falls);
+    tcase_add_test(tc, a_drained_node_stays_drained);
     tcase_add_test(tc, ids_are_given_once);
     tcase_add_test(tc, a_miss_leaves_nothing);
     tcase_add_test(tc, state_is_a_function_of_the_rows);

@@ -129,6 +129,10 @@ static void v_nodes(struct visit *v, struct node_info **nodes, size_t *count)
         v_u64(v, &n->range_count);
         v_u64(v, &n->leader_count);
         v_u64(v, &n->bytes);
+        v_u32(v, &n->flags);
+        v_u64(v, &n->disk_write_us);
+        v_u64(v, &n->disk_free);
+        v_u64(v, &n->disk_total);
     }
 }
 
@@ -243,6 +247,10 @@ static void v_meta_heartbeat_request(struct visit *v, struct meta_heartbeat_requ
     v_u64(v, &m->map_version);
     v_u64(v, &m->range_count);
     v_u64(v, &m->bytes);
+    v_u32(v, &m->flags);
+    v_u64(v, &m->disk_write_us);
+    v_u64(v, &m->disk_free);
+    v_u64(v, &m->disk_total);
     V_LIST(v, m->leads, m->lead_count, 20);
     for (size_t i = 0; i < m->lead_count; i++) v_report(v, &m->leads[i]);
 }
@@ -262,6 +270,18 @@ static void v_meta_timestamps_request(struct visit *v, struct meta_timestamps_re
 static void v_meta_timestamps_reply(struct visit *v, struct meta_timestamps_reply *m)
 {
     v_u64(v, &m->first);
+}
+
+static void v_meta_node_drain_request(struct visit *v, struct meta_node_drain_request *m)
+{
+    v_u64(v, &m->node_id);
+    v_bool(v, &m->drain);
+}
+
+static void v_range_transfer_request(struct visit *v, struct range_transfer_request *m)
+{
+    v_u64(v, &m->range_id);
+    v_u64(v, &m->node_id);
 }
 
 static void v_meta_ids_request(struct visit *v, struct meta_ids_request *m)
