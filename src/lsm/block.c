@@ -3,7 +3,21 @@
 #include "base/cursor.h"
 #include "base/mem.h"
 
-/* --- reading --- */
+#define NEXT_UNKNOWN UINT32_MAX
+
+struct entry {
+    uint32_t shared, more, value_size; /* of the key's part behind the prefix */
+    enum lsm_kind kind;
+    const uint8_t *key, *value;
+};
+
+/* The rows from a restart on, whole keys: going back would else decode the interval again for each step. */
+struct block_group {
+    uint32_t first, count; /* ordinals */
+    struct keybuf keys;
+    size_t key_ends[BLOCK_INTERVAL_MAX];
+    struct lsm_write rows[BLOCK_INTERVAL_MAX]; /* without key */
+};
 
 static uint64_t stamp(const struct block *b, uint32_t at)
 {
@@ -21,26 +35,23 @@ bool block_parse(struct slice raw, struct block *b)
                         .ts_base = load_le64(tail),
                         .entries_size = load_le32(tail + 8),
                         .count = load_le32(tail + 12),
-                        .prefix = le_u16(tail + 16),
+                        .prefix_size = le_u16(tail + 16),
                         .ts_width = tail[18],
                         .interval = tail[19]};
-    if (b->count == 0 || b->ts_width > 8 || b->interval == 0) return false;
+    if (b->count == 0 || b->ts_width > 8 || b->interval == 0 || b->interval > BLOCK_INTERVAL_MAX) return false;
     b->restart_count = (b->count - 1) / b->interval + 1;
-    uint64_t size = (uint64_t)b->entries_size + (uint64_t)b->count * b->ts_width + (uint64_t)b->restart_count * 12 +
-                    BLOCK_TAIL_BYTES;
-    if (size != raw.size) return false;
-    b->stamps = raw.data + b->entries_size;
+    uint64_t size = (uint64_t)b->entries_size + b->prefix_size + (uint64_t)b->count * b->ts_width +
+                    (uint64_t)b->restart_count * 12 + BLOCK_TAIL_BYTES;
+    if (size != raw.size || b->prefix_size > LSM_KEY_MAX) return false;
+    b->prefix = raw.data + b->entries_size;
+    b->stamps = b->prefix + b->prefix_size;
     b->heads = b->stamps + (size_t)b->count * b->ts_width;
     b->offsets = b->heads + (size_t)b->restart_count * 8;
     return true;
 }
 
-static inline const uint8_t *read_varint(const uint8_t *p, const uint8_t *end, uint32_t *v)
+static const uint8_t *read_varint(const uint8_t *p, const uint8_t *end, uint32_t *v)
 {
-    if (p < end && *p < 0x80) {
-        *v = *p;
-        return p + 1;
-    }
     uint32_t result = 0;
     for (unsigned shift = 0; shift < 35 && p < end; shift += 7) {
         uint32_t byte = *p++;
@@ -54,56 +65,176 @@ static inline const uint8_t *read_varint(const uint8_t *p, const uint8_t *end, u
     return NULL;
 }
 
+static bool read_sizes(const uint8_t **p, const uint8_t *end, struct entry *e, uint32_t *value)
+{
+    if ((*p = read_varint(*p, end, &e->shared)) == NULL) return false;
+    if ((*p = read_varint(*p, end, &e->more)) == NULL) return false;
+    return (*p = read_varint(*p, end, value)) != NULL;
+}
+
+/* The entry at *offset, which moves on. False: it reaches out of the entries. */
+static inline bool entry_read(const struct block *b, uint32_t *offset, struct entry *e)
+{
+    if (*offset >= b->entries_size) return false;
+    const uint8_t *p = b->data + *offset, *end = b->data + b->entries_size;
+    uint32_t value;
+    if (end - p >= 4 && p[0] < 0x80 && p[1] < 0x80 && (p[2] < 0x80 || p[3] < 0x80)) {
+        e->shared = p[0];
+        e->more = p[1];
+        value = p[2] < 0x80 ? p[2] : (uint32_t)(p[2] & 0x7fu) | (uint32_t)p[3] << 7;
+        p += p[2] < 0x80 ? 3 : 4;
+    } else if (!read_sizes(&p, end, e, &value)) {
+        return false;
+    }
+    e->value_size = value >> 2;
+    if ((value & 3u) > LSM_PUT) return false;
+    e->kind = (enum lsm_kind)(value & 3u);
+    if ((uint64_t)e->more + e->value_size > (uint64_t)(end - p)) return false;
+    e->key = p;
+    e->value = p + e->more;
+    *offset = (uint32_t)(e->value + e->value_size - b->data);
+    return true;
+}
+
+/* --- searching --- */
+
+struct hit {
+    uint32_t at;
+    bool same_key;
+    struct entry entry;
+};
+
+/* Restarts whose head is below. No branch depends on the data. */
+static uint32_t heads_before(const struct block *b, uint64_t head)
+{
+    const uint8_t *base = b->heads;
+    uint32_t n = b->restart_count;
+    while (n > 1) {
+        uint32_t half = n / 2;
+        base += load_le64(base + (size_t)(half - 1) * 8) < head ? (size_t)half * 8 : 0;
+        n -= half;
+    }
+    return (uint32_t)((size_t)(base - b->heads) / 8) + (load_le64(base) < head ? 1u : 0u);
+}
+
+/* Whether the restart's row is before (suffix, ts). */
+static bool restart_before(const struct block *b, uint32_t restart, struct slice suffix, uint64_t ts, bool *before)
+{
+    uint32_t offset = load_le32(b->offsets + (size_t)restart * 4);
+    struct entry e;
+    if (!entry_read(b, &offset, &e) || e.shared != 0) return false;
+    *before = row_cmp(slice_make(e.key, e.more), stamp(b, restart * b->interval), suffix, ts) < 0;
+    return true;
+}
+
+/* The last restart whose row is before (suffix, ts), or the first. */
+static bool find_restart(const struct block *b, struct slice suffix, uint64_t ts, uint32_t *restart)
+{
+    uint64_t head = key_head(suffix, 0);
+    uint32_t low = heads_before(b, head), high = low;
+    while (high < b->restart_count && load_le64(b->heads + (size_t)high * 8) == head) high++;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        bool before;
+        if (!restart_before(b, middle, suffix, ts, &before)) return false;
+        if (before) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    *restart = low > 0 ? low - 1 : 0;
+    return true;
+}
+
+/* The first row at or after (suffix, ts), from a restart that is not after it. `matched` bytes of the suffix are those that
+ * the row before shares with it, and that row is smaller: so an entry which shares more with that row than `matched` is
+ * smaller too, one which shares less is greater, and only otherwise bytes have to be compared. */
+static enum status scan(const struct block *b, uint32_t restart, struct slice suffix, uint64_t ts, struct hit *hit)
+{
+    uint32_t offset = load_le32(b->offsets + (size_t)restart * 4);
+    size_t matched = 0;
+    hit->same_key = false;
+    for (hit->at = restart * b->interval; hit->at < b->count; hit->at++) {
+        struct entry *e = &hit->entry;
+        if (!entry_read(b, &offset, e)) return STATUS_CORRUPT;
+        bool fresh = hit->at % b->interval == 0;
+        if (fresh) matched = 0;
+        if (e->shared > matched) continue;
+        if (e->shared < matched) return STATUS_OK;
+        struct slice rest = slice_make(suffix.data + matched, suffix.size - matched);
+        size_t common = key_shared(slice_make(e->key, e->more), rest);
+        matched += common;
+        if (common == e->more && common == rest.size) {
+            hit->same_key = stamp(b, hit->at) <= ts;
+            if (hit->same_key) return STATUS_OK;
+        } else if (common == rest.size || (common < e->more && e->key[common] > rest.data[common])) {
+            return STATUS_OK;
+        }
+    }
+    return STATUS_END;
+}
+
+static enum status find(const struct block *b, struct slice key, uint64_t ts, struct hit *hit)
+{
+    struct slice prefix = slice_make(b->prefix, b->prefix_size);
+    uint32_t restart = 0;
+    if (!slice_starts(key, prefix)) {
+        if (slice_cmp(key, prefix) > 0) return STATUS_END;
+        hit->at = 0;
+        hit->same_key = false;
+        return STATUS_OK;
+    }
+    struct slice suffix = slice_make(key.data + prefix.size, key.size - prefix.size);
+    if (!find_restart(b, suffix, ts, &restart)) return STATUS_CORRUPT;
+    return scan(b, restart, suffix, ts, hit);
+}
+
+enum status block_get(const struct block *b, struct slice key, uint64_t ts, struct lsm_write *row)
+{
+    struct hit hit;
+    enum status s = find(b, key, ts, &hit);
+    if (s != STATUS_OK) return s;
+    if (!hit.same_key) return STATUS_NOT_FOUND;
+    *row = (struct lsm_write){.kind = hit.entry.kind,
+                              .key = key,
+                              .ts = stamp(b, hit.at),
+                              .value = slice_make(hit.entry.value, hit.entry.value_size)};
+    return STATUS_OK;
+}
+
+/* --- the cursor --- */
+
+void block_cursor_free(struct block_cursor *c)
+{
+    keybuf_free(&c->key);
+    if (c->group != NULL) keybuf_free(&c->group->keys);
+    mem_free(c->group);
+    c->group = NULL;
+    c->block = NULL;
+}
+
 /* Decodes the entry at c->next as row number `at`; the key buffer must hold the key of the row before it. */
 static enum status decode(struct block_cursor *c, uint32_t at)
 {
     const struct block *b = c->block;
-    const uint8_t *end = b->data + b->entries_size;
-    const uint8_t *p = b->data + c->next;
-    uint32_t shared, more, value;
-    if (c->next >= b->entries_size) return STATUS_CORRUPT;
-    if ((p = read_varint(p, end, &shared)) == NULL) return STATUS_CORRUPT;
-    if ((p = read_varint(p, end, &more)) == NULL) return STATUS_CORRUPT;
-    if ((p = read_varint(p, end, &value)) == NULL) return STATUS_CORRUPT;
-    uint32_t value_size = value >> 1;
-    if (shared > c->key.size || (uint64_t)more + value_size > (uint64_t)(end - p)) return STATUS_CORRUPT;
-    if ((uint64_t)shared + more > LSM_KEY_MAX || shared + more < b->prefix || shared + more == 0) return STATUS_CORRUPT;
-    keybuf_set(&c->key, shared, p, more);
-    c->row = (struct lsm_write){.kind = (value & 1u) != 0 ? LSM_PUT : LSM_DELETE,
-                                .key = keybuf_slice(&c->key),
-                                .ts = stamp(b, at),
-                                .value = slice_make(p + more, value_size)};
-    c->next = (uint32_t)(p + more + value_size - b->data);
+    struct entry e;
+    if (!entry_read(b, &c->next, &e)) return STATUS_CORRUPT;
+    size_t keep = (size_t)b->prefix_size + e.shared, size = keep + e.more;
+    if (keep > c->key.size || size > LSM_KEY_MAX || size == 0) return STATUS_CORRUPT;
+    keybuf_set(&c->key, keep, e.key, e.more);
+    c->row = (struct lsm_write){
+        .kind = e.kind, .key = keybuf_slice(&c->key), .ts = stamp(b, at), .value = slice_make(e.value, e.value_size)};
     c->at = at;
     return STATUS_OK;
 }
 
 static enum status to_restart(struct block_cursor *c, uint32_t restart)
 {
-    c->next = load_le32(c->block->offsets + (size_t)restart * 4);
-    c->key.size = 0;
-    return decode(c, restart * c->block->interval);
-}
-
-void block_cursor_free(struct block_cursor *c)
-{
-    keybuf_free(&c->key);
-    c->block = NULL;
-}
-
-enum status block_first(struct block_cursor *c, const struct block *b)
-{
-    c->block = b;
-    return to_restart(c, 0);
-}
-
-enum status block_next(struct block_cursor *c)
-{
-    if (c->at + 1 >= c->block->count) {
-        c->at = c->block->count;
-        return STATUS_END;
-    }
-    return decode(c, c->at + 1);
+    const struct block *b = c->block;
+    c->next = load_le32(b->offsets + (size_t)restart * 4);
+    keybuf_set(&c->key, 0, b->prefix, b->prefix_size);
+    return decode(c, restart * b->interval);
 }
 
 static enum status to_ordinal(struct block_cursor *c, uint32_t at)
@@ -113,10 +244,52 @@ static enum status to_ordinal(struct block_cursor *c, uint32_t at)
     return s;
 }
 
-enum status block_last(struct block_cursor *c, const struct block *b)
+static void enter(struct block_cursor *c, const struct block *b)
 {
     c->block = b;
-    return to_ordinal(c, b->count - 1);
+    if (c->group != NULL) c->group->count = 0;
+}
+
+enum status block_first(struct block_cursor *c, const struct block *b)
+{
+    enter(c, b);
+    return to_restart(c, 0);
+}
+
+enum status block_next(struct block_cursor *c)
+{
+    if (c->at + 1 >= c->block->count) {
+        c->at = c->block->count;
+        return STATUS_END;
+    }
+    return c->next == NEXT_UNKNOWN ? to_ordinal(c, c->at + 1) : decode(c, c->at + 1);
+}
+
+enum status block_last(struct block_cursor *c, const struct block *b)
+{
+    enter(c, b);
+    c->at = b->count;
+    return block_prev(c);
+}
+
+/* Decodes from the restart to the row `last`. */
+static enum status group_fill(struct block_cursor *c, uint32_t last)
+{
+    if (c->group == NULL) c->group = mem_zalloc(sizeof(*c->group));
+    struct block_group *g = c->group;
+    uint32_t restart = last / c->block->interval;
+    g->first = restart * c->block->interval;
+    g->count = 0;
+    g->keys.size = 0;
+    enum status s = to_restart(c, restart);
+    for (;;) {
+        if (s != STATUS_OK) return s;
+        keybuf_set(&g->keys, g->keys.size, c->row.key.data, c->row.key.size);
+        g->rows[g->count] = c->row;
+        g->key_ends[g->count++] = g->keys.size;
+        if (c->at == last) return STATUS_OK;
+        s = decode(c, c->at + 1);
+    }
 }
 
 enum status block_prev(struct block_cursor *c)
@@ -125,184 +298,41 @@ enum status block_prev(struct block_cursor *c)
         c->at = c->block->count;
         return STATUS_END;
     }
-    return to_ordinal(c, c->at - 1);
-}
-
-/* The number of restarts whose row is before (key, ts); the key has the block's prefix. */
-static enum status restarts_before(struct block_cursor *c, struct slice key, uint64_t ts, uint32_t *out)
-{
-    const struct block *b = c->block;
-    uint64_t head = key_head(key, b->prefix);
-    uint32_t low = 0, high = b->restart_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        uint64_t h = load_le64(b->heads + (size_t)middle * 8);
-        bool before = h < head;
-        if (h == head) {
-            enum status s = to_restart(c, middle);
-            if (s != STATUS_OK) return s;
-            before = row_cmp(c->row.key, c->row.ts, key, ts) < 0;
+    uint32_t at = c->at - 1;
+    struct block_group *g = c->group;
+    if (g == NULL || g->count == 0 || at < g->first || at >= g->first + g->count) {
+        enum status s = group_fill(c, at);
+        if (s != STATUS_OK) {
+            if (c->group != NULL) c->group->count = 0;
+            return s;
         }
-        if (before) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
+        g = c->group;
     }
-    *out = low;
+    uint32_t i = at - g->first;
+    size_t start = i > 0 ? g->key_ends[i - 1] : 0;
+    c->row = g->rows[i];
+    c->row.key = slice_make(g->keys.data + start, g->key_ends[i] - start);
+    c->at = at;
+    c->next = NEXT_UNKNOWN;
     return STATUS_OK;
-}
-
-/* < 0: the key is before all keys with the block's prefix, > 0: after, 0: it has the prefix. c is at the first row. */
-static int cmp_prefix(const struct block_cursor *c, struct slice key)
-{
-    struct slice prefix = slice_make(c->row.key.data, c->block->prefix);
-    if (prefix.size == 0 || slice_starts(key, prefix)) return 0;
-    return slice_cmp(key, prefix);
 }
 
 enum status block_seek(struct block_cursor *c, const struct block *b, struct slice key, uint64_t ts)
 {
-    enum status s = block_first(c, b);
-    if (s != STATUS_OK) return s;
-    int order = cmp_prefix(c, key);
-    if (order < 0) return STATUS_OK;
-    if (order > 0) {
-        c->at = b->count;
-        return STATUS_END;
-    }
-    uint32_t restarts = 0;
-    s = restarts_before(c, key, ts, &restarts);
-    if (s == STATUS_OK) s = to_restart(c, restarts > 0 ? restarts - 1 : 0);
-    while (s == STATUS_OK && row_cmp(c->row.key, c->row.ts, key, ts) < 0) s = block_next(c);
-    return s;
+    enter(c, b);
+    struct hit hit;
+    enum status s = find(b, key, ts, &hit);
+    if (s == STATUS_END) c->at = b->count;
+    return s == STATUS_OK ? to_ordinal(c, hit.at) : s;
 }
 
 enum status block_seek_before(struct block_cursor *c, const struct block *b, struct slice key, uint64_t ts)
 {
-    enum status s = block_seek(c, b, key, ts);
-    if (s == STATUS_END) return block_last(c, b);
-    return s == STATUS_OK ? block_prev(c) : s;
-}
-
-/* --- building --- */
-
-void block_builder_init(struct block_builder *b)
-{
-    *b = (struct block_builder){.count = 0};
-    buf_init(&b->out, BLOCK_RAW_MAX);
-}
-
-void block_builder_free(struct block_builder *b)
-{
-    buf_free(&b->out);
-    keybuf_free(&b->last);
-    keybuf_free(&b->first);
-    mem_free(b->stamps);
-    mem_free(b->restarts);
-    block_builder_init(b);
-}
-
-void block_builder_reset(struct block_builder *b)
-{
-    buf_clear(&b->out);
-    b->count = b->restart_count = 0;
-    b->last.size = b->first.size = 0;
-}
-
-static void remember(struct block_builder *b, uint64_t ts, bool restart)
-{
-    if (b->count == b->stamps_capacity) {
-        b->stamps_capacity = b->stamps_capacity > 0 ? b->stamps_capacity * 2 : 64;
-        b->stamps = mem_realloc(b->stamps, b->stamps_capacity * sizeof(*b->stamps));
-    }
-    b->stamps[b->count] = ts;
-    if (!restart) return;
-    if (b->restart_count == b->restarts_capacity) {
-        b->restarts_capacity = b->restarts_capacity > 0 ? b->restarts_capacity * 2 : 16;
-        b->restarts = mem_realloc(b->restarts, b->restarts_capacity * sizeof(*b->restarts));
-    }
-    b->restarts[b->restart_count++] = (uint32_t)b->out.size;
-}
-
-static uint8_t *write_varint(uint8_t *p, uint32_t v)
-{
-    while (v >= 0x80) {
-        *p++ = (uint8_t)(v | 0x80u);
-        v >>= 7;
-    }
-    *p++ = (uint8_t)v;
-    return p;
-}
-
-void block_builder_add(struct block_builder *b, const struct lsm_write *row)
-{
-    ASSERT(row->key.size >= 1);
-    ASSERT(row->key.size <= LSM_KEY_MAX);
-    if (b->count > 0) ASSERT_SLOW(row_cmp(keybuf_slice(&b->last), b->last_ts, row->key, row->ts) < 0);
-    bool restart = b->count % BLOCK_RESTART_INTERVAL == 0;
-    size_t shared = restart ? 0 : key_shared(keybuf_slice(&b->last), row->key);
-    size_t more = row->key.size - shared;
-    remember(b, row->ts, restart);
-    uint8_t head[15], *p = write_varint(head, (uint32_t)shared);
-    p = write_varint(p, (uint32_t)more);
-    p = write_varint(p, (uint32_t)row->value.size << 1 | (row->kind == LSM_PUT ? 1u : 0u));
-    size_t head_size = (size_t)(p - head);
-    uint8_t *out = buf_extend(&b->out, head_size + more + row->value.size);
-    ASSERT(out != NULL);
-    memcpy(out, head, head_size);
-    memcpy(out + head_size, row->key.data + shared, more);
-    if (row->value.size > 0) memcpy(out + head_size + more, row->value.data, row->value.size);
-    if (b->count == 0) keybuf_set(&b->first, 0, row->key.data, row->key.size);
-    keybuf_set(&b->last, shared, row->key.data + shared, more);
-    b->last_ts = row->ts;
-    b->count++;
-}
-
-size_t block_builder_bytes(const struct block_builder *b)
-{
-    return b->out.size + (size_t)b->count * 4 + (size_t)b->restart_count * 12 + BLOCK_TAIL_BYTES;
-}
-
-static struct slice restart_key(const struct block_builder *b, uint32_t restart)
-{
-    struct cursor c = cursor_make(slice_make(b->out.data + b->restarts[restart], b->out.size - b->restarts[restart]));
-    (void)cursor_varint(&c); /* shared: 0 */
-    uint64_t size = cursor_varint(&c);
-    (void)cursor_varint(&c);
-    return cursor_bytes(&c, (size_t)size);
-}
-
-static void put_stamps(struct block_builder *b, uint64_t base, unsigned width)
-{
-    uint8_t *p = width > 0 ? buf_extend(&b->out, (size_t)b->count * width) : NULL;
-    for (uint32_t i = 0; width > 0 && i < b->count; i++) {
-        uint64_t delta = b->stamps[i] - base;
-        for (unsigned byte = 0; byte < width; byte++, delta >>= 8) *p++ = (uint8_t)delta;
-    }
-}
-
-struct slice block_builder_finish(struct block_builder *b)
-{
-    ASSERT(b->count > 0);
-    uint64_t low = b->stamps[0], high = low;
-    for (uint32_t i = 1; i < b->count; i++) {
-        if (b->stamps[i] < low) low = b->stamps[i];
-        if (b->stamps[i] > high) high = b->stamps[i];
-    }
-    unsigned width = 0;
-    while (width < 8 && (high - low) >> (8 * width) != 0) width++;
-    size_t prefix = key_shared(keybuf_slice(&b->first), keybuf_slice(&b->last));
-    size_t entries = b->out.size;
-    put_stamps(b, low, width);
-    for (uint32_t i = 0; i < b->restart_count; i++) buf_put_u64(&b->out, key_head(restart_key(b, i), prefix));
-    for (uint32_t i = 0; i < b->restart_count; i++) buf_put_u32(&b->out, b->restarts[i]);
-    buf_put_u64(&b->out, low);
-    buf_put_u32(&b->out, (uint32_t)entries);
-    buf_put_u32(&b->out, b->count);
-    buf_put_u16(&b->out, (uint16_t)prefix);
-    buf_put_u8(&b->out, (uint8_t)width);
-    buf_put_u8(&b->out, BLOCK_RESTART_INTERVAL);
-    ASSERT(!b->out.overflow);
-    return buf_slice(&b->out);
+    enter(c, b);
+    struct hit hit;
+    enum status s = find(b, key, ts, &hit);
+    if (s == STATUS_END) hit.at = b->count;
+    if (s == STATUS_CORRUPT) return s;
+    c->at = hit.at;
+    return block_prev(c);
 }

@@ -1,42 +1,45 @@
 #include "lsm/cache.h"
 
-#include "base/hash.h"
 #include "base/mem.h"
-
-#define FIRST_BUCKETS 256u
 
 void cache_init(struct cache *c, size_t budget)
 {
-    *c = (struct cache){.bucket_count = FIRST_BUCKETS, .budget = budget};
-    c->buckets = mem_zalloc(FIRST_BUCKETS * sizeof(*c->buckets));
+    *c = (struct cache){.budget = budget};
     list_init(&c->clock);
-}
-
-static struct cache_entry **bucket(const struct cache *c, uint64_t number, uint64_t offset)
-{
-    return &c->buckets[hash_u64(number ^ offset << 24 ^ offset >> 40) & (c->bucket_count - 1)];
 }
 
 static void entry_free(struct cache_entry *e)
 {
     ASSERT(e->refs == 0);
+    ASSERT(e->table->slots[e->at] == e);
+    e->table->slots[e->at] = NULL;
     mem_free(e->raw);
     mem_free(e);
+}
+
+static void drop(struct cache *c, struct cache_entry *e)
+{
+    if (e->state == CACHE_HELD) c->held--;
+    list_remove(&e->link);
+    c->count--;
+    c->bytes -= e->bytes;
+    entry_free(e);
 }
 
 void cache_free(struct cache *c)
 {
     ASSERT(c->loading == 0);
-    struct list *l;
-    while ((l = list_pop_front(&c->clock)) != NULL) entry_free(LIST_ENTRY(l, struct cache_entry, link));
-    mem_free(c->buckets);
+    while (!list_empty(&c->clock)) drop(c, LIST_ENTRY(c->clock.next, struct cache_entry, link));
 }
 
-struct cache_entry *cache_peek(const struct cache *c, uint64_t number, uint64_t offset)
+void cache_forget(struct cache *c, const struct table *t)
 {
-    struct cache_entry *e = *bucket(c, number, offset);
-    while (e != NULL && (e->number != number || e->offset != offset)) e = e->chain;
-    return e;
+    for (uint32_t i = 0; i < t->block_count; i++) {
+        struct cache_entry *e = t->slots[i];
+        if (e == NULL) continue;
+        ASSERT(e->state != CACHE_LOADING);
+        drop(c, e);
+    }
 }
 
 static void unhold(struct cache *c, struct cache_entry *e)
@@ -46,65 +49,16 @@ static void unhold(struct cache *c, struct cache_entry *e)
     c->held--;
 }
 
-struct cache_entry *cache_get(struct cache *c, uint64_t number, uint64_t offset)
+struct cache_entry *cache_load_begin(struct cache *c, const struct table *t, uint32_t at)
 {
-    struct cache_entry *e = cache_peek(c, number, offset);
-    if (e == NULL || e->state == CACHE_LOADING) {
-        c->misses++;
-        return NULL;
-    }
-    c->hits++;
-    unhold(c, e);
-    e->used = true;
-    e->refs++;
-    return e;
-}
-
-void cache_release(struct cache_entry *e)
-{
-    if (e == NULL) return;
-    ASSERT(e->refs > 0);
-    e->refs--;
-}
-
-static void unchain(struct cache *c, struct cache_entry *e)
-{
-    struct cache_entry **at = bucket(c, e->number, e->offset);
-    while (*at != e) at = &(*at)->chain;
-    *at = e->chain;
-    c->total--;
-}
-
-static void grow(struct cache *c)
-{
-    struct cache old = *c;
-    c->bucket_count *= 2;
-    c->buckets = mem_zalloc(c->bucket_count * sizeof(*c->buckets));
-    for (size_t i = 0; i < old.bucket_count; i++) {
-        for (struct cache_entry *e = old.buckets[i], *next; e != NULL; e = next) {
-            next = e->chain;
-            struct cache_entry **at = bucket(c, e->number, e->offset);
-            e->chain = *at;
-            *at = e;
-        }
-    }
-    mem_free(old.buckets);
-}
-
-struct cache_entry *cache_load_begin(struct cache *c, uint64_t number, uint64_t offset)
-{
-    ASSERT(cache_peek(c, number, offset) == NULL);
-    if (c->total >= c->bucket_count) grow(c);
+    ASSERT(t->slots[at] == NULL);
     struct cache_entry *e = mem_zalloc(sizeof(*e));
-    e->number = number;
-    e->offset = offset;
+    e->table = t;
+    e->at = at;
     e->state = CACHE_LOADING;
     list_init(&e->link);
     list_init(&e->waiters);
-    struct cache_entry **at = bucket(c, number, offset);
-    e->chain = *at;
-    *at = e;
-    c->total++;
+    t->slots[at] = e;
     c->loading++;
     return e;
 }
@@ -128,10 +82,7 @@ static void evict(struct cache *c)
             list_push_back(&c->clock, &e->link);
             continue;
         }
-        unchain(c, e);
-        c->count--;
-        c->bytes -= e->bytes;
-        entry_free(e);
+        drop(c, e);
     }
 }
 
@@ -162,7 +113,6 @@ void cache_load_fail(struct cache *c, struct cache_entry *e)
     ASSERT(e->state == CACHE_LOADING);
     ASSERT(list_empty(&e->waiters));
     c->loading--;
-    unchain(c, e);
     entry_free(e);
 }
 
@@ -184,7 +134,7 @@ void cache_check(const struct cache *c)
         const struct cache_entry *e =
             (const struct cache_entry *)(const void *)((const char *)l - offsetof(struct cache_entry, link));
         ASSERT(e->state != CACHE_LOADING);
-        ASSERT(cache_peek(c, e->number, e->offset) == e);
+        ASSERT(e->table->slots[e->at] == e);
         bytes += e->bytes;
         count++;
         held += e->state == CACHE_HELD ? 1 : 0;
@@ -192,5 +142,4 @@ void cache_check(const struct cache *c)
     ASSERT(bytes == c->bytes);
     ASSERT(count == c->count);
     ASSERT(held == c->held);
-    ASSERT(c->total == c->count + c->loading);
 }

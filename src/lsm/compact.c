@@ -71,9 +71,8 @@ enum status compaction_run(struct compaction *c, bool *finished, bool *reading)
         return output_finish(&c->out);
     }
     *reading = true;
-    errbuf_set(&c->out.err, "reading table %llu at offset %llu failed: %s",
-               (unsigned long long)c->merge.failed->bad->table->id.number,
-               (unsigned long long)c->merge.failed->miss.offset, status_text(s));
+    errbuf_set(&c->out.err, "reading block %u of table %llu failed: %s", c->merge.failed->miss.block,
+               (unsigned long long)c->merge.failed->bad->table->id.number, status_text(s));
     return s;
 }
 

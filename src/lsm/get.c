@@ -14,25 +14,17 @@ static enum status get_in_file(struct lsm *l, struct lsm_file *f, struct slice k
                                struct lsm_write *found, struct lsm_miss *miss)
 {
     const struct table *t = f->table;
-    struct block_cursor *c = &l->get_cursor;
     for (uint32_t at = table_find_block(t, key, ts); at < t->block_count; at++) {
-        const struct table_block *b = &t->blocks[at];
         if (t->quarantined) return STATUS_CORRUPT;
-        struct cache_entry *e = cache_get(&l->cache, t->id.number, b->offset);
+        struct cache_entry *e = cache_get(&l->cache, t, at);
         if (e == NULL) {
-            *miss = (struct lsm_miss){.file = lsm_file_ref(f), .offset = b->offset, .size = b->size};
+            *miss = (struct lsm_miss){.file = lsm_file_ref(f), .block = at};
             return STATUS_MISS;
         }
-        enum status s = block_seek(c, &e->block, key, ts);
+        enum status s = block_get(&e->block, key, ts, found);
         cache_release(e);
-        if (s == STATUS_OK) {
-            *found = c->row;
-            return slice_eq(c->row.key, key) ? STATUS_OK : STATUS_NOT_FOUND;
-        }
-        if (s != STATUS_END) {
-            lsm_quarantine(l, f, b->offset);
-            return s;
-        }
+        if (s == STATUS_CORRUPT) lsm_quarantine(l, f, at);
+        if (s != STATUS_END) return s;
         /* The next block begins with a version of this key only if its bound says so. */
         if (at + 1 == t->block_count || !slice_eq(slice_make(t->blocks[at + 1].key, t->blocks[at + 1].key_size), key))
             break;

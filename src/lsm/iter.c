@@ -73,7 +73,7 @@ static enum status fail(struct lsm_iter *it, enum status s, struct lsm_miss *mis
         *miss = source->miss;
         (void)lsm_file_ref(miss->file);
     }
-    if (s == STATUS_CORRUPT) lsm_quarantine(it->l, source->bad, source->miss.offset);
+    if (s == STATUS_CORRUPT) lsm_quarantine(it->l, source->bad, source->miss.block);
     return s;
 }
 

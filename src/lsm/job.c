@@ -212,7 +212,7 @@ static void job_abandon(struct job *j, const char *why)
     struct compaction *c = j->kind == JOB_COMPACT ? j->compaction : NULL;
     if (c != NULL) {
         if (j->status == STATUS_CORRUPT && c->merge.failed != NULL) {
-            lsm_quarantine(l, c->merge.failed->bad, c->merge.failed->miss.offset);
+            lsm_quarantine(l, c->merge.failed->bad, c->merge.failed->miss.block);
         }
         l->compaction = NULL;
         compaction_free(l, c);

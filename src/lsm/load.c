@@ -7,8 +7,7 @@ struct load {
     struct lsm *l;
     struct lsm_file *file; /* referenced */
     struct cache_entry *entry;
-    uint64_t offset;
-    uint32_t size;
+    uint32_t at; /* the block */
     uint8_t *raw;
     size_t raw_size;
     struct block block;
@@ -23,10 +22,9 @@ struct load_waiter {
     void *ctx;
 };
 
-static enum status fetch(const struct table *t, uint64_t offset, uint32_t size, uint8_t **raw, size_t *raw_size,
-                         struct block *block)
+static enum status fetch(const struct table *t, uint32_t at, uint8_t **raw, size_t *raw_size, struct block *block)
 {
-    enum status s = table_read(t->file, &t->id, offset, size, raw, raw_size);
+    enum status s = table_read(t->file, &t->id, t->blocks[at].offset, t->blocks[at].size, raw, raw_size);
     if (s == STATUS_OK && !block_parse(slice_make(*raw, *raw_size), block)) s = STATUS_CORRUPT;
     return s;
 }
@@ -35,7 +33,7 @@ static void load_execute(struct task *t)
 {
     struct load *ld = (struct load *)(void *)((char *)t - offsetof(struct load, task));
     if (ld->present) return;
-    ld->status = fetch(ld->file->table, ld->offset, ld->size, &ld->raw, &ld->raw_size, &ld->block);
+    ld->status = fetch(ld->file->table, ld->at, &ld->raw, &ld->raw_size, &ld->block);
 }
 
 static void load_complete(struct task *t)
@@ -55,7 +53,7 @@ static void load_complete(struct task *t)
     } else {
         mem_free(ld->raw);
         cache_load_fail(&l->cache, ld->entry);
-        if (ld->status == STATUS_CORRUPT && !dead) lsm_quarantine(l, ld->file, ld->offset);
+        if (ld->status == STATUS_CORRUPT && !dead) lsm_quarantine(l, ld->file, ld->at);
     }
     l->loads--;
     enum status s = ld->status;
@@ -74,8 +72,7 @@ static struct load *load_submit(struct lsm *l, const struct lsm_miss *miss, stru
     ld->l = l;
     ld->file = lsm_file_ref(miss->file);
     ld->entry = e;
-    ld->offset = miss->offset;
-    ld->size = miss->size;
+    ld->at = miss->block;
     list_init(&ld->waiters);
     ld->task.execute = load_execute;
     ld->task.complete = load_complete;
@@ -87,8 +84,8 @@ static struct load *load_submit(struct lsm *l, const struct lsm_miss *miss, stru
 void lsm_load(struct lsm *l, struct lsm_miss *miss, void (*done)(void *ctx, enum status s), void *ctx)
 {
     ASSERT(miss->file != NULL);
-    uint64_t number = miss->file->table->id.number;
-    struct cache_entry *e = cache_peek(&l->cache, number, miss->offset);
+    const struct table *t = miss->file->table;
+    struct cache_entry *e = t->slots[miss->block];
     struct load_waiter *w = mem_zalloc(sizeof(*w));
     w->done = done;
     w->ctx = ctx;
@@ -99,7 +96,7 @@ void lsm_load(struct lsm *l, struct lsm_miss *miss, void (*done)(void *ctx, enum
         list_push_back(&ld->waiters, &w->link);
     } else {
         if (e == NULL) {
-            e = cache_load_begin(&l->cache, number, miss->offset);
+            e = cache_load_begin(&l->cache, t, miss->block);
             (void)load_submit(l, miss, e);
         }
         list_push_back(&e->waiters, &w->link);
@@ -112,20 +109,20 @@ enum status lsm_load_now(struct lsm *l, struct lsm_miss *miss)
     ASSERT(miss->file != NULL);
     const struct table *t = miss->file->table;
     enum status s = STATUS_OK;
-    struct cache_entry *e = cache_peek(&l->cache, t->id.number, miss->offset);
+    struct cache_entry *e = t->slots[miss->block];
     if (e != NULL && e->state == CACHE_LOADING) {
         s = STATUS_BUSY;
     } else if (e == NULL) {
         uint8_t *raw = NULL;
         size_t raw_size = 0;
         struct block block;
-        s = fetch(t, miss->offset, miss->size, &raw, &raw_size, &block);
+        s = fetch(t, miss->block, &raw, &raw_size, &block);
         if (s == STATUS_OK) {
-            e = cache_load_begin(&l->cache, t->id.number, miss->offset);
+            e = cache_load_begin(&l->cache, t, miss->block);
             cache_load_end(&l->cache, e, raw, &block, raw_size);
         } else {
             mem_free(raw);
-            if (s == STATUS_CORRUPT) lsm_quarantine(l, miss->file, miss->offset);
+            if (s == STATUS_CORRUPT) lsm_quarantine(l, miss->file, miss->block);
         }
     }
     lsm_miss_drop(miss);

@@ -32,6 +32,7 @@ void lsm_table_unref(struct lsm *l, struct table *t)
 {
     ASSERT(t->refs > 0);
     if (--t->refs > 0) return;
+    cache_forget(&l->cache, t);
     if (l->closing) {
         table_free(t);
     } else {
@@ -77,14 +78,14 @@ void lsm_encode_whole(const struct lsm *l, struct buf *payload)
     for (size_t it = 0; map_next(&l->applied, &it, &group, &a);) manifest_put_applied(payload, a);
 }
 
-void lsm_quarantine(struct lsm *l, struct lsm_file *f, uint64_t offset)
+void lsm_quarantine(struct lsm *l, struct lsm_file *f, uint32_t block)
 {
     if (f->table->quarantined) return;
     f->table->quarantined = true;
     char path[TABLE_PATH_MAX];
     table_path(path, l->dir, f->table->id.number);
     log_event(l->env->log, LOG_ERROR, "lsm.corrupt", "file=%s offset=%llu cause=checksum cure=rebuild_replica", path,
-              (unsigned long long)offset);
+              (unsigned long long)f->table->blocks[block].offset);
 }
 
 void lsm_check(const struct lsm *l)
@@ -257,7 +258,6 @@ static void lsm_release(struct lsm *l)
     map_free(&l->applied);
     manifest_close(&l->manifest);
     cache_free(&l->cache);
-    block_cursor_free(&l->get_cursor);
     pick_cursors_free(&l->cursors);
     mem_free(l->dir);
     mem_free(l);

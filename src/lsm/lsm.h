@@ -65,8 +65,7 @@ unsigned lsm_pressure(const struct lsm *l);
 /* --- reading (loop only) --- */
 struct lsm_miss { /* which block is wanted; holds a reference on the file until lsm_load or lsm_miss_drop */
     struct lsm_file *file;
-    uint64_t offset;
-    uint32_t size;
+    uint32_t block;
 };
 struct lsm_row {
     struct slice key; /* borrowed until the next call on the store or iterator */

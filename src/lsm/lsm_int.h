@@ -85,7 +85,6 @@ struct lsm {
     uint64_t safepoint;
 
     struct cache cache;
-    struct block_cursor get_cursor;
     unsigned loads;
 
     struct job *job;      /* under way */
@@ -114,7 +113,7 @@ void lsm_check(const struct lsm *l);
 void lsm_note_applied(struct lsm *l, const struct applied *a);
 void lsm_encode_whole(const struct lsm *l, struct buf *payload);
 /* Says so once, and nothing of the table is read any more. */
-void lsm_quarantine(struct lsm *l, struct lsm_file *f, uint64_t offset);
+void lsm_quarantine(struct lsm *l, struct lsm_file *f, uint32_t block);
 void lsm_output_release(struct lsm *l, struct output *o); /* what was written is buried */
 /* Makes files of a level from an output's tables. Ids are taken from *ids. */
 void lsm_output_to_edit(struct lsm *l, struct output *o, uint64_t *ids, uint32_t level, uint64_t run, struct edit *e);

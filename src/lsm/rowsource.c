@@ -32,10 +32,10 @@ void rowsource_free(struct rowsource *s)
 
 /* --- blocks of a run --- */
 
-static enum status fail_at(struct rowsource *s, struct lsm_file *f, uint64_t offset, enum status status)
+static enum status fail_at(struct rowsource *s, struct lsm_file *f, uint32_t block, enum status status)
 {
     s->bad = f;
-    s->miss = (struct lsm_miss){.file = f, .offset = offset};
+    s->miss = (struct lsm_miss){.file = f, .block = block};
     return status;
 }
 
@@ -88,18 +88,17 @@ static enum status block_read(struct rowsource *s, struct lsm_file *f, uint32_t 
 static enum status block_open(struct rowsource *s, uint32_t at, const struct block **block)
 {
     struct lsm_file *f = s->files[s->file_at];
-    uint64_t offset = f->table->blocks[at].offset;
     block_drop(s);
     s->block_at = at;
     if (s->cache == NULL) {
         enum status status = block_read(s, f, at);
         *block = &s->own_block;
-        return status == STATUS_OK ? STATUS_OK : fail_at(s, f, offset, status);
+        return status == STATUS_OK ? STATUS_OK : fail_at(s, f, at, status);
     }
-    if (f->table->quarantined) return fail_at(s, f, offset, STATUS_CORRUPT);
-    s->pinned = cache_get(s->cache, f->table->id.number, offset);
+    if (f->table->quarantined) return fail_at(s, f, at, STATUS_CORRUPT);
+    s->pinned = cache_get(s->cache, f->table, at);
     if (s->pinned == NULL) {
-        s->miss = (struct lsm_miss){.file = f, .offset = offset, .size = f->table->blocks[at].size};
+        s->miss = (struct lsm_miss){.file = f, .block = at};
         return STATUS_MISS;
     }
     *block = &s->pinned->block;
@@ -113,7 +112,7 @@ static enum status run_settle(struct rowsource *s, enum status status)
 {
     for (;;) {
         struct lsm_file *f = s->files[s->file_at];
-        if (status == STATUS_CORRUPT) return fail_at(s, f, f->table->blocks[s->block_at].offset, status);
+        if (status == STATUS_CORRUPT) return fail_at(s, f, s->block_at, status);
         if (status == STATUS_OK) {
             s->row = s->cursor.row;
             if (!f->clipped || slice_cmp(s->row.key, f->upper) < 0) return STATUS_OK;
@@ -164,7 +163,7 @@ static enum status run_settle_back(struct rowsource *s, enum status status)
 {
     for (;;) {
         struct lsm_file *f = s->files[s->file_at];
-        if (status == STATUS_CORRUPT) return fail_at(s, f, f->table->blocks[s->block_at].offset, status);
+        if (status == STATUS_CORRUPT) return fail_at(s, f, s->block_at, status);
         if (status == STATUS_OK) {
             s->row = s->cursor.row;
             if (!f->clipped || slice_cmp(s->row.key, f->lower) >= 0) return STATUS_OK;

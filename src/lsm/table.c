@@ -217,6 +217,7 @@ enum status table_open_file(struct disk_file *file, const char *path, const stru
         table_free(t);
         return s;
     }
+    t->slots = mem_zalloc(t->block_count * sizeof(struct cache_entry *));
     *out = t;
     return STATUS_OK;
 }
@@ -245,6 +246,7 @@ void table_free(struct table *t)
     mem_free(t->filter);
     mem_free(t->index_raw);
     mem_free(t->props_raw);
+    mem_free(t->slots);
     mem_free(t);
 }
 

@@ -33,6 +33,7 @@ struct table_block { /* rows of block i are at or above (key, ts), rows of the b
     uint32_t size; /* with its trailer */
 };
 
+struct cache_entry;
 struct table {
     struct table_id id;
     struct disk_file *file;
@@ -44,8 +45,9 @@ struct table {
     uint8_t *filter;
     uint32_t filter_lines;
     uint8_t *index_raw, *props_raw;
-    unsigned refs;    /* loop only, as the flags */
-    bool quarantined; /* a block was found damaged */
+    struct cache_entry **slots; /* the cache's: a pointer per block; loop only */
+    unsigned refs;              /* loop only, as the flags */
+    bool quarantined;           /* a block was found damaged */
 };
 
 void table_path(char path[TABLE_PATH_MAX], const char *dir, uint64_t number);

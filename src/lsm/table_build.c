@@ -131,7 +131,7 @@ enum status table_builder_add(struct table_builder *b, const struct lsm_write *r
 {
     if (b->props.rows > 0) ASSERT(row_cmp(keybuf_slice(&b->last), b->last_ts, row->key, row->ts) < 0);
     if (b->block.count > 0) {
-        size_t with = block_builder_bytes(&b->block) + row->key.size + row->value.size;
+        size_t with = b->block.bytes + row->key.size + row->value.size;
         if (with > b->options.block_bytes) {
             enum status s = block_close(b);
             if (s != STATUS_OK) return s;
@@ -148,7 +148,7 @@ enum status table_builder_add(struct table_builder *b, const struct lsm_write *r
 
 uint64_t table_builder_bytes(const struct table_builder *b)
 {
-    return position(b) + b->block.out.size;
+    return position(b) + b->block.rows.size;
 }
 
 struct slice table_builder_last_key(const struct table_builder *b)

@@ -112,7 +112,12 @@ START_TEST(a_block_agrees_with_an_array)
         uint64_t ts;
         struct slice key = lsm_rows_random_key(rows, &ts);
         size_t at = lsm_rows_lower(rows, key, ts);
-        enum status s = block_seek(&c, &b, key, ts);
+        struct lsm_write found;
+        enum status s = block_get(&b, key, ts, &found);
+        bool there = at < rows->count && slice_eq(rows->rows[at].key, key);
+        ck_assert_int_eq(s, there ? STATUS_OK : at < rows->count ? STATUS_NOT_FOUND : STATUS_END);
+        if (there) ck_assert(lsm_rows_equal(&found, &rows->rows[at]));
+        s = block_seek(&c, &b, key, ts);
         for (; s == STATUS_OK; at++, s = block_next(&c)) ck_assert(lsm_rows_equal(&c.row, &rows->rows[at]));
         ck_assert_int_eq(s, STATUS_END);
         ck_assert_uint_eq(at, rows->count);
@@ -152,6 +157,8 @@ START_TEST(a_block_of_garbage_is_survived)
                 ck_assert_uint_lt(steps++, 100000);
             for (enum status s = block_last(&c, &b); s == STATUS_OK && steps < 1000; s = block_prev(&c)) steps++;
             struct slice key = lsm_rows_random_key(rows, &ts);
+            struct lsm_write found;
+            if (block_get(&b, key, ts, &found) == STATUS_OK) ck_assert_uint_le(found.value.size, size);
             if (block_seek(&c, &b, key, ts) == STATUS_OK) ck_assert_uint_gt(c.row.key.size, 0);
         }
         block_cursor_free(&c);
@@ -164,9 +171,17 @@ END_TEST
 
 /* --- cache --- */
 
-static void insert(struct cache *c, uint64_t offset, size_t size)
+static struct table *table_of_blocks(uint32_t count)
 {
-    struct cache_entry *e = cache_load_begin(c, 1, offset);
+    struct table *t = mem_zalloc(sizeof(*t));
+    t->block_count = count;
+    t->slots = mem_zalloc(count * sizeof(struct cache_entry *));
+    return t;
+}
+
+static void insert(struct cache *c, const struct table *t, uint32_t at, size_t size)
+{
+    struct cache_entry *e = cache_load_begin(c, t, at);
     const struct block b = {.data = NULL};
     cache_load_end(c, e, mem_alloc(size), &b, size);
 }
@@ -174,14 +189,15 @@ static void insert(struct cache *c, uint64_t offset, size_t size)
 START_TEST(a_cache_keeps_to_its_budget_and_what_is_used)
 {
     struct cache c;
+    struct table *t = table_of_blocks(1000);
     cache_init(&c, 200000);
-    for (uint64_t i = 0; i < 1000; i++) {
-        insert(&c, i, 1000);
-        struct cache_entry *e = cache_get(&c, 1, i);
+    for (uint32_t i = 0; i < 1000; i++) {
+        insert(&c, t, i, 1000);
+        struct cache_entry *e = cache_get(&c, t, i);
         ck_assert_ptr_nonnull(e);
         cache_release(e);
         if (i >= 10) { /* one that is used all the time stays */
-            e = cache_get(&c, 1, 3);
+            e = cache_get(&c, t, 3);
             ck_assert_ptr_nonnull(e);
             cache_release(e);
         }
@@ -190,8 +206,10 @@ START_TEST(a_cache_keeps_to_its_budget_and_what_is_used)
         ck_assert_uint_le(c.bytes, 200000 + 2000);
     }
     ck_assert_uint_gt(c.count, 100);
-    ck_assert_ptr_null(cache_get(&c, 1, 4));
+    ck_assert_ptr_null(cache_get(&c, t, 4));
     cache_free(&c);
+    mem_free(t->slots);
+    mem_free(t);
 }
 END_TEST
 
@@ -199,36 +217,45 @@ END_TEST
 START_TEST(a_block_waited_for_is_held)
 {
     struct cache c;
+    struct table *t = table_of_blocks(1000);
     cache_init(&c, 0);
-    for (uint64_t i = 0; i < 500; i++) insert(&c, i, 100);
-    for (uint64_t i = 0; i < 500; i++) {
-        struct cache_entry *e = cache_get(&c, 1, i);
+    for (uint32_t i = 0; i < 500; i++) insert(&c, t, i, 100);
+    for (uint32_t i = 0; i < 500; i++) {
+        struct cache_entry *e = cache_get(&c, t, i);
         ck_assert_ptr_nonnull(e);
         cache_release(e);
     }
-    for (uint64_t i = 500; i < 1000; i++) {
-        insert(&c, i, 100);
+    for (uint32_t i = 500; i < 1000; i++) {
+        insert(&c, t, i, 100);
         cache_pass(&c);
     }
     cache_check(&c);
     ck_assert_uint_le(c.count, CACHE_FLOOR + CACHE_HOLD_PASSES + 2);
     cache_free(&c);
+    mem_free(t->slots);
+    mem_free(t);
 }
 END_TEST
 
 START_TEST(a_block_in_use_is_not_evicted)
 {
     struct cache c;
+    struct table *t = table_of_blocks(1000);
     cache_init(&c, 0);
-    insert(&c, 0, 100);
-    struct cache_entry *e = cache_get(&c, 1, 0);
-    for (uint64_t i = 1; i < 500; i++) {
-        insert(&c, i, 100);
-        cache_release(cache_get(&c, 1, i));
+    insert(&c, t, 0, 100);
+    struct cache_entry *e = cache_get(&c, t, 0);
+    for (uint32_t i = 1; i < 500; i++) {
+        insert(&c, t, i, 100);
+        cache_release(cache_get(&c, t, i));
     }
-    ck_assert_ptr_eq(cache_peek(&c, 1, 0), e);
+    ck_assert_ptr_eq(t->slots[0], e);
     cache_release(e);
+    cache_forget(&c, t);
+    ck_assert_uint_eq(c.count, 0);
+    ck_assert_ptr_null(t->slots[0]);
     cache_free(&c);
+    mem_free(t->slots);
+    mem_free(t);
 }
 END_TEST
 
