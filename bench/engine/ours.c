@@ -11,7 +11,8 @@
 
 #define TURN_OPS 64u
 #define LOG_BYTES ((size_t)256 << 10) /* a batch, when the disk keeps up */
-#define LOG_BYTES_MAX ((size_t)4 << 20)
+#define LOG_BYTES_MAX ((size_t)16 << 20)
+#define WAIT_NS 200000u /* what a writer owes is waited for in such parts */
 #define GROUP 1u
 
 struct ours {
@@ -19,7 +20,7 @@ struct ours {
     struct env *env;
     struct wal *wal;
     struct lsm *lsm;
-    uint64_t index, flushes;
+    uint64_t index, flushes, owed_ns;
     struct buf entry;
     unsigned ops;
     bool closing;
@@ -115,6 +116,7 @@ static void *ours_open(const struct engine_config *c)
     lsm.memtable_bytes = c->memtable_bytes;
     lsm.cache_bytes = c->cache_bytes;
     if (lsm_open(o->env, &lsm, &o->lsm, &err) != STATUS_OK) engine_die("ours", err.text);
+    lsm_set_blocking(o->lsm, true);
     uint64_t durable = 0, term;
     if (lsm_durable(o->lsm, GROUP, &durable, &term) && durable > o->index) o->index = durable;
     if (o->index == 0) wal_put_group(o->wal, GROUP, slice_str("bench"));
@@ -167,10 +169,15 @@ static void apply(struct ours *o, uint64_t index, struct slice key, struct slice
     lsm_apply(o->lsm, GROUP, index, 1, &w, 1);
 }
 
-static bool admitted(void *ctx)
+static bool log_has_room(void *ctx)
 {
-    struct ours *o = ctx;
-    return lsm_pressure(o->lsm) < 100 && wal_pending_bytes(o->wal) < LOG_BYTES_MAX;
+    return wal_pending_bytes(((struct ours *)ctx)->wal) < LOG_BYTES_MAX;
+}
+
+static bool never(void *ctx)
+{
+    (void)ctx;
+    return false;
 }
 
 static void ours_put(void *engine, struct slice key, struct slice value)
@@ -178,10 +185,15 @@ static void ours_put(void *engine, struct slice key, struct slice value)
     struct ours *o = engine;
     log_put(o, key, value);
     apply(o, o->index, key, value);
-    if (++o->ops % TURN_OPS != 0) return;
-    if (wal_pending_bytes(o->wal) < LOG_BYTES) return;
-    turn(o);
-    if (!admitted(o)) env_posix_run_until(o->env, admitted, o, DEADLINE_NONE);
+    o->owed_ns += lsm_delay_ns(o->lsm, key.size + value.size);
+    bool due = ++o->ops % TURN_OPS == 0 && wal_pending_bytes(o->wal) >= LOG_BYTES;
+    if (o->owed_ns > WAIT_NS) {
+        env_posix_run_until(o->env, never, o, o->owed_ns);
+        o->owed_ns = 0;
+    } else if (due) {
+        turn(o);
+    }
+    if (due && !log_has_room(o)) env_posix_run_until(o->env, log_has_room, o, DEADLINE_NONE);
 }
 
 static void durable(void *ctx)
@@ -211,10 +223,7 @@ static bool ours_get(void *engine, struct slice key, uint64_t *sum)
     struct ours *o = engine;
     struct lsm_row row;
     struct lsm_miss miss;
-    enum status s;
-    while ((s = lsm_get(o->lsm, key, LSM_TS_MAX, &row, &miss)) == STATUS_MISS) {
-        if (lsm_load_now(o->lsm, &miss) != STATUS_OK) engine_die("ours", "a block cannot be read");
-    }
+    enum status s = lsm_get(o->lsm, key, LSM_TS_MAX, &row, &miss);
     if (s != STATUS_OK && s != STATUS_NOT_FOUND) engine_die("ours", status_text(s));
     if (s == STATUS_OK) engine_use(row.value, sum);
     if (++o->ops % 4096 == 0) turn(o);
@@ -231,14 +240,6 @@ static size_t ours_scan(void *engine, struct slice key, size_t max, bool reverse
         struct lsm_miss miss;
         enum status s = lsm_iter_next(it, &row, &miss);
         if (s == STATUS_END) break;
-        if (s == STATUS_MISS) {
-            if (lsm_load_now(o->lsm, &miss) != STATUS_OK) engine_die("ours", "a block cannot be read");
-            struct lsm_iter *before = it;
-            struct slice at = lsm_iter_position(before);
-            it = lsm_iter_new(o->lsm, reverse ? SLICE_EMPTY : at, reverse ? at : SLICE_EMPTY, LSM_TS_MAX, reverse);
-            lsm_iter_free(before);
-            continue;
-        }
         if (s != STATUS_OK) engine_die("ours", status_text(s));
         engine_use(row.key, sum);
         engine_use(row.value, sum);

@@ -2,6 +2,7 @@
 
 #include "base/crc32c_int.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 /* The CRC of each single byte, for machines without an instruction for it. crc32c_table[i] is i shifted out bit by bit
@@ -47,25 +48,57 @@ uint32_t crc32c_portable(uint32_t crc, const void *data, size_t size)
 }
 
 #if defined(__x86_64__)
-/* One SSE4.2 instruction for 8 bytes, each waiting for the one before: about 3 cycles per 8 bytes. */
+#include <immintrin.h>
+
+/* One SSE4.2 instruction for 8 bytes, each waiting 3 cycles for the one before. */
 __attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t state, const uint8_t *p, size_t size)
 {
     uint64_t wide = state;
     for (; size >= 8; p += 8, size -= 8) {
         uint64_t word;
         memcpy(&word, p, 8);
-        wide = __builtin_ia32_crc32di(wide, word);
+        wide = _mm_crc32_u64(wide, word);
     }
     state = (uint32_t)wide;
-    for (; size > 0; p++, size--) state = __builtin_ia32_crc32qi(state, *p);
+    for (; size > 0; p++, size--) state = _mm_crc32_u8(state, *p);
     return state;
+}
+
+/* Three lanes of 128 bytes side by side, so that nothing waits. A lane's state moves on over the n bytes behind it by a
+ * multiplication with x^(8n - 33) modulo the polynomial, whose last 33 bits the instruction itself adds. */
+#define LANE 128u
+#define SHIFT_1 0x0d3b6092u /* x^(8 * 128 - 33) */
+#define SHIFT_2 0xb9e02b86u /* x^(8 * 256 - 33) */
+
+__attribute__((target("sse4.2,pclmul"))) static uint32_t crc32c_lanes(uint32_t state, const uint8_t *p, size_t size)
+{
+    for (; size >= 3 * LANE; p += 3 * LANE, size -= 3 * LANE) {
+        uint64_t a = state, b = 0, c = 0;
+        for (size_t i = 0; i < LANE; i += 8) {
+            uint64_t word[3];
+            memcpy(&word[0], p + i, 8);
+            memcpy(&word[1], p + LANE + i, 8);
+            memcpy(&word[2], p + 2 * LANE + i, 8);
+            a = _mm_crc32_u64(a, word[0]);
+            b = _mm_crc32_u64(b, word[1]);
+            c = _mm_crc32_u64(c, word[2]);
+        }
+        __m128i moved_a = _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)a), _mm_cvtsi32_si128((int)SHIFT_2), 0);
+        __m128i moved_b = _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)b), _mm_cvtsi32_si128((int)SHIFT_1), 0);
+        uint64_t moved = (uint64_t)_mm_cvtsi128_si64(_mm_xor_si128(moved_a, moved_b));
+        state = (uint32_t)(_mm_crc32_u64(0, moved) ^ c);
+    }
+    return crc32c_sse42(state, p, size);
 }
 #endif
 
 uint32_t crc32c(uint32_t crc, const void *data, size_t size)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("sse4.2")) return ~crc32c_sse42(~crc, data, size);
+    if (__builtin_cpu_supports("sse4.2")) {
+        bool lanes = size >= 3 * LANE && __builtin_cpu_supports("pclmul");
+        return ~(lanes ? crc32c_lanes(~crc, data, size) : crc32c_sse42(~crc, data, size));
+    }
 #endif
     return crc32c_portable(crc, data, size);
 }

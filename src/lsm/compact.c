@@ -11,7 +11,7 @@ static size_t group_runs(struct compaction *c, bool init)
         while (i + n < c->pick.count && c->pick.files[i + n]->level == f->level && c->pick.files[i + n]->run == f->run)
             n++;
         if (init) {
-            rowsource_init_run(&c->merge.sources[sources], &c->pick.files[i], n, NULL);
+            rowsource_init_run(&c->merge.sources[sources], &c->pick.files[i], n, false);
             c->merge.sources[sources].sequential = true;
         }
         sources++;

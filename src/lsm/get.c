@@ -15,13 +15,12 @@ static enum status get_in_file(struct lsm *l, struct lsm_file *f, struct slice k
 {
     const struct table *t = f->table;
     for (uint32_t at = table_find_block(t, key, ts); at < t->block_count; at++) {
-        if (t->quarantined) return STATUS_CORRUPT;
-        struct cache_entry *e = cache_get(&l->cache, t, at);
-        if (e == NULL) {
-            *miss = (struct lsm_miss){.file = lsm_file_ref(f), .block = at};
-            return STATUS_MISS;
-        }
-        enum status s = block_get(&e->block, key, ts, found);
+        struct cache_entry *e;
+        enum status s = lsm_block(f, at, &e);
+        if (s == STATUS_MISS) *miss = (struct lsm_miss){.file = lsm_file_ref(f), .block = at};
+        if (s == STATUS_CORRUPT) lsm_quarantine(l, f, at);
+        if (s != STATUS_OK) return s;
+        s = block_get(&e->block, key, ts, found);
         cache_release(e);
         if (s == STATUS_CORRUPT) lsm_quarantine(l, f, at);
         if (s != STATUS_END) return s;
@@ -44,7 +43,7 @@ enum status lsm_get(struct lsm *l, struct slice key, uint64_t ts, struct lsm_row
     for (size_t r = 0; r < l->version->run_count; r++) {
         const struct run *run = &l->version->runs[r];
         size_t i = run_find(run, key);
-        if (i == run->count || slice_cmp(run->files[i]->lower, key) > 0) continue;
+        if (i == run->count || (run->files[i]->clipped && slice_cmp(run->files[i]->lower, key) > 0)) continue;
         if (!table_may_hold(run->files[i]->table, hash)) {
             l->bloom_skips++;
             continue;

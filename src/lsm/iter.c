@@ -32,8 +32,10 @@ static size_t touched_files(const struct run *run, struct slice start, struct sl
 
 struct lsm_iter *lsm_iter_new(struct lsm *l, struct slice start, struct slice end, uint64_t ts, bool reverse)
 {
-    struct lsm_iter *it = mem_zalloc(sizeof(*it));
+    struct lsm_iter *it = l->spare_iter != NULL ? l->spare_iter : mem_zalloc(sizeof(*it));
+    l->spare_iter = NULL;
     it->l = l;
+    it->begun = it->at_key = it->resolved = it->have = false;
     it->version = version_ref(l->version);
     it->ts = ts;
     keybuf_set(&it->start, 0, start.data, start.size);
@@ -46,24 +48,41 @@ struct lsm_iter *lsm_iter_new(struct lsm *l, struct slice start, struct slice en
     for (size_t r = 0; r < it->version->run_count; r++) {
         const struct run *run = &it->version->runs[r];
         size_t first, n = touched_files(run, start, end, &first);
-        if (n > 0) rowsource_init_run(&s[sources++], &run->files[first], n, &l->cache);
+        if (n > 0) rowsource_init_run(&s[sources++], &run->files[first], n, true);
     }
     it->merge.source_count = sources;
     l->iters++;
     return it;
 }
 
-void lsm_iter_free(struct lsm_iter *it)
+static void iter_release(struct lsm_iter *it)
 {
-    if (it == NULL) return;
-    it->l->iters--;
     rowmerge_free(&it->merge);
-    version_unref(it->version);
     keybuf_free(&it->start);
     keybuf_free(&it->end);
     keybuf_free(&it->key);
     keybuf_free(&it->value);
     mem_free(it);
+}
+
+void lsm_iter_free(struct lsm_iter *it)
+{
+    if (it == NULL) return;
+    struct lsm *l = it->l;
+    l->iters--;
+    rowmerge_release(&it->merge);
+    version_unref(it->version);
+    if (l->spare_iter == NULL) {
+        l->spare_iter = it;
+    } else {
+        iter_release(it);
+    }
+}
+
+void lsm_iter_spare_free(struct lsm *l)
+{
+    if (l->spare_iter != NULL) iter_release(l->spare_iter);
+    l->spare_iter = NULL;
 }
 
 static enum status fail(struct lsm_iter *it, enum status s, struct lsm_miss *miss)

@@ -62,7 +62,7 @@ static enum status flush_rows(struct job *j)
 {
     struct gc gc;
     gc_init(&gc, j->safepoint, j->version, 0, true);
-    struct rowsource source;
+    struct rowsource source = {.memtable = NULL};
     rowsource_init_memtable(&source, j->memtable);
     enum status s = rowsource_seek(&source, SLICE_EMPTY, LSM_TS_MAX);
     while (s == STATUS_OK) {
@@ -169,6 +169,10 @@ static void flush_done(struct job *j)
     ASSERT(l->frozen[0] == j->memtable);
     l->flushed_bytes += j->out.bytes;
     l->flush_count++;
+    uint64_t now_ns = env_mono_ns(l->env), took_ns = now_ns - l->drain_since_ns;
+    uint64_t sample = took_ns / (memtable_bytes(j->memtable) / 1024 + 1);
+    l->drain_ns_per_kib = l->drain_ns_per_kib > 0 ? (l->drain_ns_per_kib * 3 + sample) / 4 : sample;
+    l->drain_since_ns = now_ns;
     memtable_unref(l->frozen[0]);
     l->frozen_count--;
     memmove(&l->frozen[0], &l->frozen[1], l->frozen_count * sizeof(l->frozen[0]));

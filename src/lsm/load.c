@@ -104,28 +104,31 @@ void lsm_load(struct lsm *l, struct lsm_miss *miss, void (*done)(void *ctx, enum
     lsm_miss_drop(miss);
 }
 
-enum status lsm_load_now(struct lsm *l, struct lsm_miss *miss)
+/* A reader that may wait fetches the block itself. */
+static enum status fetch_now(struct lsm *l, struct lsm_file *f, uint32_t at)
 {
-    ASSERT(miss->file != NULL);
-    const struct table *t = miss->file->table;
-    enum status s = STATUS_OK;
-    struct cache_entry *e = t->slots[miss->block];
-    if (e != NULL && e->state == CACHE_LOADING) {
-        s = STATUS_BUSY;
-    } else if (e == NULL) {
-        uint8_t *raw = NULL;
-        size_t raw_size = 0;
-        struct block block;
-        s = fetch(t, miss->block, &raw, &raw_size, &block);
-        if (s == STATUS_OK) {
-            e = cache_load_begin(&l->cache, t, miss->block);
-            cache_load_end(&l->cache, e, raw, &block, raw_size);
-        } else {
-            mem_free(raw);
-            if (s == STATUS_CORRUPT) lsm_quarantine(l, miss->file, miss->block);
-        }
+    const struct table *t = f->table;
+    uint8_t *raw = NULL;
+    size_t raw_size = 0;
+    struct block block;
+    enum status s = fetch(t, at, &raw, &raw_size, &block);
+    if (s == STATUS_OK) {
+        cache_load_end(&l->cache, cache_load_begin(&l->cache, t, at), raw, &block, raw_size);
+    } else {
+        mem_free(raw);
     }
-    lsm_miss_drop(miss);
+    return s;
+}
+
+enum status lsm_block(struct lsm_file *f, uint32_t at, struct cache_entry **e)
+{
+    struct lsm *l = f->owner;
+    if (f->table->quarantined) return STATUS_CORRUPT;
+    *e = cache_get(&l->cache, f->table, at);
+    if (*e != NULL) return STATUS_OK;
+    if (!l->blocking || f->table->slots[at] != NULL) return STATUS_MISS;
+    enum status s = fetch_now(l, f, at);
+    if (s == STATUS_OK) *e = cache_get(&l->cache, f->table, at);
     return s;
 }
 

@@ -10,7 +10,7 @@ void lsm_options_default(struct lsm_options *o)
     *o = (struct lsm_options){.dir = "store",
                               .memtable_bytes = 32u << 20,
                               .cache_bytes = 128u << 20,
-                              .block_bytes = 16384,
+                              .block_bytes = 4096,
                               .file_bytes = 32u << 20,
                               .compress = true};
 }
@@ -259,6 +259,7 @@ static void lsm_release(struct lsm *l)
     manifest_close(&l->manifest);
     cache_free(&l->cache);
     pick_cursors_free(&l->cursors);
+    lsm_iter_spare_free(l);
     mem_free(l->dir);
     mem_free(l);
 }
@@ -328,6 +329,7 @@ void lsm_freeze(struct lsm *l)
     }
     l->active->frozen = true;
     l->frozen[l->frozen_count++] = l->active;
+    if (l->frozen_count == 1) l->drain_since_ns = env_mono_ns(l->env);
     l->active = memtable_new(chunk_bytes(l), ++l->memtable_seq);
 }
 
@@ -366,22 +368,45 @@ void lsm_each_group(const struct lsm *l, void (*each)(void *ctx, uint64_t group,
     }
 }
 
+/* Of how full the active memtable is: pressure rises smoothly, not by whole memtables. */
+static size_t active_eighths(const struct lsm *l)
+{
+    return memtable_bytes(l->active) * 8 / (l->options.memtable_bytes + 1);
+}
+
+/* In percent, and beyond. */
 static unsigned pressure_of(size_t n, size_t none, size_t full)
 {
-    if (n <= none) return 0;
-    return n >= full ? 100u : (unsigned)((n - none) * 100 / (full - none));
+    return n <= none ? 0 : (unsigned)((n - none) * 100 / (full - none));
+}
+
+static unsigned pressure(const struct lsm *l)
+{
+    unsigned frozen = pressure_of(l->frozen_count * 8 + active_eighths(l), 12, 40);
+    unsigned runs = pressure_of(version_runs_of_level(l->version, 0), 2 * PICK_L0_RUNS, 5 * PICK_L0_RUNS);
+    return frozen > runs ? frozen : runs;
 }
 
 unsigned lsm_pressure(const struct lsm *l)
 {
-    unsigned frozen = pressure_of(l->frozen_count, 2, 6);
-    unsigned runs = pressure_of(version_runs_of_level(l->version, 0), 2 * PICK_L0_RUNS, 5 * PICK_L0_RUNS);
-    return frozen > runs ? frozen : runs;
+    unsigned p = pressure(l);
+    return p < 100 ? p : 100;
+}
+
+uint64_t lsm_delay_ns(const struct lsm *l, uint64_t bytes)
+{
+    uint64_t p = pressure(l);
+    return bytes * l->drain_ns_per_kib / 1024 * p * p / 2500;
 }
 
 void lsm_set_safepoint(struct lsm *l, uint64_t ts)
 {
     if (ts > l->safepoint) l->safepoint = ts;
+}
+
+void lsm_set_blocking(struct lsm *l, bool blocking)
+{
+    l->blocking = blocking;
 }
 
 /* --- figures --- */

@@ -24,7 +24,7 @@ struct lsm_options {
     const char *dir;       /* below the disk's root, "store" by convention */
     size_t memtable_bytes; /* freeze at this size; 32 MiB */
     size_t cache_bytes;    /* block cache; 128 MiB */
-    size_t block_bytes;    /* 16 KiB before compression */
+    size_t block_bytes;    /* 4 KiB before compression */
     uint64_t file_bytes;   /* target size of a table; 32 MiB */
     bool compress;         /* lz4 where it gains */
 };
@@ -61,6 +61,10 @@ uint64_t lsm_flush_count(const struct lsm *l);
 
 /* 0: no pressure, 100: stop writing. The node turns it into admission control. */
 unsigned lsm_pressure(const struct lsm *l);
+/* How long a writer of so many bytes should wait for sustained writes to go at the pace of flush and compaction, as measured:
+ * 0 without pressure, at half of it as long as flushing them takes, four times that at 100, and on. Waited for in small
+ * parts it keeps writes from ever coming to a halt. */
+uint64_t lsm_delay_ns(const struct lsm *l, uint64_t bytes);
 
 /* --- reading (loop only) --- */
 struct lsm_miss { /* which block is wanted; holds a reference on the file until lsm_load or lsm_miss_drop */
@@ -93,10 +97,11 @@ void lsm_iter_free(struct lsm_iter *it);
 
 /* Fetches the block into the cache and calls done from the loop. Takes over *miss. */
 void lsm_load(struct lsm *l, struct lsm_miss *miss, void (*done)(void *ctx, enum status s), void *ctx);
-/* The same for a caller that may block: tools, benchmarks. STATUS_OK, STATUS_IO, STATUS_CORRUPT; STATUS_BUSY: lsm_load
- * fetches that block already. Takes over *miss. */
-MUST_CHECK enum status lsm_load_now(struct lsm *l, struct lsm_miss *miss);
 void lsm_miss_drop(struct lsm_miss *miss);
+
+/* For callers that may wait (tools, benchmarks): from now on reads fetch what they miss themselves. STATUS_IO is then an
+ * answer too, and STATUS_MISS only one for a block that lsm_load is fetching. */
+void lsm_set_blocking(struct lsm *l, bool blocking);
 
 /* --- background --- */
 /* Starts or goes on with flush and compaction when due. Call once per pass. */

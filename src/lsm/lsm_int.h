@@ -97,8 +97,11 @@ struct lsm {
     struct list installs; /* struct lsm_ingest, waiting */
     struct list flush_waiters;
 
+    uint64_t drain_since_ns;   /* since when the oldest frozen memtable has been the next */
+    uint64_t drain_ns_per_kib; /* of memtables flushed, smoothed */
     unsigned views, ingests, iters;
-    bool closing;
+    struct lsm_iter *spare_iter; /* with its buffers, for the next one */
+    bool closing, blocking;
     uint64_t flush_count; /* manifest edits of flushes since open */
     uint64_t flushed_bytes, compacted_bytes_in, compacted_bytes_out, bloom_skips;
 };
@@ -118,6 +121,10 @@ void lsm_output_release(struct lsm *l, struct output *o); /* what was written is
 /* Makes files of a level from an output's tables. Ids are taken from *ids. */
 void lsm_output_to_edit(struct lsm *l, struct output *o, uint64_t *ids, uint32_t level, uint64_t run, struct edit *e);
 void lsm_notify_flushed(struct lsm *l);
+
+/* load.c: the block with a reference: STATUS_OK, STATUS_MISS, STATUS_CORRUPT, STATUS_IO. */
+MUST_CHECK enum status lsm_block(struct lsm_file *f, uint32_t at, struct cache_entry **e);
+void lsm_iter_spare_free(struct lsm *l);
 
 void lsm_job_free(struct job *j);
 

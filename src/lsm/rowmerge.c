@@ -5,14 +5,28 @@
 
 void rowmerge_init(struct rowmerge *m, size_t source_count, bool reverse)
 {
-    *m = (struct rowmerge){.source_count = source_count, .reverse = reverse};
-    m->sources = mem_zalloc(source_count * sizeof(*m->sources));
-    m->heap = mem_zalloc(source_count * sizeof(*m->heap));
+    if (source_count > m->capacity) {
+        rowmerge_free(m);
+        m->sources = mem_zalloc(source_count * sizeof(*m->sources));
+        m->heap = mem_zalloc(source_count * sizeof(*m->heap));
+        m->capacity = source_count;
+    }
+    m->source_count = source_count;
+    m->heap_count = 0;
+    m->reverse = reverse;
+    m->at_row = false;
+    m->failed = NULL;
+}
+
+void rowmerge_release(struct rowmerge *m)
+{
+    for (size_t i = 0; i < m->source_count; i++) rowsource_release(&m->sources[i]);
+    m->source_count = 0;
 }
 
 void rowmerge_free(struct rowmerge *m)
 {
-    for (size_t i = 0; i < m->source_count; i++) rowsource_free(&m->sources[i]);
+    for (size_t i = 0; i < m->capacity; i++) rowsource_free(&m->sources[i]);
     mem_free(m->sources);
     mem_free(m->heap);
     *m = (struct rowmerge){.sources = NULL};

@@ -7,7 +7,7 @@
 
 struct rowmerge {
     struct rowsource *sources; /* owned */
-    size_t source_count;
+    size_t source_count, capacity;
     uint32_t *heap; /* indexes of sources that have a row; the first is next */
     size_t heap_count;
     bool reverse;
@@ -15,7 +15,9 @@ struct rowmerge {
     struct rowsource *failed; /* after a status other than OK and END */
 };
 
-void rowmerge_init(struct rowmerge *m, size_t source_count, bool reverse); /* then init each of m->sources */
+/* *m is zero, or was released. Then init each of m->sources. */
+void rowmerge_init(struct rowmerge *m, size_t source_count, bool reverse);
+void rowmerge_release(struct rowmerge *m); /* lets go of blocks, keeps buffers */
 void rowmerge_free(struct rowmerge *m);
 /* Forward: from the first row at or after (key, LSM_TS_MAX). Reverse: from the last row of a key before (empty: from the end). */
 MUST_CHECK enum status rowmerge_seek(struct rowmerge *m, struct slice key);

@@ -1,17 +1,19 @@
 #include "lsm/rowsource.h"
 
 #include "base/mem.h"
+#include "lsm/lsm_int.h"
 
 #define AHEAD_BYTES (256u * 1024u)
 
 void rowsource_init_memtable(struct rowsource *s, const struct memtable *m)
 {
-    *s = (struct rowsource){.memtable = m};
+    *s = (struct rowsource){.memtable = m, .cursor = s->cursor};
 }
 
-void rowsource_init_run(struct rowsource *s, struct lsm_file *const *files, size_t count, struct cache *cache)
+void rowsource_init_run(struct rowsource *s, struct lsm_file *const *files, size_t count, bool cached)
 {
-    *s = (struct rowsource){.files = files, .file_count = count, .cache = cache, .file_at = count};
+    *s = (struct rowsource){
+        .files = files, .file_count = count, .cached = cached, .file_at = count, .cursor = s->cursor};
 }
 
 static void block_drop(struct rowsource *s)
@@ -22,12 +24,17 @@ static void block_drop(struct rowsource *s)
     s->raw = NULL;
 }
 
-void rowsource_free(struct rowsource *s)
+void rowsource_release(struct rowsource *s)
 {
     block_drop(s);
-    block_cursor_free(&s->cursor);
     mem_free(s->ahead);
     s->ahead = NULL;
+}
+
+void rowsource_free(struct rowsource *s)
+{
+    rowsource_release(s);
+    block_cursor_free(&s->cursor);
 }
 
 /* --- blocks of a run --- */
@@ -90,17 +97,13 @@ static enum status block_open(struct rowsource *s, uint32_t at, const struct blo
     struct lsm_file *f = s->files[s->file_at];
     block_drop(s);
     s->block_at = at;
-    if (s->cache == NULL) {
+    if (!s->cached) {
         enum status status = block_read(s, f, at);
         *block = &s->own_block;
         return status == STATUS_OK ? STATUS_OK : fail_at(s, f, at, status);
     }
-    if (f->table->quarantined) return fail_at(s, f, at, STATUS_CORRUPT);
-    s->pinned = cache_get(s->cache, f->table, at);
-    if (s->pinned == NULL) {
-        s->miss = (struct lsm_miss){.file = f, .block = at};
-        return STATUS_MISS;
-    }
+    enum status status = lsm_block(f, at, &s->pinned);
+    if (status != STATUS_OK) return fail_at(s, f, at, status);
     *block = &s->pinned->block;
     return STATUS_OK;
 }
@@ -134,10 +137,17 @@ static enum status run_settle(struct rowsource *s, enum status status)
     }
 }
 
+/* The first file whose upper bound is above the key. Whoever made the source left out the files before its start. */
+static size_t file_find(const struct rowsource *s, struct slice key)
+{
+    if (s->file_count > 0 && slice_cmp(key, s->files[0]->upper) < 0) return 0;
+    const struct run run = {.count = s->file_count, .files = (struct lsm_file **)(uintptr_t)s->files};
+    return run_find(&run, key);
+}
+
 static enum status run_seek(struct rowsource *s, struct slice key, uint64_t ts)
 {
-    const struct run run = {.count = s->file_count, .files = (struct lsm_file **)(uintptr_t)s->files};
-    s->file_at = run_find(&run, key);
+    s->file_at = file_find(s, key);
     if (s->file_at == s->file_count) return STATUS_END;
     const struct lsm_file *f = s->files[s->file_at];
     if (slice_cmp(key, f->lower) < 0) {
@@ -189,8 +199,7 @@ static enum status run_settle_back(struct rowsource *s, enum status status)
 static enum status run_seek_before(struct rowsource *s, struct slice key)
 {
     if (s->file_count == 0) return STATUS_END;
-    const struct run run = {.count = s->file_count, .files = (struct lsm_file **)(uintptr_t)s->files};
-    s->file_at = key.size > 0 ? run_find(&run, key) : s->file_count;
+    s->file_at = key.size > 0 ? file_find(s, key) : s->file_count;
     if (s->file_at == s->file_count || slice_cmp(key, s->files[s->file_at]->lower) <= 0) {
         if (s->file_at == 0) {
             s->file_at = s->file_count;

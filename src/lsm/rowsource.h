@@ -15,7 +15,7 @@ struct rowsource {
 
     struct lsm_file *const *files; /* of the run; borrowed */
     size_t file_count, file_at;
-    struct cache *cache; /* NULL: blocking reads */
+    bool cached; /* through the cache; else blocking reads */
     uint32_t block_at;
     struct cache_entry *pinned; /* the block under the cursor, when it is the cache's */
     uint8_t *raw;               /* it, when it is our own */
@@ -32,8 +32,10 @@ struct rowsource {
     struct lsm_file *bad; /* after STATUS_CORRUPT or STATUS_IO: where, with miss.offset */
 };
 
+/* *s is zero, or was released. */
 void rowsource_init_memtable(struct rowsource *s, const struct memtable *m);
-void rowsource_init_run(struct rowsource *s, struct lsm_file *const *files, size_t count, struct cache *cache);
+void rowsource_init_run(struct rowsource *s, struct lsm_file *const *files, size_t count, bool cached);
+void rowsource_release(struct rowsource *s); /* lets go of blocks, keeps buffers: it may be initialised again */
 void rowsource_free(struct rowsource *s);
 
 MUST_CHECK enum status rowsource_seek(struct rowsource *s, struct slice key, uint64_t ts); /* first row at or after */

@@ -5,6 +5,8 @@
 #include "lsm/table_int.h"
 
 #define WRITE_BYTES (256u * 1024u) /* per disk write, about */
+/* Per sync: what is written goes to the disk little by little, so that no burst makes the log wait. */
+#define SYNC_BYTES (2u * 1024u * 1024u)
 
 struct table_builder {
     struct table_id id;
@@ -12,8 +14,9 @@ struct table_builder {
     char path[TABLE_PATH_MAX];
     struct disk_file *file;
     struct block_builder block;
-    struct buf out;       /* sealed bytes that are not written yet */
-    uint64_t written;     /* bytes in the file */
+    struct buf out;   /* sealed bytes that are not written yet */
+    uint64_t written; /* bytes in the file */
+    uint64_t synced;
     uint64_t block_start; /* offset of the block being filled */
     struct buf index;
     uint32_t block_count;
@@ -65,7 +68,9 @@ static enum status write_out(struct table_builder *b)
     if (s != STATUS_OK) return s;
     b->written += b->out.size;
     buf_clear(&b->out);
-    return STATUS_OK;
+    if (b->written - b->synced < SYNC_BYTES) return STATUS_OK;
+    b->synced = b->written;
+    return disk_sync(b->file);
 }
 
 /* Where the next sealed byte will stand. */

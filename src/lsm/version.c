@@ -64,6 +64,13 @@ static int cmp_files(const void *pa, const void *pb)
     return slice_cmp(a->lower, b->lower);
 }
 
+static void run_heads(struct run *r, uint64_t *heads)
+{
+    r->prefix = (uint32_t)key_shared(r->files[0]->upper, r->files[r->count - 1]->upper);
+    for (size_t i = 0; i < r->count; i++) heads[i] = key_head(r->files[i]->upper, r->prefix);
+    r->heads = heads;
+}
+
 struct version *version_new(struct lsm_file **files, size_t count)
 {
     struct version *v = mem_zalloc(sizeof(*v));
@@ -81,6 +88,8 @@ struct version *version_new(struct lsm_file **files, size_t count)
         }
         last->count++;
     }
+    v->heads = mem_alloc((count > 0 ? count : 1) * sizeof(*v->heads));
+    for (size_t r = 0, at = 0; r < v->run_count; at += v->runs[r++].count) run_heads(&v->runs[r], v->heads + at);
     version_check(v);
     return v;
 }
@@ -100,6 +109,7 @@ void version_unref(struct version *v)
     for (size_t i = 0; i < v->file_count; i++) lsm_file_unref(v->files[i]);
     mem_free(v->files);
     mem_free(v->runs);
+    mem_free(v->heads);
     mem_free(v);
 }
 
@@ -114,9 +124,23 @@ void version_check(const struct version *v)
     }
 }
 
+/* Narrows [*low, *high) to the files whose bound's head is the key's. */
+static void find_head(const struct run *r, struct slice key, size_t *low, size_t *high)
+{
+    struct slice prefix = slice_make(r->files[0]->upper.data, r->prefix);
+    if (!slice_starts(key, prefix)) {
+        *low = *high = slice_cmp(key, prefix) < 0 ? 0 : r->count;
+        return;
+    }
+    uint64_t head = key_head(key, r->prefix);
+    *low = *high = heads_below(r->heads, (unsigned)r->count, head);
+    while (*high < r->count && r->heads[*high] == head) ++*high;
+}
+
 size_t run_find(const struct run *r, struct slice key)
 {
     size_t low = 0, high = r->count;
+    if (r->heads != NULL) find_head(r, key, &low, &high);
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (slice_cmp(r->files[middle]->upper, key) <= 0) {

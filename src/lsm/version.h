@@ -39,6 +39,8 @@ struct run {
     uint64_t run;
     size_t count;
     struct lsm_file **files; /* borrowed from the version's */
+    const uint64_t *heads;   /* of the files' upper bounds behind what all of these share; NULL: not there */
+    uint32_t prefix;
 };
 
 struct version {
@@ -46,6 +48,7 @@ struct version {
     size_t run_count, file_count;
     struct run *runs;
     struct lsm_file **files; /* of all runs, in their order; one reference each */
+    uint64_t *heads;         /* of their upper bounds */
 };
 
 /* From files in any order. Takes over one reference of each; the array stays the caller's. */

@@ -47,7 +47,7 @@ struct lsm_view *lsm_view_new(struct lsm *l, struct slice start, struct slice en
         while (first + n < run->count && lsm_file_overlaps(run->files[first + n], start, end)) n++;
         if (n == 0) continue;
         struct rowsource *s = &v->merge.sources[sources++];
-        rowsource_init_run(s, &run->files[first], n, NULL);
+        rowsource_init_run(s, &run->files[first], n, false);
         s->sequential = true;
     }
     v->merge.source_count = sources;

@@ -50,8 +50,8 @@ START_TEST(the_document_example_is_what_is_written_and_read)
     memdisk_poke(md, "store/0000000000000007.tbl", 0, documented.data, documented.size);
     struct lsm_file file = {.table = t, .lower = slice_str("a"), .upper = slice_str("b")};
     struct lsm_file *files[] = {&file};
-    struct rowsource source;
-    rowsource_init_run(&source, files, 1, NULL);
+    struct rowsource source = {.memtable = NULL};
+    rowsource_init_run(&source, files, 1, false);
     enum status s = rowsource_seek(&source, SLICE_EMPTY, LSM_TS_MAX);
     for (size_t i = 0; i < 3; i++) {
         ck_assert_int_eq(s, STATUS_OK);
@@ -84,8 +84,8 @@ START_TEST(random_tables_agree_with_an_array)
         lsm_rows_random_bounds(rows, &lower, &upper);
         struct lsm_file file = {.table = t, .lower = lower, .upper = upper, .clipped = true};
         struct lsm_file *files[] = {&file};
-        struct rowsource source;
-        rowsource_init_run(&source, files, 1, NULL);
+        struct rowsource source = {.memtable = NULL};
+        rowsource_init_run(&source, files, 1, false);
         source.sequential = round % 2 == 0;
         size_t low = lsm_rows_lower(rows, lower, LSM_TS_MAX), high = lsm_rows_lower(rows, upper, LSM_TS_MAX);
         uint64_t ts = LSM_TS_MAX;
@@ -124,8 +124,8 @@ static enum status read_all(struct table *t)
 {
     struct lsm_file file = {.table = t, .lower = SLICE_EMPTY, .upper = slice_str("\xff\xff")};
     struct lsm_file *files[] = {&file};
-    struct rowsource source;
-    rowsource_init_run(&source, files, 1, NULL);
+    struct rowsource source = {.memtable = NULL};
+    rowsource_init_run(&source, files, 1, false);
     enum status s = rowsource_seek(&source, SLICE_EMPTY, LSM_TS_MAX);
     while (s == STATUS_OK) s = rowsource_next(&source);
     rowsource_free(&source);
@@ -220,8 +220,8 @@ START_TEST(large_rows_and_hot_keys)
     struct table *t = build(md, rows, 3003, example_id, 256, _i == 1);
     struct lsm_file file = {.table = t, .lower = SLICE_EMPTY, .upper = slice_str("\xff")};
     struct lsm_file *files[] = {&file};
-    struct rowsource source;
-    rowsource_init_run(&source, files, 1, NULL);
+    struct rowsource source = {.memtable = NULL};
+    rowsource_init_run(&source, files, 1, false);
     for (unsigned i = 0; i < 3003; i++) {
         ck_assert_int_eq(rowsource_seek(&source, rows[i].key, rows[i].ts), STATUS_OK);
         ck_assert(lsm_rows_equal(&source.row, &rows[i]));
