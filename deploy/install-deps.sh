@@ -36,6 +36,7 @@ needs_test() {
     need curl command curl
     need python3 command python3
     need procps command ps
+    need strace command strace
 }
 
 needs_check() {

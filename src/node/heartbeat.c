@@ -84,7 +84,8 @@ uint64_t heartbeat_pass(struct node *n, uint64_t now_ns)
                                              .map_version = n->map_version,
                                              .range_count = host_replica_count(n->host),
                                              .bytes = store.file_bytes + store.memtable_bytes,
-                                             .flags = n->flags};
+                                             .flags = n->flags,
+                                             .disk_write_us = host_disk_write_us(n->host)};
     request.leads = arena_alloc(&n->arena, (host_replica_count(n->host) + 1) * sizeof *request.leads);
     struct heartbeat_build build = {.node = n, .request = &request};
     host_each_replica(n->host, heartbeat_count, &build);

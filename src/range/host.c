@@ -36,6 +36,7 @@ enum status host_open(struct env *env, const struct host_options *o, const struc
     arena_init(&h->decode_arena, 64 * 1024);
     buf_init(&h->answer, LIMIT_FRAME_BYTES);
     raft_effects_init(&h->fx);
+    disk_health_init(&h->disk);
     enum status s = lsm_open(env, &o->lsm, &h->lsm, err);
     if (s == STATUS_OK) s = host_recover(h, err);
     if (s != STATUS_OK) {
@@ -147,10 +148,32 @@ static void host_store_step(struct host *h)
 
 /* --- the pass --- */
 
+static void host_watch_disk(struct host *h, uint64_t now_ns)
+{
+    struct wal_stats log;
+    wal_stats(h->wal, &log);
+    enum disk_state was = h->disk.state;
+    enum disk_state is = disk_health_step(&h->disk, &(struct disk_sample){.now_ns = now_ns,
+                                                                          .writes = log.batches,
+                                                                          .write_ns_total = log.write_ns_total,
+                                                                          .writing = log.writing,
+                                                                          .peers_us = h->peers_write_us});
+    if (is == was) return;
+    if (is == DISK_HUNG) {
+        h->env->ops->fatal(h->env, "a write of the log has been under way for 20 s: the disk hangs");
+        return;
+    }
+    COVER("host.disk_judged");
+    log_event(h->env->log, LOG_WARN, is == DISK_SLOW ? "disk.slow" : "disk.recovered", "write_us=%llu peers_us=%llu",
+              (unsigned long long)h->disk.write_us, (unsigned long long)h->peers_write_us);
+}
+
 static void host_tick(struct host *h, uint64_t now_ns)
 {
     if (now_ns < h->next_tick_ns) return;
     h->next_tick_ns = now_ns + TICK_MS * NS_PER_MS;
+    host_watch_disk(h, now_ns);
+    if (h->env->dead) return;
     uint64_t group;
     void *value;
     for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
@@ -304,6 +327,19 @@ void host_each_replica(const struct host *h, void (*each)(void *ctx, struct repl
 uint64_t host_safepoint(const struct host *h)
 {
     return h->newest_ts > h->options.version_keep ? h->newest_ts - h->options.version_keep : 0;
+}
+bool host_disk_slow(const struct host *h)
+{
+    return h->disk.state == DISK_SLOW;
+}
+uint64_t host_disk_write_us(const struct host *h)
+{
+    uint64_t waiting_us = h->disk.writing_ns / 1000;
+    return waiting_us > h->disk.write_us ? waiting_us : h->disk.write_us;
+}
+void host_set_peers_write_us(struct host *h, uint64_t median_us)
+{
+    h->peers_write_us = median_us;
 }
 struct lsm *host_store(struct host *h)
 {

@@ -82,6 +82,11 @@ void host_each_replica(const struct host *h, void (*each)(void *ctx, struct repl
  * when a clock does. */
 uint64_t host_safepoint(const struct host *h);
 
+/* The disk, by the writes of the log. A write that hangs ends the process. */
+bool host_disk_slow(const struct host *h);
+uint64_t host_disk_write_us(const struct host *h);                /* mean of late; 0: nothing was written yet */
+void host_set_peers_write_us(struct host *h, uint64_t median_us); /* what to measure it by; 0: unknown */
+
 struct lsm *host_store(struct host *h);
 struct wal *host_log(struct host *h);
 

@@ -3,6 +3,7 @@
 #define QUORATE_RANGE_HOST_INT_H
 
 #include "base/map.h"
+#include "range/disk_health.h"
 #include "range/host.h"
 
 struct link; /* to another host: link.c */
@@ -51,6 +52,8 @@ struct host {
     bool stopping;
     const char *handover; /* why leaderships go to others; NULL: they do not */
     uint64_t handover_at_ms;
+    struct disk_health disk;
+    uint64_t peers_write_us;
     uint64_t batch_seq; /* of the batch being filled; written batches are below */
 };
 

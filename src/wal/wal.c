@@ -513,6 +513,7 @@ void wal_close(struct wal *w)
 void wal_stats(const struct wal *w, struct wal_stats *out)
 {
     *out = w->stats;
+    out->writing = w->busy;
     out->segments = w->live_count;
     out->spare_segments = w->spare_count;
     out->sync_method = wal_method_name(w->method);

@@ -82,7 +82,8 @@ uint64_t wal_live_bytes(const struct wal *w);
 
 struct wal_stats {
     uint64_t batches, bytes, payload_bytes; /* since open */
-    uint64_t write_ns_total, write_ns_max;
+    uint64_t write_ns_total, write_ns_max;  /* of `batches`, each one write */
+    bool writing;                           /* a write is under way */
     uint64_t segments, spare_segments;
     const char *sync_method;
 };
