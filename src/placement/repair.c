@@ -1,0 +1,236 @@
+/* What is wrong with single ranges: one look at each, then the worst first. */
+#include <limits.h>
+
+#include "base/assert.h"
+#include "placement/plan_int.h"
+
+/* In the order of urgency. */
+enum concern { LAST_QUORUM, DEAD, FEW, LEAD, LEAVING, TOGETHER, MANY, CONCERNS };
+
+struct todo {
+    uint32_t *ranges;
+    size_t count, max;
+    bool more; /* did not fit: a later round finds them */
+};
+
+static unsigned majority(const struct placement_range *g)
+{
+    unsigned voters = 0;
+    for (unsigned i = 0; i < g->seats; i++) voters += seat_is_voter(g, i);
+    return voters / 2 + 1;
+}
+
+/* Voters that answer now. */
+static unsigned answering(const struct round *r, const struct placement_range *g)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < g->seats; i++) {
+        enum placement_life life = r->view->sites[g->nodes[i]].life;
+        if (seat_is_voter(g, i) && life != PLACEMENT_DEAD && life != PLACEMENT_SILENT) n++;
+    }
+    return n;
+}
+
+static unsigned first_seat(const struct round *r, const struct placement_range *g, enum placement_life life)
+{
+    for (unsigned i = 0; i < g->seats; i++) {
+        if (r->view->sites[g->nodes[i]].life == life) return i;
+    }
+    return PLACEMENT_NOBODY;
+}
+
+static unsigned most_crowded(const struct round *r, const struct placement_range *g)
+{
+    unsigned worst = PLACEMENT_NOBODY, worst_crowding = 0;
+    for (unsigned i = 0; i < g->seats; i++) {
+        unsigned crowding = seat_crowding(r, g, i, g->nodes[i]);
+        if (i == g->leader || crowding <= worst_crowding) continue;
+        worst = i;
+        worst_crowding = crowding;
+    }
+    return worst;
+}
+
+/* Does the leader sit where none should, though it could hand over? A dead one's followers elect by themselves. */
+static bool misled(const struct round *r, const struct placement_range *g)
+{
+    if (g->leader >= g->seats || seat_may_lead(r, g, g->leader)) return false;
+    enum placement_life life = r->view->sites[g->nodes[g->leader]].life;
+    return life != PLACEMENT_DEAD && life != PLACEMENT_SILENT;
+}
+
+/* The most urgent thing that is wrong; CONCERNS when nothing is. Keeps the plan's counts. */
+static enum concern look(const struct round *r, const struct placement_range *g)
+{
+    struct placement_plan *p = r->plan;
+    const struct placement_rules *rules = &r->view->rules[g->rules];
+    unsigned need = majority(g), have = answering(r, g), want = rules->voters + rules->learners;
+    unsigned spare = have < need ? 0 : have - need;
+    if (spare < p->failures_borne) p->failures_borne = spare;
+    if (have < need) p->ranges_without_quorum++;
+    if (have < rules->voters) p->ranges_short++;
+    if (g->busy) return CONCERNS;
+    if (first_seat(r, g, PLACEMENT_DEAD) != PLACEMENT_NOBODY) return spare == 0 ? LAST_QUORUM : DEAD;
+    if (g->seats < want) return spare == 0 && rules->voters > 1 ? LAST_QUORUM : FEW;
+    if (misled(r, g)) return LEAD;
+    if (first_seat(r, g, PLACEMENT_LEAVING) != PLACEMENT_NOBODY) return LEAVING;
+    if (g->seats > want) return MANY;
+    return most_crowded(r, g) != PLACEMENT_NOBODY ? TOGETHER : CONCERNS;
+}
+
+/* --- what is done --- */
+
+static void replace(struct round *r, size_t range, unsigned seat, unsigned crowding_max, enum placement_reason why)
+{
+    const struct placement_range *g = &r->view->ranges[range];
+    enum placement_reason not ;
+    uint32_t from = g->nodes[seat];
+    if (r->desks[from].departures >= r->options->departures_max && seat_lives(r, g, seat)) {
+        round_note(r, PLACEMENT_NOT_NODE_LIMIT, range);
+        return;
+    }
+    uint32_t to = seat_target(r, g, seat, crowding_max, &not );
+    if (to == PLACEMENT_NO_SITE) {
+        round_note(r, not, range);
+    } else {
+        round_emit(r, PLACEMENT_REPLACE, why, range, from, to);
+    }
+}
+
+static void mend_dead(struct round *r, size_t range, bool mass_silence)
+{
+    const struct placement_range *g = &r->view->ranges[range];
+    const struct placement_rules *rules = &r->view->rules[g->rules];
+    unsigned seat = first_seat(r, g, PLACEMENT_DEAD);
+    if (answering(r, g) < majority(g)) {
+        round_note(r, PLACEMENT_NOT_NO_QUORUM, range);
+    } else if (mass_silence) {
+        round_note(r, PLACEMENT_NOT_MASS_SILENCE, range);
+    } else if (g->seats > rules->voters + rules->learners) {
+        round_emit(r, PLACEMENT_REMOVE, PLACEMENT_WHY_DEAD, range, g->nodes[seat], PLACEMENT_NO_SITE);
+    } else {
+        replace(r, range, seat, UINT_MAX, PLACEMENT_WHY_DEAD);
+    }
+}
+
+static void mend_few(struct round *r, size_t range)
+{
+    const struct placement_range *g = &r->view->ranges[range];
+    enum placement_reason not ;
+    uint32_t to = seat_target(r, g, PLACEMENT_NOBODY, UINT_MAX, &not );
+    if (to == PLACEMENT_NO_SITE) {
+        round_note(r, not, range);
+    } else {
+        round_emit(r, PLACEMENT_ADD, PLACEMENT_WHY_FEW, range, PLACEMENT_NO_SITE, to);
+    }
+}
+
+/* The one whose going leaves the others furthest apart; among equals the one on the fullest node; never the leader. */
+static void mend_many(struct round *r, size_t range)
+{
+    const struct placement_range *g = &r->view->ranges[range];
+    unsigned worst = PLACEMENT_NOBODY, worst_crowding = 0;
+    for (unsigned i = 0; i < g->seats; i++) {
+        unsigned crowding = seat_crowding(r, g, i, g->nodes[i]);
+        if (i == g->leader) continue;
+        bool better = worst == PLACEMENT_NOBODY || crowding > worst_crowding ||
+                      (crowding == worst_crowding && r->desks[g->nodes[i]].weight > r->desks[g->nodes[worst]].weight);
+        if (!better) continue;
+        worst = i;
+        worst_crowding = crowding;
+    }
+    if (worst == PLACEMENT_NOBODY) return;
+    round_emit(r, PLACEMENT_REMOVE, PLACEMENT_WHY_MANY, range, g->nodes[worst], PLACEMENT_NO_SITE);
+}
+
+static void mend_lead(struct round *r, size_t range)
+{
+    const struct placement_range *g = &r->view->ranges[range];
+    unsigned heir = seat_heir(r, g);
+    if (heir == PLACEMENT_NOBODY) {
+        round_note(r, PLACEMENT_NOT_NO_HEIR, range);
+    } else {
+        round_emit(r, PLACEMENT_TRANSFER, PLACEMENT_WHY_MAY_NOT_LEAD, range, g->nodes[g->leader], g->nodes[heir]);
+    }
+}
+
+/* Only to a site that is less crowded. That there is none is no news: the labels are as they are. */
+static void mend_together(struct round *r, size_t range)
+{
+    const struct placement_range *g = &r->view->ranges[range];
+    unsigned seat = most_crowded(r, g);
+    unsigned now = seat_crowding(r, g, seat, g->nodes[seat]);
+    enum placement_reason not ;
+    if (seat_target(r, g, seat, now - 1, &not ) == PLACEMENT_NO_SITE && not == PLACEMENT_NOT_NO_TARGET) return;
+    replace(r, range, seat, now - 1, PLACEMENT_WHY_TOGETHER);
+}
+
+static void mend(struct round *r, enum concern c, size_t range, bool mass_silence)
+{
+    const struct placement_range *g = &r->view->ranges[range];
+    switch (c) {
+    case LAST_QUORUM:
+    case DEAD:
+        if (first_seat(r, g, PLACEMENT_DEAD) != PLACEMENT_NOBODY) {
+            mend_dead(r, range, mass_silence);
+        } else {
+            mend_few(r, range);
+        }
+        return;
+    case FEW: mend_few(r, range); return;
+    case LEAD: mend_lead(r, range); return;
+    case LEAVING: replace(r, range, first_seat(r, g, PLACEMENT_LEAVING), UINT_MAX, PLACEMENT_WHY_LEAVING); return;
+    case TOGETHER: mend_together(r, range); return;
+    case MANY: mend_many(r, range); return;
+    case CONCERNS: break;
+    }
+    BUG("concern");
+}
+
+/* Half of the nodes that hold anything do not answer: it is more likely that we are cut off than that they died at once. */
+static bool mass_silent(const struct round *r)
+{
+    size_t silent = 0, all = 0;
+    for (size_t i = 0; i < r->view->site_count; i++) {
+        enum placement_life life = r->view->sites[i].life;
+        if (r->desks[i].weight == 0) continue;
+        all++;
+        silent += life == PLACEMENT_SILENT || life == PLACEMENT_DEAD;
+    }
+    return silent * 2 >= all && silent > 1;
+}
+
+void repair_pass(struct round *r)
+{
+    const struct placement_view *v = r->view;
+    struct todo todo[CONCERNS];
+    size_t max = r->options->ops_max * 4u;
+    bool mass_silence = mass_silent(r);
+    for (int c = 0; c < CONCERNS; c++) {
+        todo[c] = (struct todo){.ranges = arena_alloc(&r->arena, (max + 1) * sizeof(uint32_t)), .max = max};
+    }
+    size_t at = v->range_count == 0 ? 0 : (size_t)(v->round * max % v->range_count);
+    for (size_t i = 0; i < v->range_count; i++) {
+        enum concern c = look(r, &v->ranges[at]);
+        if (c != CONCERNS) {
+            if (todo[c].count < todo[c].max)
+                todo[c].ranges[todo[c].count++] = (uint32_t)at;
+            else
+                todo[c].more = true;
+        }
+        if (++at == v->range_count) at = 0;
+    }
+    for (int c = 0; c < CONCERNS; c++) {
+        bool leads = c == LEAD;
+        for (size_t i = 0; i < todo[c].count; i++) {
+            if (leads ? r->options->pause_leaders : r->options->pause_repair) {
+                round_note(r, PLACEMENT_NOT_PAUSED, todo[c].ranges[i]);
+            } else if (round_full(r)) {
+                round_note(r, PLACEMENT_NOT_ROUND_LIMIT, todo[c].ranges[i]);
+            } else {
+                mend(r, (enum concern)c, todo[c].ranges[i], mass_silence);
+            }
+        }
+        if (todo[c].more) round_note(r, PLACEMENT_NOT_ROUND_LIMIT, v->range_count);
+    }
+}

@@ -1,0 +1,271 @@
+/* The scheduler against a cluster that carries out what it says: it repairs, spreads, ends, and says why it does nothing. */
+#include <check.h>
+
+#include "base/prng.h"
+#include "lib/placement_world.h"
+#include "lib/suite.h"
+
+static struct placement_world world;
+static struct prng rng;
+
+static void begin(uint64_t seed, size_t sites, size_t ranges, size_t among, uint64_t bytes_max)
+{
+    prng_init(&rng, seed);
+    placement_world_init(&world, sites, ranges * 2 + 64);
+    placement_world_add(&world, &rng, ranges, among, bytes_max);
+    world.options.pause_merge = true;
+}
+
+static size_t seats_on(uint32_t site)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < world.range_count; i++) {
+        for (unsigned k = 0; k < world.ranges[i].seats; k++) n += world.ranges[i].nodes[k] == site;
+    }
+    return n;
+}
+
+static size_t led_by(uint32_t site)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < world.range_count; i++) {
+        const struct placement_range *g = &world.ranges[i];
+        n += g->leader < g->seats && g->nodes[g->leader] == site;
+    }
+    return n;
+}
+
+static uint64_t noted(enum placement_reason why)
+{
+    return world.plan.notes[why].count;
+}
+
+START_TEST(a_new_node_gets_its_share)
+{
+    begin((uint64_t)_i + 1, 4, 300, 3, 0);
+    placement_world_settle(&world, 500);
+    double mean = 300.0 * 3 / 4;
+    ck_assert(placement_world_spread(&world, false) <= mean * 0.06 + 1);
+    ck_assert(placement_world_spread(&world, true) <= 75 * 0.06 + 1);
+    ck_assert_uint_eq(world.plan.failures_borne, 1);
+    placement_world_free(&world);
+}
+END_TEST
+
+/* Whatever the sizes: every node ends within slack of its goal, or one range off it. */
+START_TEST(random_clusters_settle_evenly)
+{
+    prng_init(&rng, (uint64_t)_i + 77);
+    size_t sites = (size_t)prng_between(&rng, 4, 12), ranges = (size_t)prng_between(&rng, 50, 400);
+    begin((uint64_t)_i + 1, sites, ranges, (size_t)prng_between(&rng, 3, (uint64_t)sites), 200u << 20);
+    placement_world_settle(&world, 2000);
+    uint64_t total = 0, most = 0, largest = 0;
+    for (uint32_t s = 0; s < sites; s++) {
+        uint64_t held = 0;
+        for (size_t i = 0; i < world.range_count; i++) {
+            const struct placement_range *g = &world.ranges[i];
+            uint64_t weight = g->bytes + world.options.range_cost_bytes;
+            for (unsigned k = 0; k < g->seats; k++) held += g->nodes[k] == s ? weight : 0;
+            if (weight > largest) largest = weight;
+        }
+        total += held;
+        if (held > most) most = held;
+    }
+    ck_assert_uint_le(most, total / sites + total / sites / 20 + 2 * largest);
+    placement_world_free(&world);
+}
+END_TEST
+
+START_TEST(a_dead_nodes_replicas_are_replaced)
+{
+    begin((uint64_t)_i + 1, 5, 200, 5, 1u << 20);
+    world.sites[2].life = PLACEMENT_SILENT;
+    placement_world_round(&world);
+    ck_assert_uint_eq(world.done[PLACEMENT_REPLACE] > 0 && seats_on(2) == 0, 0); /* not yet */
+    world.sites[2].life = PLACEMENT_DEAD;
+    placement_world_settle(&world, 1000);
+    ck_assert_uint_eq(seats_on(2), 0);
+    ck_assert_uint_eq(world.plan.ranges_short, 0);
+    ck_assert_uint_eq(world.plan.failures_borne, 1);
+    placement_world_free(&world);
+}
+END_TEST
+
+START_TEST(too_few_nodes_are_said)
+{
+    begin(1, 3, 20, 3, 0);
+    world.sites[0].life = PLACEMENT_DEAD;
+    ck_assert_uint_eq(placement_world_round(&world), 0);
+    ck_assert_uint_eq(noted(PLACEMENT_NOT_NO_TARGET), 20);
+    ck_assert_uint_eq(world.plan.ranges_short, 20);
+    ck_assert_uint_eq(world.plan.failures_borne, 0);
+    placement_world_free(&world);
+}
+END_TEST
+
+START_TEST(mass_silence_replaces_nothing)
+{
+    begin(1, 7, 100, 7, 0);
+    for (int i = 0; i < 4; i++) world.sites[i].life = PLACEMENT_DEAD;
+    for (int i = 0; i < 10; i++) placement_world_round(&world);
+    ck_assert_uint_eq(world.done[PLACEMENT_REPLACE] + world.done[PLACEMENT_ADD] + world.done[PLACEMENT_REMOVE], 0);
+    ck_assert(noted(PLACEMENT_NOT_MASS_SILENCE) > 0);
+    ck_assert(noted(PLACEMENT_NOT_NO_QUORUM) > 0);
+    ck_assert_uint_eq(world.plan.failures_borne, 0);
+    placement_world_free(&world);
+}
+END_TEST
+
+START_TEST(a_leaving_node_is_emptied_and_leads_nothing)
+{
+    begin((uint64_t)_i + 1, 5, 150, 5, 1u << 20);
+    world.sites[4].life = PLACEMENT_LEAVING;
+    placement_world_settle(&world, 1000);
+    ck_assert_uint_eq(seats_on(4), 0);
+    ck_assert_uint_eq(led_by(4), 0);
+    placement_world_free(&world);
+}
+END_TEST
+
+START_TEST(decommission_without_room_says_why)
+{
+    begin(1, 3, 10, 3, 0);
+    world.sites[1].life = PLACEMENT_LEAVING;
+    for (int i = 0; i < 5; i++) placement_world_round(&world);
+    ck_assert_uint_eq(seats_on(1), 10);
+    ck_assert_uint_eq(noted(PLACEMENT_NOT_NO_TARGET), 10);
+    ck_assert_uint_eq(led_by(1), 0);
+    placement_world_free(&world);
+}
+END_TEST
+
+START_TEST(a_draining_node_keeps_replicas_but_no_leader)
+{
+    begin(3, 3, 1000, 3, 0);
+    world.sites[0].life = PLACEMENT_DRAINING;
+    size_t rounds = 0;
+    while (led_by(0) > 0) {
+        ck_assert(placement_world_round(&world) > 0);
+        ck_assert_uint_lt(++rounds, 10);
+    }
+    ck_assert_uint_eq(seats_on(0), 1000);
+    placement_world_free(&world);
+}
+END_TEST
+
+START_TEST(hosts_and_zones_are_kept_apart)
+{
+    static const char *const hosts[] = {"a", "a", "b", "b", "c", "c"}, *const zones[] = {"x", "x", "x", "x", "y", "z"};
+    begin((uint64_t)_i + 1, 6, 120, 6, 0);
+    for (size_t i = 0; i < 6; i++) {
+        world.sites[i].labels[PLACEMENT_HOST] = slice_str(hosts[i]);
+        world.sites[i].labels[PLACEMENT_ZONE] = slice_str(zones[i]);
+    }
+    world.options.pause_balance = true;
+    placement_world_settle(&world, 1000);
+    for (size_t i = 0; i < world.range_count; i++) {
+        const struct placement_range *g = &world.ranges[i];
+        bool seen[256] = {false};
+        for (unsigned k = 0; k < g->seats; k++) {
+            uint8_t zone = world.sites[g->nodes[k]].labels[PLACEMENT_ZONE].data[0];
+            ck_assert(!seen[zone]);
+            seen[zone] = true;
+        }
+    }
+    placement_world_free(&world);
+}
+END_TEST
+
+START_TEST(large_ranges_split_small_ones_merge_and_it_ends)
+{
+    prng_init(&rng, (uint64_t)_i + 1);
+    placement_world_init(&world, 5, 4096);
+    placement_world_add(&world, &rng, 60, 5, 2048ull << 20);
+    placement_world_add(&world, &rng, 60, 5, 1u << 20);
+    placement_world_settle(&world, 2000);
+    ck_assert(world.done[PLACEMENT_SPLIT] > 0);
+    ck_assert(world.done[PLACEMENT_MERGE] > 0);
+    for (size_t i = 0; i < world.range_count; i++) ck_assert_uint_le(world.ranges[i].bytes, world.options.split_bytes);
+    placement_world_free(&world);
+}
+END_TEST
+
+START_TEST(a_hot_range_splits_by_load)
+{
+    begin(1, 3, 4, 3, 0);
+    world.ranges[1].load = 40000;
+    placement_world_settle(&world, 100);
+    ck_assert(world.done[PLACEMENT_SPLIT] >= 7);
+    placement_world_free(&world);
+}
+END_TEST
+
+START_TEST(busy_and_paused_are_left_alone)
+{
+    begin(1, 5, 50, 5, 0);
+    world.sites[0].life = PLACEMENT_DEAD;
+    world.options.pause_repair = world.options.pause_balance = world.options.pause_leaders = true;
+    ck_assert_uint_eq(placement_world_round(&world), 0);
+    ck_assert(noted(PLACEMENT_NOT_PAUSED) > 0);
+    world.options.pause_repair = false;
+    for (size_t i = 0; i < world.range_count; i++) world.ranges[i].busy = true;
+    ck_assert_uint_eq(placement_world_round(&world), 0);
+    placement_world_free(&world);
+}
+END_TEST
+
+START_TEST(limits_per_node_hold)
+{
+    begin(1, 4, 200, 3, 0);
+    struct placement_traffic traffic[] = {{.from = 0, .to = 3}, {.from = PLACEMENT_NO_SITE, .to = 3}};
+    struct placement_view v = placement_world_view(&world);
+    v.traffic = traffic;
+    v.traffic_count = 1;
+    placement_round(&v, &world.options, &world.plan);
+    size_t arrivals = 0;
+    for (size_t i = 0; i < world.plan.op_count; i++) arrivals += world.plan.ops[i].to == 3;
+    ck_assert_uint_eq(arrivals, 1); /* two at once, one is under way */
+    v.traffic_count = 2;
+    placement_round(&v, &world.options, &world.plan);
+    for (size_t i = 0; i < world.plan.op_count; i++) ck_assert_uint_ne(world.plan.ops[i].kind, PLACEMENT_REPLACE);
+    placement_world_free(&world);
+}
+END_TEST
+
+START_TEST(what_is_said_reads_well)
+{
+    begin(1, 4, 1, 3, 0);
+    struct placement_view v = placement_world_view(&world);
+    struct buf out;
+    buf_init(&out, 1000);
+    struct placement_op op = {
+        .kind = PLACEMENT_REPLACE, .why = PLACEMENT_WHY_DEAD, .range = 7, .conf_ver = 1, .from = 0, .to = 3};
+    placement_op_describe(&op, &v, &out);
+    ck_assert(slice_eq(buf_slice(&out), slice_str("move range=7 from=1 to=4: a replica's node is dead")));
+    for (int i = 0; i < PLACEMENT_REASONS; i++) ck_assert(placement_reason_text((enum placement_reason)i) != NULL);
+    buf_free(&out);
+    placement_world_free(&world);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("placement plan");
+    TCase *t = tcase_create("plan");
+    tcase_add_loop_test(t, a_new_node_gets_its_share, 0, 10);
+    tcase_add_loop_test(t, random_clusters_settle_evenly, 0, 40);
+    tcase_add_loop_test(t, a_dead_nodes_replicas_are_replaced, 0, 5);
+    tcase_add_test(t, too_few_nodes_are_said);
+    tcase_add_test(t, mass_silence_replaces_nothing);
+    tcase_add_loop_test(t, a_leaving_node_is_emptied_and_leads_nothing, 0, 5);
+    tcase_add_test(t, decommission_without_room_says_why);
+    tcase_add_test(t, a_draining_node_keeps_replicas_but_no_leader);
+    tcase_add_loop_test(t, hosts_and_zones_are_kept_apart, 0, 5);
+    tcase_add_loop_test(t, large_ranges_split_small_ones_merge_and_it_ends, 0, 5);
+    tcase_add_test(t, a_hot_range_splits_by_load);
+    tcase_add_test(t, busy_and_paused_are_left_alone);
+    tcase_add_test(t, limits_per_node_hold);
+    tcase_add_test(t, what_is_said_reads_well);
+    suite_add_tcase(s, t);
+    return run_suite(s);
+}
