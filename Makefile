@@ -5,6 +5,7 @@
 #   make BUILD=/elsewhere MODULES="base env raft" unit     only these folders of src, and their unit tests
 #   make unit T=base_buf       one program;  make sim SEED=7 SIM_ARGS="..."
 #   make bench-engine N=200000 REPEAT=1 ENGINES=ours,rocksdb WORK=random     the store beside its peers (bench/engine)
+#   make bench-placement       the scheduler alone: 1000 nodes, 1000000 ranges
 #   make V=1                   shows the commands
 # Needs GNU make and a POSIX sh; what else it needs, it installs (deploy/install-deps.sh).
 
@@ -75,7 +76,7 @@ SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))
 
 # ---- targets -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all run stop clean-data test unit scenario sim process check format deps clean bench-engine FORCE
+.PHONY: all run stop clean-data test unit scenario sim process check format deps clean bench-engine bench-placement FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -113,6 +114,9 @@ BENCH_ENGINE_SRC := $(wildcard bench/engine/*.c)
 bench-engine: $(OUT)/bench/engine
 	$(OUT)/bench/engine --dir $(OUT)/bench/engine.data $(if $(N),--count $(N)) $(if $(REPEAT),--repeat $(REPEAT)) \
 		$(if $(ENGINES),--engines $(ENGINES)) $(if $(WORK),--work $(WORK))
+
+bench-placement: $(OUT)/bench/placement
+	$(OUT)/bench/placement
 
 check: $(OBJ) $(if $(MAIN),$(OUT)/obj/main.o)
 	$(if $(INSTRUMENT),$(error the rules are about production objects: make check without SANITIZE and COVERAGE))
@@ -157,7 +161,7 @@ $(OUT)/test/tests/%.o: tests/%.c $(OUT)/flags
 $(OUT)/bench/obj/%.o: bench/%.c $(OUT)/flags
 	@mkdir -p $(@D)
 	$(call say,cc)
-	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) -I tests -c $< -o $@
 
 define newline
 
@@ -179,6 +183,11 @@ $(OUT)/quorate: $(OUT)/obj/main.o $(LIB)
 $(OUT)/bench/engine: $(BENCH_ENGINE_SRC:bench/%.c=$(OUT)/bench/obj/%.o) $(LIB)
 	$(call say,ld)
 	$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -o $@ $^ -lrocksdb -lleveldb -llmdb $(LIBS)
+
+# A benchmark of one file; it may use the tests' helpers.
+$(OUT)/bench/%: $(OUT)/bench/obj/%.o $(HELPER_LIB) $(LIB)
+	$(call say,ld)
+	$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -o $@ $< -Wl,--start-group $(HELPER_LIB) $(LIB) -Wl,--end-group $(CHECK_LIBS) $(LIBS)
 
 # A test program: its own object, the helpers and the sources built with slow asserts.
 link_test = @mkdir -p $(@D)$(newline)$(call say,ld)$(newline)$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -o $@ $< \

@@ -154,9 +154,9 @@ size_t placement_world_round(struct placement_world *w)
     ASSERT(w->plan.op_count <= w->options.ops_max);
     for (size_t k = 0; k < w->plan.op_count; k++) {
         const struct placement_op *op = &w->plan.ops[k];
-        size_t at = 0;
-        while (at < w->range_count && w->ranges[at].id != op->range) at++;
-        ASSERT(at < w->range_count);
+        size_t at = (size_t)op->range - 2 < w->range_count ? (size_t)op->range - 2 : 0; /* right until one splits */
+        if (w->ranges[at].id != op->range) at = 0;
+        while (w->ranges[at].id != op->range) ASSERT(++at < w->range_count);
         carry_out(w, op, at);
     }
     return w->plan.op_count;
