@@ -62,7 +62,7 @@ int main(int argc, char **argv)
     world.options.pause_merge = world.options.pause_split = true;
     world.options.ops_max = (unsigned)(nodes * 8);
     world.options.arrivals_max = world.options.departures_max = 100; /* a round here is as long as a move */
-    size_t ready = nodes - nodes / 100 - 1; /* the last hundredth comes later */
+    size_t ready = nodes - nodes / 100 - 1;                          /* the last hundredth comes later */
     for (size_t i = ready; i < nodes; i++) world.sites[i].takes_replicas = false;
     placement_world_add(&world, &rng, ranges, ready, 256u << 20);
     printf("%zu nodes, %zu ranges: view %.0f MiB, %zu bytes a range\n", nodes, ranges,
