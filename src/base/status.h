@@ -32,7 +32,8 @@
     X(CLOSED, "closed", 503, "it has been closed")                                                                     \
     X(LOCKED, "locked", 503, "another process holds it")                                                               \
     X(END, "end", 200, "no more entries")                                                                              \
-    X(ID_REUSED, "id_reused", 409, "this idempotency id was used for a different request")
+    X(ID_REUSED, "id_reused", 409, "this idempotency id was used for a different request")                             \
+    X(BLOCKED, "blocked", 503, "another transaction holds a lock on a key; nothing happened")
 
 enum status {
 #define STATUS_ENUM(name, wire, http, text) STATUS_##name,

@@ -11,7 +11,7 @@
 
 /* --- encoding --- */
 
-static void put_bytes(struct buf *out, struct slice s)
+void txn_put_bytes(struct buf *out, struct slice s)
 {
     buf_put_varint(out, s.size);
     buf_append_slice(out, s);
@@ -28,9 +28,9 @@ static void put_compare(struct buf *out, const struct txn_compare *c)
 {
     buf_put_u8(out, (uint8_t)c->target);
     buf_put_u8(out, (uint8_t)c->relation);
-    put_bytes(out, c->key);
+    txn_put_bytes(out, c->key);
     if (c->target == TXN_TARGET_VALUE) {
-        put_bytes(out, c->value);
+        txn_put_bytes(out, c->value);
     } else {
         buf_put_varint(out, c->version);
     }
@@ -39,12 +39,12 @@ static void put_compare(struct buf *out, const struct txn_compare *c)
 static void put_op(struct buf *out, const struct txn_op *op)
 {
     buf_put_u8(out, (uint8_t)op->kind);
-    put_bytes(out, op->key);
+    txn_put_bytes(out, op->key);
     switch (op->kind) {
     case TXN_GET:
     case TXN_DELETE: break;
     case TXN_PUT:
-    case TXN_INSERT: put_bytes(out, op->value); break;
+    case TXN_INSERT: txn_put_bytes(out, op->value); break;
     case TXN_ADD: {
         unsigned bounds = (op->min != I128_MIN ? BOUND_MIN : 0) | (op->max != I128_MAX ? BOUND_MAX : 0);
         buf_put_u8(out, (uint8_t)bounds);

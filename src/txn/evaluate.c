@@ -9,37 +9,20 @@
  *                |     \-one fails-> else ops   > all done: writes, result   (with an id: and the idempotency row)
  *                |                             \ one refuses: result only     (with an id: and the idempotency row)
  *                \--one fails, no else ops--> CONDITION_FAILED */
-#include "txn/txn_int.h"
-
 #include "base/assert.h"
+#include "txn/evaluate_int.h"
 
-struct evaluation {
-    const struct txn_view *view;
-    struct arena *arena;
-    uint64_t ts;
-    struct txn t;
-    /* the branch taken */
-    const struct txn_op *ops;
-    size_t op_count;
-    struct txn_op_result *results;
-    size_t value_bytes;    /* in results */
-    struct slice *written; /* per operation: the value that it wrote; data NULL: deleted or nothing */
-    const uint32_t *order; /* writing operations by key; made when a get first asks */
-    size_t order_count;
-    /* outcome */
-    struct txn_writes writes;
-    struct txn_result result;
-};
+#define WRITES_BESIDES 4u /* writes of a branch that are not operations: idempotency row, held row */
 
 /* Notes a refusal. The caller returns STATUS_OK: a refusal is an evaluated outcome. */
-static void refuse(struct evaluation *e, enum status status, uint32_t index)
+void evaluation_refuse(struct evaluation *e, enum status status, uint32_t index)
 {
     ASSERT(status != STATUS_OK);
     e->result.status = status;
     e->result.failed_index = index;
 }
 
-static bool refused(const struct evaluation *e)
+bool evaluation_refused(const struct evaluation *e)
 {
     return e->result.status != STATUS_OK;
 }
@@ -59,12 +42,22 @@ static enum status decode_found(struct slice stored, uint64_t version, struct fo
     return row_decode(stored, &out->row);
 }
 
+/* Nobody else's lock may be in the way. */
+static enum status check_access(struct evaluation *e, struct slice store_key, enum access access)
+{
+    if (e->mode == EVALUATE_COMMIT) return STATUS_OK;
+    e->blocker = locks_conflict(e->table, store_key, access, e->self);
+    return e->blocker != NULL ? STATUS_BLOCKED : STATUS_OK;
+}
+
 /* The row as it was before the transaction. */
-static enum status read_row(struct evaluation *e, struct slice key, struct found *out)
+static enum status read_row(struct evaluation *e, struct slice key, enum access access, struct found *out)
 {
     *out = (struct found){.exists = false};
     struct txn_stored stored = {.value = SLICE_EMPTY};
-    enum status s = e->view->get(e->view->ctx, key_make_data(e->arena, e->t.keyspace, key), &stored);
+    struct slice store_key = key_make_data(e->arena, e->t.keyspace, key);
+    enum status s = check_access(e, store_key, access);
+    if (s == STATUS_OK) s = e->view->get(e->view->ctx, store_key, &stored);
     if (s == STATUS_NOT_FOUND) return STATUS_OK;
     if (s != STATUS_OK) return s;
     return decode_found(stored.value, stored.version, out);
@@ -91,7 +84,7 @@ static size_t earlier_write(struct evaluation *e, size_t index, struct slice key
 static enum status read_row_in_order(struct evaluation *e, size_t index, struct slice key, struct found *out)
 {
     size_t writer = earlier_write(e, index, key);
-    if (writer == e->op_count) return read_row(e, key, out);
+    if (writer == e->op_count) return read_row(e, key, ACCESS_READ, out);
     *out = (struct found){.exists = false};
     if (e->written[writer].data == NULL) return STATUS_OK;
     return decode_found(e->written[writer], e->ts, out);
@@ -113,7 +106,7 @@ static bool relation_holds(enum txn_relation relation, int order)
 static enum status compare_holds(struct evaluation *e, const struct txn_compare *c, bool *holds)
 {
     struct found f;
-    enum status s = read_row(e, c->key, &f);
+    enum status s = read_row(e, c->key, ACCESS_READ, &f);
     if (s != STATUS_OK) return s;
     switch (c->target) {
     case TXN_TARGET_EXISTS: *holds = f.exists == (c->version == 1); return STATUS_OK;
@@ -131,33 +124,32 @@ static enum status compare_holds(struct evaluation *e, const struct txn_compare 
     BUG("target");
 }
 
-static enum status choose_branch(struct evaluation *e)
+enum status evaluation_compares(struct evaluation *e, bool *hold, uint32_t *failed)
 {
+    *hold = true;
     for (size_t i = 0; i < e->t.compare_count; i++) {
-        bool holds = false;
-        enum status s = compare_holds(e, &e->t.compares[i], &holds);
+        enum status s = compare_holds(e, &e->t.compares[i], hold);
         if (s != STATUS_OK) return s;
-        if (holds) continue;
-        e->ops = e->t.else_ops;
-        e->op_count = e->t.else_count;
-        if (e->op_count == 0) refuse(e, STATUS_CONDITION_FAILED, (uint32_t)i);
+        if (*hold) continue;
+        *failed = (uint32_t)i;
         return STATUS_OK;
     }
-    e->result.succeeded = true;
-    e->ops = e->t.ops;
-    e->op_count = e->t.op_count;
     return STATUS_OK;
 }
 
 /* --- operations --- */
 
+void evaluation_write(struct evaluation *e, struct txn_write w)
+{
+    e->writes.items[e->writes.count++] = w;
+}
+
 static void add_write(struct evaluation *e, size_t index, bool is_delete, struct slice value)
 {
-    struct txn_write *w = &e->writes.items[e->writes.count++];
-    w->is_delete = is_delete;
-    w->key = key_make_data(e->arena, e->t.keyspace, e->ops[index].key);
-    w->value = value;
     if (!is_delete) e->written[index] = value;
+    evaluation_write(e, (struct txn_write){.is_delete = is_delete,
+                                           .key = key_make_data(e->arena, e->t.keyspace, e->ops[index].key),
+                                           .value = value});
 }
 
 /* The value as a client sees it, in memory that outlives the row's. */
@@ -166,7 +158,7 @@ static void return_value(struct evaluation *e, size_t index, const struct row *r
     char text[I128_TEXT_MAX];
     struct slice value = row_value(row, text);
     if (value.size > LIMIT_TXN_BYTES - e->value_bytes) {
-        refuse(e, STATUS_TOO_LARGE, (uint32_t)index);
+        evaluation_refuse(e, STATUS_TOO_LARGE, (uint32_t)index);
         return;
     }
     e->value_bytes += value.size;
@@ -187,7 +179,7 @@ static enum status do_get(struct evaluation *e, size_t index)
 static enum status do_delete(struct evaluation *e, size_t index)
 {
     struct found f;
-    enum status s = read_row(e, e->ops[index].key, &f);
+    enum status s = read_row(e, e->ops[index].key, ACCESS_WRITE, &f);
     if (s != STATUS_OK || !f.exists) return s;
     e->results[index].found = true;
     add_write(e, index, true, SLICE_EMPTY);
@@ -197,30 +189,73 @@ static enum status do_delete(struct evaluation *e, size_t index)
 static enum status do_insert(struct evaluation *e, size_t index)
 {
     struct found f;
-    enum status s = read_row(e, e->ops[index].key, &f);
+    enum status s = read_row(e, e->ops[index].key, ACCESS_WRITE, &f);
     if (s != STATUS_OK) return s;
     if (f.exists) {
-        refuse(e, STATUS_EXISTS, (uint32_t)index);
+        evaluation_refuse(e, STATUS_EXISTS, (uint32_t)index);
     } else {
         add_write(e, index, false, row_make_raw(e->arena, e->ops[index].value));
     }
     return STATUS_OK;
 }
 
+bool evaluation_reads(const struct evaluation *e, struct slice user_key)
+{
+    for (size_t i = 0; i < e->t.compare_count; i++) {
+        if (slice_eq(e->t.compares[i].key, user_key)) return true;
+    }
+    for (size_t i = 0; i < e->op_count; i++) {
+        if (e->ops[i].kind == TXN_GET && slice_eq(e->ops[i].key, user_key)) return true;
+    }
+    return false;
+}
+
+/* An add that does not go into the row now: it reserves, or others have reserved. */
+static enum status do_pending_add(struct evaluation *e, size_t index, const struct pending_add *p, i128 folded)
+{
+    const struct lock_key *k = e->table == NULL ? NULL : locks_find(e->table, p->key);
+    switch (escrow_judge(k, folded, &p->add)) {
+    case VERDICT_TRUE: e->adds[e->add_count++] = *p; return STATUS_OK;
+    case VERDICT_FALSE: evaluation_refuse(e, STATUS_GUARD_FAILED, (uint32_t)index); return STATUS_OK;
+    case VERDICT_WAIT: e->blocker = escrow_waits_for(k); return STATUS_BLOCKED;
+    }
+    BUG("verdict");
+}
+
+/* How the add meets the others on its counter: it goes into the row, which no reservation may be beside, or it does not. */
+static enum status add_is_pending(struct evaluation *e, const struct txn_op *op, struct slice store_key, bool *pending)
+{
+    *pending = false;
+    if (e->mode == EVALUATE_COMMIT) {
+        const struct lock_key *k = locks_find(e->table, store_key);
+        *pending = escrow_open(k); /* of self: an exclusive lock would have kept all others out */
+        return STATUS_OK;
+    }
+    bool open = e->table != NULL && escrow_open(locks_find(e->table, store_key));
+    *pending = (e->mode == EVALUATE_PREPARE ? !e->adds_lock : open) && !evaluation_reads(e, op->key);
+    return check_access(e, store_key, *pending ? ACCESS_ADD : ACCESS_WRITE);
+}
+
 static enum status do_add(struct evaluation *e, size_t index)
 {
     const struct txn_op *op = &e->ops[index];
+    struct pending_add p = {.key = key_make_data(e->arena, e->t.keyspace, op->key),
+                            .add = {.delta = op->delta, .min = op->min, .max = op->max}};
+    bool pending;
     struct found f;
-    enum status s = read_row(e, op->key, &f);
+    enum status s = add_is_pending(e, op, p.key, &pending);
+    if (s == STATUS_OK) s = read_row(e, op->key, ACCESS_ADD, &f);
     if (s != STATUS_OK) return s;
     if (f.exists && f.row.format != ROW_COUNTER) {
-        refuse(e, STATUS_INVALID, (uint32_t)index);
+        evaluation_refuse(e, STATUS_INVALID, (uint32_t)index);
         return STATUS_OK;
     }
+    if (pending && e->mode == EVALUATE_COMMIT) return STATUS_OK;
+    if (pending) return do_pending_add(e, index, &p, f.exists ? f.row.counter : 0);
     struct row sum = {.format = ROW_COUNTER, .raw = SLICE_EMPTY};
     if (!i128_add(f.exists ? f.row.counter : 0, op->delta, &sum.counter) || sum.counter < op->min ||
         sum.counter > op->max) {
-        refuse(e, STATUS_GUARD_FAILED, (uint32_t)index);
+        evaluation_refuse(e, STATUS_GUARD_FAILED, (uint32_t)index);
         return STATUS_OK;
     }
     add_write(e, index, false, row_make_counter(e->arena, sum.counter));
@@ -228,12 +263,20 @@ static enum status do_add(struct evaluation *e, size_t index)
     return STATUS_OK;
 }
 
+static enum status do_put(struct evaluation *e, size_t index)
+{
+    enum status s =
+        check_access(e, key_make_data(e->arena, e->t.keyspace, e->ops[index].key), ACCESS_WRITE);
+    if (s == STATUS_OK) add_write(e, index, false, row_make_raw(e->arena, e->ops[index].value));
+    return s;
+}
+
 static enum status do_op(struct evaluation *e, size_t index)
 {
     e->results[index] = (struct txn_op_result){.kind = e->ops[index].kind, .version = e->ts, .value = SLICE_EMPTY};
     switch (e->ops[index].kind) {
     case TXN_GET: return do_get(e, index);
-    case TXN_PUT: add_write(e, index, false, row_make_raw(e->arena, e->ops[index].value)); return STATUS_OK;
+    case TXN_PUT: return do_put(e, index);
     case TXN_DELETE: return do_delete(e, index);
     case TXN_INSERT: return do_insert(e, index);
     case TXN_ADD: return do_add(e, index);
@@ -241,25 +284,32 @@ static enum status do_op(struct evaluation *e, size_t index)
     BUG("operation");
 }
 
-/* A write for each operation and one for the idempotency row: room for all of them is made once. */
+/* A write for each operation and some besides: room for all of them is made once. */
 static void make_room(struct evaluation *e)
 {
-    e->writes.items = arena_alloc(e->arena, (e->op_count + 1) * sizeof(*e->writes.items));
+    e->writes.count = 0;
+    e->writes.items = arena_alloc(e->arena, (e->op_count + WRITES_BESIDES) * sizeof(*e->writes.items));
     e->results = arena_zalloc(e->arena, e->op_count * sizeof(*e->results));
     e->written = arena_zalloc(e->arena, e->op_count * sizeof(*e->written));
+    e->adds = arena_alloc(e->arena, e->op_count * sizeof(*e->adds));
+    e->add_count = 0;
+    e->order = NULL;
 }
 
-static enum status do_ops(struct evaluation *e)
+enum status evaluation_branch(struct evaluation *e, const struct txn_op *ops, size_t count)
 {
-    for (size_t i = 0; i < e->op_count; i++) {
+    e->ops = ops;
+    e->op_count = count;
+    make_room(e);
+    for (size_t i = 0; i < count; i++) {
         enum status s = do_op(e, i);
         if (s != STATUS_OK) return s;
-        if (!refused(e)) continue;
-        e->writes.count = 0;
+        if (!evaluation_refused(e)) continue;
+        e->writes.count = e->add_count = 0;
         return STATUS_OK;
     }
     e->result.ops = e->results;
-    e->result.op_count = e->op_count;
+    e->result.op_count = count;
     return STATUS_OK;
 }
 
@@ -271,23 +321,23 @@ static void append_result(const struct txn_result *r, struct buf *result)
     ASSERT(!result->overflow);
 }
 
-/* *answered: an earlier attempt decided, the answer has been appended. */
-static enum status look_up_id(struct evaluation *e, struct slice encoded, struct slice row_key, struct buf *result,
-                              bool *answered)
+enum status evaluation_look_up_id(struct evaluation *e, const struct request_hash *hash, struct slice row_key,
+                                  struct buf *result, bool *answered)
 {
     *answered = false;
     struct txn_stored stored = {.value = SLICE_EMPTY};
-    enum status s = e->view->get(e->view->ctx, row_key, &stored);
+    enum status s = check_access(e, row_key, ACCESS_WRITE);
+    if (s == STATUS_OK) s = e->view->get(e->view->ctx, row_key, &stored);
     if (s == STATUS_NOT_FOUND) return STATUS_OK;
     if (s != STATUS_OK) return s;
-    struct request_hash now = request_hash_of(encoded), then;
+    struct request_hash then;
     struct slice answer;
     s = idempotency_row_decode(stored.value, &then, &answer);
     if (s != STATUS_OK) return s;
     *answered = true;
-    if (now.first != then.first || now.second != then.second) {
+    if (hash->first != then.first || hash->second != then.second) {
         COVER("txn.id_reused");
-        refuse(e, STATUS_ID_REUSED, TXN_NO_INDEX);
+        evaluation_refuse(e, STATUS_ID_REUSED, TXN_NO_INDEX);
         append_result(&e->result, result);
         return STATUS_OK;
     }
@@ -299,34 +349,47 @@ static enum status look_up_id(struct evaluation *e, struct slice encoded, struct
     return STATUS_OK;
 }
 
-/* --- the whole --- */
+/* --- a plain transaction --- */
 
-static enum status evaluate(struct evaluation *e, struct slice encoded, struct txn_writes *writes, struct buf *result)
+void evaluation_begin(struct evaluation *e, const struct txn_view *view, struct arena *arena, uint64_t ts)
+{
+    *e = (struct evaluation){.view = view, .arena = arena, .ts = ts};
+    e->result = (struct txn_result){.status = STATUS_OK, .ts = ts, .failed_index = TXN_NO_INDEX};
+}
+
+static enum status evaluate_branch(struct evaluation *e)
+{
+    uint32_t failed = TXN_NO_INDEX;
+    enum status s = evaluation_compares(e, &e->result.succeeded, &failed);
+    if (s != STATUS_OK) return s;
+    if (e->result.succeeded) return evaluation_branch(e, e->t.ops, e->t.op_count);
+    s = evaluation_branch(e, e->t.else_ops, e->t.else_count);
+    if (e->t.else_count == 0) evaluation_refuse(e, STATUS_CONDITION_FAILED, failed);
+    return s;
+}
+
+enum status evaluation_plain(struct evaluation *e, struct slice encoded, struct buf *result)
 {
     struct slice id_key = SLICE_EMPTY;
+    struct request_hash hash = {0};
     bool has_id = !txn_id_is_none(&e->t.id), answered = false;
-    enum status s = STATUS_OK;
     if (has_id) {
+        hash = request_hash_of(encoded);
         id_key = key_make_idempotency(e->arena, e->t.keyspace, txn_anchor(&e->t), &e->t.id);
-        s = look_up_id(e, encoded, id_key, result, &answered);
+        enum status s = evaluation_look_up_id(e, &hash, id_key, result, &answered);
         if (s != STATUS_OK || answered) return s;
     }
-    s = choose_branch(e);
+    enum status s = evaluate_branch(e);
     if (s != STATUS_OK) return s;
-    make_room(e);
-    if (!refused(e)) s = do_ops(e);
-    if (s != STATUS_OK) return s;
-    if (refused(e)) ASSERT(e->writes.count == 0);
+    if (evaluation_refused(e)) ASSERT(e->writes.count == 0);
     size_t mark = result->size;
     append_result(&e->result, result);
     struct slice answer = slice_make(result->data + mark, result->size - mark);
     ASSERT(answer.size <= TXN_RESULT_BYTES_MAX);
     if (has_id) {
-        struct txn_write *w = &e->writes.items[e->writes.count++];
-        *w = (struct txn_write){.key = id_key,
-                                .value = idempotency_row_make(e->arena, request_hash_of(encoded), answer)};
+        struct slice row = idempotency_row_make(e->arena, hash, answer);
+        evaluation_write(e, (struct txn_write){.key = id_key, .value = row});
     }
-    *writes = e->writes;
     return STATUS_OK;
 }
 
@@ -334,17 +397,17 @@ enum status txn_evaluate(struct slice encoded, uint64_t ts, const struct txn_vie
                          struct txn_writes *writes, struct buf *result)
 {
     ASSERT(!result->overflow);
+    struct evaluation e;
+    evaluation_begin(&e, view, arena, ts);
     *writes = (struct txn_writes){.count = 0};
-    struct evaluation e = {.view = view, .arena = arena, .ts = ts};
-    e.result = (struct txn_result){.status = STATUS_OK, .ts = ts, .failed_index = TXN_NO_INDEX};
+    size_t before = result->size;
     if (txn_decode(encoded, arena, &e.t, NULL) != STATUS_OK) {
-        refuse(&e, STATUS_INVALID, TXN_NO_INDEX);
+        evaluation_refuse(&e, STATUS_INVALID, TXN_NO_INDEX);
         append_result(&e.result, result);
         return STATUS_OK;
     }
-    size_t before = result->size;
-    enum status s = evaluate(&e, encoded, writes, result);
+    enum status s = evaluation_plain(&e, encoded, result);
+    if (s == STATUS_OK) *writes = e.writes;
     if (s != STATUS_OK) ASSERT(result->size == before);
-    if (s != STATUS_OK) ASSERT(writes->count == 0);
     return s;
 }

@@ -48,6 +48,13 @@ static void idempotency_write(uint8_t *at, uint32_t keyspace, struct slice ancho
     memcpy(at, id->bytes, TXN_ID_BYTES);
 }
 
+static void held_write(uint8_t *at, uint32_t keyspace, struct slice range_start, const struct txn_id *id)
+{
+    at = bound_write(at, keyspace, range_start);
+    *at++ = ROW_HELD;
+    if (id != NULL) memcpy(at, id->bytes, TXN_ID_BYTES);
+}
+
 void key_encode_data(struct buf *out, uint32_t keyspace, struct slice user_key)
 {
     uint8_t *at = buf_extend(out, bound_size(user_key) + 1);
@@ -58,6 +65,12 @@ void key_encode_idempotency(struct buf *out, uint32_t keyspace, struct slice anc
 {
     uint8_t *at = buf_extend(out, bound_size(anchor) + 1 + TXN_ID_BYTES);
     if (at != NULL) idempotency_write(at, keyspace, anchor, id);
+}
+
+void key_encode_held(struct buf *out, uint32_t keyspace, struct slice range_start, const struct txn_id *id)
+{
+    uint8_t *at = buf_extend(out, bound_size(range_start) + 1 + (id != NULL ? TXN_ID_BYTES : 0));
+    if (at != NULL) held_write(at, keyspace, range_start, id);
 }
 
 /* Takes keyspace TXN_KEYSPACE_MAX + 1 with an empty key: the bound behind the last keyspace. */
@@ -90,6 +103,14 @@ struct slice key_make_idempotency(struct arena *arena, uint32_t keyspace, struct
     return slice_make(at, size);
 }
 
+struct slice key_make_held(struct arena *arena, uint32_t keyspace, struct slice range_start, const struct txn_id *id)
+{
+    size_t size = bound_size(range_start) + 1 + TXN_ID_BYTES;
+    uint8_t *at = arena_alloc(arena, size);
+    held_write(at, keyspace, range_start, id);
+    return slice_make(at, size);
+}
+
 /* Finds the terminator behind `at` and checks every escape on the way; NULL if there is none. */
 static const uint8_t *find_terminator(const uint8_t *at, const uint8_t *end)
 {
@@ -112,9 +133,8 @@ enum status key_decode(struct slice store_key, uint32_t *keyspace, struct buf *u
     if (terminator == NULL || end - terminator < (ptrdiff_t)TERMINATOR_BYTES + 1) return STATUS_CORRUPT;
     const uint8_t *tail = terminator + TERMINATOR_BYTES;
     size_t tail_size = (size_t)(end - tail);
-    if (!(tail[0] == ROW_DATA && tail_size == 1) && !(tail[0] == ROW_IDEMPOTENCY && tail_size == 1 + TXN_ID_BYTES)) {
-        return STATUS_CORRUPT;
-    }
+    bool with_id = tail[0] == ROW_IDEMPOTENCY || tail[0] == ROW_HELD;
+    if (!(tail[0] == ROW_DATA && tail_size == 1) && !(with_id && tail_size == 1 + TXN_ID_BYTES)) return STATUS_CORRUPT;
     *keyspace = be_u32(store_key.data + 1);
     if (*keyspace > TXN_KEYSPACE_MAX) return STATUS_CORRUPT;
     *type = (enum row_type)tail[0];

@@ -66,9 +66,11 @@ struct slice txn_anchor(const struct txn *t);
 #define TXN_KEYSPACE_MAX 0xFFFFFFFEu /* so that (keyspace + 1, empty key) is always the bound behind a keyspace */
 /* Store keys: docs/formats/keys.md. An ordered encoding of (keyspace, user key, row type): a range of user keys is a range
  * of store keys that holds the data rows and the idempotency rows anchored in it. */
-enum row_type { ROW_DATA = 1, ROW_IDEMPOTENCY = 2 };
+enum row_type { ROW_DATA = 1, ROW_IDEMPOTENCY = 2, ROW_HELD = 3 };
 void key_encode_data(struct buf *out, uint32_t keyspace, struct slice user_key);
 void key_encode_idempotency(struct buf *out, uint32_t keyspace, struct slice anchor, const struct txn_id *id);
+/* The row of a held transaction (table.h); all of a range lie beside its start key, together. With id NULL: what they begin with. */
+void key_encode_held(struct buf *out, uint32_t keyspace, struct slice range_start, const struct txn_id *id);
 /* The lower bound of all rows of user keys >= user_key; with an empty user_key, of the keyspace. */
 void key_encode_bound(struct buf *out, uint32_t keyspace, struct slice user_key);
 /* Decodes a store key; user_key is appended to `user` . STATUS_CORRUPT if it is none of ours. */
@@ -97,6 +99,7 @@ struct txn_view { /* reads the newest version of a store key as of the entry bef
 };
 struct txn_write {
     bool is_delete;
+    uint64_t ts; /* its version; 0: the entry's */
     struct slice key;   /* store key; in the arena */
     struct slice value; /* in the arena */
 };
@@ -117,7 +120,7 @@ struct txn_op_result {
     enum txn_op_kind kind;
     bool found;         /* TXN_GET, TXN_DELETE */
     uint64_t version;   /* TXN_GET of a found row; else the transaction's timestamp */
-    struct slice value; /* TXN_GET: what a client sees; TXN_ADD: the new sum in decimal */
+    struct slice value; /* TXN_GET: what a client sees; TXN_ADD: the new sum in decimal, empty: not certain yet */
 };
 struct txn_result {     /* decoded: slices borrowed from the bytes, array from the arena */
     enum status status; /* OK, CONDITION_FAILED, GUARD_FAILED, EXISTS, INVALID, ID_REUSED, ... always definite */

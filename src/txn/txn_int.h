@@ -3,6 +3,7 @@
 #define QUORATE_TXN_TXN_INT_H
 
 #include "base/cursor.h"
+#include "txn/prepare.h"
 #include "txn/txn.h"
 
 #define TXN_VERSION 1u
@@ -18,19 +19,19 @@ static inline bool txn_op_writes(enum txn_op_kind kind)
     return kind != TXN_GET;
 }
 
+/* A varint length and the bytes. */
+void txn_put_bytes(struct buf *out, struct slice s);
+
 /* Indexes of the writing operations, in the order of their keys, of equal keys in their own order. From the arena. */
 uint32_t *txn_order_writes(const struct txn_op *ops, size_t op_count, struct arena *arena, size_t *count);
 
 /* Store keys and values into the arena: writes outlive the evaluation by as long as the arena lives. */
 struct slice key_make_data(struct arena *arena, uint32_t keyspace, struct slice user_key);
 struct slice key_make_idempotency(struct arena *arena, uint32_t keyspace, struct slice anchor, const struct txn_id *id);
+struct slice key_make_held(struct arena *arena, uint32_t keyspace, struct slice range_start, const struct txn_id *id);
 struct slice row_make_raw(struct arena *arena, struct slice value);
 struct slice row_make_counter(struct arena *arena, i128 value);
 
-struct request_hash { /* of a whole encoded transaction */
-    uint64_t first, second;
-};
-struct request_hash request_hash_of(struct slice encoded);
 struct slice idempotency_row_make(struct arena *arena, struct request_hash hash, struct slice result);
 MUST_CHECK enum status idempotency_row_decode(struct slice stored, struct request_hash *hash, struct slice *result);
 

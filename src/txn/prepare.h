@@ -1,0 +1,104 @@
+/* What travels between the coordinator of a transaction over several ranges and its participants: docs/transactions.md.
+ * Encodings: docs/formats/txn.md. Decoded slices are borrowed from the bytes, arrays from the arena. */
+#ifndef QUORATE_TXN_PREPARE_H
+#define QUORATE_TXN_PREPARE_H
+
+#include "txn/txn.h"
+
+#define TXN_PARTICIPANTS_MAX 256u
+/* A Prepare whose timestamp is further above `born` is refused; then tombstones may go. 10 minutes of timestamps. */
+#define TXN_HORIZON ((uint64_t)600000 << 18)
+
+struct request_hash { /* of a whole encoded transaction */
+    uint64_t first, second;
+};
+struct request_hash request_hash_of(struct slice encoded);
+
+struct txn_span { /* user keys of a part: from the lowest to the highest, both included */
+    struct slice low, high;
+};
+
+/* Where the compares and operations of a part stand in the whole transaction. */
+struct txn_places {
+    uint32_t *compares, *ops, *elses;
+    size_t compare_count, op_count, else_count;
+};
+
+struct txn_prepare {
+    struct txn_id id;       /* of this attempt */
+    uint64_t born;          /* a timestamp from before it began: the lower, the older */
+    bool has_else;          /* the whole transaction has else operations */
+    bool keeps_answer;      /* this part holds the anchor, and the client gave an id */
+    struct txn_id client;   /* keeps_answer */
+    struct request_hash hash; /* keeps_answer: of the whole transaction */
+    struct slice anchor;    /* keeps_answer: user key beside which the answer is kept */
+    uint32_t keyspace;
+    struct txn_span *spans; /* of all participants */
+    size_t span_count;
+    struct txn_places places;
+    struct slice part;      /* txn_encode's bytes, without id */
+};
+void txn_prepare_encode(const struct txn_prepare *p, struct buf *out);
+/* Without looking into the part. */
+MUST_CHECK enum status txn_prepare_decode(struct slice bytes, struct arena *arena, struct txn_prepare *out);
+
+enum txn_vote_kind {
+    VOTE_YES = 1,   /* prepared */
+    VOTE_NO,        /* it refuses for good: then_result says why; a tombstone is left */
+    VOTE_COMMITTED, /* to a Seal or a repeated Prepare */
+    VOTE_ABORTED,   /* likewise; also by Seal itself */
+    VOTE_ANSWERED,  /* an earlier attempt with the client's id has ended: then_result is its answer */
+    VOTE_DONE       /* to Decide and Forget: applied */
+};
+struct txn_vote {
+    enum txn_vote_kind kind;
+    uint64_t ts;       /* YES: min_ts, COMMITTED: the commit timestamp */
+    bool holds;        /* the compares of the part hold */
+    bool has_else;     /* else_result is there */
+    bool keeps_answer; /* Decide must bring the whole answer here */
+    struct txn_places places;
+    struct slice then_result, else_result; /* txn_result_encode's bytes; failed_index counts in the whole transaction */
+};
+void txn_vote_encode(const struct txn_vote *v, struct buf *out);
+MUST_CHECK enum status txn_vote_decode(struct slice bytes, struct arena *arena, struct txn_vote *out);
+
+struct txn_decide {
+    struct txn_id id;
+    bool commit, use_else;
+    uint64_t ts;         /* commit: at which timestamp */
+    struct slice answer; /* for the participant that keeps it; empty: none is to be kept */
+};
+void txn_decide_encode(const struct txn_decide *d, struct buf *out);
+MUST_CHECK enum status txn_decide_decode(struct slice bytes, struct txn_decide *out);
+
+struct txn_seal { /* also the body of Forget, whose born does not matter */
+    struct txn_id id;
+    uint64_t born;
+};
+void txn_seal_encode(const struct txn_seal *s, struct buf *out);
+MUST_CHECK enum status txn_seal_decode(struct slice bytes, struct txn_seal *out);
+
+/* The answer of an entry that met the lock of another transaction, and has done nothing. */
+struct txn_blocked {
+    struct txn_id holder;
+    uint64_t born, min_ts;
+    uint32_t keyspace;
+    struct txn_span *spans; /* of its participants */
+    size_t span_count;
+};
+bool txn_is_blocked(struct slice answer); /* or a result or vote */
+void txn_blocked_encode(const struct txn_blocked *b, struct buf *out);
+MUST_CHECK enum status txn_blocked_decode(struct slice bytes, struct arena *arena, struct txn_blocked *out);
+
+/* --- the outcome, a function of the votes --- */
+struct txn_outcome {
+    bool commit, use_else;
+    bool keep; /* the answer is final for the client's id: the anchor must hold it before it is told */
+    uint64_t ts;
+};
+/* Votes of all participants (YES, NO, COMMITTED, ABORTED or ANSWERED). Appends the answer for the client, an encoded
+ * txn_result; RETRY when it was aborted for no reason of its own. */
+void txn_votes_combine(const struct txn_vote *votes, size_t count, struct arena *arena, struct txn_outcome *out,
+                       struct buf *answer);
+
+#endif

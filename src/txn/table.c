@@ -1,0 +1,355 @@
+/* Held transactions by id, and the questions of the leader. What a row says is installed by one function, whether the row was
+ * written a moment ago or found when the replica was opened: so memory is a function of rows. */
+#include "txn/table.h"
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "txn/evaluate_int.h"
+
+#define SCRATCH_BYTES 4096u
+
+static uint64_t id_hash(const struct txn_id *id)
+{
+    return hash_bytes(slice_make(id->bytes, TXN_ID_BYTES), 4);
+}
+
+struct txn_table *txn_table_new(void)
+{
+    struct txn_table *t = mem_zalloc(sizeof(*t));
+    map_init(&t->by_id);
+    heap_init(&t->undecided);
+    heap_init(&t->tombstones);
+    return t;
+}
+
+void txn_table_free(struct txn_table *t)
+{
+    if (t == NULL) return;
+    void *first;
+    uint64_t key;
+    for (size_t it = 0; map_next(&t->by_id, &it, &key, &first);) {
+        struct held *next;
+        for (struct held *h = first; h != NULL; h = next) {
+            next = h->same_hash;
+            table_remove(t, h);
+        }
+    }
+    ASSERT(t->count == 0 && t->keys == NULL);
+    map_free(&t->by_id);
+    heap_free(&t->undecided);
+    heap_free(&t->tombstones);
+    mem_free(t);
+}
+
+struct held *table_find(const struct txn_table *t, const struct txn_id *id)
+{
+    struct held *h = map_get(&t->by_id, id_hash(id));
+    while (h != NULL && !txn_id_eq(&h->id, id)) h = h->same_hash;
+    return h;
+}
+
+static struct held *table_add(struct txn_table *t, const struct txn_id *id)
+{
+    struct held *h = mem_zalloc(sizeof(*h));
+    h->id = *id;
+    h->same_hash = map_put(&t->by_id, id_hash(id), h);
+    t->count++;
+    return h;
+}
+
+static void release_all(struct txn_table *t, struct held *h)
+{
+    for (size_t i = 0; i < h->hold_count; i++) locks_release(t, &h->holds[i]);
+    mem_free(h->holds);
+    h->holds = NULL;
+    h->hold_count = 0;
+    heap_remove(h->state == HELD_PREPARED ? &t->undecided : &t->tombstones, &h->order);
+}
+
+void table_remove(struct txn_table *t, struct held *h)
+{
+    release_all(t, h);
+    uint64_t hash = id_hash(&h->id);
+    struct held *first = map_get(&t->by_id, hash);
+    if (first == h) {
+        if (h->same_hash != NULL) {
+            (void)map_put(&t->by_id, hash, h->same_hash);
+        } else {
+            (void)map_remove(&t->by_id, hash);
+        }
+    } else {
+        while (first->same_hash != h) first = first->same_hash;
+        first->same_hash = h->same_hash;
+    }
+    t->count--;
+    mem_free(h->row);
+    mem_free(h);
+}
+
+void table_keep_row(struct held *h, struct slice row)
+{
+    mem_free(h->row);
+    h->row = mem_dup(row.data, row.size);
+    h->row_size = row.size;
+}
+
+/* --- what a prepared transaction locks --- */
+
+struct locking {
+    struct txn_table *table;
+    struct held *held;
+    struct arena *arena;
+    struct evaluation e; /* for the question which keys are read */
+    bool adds_lock;
+};
+
+static void lock_key(struct locking *l, struct slice user_key, struct hold like)
+{
+    locks_take(l->table, l->held, key_make_data(l->arena, l->e.t.keyspace, user_key), &like);
+}
+
+static void lock_ops(struct locking *l, const struct txn_op *ops, size_t count)
+{
+    l->e.ops = ops;
+    l->e.op_count = count;
+    for (size_t i = 0; i < count; i++) {
+        const struct txn_op *op = &ops[i];
+        struct hold like = {.mode = op->kind == TXN_GET ? HOLD_SHARED : HOLD_EXCLUSIVE};
+        if (op->kind == TXN_ADD && !l->adds_lock && !evaluation_reads(&l->e, op->key)) {
+            like = (struct hold){.mode = HOLD_RESERVED, .delta = op->delta, .min = op->min, .max = op->max};
+        }
+        lock_key(l, op->key, like);
+    }
+}
+
+static enum status install_locks(struct txn_table *t, struct held *h, struct slice bytes, struct arena *arena)
+{
+    struct txn_prepare p;
+    struct locking l = {.table = t, .held = h, .arena = arena};
+    if (txn_prepare_decode(bytes, arena, &p) != STATUS_OK) return STATUS_CORRUPT;
+    if (txn_decode(p.part, arena, &l.e.t, NULL) != STATUS_OK) return STATUS_CORRUPT;
+    const struct txn *part = &l.e.t;
+    l.adds_lock = p.has_else;
+    locks_reserve_room(h, part->compare_count + part->op_count + part->else_count + 1);
+    for (size_t i = 0; i < part->compare_count; i++) {
+        lock_key(&l, part->compares[i].key, (struct hold){.mode = HOLD_SHARED});
+    }
+    lock_ops(&l, part->ops, part->op_count);
+    lock_ops(&l, part->else_ops, part->else_count);
+    if (p.keeps_answer) {
+        struct slice key = key_make_idempotency(arena, part->keyspace, p.anchor, &p.client);
+        locks_take(t, h, key, &(struct hold){.mode = HOLD_EXCLUSIVE});
+    }
+    return STATUS_OK;
+}
+
+static void install_adds(struct txn_table *t, struct held *h, const struct held_row *r)
+{
+    locks_reserve_room(h, r->add_count);
+    for (size_t i = 0; i < r->add_count; i++) {
+        struct hold like = {.mode = HOLD_RESERVED, .delta = r->adds[i].delta};
+        locks_take(t, h, r->adds[i].key, &like);
+    }
+}
+
+enum status table_install(struct txn_table *t, const struct txn_id *id, struct slice row, struct arena *arena,
+                          struct held **out)
+{
+    struct held_row r;
+    enum status s = held_row_decode(row, arena, &r);
+    if (s != STATUS_OK) return s;
+    struct held *h = table_find(t, id);
+    if (h == NULL) h = table_add(t, id);
+    release_all(t, h);
+    h->state = r.state;
+    h->born = r.born;
+    h->ts = r.ts;
+    table_keep_row(h, row);
+    switch (h->state) {
+    case HELD_PREPARED:
+        heap_push(&t->undecided, &h->order, h->ts);
+        s = install_locks(t, h, r.prepare, arena);
+        break;
+    case HELD_COMMITTED: install_adds(t, h, &r); break;
+    case HELD_ABORTED: heap_push(&t->tombstones, &h->order, h->born); break;
+    }
+    *out = h;
+    return s;
+}
+
+enum status txn_table_load(struct txn_table *t, struct slice store_key, struct slice value)
+{
+    struct txn_id id;
+    struct held *h;
+    if (store_key.size <= TXN_ID_BYTES) return STATUS_CORRUPT;
+    memcpy(id.bytes, store_key.data + store_key.size - TXN_ID_BYTES, TXN_ID_BYTES);
+    struct arena arena;
+    arena_init(&arena, SCRATCH_BYTES);
+    enum status s = table_install(t, &id, value, &arena, &h);
+    arena_free(&arena);
+    return s;
+}
+
+/* --- questions --- */
+
+size_t txn_table_count(const struct txn_table *t)
+{
+    return t->count;
+}
+
+uint64_t txn_table_undecided_min(const struct txn_table *t)
+{
+    const struct heap_node *n = heap_min(&t->undecided);
+    return n == NULL ? UINT64_MAX : n->key;
+}
+
+uint64_t txn_table_newest(const struct txn_table *t)
+{
+    uint64_t newest = 0, key;
+    void *first;
+    for (size_t it = 0; map_next(&t->by_id, &it, &key, &first);) {
+        for (const struct held *h = first; h != NULL; h = h->same_hash) newest = h->ts > newest ? h->ts : newest;
+    }
+    return newest;
+}
+
+bool txn_table_undecided(const struct txn_table *t, const struct txn_id *id)
+{
+    const struct held *h = table_find(t, id);
+    return h != NULL && h->state == HELD_PREPARED;
+}
+
+/* Who keeps a reader at ts from the key: an exclusive lock, or the reservations. */
+static const struct held *key_waits(const struct lock_key *k, uint64_t ts)
+{
+    LIST_FOR(it, &k->locks)
+    {
+        const struct hold *hold = LIST_ENTRY(it, struct hold, link);
+        if (hold->mode == HOLD_EXCLUSIVE && hold->txn->ts <= ts) return hold->txn;
+    }
+    if (list_empty(&k->reservations)) return NULL;
+    const struct held *first = LIST_ENTRY(k->reservations.next, struct hold, link)->txn;
+    ASSERT(first->state == HELD_PREPARED); /* or it would have been folded */
+    return first->ts <= ts ? first : NULL;
+}
+
+bool txn_table_read_waits(const struct txn_table *t, struct slice store_key, uint64_t ts, struct txn_id *by)
+{
+    const struct lock_key *k = locks_find(t, store_key);
+    const struct held *h = k == NULL ? NULL : key_waits(k, ts);
+    if (h != NULL) *by = h->id;
+    return h != NULL;
+}
+
+bool txn_table_scan_waits(const struct txn_table *t, struct slice start, struct slice end, uint64_t ts,
+                          struct txn_id *by)
+{
+    const struct lock_key *k = locks_first(t, start);
+    while (k != NULL && slice_cmp(k->key, end) < 0) {
+        const struct held *h = key_waits(k, ts);
+        if (h != NULL) {
+            *by = h->id;
+            return true;
+        }
+        k = locks_after(t, k);
+    }
+    return false;
+}
+
+bool txn_table_holder(const struct txn_table *t, const struct txn_id *id, struct arena *arena, struct txn_blocked *out)
+{
+    const struct held *h = table_find(t, id);
+    if (h == NULL || h->state != HELD_PREPARED) return false;
+    struct held_row r;
+    struct txn_prepare p;
+    if (held_row_decode(slice_make(h->row, h->row_size), arena, &r) != STATUS_OK) BUG("a held row that was installed");
+    if (txn_prepare_decode(r.prepare, arena, &p) != STATUS_OK) BUG("a prepared transaction that was installed");
+    *out = (struct txn_blocked){.holder = h->id,
+                                .born = h->born,
+                                .min_ts = h->ts,
+                                .keyspace = p.keyspace,
+                                .spans = p.spans,
+                                .span_count = p.span_count};
+    return true;
+}
+
+bool txn_table_would_block(const struct txn_table *t, const struct txn *txn, bool prepare, struct txn_id *by)
+{
+    if (t->keys == NULL) return false;
+    struct buf key;
+    buf_init(&key, 4 * LIMIT_KEY_BYTES);
+    const struct held *h = NULL;
+    const size_t counts[] = {txn->compare_count, txn->op_count, txn->else_count};
+    for (size_t part = 0; part < 3; part++) {
+        for (size_t i = 0; i < counts[part] && h == NULL; i++) {
+            const struct txn_op *op = part == 1 ? &txn->ops[i] : part == 2 ? &txn->else_ops[i] : NULL;
+            enum access access = op == NULL || op->kind == TXN_GET ? ACCESS_READ
+                                 : op->kind == TXN_ADD             ? ACCESS_ADD
+                                                                   : ACCESS_WRITE;
+            if (prepare && op != NULL && op->kind == TXN_ADD && txn->else_count > 0) access = ACCESS_WRITE;
+            buf_clear(&key);
+            key_encode_data(&key, txn->keyspace, op == NULL ? txn->compares[i].key : op->key);
+            h = locks_conflict(t, buf_slice(&key), access, NULL);
+        }
+    }
+    buf_free(&key);
+    if (h != NULL) *by = h->id;
+    return h != NULL;
+}
+
+/* --- what is true at all times --- */
+
+static void check_key(const struct lock_key *k)
+{
+    if (k == NULL) return;
+    ASSERT(!list_empty(&k->locks) || !list_empty(&k->reservations));
+    size_t exclusive = 0, shared = 0;
+    const struct held *writer = NULL;
+    LIST_FOR(it, &k->locks)
+    {
+        const struct hold *h = LIST_ENTRY(it, struct hold, link);
+        ASSERT(h->txn->state == HELD_PREPARED);
+        if (h->mode == HOLD_EXCLUSIVE) {
+            if (writer != NULL) ASSERT(writer == h->txn);
+            writer = h->txn;
+            exclusive++;
+        } else {
+            shared++;
+        }
+    }
+    LIST_FOR(it, &k->locks)
+    {
+        if (writer != NULL) ASSERT(LIST_ENTRY(it, struct hold, link)->txn == writer);
+    }
+    if (!list_empty(&k->reservations)) ASSERT(exclusive == 0 && shared == 0);
+    if (!list_empty(&k->reservations)) {
+        ASSERT(LIST_ENTRY(k->reservations.next, struct hold, link)->txn->state == HELD_PREPARED);
+    }
+    uint64_t last = 0;
+    LIST_FOR(it, &k->reservations)
+    {
+        const struct held *txn = LIST_ENTRY(it, struct hold, link)->txn;
+        ASSERT(txn->ts > last);
+        last = txn->ts;
+    }
+    check_key(k->left);
+    check_key(k->right);
+}
+
+void txn_table_check(const struct txn_table *t)
+{
+    size_t count = 0;
+    void *first;
+    uint64_t key;
+    for (size_t it = 0; map_next(&t->by_id, &it, &key, &first);) {
+        for (const struct held *h = first; h != NULL; h = h->same_hash) {
+            count++;
+            if (h->state == HELD_ABORTED) ASSERT(h->hold_count == 0);
+            ASSERT(!h->changed);
+            for (size_t i = 0; i < h->hold_count; i++) ASSERT(h->holds[i].txn == h);
+        }
+    }
+    ASSERT(count == t->count);
+    check_key(t->keys);
+}

@@ -1,0 +1,107 @@
+/* Shared by table.c, locks.c, held.c, participant.c and evaluate.c. */
+#ifndef QUORATE_TXN_TABLE_INT_H
+#define QUORATE_TXN_TABLE_INT_H
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "txn/table.h"
+#include "txn/txn_int.h"
+
+enum held_state { HELD_PREPARED = 1, HELD_COMMITTED, HELD_ABORTED };
+
+/* Shared and exclusive holds are locks. A reservation is the guarded add of a held transaction: undecided while that is
+ * prepared; decided, and not yet in the counter's row, when it has committed. */
+enum hold_mode { HOLD_SHARED = 1, HOLD_EXCLUSIVE, HOLD_RESERVED };
+struct hold {
+    enum hold_mode mode;
+    struct held *txn;
+    struct lock_key *at;
+    struct list link; /* in at->locks or at->reservations */
+    i128 delta, min, max;
+};
+
+struct lock_key { /* a store key that is held; a node of a treap in the order of keys */
+    struct lock_key *left, *right;
+    uint64_t priority;
+    struct list locks;
+    struct list reservations; /* by (txn->ts, txn->id) */
+    struct slice key;         /* behind the struct */
+};
+
+struct held {
+    struct txn_id id;
+    struct held *same_hash; /* chain in the map of ids */
+    enum held_state state;
+    uint64_t born;
+    uint64_t ts;    /* PREPARED: min_ts; COMMITTED: the commit timestamp */
+    uint8_t *row;   /* the value of its row, owned; held_row_decode */
+    size_t row_size;
+    struct hold *holds;
+    size_t hold_count;
+    struct heap_node order; /* PREPARED: by min_ts; ABORTED: by born */
+    bool changed;           /* its row has to be written again; only within one entry */
+};
+
+struct txn_table {
+    struct map by_id; /* hash of the id -> chain of held */
+    size_t count;
+    struct heap undecided; /* by min_ts */
+    struct heap tombstones; /* by born */
+    struct lock_key *keys;
+};
+
+static inline bool txn_id_eq(const struct txn_id *a, const struct txn_id *b)
+{
+    return memcmp(a->bytes, b->bytes, TXN_ID_BYTES) == 0;
+}
+
+/* --- held.c: the row of a held transaction --- */
+struct held_add { /* COMMITTED: a reservation that is not in its counter's row yet */
+    struct slice key; /* store key */
+    i128 delta;
+};
+struct held_row {
+    enum held_state state;
+    uint64_t born, ts;
+    struct slice vote;    /* as encoded; COMMITTED by an entry of one range: empty */
+    struct slice prepare; /* PREPARED: as encoded */
+    struct held_add *adds; /* COMMITTED */
+    size_t add_count;
+};
+struct slice held_row_make(struct arena *arena, const struct held_row *r);
+MUST_CHECK enum status held_row_decode(struct slice value, struct arena *arena, struct held_row *out);
+
+/* --- table.c --- */
+struct held *table_find(const struct txn_table *t, const struct txn_id *id);
+/* What the row says becomes what is held under the id, locks and reservations included. */
+MUST_CHECK enum status table_install(struct txn_table *t, const struct txn_id *id, struct slice row,
+                                     struct arena *arena, struct held **out);
+void table_remove(struct txn_table *t, struct held *h);              /* with its holds */
+void table_keep_row(struct held *h, struct slice row);               /* its holds are what the new row says already */
+
+/* --- locks.c --- */
+enum access { ACCESS_READ = 1, ACCESS_WRITE, ACCESS_ADD };
+struct lock_key *locks_find(const struct txn_table *t, struct slice store_key);
+/* Whom the access has to wait for; NULL: nobody. self's holds do not count. */
+const struct held *locks_conflict(const struct txn_table *t, struct slice store_key, enum access access,
+                                  const struct held *self);
+void locks_reserve_room(struct held *h, size_t count); /* before the holds are taken: they must not move */
+void locks_take(struct txn_table *t, struct held *h, struct slice store_key, const struct hold *like);
+void locks_release(struct txn_table *t, struct hold *hold); /* harmless for one that is not held */
+void locks_sort(struct hold *reservation);                  /* its transaction's ts has changed */
+struct lock_key *locks_first(const struct txn_table *t, struct slice from); /* lowest key >= from */
+struct lock_key *locks_after(const struct txn_table *t, const struct lock_key *k);
+
+/* --- escrow.c --- */
+enum verdict { VERDICT_TRUE = 1, VERDICT_FALSE, VERDICT_WAIT };
+struct guarded_add {
+    i128 delta, min, max;
+};
+bool escrow_open(const struct lock_key *k); /* reservations are there; k may be NULL */
+/* folded: what the counter's row holds. */
+enum verdict escrow_judge(const struct lock_key *k, i128 folded, const struct guarded_add *add);
+/* The oldest undecided reservation. */
+const struct held *escrow_waits_for(const struct lock_key *k);
+
+#endif
