@@ -1,4 +1,4 @@
-# Quorate. Targets: all run stop clean-data test unit scenario sim process check format deps clean.
+# Quorate. Targets: all run stop clean-data test unit scenario model sim process check format deps clean.
 #   make CC=clang              another compiler (what was built with other flags is built again)
 #   make SANITIZE=address,undefined unit     or SANITIZE=thread: objects in a folder of their own
 #   make COVERAGE=1 test       then gcov over the objects' folder
@@ -69,6 +69,8 @@ BINARY := $(if $(MAIN),$(OUT)/quorate)
 UNITS := $(UNIT_SRC:tests/unit/%.c=$(OUT)/unit/%)
 SCENARIOS := $(patsubst tests/scenario/%.c,$(OUT)/scenario/%,$(wildcard tests/scenario/*.c))
 SIM := $(if $(wildcard tests/sim/main.c),$(OUT)/sim)
+MODEL_SRC := $(wildcard tests/model/*.c)
+MODEL := $(if $(MODEL_SRC),$(OUT)/model)
 PROCESS_C := $(patsubst tests/process/%.c,$(OUT)/process/%,$(wildcard tests/process/test_*.c))
 PROCESS_TOOLS := $(patsubst tests/process/%.c,$(OUT)/process/%,$(filter-out tests/process/test_%.c,$(wildcard tests/process/*.c)))
 PROCESS := $(PROCESS_C) $(wildcard tests/process/test_*.sh tests/process/test_*.py)
@@ -76,7 +78,7 @@ SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))
 
 # ---- targets -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all run stop clean-data test unit scenario sim process check format deps clean bench-engine bench-placement FORCE
+.PHONY: all run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -95,14 +97,18 @@ clean-data:
 
 # Programs before `--` may run two at a time; those behind it run alone, one after the other.
 RUN = QUORATE_BUILD=$(OUT) sh tests/run.sh
-test: all $(UNITS) $(SCENARIOS) $(SIM) $(PROCESS_C) $(PROCESS_TOOLS)
-	@$(RUN) $(UNITS) $(SCENARIOS) $(if $(SIM),$(SIM_COMMAND)) -- $(PROCESS)
+test: all $(UNITS) $(SCENARIOS) $(MODEL) $(SIM) $(PROCESS_C) $(PROCESS_TOOLS)
+	@$(RUN) $(UNITS) $(SCENARIOS) $(if $(MODEL),'$(MODEL) --short') $(if $(SIM),$(SIM_COMMAND)) -- $(PROCESS)
 
 unit: $(UNITS)
 	@$(RUN) $(UNITS)
 
 scenario: $(SCENARIOS)
 	@$(RUN) $(SCENARIOS)
+
+# Every order of every step of a few transactions: minutes, and up to some GB of memory.
+model: $(MODEL)
+	@$(RUN) $(MODEL)
 
 sim: $(SIM)
 	@$(RUN) $(if $(SIM),$(SIM_COMMAND))
@@ -200,5 +206,11 @@ $(OUT)/process/%: $(OUT)/test/tests/process/%.o $(HELPER_LIB) $(TEST_LIB)
 	$(link_test)
 $(OUT)/sim: $(OUT)/test/tests/sim/main.o $(HELPER_LIB) $(TEST_LIB)
 	$(link_test)
+
+# Its own memory (tests/model/region.c) in the place of base/mem.o.
+$(OUT)/model: $(MODEL_SRC:%.c=$(OUT)/test/%.o) $(OUT)/test/tests/lib/cover.o $(TEST_LIB)
+	@mkdir -p $(@D)
+	$(call say,ld)
+	$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 -include $(shell find $(OUT)/obj $(OUT)/test $(OUT)/bench -name '*.d' 2>/dev/null)

@@ -265,8 +265,7 @@ static enum status do_add(struct evaluation *e, size_t index)
 
 static enum status do_put(struct evaluation *e, size_t index)
 {
-    enum status s =
-        check_access(e, key_make_data(e->arena, e->t.keyspace, e->ops[index].key), ACCESS_WRITE);
+    enum status s = check_access(e, key_make_data(e->arena, e->t.keyspace, e->ops[index].key), ACCESS_WRITE);
     if (s == STATUS_OK) add_write(e, index, false, row_make_raw(e->arena, e->ops[index].value));
     return s;
 }

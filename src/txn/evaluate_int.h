@@ -5,11 +5,11 @@
 #include "txn/table_int.h"
 
 enum evaluate_mode {
-    EVALUATE_PLAIN,   /* all in one range: adds go into rows, or wait beside them for reservations with lower timestamps */
+    EVALUATE_PLAIN, /* all in one range: adds go into rows, or wait beside them for reservations with lower timestamps */
     EVALUATE_PREPARE, /* adds reserve, nothing is written */
     EVALUATE_COMMIT   /* under the locks of self: nothing can refuse any more */
 };
-struct pending_add { /* an add that has not gone into its row */
+struct pending_add {  /* an add that has not gone into its row */
     struct slice key; /* store key */
     struct guarded_add add;
 };

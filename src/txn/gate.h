@@ -16,7 +16,7 @@ struct gate_entry { /* part of whatever is in flight */
 };
 struct gate;
 struct gate *gate_new(uint64_t floor); /* of a new leader: txn_table_newest */
-void gate_free(struct gate *g); /* entries are let go */
+void gate_free(struct gate *g);        /* entries are let go */
 
 /* Before the timestamp is asked for. */
 void gate_enter(struct gate *g, struct gate_entry *e, const struct txn *t);

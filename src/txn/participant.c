@@ -74,7 +74,8 @@ static struct held *hold_row(struct applying *a, const struct txn_id *id, const 
 static struct held_row row_of(const struct applying *a, const struct held *h)
 {
     struct held_row r;
-    if (held_row_decode(slice_make(h->row, h->row_size), a->arena, &r) != STATUS_OK) BUG("a held row that is installed");
+    if (held_row_decode(slice_make(h->row, h->row_size), a->arena, &r) != STATUS_OK)
+        BUG("a held row that is installed");
     return r;
 }
 
@@ -132,7 +133,7 @@ static void note_changed(struct applying *a, struct held *h)
     a->changed[a->changed_count++] = h;
 }
 
-struct counter { /* whose reservations an entry may set free */
+struct counter {      /* whose reservations an entry may set free */
     struct slice key; /* store key */
     i128 folded;
 };
@@ -167,8 +168,8 @@ static void fold(struct applying *a, struct counter *c)
         struct hold *h = LIST_ENTRY(k->reservations.next, struct hold, link);
         if (h->txn->state != HELD_COMMITTED) return;
         if (!i128_add(c->folded, h->delta, &c->folded)) BUG("an add that was judged to fit");
-        put_write(a, (struct txn_write){
-                         .ts = h->txn->ts, .key = c->key, .value = row_make_counter(a->arena, c->folded)});
+        put_write(a,
+                  (struct txn_write){.ts = h->txn->ts, .key = c->key, .value = row_make_counter(a->arena, c->folded)});
         note_changed(a, h->txn);
         locks_release(a->t, h);
     }
@@ -337,9 +338,8 @@ static enum status prepare_known(struct applying *a, struct evaluation *e, const
     if (h != NULL) return tell_held(a, h);
     if (p->born >= ts || ts - p->born > TXN_HORIZON) {
         COVER("txn.beyond_horizon");
-        tell_vote(a, &(struct txn_vote){.kind = VOTE_NO,
-                                        .then_result = refusal(a->arena, STATUS_RETRY),
-                                        .else_result = SLICE_EMPTY});
+        tell_vote(a, &(struct txn_vote){
+                         .kind = VOTE_NO, .then_result = refusal(a->arena, STATUS_RETRY), .else_result = SLICE_EMPTY});
         return STATUS_OK;
     }
     *told = false;
@@ -359,9 +359,8 @@ static enum status prepare_known(struct applying *a, struct evaluation *e, const
 /* Bytes that no leader proposes: refused on every replica alike. */
 static enum status tell_malformed(struct applying *a)
 {
-    tell_vote(a, &(struct txn_vote){.kind = VOTE_NO,
-                                    .then_result = refusal(a->arena, STATUS_INVALID),
-                                    .else_result = SLICE_EMPTY});
+    tell_vote(a, &(struct txn_vote){
+                     .kind = VOTE_NO, .then_result = refusal(a->arena, STATUS_INVALID), .else_result = SLICE_EMPTY});
     return STATUS_OK;
 }
 
@@ -466,7 +465,8 @@ static enum status decide_prepared(struct applying *a, struct held *h, const str
         put_writes(a, &e.writes, d->ts);
         committed_adds(a, h, &r);
     } else {
-        struct txn_vote v = {.kind = VOTE_ABORTED, .then_result = refusal(a->arena, STATUS_RETRY), .else_result = SLICE_EMPTY};
+        struct txn_vote v = {
+            .kind = VOTE_ABORTED, .then_result = refusal(a->arena, STATUS_RETRY), .else_result = SLICE_EMPTY};
         r.vote = encode_vote(a->arena, &v);
     }
     note_changed(a, install(a, &d->id, &r)); /* its row is written once, when it is known what of it is folded */
@@ -495,11 +495,10 @@ static enum status apply_seal(struct applying *a)
     const struct held *h = table_find(a->t, &seal.id);
     if (h == NULL) {
         COVER("txn.sealed_before_prepare");
-        struct txn_vote v = {.kind = VOTE_ABORTED, .then_result = refusal(a->arena, STATUS_RETRY), .else_result = SLICE_EMPTY};
-        struct held_row r = {.state = HELD_ABORTED,
-                             .born = seal.born,
-                             .vote = encode_vote(a->arena, &v),
-                             .prepare = SLICE_EMPTY};
+        struct txn_vote v = {
+            .kind = VOTE_ABORTED, .then_result = refusal(a->arena, STATUS_RETRY), .else_result = SLICE_EMPTY};
+        struct held_row r = {
+            .state = HELD_ABORTED, .born = seal.born, .vote = encode_vote(a->arena, &v), .prepare = SLICE_EMPTY};
         h = hold_row(a, &seal.id, &r);
     }
     return tell_held(a, h);

@@ -152,8 +152,8 @@ enum status txn_prepare_decode(struct slice bytes, struct arena *arena, struct t
 
 void txn_vote_encode(const struct txn_vote *v, struct buf *out)
 {
-    unsigned flags = (v->holds ? VOTE_HOLDS : 0) | (v->has_else ? VOTE_HAS_ELSE : 0) |
-                     (v->keeps_answer ? VOTE_KEEPS_ANSWER : 0);
+    unsigned flags =
+        (v->holds ? VOTE_HOLDS : 0) | (v->has_else ? VOTE_HAS_ELSE : 0) | (v->keeps_answer ? VOTE_KEEPS_ANSWER : 0);
     buf_put_u8(out, VOTE_VERSION);
     buf_put_u8(out, (uint8_t)v->kind);
     buf_put_u64(out, v->ts);

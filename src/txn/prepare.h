@@ -25,18 +25,18 @@ struct txn_places {
 };
 
 struct txn_prepare {
-    struct txn_id id;       /* of this attempt */
-    uint64_t born;          /* a timestamp from before it began: the lower, the older */
-    bool has_else;          /* the whole transaction has else operations */
-    bool keeps_answer;      /* this part holds the anchor, and the client gave an id */
-    struct txn_id client;   /* keeps_answer */
+    struct txn_id id;         /* of this attempt */
+    uint64_t born;            /* a timestamp from before it began: the lower, the older */
+    bool has_else;            /* the whole transaction has else operations */
+    bool keeps_answer;        /* this part holds the anchor, and the client gave an id */
+    struct txn_id client;     /* keeps_answer */
     struct request_hash hash; /* keeps_answer: of the whole transaction */
-    struct slice anchor;    /* keeps_answer: user key beside which the answer is kept */
+    struct slice anchor;      /* keeps_answer: user key beside which the answer is kept */
     uint32_t keyspace;
     struct txn_span *spans; /* of all participants */
     size_t span_count;
     struct txn_places places;
-    struct slice part;      /* txn_encode's bytes, without id */
+    struct slice part; /* txn_encode's bytes, without id */
 };
 void txn_prepare_encode(const struct txn_prepare *p, struct buf *out);
 /* Without looking into the part. */

@@ -34,8 +34,8 @@ struct held {
     struct held *same_hash; /* chain in the map of ids */
     enum held_state state;
     uint64_t born;
-    uint64_t ts;    /* PREPARED: min_ts; COMMITTED: the commit timestamp */
-    uint8_t *row;   /* the value of its row, owned; held_row_decode */
+    uint64_t ts;  /* PREPARED: min_ts; COMMITTED: the commit timestamp */
+    uint8_t *row; /* the value of its row, owned; held_row_decode */
     size_t row_size;
     struct hold *holds;
     size_t hold_count;
@@ -46,7 +46,7 @@ struct held {
 struct txn_table {
     struct map by_id; /* hash of the id -> chain of held */
     size_t count;
-    struct heap undecided; /* by min_ts */
+    struct heap undecided;  /* by min_ts */
     struct heap tombstones; /* by born */
     struct lock_key *keys;
 };
@@ -57,15 +57,15 @@ static inline bool txn_id_eq(const struct txn_id *a, const struct txn_id *b)
 }
 
 /* --- held.c: the row of a held transaction --- */
-struct held_add { /* COMMITTED: a reservation that is not in its counter's row yet */
+struct held_add {     /* COMMITTED: a reservation that is not in its counter's row yet */
     struct slice key; /* store key */
     i128 delta;
 };
 struct held_row {
     enum held_state state;
     uint64_t born, ts;
-    struct slice vote;    /* as encoded; COMMITTED by an entry of one range: empty */
-    struct slice prepare; /* PREPARED: as encoded */
+    struct slice vote;     /* as encoded; COMMITTED by an entry of one range: empty */
+    struct slice prepare;  /* PREPARED: as encoded */
     struct held_add *adds; /* COMMITTED */
     size_t add_count;
 };
@@ -77,8 +77,8 @@ struct held *table_find(const struct txn_table *t, const struct txn_id *id);
 /* What the row says becomes what is held under the id, locks and reservations included. */
 MUST_CHECK enum status table_install(struct txn_table *t, const struct txn_id *id, struct slice row,
                                      struct arena *arena, struct held **out);
-void table_remove(struct txn_table *t, struct held *h);              /* with its holds */
-void table_keep_row(struct held *h, struct slice row);               /* its holds are what the new row says already */
+void table_remove(struct txn_table *t, struct held *h); /* with its holds */
+void table_keep_row(struct held *h, struct slice row);  /* its holds are what the new row says already */
 
 /* --- locks.c --- */
 enum access { ACCESS_READ = 1, ACCESS_WRITE, ACCESS_ADD };
@@ -88,8 +88,8 @@ const struct held *locks_conflict(const struct txn_table *t, struct slice store_
                                   const struct held *self);
 void locks_reserve_room(struct held *h, size_t count); /* before the holds are taken: they must not move */
 void locks_take(struct txn_table *t, struct held *h, struct slice store_key, const struct hold *like);
-void locks_release(struct txn_table *t, struct hold *hold); /* harmless for one that is not held */
-void locks_sort(struct hold *reservation);                  /* its transaction's ts has changed */
+void locks_release(struct txn_table *t, struct hold *hold);                 /* harmless for one that is not held */
+void locks_sort(struct hold *reservation);                                  /* its transaction's ts has changed */
 struct lock_key *locks_first(const struct txn_table *t, struct slice from); /* lowest key >= from */
 struct lock_key *locks_after(const struct txn_table *t, const struct lock_key *k);
 

@@ -70,7 +70,7 @@ void rows_apply(struct rows *r, const struct txn_writes *writes, uint64_t ts)
     for (size_t w = 0; w < writes->count; w++) {
         const struct txn_write *write = &writes->items[w];
         if (!write->is_delete) {
-            rows_set(r, write->key, write->value, ts);
+            rows_set(r, write->key, write->value, write->ts != 0 ? write->ts : ts);
             continue;
         }
         size_t i = rows_find(r, write->key);

@@ -96,10 +96,14 @@ static void take_result(struct world *w, unsigned actor, struct slice bytes)
         const struct txn_op_result *o = &r.ops[i];
         i128 sum = 0;
         if (o->kind == TXN_GET && o->found) a->seen[i] = o->value.size > 0 ? o->value.data[0] : 0;
-        if ((o->kind == TXN_ADD || (o->kind == TXN_GET && o->found)) && i128_parse(o->value, &sum)) a->seen[i] = (int)sum;
+        if ((o->kind == TXN_ADD || (o->kind == TXN_GET && o->found)) && i128_parse(o->value, &sum))
+            a->seen[i] = (int)sum;
         if (o->kind == TXN_ADD && o->value.size > 0) a->sum_known[i] = true;
     }
-    end(w, actor, r.status == STATUS_OK ? ACTOR_COMMITTED : r.status == STATUS_GUARD_FAILED ? ACTOR_REFUSED : ACTOR_NOTHING);
+    end(w, actor,
+        r.status == STATUS_OK             ? ACTOR_COMMITTED
+        : r.status == STATUS_GUARD_FAILED ? ACTOR_REFUSED
+                                          : ACTOR_NOTHING);
     arena_free(&arena);
 }
 
@@ -126,8 +130,10 @@ static void pump(struct world *w, unsigned actor, unsigned recoverer)
         struct buf body;
         buf_init(&body, 1u << 20);
         enum coordinator_ask ask = coordinator_ask(c, i, &body);
-        static const enum txn_command_kind kinds[] = {
-            [ASK_PREPARE] = TXN_COMMAND_PREPARE, [ASK_SEAL] = TXN_COMMAND_SEAL, [ASK_DECIDE] = TXN_COMMAND_DECIDE, [ASK_FORGET] = TXN_COMMAND_FORGET};
+        static const enum txn_command_kind kinds[] = {[ASK_PREPARE] = TXN_COMMAND_PREPARE,
+                                                      [ASK_SEAL] = TXN_COMMAND_SEAL,
+                                                      [ASK_DECIDE] = TXN_COMMAND_DECIDE,
+                                                      [ASK_FORGET] = TXN_COMMAND_FORGET};
         if (ask != ASK_NOTHING) {
             unsigned request = request_new(w, i, kinds[ask]);
             struct request *q = &w->requests[request];

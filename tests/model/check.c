@@ -54,7 +54,8 @@ static bool is_repetition(const struct search *s, unsigned actor)
     unsigned id = s->w->scenario->actors[actor].client_id;
     for (unsigned i = 0; id != 0 && i < s->w->scenario->actor_count; i++) {
         bool other = i != actor && (s->done & (1u << i)) != 0 && s->w->scenario->actors[i].client_id == id;
-        if (other && s->w->actors[i].status != ACTOR_REFUSED) return true;
+        if (other && (s->w->actors[i].status != ACTOR_REFUSED || s->w->actors[actor].status == ACTOR_REFUSED))
+            return true;
     }
     return false;
 }
@@ -86,8 +87,22 @@ static bool search(struct search *s)
     return false;
 }
 
+/* Whoever asks with a client's id gets the first answer, a refusal too. */
+static bool answers_agree(const struct world *w)
+{
+    for (unsigned i = 0; i < w->scenario->actor_count; i++) {
+        for (unsigned j = 0; j < i; j++) {
+            bool same = w->scenario->actors[i].client_id != 0 &&
+                        w->scenario->actors[i].client_id == w->scenario->actors[j].client_id;
+            if (same && counts(w, i) && counts(w, j) && w->actors[i].status != w->actors[j].status) return false;
+        }
+    }
+    return true;
+}
+
 bool history_explained(const struct world *w)
 {
+    if (!answers_agree(w)) return false;
     struct search s = {.w = w};
     memcpy(s.values, w->scenario->initial, sizeof(s.values));
     return search(&s);

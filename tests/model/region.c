@@ -47,7 +47,7 @@ void region_restore(const void *from, size_t size)
 static size_t class_of(size_t size)
 {
     size_t class = 0;
-    while (((size_t)BLOCK_MIN << class) < size + sizeof(struct block)) class++;
+    while (((size_t)BLOCK_MIN << class) < size + sizeof(struct block)) class ++;
     ASSERT(class < CLASSES);
     return class;
 }

@@ -1,15 +1,32 @@
 /* What is explored. Keys 0 and 1 lie in the first range, 2 and 3 in the second. */
 #include "world.h"
 
-#define GET(k) {.kind = MODEL_GET, .key = k}
-#define PUT(k, v) {.kind = MODEL_PUT, .key = k, .value = v}
-#define ADD(k, v) {.kind = MODEL_ADD, .key = k, .value = v, .min = NO_MIN}
-#define TAKE(k, v) {.kind = MODEL_ADD, .key = k, .value = -(v), .min = 0}
-#define PLAIN(...) {.kind = ACTOR_PLAIN, .ops = {__VA_ARGS__}, .op_count = sizeof((struct model_op[]){__VA_ARGS__}) / sizeof(struct model_op)}
-#define CROSS(...) {.kind = ACTOR_CROSS, .ops = {__VA_ARGS__}, .op_count = sizeof((struct model_op[]){__VA_ARGS__}) / sizeof(struct model_op)}
-#define LATEST(...) {.kind = ACTOR_LATEST, .ops = {__VA_ARGS__}, .op_count = 1}
-#define SNAPSHOT(...) {.kind = ACTOR_SNAPSHOT, .ops = {__VA_ARGS__}, .op_count = sizeof((struct model_op[]){__VA_ARGS__}) / sizeof(struct model_op)}
-#define ID(n, ...) {.kind = ACTOR_CROSS, .client_id = n, .ops = {__VA_ARGS__}, .op_count = sizeof((struct model_op[]){__VA_ARGS__}) / sizeof(struct model_op)}
+#define GET(k)                                                                                                         \
+    {                                                                                                                  \
+        .kind = MODEL_GET, .key = k                                                                                    \
+    }
+#define PUT(k, v)                                                                                                      \
+    {                                                                                                                  \
+        .kind = MODEL_PUT, .key = k, .value = v                                                                        \
+    }
+#define ADD(k, v)                                                                                                      \
+    {                                                                                                                  \
+        .kind = MODEL_ADD, .key = k, .value = v, .min = NO_MIN                                                         \
+    }
+#define TAKE(k, v)                                                                                                     \
+    {                                                                                                                  \
+        .kind = MODEL_ADD, .key = k, .value = -(v), .min = 0                                                           \
+    }
+#define ACTOR(actor_kind, id, ends_first, ...)                                                                         \
+    {                                                                                                                  \
+        .kind = actor_kind, .client_id = id, .after = ends_first, .ops = {__VA_ARGS__},                                \
+        .op_count = sizeof((struct model_op[]){__VA_ARGS__}) / sizeof(struct model_op)                                 \
+    }
+#define PLAIN(...) ACTOR(ACTOR_PLAIN, 0, 0, __VA_ARGS__)
+#define CROSS(...) ACTOR(ACTOR_CROSS, 0, 0, __VA_ARGS__)
+#define LATEST(...) ACTOR(ACTOR_LATEST, 0, 0, __VA_ARGS__)
+#define SNAPSHOT(...) ACTOR(ACTOR_SNAPSHOT, 0, 0, __VA_ARGS__)
+#define ID(number, ...) ACTOR(ACTOR_CROSS, number, 0, __VA_ARGS__)
 
 const struct scenario scenarios[] = {
     /* Slow write with an old timestamp, later write elsewhere, a latest read, a snapshot. */
@@ -99,7 +116,8 @@ const struct scenario scenarios[] = {
      .actor_count = 2},
     {.name = "a refused id twice",
      .deaths = 1,
-     .actors = {ID(7, ADD(0, 1), TAKE(2, 1)), ID(7, ADD(0, 1), TAKE(2, 1)), PLAIN(ADD(2, 1))},
+     .actors = {ID(7, ADD(0, 1), TAKE(2, 1)), ACTOR(ACTOR_PLAIN, 0, 1, ADD(2, 1)),
+                ACTOR(ACTOR_CROSS, 7, 2, ADD(0, 1), TAKE(2, 1))},
      .actor_count = 3},
 };
 const size_t scenario_count = sizeof(scenarios) / sizeof(scenarios[0]);

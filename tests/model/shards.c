@@ -134,9 +134,7 @@ bool request_moves(const struct world *w, unsigned request, struct move *out)
     case REQUEST_NEW: out->kind = MOVE_ASK; return true;
     case REQUEST_ASKED: out->kind = MOVE_ISSUE; return true;
     case REQUEST_ISSUED: out->kind = MOVE_APPEND; return true;
-    case REQUEST_PARKED:
-        out->kind = MOVE_ASK;
-        return !txn_table_undecided(w->shards[q->shard].table, &q->waits_for);
+    case REQUEST_PARKED: out->kind = MOVE_ASK; return !txn_table_undecided(w->shards[q->shard].table, &q->waits_for);
     case REQUEST_APPENDED:
     case REQUEST_FREE: break;
     }

@@ -122,7 +122,8 @@ void world_do(struct world *w, const struct move *m)
 
 void move_text(const struct world *w, const struct move *m, char *text, size_t size)
 {
-    static const char *const names[] = {"start", "ask", "issue", "append", "apply", "read", "recover", "die", "new leader"};
+    static const char *const names[] = {"start", "ask",     "issue", "append",    "apply",
+                                        "read",  "recover", "die",   "new leader"};
     static const char *const kinds[] = {"", "txn", "prepare", "decide", "seal", "forget"};
     if (m->kind == MOVE_ASK || m->kind == MOVE_ISSUE || m->kind == MOVE_APPEND) {
         const struct request *q = &w->requests[m->a];
@@ -159,8 +160,10 @@ static uint64_t mix(uint64_t hash, uint64_t v)
 
 static uint64_t mix_actor(uint64_t hash, const struct actor *a)
 {
-    hash = mix(hash, (uint64_t)a->status | (uint64_t)a->before << 8 | (uint64_t)a->ended << 16 | (uint64_t)a->dead << 17);
-    for (unsigned i = 0; i < OPS_MAX; i++) hash = mix(hash, (uint64_t)(uint32_t)a->seen[i] | (uint64_t)a->sum_known[i] << 32);
+    hash =
+        mix(hash, (uint64_t)a->status | (uint64_t)a->before << 8 | (uint64_t)a->ended << 16 | (uint64_t)a->dead << 17);
+    for (unsigned i = 0; i < OPS_MAX; i++)
+        hash = mix(hash, (uint64_t)(uint32_t)a->seen[i] | (uint64_t)a->sum_known[i] << 32);
     hash = mix(hash, a->ways);
     hash = mix(hash, a->snapshot_ts);
     for (unsigned s = 0; s < SHARDS; s++) hash = mix(mix(hash, a->reads[s].state), a->reads[s].limit);
@@ -171,7 +174,8 @@ static uint64_t mix_actor(uint64_t hash, const struct actor *a)
 static uint64_t mix_gate(uint64_t hash, const struct actor *a, const struct request *q)
 {
     for (unsigned s = 0; s < SHARDS; s++) {
-        bool waits = a->reads[s].state == READ_GATE && q->shard == s && q->gate.ticket != 0 && q->gate.ticket < a->reads[s].gate.ticket;
+        bool waits = a->reads[s].state == READ_GATE && q->shard == s && q->gate.ticket != 0 &&
+                     q->gate.ticket < a->reads[s].gate.ticket;
         hash = mix(hash, waits);
     }
     return hash;
@@ -189,7 +193,8 @@ static uint64_t request_hash(const struct world *w, const struct request *q)
 
 uint64_t world_fingerprint(const struct world *w)
 {
-    uint64_t hash = mix(w->next_ts, w->deaths | w->impatience << 8 | w->new_leaders << 16 | w->recoverer_count << 24), sum = 0;
+    uint64_t hash = mix(w->next_ts, w->deaths | w->impatience << 8 | w->new_leaders << 16 | w->recoverer_count << 24),
+             sum = 0;
     for (unsigned i = 0; i < w->scenario->actor_count; i++) hash = mix_actor(hash, &w->actors[i]);
     for (unsigned i = 0; i < w->recoverer_count; i++) {
         const struct recoverer *r = &w->recoverers[i];

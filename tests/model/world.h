@@ -8,7 +8,16 @@
 #include "txn/gate.h"
 #include "txn/table.h"
 
-enum { SHARDS = 2, KEYS = 4, ACTORS_MAX = 6, OPS_MAX = 4, REQUESTS_MAX = 40, ROWS_MAX = 96, RECOVERERS_MAX = 4, LOG_MAX = 48 };
+enum {
+    SHARDS = 2,
+    KEYS = 4,
+    ACTORS_MAX = 6,
+    OPS_MAX = 4,
+    REQUESTS_MAX = 40,
+    ROWS_MAX = 96,
+    RECOVERERS_MAX = 4,
+    LOG_MAX = 48
+};
 
 enum model_op_kind { MODEL_GET = 1, MODEL_PUT, MODEL_ADD };
 struct model_op {
@@ -38,7 +47,7 @@ struct scenario {
     unsigned new_leaders; /* per run */
     bool in_short_form;
     /* rules left out, to see that they are needed */
-    bool no_latest_rule, no_floor, no_third_value;
+    bool no_latest_rule, no_floor;
     bool must_fail;
 };
 

@@ -151,7 +151,11 @@ static void check_damaged(struct slice bytes, struct buf *user, struct buf *agai
     } else {
         struct txn_id id;
         memcpy(id.bytes, bytes.data + bytes.size - TXN_ID_BYTES, TXN_ID_BYTES);
-        key_encode_idempotency(again, keyspace, buf_slice(user), &id);
+        if (type == ROW_HELD) {
+            key_encode_held(again, keyspace, buf_slice(user), &id);
+        } else {
+            key_encode_idempotency(again, keyspace, buf_slice(user), &id);
+        }
     }
     ck_assert(slice_eq(bytes, buf_slice(again)));
 }

@@ -1,0 +1,450 @@
+/* One participant, entry by entry: docs/transactions.md. Interleavings of two of them: tests/model. */
+#include "base/mem.h"
+#include "lib/suite.h"
+#include "lib/txn_model.h"
+#include "txn/coordinator.h"
+#include "txn/gate.h"
+#include "txn/table_int.h"
+
+#define KEYSPACE 1u
+
+static struct arena arena;
+static struct rows rows;
+static struct txn_table *table;
+static struct buf body, answer;
+static uint64_t now, entry_index;
+static struct txn_vote vote;
+static struct txn_result result;
+
+static void setup(void)
+{
+    arena_init(&arena, 4096);
+    buf_init(&body, 1u << 20);
+    buf_init(&answer, 1u << 22);
+    rows_init(&rows);
+    table = txn_table_new();
+    now = 1000;
+    entry_index = 0;
+}
+
+static void teardown(void)
+{
+    txn_table_free(table);
+    rows_free(&rows);
+    buf_free(&body);
+    buf_free(&answer);
+    arena_free(&arena);
+}
+
+/* Applies the body as an entry, stopping at each of its reads before it goes through, then compares the table with one that is
+ * rebuilt from the rows. */
+static void apply(enum txn_command_kind kind, uint64_t ts)
+{
+    struct txn_command c = {.kind = kind, .ts = ts, .txn = buf_slice(&body)};
+    struct txn_entry e = {.command = &c, .index = ++entry_index, .keyspace = KEYSPACE, .range_start = SLICE_EMPTY};
+    struct txn_view view = rows_view(&rows);
+    struct txn_writes writes;
+    enum status s = STATUS_MISS;
+    for (uint64_t miss = 1; s == STATUS_MISS; miss++) {
+        buf_clear(&answer);
+        rows.gets = 0;
+        rows.miss_at = miss;
+        size_t held = txn_table_count(table);
+        s = txn_table_apply(table, &e, &view, &arena, &writes, &answer);
+        if (s == STATUS_MISS) ck_assert(answer.size == 0 && txn_table_count(table) == held);
+    }
+    ck_assert_int_eq(s, STATUS_OK);
+    rows_apply(&rows, &writes, ts);
+    txn_table_check(table);
+    struct txn_table *rebuilt = txn_table_new();
+    for (size_t i = 0; i < rows.count; i++) {
+        struct slice key = rows.items[i].key;
+        if (key.size <= TXN_ID_BYTES || key.data[key.size - TXN_ID_BYTES - 1] != ROW_HELD) continue;
+        ck_assert_int_eq(txn_table_load(rebuilt, key, rows.items[i].value), STATUS_OK);
+    }
+    txn_table_check(rebuilt);
+    ck_assert_uint_eq(txn_table_count(rebuilt), txn_table_count(table));
+    ck_assert_uint_eq(txn_table_undecided_min(rebuilt), txn_table_undecided_min(table));
+    ck_assert_uint_eq(txn_table_newest(rebuilt), txn_table_newest(table));
+    txn_table_free(rebuilt);
+}
+
+static struct txn_id id_of(unsigned n)
+{
+    return (struct txn_id){{(uint8_t)n, 1}};
+}
+
+static struct txn_op op_of(enum txn_op_kind kind, const char *key, const char *value)
+{
+    return (struct txn_op){
+        .kind = kind, .key = slice_str(key), .value = slice_str(value), .min = I128_MIN, .max = I128_MAX};
+}
+
+static struct txn_op take(const char *key, int amount)
+{
+    struct txn_op op = op_of(TXN_ADD, key, "");
+    op.delta = -amount;
+    op.min = 0;
+    return op;
+}
+
+static uint32_t numbers[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+static struct txn_span whole = {{(const uint8_t *)"a", 1}, {(const uint8_t *)"z", 1}};
+
+static struct txn_prepare prepare_of(unsigned id, struct txn *t)
+{
+    struct buf b;
+    buf_init(&b, 1u << 20);
+    t->keyspace = KEYSPACE;
+    txn_encode(t, &b);
+    struct txn_prepare p = {.id = id_of(id), .born = now - 1, .keyspace = KEYSPACE, .spans = &whole, .span_count = 1};
+    p.has_else = t->else_count > 0;
+    p.places = (struct txn_places){.compares = numbers,
+                                   .compare_count = t->compare_count,
+                                   .ops = numbers,
+                                   .op_count = t->op_count,
+                                   .elses = numbers,
+                                   .else_count = t->else_count};
+    p.part = arena_dup_slice(&arena, buf_slice(&b));
+    buf_free(&b);
+    return p;
+}
+
+static enum txn_vote_kind send_prepare(const struct txn_prepare *p)
+{
+    buf_clear(&body);
+    txn_prepare_encode(p, &body);
+    apply(TXN_COMMAND_PREPARE, ++now);
+    if (txn_is_blocked(buf_slice(&answer))) return 0;
+    ck_assert_int_eq(txn_vote_decode(arena_dup_slice(&arena, buf_slice(&answer)), &arena, &vote), STATUS_OK);
+    return vote.kind;
+}
+
+static enum txn_vote_kind prepare_ops(unsigned id, struct txn_op *ops, size_t count)
+{
+    struct txn t = {.ops = ops, .op_count = count};
+    struct txn_prepare p = prepare_of(id, &t);
+    return send_prepare(&p);
+}
+
+static void decide(unsigned id, bool commit, uint64_t ts)
+{
+    struct txn_decide d = {.id = id_of(id), .commit = commit, .ts = ts, .answer = SLICE_EMPTY};
+    buf_clear(&body);
+    txn_decide_encode(&d, &body);
+    apply(TXN_COMMAND_DECIDE, 0);
+}
+
+static enum txn_vote_kind send_seal(unsigned id, enum txn_command_kind kind)
+{
+    struct txn_seal s = {.id = id_of(id), .born = now};
+    buf_clear(&body);
+    txn_seal_encode(&s, &body);
+    apply(kind, 0);
+    ck_assert_int_eq(txn_vote_decode(arena_dup_slice(&arena, buf_slice(&answer)), &arena, &vote), STATUS_OK);
+    return vote.kind;
+}
+
+/* STATUS_BLOCKED, or the result's. */
+static enum status plain(struct txn_op *ops, size_t count)
+{
+    struct txn t = {.keyspace = KEYSPACE, .ops = ops, .op_count = count};
+    buf_clear(&body);
+    txn_encode(&t, &body);
+    apply(TXN_COMMAND_KIND, ++now);
+    if (txn_is_blocked(buf_slice(&answer))) return STATUS_BLOCKED;
+    ck_assert_int_eq(txn_result_decode(arena_dup_slice(&arena, buf_slice(&answer)), &arena, &result), STATUS_OK);
+    return result.status;
+}
+
+static enum status put(const char *key, const char *value)
+{
+    struct txn_op op = op_of(TXN_PUT, key, value);
+    return plain(&op, 1);
+}
+
+static enum status add(const char *key, int delta)
+{
+    struct txn_op op = op_of(TXN_ADD, key, "");
+    op.delta = delta;
+    return plain(&op, 1);
+}
+
+static struct slice get(const char *key)
+{
+    struct txn_op op = op_of(TXN_GET, key, "");
+    enum status s = plain(&op, 1);
+    if (s == STATUS_BLOCKED) return slice_str("BLOCKED");
+    return result.ops[0].found ? result.ops[0].value : SLICE_EMPTY;
+}
+
+static bool is(struct slice s, const char *text)
+{
+    return slice_eq(s, slice_str(text));
+}
+
+START_TEST(locks_and_commit)
+{
+    struct txn_op ops[] = {op_of(TXN_PUT, "w", "new"), op_of(TXN_GET, "r", "")};
+    ck_assert_int_eq(put("r", "old"), STATUS_OK);
+    ck_assert_int_eq(prepare_ops(1, ops, 2), VOTE_YES);
+    uint64_t min_ts = vote.ts;
+    ck_assert_uint_eq(txn_table_undecided_min(table), min_ts);
+    ck_assert(is(get("w"), "BLOCKED") && is(get("r"), "old")); /* shared */
+    ck_assert_int_eq(put("w", "x"), STATUS_BLOCKED);
+    ck_assert_int_eq(put("r", "x"), STATUS_BLOCKED);
+    ck_assert_int_eq(put("other", "x"), STATUS_OK);
+    decide(1, true, now + 50);
+    now += 50;
+    ck_assert(is(get("w"), "new"));
+    ck_assert_uint_eq(result.ops[0].version, now - 1);
+    ck_assert_int_eq(put("r", "x"), STATUS_OK);
+    ck_assert_int_eq(send_seal(1, TXN_COMMAND_SEAL), VOTE_COMMITTED);
+    ck_assert_int_eq(send_seal(1, TXN_COMMAND_FORGET), VOTE_DONE);
+    ck_assert_uint_eq(txn_table_count(table), 0);
+}
+END_TEST
+
+START_TEST(abort_leaves_nothing_but_a_tombstone)
+{
+    struct txn_op op = op_of(TXN_PUT, "w", "new");
+    ck_assert_int_eq(prepare_ops(1, &op, 1), VOTE_YES);
+    decide(1, false, 0);
+    ck_assert(is(get("w"), ""));
+    ck_assert_int_eq(prepare_ops(1, &op, 1), VOTE_ABORTED); /* late, repeated */
+    decide(1, true, now);                                   /* too late */
+    ck_assert(is(get("w"), ""));
+}
+END_TEST
+
+START_TEST(a_vote_stands)
+{
+    struct txn_op yes = op_of(TXN_PUT, "w", "1"), no = op_of(TXN_INSERT, "there", "1");
+    ck_assert_int_eq(put("there", "x"), STATUS_OK);
+    ck_assert_int_eq(prepare_ops(1, &yes, 1), VOTE_YES);
+    uint64_t min_ts = vote.ts;
+    ck_assert_int_eq(prepare_ops(1, &yes, 1), VOTE_YES);
+    ck_assert_uint_eq(vote.ts, min_ts);
+    ck_assert_int_eq(prepare_ops(2, &no, 1), VOTE_NO);
+    struct txn_op gone = op_of(TXN_DELETE, "there", "");
+    ck_assert_int_eq(plain(&gone, 1), STATUS_OK);
+    ck_assert_int_eq(prepare_ops(2, &no, 1), VOTE_NO); /* it could be done now */
+    ck_assert_int_eq(txn_result_decode(vote.then_result, &arena, &result), STATUS_OK);
+    ck_assert_int_eq(result.status, STATUS_EXISTS);
+    ck_assert_int_eq(send_seal(1, TXN_COMMAND_SEAL), VOTE_YES);
+    ck_assert_int_eq(send_seal(2, TXN_COMMAND_SEAL), VOTE_NO);
+}
+END_TEST
+
+START_TEST(seal_before_prepare)
+{
+    struct txn_op op = op_of(TXN_PUT, "w", "1");
+    ck_assert_int_eq(send_seal(1, TXN_COMMAND_SEAL), VOTE_ABORTED);
+    ck_assert_int_eq(prepare_ops(1, &op, 1), VOTE_ABORTED);
+    ck_assert_int_eq(put("w", "x"), STATUS_OK);
+}
+END_TEST
+
+START_TEST(tombstones_end_with_the_horizon)
+{
+    struct txn_op op = op_of(TXN_PUT, "w", "1");
+    ck_assert_int_eq(send_seal(1, TXN_COMMAND_SEAL), VOTE_ABORTED);
+    struct txn t = {.ops = &op, .op_count = 1};
+    struct txn_prepare late = prepare_of(1, &t);
+    now += TXN_HORIZON;
+    ck_assert_int_eq(send_prepare(&late), VOTE_ABORTED);
+    now += 10;
+    ck_assert_int_eq(prepare_ops(2, &op, 1), VOTE_YES);
+    ck_assert_uint_eq(txn_table_count(table), 1); /* the tombstone has gone */
+    ck_assert_int_eq(send_prepare(&late), VOTE_NO);
+    ck_assert_uint_eq(txn_table_count(table), 1);
+    struct txn_prepare future = prepare_of(3, &t);
+    future.born = now + 1000;
+    ck_assert_int_eq(send_prepare(&future), VOTE_NO);
+}
+END_TEST
+
+START_TEST(reservations_do_not_lock)
+{
+    struct txn_op one = take("acct", 10), two = take("acct", 20), three = take("acct", 80), four = take("acct", 101);
+    ck_assert_int_eq(add("acct", 100), STATUS_OK);
+    ck_assert(is(result.ops[0].value, "100"));
+    ck_assert_int_eq(prepare_ops(1, &one, 1), VOTE_YES);
+    uint64_t first = vote.ts;
+    ck_assert_int_eq(prepare_ops(2, &two, 1), VOTE_YES);
+    uint64_t second = vote.ts;
+    ck_assert_int_eq(prepare_ops(3, &three, 1), 0); /* depends on the fate of the others */
+    ck_assert_int_eq(prepare_ops(4, &four, 1), VOTE_NO);
+    ck_assert(is(get("acct"), "BLOCKED"));
+    ck_assert_int_eq(put("acct", "raw"), STATUS_BLOCKED);
+    ck_assert_int_eq(add("acct", 5), STATUS_OK);
+    ck_assert_uint_eq(result.ops[0].value.size, 0); /* the sum is not certain */
+    uint64_t third = now;
+    decide(2, true, second);
+    ck_assert(is(get("acct"), "BLOCKED")); /* decided above something undecided: not folded */
+    decide(1, true, first);
+    ck_assert(is(get("acct"), "75"));
+    ck_assert_uint_eq(result.ops[0].version, third);
+    ck_assert_int_eq(prepare_ops(3, &three, 1), VOTE_NO);
+}
+END_TEST
+
+START_TEST(an_aborted_reservation_gives_back)
+{
+    struct txn_op one = take("acct", 100), two = take("acct", 100);
+    ck_assert_int_eq(add("acct", 100), STATUS_OK);
+    ck_assert_int_eq(prepare_ops(1, &one, 1), VOTE_YES);
+    ck_assert_int_eq(plain(&two, 1), STATUS_BLOCKED);
+    decide(1, false, 0);
+    ck_assert_int_eq(plain(&two, 1), STATUS_OK);
+    ck_assert(is(result.ops[0].value, "0"));
+}
+END_TEST
+
+START_TEST(a_forgotten_commit_still_folds)
+{
+    struct txn_op one = take("acct", 1), two = take("acct", 2);
+    ck_assert_int_eq(add("acct", 10), STATUS_OK);
+    ck_assert_int_eq(prepare_ops(1, &one, 1), VOTE_YES);
+    ck_assert_int_eq(prepare_ops(2, &two, 1), VOTE_YES);
+    decide(2, true, vote.ts);
+    ck_assert_int_eq(send_seal(2, TXN_COMMAND_FORGET), VOTE_DONE);
+    decide(1, false, 0);
+    ck_assert(is(get("acct"), "8"));
+    ck_assert_uint_eq(txn_table_count(table), 1); /* the tombstone of 1 */
+}
+END_TEST
+
+START_TEST(both_branches_are_locked_and_either_can_win)
+{
+    for (unsigned use_else = 0; use_else < 2; use_else++) {
+        struct txn_compare exists = {.target = TXN_TARGET_EXISTS,
+                                     .relation = TXN_EQUAL,
+                                     .key = slice_str("k"),
+                                     .version = 1,
+                                     .value = SLICE_EMPTY};
+        struct txn_op then_op = op_of(TXN_PUT, "t", "then"), else_op = op_of(TXN_PUT, "e", "else");
+        struct txn t = {.compares = &exists,
+                        .compare_count = 1,
+                        .ops = &then_op,
+                        .op_count = 1,
+                        .else_ops = &else_op,
+                        .else_count = 1};
+        ck_assert_int_eq(put("k", "here"), STATUS_OK);
+        struct txn_prepare p = prepare_of(10 + use_else, &t);
+        ck_assert_int_eq(send_prepare(&p), VOTE_YES);
+        ck_assert(vote.holds && vote.has_else);
+        ck_assert_int_eq(put("t", "x"), STATUS_BLOCKED);
+        ck_assert_int_eq(put("e", "x"), STATUS_BLOCKED);
+        struct txn_decide d = {
+            .id = p.id, .commit = true, .use_else = use_else == 1, .ts = vote.ts, .answer = SLICE_EMPTY};
+        buf_clear(&body);
+        txn_decide_encode(&d, &body);
+        apply(TXN_COMMAND_DECIDE, 0);
+        ck_assert(is(get("t"), "then"));
+        ck_assert(is(get("e"), use_else == 1 ? "else" : ""));
+    }
+}
+END_TEST
+
+START_TEST(a_clients_id_over_several_ranges)
+{
+    struct txn_op op = op_of(TXN_PUT, "w", "1");
+    struct txn t = {.ops = &op, .op_count = 1};
+    struct txn_prepare p = prepare_of(1, &t), q = prepare_of(2, &t), other = prepare_of(3, &t);
+    p.keeps_answer = q.keeps_answer = other.keeps_answer = true;
+    p.client = q.client = other.client = id_of(200);
+    p.anchor = q.anchor = other.anchor = slice_str("w");
+    other.hash.first = 1;
+    ck_assert_int_eq(send_prepare(&p), VOTE_YES);
+    ck_assert(vote.keeps_answer);
+    ck_assert_int_eq(send_prepare(&q), 0); /* the first attempt is under way */
+    struct txn_outcome o;
+    struct buf whole_answer;
+    buf_init(&whole_answer, 1u << 20);
+    txn_votes_combine(&vote, 1, &arena, &o, &whole_answer);
+    ck_assert(o.commit && o.keep && o.ts == vote.ts);
+    struct txn_decide d = {.id = p.id, .commit = true, .ts = o.ts, .answer = buf_slice(&whole_answer)};
+    buf_clear(&body);
+    txn_decide_encode(&d, &body);
+    apply(TXN_COMMAND_DECIDE, 0);
+    ck_assert_int_eq(send_prepare(&q), VOTE_ANSWERED);
+    ck_assert_int_eq(txn_result_decode(vote.then_result, &arena, &result), STATUS_OK);
+    ck_assert(result.replayed && result.status == STATUS_OK && result.ts == o.ts);
+    ck_assert_int_eq(send_prepare(&other), VOTE_ANSWERED);
+    ck_assert_int_eq(txn_result_decode(vote.then_result, &arena, &result), STATUS_OK);
+    ck_assert_int_eq(result.status, STATUS_ID_REUSED);
+    buf_free(&whole_answer);
+}
+END_TEST
+
+START_TEST(readers_wait_by_timestamp)
+{
+    struct txn_op ops[] = {op_of(TXN_PUT, "w", "1"), take("c", -1)};
+    struct txn_id by;
+    struct buf w, c;
+    buf_init(&w, 64);
+    buf_init(&c, 64);
+    key_encode_data(&w, KEYSPACE, slice_str("w"));
+    key_encode_data(&c, KEYSPACE, slice_str("c"));
+    ck_assert_int_eq(prepare_ops(1, ops, 2), VOTE_YES);
+    ck_assert(!txn_table_read_waits(table, buf_slice(&w), vote.ts - 1, &by));
+    ck_assert(txn_table_read_waits(table, buf_slice(&w), vote.ts, &by) && by.bytes[0] == 1);
+    ck_assert(!txn_table_read_waits(table, buf_slice(&c), vote.ts - 1, &by));
+    ck_assert(txn_table_read_waits(table, buf_slice(&c), vote.ts, &by));
+    ck_assert(txn_table_scan_waits(table, slice_str(""), slice_str("\xff"), vote.ts, &by));
+    ck_assert(!txn_table_scan_waits(table, slice_str(""), slice_str("\xff"), vote.ts - 1, &by));
+    ck_assert(!txn_table_scan_waits(table, slice_str(""), buf_slice(&c), vote.ts, &by));
+    buf_free(&w);
+    buf_free(&c);
+}
+END_TEST
+
+START_TEST(the_gate)
+{
+    struct gate *g = gate_new(10);
+    struct gate_entry one = {0}, two = {0};
+    struct gate_read r, s, other;
+    struct txn_op op = op_of(TXN_PUT, "w", "1");
+    struct txn t = {.keyspace = KEYSPACE, .ops = &op, .op_count = 1};
+    struct buf w;
+    buf_init(&w, 64);
+    key_encode_data(&w, KEYSPACE, slice_str("w"));
+    gate_enter(g, &one, &t);
+    gate_arrive(g, buf_slice(&w), &r);
+    gate_arrive(g, slice_str("elsewhere"), &other);
+    gate_arrive(g, SLICE_EMPTY, &s);
+    gate_enter(g, &two, &t); /* came later: nobody above waits for it */
+    ck_assert(!gate_may_pass(g, &r) && gate_may_pass(g, &other) && !gate_may_pass(g, &s));
+    ck_assert_int_eq(gate_stamp(g, &one, 10), STATUS_RETRY);
+    ck_assert_int_eq(gate_stamp(g, &one, 11), STATUS_OK);
+    gate_raise(g, 20);
+    ck_assert_int_eq(gate_stamp(g, &two, 15), STATUS_RETRY);
+    ck_assert_uint_eq(gate_floor(g), 20);
+    gate_leave(g, &one);
+    ck_assert(gate_may_pass(g, &r) && gate_may_pass(g, &s));
+    gate_free(g);
+    buf_free(&w);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("txn_participant");
+    TCase *tc = tcase_create("participant");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    suite_add_tcase(s, tc);
+    tcase_add_test(tc, locks_and_commit);
+    tcase_add_test(tc, abort_leaves_nothing_but_a_tombstone);
+    tcase_add_test(tc, a_vote_stands);
+    tcase_add_test(tc, seal_before_prepare);
+    tcase_add_test(tc, tombstones_end_with_the_horizon);
+    tcase_add_test(tc, reservations_do_not_lock);
+    tcase_add_test(tc, an_aborted_reservation_gives_back);
+    tcase_add_test(tc, a_forgotten_commit_still_folds);
+    tcase_add_test(tc, both_branches_are_locked_and_either_can_win);
+    tcase_add_test(tc, a_clients_id_over_several_ranges);
+    tcase_add_test(tc, readers_wait_by_timestamp);
+    tcase_add_test(tc, the_gate);
+    return run_suite(s);
+}
