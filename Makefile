@@ -6,6 +6,7 @@
 #   make unit T=base_buf       one program;  make sim SEED=7 SIM_ARGS="..."
 #   make bench-engine N=200000 REPEAT=1 ENGINES=ours,rocksdb WORK=random     the store beside its peers (bench/engine)
 #   make bench-placement       the scheduler alone: 1000 nodes, 1000000 ranges
+#   make soak SECONDS=3600     random faults on real processes
 #   make V=1                   shows the commands
 # Needs GNU make and a POSIX sh; what else it needs, it installs (deploy/install-deps.sh).
 
@@ -73,12 +74,13 @@ MODEL_SRC := $(wildcard tests/model/*.c)
 MODEL := $(if $(MODEL_SRC),$(OUT)/model)
 PROCESS_C := $(patsubst tests/process/%.c,$(OUT)/process/%,$(wildcard tests/process/test_*.c))
 PROCESS_TOOLS := $(patsubst tests/process/%.c,$(OUT)/process/%,$(filter-out tests/process/test_%.c,$(wildcard tests/process/*.c)))
+PROCESS_TOOLS += $(OUT)/process/faults.so
 PROCESS := $(PROCESS_C) $(wildcard tests/process/test_*.sh tests/process/test_*.py)
 SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))'
 
 # ---- targets -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement FORCE
+.PHONY: all run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement soak bench-failover FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -112,6 +114,12 @@ model: $(MODEL)
 
 sim: $(SIM)
 	@$(RUN) $(if $(SIM),$(SIM_COMMAND))
+
+bench-failover: all $(PROCESS_TOOLS)
+	@QUORATE_BUILD=$(OUT) $(if $(TRIALS),TRIALS=$(TRIALS)) sh bench/failover/run.sh
+
+soak: all $(PROCESS_TOOLS)
+	QUORATE_BUILD=$(OUT) $(if $(SECONDS),SOAK=$(SECONDS)) $(if $(SEED),SEED=$(SEED)) sh tests/process/soak.sh
 
 process: all $(PROCESS_C) $(PROCESS_TOOLS)
 	@$(RUN) -- $(PROCESS)
@@ -204,6 +212,10 @@ $(OUT)/scenario/%: $(OUT)/test/tests/scenario/%.o $(HELPER_LIB) $(TEST_LIB)
 	$(link_test)
 $(OUT)/process/%: $(OUT)/test/tests/process/%.o $(HELPER_LIB) $(TEST_LIB)
 	$(link_test)
+$(OUT)/process/faults.so: $(wildcard tests/process/preload/*.[ch]) $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,ld)
+	$(Q)$(CC) -std=c11 -O2 -g $(WARNINGS) -I tests -shared -fPIC -o $@ $(filter %.c,$^) -ldl -lpthread
 $(OUT)/sim: $(OUT)/test/tests/sim/main.o $(HELPER_LIB) $(TEST_LIB)
 	$(link_test)
 

@@ -3,7 +3,7 @@
 #include "env_posix/process.h"
 #include "gateway/json_out.h"
 
-#define FLUSH_BYTES (256u * 1024u)
+#define FLUSH_BYTES (32u * 1024u)
 
 static void text_or_null(struct buf *b, const char *name, const char *text)
 {

@@ -48,7 +48,7 @@ expect() {
     else pass "$name"; fi
 }
 
-# A base port B such that B+1..3, B+11..13 and B+80 are free.
+# A base port B such that B+1..3, B+11..13, B+80 and, for proxies, B+101..103 and B+111..113 are free.
 free_base_port() {
     python3 - <<'PYTHON'
 import random, socket
@@ -61,7 +61,7 @@ def free(port):
             return False
 while True:
     base = random.randrange(15000, 32000, 100)
-    if all(free(base + o) for o in (1, 2, 3, 11, 12, 13, 80)):
+    if all(free(base + o) for o in (1, 2, 3, 11, 12, 13, 80, 101, 102, 103, 111, 112, 113)):
         print(base)
         break
 PYTHON
@@ -69,7 +69,11 @@ PYTHON
 
 cluster_start() { # the first time on free ports; later on the same
     if [ -z "${base:-}" ]; then base=$(free_base_port); fi
-    "$quorate" cluster start --base-port "$base" --wait 30000
+    # shellcheck disable=SC2086 # nothing, or one word each
+    env ${faults:+LD_PRELOAD="$preload" QUORATE_FAULTS="$faults"} ${preload_power:+QUORATE_FAULTS_POWER=1} \
+        ${preload_buffered:+QUORATE_FAULTS_BUFFERED=1} \
+        ${preload_proxy:+QUORATE_FAULTS_PROXY="$preload_proxy"} ${ASAN_OPTIONS:+ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0"} \
+        "$quorate" cluster start --base-port "$base" --wait 30000
 }
 gateway() { printf 'http://127.0.0.1:%d' $((base + 80)); }
 
@@ -91,6 +95,47 @@ leader_of() {
 }
 meta_leader() { printf 'meta-%s' "$("$quorate" status -o json | json "d['meta']['leader']")"; }
 
+# faults_prepare [power] [proxy]: what cluster_start starts from now on runs under preload/faults.h (see there), and with
+# `proxy` speaks through proxy.c. fault NAME LINE sets a process's fault; cut "FROM TO"... replaces what is cut, by ID.
+faults_prepare() {
+    faults=$work/faults
+    mkdir -p "$faults"
+    for name in meta-1 meta-2 meta-3 node-1 node-2 node-3; do head -c 4096 /dev/zero >"$faults/$name.fault"; done
+    base=$(free_base_port)
+    preload=$(cd "$build" && pwd)/process/faults.so
+    for tool in "$preload" "$build/process/proxy"; do
+        if ! [ -x "$tool" ]; then
+            fail "$tool is not built: make process builds it"
+            finish
+            exit 1
+        fi
+    done
+    for wish in "$@"; do
+        case $wish in
+        power) preload_power=1 ;;
+        proxy)
+            : >"$work/rules"
+            "$build/process/proxy" "$work/rules" "$base" 100 1 2 3 11 12 13 2>"$work/proxy.err" &
+            proxy=$!
+            preload_proxy="$base 100"
+            ;;
+        esac
+    done
+}
+fault() { printf '%-40s\n' "$2" | dd of="$faults/$1.fault" conv=notrunc status=none; }
+fault_of() { head -n 1 "$faults/$1.fault" | tr -d '\0 '; }
+cut() {
+    printf '%s\n' "$@" >"$work/rules.new" && mv "$work/rules.new" "$work/rules"
+    sleep 0.05
+}
+id_of() { # of a process, for cut
+    case $1 in
+    meta-*) echo "${1#meta-}" ;;
+    node-*) echo "1${1#node-}" ;;
+    gateway) echo 80 ;;
+    esac
+}
+
 # load_start ARGUMENTS...: the bank in the background; load_wait: until it is over, its exit status. The loop ends by itself.
 load_start() {
     "$quorate" demo bank --no-kill --accounts 50 "$@" >"$work/load.out" 2>&1 &
@@ -108,12 +153,26 @@ load_wait() {
 # history_start ARGUMENTS...: two clients, native and through the gateway, on the same few keys, in the background; they end
 # by themselves after --seconds. history_judge: waits for them and judges what both saw as one history.
 history_start() {
-    "$quorate" bench kv --prefix history/ --keys 24 --connections 8 --reads 40 --cas 25 --deletes 5 --rate 1500 \
+    "$quorate" bench kv --prefix "${prefix:-history}/" --keys 24 --connections 8 --reads 40 --cas 25 --deletes 5 --rate 1500 \
         --timeout 8000 --history "$work/native.ndjson" "$@" >"$work/native.out" 2>&1 &
     history_native=$!
-    "$quorate" bench kv --prefix history/ --keys 24 --connections 8 --reads 40 --cas 25 --deletes 5 --rate 500 --ids \
+    "$quorate" bench kv --prefix "${prefix:-history}/" --keys 24 --connections 8 --reads 40 --cas 25 --deletes 5 --rate 500 --ids \
         --timeout 8000 --history "$work/http.ndjson" --http "$(gateway)" "$@" >"$work/http.out" 2>&1 &
     history_http=$!
+    for _ in $(seq 100); do # until both have answers on the disk
+        if [ -s "$work/native.ndjson" ] && [ -s "$work/http.ndjson" ]; then break; fi
+        sleep 0.1
+    done
+}
+history_lines() { cat "$work/native.ndjson" "$work/http.ndjson" | grep -c '"status":"ok"'; }
+goes_on() { # within SECONDS 200 operations are answered
+    before=$(history_lines)
+    for _ in $(seq $(($1 * 10))); do
+        if [ "$(history_lines)" -gt $((before + 200)) ]; then return 0; fi
+        sleep 0.1
+    done
+    echo "$before answers before, $(history_lines) $1 s later"
+    return 1
 }
 history_judge() {
     wait "$history_native" || { cat "$work/native.out"; return 1; }
@@ -128,6 +187,7 @@ bank_audit() {
 }
 
 cleanup() {
+    if [ -n "${proxy:-}" ]; then kill "$proxy" 2>/dev/null; fi
     "$quorate" cluster stop >/dev/null 2>&1 || true
     if [ "$failed" -eq 0 ] && [ "${finished:-no}" = yes ]; then rm -rf "$work"; else
         echo "kept: $work"

@@ -1,0 +1,48 @@
+#!/bin/sh
+# The disk fails under load: a sync or a write that fails once ends the process for good (and it comes back and is repaired),
+# a slow disk and a full one do not. What clients saw is linearizable.
+set -u
+# shellcheck source=tests/process/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+faults_prepare
+field_of() { "$quorate" cluster status -o json | json "[p['$2'] for p in d['processes'] if p['name'] == '$1'][0]"; }
+ended_with() { # ended_with NAME CODE STARTS: within 3 s it has ended so and was started again
+    for _ in $(seq 30); do
+        if [ "$(field_of "$1" starts)" -gt "$3" ] && [ "$(field_of "$1" exit_code)" = "$2" ]; then return 0; fi
+        sleep 0.1
+    done
+    "$quorate" cluster status
+    return 1
+}
+fails_once() { # fails_once NAME FAULT
+    starts=$(field_of "$1" starts)
+    fault "$1" "$2"
+    ended_with "$1" 70 "$starts" || return 1
+    [ "$(fault_of "$1")" = "done" ]
+}
+same_process() { [ "$(pid_of "$1")" = "$2" ]; }
+
+check "the cluster starts" cluster_start
+history_start --seconds "${SOAK_SECONDS:-19}"
+node=$(leader_of default)
+check "a sync that fails once on the leader ($node) ends it" fails_once "$node" "fail-sync"
+check "operations go on" goes_on 4
+node=$(leader_of default)
+check "a write that fails once on the leader ($node) ends it" fails_once "$node" "fail-write"
+check "operations go on" goes_on 4
+meta=$(meta_leader)
+check "a sync that fails once on the metadata leader ($meta) ends it" fails_once "$meta" "fail-sync"
+check "operations go on" goes_on 4
+node=$(leader_of default)
+fault "$node" "stall 40"
+check "operations go on while the leader's disk ($node) is slow" goes_on 4
+fault "$node" ""
+pid=$(pid_of "$node")
+fault "$node" "full"
+check "operations go on while the leader's disk is full" goes_on 4
+check "it is still the same process" same_process "$node" "$pid"
+fault "$node" ""
+check "what clients saw is linearizable" history_judge
+cat "$work/native.out" "$work/http.out"
+finish
