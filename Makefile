@@ -6,6 +6,7 @@
 #   make unit T=base_buf       one program;  make sim SEED=7 SIM_ARGS="..."
 #   make bench-engine N=200000 REPEAT=1 ENGINES=ours,rocksdb WORK=random     the store beside its peers (bench/engine)
 #   make bench-placement       the scheduler alone: 1000 nodes, 1000000 ranges
+#   make fuzz SECONDS=600      decoders under libFuzzer;  make replay: its corpus
 #   make soak SECONDS=3600     random faults on real processes
 #   make V=1                   shows the commands
 # Needs GNU make and a POSIX sh; what else it needs, it installs (deploy/install-deps.sh).
@@ -69,6 +70,10 @@ HELPER_LIB := $(OUT)/libtests.a
 BINARY := $(if $(MAIN),$(OUT)/quorate)
 UNITS := $(UNIT_SRC:tests/unit/%.c=$(OUT)/unit/%)
 SCENARIOS := $(patsubst tests/scenario/%.c,$(OUT)/scenario/%,$(wildcard tests/scenario/*.c))
+FUZZ := $(patsubst tests/fuzz/%.c,$(OUT)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_COMMANDS = $(foreach f,$(FUZZ),'$(f) $(f:$(OUT)/fuzz/%=tests/fuzz/%.hex)')
+FUZZED := $(foreach m,base raft txn placement wire,$(wildcard src/$(m)/*.c)) \
+	$(patsubst %,src/gateway/%.c,parse parse_txn json_in json_out uri codec)
 SIM := $(if $(wildcard tests/sim/main.c),$(OUT)/sim)
 MODEL_SRC := $(wildcard tests/model/*.c)
 MODEL := $(if $(MODEL_SRC),$(OUT)/model)
@@ -80,7 +85,7 @@ SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))
 
 # ---- targets -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement soak bench-failover FORCE
+.PHONY: all run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement soak bench-failover fuzz replay FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -101,9 +106,21 @@ clean-data:
 RUN = QUORATE_BUILD=$(OUT) sh tests/run.sh
 test: all $(UNITS) $(SCENARIOS) $(MODEL) $(SIM) $(PROCESS_C) $(PROCESS_TOOLS)
 	@$(RUN) $(UNITS) $(SCENARIOS) $(if $(MODEL),'$(MODEL) --short') $(if $(SIM),$(SIM_COMMAND)) -- $(PROCESS)
+test: all $(UNITS) $(SCENARIOS) $(SIM) $(FUZZ) $(PROCESS_C) $(PROCESS_TOOLS)
+	@$(RUN) $(UNITS) $(SCENARIOS) $(FUZZ_COMMANDS) $(if $(SIM),$(SIM_COMMAND)) -- $(PROCESS)
 
 unit: $(UNITS)
 	@$(RUN) $(UNITS)
+
+# Looks for new inputs for SECONDS (default 60) each, with clang's libFuzzer and sanitizers; what it keeps goes to the corpus
+# that `make test` replays. FUZZ_ARGS are libFuzzer's.
+fuzz: | deps
+	@for target in $(FUZZ:$(OUT)/fuzz/%=%); do \
+	    CLANG=$(or $(CLANG),clang) LIBS="$(LIBS)" OUT=$(OUT)/fuzz FUZZ_SECONDS=$(or $(SECONDS),60) \
+		sh tests/fuzz/run.sh $$target $(FUZZED) || exit 1; done
+
+replay: $(FUZZ)
+	@$(RUN) $(FUZZ_COMMANDS)
 
 scenario: $(SCENARIOS)
 	@$(RUN) $(SCENARIOS)
@@ -144,7 +161,7 @@ clean:
 
 # The goals say which tools are wanted. Quick when nothing is missing.
 DEPS := build $(if $(filter check test unit scenario sim process,$(MAKECMDGOALS)),test) \
-	$(if $(filter check format,$(MAKECMDGOALS)),check)
+	$(if $(filter check format fuzz,$(MAKECMDGOALS)),check)
 DEPS += $(if $(filter bench-engine,$(MAKECMDGOALS)),bench)
 DEPS += $(if $(filter deps,$(MAKECMDGOALS)),test check)
 deps:
@@ -204,7 +221,7 @@ $(OUT)/bench/%: $(OUT)/bench/obj/%.o $(HELPER_LIB) $(LIB)
 	$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -o $@ $< -Wl,--start-group $(HELPER_LIB) $(LIB) -Wl,--end-group $(CHECK_LIBS) $(LIBS)
 
 # A test program: its own object, the helpers and the sources built with slow asserts.
-link_test = @mkdir -p $(@D)$(newline)$(call say,ld)$(newline)$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -o $@ $< \
+link_test = @mkdir -p $(@D)$(newline)$(call say,ld)$(newline)$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -o $@ $(filter %.o,$^) \
 	-Wl,--start-group $(HELPER_LIB) $(TEST_LIB) -Wl,--end-group $(CHECK_LIBS) $(LIBS)
 $(OUT)/unit/%: $(OUT)/test/tests/unit/%.o $(HELPER_LIB) $(TEST_LIB)
 	$(link_test)
@@ -216,6 +233,8 @@ $(OUT)/process/faults.so: $(wildcard tests/process/preload/*.[ch]) $(OUT)/flags
 	@mkdir -p $(@D)
 	$(call say,ld)
 	$(Q)$(CC) -std=c11 -O2 -g $(WARNINGS) -I tests -shared -fPIC -o $@ $(filter %.c,$^) -ldl -lpthread
+$(OUT)/fuzz/%: $(OUT)/test/tests/fuzz/%.o $(OUT)/test/tests/fuzz/replay.o $(HELPER_LIB) $(TEST_LIB)
+	$(link_test)
 $(OUT)/sim: $(OUT)/test/tests/sim/main.o $(HELPER_LIB) $(TEST_LIB)
 	$(link_test)
 

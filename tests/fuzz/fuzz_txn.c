@@ -1,7 +1,5 @@
 /* libFuzzer entry: any bytes as a transaction (decoded, evaluated over rows that the bytes choose, evaluated again), as a
- * result, as a store key, as a row, as a command.
- *   clang -g -O1 -std=c11 -fsanitize=fuzzer,address,undefined -I src -o fuzz_txn tests/fuzz/fuzz_txn.c \
- *       src/txn/[a-z]*.c src/base/[a-z]*.c && ./fuzz_txn -max_len=4096 -max_total_time=60 */
+ * result, as a store key, as a row, as a command. Run by `make fuzz` and `make replay`. */
 #include "base/assert.h"
 #include "base/hash.h"
 #include "txn/command.h"

@@ -1,6 +1,5 @@
 /* libFuzzer entry: any bytes as a stream of frames, as each message, as raft envelopes, as rows of a snapshot.
- *   clang -g -O1 -std=c11 -fsanitize=fuzzer,address,undefined -I src -o fuzz_wire tests/fuzz/fuzz_wire.c \
- *       src/wire/[a-z]*.c src/txn/[a-z]*.c src/base/[a-z]*.c && ./fuzz_wire -max_len=4096 -max_total_time=60 */
+ * Run by `make fuzz` and `make replay`. */
 #include "base/assert.h"
 #include "wire/messages.h"
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Random faults on real processes for SECONDS (default 600), several at a time, SEED repeats the choice of them (not their
+# Random faults on real processes for SECONDS (default 600), one after the other; SEED repeats the choice of them (not their
 # timing):  make soak SECONDS=3600 SEED=7     Rounds of half a minute: each has a history of its own, judged at its end; the
 # bank runs through all of them and is audited at the end of each.
 set -u
