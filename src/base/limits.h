@@ -16,6 +16,7 @@
 #define LIMIT_HTTP_BODY_BYTES (12u * 1024u * 1024u)
 #define LIMIT_HTTP_HEADER_BYTES (16u * 1024u)
 #define LIMIT_JSON_DEPTH 32u
+#define TS_COUNTER_BITS 18u /* a timestamp is milliseconds << 18 | counter */
 
 _Static_assert(LIMIT_TXN_BYTES > LIMIT_VALUE_BYTES + LIMIT_KEY_BYTES, "a transaction holds at least one largest row");
 _Static_assert(LIMIT_FRAME_BYTES >= LIMIT_TXN_BYTES + 65536u, "a frame holds a transaction");

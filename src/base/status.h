@@ -33,7 +33,8 @@
     X(LOCKED, "locked", 503, "another process holds it")                                                               \
     X(END, "end", 200, "no more entries")                                                                              \
     X(ID_REUSED, "id_reused", 409, "this idempotency id was used for a different request")                             \
-    X(BLOCKED, "blocked", 503, "another transaction holds a lock on a key; nothing happened")
+    X(BLOCKED, "blocked", 503, "another transaction holds a lock on a key; nothing happened")                          \
+    X(TOO_OLD, "too_old", 410, "the timestamp is older than the versions that are kept")
 
 enum status {
 #define STATUS_ENUM(name, wire, http, text) STATUS_##name,

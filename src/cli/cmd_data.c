@@ -43,6 +43,26 @@ static void print_answer(struct answer *a)
     answer_free(a);
 }
 
+/* --read and what goes with it; CLI_OK or an exit code. */
+static int read_arguments(struct cli *c, struct read_how *how)
+{
+    static const char *const names[] = {"read", "at", "max-staleness-ms", "replica"};
+    struct slice words[4];
+    struct errbuf err;
+    for (int i = 0; i < 4; i++) words[i] = slice_str(args_text(&c->args, names[i], ""));
+    struct read_words w = {.mode = words[0],
+                           .has_mode = args_given(&c->args, names[0]),
+                           .at = words[1],
+                           .has_at = args_given(&c->args, names[1]),
+                           .max_staleness_ms = words[2],
+                           .has_max_staleness_ms = args_given(&c->args, names[2]),
+                           .replica = words[3],
+                           .has_replica = args_given(&c->args, names[3])};
+    return read_how_parse(&w, how, &err) == STATUS_OK
+               ? CLI_OK
+               : cli_usage("%s (--read, --at, --max-staleness-ms, --replica)", err.text);
+}
+
 /* --- get --- */
 
 static void get_done(void *ctx, const struct client_error *e, const struct get_reply *reply)
@@ -60,6 +80,7 @@ static void get_done(void *ctx, const struct client_error *e, const struct get_r
         json_bytes(&b, "value", reply->value, false);
         json_key(&b, "version");
         json_u64_text(&b, reply->version);
+        json_read_mark(&b, &reply->mark);
         json_close(&b, '}');
         buf_append_byte(&b, '\n');
         out_buf(&b);
@@ -98,8 +119,9 @@ int run_get(struct cli *c)
     int code = data_open(&d, c);
     if (code != CLI_OK) return code;
     code = kv_arguments(&d, c, HTTP_GET);
+    if (code == CLI_OK) code = read_arguments(c, &d.kv.how);
     if (code == CLI_OK)
-        client_get(d.session.client, d.kv.keyspace, d.kv.key, c->timeout_ms, get_done, &d);
+        client_get_how(d.session.client, d.kv.keyspace, d.kv.key, &d.kv.how, c->timeout_ms, get_done, &d);
     else
         data_end(&d, code);
     return data_close(&d);
@@ -202,6 +224,7 @@ static void print_rows(const struct data_call *d, const struct scan_reply *reply
             if (!d->page.keys_only) json_bytes(&b, "value", row->value, false);
             json_key(&b, "version");
             json_u64_text(&b, row->version);
+            json_read_mark(&b, &reply->mark);
             json_close(&b, '}');
         }
         buf_append_byte(&b, '\n');
@@ -233,6 +256,7 @@ static void scan_done(void *ctx, const struct client_error *e, const struct scan
         return;
     }
     print_rows(d, reply);
+    if (d->page.how.mode == READ_SNAPSHOT) d->page.how.ts = reply->mark.ts; /* one instant for all pages */
     d->rows += reply->row_count;
     if (d->rows_left != 0) {
         d->rows_left -= reply->row_count < d->rows_left ? reply->row_count : d->rows_left;
@@ -270,7 +294,7 @@ static int scan_arguments(struct data_call *d, struct cli *c, struct arena *keep
                                    .end = d->scan.end,
                                    .reverse = args_switch(&c->args, "reverse"),
                                    .keys_only = args_switch(&c->args, "keys-only")};
-    return CLI_OK;
+    return read_arguments(c, &d->page.how);
 }
 
 int run_scan(struct cli *c)

@@ -42,6 +42,14 @@ static const struct flag flags_del[] = {
     {"id", FLAG_TEXT, "TEXT", "idempotency id: with the same one it acts once"},
     {"if-version", FLAG_TEXT, "VERSION|*", "only if the key has this version, or any"},
 };
+#define FLAGS_READ                                                                                                     \
+    {"read", FLAG_TEXT, "strong|snapshot|bounded|eventual", "how fresh; default strong"},                              \
+        {"at", FLAG_TEXT, "TIMESTAMP", "with --read snapshot: as of it; default: now"},                                \
+        {"max-staleness-ms", FLAG_NUMBER, "MS", "with --read bounded: at most so old"},                                \
+    {                                                                                                                  \
+        "replica", FLAG_TEXT, "leader|any", "with strong or snapshot: who may answer; default leader"                  \
+    }
+static const struct flag flags_get[] = {FLAGS_READ};
 static const struct flag flags_scan[] = {
     {"start", FLAG_TEXT, "KEY", "first key"},
     {"end", FLAG_TEXT, "KEY", "before this key"},
@@ -49,6 +57,7 @@ static const struct flag flags_scan[] = {
     {"limit", FLAG_NUMBER, "N", "at most so many rows; default: all"},
     {"reverse", FLAG_SWITCH, "", "from the end"},
     {"keys-only", FLAG_SWITCH, "", "without values"},
+    FLAGS_READ,
 };
 static const struct flag flags_keyspace_create[] = {
     {"splits", FLAG_TEXT, "KEY,KEY,...", "keys at which to split from the start, ascending"},
@@ -111,7 +120,7 @@ const struct command cli_commands[] = {
      NO_FLAGS, false},
     {"cluster supervise", "", "the local cluster's parent process", run_cluster_supervise, 0, 0, NO_FLAGS, true},
     {"status", "", "one screen: what is up, what may still fail, what is wrong", run_status, 0, 0, NO_FLAGS, false},
-    {"get", "KEYSPACE KEY", "print a value", run_get, 2, 2, NO_FLAGS, false},
+    {"get", "KEYSPACE KEY", "print a value", run_get, 2, 2, FLAGS(flags_get), false},
     {"put", "KEYSPACE KEY VALUE|-", "write a value; - reads it from standard input", run_put, 3, 3, FLAGS(flags_put),
      false},
     {"del", "KEYSPACE KEY", "delete a key", run_del, 2, 2, FLAGS(flags_del), false},

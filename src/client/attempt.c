@@ -8,6 +8,7 @@
  *   UNAVAILABLE, TIMEOUT, CLOSED... by the node  | next replica                    | the end, as definite as the node says
  *   any of these with unknown_outcome;           | next replica, remembering that  | the end: unknown
  *   broken or timed out after it was sent        | it may have happened            |
+ *   TOO_OLD (a snapshot)                         | next replica, the end after all |
  *   anything else                                | the end                         | the end                             */
 #include "client/client_int.h"
 
@@ -31,12 +32,26 @@ static bool is_down(struct client *c, uint64_t node_id)
     return peer == NULL || rpc_peer_down(peer->rpc);
 }
 
+/* A read that any replica may answer is spread over those that can be reached; what one cannot answer, the leader can. */
+static unsigned choose_any(const struct request *r, const struct range_desc *d)
+{
+    unsigned count = (unsigned)d->replica_count;
+    if (count == 0) return NO_REPLICA;
+    unsigned first = (unsigned)prng_between(&r->client->prng, 0, count - 1);
+    for (unsigned n = 0; n < count; n++) {
+        unsigned i = (first + n) % count;
+        if (!is_down(r->client, d->replicas[i].node_id)) return i;
+    }
+    return first;
+}
+
 /* The presumed leader; else any other replica, it will know better. One that could not be reached lately is asked only when
  * no other can be: the call would wait for the next attempt to connect, and its peer makes that attempt by itself anyway. */
 static unsigned choose_replica(const struct request *r, const struct route_range *range)
 {
     const struct range_desc *d = &range->desc;
     unsigned count = (unsigned)d->replica_count, down = NO_REPLICA;
+    if (r->how.any_replica && r->tried == 0) return choose_any(r, d);
     bool learners = true;
     for (unsigned i = 0; i < count; i++) learners = learners && d->replicas[i].role != 1; /* nobody else is left */
     for (unsigned i = 0; i < count; i++) {
@@ -90,7 +105,7 @@ static void encode_params(struct request *r, const struct route_range *range, ui
         struct txn_request m = {.to = to, .txn = buf_slice(&r->body)};
         pack_txn_request(params, &m);
     } else if (r->kind == REQUEST_GET) {
-        struct get_request m = {.to = to, .keyspace = r->keyspace, .key = r->low};
+        struct get_request m = {.to = to, .keyspace = r->keyspace, .key = r->low, .how = r->how};
         pack_get_request(params, &m);
     } else {
         scan_encode(r, range, params, &to);
@@ -141,6 +156,7 @@ enum step attempt_start(struct request *r, struct route_range *range, uint64_t n
                        (unsigned long long)d->replicas[replica].node_id);
         refresh_want(r->client, r->keyspace_name);
     }
+    if (r->too_old) return request_finish(r, STATUS_TOO_OLD, "%s", r->last);
     if (r->rounds % 2 == 1) refresh_want(r->client, r->keyspace_name); /* twice round in vain */
     return request_pause(r, now_ns);
 }
@@ -235,6 +251,9 @@ static enum step take_refusal(struct request *r, uint64_t now_ns)
         if (head->unknown_outcome && !may_repeat(r)) return take_unknown(r, head->status);
         if (head->unknown_outcome && r->kind == REQUEST_TXN) r->may_have_happened = true;
         return request_pause(r, now_ns);
+    case STATUS_TOO_OLD: /* another replica may have it still */
+        r->too_old = r->how.any_replica = true;
+        return route_again(r);
     case STATUS_UNAVAILABLE:
     case STATUS_TIMEOUT:
     case STATUS_CLOSED:
@@ -261,7 +280,7 @@ static enum step take_served(struct request *r, uint64_t now_ns)
 {
     struct slice payload = r->answer.head->payload;
     struct route_range *range = tried_range(r);
-    if (range != NULL) range->leader = r->peer->node_id;
+    if (range != NULL && !r->how.any_replica) range->leader = r->peer->node_id;
     if (r->kind == REQUEST_SCAN) return scan_take(r, payload, now_ns);
     enum status status = r->kind == REQUEST_TXN ? txn_result_decode(payload, &r->arena, &r->result.txn)
                                                 : unpack_get_reply(payload, &r->arena, &r->result.get);

@@ -193,11 +193,26 @@ void client_txn(struct client *c, struct slice keyspace, const struct txn *t, ui
     txn_prepare(r, t);
 }
 
+/* Bounded and eventual reads are for any replica. */
+static struct read_how how_of(const struct read_how *how)
+{
+    struct read_how h = *how;
+    if (h.mode == READ_BOUNDED || h.mode == READ_EVENTUAL) h.any_replica = true;
+    return h;
+}
+
 void client_get(struct client *c, struct slice keyspace, struct slice key, uint32_t timeout_ms, client_get_done done,
                 void *ctx)
 {
+    client_get_how(c, keyspace, key, &(struct read_how){.mode = READ_STRONG}, timeout_ms, done, ctx);
+}
+
+void client_get_how(struct client *c, struct slice keyspace, struct slice key, const struct read_how *how,
+                    uint32_t timeout_ms, client_get_done done, void *ctx)
+{
     struct request *r = request_new(c, REQUEST_GET, keyspace, timeout_ms, ctx);
     r->done.get = done;
+    r->how = how_of(how);
     if (key.size == 0)
         request_refuse(r, STATUS_INVALID, "a key has at least one byte");
     else if (key.size > LIMIT_KEY_BYTES)
@@ -216,6 +231,7 @@ void client_scan(struct client *c, struct slice keyspace, const struct client_sc
 {
     struct request *r = request_new(c, REQUEST_SCAN, keyspace, timeout_ms, ctx);
     r->done.scan = done;
+    r->how = how_of(&s->how);
     /* A bound may be one byte longer than a key: the key after a longest one. */
     if (s->start.size > LIMIT_KEY_BYTES + 1 || s->end.size > LIMIT_KEY_BYTES + 1) {
         request_refuse(r, STATUS_TOO_LARGE, "a key has at most 4096 bytes");

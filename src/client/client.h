@@ -43,14 +43,20 @@ void client_txn(struct client *c, struct slice keyspace, const struct txn *t, ui
 void client_get(struct client *c, struct slice keyspace, struct slice key, uint32_t timeout_ms, client_get_done done,
                 void *ctx);
 
+/* The same with a mode of docs/reads.md; reply->mark says what it was. */
+void client_get_how(struct client *c, struct slice keyspace, struct slice key, const struct read_how *how,
+                    uint32_t timeout_ms, client_get_done done, void *ctx);
+
 struct client_scan {
     struct slice start, end; /* user keys; empty end: to the end of the keyspace */
     uint32_t limit_rows;     /* of this page; 0: LIMIT_SCAN_ROWS */
     uint32_t limit_bytes;    /* 0: LIMIT_SCAN_BYTES */
     bool reverse, keys_only;
+    struct read_how how;
 };
 /* One page, over as many ranges as it takes; reply->more tells that there may be more after the last row (before it, in
- * reverse). A page sees each range at one instant, but different ranges at different instants, all during the call. */
+ * reverse). A snapshot is one instant of all ranges: reply->mark.ts, for the next page too. In other modes a page sees each
+ * range at one instant, but different ranges at different instants, strong ones all during the call; the mark is the oldest. */
 void client_scan(struct client *c, struct slice keyspace, const struct client_scan *s, uint32_t timeout_ms,
                  client_scan_done done, void *ctx);
 

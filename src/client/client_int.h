@@ -49,6 +49,8 @@ struct scan_state {
     struct scan_row *rows;           /* of earlier ranges; keys and values in the arena */
     size_t row_count, row_capacity;
     size_t row_bytes;
+    struct read_mark mark; /* of earlier ranges, the oldest */
+    bool has_mark;
 };
 
 struct request {
@@ -79,6 +81,8 @@ struct request {
     const struct txn *txn;  /* TXN, until it is encoded: a copy in the arena */
     struct buf body;        /* TXN: encoded; META, NODE: params */
     struct scan_state scan;
+    struct read_how how;  /* GET, SCAN */
+    bool too_old;         /* some replica no longer has what is asked for */
     enum method method;   /* META, NODE */
     struct slice address; /* NODE; NUL-terminated */
 

@@ -219,7 +219,8 @@ static enum step request_route(struct request *r, uint64_t now_ns)
         return request_finish(r, STATUS_TOO_LARGE, "the transaction is larger than %u bytes", LIMIT_TXN_BYTES);
     }
     if (r->kind == REQUEST_SCAN && r->scan.end.size > 0 && slice_cmp(r->scan.start, r->scan.end) >= 0) {
-        r->result.scan = (struct scan_reply){.rows = r->scan.rows, .row_count = r->scan.row_count};
+        r->result.scan =
+            (struct scan_reply){.rows = r->scan.rows, .row_count = r->scan.row_count, .mark = r->scan.mark};
         return request_finish(r, STATUS_OK, "%s", "");
     }
     struct route_range *range = r->kind == REQUEST_SCAN ? scan_route(r) : routes_find(&c->routes, r->keyspace, r->low);

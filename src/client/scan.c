@@ -1,5 +1,5 @@
 /* A page of a scan over as many ranges as it takes. Each range is asked at most once for its part of a page, so that a page
- * sees each range at one instant, and different ranges at different ones. A range that says "more" ends the page. */
+ * sees each range at one instant, and different ranges at different ones (a snapshot: all at one). A range that says "more" ends the page. */
 #include "client/client_int.h"
 
 #include "base/assert.h"
@@ -42,7 +42,8 @@ void scan_encode(struct request *r, const struct route_range *range, struct buf 
                              .limit_rows = s->limit_rows - (uint32_t)s->row_count,
                              .limit_bytes = s->limit_bytes - (uint32_t)s->row_bytes,
                              .reverse = s->reverse,
-                             .keys_only = s->keys_only};
+                             .keys_only = s->keys_only,
+                             .how = r->how};
     pack_scan_request(params, &m);
 }
 
@@ -75,6 +76,17 @@ static void keep_rows(struct request *r, const struct scan_reply *reply)
     }
 }
 
+/* The oldest of the ranges' marks; a snapshot goes on at the timestamp that the first range took. */
+static void add_mark(struct request *r, const struct read_mark *mark)
+{
+    struct scan_state *s = &r->scan;
+    if (!s->has_mark) s->mark = *mark;
+    s->has_mark = true;
+    if (mark->ts < s->mark.ts) s->mark.ts = mark->ts;
+    if (mark->staleness_ms > s->mark.staleness_ms) s->mark.staleness_ms = mark->staleness_ms;
+    if (r->how.mode == READ_SNAPSHOT && r->how.ts == 0) r->how.ts = mark->ts;
+}
+
 enum step scan_take(struct request *r, struct slice payload, uint64_t now_ns)
 {
     struct scan_state *s = &r->scan;
@@ -87,17 +99,19 @@ enum step scan_take(struct request *r, struct slice payload, uint64_t now_ns)
         (void)snprintf(r->last, sizeof(r->last), "an empty part of a page from %s", rpc_peer_address(r->peer->rpc));
         return request_pause(r, now_ns);
     }
+    add_mark(r, &reply.mark);
     for (size_t i = 0; i < reply.row_count; i++) s->row_bytes += reply.rows[i].key.size + reply.rows[i].value.size;
     bool full = reply.more || s->row_count + reply.row_count >= s->limit_rows || s->row_bytes >= s->limit_bytes;
     bool more = reply.more || (full && !s->sub_last);
     if ((full || s->sub_last) && s->row_count == 0) { /* the usual case: one range, nothing to copy */
         r->result.scan = reply;
         r->result.scan.more = more;
+        r->result.scan.mark = s->mark;
         return request_finish(r, STATUS_OK, "%s", "");
     }
     keep_rows(r, &reply);
     if (full || s->sub_last) {
-        r->result.scan = (struct scan_reply){.rows = s->rows, .row_count = s->row_count, .more = more};
+        r->result.scan = (struct scan_reply){.rows = s->rows, .row_count = s->row_count, .more = more, .mark = s->mark};
         return request_finish(r, STATUS_OK, "%s", "");
     }
     COVER("client.scan_next_range");
@@ -106,6 +120,7 @@ enum step scan_take(struct request *r, struct slice payload, uint64_t now_ns)
     else
         s->start = s->sub_end;
     r->tried = 0;
+    r->too_old = false;
     r->timeouts = r->rounds = 0;
     request_set_state(r, REQUEST_ROUTING);
     return STEP_AGAIN;

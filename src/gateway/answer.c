@@ -48,6 +48,28 @@ static void header_version(struct answer *a, uint64_t version)
     header(a, "X-Quorate-Version", "%llu", (unsigned long long)version);
 }
 
+/* What a read was: docs/reads.md. */
+static void header_mark(struct answer *a, const struct read_mark *mark)
+{
+    header(a, "Quorate-Read-Mode", "%s", read_mode_name(mark->mode));
+    if (mark->ts != 0) header(a, "Quorate-Timestamp", "%llu", (unsigned long long)mark->ts);
+    if (mark->staleness_ms != STALENESS_UNKNOWN) header(a, "Quorate-Staleness-Ms", "%u", mark->staleness_ms);
+}
+
+void json_read_mark(struct buf *b, const struct read_mark *mark)
+{
+    json_key(b, "read");
+    json_str(b, read_mode_name(mark->mode));
+    if (mark->ts != 0) {
+        json_key(b, "timestamp");
+        json_u64_text(b, mark->ts);
+    }
+    if (mark->staleness_ms != STALENESS_UNKNOWN) {
+        json_key(b, "staleness_ms");
+        json_u64(b, mark->staleness_ms);
+    }
+}
+
 static void end_line(struct answer *a)
 {
     buf_append_byte(&a->body, '\n');
@@ -121,6 +143,7 @@ void answer_get(struct answer *a, const struct kv_action *action, const struct g
         a->borrowed = reply->value;
     }
     if (reply->found) header_version(a, reply->version);
+    header_mark(a, &reply->mark);
 }
 
 /* A refusal with what a program needs to go on: which part refused, and whether the answer is an earlier attempt's. */
@@ -247,6 +270,7 @@ void answer_scan(struct answer *a, const struct scan_action *action, const struc
 {
     struct buf *b = &a->body;
     bool more = reply->more && reply->row_count > 0;
+    header_mark(a, &reply->mark);
     if (action->lines) {
         a->content_type = "application/x-ndjson";
         for (size_t i = 0; i < reply->row_count; i++) {
@@ -259,6 +283,7 @@ void answer_scan(struct answer *a, const struct scan_action *action, const struc
         json_open(b, '[');
         for (size_t i = 0; i < reply->row_count; i++) scan_row(b, action, &reply->rows[i]);
         json_close(b, ']');
+        json_read_mark(b, &reply->mark);
         json_key(b, "more");
         json_bool(b, more);
     }

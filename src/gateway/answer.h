@@ -6,7 +6,7 @@
 #include "env/http.h"
 #include "gateway/parse.h"
 
-#define ANSWER_HEADERS_MAX 6u
+#define ANSWER_HEADERS_MAX 8u
 /* A page of 1 MiB and its last row, each byte at worst written as \u00XX. */
 #define ANSWER_BODY_MAX (16u * 1024u * 1024u)
 
@@ -45,6 +45,8 @@ void answer_ready(struct answer *a, const struct meta_status_reply *status, cons
 void answer_root(struct answer *a);
 
 /* The same objects for the command line. */
+void json_read_mark(struct buf *b,
+                    const struct read_mark *mark); /* fields read, timestamp, staleness_ms, as far as known */
 void json_range(struct buf *b, const struct meta_map_reply *map, size_t index);
 void json_node(struct buf *b, const struct node_info *node);
 

@@ -86,7 +86,7 @@ static void handle_kv(struct call *c, const struct input *in, const struct route
     }
     uint32_t timeout_ms = timeout_of(c, c->kv.timeout_ms);
     if (in->method == HTTP_GET || in->method == HTTP_HEAD) {
-        client_get(client, c->kv.keyspace, c->kv.key, timeout_ms, kv_read_done, c);
+        client_get_how(client, c->kv.keyspace, c->kv.key, &c->kv.how, timeout_ms, kv_read_done, c);
         return;
     }
     struct txn t;
@@ -120,7 +120,8 @@ static void handle_scan(struct call *c, const struct input *in, const struct rou
     if (c->scan.empty) {
         struct answer a;
         answer_init(&a);
-        answer_scan(&a, &c->scan, &(struct scan_reply){.row_count = 0});
+        struct read_mark mark = {.mode = c->scan.how.mode, .ts = c->scan.how.ts, .staleness_ms = STALENESS_UNKNOWN};
+        answer_scan(&a, &c->scan, &(struct scan_reply){.row_count = 0, .mark = mark});
         answer_and_free(c, &a);
         return;
     }
@@ -128,7 +129,8 @@ static void handle_scan(struct call *c, const struct input *in, const struct rou
                                .end = c->scan.end,
                                .limit_rows = c->scan.limit,
                                .reverse = c->scan.reverse,
-                               .keys_only = c->scan.keys_only};
+                               .keys_only = c->scan.keys_only,
+                               .how = c->scan.how};
     client_scan(c->gateway->client, c->scan.keyspace, &scan, timeout_of(c, c->scan.timeout_ms), scan_done, c);
 }
 

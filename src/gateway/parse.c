@@ -195,16 +195,38 @@ static enum status kv_conditions(const struct input *in, struct kv_action *out, 
     return STATUS_OK;
 }
 
+enum { QUERY_TIMEOUT, QUERY_READ, QUERY_AT, QUERY_MAX_STALENESS, QUERY_REPLICA, QUERY_PARAMS };
+
+/* p: QUERY_READ to QUERY_REPLICA */
+static enum status take_read(const struct query_param *p, struct read_how *out, struct errbuf *err)
+{
+    struct read_words words = {.mode = p[0].value,
+                               .has_mode = p[0].present,
+                               .at = p[1].value,
+                               .has_at = p[1].present,
+                               .max_staleness_ms = p[2].value,
+                               .has_max_staleness_ms = p[2].present,
+                               .replica = p[3].value,
+                               .has_replica = p[3].present};
+    return read_how_parse(&words, out, err);
+}
+
 enum status parse_kv(const struct input *in, const struct route *r, struct arena *a, struct kv_action *out,
                      struct errbuf *err)
 {
-    struct query_param params[] = {{.name = "timeout_ms"}};
+    struct query_param params[QUERY_PARAMS] = {[QUERY_TIMEOUT] = {.name = "timeout_ms"},
+                                               [QUERY_READ] = {.name = "read"},
+                                               [QUERY_AT] = {.name = "at"},
+                                               [QUERY_MAX_STALENESS] = {.name = "max_staleness_ms"},
+                                               [QUERY_REPLICA] = {.name = "replica"}};
+    bool reads = in->method == HTTP_GET || in->method == HTTP_HEAD;
     *out = (struct kv_action){.method = in->method, .value = in->body};
     enum status s = take_keyspace(r->keyspace, a, &out->keyspace, err);
     if (s == STATUS_OK) s = uri_decode(r->key, false, a, &out->key, err);
     if (s == STATUS_OK) s = check_key(out->key, err);
-    if (s == STATUS_OK) s = query_parse(in->query, params, 1, a, err);
-    if (s == STATUS_OK) s = take_timeout(&params[0], &out->timeout_ms, err);
+    if (s == STATUS_OK) s = query_parse(in->query, params, reads ? QUERY_PARAMS : 1, a, err);
+    if (s == STATUS_OK) s = take_timeout(&params[QUERY_TIMEOUT], &out->timeout_ms, err);
+    if (s == STATUS_OK && reads) s = take_read(&params[QUERY_READ], &out->how, err);
     if (s == STATUS_OK) s = kv_conditions(in, out, err);
     if (s == STATUS_OK && in->method == HTTP_PUT && in->body.size > LIMIT_VALUE_BYTES) {
         errbuf_set(err, "the value has %zu bytes; the limit is %u", in->body.size, LIMIT_VALUE_BYTES);
@@ -276,6 +298,10 @@ enum {
     SCAN_KEYS_ONLY,
     SCAN_ENCODING,
     SCAN_TIMEOUT,
+    SCAN_READ,
+    SCAN_AT,
+    SCAN_MAX_STALENESS,
+    SCAN_REPLICA,
     SCAN_PARAMS
 };
 
@@ -341,6 +367,7 @@ static enum status scan_options(const struct query_param *p, const struct input 
     enum status s = take_flag(&p[SCAN_REVERSE], &out->reverse, err);
     if (s == STATUS_OK) s = take_flag(&p[SCAN_KEYS_ONLY], &out->keys_only, err);
     if (s == STATUS_OK) s = take_timeout(&p[SCAN_TIMEOUT], &out->timeout_ms, err);
+    if (s == STATUS_OK) s = take_read(&p[SCAN_READ], &out->how, err);
     return s;
 }
 
@@ -348,11 +375,19 @@ enum status parse_scan(const struct input *in, const struct route *r, struct are
                        struct errbuf *err)
 {
     struct query_param params[SCAN_PARAMS] = {
-        [SCAN_START] = {.name = "start"},         [SCAN_END] = {.name = "end"},
-        [SCAN_PREFIX] = {.name = "prefix"},       [SCAN_NEXT] = {.name = "next"},
-        [SCAN_LIMIT] = {.name = "limit"},         [SCAN_REVERSE] = {.name = "reverse"},
-        [SCAN_KEYS_ONLY] = {.name = "keys_only"}, [SCAN_ENCODING] = {.name = "encoding"},
+        [SCAN_START] = {.name = "start"},
+        [SCAN_END] = {.name = "end"},
+        [SCAN_PREFIX] = {.name = "prefix"},
+        [SCAN_NEXT] = {.name = "next"},
+        [SCAN_LIMIT] = {.name = "limit"},
+        [SCAN_REVERSE] = {.name = "reverse"},
+        [SCAN_KEYS_ONLY] = {.name = "keys_only"},
+        [SCAN_ENCODING] = {.name = "encoding"},
         [SCAN_TIMEOUT] = {.name = "timeout_ms"},
+        [SCAN_READ] = {.name = "read"},
+        [SCAN_AT] = {.name = "at"},
+        [SCAN_MAX_STALENESS] = {.name = "max_staleness_ms"},
+        [SCAN_REPLICA] = {.name = "replica"},
     };
     *out = (struct scan_action){.limit = SCAN_LIMIT_DEFAULT};
     enum status s = take_keyspace(r->keyspace, a, &out->keyspace, err);

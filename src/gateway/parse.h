@@ -7,6 +7,7 @@
 #include "env/http.h"
 #include "gateway/json_in.h"
 #include "txn/txn.h"
+#include "wire/messages.h"
 
 /* X(enumerator, name in metrics, methods allowed) */
 #define ENDPOINT_MAP(X)                                                                                                \
@@ -52,12 +53,21 @@ struct precondition {
     uint64_t version; /* when not any */
 };
 
+/* How a read is to be made, from text: the query parameters or the flags of these names. Combinations that
+ * make no sense are refused. */
+struct read_words {
+    struct slice mode, at, max_staleness_ms, replica;
+    bool has_mode, has_at, has_max_staleness_ms, has_replica;
+};
+MUST_CHECK enum status read_how_parse(const struct read_words *w, struct read_how *out, struct errbuf *err);
+
 struct kv_action {
     enum http_method method;
     struct slice keyspace, key, value;
     struct precondition if_match, if_none_match;
     struct txn_id id;
     uint32_t timeout_ms; /* 0: not given */
+    struct read_how how; /* GET, HEAD */
 };
 MUST_CHECK enum status parse_kv(const struct input *in, const struct route *r, struct arena *a, struct kv_action *out,
                                 struct errbuf *err);
@@ -69,6 +79,7 @@ struct scan_action {
     uint32_t limit, timeout_ms;
     bool reverse, keys_only, force_base64, lines;
     bool empty; /* the bounds exclude everything: answer without asking */
+    struct read_how how;
 };
 #define SCAN_LIMIT_DEFAULT 1000u
 /* [start, end) cut to the keys that begin with prefix; sets `empty` when nothing is left. New bounds are in the arena. */

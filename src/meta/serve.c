@@ -371,7 +371,9 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     case METHOD_TXN:
     case METHOD_GET:
     case METHOD_SCAN:
+    case METHOD_RESOLVE:
     case METHOD_NODE_STATUS: break;
+    case METHOD_RESOLVED: rpc_request_drop(req); return;
     }
     rpc_reply_status(req, STATUS_UNSUPPORTED, "the metadata service does not serve this method: ask a storage node");
 }

@@ -7,7 +7,7 @@
 #include "base/assert.h"
 #include "meta/meta_int.h"
 
-enum { TS_COUNTER_BITS = 18, TS_AHEAD_MS = 3000, TS_EXTEND_MS = 1500 };
+enum { TS_AHEAD_MS = 3000, TS_EXTEND_MS = 1500 };
 
 static uint64_t ts_of_ms(uint64_t ms)
 {

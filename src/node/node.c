@@ -103,6 +103,7 @@ static uint64_t node_pass(struct actor *a, uint64_t now_ns)
     if (!n->registered && n->state != NODE_STOPPING) next = earlier(next, node_register(n, now_ns));
     if (n->host != NULL && !n->env->dead) {
         scans_pass(n);
+        if (n->state == NODE_SERVING) next = earlier(next, host_resolve_pass(n->host, now_ns));
         next = earlier(next, host_pass(n->host, now_ns));
         if (n->env->dead) return DEADLINE_NONE;
         timestamps_pass(n, now_ns);
@@ -140,7 +141,10 @@ enum status node_new(struct env *env, const struct node_options *o, struct node 
     list_init(&n->ts_asked);
     list_init(&n->scans_yielded);
     list_init(&n->transfers);
+    list_init(&n->reads_parked);
     map_init(&n->counters);
+    map_init(&n->flights);
+    map_init(&n->asks);
     arena_init(&n->arena, 64 * 1024);
     buf_init(&n->scratch, LIMIT_FRAME_BYTES);
     list_init(&n->actor.link);
@@ -205,7 +209,10 @@ void node_free(struct node *n)
     uint64_t key;
     void *value;
     for (size_t i = 0; map_next(&n->counters, &i, &key, &value);) mem_free(value);
+    for (size_t i = 0; map_next(&n->flights, &i, &key, &value);) mem_free(value);
+    asks_free(n);
     map_free(&n->counters);
+    map_free(&n->flights);
     arena_free(&n->arena);
     buf_free(&n->scratch);
     mem_free(n->listen);

@@ -37,11 +37,15 @@ struct node {
     uint64_t heartbeats; /* sent */
     uint64_t map_version;
     struct map counters; /* group -> struct range_counters */
+    struct map flights;  /* group -> struct flight */
+    struct map asks;     /* group -> struct ask */
     /* timestamps.c: transactions that wait for a commit timestamp, in order of arrival */
     struct list ts_waiting, ts_asked;
     uint32_t ts_waiting_count, ts_asked_count;
     bool ts_busy;
-    struct list transfers; /* transfer.c */
+    uint64_t ts_asked_ns;     /* when the call that is under way left */
+    struct list reads_parked; /* strong reads: transactions on their keys are in the call under way */
+    struct list transfers;    /* transfer.c */
     /* health.c */
     uint32_t flags, flags_told; /* enum node_flag; as the metadata service was told */
     bool drained;               /* by an admin, as the metadata service says */
@@ -61,9 +65,24 @@ struct range_counters {
     uint64_t bytes, rows; /* as last estimated */
 };
 
-/* A request under way: a transaction, a get or a scan. Lives from its arrival to its reply. */
+/* Writes of a range in flight, by buckets of key hashes: flight.c. */
+struct flight {
+    uint64_t asked;     /* buckets of the transactions that are in the call for timestamps under way */
+    uint64_t index[64]; /* per bucket: of the last entry that was proposed */
+};
+
+/* Reads of a range that this node does not lead, waiting for a resolved timestamp of its leader's: ask.c. */
+struct ask {
+    struct node *node;
+    uint64_t group;
+    struct list waiting, asked; /* struct node_request: the next call's; the present call's */
+    bool busy;
+    uint64_t sent_ns, deadline_ns; /* of the present call */
+};
+
+/* A request under way: a transaction, a get, a scan or a resolve. Lives from its arrival to its reply. */
 struct node_request {
-    struct list link; /* in ts_waiting or ts_asked */
+    struct list link; /* in ts_waiting or ts_asked; reads_parked; waiting or asked of a struct ask; scans_yielded */
     struct node *node;
     struct rpc_request *req;
     size_t params_size;
@@ -74,10 +93,19 @@ struct node_request {
     struct txn_request txn;
     struct get_request get;
     struct scan_request scan;
+    uint64_t buckets; /* transaction: of the keys that it writes; strong read: of those that it reads */
+    /* read.c */
+    void (*got_timestamp)(struct node_request *q, uint64_t ts); /* what a timestamp was asked for */
+    void (*serve)(struct node_request *q);                      /* the store may be read */
+    const struct read_how *how;
+    uint64_t read_ts;        /* reads as of it; LSM_TS_MAX: the rows as they are */
+    struct resolved closing; /* leader: is resolved when the read is ready */
+    bool was_confirmed;      /* nothing acknowledged before it came is missing */
     /* scan.c: the page so far */
     bool is_scan, resuming;
-    uint64_t rows_life;    /* replica_rows_life when the page began */
-    uint64_t scan_ts;      /* version that the page reads at */
+    uint64_t rows_life; /* replica_rows_life when the page began */
+    uint64_t scan_ts;   /* version that the page reads at */
+    struct read_mark scan_mark;
     struct scan_row *rows; /* in rows_arena, like what they point to */
     size_t row_count, row_capacity, row_bytes;
     struct arena rows_arena;
@@ -89,13 +117,46 @@ struct node_request {
 void node_on_request(void *ctx, struct rpc_request *req);
 void node_request_free(struct node_request *q);
 void node_refuse(struct node_request *q, enum status s, bool unknown, const char *message);
-/* Timestamps have come: proposes. */
-void node_txn_propose(struct node_request *q, uint64_t ts);
 bool node_epoch_holds(const struct replica *r, const struct routed *to);
 struct range_counters *node_counters(struct node *n, uint64_t group);
 
+void node_reply(struct node_request *q, struct slice payload);
+
+/* read.c: what a read waits for, by its mode */
+void read_begin(struct node_request *q, struct replica *r, const struct read_how *how,
+                void (*serve)(struct node_request *q));
+void read_confirm(struct node_request *q); /* a strong read whose keys are in no call for timestamps */
+void read_at_resolved(struct node_request *q,
+                      const struct resolved *resolved); /* a follower's: the leader has answered */
+/* STATUS_OK while the rows at q->read_ts are here and whole; otherwise q was refused. */
+bool read_may_serve(struct node_request *q, const struct replica *r);
+struct read_mark read_mark(const struct node_request *q, struct replica *r, uint64_t read_ts);
+void node_on_resolve(struct node *n, struct rpc_request *req);
+
+/* get.c */
+void node_on_get(struct node *n, struct rpc_request *req);
+
+/* requests.c: NULL after the request has been refused */
+struct node_request *node_request_new(struct node *n, struct rpc_request *req);
+struct replica *node_request_route(struct node_request *q, const struct routed *to, bool any_replica);
+
+/* flight.c */
+uint64_t flight_bucket(struct slice key);
+uint64_t flight_buckets_of(const struct txn *t);
+void flight_asked(struct node *n, struct list *asked);  /* their call for timestamps leaves */
+void flight_landed(struct node *n, struct list *asked); /* it is over, they are about to be proposed */
+void flight_proposed(struct node_request *q);
+bool flight_is_asked(const struct node *n, const struct node_request *read);
+uint64_t flight_index(const struct node *n, const struct node_request *read); /* to be applied before it */
+
+/* ask.c */
+void ask_leader(struct node_request *q);
+void asks_sweep(struct node *n, uint64_t now_ns);
+void asks_fail_all(struct node *n);
+void asks_free(struct node *n);
+
 /* scan.c */
-void scan_begin(struct node_request *q);
+void node_on_scan(struct node *n, struct rpc_request *req);
 void scan_release(struct node_request *q);
 void scans_pass(struct node *n);
 

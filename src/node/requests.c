@@ -1,7 +1,7 @@
-/* Requests of routers: transactions and point reads. Every request ends in exactly one reply.
+/* Requests, and of these the transactions. Every request ends in exactly one reply.
  *
  *   transaction: checked -> (timestamp) -> proposed -> applied -> replied
- *   get, scan:   checked -> (read index, apply) -> read the store, (block loads) -> replied        scan.c for scans */
+ *   get, scan:   checked -> (by its mode: read.c) -> read the store, (block loads) -> replied        get.c, scan.c */
 #include "base/assert.h"
 #include "base/mem.h"
 #include "node/node_int.h"
@@ -10,7 +10,7 @@
 enum { DEADLINE_MS_DEFAULT = 10000, DEADLINE_MS_MAX = 60000 };
 enum { REQUESTS_MAX = 32768, REQUEST_BYTES_MAX = 256 << 20 }; /* under way in one node */
 
-static struct node_request *request_new(struct node *n, struct rpc_request *req)
+struct node_request *node_request_new(struct node *n, struct rpc_request *req)
 {
     struct node_request *q = mem_zalloc(sizeof *q);
     list_init(&q->link);
@@ -36,6 +36,11 @@ static void request_reply(struct node_request *q, const struct reply_head *head)
 {
     rpc_reply(q->req, head);
     node_request_free(q);
+}
+
+void node_reply(struct node_request *q, struct slice payload)
+{
+    request_reply(q, &(struct reply_head){.status = STATUS_OK, .message = SLICE_EMPTY, .payload = payload});
 }
 
 /* Answers with a refusal, and with what helps the router to do better: a leader, or the range's descriptor. */
@@ -74,7 +79,7 @@ bool node_epoch_holds(const struct replica *r, const struct routed *to)
 }
 
 /* The replica that is to serve; NULL after the request has been refused. */
-static struct replica *request_route(struct node_request *q, const struct routed *to)
+struct replica *node_request_route(struct node_request *q, const struct routed *to, bool any_replica)
 {
     struct node *n = q->node;
     uint32_t ms = to->deadline_ms == 0 ? DEADLINE_MS_DEFAULT : to->deadline_ms;
@@ -100,7 +105,7 @@ static struct replica *request_route(struct node_request *q, const struct routed
         node_refuse(q, STATUS_EPOCH_MISMATCH, false, "the range has changed");
         return NULL;
     }
-    if (!replica_leads(r)) {
+    if (!any_replica && !replica_leads(r)) {
         node_refuse(q, STATUS_NOT_LEADER, false, "this replica does not lead the range");
         return NULL;
     }
@@ -120,11 +125,12 @@ static void txn_done(struct proposal *p, enum status s, bool unknown, struct sli
         node_refuse(q, STATUS_EPOCH_MISMATCH, false, "the range changed before the transaction's turn");
     } else {
         node_counters(q->node, q->group)->writes++;
-        request_reply(q, &(struct reply_head){.status = STATUS_OK, .message = SLICE_EMPTY, .payload = answer});
+        node_reply(q, answer);
     }
 }
 
-void node_txn_propose(struct node_request *q, uint64_t ts)
+/* The timestamp has come. */
+static void txn_propose(struct node_request *q, uint64_t ts)
 {
     struct node *n = q->node;
     struct replica *r = host_replica(n->host, q->group);
@@ -142,20 +148,25 @@ void node_txn_propose(struct node_request *q, uint64_t ts)
                        &n->scratch);
     q->proposal.done = txn_done;
     q->proposal.deadline_ns = q->deadline_ns;
+    q->proposal.ts = ts;
     enum status s = replica_propose(r, buf_slice(&n->scratch), &q->proposal);
     if (s == STATUS_CLOSED) s = STATUS_NOT_LEADER; /* stopping: others lead, or are about to */
-    if (s != STATUS_OK) node_refuse(q, s, false, status_text(s));
+    if (s == STATUS_OK) {
+        flight_proposed(q);
+    } else {
+        node_refuse(q, s, false, status_text(s));
+    }
 }
 
 static void on_txn(struct node *n, struct rpc_request *req)
 {
-    struct node_request *q = request_new(n, req);
+    struct node_request *q = node_request_new(n, req);
     arena_reset(&n->arena);
     if (unpack_txn_request(req->params, &n->arena, &q->txn) != STATUS_OK) {
         node_refuse(q, STATUS_INVALID, false, "not a transaction request");
         return;
     }
-    struct replica *r = request_route(q, &q->txn.to);
+    struct replica *r = node_request_route(q, &q->txn.to, false);
     if (r == NULL) return;
     struct txn t;
     struct errbuf err = {{0}};
@@ -172,131 +183,9 @@ static void on_txn(struct node *n, struct rpc_request *req)
         return;
     }
     q->term = raft_term(replica_raft(r));
+    q->buckets = flight_buckets_of(&t);
+    q->got_timestamp = txn_propose;
     timestamps_ask(n, q);
-}
-
-/* --- point reads --- */
-
-static void get_try(struct node_request *q);
-
-static void get_loaded(void *ctx, enum status s)
-{
-    struct node_request *q = ctx;
-    if (s == STATUS_OK) {
-        get_try(q);
-    } else {
-        node_refuse(q, s == STATUS_CLOSED ? STATUS_CLOSED : STATUS_CORRUPT, false,
-                    "the block that holds the key cannot be read here");
-    }
-}
-
-static void get_try(struct node_request *q)
-{
-    struct node *n = q->node;
-    struct lsm_row row;
-    struct lsm_miss miss;
-    const struct replica *r = host_replica(n->host, q->group);
-    if (r != NULL && !node_epoch_holds(r, &q->get.to)) {
-        node_refuse(q, STATUS_EPOCH_MISMATCH, false, "the range has changed");
-        return;
-    }
-    if (r == NULL || replica_rows_life(r) == 0) {
-        node_refuse(q, STATUS_NOT_LEADER, false, "a snapshot is replacing the rows here: ask the leader");
-        return;
-    }
-    buf_clear(&n->scratch);
-    key_encode_data(&n->scratch, q->get.keyspace, q->get.key);
-    enum status s = lsm_get(host_store(n->host), buf_slice(&n->scratch), LSM_TS_MAX, &row, &miss);
-    if (s == STATUS_MISS) {
-        lsm_load(host_store(n->host), &miss, get_loaded, q);
-        return;
-    }
-    struct get_reply reply = {.found = s == STATUS_OK};
-    char text[I128_TEXT_MAX];
-    if (s == STATUS_OK) {
-        struct row decoded;
-        s = row_decode(row.value, &decoded);
-        reply.version = row.ts;
-        if (s == STATUS_OK) reply.value = row_value(&decoded, text);
-    } else if (s == STATUS_NOT_FOUND) {
-        reply.value = SLICE_EMPTY;
-        s = STATUS_OK;
-    }
-    if (s != STATUS_OK) {
-        node_refuse(q, STATUS_CORRUPT, false, "the stored row is damaged here");
-        return;
-    }
-    node_counters(n, q->group)->reads++;
-    struct buf payload;
-    buf_init(&payload, LIMIT_FRAME_BYTES);
-    pack_get_reply(&payload, &reply);
-    request_reply(q, &(struct reply_head){.status = STATUS_OK, .message = SLICE_EMPTY, .payload = buf_slice(&payload)});
-    buf_free(&payload);
-}
-
-static void get_ready(struct read_wait *w, enum status s)
-{
-    struct node_request *q = LIST_ENTRY(w, struct node_request, read);
-    if (s != STATUS_OK) {
-        node_refuse(q, s, false, "the read could not be confirmed by a quorum");
-        return;
-    }
-    get_try(q);
-}
-
-static void on_get(struct node *n, struct rpc_request *req)
-{
-    struct node_request *q = request_new(n, req);
-    arena_reset(&n->arena);
-    if (unpack_get_request(req->params, &n->arena, &q->get) != STATUS_OK) {
-        node_refuse(q, STATUS_INVALID, false, "not a get request");
-        return;
-    }
-    struct replica *r = request_route(q, &q->get.to);
-    if (r == NULL) return;
-    if (!range_desc_contains(replica_desc(r), q->get.keyspace, q->get.key)) {
-        node_refuse(q, STATUS_EPOCH_MISMATCH, false, "the key is not in this range");
-        return;
-    }
-    q->read.ready = get_ready;
-    q->read.deadline_ns = q->deadline_ns;
-    enum status s = replica_read(r, &q->read);
-    if (s != STATUS_OK) node_refuse(q, s, false, status_text(s));
-}
-
-/* --- scans --- */
-
-static void scan_ready(struct read_wait *w, enum status s)
-{
-    struct node_request *q = LIST_ENTRY(w, struct node_request, read);
-    if (s != STATUS_OK) {
-        node_refuse(q, s, false, "the read could not be confirmed by a quorum");
-        return;
-    }
-    scan_begin(q);
-}
-
-static void on_scan(struct node *n, struct rpc_request *req)
-{
-    struct node_request *q = request_new(n, req);
-    arena_reset(&n->arena);
-    if (unpack_scan_request(req->params, &n->arena, &q->scan) != STATUS_OK) {
-        node_refuse(q, STATUS_INVALID, false, "not a scan request");
-        return;
-    }
-    struct replica *r = request_route(q, &q->scan.to);
-    if (r == NULL) return;
-    const struct range_desc *d = replica_desc(r);
-    bool inside = d->keyspace == q->scan.keyspace && slice_cmp(q->scan.start, d->start) >= 0 &&
-                  (d->end.size == 0 || (q->scan.end.size > 0 && slice_cmp(q->scan.end, d->end) <= 0));
-    if (!inside) {
-        node_refuse(q, STATUS_EPOCH_MISMATCH, false, "the span is not within this range");
-        return;
-    }
-    q->read.ready = scan_ready;
-    q->read.deadline_ns = q->deadline_ns;
-    enum status s = replica_read(r, &q->read);
-    if (s != STATUS_OK) node_refuse(q, s, false, status_text(s));
 }
 
 /* --- dispatch --- */
@@ -325,10 +214,18 @@ void node_on_request(void *ctx, struct rpc_request *req)
         }
         return;
     case METHOD_TXN: on_txn(n, req); return;
-    case METHOD_GET: on_get(n, req); return;
-    case METHOD_SCAN: on_scan(n, req); return;
+    case METHOD_GET: node_on_get(n, req); return;
+    case METHOD_SCAN: node_on_scan(n, req); return;
     case METHOD_NODE_STATUS: node_status(n, req); return;
     case METHOD_RANGE_TRANSFER: transfer_asked(n, req); return;
+    case METHOD_RESOLVE: node_on_resolve(n, req); return;
+    case METHOD_RESOLVED:
+        if (from_host(n, req)) {
+            host_on_resolved(n->host, req);
+        } else {
+            rpc_request_drop(req);
+        }
+        return;
     case METHOD_HELLO:
     case METHOD_META_INIT:
     case METHOD_META_REGISTER:

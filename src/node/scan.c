@@ -22,7 +22,9 @@ static void scan_reset(struct node_request *q)
     q->row_bytes = 0;
     q->resuming = false;
     q->rows_life = r == NULL ? 0 : replica_rows_life(r);
-    q->scan_ts = r == NULL || replica_last_ts(r) == 0 ? LSM_TS_MAX : replica_last_ts(r);
+    q->scan_ts = q->read_ts;
+    if (q->read_ts == LSM_TS_MAX && r != NULL && replica_last_ts(r) != 0) q->scan_ts = replica_last_ts(r);
+    if (r != NULL) q->scan_mark = read_mark(q, r, q->scan_ts);
 }
 
 void scan_release(struct node_request *q)
@@ -36,7 +38,7 @@ void scan_release(struct node_request *q)
 
 static void scan_reply(struct node_request *q, bool more)
 {
-    struct scan_reply reply = {.rows = q->rows, .row_count = q->row_count, .more = more};
+    struct scan_reply reply = {.rows = q->rows, .row_count = q->row_count, .more = more, .mark = q->scan_mark};
     struct buf payload;
     buf_init(&payload, LIMIT_FRAME_BYTES - 65536);
     pack_scan_reply(&payload, &reply);
@@ -44,9 +46,7 @@ static void scan_reply(struct node_request *q, bool more)
     if (payload.overflow) {
         node_refuse(q, STATUS_TOO_LARGE, false, "the page is larger than a frame: ask for fewer rows");
     } else {
-        rpc_reply(q->req,
-                  &(struct reply_head){.status = STATUS_OK, .message = SLICE_EMPTY, .payload = buf_slice(&payload)});
-        node_request_free(q);
+        node_reply(q, buf_slice(&payload));
     }
     buf_free(&payload);
 }
@@ -116,6 +116,7 @@ static struct lsm_iter *scan_iter(struct node_request *q, struct lsm *store)
 static bool scan_is_void(const struct node_request *q, const struct replica *r)
 {
     uint64_t last = replica_last_ts(r);
+    if (q->read_ts != LSM_TS_MAX) return false; /* as of what is kept: read_may_serve */
     if (q->scan_ts == LSM_TS_MAX) return last != 0;
     return last != q->scan_ts && host_safepoint(q->node->host) > q->scan_ts;
 }
@@ -140,6 +141,7 @@ static void scan_go_on(struct node_request *q)
         node_refuse(q, STATUS_NOT_LEADER, false, "a snapshot has replaced the rows here: ask the leader");
         return;
     }
+    if (!read_may_serve(q, r)) return;
     if (scan_is_void(q, r)) {
         COVER("scan.restarted");
         scan_reset(q);
@@ -175,7 +177,7 @@ static void scan_go_on(struct node_request *q)
     }
 }
 
-void scan_begin(struct node_request *q)
+static void scan_begin(struct node_request *q)
 {
     q->is_scan = true;
     arena_init(&q->rows_arena, 16 * 1024);
@@ -186,6 +188,28 @@ void scan_begin(struct node_request *q)
     scan_reset(q);
     list_push_back(&q->node->scans_yielded, &q->link);
     q->node->env->ops->wake(q->node->env);
+}
+
+void node_on_scan(struct node *n, struct rpc_request *req)
+{
+    struct node_request *q = node_request_new(n, req);
+    arena_reset(&n->arena);
+    if (unpack_scan_request(req->params, &n->arena, &q->scan) != STATUS_OK) {
+        node_refuse(q, STATUS_INVALID, false, "not a scan request");
+        return;
+    }
+    const struct read_how *how = &q->scan.how;
+    struct replica *r = node_request_route(q, &q->scan.to, how->any_replica);
+    if (r == NULL) return;
+    const struct range_desc *d = replica_desc(r);
+    bool inside = d->keyspace == q->scan.keyspace && slice_cmp(q->scan.start, d->start) >= 0 &&
+                  (d->end.size == 0 || (q->scan.end.size > 0 && slice_cmp(q->scan.end, d->end) <= 0));
+    if (!inside) {
+        node_refuse(q, STATUS_EPOCH_MISMATCH, false, "the span is not within this range");
+        return;
+    }
+    q->buckets = UINT64_MAX;
+    read_begin(q, r, how, scan_begin);
 }
 
 /* All scans of a pass share one allowance of rows; who gets none waits for the next pass, first. */

@@ -125,6 +125,7 @@ bool replica_apply(struct replica *r)
         apply_answer(r, e, buf_slice(&h->answer));
     }
     if (count > 0) {
+        resolved_applied(&r->resolve.state, r->applied);
         raft_step(r->raft, &(struct raft_event){.type = RAFT_EVENT_APPLIED, .now_ms = h->now_ms, .index = r->applied},
                   &h->fx);
         replica_take_effects(r);
@@ -142,10 +143,19 @@ void replica_reads_ready(struct replica *r)
         if (b->index == 0 || b->index > r->applied) continue;
         list_remove(&b->link);
         struct list *node;
-        while ((node = list_pop_front(&b->waits)) != NULL) {
-            struct read_wait *w = LIST_ENTRY(node, struct read_wait, link);
-            w->ready(w, STATUS_OK);
-        }
+        while ((node = list_pop_front(&b->waits)) != NULL) list_push_back(&r->reads_late, node);
         mem_free(b);
+    }
+    struct list round; /* what is called may add to the list */
+    list_init(&round);
+    struct list *node;
+    while ((node = list_pop_front(&r->reads_late)) != NULL) list_push_back(&round, node);
+    while ((node = list_pop_front(&round)) != NULL) {
+        struct read_wait *w = LIST_ENTRY(node, struct read_wait, link);
+        if (w->index <= r->applied) {
+            w->ready(w, STATUS_OK);
+        } else {
+            list_push_back(&r->reads_late, node);
+        }
     }
 }

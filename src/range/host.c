@@ -28,6 +28,8 @@ enum status host_open(struct env *env, const struct host_options *o, const struc
     h->self = self;
     h->owner = *owner;
     h->now_ms = env_mono_ns(env) / NS_PER_MS;
+    env->ops->random(env, &h->resolve.life, sizeof h->resolve.life);
+    h->resolve.life |= 1;
     map_init(&h->replicas);
     map_init(&h->links);
     list_init(&h->ready);

@@ -11,6 +11,7 @@
 #include "lsm/lsm.h"
 #include "raft/raft.h"
 #include "range/machine.h"
+#include "range/resolved.h"
 #include "rpc/rpc.h"
 #include "wal/wal.h"
 
@@ -117,18 +118,53 @@ struct proposal {
     struct list link;
     void (*done)(struct proposal *p, enum status s, bool unknown, struct slice answer);
     uint64_t index, term;
+    uint64_t ts;          /* the command's timestamp; 0: it has none */
     uint64_t deadline_ns; /* then STATUS_TIMEOUT, outcome unknown */
 };
-/* STATUS_OK: under way. STATUS_NOT_LEADER, STATUS_BUSY, STATUS_CLOSED: nothing happened, done is not called. */
+/* STATUS_OK: under way. STATUS_NOT_LEADER, STATUS_BUSY, STATUS_CLOSED, STATUS_RETRY (a read has been served above that
+ * timestamp): nothing happened, done is not called. */
 MUST_CHECK enum status replica_propose(struct replica *r, struct slice command, struct proposal *p);
 
-/* A linearizable read: `ready` is called exactly once, from host_pass; with STATUS_OK the store may be read, at once or later. */
+/* A read that waits for what it must see: `ready` is called exactly once, from host_pass; with STATUS_OK the store may be read, at
+ * once or later. */
 struct read_wait {
     struct list link;
     void (*ready)(struct read_wait *w, enum status s);
     uint64_t deadline_ns;
+    uint64_t index; /* entries up to it must have been applied, in any case */
+    uint64_t term;  /* not 0: only if this replica has led in this term all the while */
 };
+/* A linearizable read at the leader. The one place where a read is begun that needs a word of the quorum. */
 MUST_CHECK enum status replica_read(struct replica *r, struct read_wait *w);
+/* Any replica: only waits until w->index is applied. */
+MUST_CHECK enum status replica_wait_applied(struct replica *r, struct read_wait *w);
+
+/* --- resolved timestamps: docs/reads.md --- */
+/* The leader closes at ts, which was asked for after it began to lead (replica_led_since) and whose elders have been proposed
+ * or refused: nothing at or below it is proposed any more. When w is ready, (ts, w->index) is resolved, and usable here: the
+ * caller then says so by replica_note_resolved. w: index and term are set here. */
+MUST_CHECK enum status replica_close(struct replica *r, uint64_t ts, struct read_wait *w);
+uint64_t replica_led_since_ns(const struct replica *r);
+void replica_note_resolved(struct replica *r, const struct resolved *resolved);
+struct resolved replica_resolved(struct replica *r); /* the newest that is usable here; ts 0: none */
+uint64_t replica_floor_ts(const struct replica *r);  /* reads as of less may lack versions */
+uint64_t replica_applied(const struct replica *r);
+
+/* The owner of a host with resolved timestamps calls host_resolve_pass in each pass, before host_pass; it says when to come
+ * again. It tells of its calls for timestamps (one at a time): when one leaves, and when it has been answered and worked off,
+ * with the newest that it brought, or 0. */
+uint64_t host_resolve_pass(struct host *h, uint64_t now_ns);
+bool host_wants_timestamp(const struct host *h);
+void host_timestamps_asked(struct host *h, uint64_t now_ns);
+void host_timestamps_came(struct host *h, uint64_t newest);
+struct resolved host_issued(const struct host *h); /* newest timestamp that came, and when its call left (since_ns) */
+uint64_t host_newest_ts(const struct host *h);     /* that this host has heard of, from anybody */
+void host_on_resolved(struct host *h, struct rpc_request *req);
+
+/* Calls another host over the link to it; done comes from host_pass, or never when the link goes away. False: no link. */
+bool host_call(struct host *h, uint64_t node_id, enum method method, struct slice params, uint64_t deadline_ns,
+               rpc_done done, void *ctx);
+
 /* Ends all that waits on the replica: proposals with STATUS_CLOSED, outcome unknown, reads with STATUS_TIMEOUT. Before closing. */
 void replica_close_waits(struct replica *r);
 

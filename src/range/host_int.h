@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "range/disk_health.h"
 #include "range/host.h"
+#include "range/resolve_int.h"
 
 struct link; /* to another host: link.c */
 struct snapshot_send;
@@ -31,6 +32,7 @@ struct host {
     struct map links;    /* node id -> struct link */
     struct list ready;   /* replicas that have something to do in this pass (replica.ready_link) */
     struct batch_marks filling, writing;
+    struct resolve_host resolve;
     struct list created; /* replicas whose creation is in the batch being filled, then in the one being written */
     struct arena apply_arena;
     struct arena decode_arena;
@@ -88,6 +90,8 @@ struct replica {
     struct list proposals;     /* struct proposal, by index */
     struct list reads_waiting; /* struct read_wait: next flush asks for an index */
     struct list read_batches;  /* struct read_batch, by context */
+    struct list reads_late;    /* struct read_wait: confirmed, or in no need of it; wait for apply */
+    struct resolve_replica resolve;
     uint64_t next_read_context;
     size_t mark_slot; /* + 1, in host->filling; 0: none */
     uint64_t commit;  /* apply up to here */
@@ -124,7 +128,14 @@ uint64_t replica_node_of(const struct replica *r, uint64_t replica_id);
 bool replica_apply(struct replica *r); /* true: there is more to apply at once */
 void replica_reads_ready(struct replica *r);
 
+/* resolve.c */
+void resolve_led(struct replica *r, bool leads);
+
 /* link.c */
+struct link_resolve *link_resolve(struct link *l);
+uint64_t link_node(const struct link *l);
+bool link_notify(struct link *l, enum method method, struct slice params);
+
 struct link *link_new(struct host *h, uint64_t node_id, const char *address);
 void link_free(struct link *l);
 void link_send(struct host *h, struct replica *r, const struct raft_message *m);

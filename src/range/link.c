@@ -15,6 +15,7 @@ struct link {
     bool unfit;
     uint64_t given;
     bool dropped; /* a frame could not be handed to the connection */
+    struct link_resolve resolve;
 };
 
 enum { LINK_HEADER = 5, LINK_OUT_MAX = 12 * 1024 * 1024, LINK_FRAME_TARGET = 512 * 1024 };
@@ -26,6 +27,7 @@ struct link *link_new(struct host *h, uint64_t node_id, const char *address)
     l->node_id = node_id;
     l->peer = rpc_peer_new(h->env, address, h->self);
     buf_init(&l->out, LINK_OUT_MAX);
+    l->resolve.whole = l->resolve.want_whole = true;
     map_put(&h->links, node_id, l);
     return l;
 }
@@ -106,6 +108,7 @@ uint64_t link_pass(struct link *l, uint64_t now_ns)
         l->dropped = false;
         link_broke(l);
     }
+    if (!connected) l->resolve.whole = true;
     l->was_connected = connected;
     if (l->bulk != NULL) {
         uint64_t bulk = rpc_peer_pass(l->bulk, now_ns);
@@ -134,4 +137,27 @@ uint64_t link_given(const struct link *l)
 void link_note_given(struct link *l)
 {
     l->given++;
+}
+
+struct link_resolve *link_resolve(struct link *l)
+{
+    return &l->resolve;
+}
+uint64_t link_node(const struct link *l)
+{
+    return l->node_id;
+}
+
+bool link_notify(struct link *l, enum method method, struct slice params)
+{
+    return rpc_notify(l->peer, method, params);
+}
+
+bool host_call(struct host *h, uint64_t node_id, enum method method, struct slice params, uint64_t deadline_ns,
+               rpc_done done, void *ctx)
+{
+    struct link *l = map_get(&h->links, node_id);
+    if (l == NULL) return false;
+    (void)rpc_call(l->peer, method, params, deadline_ns, done, ctx);
+    return true;
 }

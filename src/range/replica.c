@@ -68,6 +68,9 @@ struct replica *replica_new(struct host *h, const struct range_desc *desc, const
     list_init(&r->proposals);
     list_init(&r->reads_waiting);
     list_init(&r->read_batches);
+    list_init(&r->reads_late);
+    list_init(&r->resolve.wait.link);
+    resolved_forget_past(&r->resolve.state, restore->applied);
     struct raft_options o;
     raft_options_default(&o);
     o.id = r->id;
@@ -170,6 +173,7 @@ static void replica_state_changed(struct replica *r)
     bool leads = raft_leader_ready(r->raft);
     if (leads == r->leads) return;
     r->leads = leads;
+    resolve_led(r, leads);
     struct host *h = r->host;
     log_event(h->env->log, LOG_INFO, leads ? "range.leads" : "range.follows", "range=%llu term=%llu",
               (unsigned long long)r->desc.id, (unsigned long long)raft_term(r->raft));
@@ -236,6 +240,7 @@ enum status replica_propose(struct replica *r, struct slice command, struct prop
     if (h->stopping) return STATUS_CLOSED;
     if (r->state != REPLICA_RUNNING || !r->leads) return STATUS_NOT_LEADER;
     if (command.size > COMMAND_BYTES_MAX) return STATUS_TOO_LARGE;
+    if (p->ts != 0 && p->ts <= r->resolve.closed_ts) return STATUS_RETRY;
     if (h->proposals >= h->options.proposals_max || lsm_pressure(h->lsm) >= 100) return STATUS_BUSY;
     enum status s = raft_propose(r->raft, RAFT_ENTRY_COMMAND, command, &p->index, &p->term);
     if (s != STATUS_OK) return s;
@@ -255,14 +260,31 @@ enum status replica_read(struct replica *r, struct read_wait *w)
     return STATUS_OK;
 }
 
+enum status replica_wait_applied(struct replica *r, struct read_wait *w)
+{
+    if (r->state != REPLICA_RUNNING) return STATUS_NOT_LEADER;
+    list_push_back(&r->reads_late, &w->link);
+    host_mark_ready(r->host, r);
+    r->host->env->ops->wake(r->host->env);
+    return STATUS_OK;
+}
+
 /* All reads that came before this flush share one index, none that comes later does (T5). */
 static void replica_ask_read_index(struct replica *r)
 {
     if (list_empty(&r->reads_waiting)) return;
     struct read_batch *b = mem_zalloc(sizeof *b);
     list_init(&b->waits);
+    bool leads = raft_role(r->raft) == RAFT_LEADER;
     struct list *node;
-    while ((node = list_pop_front(&r->reads_waiting)) != NULL) list_push_back(&b->waits, node);
+    while ((node = list_pop_front(&r->reads_waiting)) != NULL) {
+        struct read_wait *w = LIST_ENTRY(node, struct read_wait, link);
+        if (w->term != 0 && (!leads || w->term != raft_term(r->raft))) {
+            w->ready(w, STATUS_NOT_LEADER);
+        } else {
+            list_push_back(&b->waits, node);
+        }
+    }
     b->context = ++r->next_read_context;
     list_push_back(&r->read_batches, &b->link);
     enum status s = raft_read(r->raft, b->context);
@@ -320,6 +342,16 @@ static void sweep_reads(struct list *waits, uint64_t now_ns)
     }
 }
 
+static void sweep_all_reads(struct replica *r, uint64_t now_ns)
+{
+    sweep_reads(&r->reads_waiting, now_ns);
+    sweep_reads(&r->reads_late, now_ns);
+    LIST_FOR(it, &r->read_batches)
+    {
+        sweep_reads(&LIST_ENTRY(it, struct read_batch, link)->waits, now_ns);
+    }
+}
+
 void replica_sweep(struct replica *r, uint64_t now_ns)
 {
     LIST_FOR(it, &r->proposals)
@@ -330,11 +362,7 @@ void replica_sweep(struct replica *r, uint64_t now_ns)
         r->host->proposals--;
         p->done(p, STATUS_TIMEOUT, true, SLICE_EMPTY);
     }
-    sweep_reads(&r->reads_waiting, now_ns);
-    LIST_FOR(it, &r->read_batches)
-    {
-        sweep_reads(&LIST_ENTRY(it, struct read_batch, link)->waits, now_ns);
-    }
+    sweep_all_reads(r, now_ns);
 }
 
 void replica_fail_all(struct replica *r, enum status s, bool unknown)
@@ -345,11 +373,7 @@ void replica_fail_all(struct replica *r, enum status s, bool unknown)
         r->host->proposals--;
         p->done(p, s, unknown, SLICE_EMPTY);
     }
-    sweep_reads(&r->reads_waiting, UINT64_MAX);
-    LIST_FOR(it, &r->read_batches)
-    {
-        sweep_reads(&LIST_ENTRY(it, struct read_batch, link)->waits, UINT64_MAX);
-    }
+    sweep_all_reads(r, UINT64_MAX);
 }
 
 void replica_close_waits(struct replica *r)

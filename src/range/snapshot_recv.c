@@ -116,6 +116,8 @@ static void recv_installed(void *ctx, enum status status)
     r->state = REPLICA_RUNNING;
     r->applied = r->commit = s->index;
     r->last_ts = 0;
+    resolved_forget_past(&r->resolve.state, s->index);
+    resolved_applied(&r->resolve.state, r->applied);
     r->rows_life++;
     r->receiving = NULL;
     wal_put_reset(h->wal, r->desc.id, s->index, s->term);

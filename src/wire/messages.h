@@ -39,6 +39,21 @@ struct routed { /* leads every request to a range */
     struct range_epoch epoch;
     uint32_t deadline_ms; /* time left when it was sent; expired work is dropped */
 };
+/* How fresh a read must be, and what its answer was: docs/reads.md. */
+enum read_mode { READ_STRONG = 0, READ_SNAPSHOT, READ_BOUNDED, READ_EVENTUAL };
+struct read_how {
+    enum read_mode mode;
+    uint64_t ts;               /* READ_SNAPSHOT: as of it; 0: now */
+    uint32_t max_staleness_ms; /* READ_BOUNDED */
+    bool any_replica;          /* the replica that is asked need not lead */
+};
+#define STALENESS_UNKNOWN UINT32_MAX
+struct read_mark {
+    enum read_mode mode;
+    uint64_t ts; /* every write of the range with a timestamp up to it is in the answer; 0: unknown */
+    uint32_t staleness_ms;
+};
+const char *read_mode_name(enum read_mode m);
 struct txn_request {
     struct routed to;
     struct slice txn; /* txn_encode's bytes; the reply's payload is txn_result_encode's */
@@ -47,11 +62,13 @@ struct get_request {
     struct routed to;
     uint32_t keyspace;
     struct slice key;
+    struct read_how how;
 };
 struct get_reply {
     bool found;
     uint64_t version;
     struct slice value; /* as a client sees it */
+    struct read_mark mark;
 };
 struct scan_request {
     struct routed to;
@@ -61,6 +78,7 @@ struct scan_request {
     uint32_t limit_bytes;
     bool reverse;
     bool keys_only;
+    struct read_how how;
 };
 struct scan_row {
     struct slice key, value;
@@ -70,6 +88,7 @@ struct scan_reply {
     struct scan_row *rows;
     size_t row_count;
     bool more; /* the page ended before the end of the asked span: go on after the last row */
+    struct read_mark mark;
 };
 
 /* --- raft between hosts: a RAFT frame's params are an array of these --- */
@@ -102,6 +121,30 @@ struct snapshot_row {
 void snapshot_row_append(struct buf *b, const struct snapshot_row *row);
 MUST_CHECK enum status snapshot_row_next(struct slice *rows, struct snapshot_row *out); /* STATUS_END after the last */
 
+/* --- resolved timestamps between nodes (docs/reads.md) --- */
+struct resolved_item {
+    uint64_t group, index;
+};
+struct resolved_news {           /* RESOLVED, notify: every 200 ms to each peer */
+    uint64_t life, seq;          /* of the sender: news of one life come without a gap, or the receiver starts anew */
+    uint64_t stamp_ns;           /* the sender's clock */
+    uint64_t echo_life, echo_ns; /* the receiver's, as the sender had seen it before it asked for ts; 0, 0: never */
+    uint64_t ts;                 /* 0: none yet */
+    bool whole;                  /* forget what was told: `changed` is all */
+    bool want_whole;             /* tell all next time */
+    struct resolved_item
+        *changed; /* ranges resolved at (ts, index); what is in neither list stays so at its old index */
+    size_t changed_count;
+    uint64_t *dropped; /* groups that are not */
+    size_t dropped_count;
+};
+struct resolve_request { /* RESOLVE: a replica asks the leader for a resolved timestamp that is newer than the call */
+    struct routed to;
+};
+struct resolve_reply {
+    uint64_t ts, index;
+};
+
 /* --- codecs: pack_X(buf, message), unpack_X(slice of params or payload, arena, message) --- */
 #define MESSAGE_MAP(X)                                                                                                 \
     X(hello)                                                                                                           \
@@ -130,7 +173,10 @@ MUST_CHECK enum status snapshot_row_next(struct slice *rows, struct snapshot_row
     X(range_transfer_request)                                                                                          \
     X(meta_status_reply)                                                                                               \
     X(node_status_reply)                                                                                               \
-    X(snapshot_chunk)
+    X(snapshot_chunk)                                                                                                  \
+    X(resolved_news)                                                                                                   \
+    X(resolve_request)                                                                                                 \
+    X(resolve_reply)
 
 #define MESSAGE_DECLARE(name)                                                                                          \
     void pack_##name(struct buf *b, const struct name *m);                                                             \

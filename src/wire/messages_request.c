@@ -25,6 +25,63 @@ static void read_routed(struct unpack *u, struct routed *r)
     r->deadline_ms = read_u32(u);
 }
 
+const char *read_mode_name(enum read_mode m)
+{
+    static const char *const names[] = {"strong", "snapshot", "bounded", "eventual"};
+    ASSERT(m <= READ_EVENTUAL);
+    return names[m];
+}
+
+/* At the end of a read: [mode, ts, max_staleness_ms, any_replica]; left out when it is strong and at the leader. */
+static uint32_t read_how_count(const struct read_how *how)
+{
+    return how->mode == READ_STRONG && !how->any_replica ? 0 : 1;
+}
+
+static void pack_read_how(struct buf *b, const struct read_how *how)
+{
+    if (read_how_count(how) == 0) return;
+    pack_array(b, 4);
+    pack_uint(b, (uint64_t)how->mode);
+    pack_uint(b, how->ts);
+    pack_uint(b, how->max_staleness_ms);
+    pack_bool(b, how->any_replica);
+}
+
+/* Of the elements beyond the first version's; returns how many are left to skip. */
+static uint32_t read_read_how(struct unpack *u, uint32_t extra, struct read_how *how)
+{
+    if (extra == 0) return 0;
+    uint32_t more = unpack_open(u, 4);
+    how->mode = (enum read_mode)read_enum(u, READ_STRONG, READ_EVENTUAL);
+    how->ts = unpack_uint(u);
+    how->max_staleness_ms = read_u32(u);
+    how->any_replica = unpack_bool(u);
+    unpack_close(u, more);
+    return extra - 1;
+}
+
+/* At the end of a read's reply: [mode, ts, staleness_ms]. */
+static void pack_read_mark(struct buf *b, const struct read_mark *m)
+{
+    pack_array(b, 3);
+    pack_uint(b, (uint64_t)m->mode);
+    pack_uint(b, m->ts);
+    pack_uint(b, m->staleness_ms);
+}
+
+static uint32_t read_read_mark(struct unpack *u, uint32_t extra, struct read_mark *m)
+{
+    m->staleness_ms = STALENESS_UNKNOWN;
+    if (extra == 0) return 0;
+    uint32_t more = unpack_open(u, 3);
+    m->mode = (enum read_mode)read_enum(u, READ_STRONG, READ_EVENTUAL);
+    m->ts = unpack_uint(u);
+    m->staleness_ms = read_u32(u);
+    unpack_close(u, more);
+    return extra - 1;
+}
+
 void pack_txn_request(struct buf *b, const struct txn_request *m)
 {
     pack_array(b, ROUTED_COUNT + 1);
@@ -44,10 +101,11 @@ MESSAGE_UNPACK(txn_request)
 
 void pack_get_request(struct buf *b, const struct get_request *m)
 {
-    pack_array(b, ROUTED_COUNT + 2);
+    pack_array(b, ROUTED_COUNT + 2 + read_how_count(&m->how));
     pack_routed(b, &m->to);
     pack_uint(b, m->keyspace);
     pack_bin(b, m->key);
+    pack_read_how(b, &m->how);
 }
 
 static void read_get_request(struct unpack *u, struct arena *arena, struct get_request *m)
@@ -57,16 +115,17 @@ static void read_get_request(struct unpack *u, struct arena *arena, struct get_r
     read_routed(u, &m->to);
     m->keyspace = read_u32(u);
     m->key = read_bin(u, 1, LIMIT_KEY_BYTES);
-    unpack_close(u, extra);
+    unpack_close(u, read_read_how(u, extra, &m->how));
 }
 MESSAGE_UNPACK(get_request)
 
 void pack_get_reply(struct buf *b, const struct get_reply *m)
 {
-    pack_array(b, 3);
+    pack_array(b, 4);
     pack_bool(b, m->found);
     pack_uint(b, m->version);
     pack_bin(b, m->value);
+    pack_read_mark(b, &m->mark);
 }
 
 static void read_get_reply(struct unpack *u, struct arena *arena, struct get_reply *m)
@@ -76,13 +135,13 @@ static void read_get_reply(struct unpack *u, struct arena *arena, struct get_rep
     m->found = unpack_bool(u);
     m->version = unpack_uint(u);
     m->value = read_bin(u, 0, LIMIT_VALUE_BYTES);
-    unpack_close(u, extra);
+    unpack_close(u, read_read_mark(u, extra, &m->mark));
 }
 MESSAGE_UNPACK(get_reply)
 
 void pack_scan_request(struct buf *b, const struct scan_request *m)
 {
-    pack_array(b, ROUTED_COUNT + 7);
+    pack_array(b, ROUTED_COUNT + 7 + read_how_count(&m->how));
     pack_routed(b, &m->to);
     pack_uint(b, m->keyspace);
     pack_bin(b, m->start);
@@ -91,6 +150,7 @@ void pack_scan_request(struct buf *b, const struct scan_request *m)
     pack_uint(b, m->limit_bytes);
     pack_bool(b, m->reverse);
     pack_bool(b, m->keys_only);
+    pack_read_how(b, &m->how);
 }
 
 static void read_scan_request(struct unpack *u, struct arena *arena, struct scan_request *m)
@@ -105,7 +165,7 @@ static void read_scan_request(struct unpack *u, struct arena *arena, struct scan
     m->limit_bytes = read_u32(u);
     m->reverse = unpack_bool(u);
     m->keys_only = unpack_bool(u);
-    unpack_close(u, extra);
+    unpack_close(u, read_read_how(u, extra, &m->how));
 }
 MESSAGE_UNPACK(scan_request)
 
@@ -129,10 +189,11 @@ static void read_scan_row(struct unpack *u, struct scan_row *r)
 void pack_scan_reply(struct buf *b, const struct scan_reply *m)
 {
     ASSERT(m->row_count <= LIMIT_SCAN_ROWS);
-    pack_array(b, 2);
+    pack_array(b, 3);
     pack_bool(b, m->more);
     pack_array(b, (uint32_t)m->row_count);
     for (size_t i = 0; i < m->row_count; i++) pack_scan_row(b, &m->rows[i]);
+    pack_read_mark(b, &m->mark);
 }
 
 static void read_scan_reply(struct unpack *u, struct arena *arena, struct scan_reply *m)
@@ -141,6 +202,21 @@ static void read_scan_reply(struct unpack *u, struct arena *arena, struct scan_r
     m->more = unpack_bool(u);
     m->rows = read_list(u, arena, sizeof(*m->rows), SCAN_ROW_WIRE_MIN, LIMIT_SCAN_ROWS, &m->row_count);
     for (size_t i = 0; i < m->row_count && !u->failed; i++) read_scan_row(u, &m->rows[i]);
-    unpack_close(u, extra);
+    unpack_close(u, read_read_mark(u, extra, &m->mark));
 }
 MESSAGE_UNPACK(scan_reply)
+
+void pack_resolve_request(struct buf *b, const struct resolve_request *m)
+{
+    pack_array(b, ROUTED_COUNT);
+    pack_routed(b, &m->to);
+}
+
+static void read_resolve_request(struct unpack *u, struct arena *arena, struct resolve_request *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, ROUTED_COUNT);
+    read_routed(u, &m->to);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(resolve_request)

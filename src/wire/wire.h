@@ -46,11 +46,13 @@ enum frame_type { FRAME_REQUEST = 0, FRAME_RESPONSE = 1, FRAME_NOTIFY = 2 };
     X(HELLO, 1, "hello")                                                                                               \
     X(RAFT, 2, "raft")         /* notify: raft messages of many groups, host to host */                                \
     X(SNAPSHOT, 3, "snapshot") /* snapshot chunk, host to host */                                                      \
+    X(RESOLVED, 4, "resolved") /* notify: resolved timestamps, host to host */                                         \
     X(TXN, 10, "txn")          /* router to node */                                                                    \
     X(GET, 11, "get")                                                                                                  \
     X(SCAN, 12, "scan")                                                                                                \
     X(NODE_STATUS, 13, "node_status")                                                                                  \
     X(RANGE_TRANSFER, 14, "range_transfer")                                                                            \
+    X(RESOLVE, 15, "resolve")     /* a replica to its leader */                                                        \
     X(META_INIT, 20, "meta_init") /* anybody to metadata service */                                                    \
     X(META_REGISTER, 21, "meta_register")                                                                              \
     X(META_HEARTBEAT, 22, "meta_heartbeat")                                                                            \

@@ -21,6 +21,7 @@ struct client {
     unsigned calls;
     void *ctx;
     client_txn_done txn_done;
+    struct read_how how;
     client_get_done get_done;
     client_scan_done scan_done;
     client_map_done map_done;
@@ -50,10 +51,11 @@ void client_txn(struct client *c, struct slice keyspace, const struct txn *t, ui
     }
     c->txn_done = done;
 }
-void client_get(struct client *c, struct slice keyspace, struct slice key, uint32_t timeout_ms, client_get_done done,
-                void *ctx)
+void client_get_how(struct client *c, struct slice keyspace, struct slice key, const struct read_how *how,
+                    uint32_t timeout_ms, client_get_done done, void *ctx)
 {
     note(c, "get", keyspace, timeout_ms, ctx);
+    c->how = *how;
     c->key = arena_dup_slice(&c->arena, key);
     c->get_done = done;
 }
@@ -247,16 +249,41 @@ START_TEST(txn_results)
 }
 END_TEST
 
+START_TEST(reads_say_what_they_were)
+{
+    struct get_reply reply = {.found = true, .version = 42, .value = slice_str("v")};
+    reply.mark = (struct read_mark){.mode = READ_BOUNDED, .ts = 50, .staleness_ms = 120};
+    ask(HTTP_GET, "/v1/kv/ks/k?read=bounded&max_staleness_ms=500", NULL, NULL);
+    ck_assert(client.how.mode == READ_BOUNDED && client.how.max_staleness_ms == 500);
+    client.get_done(client.ctx, &fine, &reply);
+    ck_assert(head("Quorate-Read-Mode: bounded\n") && head("Quorate-Timestamp: 50\n") &&
+              head("Quorate-Staleness-Ms: 120\n"));
+    reply.mark = (struct read_mark){.mode = READ_EVENTUAL, .staleness_ms = STALENESS_UNKNOWN};
+    reply.found = false;
+    ask(HTTP_GET, "/v1/kv/ks/k?read=eventual", NULL, NULL);
+    client.get_done(client.ctx, &fine, &reply);
+    ck_assert_int_eq(http.code, 404);
+    ck_assert(head("Quorate-Read-Mode: eventual\n") && !head("Quorate-Timestamp") && !head("Quorate-Staleness-Ms"));
+    unsigned calls = client.calls;
+    ask(HTTP_PUT, "/v1/kv/ks/k?read=eventual", NULL, "v");
+    ck_assert_int_eq(http.code, 400);
+    ck_assert_uint_eq(client.calls, calls);
+}
+END_TEST
+
 START_TEST(scan_pages)
 {
     struct scan_row rows[] = {{.key = slice_str("a"), .value = slice_str("1"), .version = 5},
                               {.key = slice_str("\xfe"), .value = slice_str("\n"), .version = 6}};
     struct scan_reply reply = {.rows = rows, .row_count = 2, .more = true};
-    ask(HTTP_GET, "/v1/kv/ks?prefix=&limit=2", NULL, NULL);
+    reply.mark = (struct read_mark){.mode = READ_SNAPSHOT, .ts = 7, .staleness_ms = 3};
+    ask(HTTP_GET, "/v1/kv/ks?prefix=&limit=2&read=snapshot&at=7&replica=any", NULL, NULL);
     ck_assert_uint_eq(client.scan.limit_rows, 2);
+    ck_assert(client.scan.how.mode == READ_SNAPSHOT && client.scan.how.ts == 7 && client.scan.how.any_replica);
     client.scan_done(client.ctx, &fine, &reply);
     ck_assert_str_eq((const char *)http.body.data, "{\"rows\":[{\"key\":\"a\",\"value\":\"1\",\"version\":\"5\"},{"
                                                    "\"key_b64\":\"/g==\",\"value\":\"\\n\",\"version\":\"6\"}],"
+                                                   "\"read\":\"snapshot\",\"timestamp\":\"7\",\"staleness_ms\":3,"
                                                    "\"more\":true,\"next\":\"_gA\"}\n");
     static const char *const lines[] = {"Accept: application/x-ndjson", NULL};
     reply.more = false;
@@ -268,7 +295,7 @@ START_TEST(scan_pages)
     ck_assert_str_eq(http.content_type, "application/x-ndjson");
     unsigned calls = client.calls;
     ck_assert_ptr_null(ask(HTTP_GET, "/v1/kv/ks?start=b&end=a", NULL, NULL)); /* answered without asking */
-    ck_assert_str_eq((const char *)http.body.data, "{\"rows\":[],\"more\":false}\n");
+    ck_assert_str_eq((const char *)http.body.data, "{\"rows\":[],\"read\":\"strong\",\"more\":false}\n");
     ck_assert_uint_eq(client.calls, calls);
 }
 END_TEST
@@ -449,6 +476,7 @@ int main(void)
     tcase_add_test(t, put_and_its_refusal);
     tcase_add_test(t, errors_of_the_client);
     tcase_add_test(t, txn_results);
+    tcase_add_test(t, reads_say_what_they_were);
     tcase_add_test(t, scan_pages);
     tcase_add_test(t, wrong_requests_do_not_reach_the_client);
     tcase_add_test(t, local_endpoints);

@@ -217,6 +217,65 @@ static enum status txn(const char *body, struct txn_action *a)
     return parse_txn(&in, &arena, a, &err);
 }
 
+/* docs/reads.md: which words go together. */
+START_TEST(read_modes)
+{
+    static const struct {
+        const char *query;
+        bool good;
+        struct read_how how;
+    } cases[] = {
+        {"", true, {.mode = READ_STRONG}},
+        {"read=strong&replica=leader", true, {.mode = READ_STRONG}},
+        {"read=strong&replica=any", true, {.mode = READ_STRONG, .any_replica = true}},
+        {"replica=any", true, {.mode = READ_STRONG, .any_replica = true}},
+        {"read=snapshot", true, {.mode = READ_SNAPSHOT}},
+        {"read=snapshot&at=18446744073709551614&replica=any",
+         true,
+         {.mode = READ_SNAPSHOT, .ts = UINT64_MAX - 1, .any_replica = true}},
+        {"read=bounded&max_staleness_ms=1", true, {.mode = READ_BOUNDED, .max_staleness_ms = 1}},
+        {"read=eventual", true, {.mode = READ_EVENTUAL}},
+        {"read=", false, {0}},
+        {"read=Strong", false, {0}},
+        {"at=5", false, {0}},
+        {"read=strong&at=5", false, {0}},
+        {"read=snapshot&at=0", false, {0}},
+        {"read=snapshot&at=", false, {0}},
+        {"read=snapshot&at=18446744073709551615", false, {0}},
+        {"read=snapshot&at=-1", false, {0}},
+        {"read=snapshot&max_staleness_ms=5", false, {0}},
+        {"read=bounded", false, {0}},
+        {"read=bounded&max_staleness_ms=0", false, {0}},
+        {"read=bounded&max_staleness_ms=4294967295", false, {0}},
+        {"read=bounded&max_staleness_ms=5&replica=any", false, {0}},
+        {"read=eventual&replica=leader", false, {0}},
+        {"max_staleness_ms=5", false, {0}},
+        {"replica=nearest", false, {0}},
+        {"read=strong&read=strong", false, {0}},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct input in = get_input(cases[i].query);
+        struct route kv = route_of("/v1/kv/ks/k"), scan = route_of("/v1/kv/ks");
+        struct kv_action a;
+        struct scan_action s;
+        bool good_kv = parse_kv(&in, &kv, &arena, &a, &err) == STATUS_OK;
+        bool good_scan = parse_scan(&in, &scan, &arena, &s, &err) == STATUS_OK;
+        ck_assert_msg(good_kv == cases[i].good && good_scan == cases[i].good, "%s", cases[i].query);
+        if (!good_kv) {
+            ck_assert(err.text[0] != '\0');
+            continue;
+        }
+        const struct read_how *how = &cases[i].how;
+        ck_assert(a.how.mode == how->mode && a.how.ts == how->ts && a.how.any_replica == how->any_replica &&
+                  a.how.max_staleness_ms == how->max_staleness_ms);
+        ck_assert(s.how.mode == how->mode && s.how.ts == how->ts && s.how.any_replica == how->any_replica);
+        in.method = HTTP_PUT;
+        ck_assert_msg((parse_kv(&in, &kv, &arena, &a, &err) == STATUS_OK) == (cases[i].query[0] == '\0'), "PUT %s",
+                      cases[i].query);
+    }
+}
+END_TEST
+
 START_TEST(txn_of_all_parts)
 {
     struct txn_action a;
@@ -417,6 +476,7 @@ int main(void)
     tcase_add_test(t, idempotency_ids);
     tcase_add_test(t, scan_bounds);
     tcase_add_test(t, scan_refuses);
+    tcase_add_test(t, read_modes);
     tcase_add_test(t, txn_of_all_parts);
     tcase_add_test(t, operations_are_aligned_wherever_the_arena_stands);
     tcase_add_test(t, txn_bounds_of_add_default_to_all);

@@ -178,11 +178,27 @@ static void v_txn_request(struct visit *v, struct txn_request *m)
     v_bin(v, &m->txn, 1, 70000);
 }
 
+static void v_read_how(struct visit *v, struct read_how *h) /* a strong read at the leader has no further elements */
+{
+    h->mode = (enum read_mode)v_enum(v, (unsigned)h->mode, READ_SNAPSHOT, READ_EVENTUAL);
+    v_u64(v, &h->ts);
+    v_u32(v, &h->max_staleness_ms);
+    v_bool(v, &h->any_replica);
+}
+
+static void v_read_mark(struct visit *v, struct read_mark *m)
+{
+    m->mode = (enum read_mode)v_enum(v, (unsigned)m->mode, READ_STRONG, READ_EVENTUAL);
+    v_u64(v, &m->ts);
+    v_u32(v, &m->staleness_ms);
+}
+
 static void v_get_request(struct visit *v, struct get_request *m)
 {
     v_routed(v, &m->to);
     v_u32(v, &m->keyspace);
     v_bin(v, &m->key, 1, LIMIT_KEY_BYTES);
+    v_read_how(v, &m->how);
 }
 
 static void v_get_reply(struct visit *v, struct get_reply *m)
@@ -190,6 +206,7 @@ static void v_get_reply(struct visit *v, struct get_reply *m)
     v_bool(v, &m->found);
     v_u64(v, &m->version);
     v_bin(v, &m->value, 0, 70000);
+    v_read_mark(v, &m->mark);
 }
 
 static void v_scan_request(struct visit *v, struct scan_request *m)
@@ -202,6 +219,7 @@ static void v_scan_request(struct visit *v, struct scan_request *m)
     v_u32(v, &m->limit_bytes);
     v_bool(v, &m->reverse);
     v_bool(v, &m->keys_only);
+    v_read_how(v, &m->how);
 }
 
 static void v_scan_reply(struct visit *v, struct scan_reply *m)
@@ -213,6 +231,37 @@ static void v_scan_reply(struct visit *v, struct scan_reply *m)
         v_u64(v, &m->rows[i].version);
     }
     v_bool(v, &m->more);
+    v_read_mark(v, &m->mark);
+}
+
+static void v_resolved_news(struct visit *v, struct resolved_news *m)
+{
+    v_u64(v, &m->life);
+    v_u64(v, &m->seq);
+    v_u64(v, &m->stamp_ns);
+    v_u64(v, &m->echo_life);
+    v_u64(v, &m->echo_ns);
+    v_u64(v, &m->ts);
+    v_bool(v, &m->whole);
+    v_bool(v, &m->want_whole);
+    V_LIST(v, m->changed, m->changed_count, 20);
+    for (size_t i = 0; i < m->changed_count; i++) {
+        v_u64(v, &m->changed[i].group);
+        v_u64(v, &m->changed[i].index);
+    }
+    V_LIST(v, m->dropped, m->dropped_count, 20);
+    for (size_t i = 0; i < m->dropped_count; i++) v_u64(v, &m->dropped[i]);
+}
+
+static void v_resolve_request(struct visit *v, struct resolve_request *m)
+{
+    v_routed(v, &m->to);
+}
+
+static void v_resolve_reply(struct visit *v, struct resolve_reply *m)
+{
+    v_u64(v, &m->ts);
+    v_u64(v, &m->index);
 }
 
 static void v_meta_init_request(struct visit *v, struct meta_init_request *m)

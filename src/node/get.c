@@ -1,0 +1,80 @@
+/* Point reads: the store is read when read.c says so; a block that is missing is loaded, and the read repeated. */
+#include "base/assert.h"
+#include "node/node_int.h"
+
+static void get_try(struct node_request *q);
+
+static void get_loaded(void *ctx, enum status s)
+{
+    struct node_request *q = ctx;
+    if (s == STATUS_OK) {
+        get_try(q);
+    } else {
+        node_refuse(q, s == STATUS_CLOSED ? STATUS_CLOSED : STATUS_CORRUPT, false,
+                    "the block that holds the key cannot be read here");
+    }
+}
+
+static void get_try(struct node_request *q)
+{
+    struct node *n = q->node;
+    struct lsm_row row;
+    struct lsm_miss miss;
+    struct replica *r = host_replica(n->host, q->group);
+    if (r != NULL && !node_epoch_holds(r, &q->get.to)) {
+        node_refuse(q, STATUS_EPOCH_MISMATCH, false, "the range has changed");
+        return;
+    }
+    if (r == NULL || replica_rows_life(r) == 0) {
+        node_refuse(q, STATUS_NOT_LEADER, false, "a snapshot is replacing the rows here: ask the leader");
+        return;
+    }
+    if (!read_may_serve(q, r)) return;
+    buf_clear(&n->scratch);
+    key_encode_data(&n->scratch, q->get.keyspace, q->get.key);
+    enum status s = lsm_get(host_store(n->host), buf_slice(&n->scratch), q->read_ts, &row, &miss);
+    if (s == STATUS_MISS) {
+        lsm_load(host_store(n->host), &miss, get_loaded, q);
+        return;
+    }
+    struct get_reply reply = {.found = s == STATUS_OK, .mark = read_mark(q, r, q->read_ts)};
+    char text[I128_TEXT_MAX];
+    if (s == STATUS_OK) {
+        struct row decoded;
+        s = row_decode(row.value, &decoded);
+        reply.version = row.ts;
+        if (s == STATUS_OK) reply.value = row_value(&decoded, text);
+    } else if (s == STATUS_NOT_FOUND) {
+        reply.value = SLICE_EMPTY;
+        s = STATUS_OK;
+    }
+    if (s != STATUS_OK) {
+        node_refuse(q, STATUS_CORRUPT, false, "the stored row is damaged here");
+        return;
+    }
+    node_counters(n, q->group)->reads++;
+    struct buf payload;
+    buf_init(&payload, LIMIT_FRAME_BYTES);
+    pack_get_reply(&payload, &reply);
+    node_reply(q, buf_slice(&payload));
+    buf_free(&payload);
+}
+
+void node_on_get(struct node *n, struct rpc_request *req)
+{
+    struct node_request *q = node_request_new(n, req);
+    arena_reset(&n->arena);
+    if (unpack_get_request(req->params, &n->arena, &q->get) != STATUS_OK) {
+        node_refuse(q, STATUS_INVALID, false, "not a get request");
+        return;
+    }
+    const struct read_how *how = &q->get.how;
+    struct replica *r = node_request_route(q, &q->get.to, how->any_replica);
+    if (r == NULL) return;
+    if (!range_desc_contains(replica_desc(r), q->get.keyspace, q->get.key)) {
+        node_refuse(q, STATUS_EPOCH_MISMATCH, false, "the key is not in this range");
+        return;
+    }
+    q->buckets = flight_bucket(q->get.key);
+    read_begin(q, r, how, get_try);
+}

@@ -1,0 +1,307 @@
+/* Making resolved timestamps of the ranges that are led here, and telling peers of them in rounds: docs/reads.md. */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "range/host_int.h"
+
+#define ROUND_NS (200 * NS_PER_MS)
+#define ROUND_PATIENCE_NS (200 * NS_PER_MS)
+#define ROUND_CONFIRM_NS (1000 * NS_PER_MS)
+#define TIMESTAMP_YOUNG_NS (100 * NS_PER_MS)
+
+/* --- timestamps of the owner's --- */
+
+void host_timestamps_asked(struct host *h, uint64_t now_ns)
+{
+    h->resolve.asked_ns = now_ns;
+    uint64_t node;
+    void *value;
+    for (size_t it = 0; map_next(&h->links, &it, &node, &value);) {
+        struct link_resolve *v = link_resolve(value);
+        v->asked.life = v->stamp_life;
+        v->asked.ns = v->stamp_ns;
+    }
+}
+
+void host_timestamps_came(struct host *h, uint64_t newest)
+{
+    uint64_t asked_ns = h->resolve.asked_ns;
+    h->resolve.asked_ns = 0;
+    if (newest <= h->resolve.issued.ts) return;
+    h->resolve.issued = (struct resolved){.ts = newest, .since_ns = asked_ns};
+    uint64_t node;
+    void *value;
+    for (size_t it = 0; map_next(&h->links, &it, &node, &value);) {
+        struct link_resolve *v = link_resolve(value);
+        v->issued = v->asked;
+    }
+}
+
+bool host_wants_timestamp(const struct host *h)
+{
+    return h->resolve.state == ROUND_ASKING && h->resolve.asked_ns == 0;
+}
+struct resolved host_issued(const struct host *h)
+{
+    return h->resolve.issued;
+}
+uint64_t host_newest_ts(const struct host *h)
+{
+    uint64_t ts = h->resolve.issued.ts > h->resolve.heard_ts ? h->resolve.issued.ts : h->resolve.heard_ts;
+    return ts > h->newest_ts ? ts : h->newest_ts;
+}
+
+/* --- closing --- */
+
+void resolve_led(struct replica *r, bool leads)
+{
+    r->resolve.led_since_ns = leads ? env_mono_ns(r->host->env) : 0;
+    r->resolve.closed_ts = 0;
+    memset(r->resolve.told, 0, sizeof r->resolve.told);
+}
+
+uint64_t replica_led_since_ns(const struct replica *r)
+{
+    return r->resolve.led_since_ns;
+}
+
+/* From now on nothing at or below ts is proposed; w: a read that confirms the leadership of this very term. */
+static void close_at(struct replica *r, uint64_t ts, struct read_wait *w)
+{
+    if (ts > r->resolve.closed_ts) r->resolve.closed_ts = ts;
+    w->term = raft_term(r->raft);
+}
+
+enum status replica_close(struct replica *r, uint64_t ts, struct read_wait *w)
+{
+    if (!replica_leads(r)) return STATUS_NOT_LEADER;
+    close_at(r, ts, w);
+    w->index = raft_last_index(r->raft);
+    return replica_read(r, w);
+}
+
+/* --- what is known here --- */
+
+/* Reckons what the leader's node last told, if it stands. */
+static void resolve_fold(struct replica *r)
+{
+    struct resolve_replica *v = &r->resolve;
+    struct link *l = v->cover_node == 0 ? NULL : map_get(&r->host->links, v->cover_node);
+    if (l == NULL || link_resolve(l)->cover_life != v->cover_life) {
+        v->cover_node = 0;
+        return;
+    }
+    struct resolved newest = link_resolve(l)->newest;
+    newest.index = v->cover_index;
+    resolved_note(&v->state, &newest, r->applied);
+}
+
+void replica_note_resolved(struct replica *r, const struct resolved *resolved)
+{
+    resolved_note(&r->resolve.state, resolved, r->applied);
+}
+
+struct resolved replica_resolved(struct replica *r)
+{
+    resolve_fold(r);
+    return r->resolve.state.now;
+}
+
+uint64_t replica_floor_ts(const struct replica *r)
+{
+    return r->resolve.state.floor_ts;
+}
+uint64_t replica_applied(const struct replica *r)
+{
+    return r->applied;
+}
+
+/* --- a round --- */
+
+static void round_confirmed(struct read_wait *w, enum status s)
+{
+    struct replica *r = LIST_ENTRY(w, struct replica, resolve.wait);
+    struct resolve_host *round = &r->host->resolve;
+    bool present = r->resolve.round == round->number && round->state == ROUND_CONFIRMING;
+    r->resolve.busy = false;
+    if (present) {
+        ASSERT(round->pending > 0);
+        if (--round->pending == 0) r->host->env->ops->wake(r->host->env);
+    }
+    if (s != STATUS_OK) return;
+    r->resolve.confirmed_round = r->resolve.round;
+    resolved_note(&r->resolve.state, &r->resolve.closing, r->applied);
+}
+
+static void round_close(struct replica *r, uint64_t now_ns)
+{
+    struct resolve_host *round = &r->host->resolve;
+    struct resolve_replica *v = &r->resolve;
+    if (!replica_leads(r) || v->busy) return;
+    if (round->at.since_ns <= v->led_since_ns) return; /* the timestamp was asked for before this replica led */
+    v->closing = round->at;
+    v->closing.index = raft_last_index(r->raft);
+    close_at(r, round->at.ts, &v->wait);
+    v->wait.index = 0; /* to be told it need not be applied here */
+    v->wait.ready = round_confirmed;
+    v->wait.deadline_ns = now_ns + ROUND_CONFIRM_NS;
+    v->round = round->number;
+    v->busy = true;
+    round->pending++;
+    if (replica_read(r, &v->wait) != STATUS_OK) {
+        v->busy = false;
+        round->pending--;
+    }
+}
+
+static void round_begin(struct host *h, uint64_t now_ns)
+{
+    struct resolve_host *round = &h->resolve;
+    uint64_t key;
+    void *value;
+    round->state = ROUND_CONFIRMING;
+    round->next_ns = now_ns + ROUND_PATIENCE_NS;
+    round->pending = 0;
+    if (round->issued.ts == round->at.ts) return; /* nothing newer: only the peers' clocks are told */
+    round->at = round->issued;
+    round->number++;
+    for (size_t it = 0; map_next(&h->links, &it, &key, &value);) {
+        struct link_resolve *v = link_resolve(value);
+        v->round = v->issued;
+    }
+    for (size_t it = 0; map_next(&h->replicas, &it, &key, &value);) round_close(value, now_ns);
+}
+
+/* The index at which the range is resolved in the present round; 0: it is not. */
+static uint64_t round_index(const struct replica *r)
+{
+    bool resolved = !r->resolve.busy && r->resolve.confirmed_round == r->host->resolve.number;
+    return resolved && r->leads ? r->resolve.closing.index : 0;
+}
+
+static void news_of_replica(struct resolved_news *news, struct replica *r, uint64_t node_id)
+{
+    const struct range_replica *other = range_desc_replica(&r->desc, node_id);
+    if (other == NULL) return;
+    uint64_t *told = &r->resolve.told[other - r->desc.replicas];
+    uint64_t index = round_index(r);
+    if (index != 0 && (news->whole || *told != index)) {
+        news->changed[news->changed_count++] = (struct resolved_item){.group = r->desc.id, .index = index};
+    } else if (index == 0 && *told != 0 && !news->whole) {
+        news->dropped[news->dropped_count++] = r->desc.id;
+    }
+    *told = index;
+}
+
+static void round_tell_link(struct host *h, struct link *l, uint64_t now_ns)
+{
+    struct link_resolve *v = link_resolve(l);
+    if (!link_connected(l)) {
+        v->whole = true;
+        return;
+    }
+    struct resolved_news news = {.life = h->resolve.life,
+                                 .seq = ++v->seq,
+                                 .stamp_ns = now_ns,
+                                 .echo_life = v->round.life,
+                                 .echo_ns = v->round.ns,
+                                 .ts = h->resolve.at.ts,
+                                 .whole = v->whole,
+                                 .want_whole = v->want_whole};
+    arena_reset(&h->decode_arena);
+    news.changed = arena_alloc(&h->decode_arena, (h->replicas.count + 1) * sizeof *news.changed);
+    news.dropped = arena_alloc(&h->decode_arena, (h->replicas.count + 1) * sizeof *news.dropped);
+    uint64_t group;
+    void *value;
+    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) news_of_replica(&news, value, link_node(l));
+    struct buf b;
+    buf_init(&b, LIMIT_FRAME_BYTES - 65536);
+    pack_resolved_news(&b, &news);
+    v->whole = b.overflow || !link_notify(l, METHOD_RESOLVED, buf_slice(&b));
+    buf_free(&b);
+}
+
+static void round_tell(struct host *h, uint64_t now_ns)
+{
+    uint64_t node;
+    void *value;
+    for (size_t it = 0; map_next(&h->links, &it, &node, &value);) round_tell_link(h, value, now_ns);
+    h->resolve.state = ROUND_IDLE;
+    h->resolve.next_ns = h->resolve.begun_ns + ROUND_NS;
+}
+
+static bool leads_any(const struct host *h)
+{
+    uint64_t group;
+    void *value;
+    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
+        if (replica_leads(value)) return true;
+    }
+    return false;
+}
+
+uint64_t host_resolve_pass(struct host *h, uint64_t now_ns)
+{
+    struct resolve_host *round = &h->resolve;
+    if (h->env->dead || h->stopping) return DEADLINE_NONE;
+    if (round->state == ROUND_IDLE && now_ns >= round->next_ns) {
+        round->state = ROUND_ASKING;
+        round->begun_ns = now_ns;
+        round->next_ns = now_ns + ROUND_PATIENCE_NS;
+        if (!leads_any(h)) round->next_ns = now_ns; /* nothing to close */
+    }
+    if (round->state == ROUND_ASKING) {
+        bool young = round->issued.ts != 0 && round->issued.since_ns + TIMESTAMP_YOUNG_NS > round->begun_ns;
+        if (young || now_ns >= round->next_ns) round_begin(h, now_ns);
+    }
+    if (round->state == ROUND_CONFIRMING && (round->pending == 0 || now_ns >= round->next_ns)) round_tell(h, now_ns);
+    return round->next_ns;
+}
+
+/* --- news of peers --- */
+
+static void take_news(struct host *h, struct link *l, const struct resolved_news *news)
+{
+    struct link_resolve *v = link_resolve(l);
+    for (size_t i = 0; i < news->dropped_count; i++) {
+        struct replica *r = map_get(&h->replicas, news->dropped[i]);
+        if (r == NULL || r->resolve.cover_node != link_node(l)) continue;
+        resolve_fold(r);
+        r->resolve.cover_node = 0;
+    }
+    for (size_t i = 0; i < news->changed_count; i++) {
+        struct replica *r = map_get(&h->replicas, news->changed[i].group);
+        if (r == NULL) continue;
+        resolve_fold(r);
+        r->resolve.cover_node = link_node(l);
+        r->resolve.cover_life = v->cover_life;
+        r->resolve.cover_index = news->changed[i].index;
+    }
+    v->newest = (struct resolved){.ts = news->ts, .since_ns = news->echo_life == h->resolve.life ? news->echo_ns : 0};
+    if (news->ts > h->resolve.heard_ts) h->resolve.heard_ts = news->ts;
+}
+
+void host_on_resolved(struct host *h, struct rpc_request *req)
+{
+    struct resolved_news news;
+    struct link *l = map_get(&h->links, req->peer_node_id);
+    arena_reset(&h->decode_arena);
+    if (l == NULL || unpack_resolved_news(req->params, &h->decode_arena, &news) != STATUS_OK) {
+        rpc_request_drop(req);
+        return;
+    }
+    struct link_resolve *v = link_resolve(l);
+    bool follows = news.life == v->from_life && news.seq == v->from_seq + 1;
+    v->from_life = news.life;
+    v->from_seq = news.seq;
+    v->stamp_life = news.life;
+    v->stamp_ns = news.stamp_ns;
+    if (news.want_whole) v->whole = true;
+    if (news.whole || !follows) v->cover_life++; /* what was told before is void */
+    if (news.whole) v->want_whole = false;
+    if (!news.whole && !follows) {
+        COVER("resolve.gap");
+        v->want_whole = true;
+    }
+    if (!v->want_whole) take_news(h, l, &news);
+    rpc_request_drop(req);
+}
