@@ -21,11 +21,14 @@ static void count_name(void *ctx, const char *name)
     if (strcmp(name, "LOCK") != 0) (*count)++;
 }
 
+/* Of a new cluster: one that was there before must start on a full disk too, or nothing in it could ever be deleted. */
 static int check_room(struct env *env, const char *dir)
 {
     uint64_t free_bytes = 0, total = 0;
+    unsigned names = 0;
+    if (disk_list(env->disk, "node-1", count_name, &names) == STATUS_OK && names > 0) return CLI_OK;
     if (disk_space(env->disk, &free_bytes, &total) != STATUS_OK || free_bytes >= DISK_FREE_MIN) return CLI_OK;
-    return cli_fail("only %llu MiB are free on the disk of %s, and a cluster needs %llu MiB to start; make room, or "
+    return cli_fail("only %llu MiB are free on the disk of %s, and a new cluster needs %llu MiB; make room, or "
                     "name another directory with "
                     "--dir",
                     (unsigned long long)(free_bytes >> 20), dir, (unsigned long long)(DISK_FREE_MIN >> 20));

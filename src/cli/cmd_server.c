@@ -174,6 +174,10 @@ int run_node(struct cli *c)
     if (data == NULL) return cli_usage("--data DIR is missing");
     if (o.listen == NULL) return cli_usage("--listen HOST:PORT is missing");
     cli_meta_addresses(c, meta, sizeof(meta));
+    uint64_t reserve_mib;
+    if (args_number(&c->args, "reserve-mib", 64, 0, 1u << 20, &reserve_mib, &err) != STATUS_OK)
+        return cli_usage("%s", err.text);
+    o.reserve_bytes = reserve_mib << 20;
     int code = host_options_take(c, &o.host);
     if (code != CLI_OK) return code;
 

@@ -17,6 +17,7 @@ static const struct flag flags_node[] = {
     {"data", FLAG_TEXT, "DIR", "data directory"},
     {"listen", FLAG_TEXT, "HOST:PORT", "address to bind"},
     {"advertise", FLAG_TEXT, "HOST:PORT", "address that others connect to; default: --listen"},
+    {"reserve-mib", FLAG_NUMBER, "MIB", "of disk kept back for compaction when it gets full; default 64, 0: none"},
     {"host", FLAG_TEXT, "LABEL", "machine: two replicas of a range avoid the same one"},
     {"election-ms", FLAG_NUMBER, "MS", "silence after which a follower campaigns"},
     {"heartbeat-ms", FLAG_NUMBER, "MS", "between a leader's heartbeats"},

@@ -67,6 +67,8 @@ static void child_argv(struct supervisor *s, unsigned i, char data[LOCAL_PATH_MA
         argv[n++] = p->address;
         argv[n++] = "--host"; /* one machine: each node stands for a host of its own */
         argv[n++] = p->name;
+        argv[n++] = "--reserve-mib";
+        argv[n++] = "8";
         argv[n++] = "--meta";
         argv[n++] = s->meta;
         break;

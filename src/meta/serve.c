@@ -72,13 +72,14 @@ static void propose(struct meta *m, struct rpc_request *req, const struct meta_c
     if (s != STATUS_OK) meta_refuse(q, s, false, status_text(s));
 }
 
-void meta_candidates(struct meta *m, struct meta_command *c)
+/* Nodes whose disks are nearly full are taken only when there are too few others. */
+static void candidates_take(struct meta *m, struct meta_command *c, bool tight)
 {
     uint64_t now_ns = env_mono_ns(m->env);
-    c->candidates = arena_zalloc(&m->arena, (m->state.node_count + 1) * sizeof *c->candidates);
     for (size_t i = 0; i < m->state.node_count; i++) {
         const struct meta_node *n = m->state.nodes[i];
-        if (!meta_node_alive(m, n, now_ns)) continue;
+        bool is_tight = (n->info.flags & (NODE_DISK_TIGHT | NODE_DISK_FULL)) != 0;
+        if (!meta_node_alive(m, n, now_ns) || is_tight != tight) continue;
         struct placement_node *p = &c->candidates[c->candidate_count++];
         *p = (struct placement_node){.id = n->id, .host = n->info.host};
         for (size_t k = 0; k < m->state.range_count; k++) {
@@ -87,6 +88,14 @@ void meta_candidates(struct meta *m, struct meta_command *c)
             if (d->replica_count > 0 && d->replicas[0].node_id == n->id) p->leaders++;
         }
     }
+}
+
+void meta_candidates(struct meta *m, struct meta_command *c)
+{
+    uint32_t replication = c->keyspace.replication > 0 ? c->keyspace.replication : m->state.cluster.replication;
+    c->candidates = arena_zalloc(&m->arena, (m->state.node_count + 1) * sizeof *c->candidates);
+    candidates_take(m, c, false);
+    if (c->candidate_count < replication) candidates_take(m, c, true);
 }
 
 static void on_command(struct meta *m, struct rpc_request *req)

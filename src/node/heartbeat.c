@@ -85,7 +85,9 @@ uint64_t heartbeat_pass(struct node *n, uint64_t now_ns)
                                              .range_count = host_replica_count(n->host),
                                              .bytes = store.file_bytes + store.memtable_bytes,
                                              .flags = n->flags,
-                                             .disk_write_us = host_disk_write_us(n->host)};
+                                             .disk_write_us = host_disk_write_us(n->host),
+                                             .disk_free = n->space.free_bytes,
+                                             .disk_total = n->space.total_bytes};
     request.leads = arena_alloc(&n->arena, (host_replica_count(n->host) + 1) * sizeof *request.leads);
     struct heartbeat_build build = {.node = n, .request = &request};
     host_each_replica(n->host, heartbeat_count, &build);

@@ -22,6 +22,7 @@ static void node_opened(struct node *n)
     struct errbuf err = {{0}};
     struct host_owner owner = {
         .machine = &kv_machine_ops, .machine_ctx = n, .first_durable = node_first_durable, .ctx = n};
+    disk_space_open(&n->space, n->env, n->options.reserve_bytes);
     enum status s = identity_check_log(n->env, &n->identity, n->options.host.wal.dir, &err);
     if (s == STATUS_OK) s = host_open(n->env, &n->options.host, &n->self, &owner, &n->host, &err);
     if (s != STATUS_OK) {
@@ -108,7 +109,7 @@ static uint64_t node_pass(struct actor *a, uint64_t now_ns)
         if (n->env->dead) return DEADLINE_NONE;
         timestamps_pass(n, now_ns);
         transfers_pass(n, now_ns);
-        health_pass(n, now_ns);
+        next = earlier(next, health_pass(n, now_ns));
         if (n->state == NODE_SERVING) next = earlier(next, heartbeat_pass(n, now_ns));
     }
     if (n->state == NODE_STOPPING && n->handed_over_ns == 0 && (n->host == NULL || host_handed_over(n->host)))
@@ -183,7 +184,7 @@ bool node_stopped(const struct node *n)
     bool patience = now_ns < n->stop_deadline_ns;
     if (patience && (n->requests > 0 || n->handed_over_ns == 0 || now_ns < n->handed_over_ns + STOP_LINGER_NS))
         return false;
-    return host_quiet(n->host);
+    return host_quiet(n->host) && !n->space.busy;
 }
 
 static void node_fail_replica(void *ctx, struct replica *r)
@@ -213,6 +214,7 @@ void node_free(struct node *n)
     asks_free(n);
     map_free(&n->counters);
     map_free(&n->flights);
+    health_free(n);
     arena_free(&n->arena);
     buf_free(&n->scratch);
     mem_free(n->listen);

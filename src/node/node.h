@@ -11,6 +11,7 @@ struct node_options {
     const char *advertise;      /* address that others connect to; NULL: listen */
     const char *meta_addresses; /* "host:port,..." */
     const char *host_label;     /* NULL: the address without port */
+    uint64_t reserve_bytes;     /* of disk kept back for compaction when the disk is full; 0: none */
     struct host_options host;
 };
 /* Registers (waiting for the metadata service as long as it takes) and serves. Everything goes on inside actors. */

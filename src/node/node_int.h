@@ -3,6 +3,7 @@
 #define QUORATE_NODE_NODE_INT_H
 
 #include "base/map.h"
+#include "node/disk_space.h"
 #include "node/node.h"
 #include "range/identity.h"
 #include "rpc/meta_call.h"
@@ -49,7 +50,10 @@ struct node {
     /* health.c */
     uint32_t flags, flags_told; /* enum node_flag; as the metadata service was told */
     bool drained;               /* by an admin, as the metadata service says */
-    uint64_t handed_over_ns;    /* stopping: since when nothing is led any more; 0: not yet */
+    struct disk_space space;
+    struct peer_health *peers; /* as the metadata service said last */
+    size_t peer_count;
+    uint64_t handed_over_ns; /* stopping: since when nothing is led any more; 0: not yet */
     /* requests.c */
     uint32_t requests; /* under way */
     size_t request_bytes;
@@ -58,6 +62,11 @@ struct node {
     uint32_t scan_left; /* rows that scans may still take in this pass */
     struct arena arena;
     struct buf scratch;
+};
+
+struct peer_health {
+    uint64_t node_id;
+    uint32_t flags;
 };
 
 struct range_counters {
@@ -171,7 +180,11 @@ void transfers_pass(struct node *n, uint64_t now_ns);
 void transfers_refuse(struct node *n);
 
 /* health.c */
-void health_pass(struct node *n, uint64_t now_ns);
+uint64_t health_pass(struct node *n, uint64_t now_ns);
+void health_free(struct node *n);
+/* STATUS_OK, or why a transaction that adds rows is not taken: BUSY while another replica is to take over, NO_SPACE when the
+ * disks of so many replicas are full that too few are left. */
+MUST_CHECK enum status health_admit(const struct node *n, const struct replica *r, struct errbuf *err);
 void health_learn(struct node *n, const struct node_info *nodes, size_t count); /* a heartbeat's answer */
 
 /* heartbeat.c */

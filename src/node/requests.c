@@ -158,6 +158,14 @@ static void txn_propose(struct node_request *q, uint64_t ts)
     }
 }
 
+static bool adds_rows(const struct txn_op *ops, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ops[i].kind != TXN_DELETE && ops[i].kind != TXN_GET) return true;
+    }
+    return false;
+}
+
 static void on_txn(struct node *n, struct rpc_request *req)
 {
     struct node_request *q = node_request_new(n, req);
@@ -180,6 +188,12 @@ static void on_txn(struct node *n, struct rpc_request *req)
     const struct range_desc *d = replica_desc(r);
     if (!range_desc_contains(d, t.keyspace, lowest) || !range_desc_contains(d, t.keyspace, highest)) {
         node_refuse(q, STATUS_EPOCH_MISMATCH, false, "a key of the transaction is not in this range");
+        return;
+    }
+    if (adds_rows(t.ops, t.op_count) || adds_rows(t.else_ops, t.else_count)) s = health_admit(n, r, &err);
+    if (s != STATUS_OK) {
+        COVER("node.disk_full");
+        node_refuse(q, s, false, err.text);
         return;
     }
     q->term = raft_term(replica_raft(r));

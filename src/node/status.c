@@ -26,8 +26,8 @@ void node_status(struct node *n, struct rpc_request *req)
     struct node_status_reply reply = {.node_id = n->self.node_id,
                                       .uptime_ms = (env_mono_ns(n->env) - n->started_ns) / NS_PER_MS};
     arena_reset(&n->arena);
-    if (disk_space(n->env->disk, &reply.disk_free, &reply.disk_total) != STATUS_OK)
-        reply.disk_free = reply.disk_total = 0;
+    reply.disk_free = n->space.free_bytes;
+    reply.disk_total = n->space.total_bytes;
     if (n->host != NULL) {
         struct wal_stats log;
         struct lsm_stats store;

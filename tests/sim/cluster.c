@@ -56,6 +56,7 @@ static enum status node_start(struct process *p, struct errbuf *err)
     struct node_options o = {
         .listen = p->address, .meta_addresses = c->meta_addresses, .host_label = p->name, .host = c->knobs.host};
     knobs_draw_host(p->world, &o.host);
+    o.reserve_bytes = chance(p->world, 500) ? 0 : draw(p->world, 1000, 100000);
     struct node *n = NULL;
     enum status s = node_new(&p->env, &o, &n, err);
     p->server = n;

@@ -1,0 +1,53 @@
+#!/bin/sh
+# A disk that fills up under a running cluster: writes are refused, definitely and with the limit named, while deletes and reads
+# go on; the nodes start again on the full disk; when there is room again, writes are taken again by themselves.
+# All servers live on one small tmpfs: this is about room, not durability.
+set -u
+if [ "$(id -u)" -ne 0 ] && [ "${DISK_FULL_INSIDE:-}" != yes ]; then
+    DISK_FULL_INSIDE=yes exec unshare --user --map-root-user --mount sh "$0"
+fi
+# shellcheck source=tests/process/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+small=$work/small
+unmount() { umount "$small" 2>/dev/null || umount -l "$small" 2>/dev/null || true; }
+trap '"$quorate" cluster stop >/dev/null 2>&1; unmount; cleanup' EXIT
+mkdir -p "$small"
+check "a small disk" mount -t tmpfs -o size=1400m tmpfs "$small"
+QUORATE_DIR=$small/data
+
+fill() { # fill PERCENT: until so much of it is used
+    size=$(df --output=size -k "$small" | tail -1) used=$(df --output=used -k "$small" | tail -1)
+    fallocate -l $(((size * $1 / 100 - used) * 1024)) "$small/ballast"
+}
+within() { # within SECONDS COMMAND...
+    until=$(($(date +%s) + $1))
+    shift
+    while [ "$(date +%s)" -le "$until" ]; do
+        if "$@" >"$work/within.out" 2>&1; then return 0; fi
+        sleep 0.2
+    done
+    cat "$work/within.out"
+    return 1
+}
+refused() { "$quorate" put default new value --timeout 2000 2>&1 | grep -q no_space; }
+all_full() { [ "$("$quorate" node list -o json | json "sum(n['disk_full'] for n in d['nodes'])")" = 3 ]; }
+
+check "the cluster starts" cluster_start
+check "a row" "$quorate" put default old value
+check "the disk fills up to 96 %" fill 96
+check "the nodes say so" within 5 all_full
+check "writes are refused within seconds" within 5 refused
+expect "the refusal names limit and node" 1 "disk space: 3 of 3 replicas" "$quorate" put default new value
+expect "it is definite" 0 '"outcome":"definite"' curl -s -X PUT --data-binary x "$(gateway)/v1/kv/default/new"
+expect "status says so" 0 "is full" "$quorate" status
+expect "reads go on" 0 "value" "$quorate" get default old
+check "deletes go on" "$quorate" del default old
+check "the cluster stops" "$quorate" cluster stop
+check "it starts on the full disk" cluster_start
+check "writes are still refused" within 5 refused
+expect "the delete has stayed" 1 "" "$quorate" get default old
+rm -f "$small/ballast"
+check "there is room again: writes are taken" within 8 "$quorate" put default new value
+check "and there" "$quorate" get default new
+finish
