@@ -43,7 +43,7 @@ say = $(if $(V),,@printf '%s\n' '$(1)  $(@:$(OUT)/%=%)')
 
 # ---- what there is -----------------------------------------------------------------------------------------------------
 
-ALL_MODULES := $(patsubst src/%/,%,$(sort $(wildcard src/*/)))
+ALL_MODULES := $(patsubst src/%/,%,$(filter-out src/main.c%,$(sort $(wildcard src/*/))))
 MODULES ?= $(ALL_MODULES)
 # Some folders only: without the tests' helpers that begin with the name of another folder.
 OTHERS := $(filter-out $(MODULES),$(ALL_MODULES))
@@ -104,10 +104,8 @@ clean-data:
 
 # Programs before `--` may run two at a time; those behind it run alone, one after the other.
 RUN = QUORATE_BUILD=$(OUT) sh tests/run.sh
-test: all $(UNITS) $(SCENARIOS) $(MODEL) $(SIM) $(PROCESS_C) $(PROCESS_TOOLS)
-	@$(RUN) $(UNITS) $(SCENARIOS) $(if $(MODEL),'$(MODEL) --short') $(if $(SIM),$(SIM_COMMAND)) -- $(PROCESS)
-test: all $(UNITS) $(SCENARIOS) $(SIM) $(FUZZ) $(PROCESS_C) $(PROCESS_TOOLS)
-	@$(RUN) $(UNITS) $(SCENARIOS) $(FUZZ_COMMANDS) $(if $(SIM),$(SIM_COMMAND)) -- $(PROCESS)
+test: all $(UNITS) $(SCENARIOS) $(MODEL) $(SIM) $(FUZZ) $(PROCESS_C) $(PROCESS_TOOLS)
+	@$(RUN) $(UNITS) $(SCENARIOS) $(FUZZ_COMMANDS) $(if $(MODEL),'$(MODEL) --short') $(if $(SIM),$(SIM_COMMAND)) -- $(PROCESS)
 
 unit: $(UNITS)
 	@$(RUN) $(UNITS)
