@@ -158,7 +158,7 @@ clean:
 	rm -rf -- $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-ubsan $(BUILD)-cov $(BUILD)-asan-cov
 
 # The goals say which tools are wanted. Quick when nothing is missing.
-DEPS := build $(if $(filter check test unit scenario sim process,$(MAKECMDGOALS)),test) \
+DEPS := build $(if $(filter check test unit scenario sim process soak replay bench-failover,$(MAKECMDGOALS)),test) \
 	$(if $(filter check format fuzz,$(MAKECMDGOALS)),check)
 DEPS += $(if $(filter bench-engine,$(MAKECMDGOALS)),bench)
 DEPS += $(if $(filter deps,$(MAKECMDGOALS)),test check)
