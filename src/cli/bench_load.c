@@ -141,8 +141,8 @@ static bool may_send(struct bench *b, uint64_t now_ns, uint64_t *due_ns, uint64_
 {
     *due_ns = 0;
     switch (b->phase) {
-    case BENCH_WARM: return b->issued < b->lane_count;
-    case BENCH_FILL: return b->filled < b->key_count;
+    case BENCH_WARM: return b->failed == 0 && b->issued < b->lane_count;
+    case BENCH_FILL: return b->failed == 0 && b->filled < b->key_count;
     case BENCH_MEASURE: break;
     case BENCH_DRAIN: return false;
     }
@@ -203,8 +203,21 @@ static bool bench_is_done(void *ctx)
     return ((struct bench *)ctx)->done;
 }
 
+/* A signal ends the measurement, and what there is is reported. */
+static void on_stop(void *ctx)
+{
+    struct bench *b = ctx;
+    b->end_ns = env_mono_ns(b->env);
+    if (b->begun_ns == 0) {
+        errbuf_set(&b->first_error, "interrupted");
+        b->failed++;
+    }
+    b->env->ops->wake(b->env);
+}
+
 void bench_run(struct bench *b)
 {
+    env_posix_on_signal(b->env, on_stop, b);
     b->actor.pass = bench_pass;
     b->env->ops->attach(b->env, &b->actor);
     b->env->ops->wake(b->env);

@@ -150,13 +150,13 @@ load_wait() {
     cat "$work/load.out"
 }
 
-# history_start ARGUMENTS...: two clients, native and through the gateway, on the same few keys, in the background; they end
-# by themselves after --seconds. history_judge: waits for them and judges what both saw as one history.
+# history_start ARGUMENTS...: two clients, native and through the gateway, on the same few keys, in the background.
+# history_judge: ends them and judges what both saw as one history.
 history_start() {
-    "$quorate" bench kv --prefix "${prefix:-history}/" --keys 24 --connections 8 --reads 40 --cas 25 --deletes 5 --rate 1500 \
+    "$quorate" bench kv --prefix "${prefix:-history}/" --keys 24 --connections 8 --reads 40 --cas 25 --deletes 5 --rate 1500 --seconds 600 \
         --timeout 8000 --history "$work/native.ndjson" "$@" >"$work/native.out" 2>&1 &
     history_native=$!
-    "$quorate" bench kv --prefix "${prefix:-history}/" --keys 24 --connections 8 --reads 40 --cas 25 --deletes 5 --rate 500 --ids \
+    "$quorate" bench kv --prefix "${prefix:-history}/" --keys 24 --connections 8 --reads 40 --cas 25 --deletes 5 --rate 500 --ids --seconds 600 \
         --timeout 8000 --history "$work/http.ndjson" --http "$(gateway)" "$@" >"$work/http.out" 2>&1 &
     history_http=$!
     for _ in $(seq 100); do # until both have answers on the disk
@@ -175,6 +175,7 @@ goes_on() { # within SECONDS 200 operations are answered
     return 1
 }
 history_judge() {
+    kill "$history_native" "$history_http" 2>/dev/null
     wait "$history_native" || { cat "$work/native.out"; return 1; }
     wait "$history_http" || { cat "$work/http.out"; return 1; }
     cat "$work/native.out" "$work/http.out"
@@ -187,7 +188,8 @@ bank_audit() {
 }
 
 cleanup() {
-    if [ -n "${proxy:-}" ]; then kill "$proxy" 2>/dev/null; fi
+    # shellcheck disable=SC2086 # those that there are
+    kill ${proxy:-} ${history_native:-} ${history_http:-} 2>/dev/null
     "$quorate" cluster stop >/dev/null 2>&1 || true
     if [ "$failed" -eq 0 ] && [ "${finished:-no}" = yes ]; then rm -rf "$work"; else
         echo "kept: $work"

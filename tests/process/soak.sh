@@ -81,7 +81,7 @@ while [ $(($(date +%s) - begun)) -lt "$seconds" ] && [ "$failed" -eq 0 ]; do
     prefix=soak/$round
     echo "round $round"
     load_start --count 100000000 --seconds $round_seconds
-    history_start --seconds $round_seconds
+    history_start
     until=$(($(date +%s) + round_seconds - 5))
     while [ "$(date +%s)" -lt "$until" ]; do one_fault; done
     check "round $round: what clients saw is linearizable" history_judge

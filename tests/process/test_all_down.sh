@@ -7,7 +7,7 @@ set -u
 
 check "the cluster starts" cluster_start
 load_start --count 1000000 --seconds 10
-history_start --seconds 8
+history_start
 sleep 1
 # shellcheck disable=SC2046 # a list of pids
 check "kill -9 of all processes" kill -9 $(all_pids)

@@ -24,7 +24,7 @@ fails_once() { # fails_once NAME FAULT
 same_process() { [ "$(pid_of "$1")" = "$2" ]; }
 
 check "the cluster starts" cluster_start
-history_start --seconds "${SOAK_SECONDS:-19}"
+history_start
 node=$(leader_of default)
 check "a sync that fails once on the leader ($node) ends it" fails_once "$node" "fail-sync"
 check "operations go on" goes_on 4

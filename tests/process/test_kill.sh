@@ -15,8 +15,8 @@ wait_again() { # wait_again NAME: until it was started a second time, at most 5 
 }
 
 check "the cluster starts" cluster_start
-load_start --count 1000000 --seconds 13
-history_start --seconds 12
+load_start --count 1000000 --seconds 12
+history_start
 node=$(leader_of bank)
 meta=$(meta_leader)
 for victim in gateway "$node" "$meta"; do

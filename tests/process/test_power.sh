@@ -18,8 +18,8 @@ power_cut() {
 }
 
 check "the cluster starts" cluster_start
-load_start --count 1000000 --seconds "${SOAK_SECONDS:-14}"
-history_start --seconds $((${SOAK_SECONDS:-14} - 1))
+load_start --count 1000000 --seconds 12
+history_start
 for round in 1 2; do
     sleep 1
     check "the power fails, round $round, seed $seed" power_cut
