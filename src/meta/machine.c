@@ -199,7 +199,9 @@ static void eval_register(struct eval *e, const struct meta_register_request *q)
         row.host = host;
         if (!same) write_node(e, &row);
     }
-    ANSWER_WITH(e, meta_register_reply, &(struct meta_register_reply){.cluster = cluster.cluster, .node_id = id});
+    uint64_t next_range = read_number(e, key_text(e, "i/", slice_str("range")), META_FIRST_RANGE);
+    ANSWER_WITH(e, meta_register_reply,
+                &(struct meta_register_reply){.cluster = cluster.cluster, .node_id = id, .next_range = next_range});
 }
 
 static void eval_drain(struct eval *e, const struct meta_node_drain_request *q)

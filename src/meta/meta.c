@@ -163,6 +163,7 @@ static enum status meta_start(struct meta *m, struct errbuf *err)
                                .first_durable = on_first_durable,
                                .installed = on_installed,
                                .ctx = m};
+    m->options.host.wal.must_exist = m->identity.has_log;
     s = identity_check_log(m->env, &m->identity, m->options.host.wal.dir, err);
     if (s == STATUS_OK) s = host_open(m->env, &m->options.host, &m->self, &owner, &m->host, err);
     if (s == STATUS_OK) meta_group_create(m);

@@ -23,6 +23,7 @@ static void node_opened(struct node *n)
     struct host_owner owner = {
         .machine = &kv_machine_ops, .machine_ctx = n, .first_durable = node_first_durable, .ctx = n};
     disk_space_open(&n->space, n->env, n->options.reserve_bytes);
+    n->options.host.wal.must_exist = n->identity.has_log;
     enum status s = identity_check_log(n->env, &n->identity, n->options.host.wal.dir, &err);
     if (s == STATUS_OK) s = host_open(n->env, &n->options.host, &n->self, &owner, &n->host, &err);
     if (s != STATUS_OK) {
@@ -55,7 +56,11 @@ static void node_registered(void *ctx, enum status status, bool sent, const stru
     }
     n->registered = true;
     if (n->state == NODE_SERVING) {
-        if (reply.node_id == n->self.node_id) return;
+        if (reply.node_id == n->self.node_id) {
+            host_log_lost_below(n->host,
+                                reply.next_range); /* asked for in this life: the range may not be of an older one */
+            return;
+        }
         n->env->ops->fatal(
             n->env,
             "the metadata service knows this directory under another node id: it was restored from an older state; "

@@ -60,6 +60,7 @@ void raft_peers_rebuild(struct raft *r)
 bool raft_promotable(const struct raft *r)
 {
     struct raft_config before;
+    if (raft_recovering(r)) return false;
     if (raft_config_is_voter(&r->config, r->options.id)) return true;
     if (r->config_index <= r->commit) return false;
     return raft_config_at(r, r->config_index - 1, &before) && raft_config_is_voter(&before, r->options.id);
@@ -82,7 +83,7 @@ static uint64_t heard_of(const void *ctx, uint64_t id)
     const struct raft *r = ctx;
     const struct raft_progress *p = raft_peer(r, id);
     if (id == r->options.id) return r->now_ms;
-    return p == NULL ? 0 : p->heard_ms;
+    return p == NULL || p->recovery_nonce != 0 ? 0 : p->heard_ms;
 }
 
 uint64_t raft_quorum_heard_ms(const struct raft *r)
@@ -224,7 +225,7 @@ void raft_recv_pre_vote(struct raft *r, const struct raft_message *m, struct raf
         return;
     }
     bool may = m->term > r->term || (m->term == r->term && r->leader == 0 && (r->vote == 0 || r->vote == m->from));
-    bool grant = may && log_up_to_date(r, m);
+    bool grant = may && !raft_recovering(r) && log_up_to_date(r, m);
     raft_send(r,
               (struct raft_message){.type = RAFT_MSG_PRE_VOTE_REPLY,
                                     .to = m->from,
@@ -238,7 +239,7 @@ void raft_recv_pre_vote(struct raft *r, const struct raft_message *m, struct raf
 void raft_recv_vote(struct raft *r, const struct raft_message *m, struct raft_effects *fx)
 {
     bool may = r->vote == m->from || (r->vote == 0 && r->leader == 0);
-    bool grant = may && log_up_to_date(r, m);
+    bool grant = may && !raft_recovering(r) && log_up_to_date(r, m);
     if (grant) {
         if (r->role == RAFT_PRE_CANDIDATE) raft_follow(r, r->term, 0, fx);
         raft_set_term(r, r->term, m->from);
@@ -264,7 +265,7 @@ void raft_recv_ballot(struct raft *r, const struct raft_message *m, struct raft_
 void raft_transfer(struct raft *r, uint64_t to, struct raft_effects *fx)
 {
     if (r->role != RAFT_LEADER || to == r->options.id || raft_peer(r, to) == NULL) return;
-    if (!raft_config_is_voter(&r->config, to)) return;
+    if (!raft_config_is_voter(&r->config, to) || raft_peer(r, to)->recovery_nonce != 0) return;
     r->transfer_to = to;
     r->transfer_sent = false;
     r->transfer_deadline_ms = r->now_ms + r->options.election_ms;

@@ -7,6 +7,7 @@
 static void hear_leader(struct raft *r, const struct raft_message *m, struct raft_effects *fx)
 {
     raft_follow(r, r->term, m->from, fx);
+    raft_recovery_hear(r, m->from);
     r->heard_ms = r->now_ms;
     raft_reset_election(r);
 }

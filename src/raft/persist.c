@@ -63,6 +63,7 @@ void raft_persisted(struct raft *r, const struct raft_persist_mark *mark)
         if (upto >= d->trunc_from) upto = d->trunc_from - 1;
     }
     if (upto > d->index) d->index = upto;
+    raft_recovery_persisted(r);
 }
 
 /* --- messages --- */
@@ -97,6 +98,7 @@ void raft_send(struct raft *r, struct raft_message m, struct raft_effects *fx)
 {
     m.from = r->options.id;
     if (m.term == 0) m.term = r->term;
+    raft_recovery_mark(r, &m);
     if (raft_hard_durable(r)) {
         raft_send_now(r, &m, fx);
     } else {
@@ -173,7 +175,9 @@ static void report_persist(struct raft *r, struct raft_effects *fx)
     struct raft_durable *d = &r->durable;
     uint64_t last = raft_log_last(&r->log);
     if (d->hard_dirty || d->commit_dirty) fx->persist_hard_state = true;
-    bool sync = d->hard_dirty || d->dirty_from > 0 || d->trunc_seq > d->seq;
+    bool recovered = r->recovery == RAFT_RECOVERED && r->recovery_seq > d->seq;
+    bool sync = d->hard_dirty || d->dirty_from > 0 || d->trunc_seq > d->seq || recovered;
+    if (recovered) fx->recovered = true;
     if (d->dirty_from > 0) {
         ASSERT(d->dirty_from <= last);
         if (fx->append_from == 0 || d->dirty_from < fx->append_from) fx->append_from = d->dirty_from;

@@ -26,13 +26,16 @@ struct raft_progress {
     uint64_t probe_last;         /* PROBE: last entry of the append under way; 0: it had none */
     uint64_t commit_sent;        /* highest commit that it was told and could use */
     uint64_t read_acked;         /* newest read round that it answered */
+    uint64_t recovery_nonce;     /* it has lost durable data and counts in no majority (recover.c); 0: it counts */
+    uint64_t recovery_fence;     /* then: the entry that it has to get to */
     uint64_t heard_ms;           /* when it was last heard of in this term; at the start of the term: then */
     struct raft_flight *flights; /* REPLICATE: a ring; NULL when nothing is under way for long */
     uint32_t flight_head, flight_count, flight_capacity;
     uint64_t flight_bytes;
     enum raft_progress_state state;
     enum raft_ballot ballot;
-    bool heard;  /* at all in this term */
+    bool heard; /* at all in this term */
+    bool recovery_told;
     bool paused; /* PROBE: the one append is under way; a heartbeat's reply lets the next one out */
     bool nudge;  /* REPLICATE: send an append even if there is nothing new, to learn whether one was lost */
 };

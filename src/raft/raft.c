@@ -41,6 +41,7 @@ struct raft *raft_new(const struct raft_options *options, const struct raft_rest
     r->durable.commit_told = restore->snapshot_index;
     raft_log_init(&r->log, restore->snapshot_index, restore->snapshot_term);
     raft_config_set_base(r, &restore->config);
+    if (restore->recovering) raft_recovery_begin(r);
     return r;
 }
 
@@ -121,7 +122,7 @@ static bool is_reply(enum raft_message_type type)
 static bool is_leaders(enum raft_message_type type)
 {
     return type == RAFT_MSG_APPEND || type == RAFT_MSG_HEARTBEAT || type == RAFT_MSG_SNAPSHOT ||
-           type == RAFT_MSG_TIMEOUT_NOW;
+           type == RAFT_MSG_TIMEOUT_NOW || type == RAFT_MSG_RECOVERED;
 }
 
 /* A message of an older term: its sender learns the newer one if it asked for something that a new term ends. */
@@ -144,6 +145,7 @@ static void recv_older_term(struct raft *r, const struct raft_message *m, struct
     case RAFT_MSG_HEARTBEAT_REPLY:
     case RAFT_MSG_READ_REPLY:
     case RAFT_MSG_TIMEOUT_NOW:
+    case RAFT_MSG_RECOVERED:
     default: return;
     }
     raft_send(r, reply, fx);
@@ -179,6 +181,7 @@ static void dispatch(struct raft *r, const struct raft_message *m, struct raft_e
     case RAFT_MSG_TIMEOUT_NOW:
         if (m->from == r->leader && r->role == RAFT_FOLLOWER && raft_promotable(r)) raft_campaign(r, true, fx);
         return;
+    case RAFT_MSG_RECOVERED: raft_recv_recovered(r, m); return;
     default: return; /* of a later version */
     }
 }
@@ -257,6 +260,7 @@ enum status raft_propose_config(struct raft *r, const struct raft_config *target
     if (raft_config_is_joint(target) || !raft_config_is_valid(target)) return STATUS_INVALID;
     bool under_way = raft_config_is_joint(&r->config) || r->config_index > r->commit;
     if (under_way || !raft_leader_ready(r) || r->transfer_to != 0) return STATUS_BUSY;
+    if (!raft_recovery_leaves_majority(r, target)) return STATUS_BUSY;
     struct raft_config next = *target;
     if (!raft_config_same_voters(&r->config, target)) {
         memcpy(next.old_voters, r->config.voters, sizeof(next.old_voters));
@@ -395,7 +399,7 @@ uint64_t raft_min_match(const struct raft *r)
 uint64_t raft_match_of(const struct raft *r, uint64_t replica_id)
 {
     const struct raft_progress *p = r->role == RAFT_LEADER ? raft_peer(r, replica_id) : NULL;
-    return p != NULL ? p->match : 0;
+    return p != NULL && p->recovery_nonce == 0 ? p->match : 0;
 }
 
 uint64_t raft_transfer_target(const struct raft *r)

@@ -3,15 +3,13 @@
  *
  * Contract with the caller ("the host"), the order of effects being part of it:
  *  1. raft_step / raft_propose / raft_read change the state and add to raft_effects.
- *  2. Messages in the effects may be sent at once: whatever depends on durability (votes, acknowledgements, a candidate's
- *     requests) is held back inside until the matching RAFT_EVENT_PERSISTED.
+ *  2. Messages in the effects may be sent at once: what depends on durability is held back inside until it is PERSISTED.
  *  3. What is to be made durable is described by effects->persist; the host copies the new hard state and the entries
  *     [append_from, append_to] into its log batch, in the order of the steps, and reports `mark` when that batch is durable.
  *     The leader's messages go out before its own sync; an entry may commit by two followers alone.
  *  4. commit_to: entries up to it may be applied, in order, once each, whether or not the local log holds them durably.
  *
- * Replica ids are never reused, are never 0, and are unique in the group. Time is milliseconds on the host's monotonic clock,
- * handed in with events; it never goes back. */
+ * Replica ids are never reused and never 0. Time is milliseconds of the host's monotonic clock, handed in with events. */
 #ifndef QUORATE_RAFT_RAFT_H
 #define QUORATE_RAFT_RAFT_H
 
@@ -37,7 +35,6 @@ struct raft_config {
     uint64_t learners[RAFT_VOTERS_MAX];
     unsigned learner_count;
 };
-
 struct raft_hard_state {
     uint64_t term, vote, commit;
 };
@@ -61,8 +58,8 @@ struct raft_restore {
     struct raft_config config;              /* as of snapshot_index */
     uint64_t snapshot_index, snapshot_term; /* the store holds all up to here; the log starts after it */
     uint64_t applied;                       /* == snapshot_index: the rest of the log is applied again */
+    bool recovering;                        /* durable data was lost, now or earlier: see raft_recovering */
 };
-
 enum raft_role { RAFT_FOLLOWER, RAFT_PRE_CANDIDATE, RAFT_CANDIDATE, RAFT_LEADER };
 
 enum raft_message_type {
@@ -77,7 +74,8 @@ enum raft_message_type {
     RAFT_MSG_READ,            /* follower asks the leader for a read index; context */
     RAFT_MSG_READ_REPLY,      /* index; context; reject: no leader or not ready */
     RAFT_MSG_SNAPSHOT,        /* never sent by raft: a host may step it after raft_install; from, term: the leader's */
-    RAFT_MSG_TIMEOUT_NOW      /* leadership transfer */
+    RAFT_MSG_TIMEOUT_NOW,     /* leadership transfer */
+    RAFT_MSG_RECOVERED        /* index: the fence, committed without you; context: your nonce (recover.c) */
 };
 
 struct raft_message {
@@ -112,6 +110,7 @@ struct raft_effects {        /* owned by the host, cleared by raft_effects_clear
     struct raft_persist_mark mark;   /* valid if must_sync */
     uint64_t commit_to;              /* 0: unchanged */
     bool state_changed;              /* role, leader or configuration differ from before */
+    bool recovered; /* the same batch must say durably that the replica is no longer recovering; with must_sync */
     struct raft_message *messages;
     size_t message_count, message_capacity;
     struct raft_read_ready *reads;
@@ -159,17 +158,16 @@ MUST_CHECK enum status raft_propose(struct raft *r, enum raft_entry_type type, s
  * STATUS_BUSY while another is under way or before the own-term no-op has committed. */
 MUST_CHECK enum status raft_propose_config(struct raft *r, const struct raft_config *target, uint64_t *index);
 /* Asks for a linearizable read; answered in effects->reads of this or a later step. Leader: one round of heartbeats per
- * raft_flush serves all reads that came before it, none that came after the round was sent (T5), and none before an entry
- * of its own term has committed (T1). Follower: forwarded to the leader it knows. STATUS_NOT_LEADER when it knows none. */
+ * raft_flush serves all reads that came before it, none after it was sent (T5), none before an own-term entry has committed
+ * (T1). Follower: forwarded to the leader it knows. STATUS_NOT_LEADER when it knows none. */
 MUST_CHECK enum status raft_read(struct raft *r, uint64_t context);
-/* End of the pass, for each replica that was stepped in it: emits appends (for new proposals, and what acknowledgements made
- * room for: entries leave from here only) and one heartbeat round for waiting reads. */
+/* End of the pass, for each replica stepped in it: appends (entries leave from here only), one round for waiting reads. */
 void raft_flush(struct raft *r, uint64_t now_ms, struct raft_effects *fx);
 
 /* Entries up to index leave memory; index <= applied. Those that are not yet durable stay. */
 void raft_compact(struct raft *r, uint64_t index);
-/* The store was replaced by a snapshot at (index, term), index >= applied: the log starts anew after it. The host's log is
- * reset in the same batch, before what these effects say; entries that follow (index, term) stay and are in the effects. */
+/* The store was replaced by a snapshot at (index, term), index >= applied. The host's log is reset in the same batch, before
+ * what these effects say; entries that follow (index, term) stay and are in the effects. */
 void raft_install(struct raft *r, uint64_t index, uint64_t term, const struct raft_config *config,
                   struct raft_effects *fx);
 /* --- looking --- */
@@ -181,19 +179,21 @@ uint64_t raft_commit(const struct raft *r);
 uint64_t raft_applied(const struct raft *r);
 uint64_t raft_first_index(const struct raft *r); /* of the entries in memory; last + 1 when there are none */
 uint64_t raft_last_index(const struct raft *r);
-uint64_t raft_min_match(const struct raft *r); /* leader: lowest matched index over all followers heard of recently */
+uint64_t raft_min_match(const struct raft *r); /* leader: lowest matched index of all followers heard of recently */
 uint64_t raft_log_bytes(const struct raft *r);
 uint64_t raft_match_of(const struct raft *r, uint64_t replica_id); /* leader: its log equals ours so far; 0: unknown */
 uint64_t raft_transfer_target(const struct raft *r); /* leader: gives its leadership to it; 0: to nobody */
 bool raft_leader_ready(const struct raft *r);        /* leader, and an entry of its own term has committed */
+/* It has lost durable data (restore->recovering) and no leader has mended it yet: its word counts for nothing. */
+bool raft_recovering(const struct raft *r);
 const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index); /* borrowed; NULL: not in memory */
 struct raft_hard_state raft_hard_state_now(const struct raft *r);
 const struct raft_config *raft_config_now(const struct raft *r); /* in force: the last in the log, committed or not */
 bool raft_config_at(const struct raft *r, uint64_t index, struct raft_config *out); /* for snapshots; false: not here */
 uint64_t raft_term_at(const struct raft *r, uint64_t index);                        /* 0 when unknown */
 
-void raft_check(const struct raft *r); /* asserts every invariant; after each step in tests */
 struct buf;
+void raft_check(const struct raft *r);                                 /* asserts every invariant */
 void raft_describe(const struct raft *r, struct buf *out);             /* one line for a person */
 void raft_config_encode(const struct raft_config *c, struct buf *out); /* configuration entries' data */
 MUST_CHECK enum status raft_config_decode(struct slice data, struct raft_config *out);

@@ -123,6 +123,7 @@ static void check_reads(const struct raft *r)
 void raft_check(const struct raft *r)
 {
     if (r->term == 0) ASSERT(r->vote == 0);
+    if (raft_recovering(r)) ASSERT(r->role == RAFT_FOLLOWER);
     check_log(r);
     check_durable(r);
     check_config(r);
@@ -171,6 +172,7 @@ void raft_describe(const struct raft *r, struct buf *out)
     if (r->read_count > 0) buf_printf(out, " reads=%zu", r->read_count);
     if (r->transfer_to != 0) buf_printf(out, " transfer=%llu", U(r->transfer_to));
     if (r->ack_due || !raft_hard_durable(r)) buf_printf(out, " waits=disk");
+    if (raft_recovering(r)) buf_printf(out, " recovering");
     for (size_t i = 0; r->role == RAFT_LEADER && i < r->peer_count; i++) {
         if (r->peers[i].id != r->options.id) describe_peer(out, &r->peers[i]);
     }

@@ -40,6 +40,8 @@ struct raft_durable {
     bool commit_dirty;
 };
 
+enum raft_recovery { RAFT_NORMAL, RAFT_RECOVERING, RAFT_RECOVERED }; /* drawn in recover.c */
+
 struct raft {
     struct raft_options options;
     struct prng prng;
@@ -48,6 +50,9 @@ struct raft {
     uint64_t term, vote, commit, applied;
     enum raft_role role;
     uint64_t leader; /* of this term; 0: unknown */
+    enum raft_recovery recovery;
+    uint64_t recovery_nonce; /* of this life; 0: it never was recovering */
+    uint64_t recovery_seq;   /* RECOVERED: the mark that covers it */
     struct raft_log log;
 
     struct raft_config config; /* the last one in the log, committed or not (thesis 4.1), or base_config */
@@ -145,6 +150,17 @@ void raft_commit_to(struct raft *r, uint64_t index);
 void raft_recv_append(struct raft *r, const struct raft_message *m, struct raft_effects *fx);
 void raft_recv_heartbeat(struct raft *r, const struct raft_message *m, struct raft_effects *fx);
 void raft_recv_snapshot(struct raft *r, const struct raft_message *m, struct raft_effects *fx);
+
+/* recover.c */
+void raft_recovery_begin(struct raft *r);
+void raft_recovery_mark(const struct raft *r, struct raft_message *m);
+void raft_recovery_hear(struct raft *r, uint64_t leader);
+/* Leader: an APPEND_REPLY or HEARTBEAT_REPLY has come. False: it may be of an earlier life, and confirms nothing. */
+bool raft_recovery_note(struct raft *r, struct raft_progress *p, const struct raft_message *m);
+void raft_recovery_settle(struct raft *r, struct raft_effects *fx);
+bool raft_recovery_leaves_majority(const struct raft *r, const struct raft_config *c);
+void raft_recv_recovered(struct raft *r, const struct raft_message *m);
+void raft_recovery_persisted(struct raft *r);
 
 /* read.c */
 void raft_read_flush(struct raft *r, struct raft_effects *fx);

@@ -64,7 +64,7 @@ static size_t riding(const struct raft *r, uint64_t upto)
 
 enum status raft_read(struct raft *r, uint64_t context)
 {
-    if (r->leader == 0) return STATUS_NOT_LEADER;
+    if (r->leader == 0 || raft_recovering(r)) return STATUS_NOT_LEADER;
     if (r->read_count >= RAFT_READS_MAX) return STATUS_BUSY;
     reads_push(r, context, 0);
     return STATUS_OK;
@@ -102,7 +102,7 @@ static uint64_t round_of(const void *ctx, uint64_t id)
     const struct raft *r = ctx;
     const struct raft_progress *p = raft_peer(r, id);
     if (id == r->options.id) return r->read_round;
-    return p == NULL ? 0 : p->read_acked;
+    return p == NULL || p->recovery_nonce != 0 ? 0 : p->read_acked;
 }
 
 void raft_read_settle(struct raft *r, struct raft_effects *fx)

@@ -146,7 +146,7 @@ static uint64_t meeting_point(const struct raft *r, const struct raft_message *m
 void raft_recv_append_reply(struct raft *r, const struct raft_message *m)
 {
     struct raft_progress *p = hear(r, m);
-    if (p == NULL) return;
+    if (p == NULL || !raft_recovery_note(r, p, m)) return;
     if (m->reject) {
         if (raft_progress_refused(p, m->index, meeting_point(r, m))) r->append_due = true;
         return;
@@ -167,10 +167,11 @@ void raft_recv_heartbeat_reply(struct raft *r, const struct raft_message *m)
 {
     struct raft_progress *p = hear(r, m);
     if (p == NULL) return;
-    if (m->context > p->read_acked && m->context <= r->read_round) p->read_acked = m->context;
+    bool counts = raft_recovery_note(r, p, m);
+    if (counts && m->context > p->read_acked && m->context <= r->read_round) p->read_acked = m->context;
     p->paused = false;
     if (p->state == RAFT_SNAPSHOT) return;
-    if (p->state == RAFT_REPLICATE && p->match < raft_log_last(&r->log)) p->nudge = true;
+    if (p->state == RAFT_REPLICATE && (!counts || p->match < raft_log_last(&r->log))) p->nudge = true;
     if (p->state == RAFT_PROBE || p->nudge) r->append_due = true;
 }
 
@@ -209,7 +210,7 @@ void raft_commit_to(struct raft *r, uint64_t index)
 static uint64_t matched(const void *ctx, uint64_t id)
 {
     const struct raft_progress *p = raft_peer(ctx, id);
-    return p == NULL ? 0 : p->match;
+    return p == NULL || p->recovery_nonce != 0 ? 0 : p->match;
 }
 
 /* Only an entry of the own term commits by counting; all before it commit with it (thesis 3.6.2, figure 3.7). */
@@ -240,7 +241,7 @@ static void leave_office(struct raft *r, struct raft_effects *fx)
     const struct raft_progress *heir = NULL;
     for (size_t i = 0; i < r->peer_count; i++) {
         const struct raft_progress *p = &r->peers[i];
-        if (!raft_config_is_voter(&r->config, p->id)) continue;
+        if (!raft_config_is_voter(&r->config, p->id) || p->recovery_nonce != 0) continue;
         if (heir == NULL || p->match > heir->match) heir = p;
     }
     if (heir != NULL && heir->match >= r->config_index) {
@@ -254,6 +255,7 @@ void raft_leader_settle(struct raft *r, struct raft_effects *fx)
 {
     if (r->role != RAFT_LEADER) return;
     advance_commit(r);
+    raft_recovery_settle(r, fx);
     if (r->commit >= r->config_index && raft_leader_ready(r)) {
         if (raft_config_is_joint(&r->config)) {
             leave_joint(r);

@@ -39,8 +39,7 @@ enum status host_open(struct env *env, const struct host_options *o, const struc
     buf_init(&h->answer, LIMIT_FRAME_BYTES);
     raft_effects_init(&h->fx);
     disk_health_init(&h->disk);
-    enum status s = lsm_open(env, &o->lsm, &h->lsm, err);
-    if (s == STATUS_OK) s = host_recover(h, err);
+    enum status s = host_recover(h, err);
     if (s != STATUS_OK) {
         host_close(h);
         return s;
@@ -295,14 +294,40 @@ void host_create_replica(struct host *h, const struct range_desc *desc)
     if (self == NULL || map_get(&h->replicas, desc->id) != NULL || h->stopping) return;
     struct raft_restore restore = {0};
     replica_config_of(desc, &restore.config);
-    struct replica *r = replica_new(h, desc, &restore, true);
+    const char *why = NULL;
+    if (desc->id < h->lost_below) { /* its votes may have been lost with the log */
+        COVER("host.lost_replica");
+        why = "the log was damaged and may have held it";
+        restore.recovering = true;
+        (void)lsm_durable(h->lsm, desc->id, &restore.snapshot_index, &restore.snapshot_term);
+        restore.applied = restore.snapshot_index;
+        restore.hard = (struct raft_hard_state){.term = restore.snapshot_term, .commit = restore.snapshot_index};
+    }
+    struct replica *r = replica_new(h, desc, &restore, true, why);
     raft_restore_done(r->raft);
     r->created_batch = h->batch_seq;
     list_push_back(&h->created, &r->created_link);
-    if (desc->replica_count > 0 && desc->replicas[0].replica_id == r->id) {
+    if (why == NULL && desc->replica_count > 0 && desc->replicas[0].replica_id == r->id) {
         r->campaign_at_ms = h->now_ms + h->options.heartbeat_ms;
     }
-    wal_put_group(h->wal, desc->id, slice_make(r->desc_bytes, r->desc_size));
+    group_record_put(h->wal, desc->id, slice_make(r->desc_bytes, r->desc_size), why);
+    if (restore.snapshot_index > 0) wal_put_reset(h->wal, desc->id, restore.snapshot_index, restore.snapshot_term);
+    if (restore.hard.term > 0)
+        wal_put_hard_state(h->wal, desc->id,
+                           &(struct wal_hard_state){.term = restore.hard.term, .commit = restore.hard.commit});
+    h->env->ops->wake(h->env);
+}
+
+bool host_log_lost(const struct host *h)
+{
+    return h->lost_below == UINT64_MAX;
+}
+
+void host_log_lost_below(struct host *h, uint64_t range_id)
+{
+    if (!host_log_lost(h) || range_id == UINT64_MAX) return;
+    h->lost_below = range_id;
+    host_record_put(h);
     h->env->ops->wake(h->env);
 }
 

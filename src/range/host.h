@@ -44,7 +44,8 @@ struct host_owner {
 };
 
 /* Opens store and log below env->disk and brings all replicas to where they were; blocks while it reads. self is borrowed
- * for life: the host's node id never changes. STATUS_CORRUPT, STATUS_IO...: err says what to do; nothing was changed. */
+ * for life: the host's node id never changes. When log or store have lost what was durable, replicas come up recovering
+ * (raft_recovering), and a leader mends them. STATUS_CORRUPT, STATUS_IO...: err says what to do; nothing was changed. */
 MUST_CHECK enum status host_open(struct env *env, const struct host_options *o, const struct rpc_identity *self,
                                  const struct host_owner *owner, struct host **out, struct errbuf *err);
 /* Nothing may be under way any more: host_quiet. */
@@ -71,6 +72,11 @@ void host_on_snapshot(struct host *h, struct rpc_request *req);
 /* Where another host is reached; a changed address replaces the former. */
 void host_set_peer(struct host *h, uint64_t node_id, const char *address);
 bool host_peer_connected(const struct host *h, uint64_t node_id); /* our connection to it stands */
+
+/* Groups may have been lost with the log, and nobody has said yet which can be: host_log_lost_below is wanted. */
+bool host_log_lost(const struct host *h);
+/* Every range that existed when the log was damaged has an id below this one. */
+void host_log_lost_below(struct host *h, uint64_t range_id);
 
 /* Makes the replica of this host named in the descriptor durable, then starts it. Harmless when it exists.
  * The first replica in the descriptor campaigns at once, so that leaderships start out spread. */

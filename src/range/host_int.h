@@ -21,6 +21,9 @@ struct batch_marks {
     size_t count, capacity;
 };
 
+/* The log's group record of this id is the host's own. */
+#define HOST_GROUP UINT64_MAX
+
 struct host {
     struct env *env;
     struct host_options options;
@@ -57,6 +60,9 @@ struct host {
     struct disk_health disk;
     uint64_t peers_write_us;
     uint64_t batch_seq; /* of the batch being filled; written batches are below */
+    /* The log lost groups once: a replica of a range with an id below, of which log and store know nothing, may have been here
+     * and have voted. It is made recovering. UINT64_MAX: not known yet which. 0: nothing was lost. */
+    uint64_t lost_below;
 };
 
 /* What a replica does, and what wakes it:
@@ -103,6 +109,7 @@ struct replica {
     bool leads;              /* as last told to the owner */
     bool needs_flush;        /* raft_flush in this pass */
     uint64_t campaign_at_ms; /* 0: none */
+    char *recovering;        /* why the replica is (raft_recovering); NULL when it is not */
     struct snapshot_send *sending;
     struct snapshot_recv *receiving;
     uint64_t snapshot_queue[LIMIT_REPLICAS]; /* replica ids that wait for their turn */
@@ -113,7 +120,7 @@ void host_mark_ready(struct host *h, struct replica *r);
 
 /* replica.c */
 struct replica *replica_new(struct host *h, const struct range_desc *desc, const struct raft_restore *restore,
-                            bool creating);
+                            bool creating, const char *recovering);
 void replica_free(struct replica *r);
 void replica_tick(struct replica *r);
 void replica_step(struct replica *r, const struct raft_event *ev); /* and takes the effects */
@@ -151,6 +158,12 @@ struct rpc_peer *link_bulk(struct link *l); /* connection for snapshots, made on
 
 /* handover.c */
 void handover_step(struct host *h); /* as often as one likes; it keeps its own pace */
+
+/* group_record.c */
+void group_record_put(struct wal *w, uint64_t group, struct slice desc, const char *recovering);
+MUST_CHECK enum status group_record_read(struct slice state, struct slice *desc, struct slice *recovering);
+void host_record_put(struct host *h);
+MUST_CHECK enum status host_record_read(struct slice state, uint64_t *lost_below);
 
 /* recover.c */
 MUST_CHECK enum status host_recover(struct host *h, struct errbuf *err);

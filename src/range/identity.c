@@ -89,17 +89,18 @@ enum status identity_save(struct env *env, const struct identity *id, struct err
     return s;
 }
 
-static void note_any(void *ctx, const char *name)
+/* A segment of the log; not what a damaged log was renamed to. */
+static void note_segment(void *ctx, const char *name)
 {
-    (void)name;
-    *(bool *)ctx = true;
+    size_t size = strlen(name);
+    if (size >= 4 && strcmp(name + size - 4, ".wal") == 0) *(bool *)ctx = true;
 }
 
 enum status identity_check_log(struct env *env, const struct identity *id, const char *log_dir, struct errbuf *err)
 {
     bool any = false;
     if (!id->has_log) return STATUS_OK;
-    enum status s = disk_list(env->disk, log_dir, note_any, &any);
+    enum status s = disk_list(env->disk, log_dir, note_segment, &any);
     if (s != STATUS_OK && s != STATUS_NOT_FOUND) {
         errbuf_set(err, "the log directory '%s' cannot be listed (%s)", log_dir, status_text(s));
         return s;

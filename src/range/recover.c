@@ -1,5 +1,11 @@
 /* Opening: the store says up to which index each group is held durably; the log is replayed into the Raft cores from there,
- * and applied again as commits become known. */
+ * and applied again as commits become known.
+ *
+ * What is lost is mended by peers. The damaged log gives what it still can (wal_salvage), and a new one begins, in which every
+ * replica is noted as recovering; a damaged store is set aside when the log says so of every replica; a log that does not
+ * continue the store costs the one group. What cannot be told from another node's or another day's directory is refused. */
+#include <stdio.h>
+
 #include "base/assert.h"
 #include "base/mem.h"
 #include "range/host_int.h"
@@ -14,6 +20,7 @@ struct recovered_entry {
 struct recovered {
     uint64_t group;
     struct slice desc; /* owned */
+    char *why;         /* it is recovering; NULL: it is not. Owned */
     struct raft_hard_state hard;
     uint64_t store_index, store_term; /* what the store holds durably */
     uint64_t reset_index;             /* of the last reset record: 0 when there was none */
@@ -25,6 +32,8 @@ struct recovered {
 struct recovery {
     struct host *host;
     struct map groups;
+    const char *lost; /* what every replica has lost; NULL: nothing */
+    bool damaged;     /* a record makes no sense */
 };
 
 static void recovered_truncate(struct recovered *g, size_t count)
@@ -37,6 +46,7 @@ static void recovered_free(struct recovered *g)
     recovered_truncate(g, 0);
     mem_free(g->entries);
     mem_free((void *)(uintptr_t)g->desc.data);
+    mem_free(g->why);
     mem_free(g);
 }
 
@@ -46,16 +56,29 @@ static struct recovered *recovered_get(struct recovery *rec, uint64_t group)
     if (g != NULL) return g;
     g = mem_zalloc(sizeof *g);
     g->group = group;
-    (void)lsm_durable(rec->host->lsm, group, &g->store_index, &g->store_term);
+    if (rec->host->lsm != NULL) (void)lsm_durable(rec->host->lsm, group, &g->store_index, &g->store_term);
     map_put(&rec->groups, group, g);
     return g;
 }
 
 static void on_group(void *ctx, uint64_t group, struct slice state)
 {
-    struct recovered *g = recovered_get(ctx, group);
+    struct recovery *rec = ctx;
+    if (group == HOST_GROUP) {
+        if (host_record_read(state, &rec->host->lost_below) != STATUS_OK) rec->damaged = true;
+        return;
+    }
+    struct recovered *g = recovered_get(rec, group);
+    struct slice desc, why;
     mem_free((void *)(uintptr_t)g->desc.data);
-    g->desc = mem_dup_slice(state);
+    mem_free(g->why);
+    g->desc = SLICE_EMPTY;
+    g->why = NULL;
+    if (group_record_read(state, &desc, &why) != STATUS_OK) return; /* recover_group says so */
+    g->desc = mem_dup_slice(desc);
+    if (why.size == 0) return;
+    g->why = mem_zalloc(why.size + 1);
+    memcpy(g->why, why.data, why.size);
 }
 
 static void on_group_dropped(void *ctx, uint64_t group)
@@ -126,45 +149,45 @@ static size_t recovered_tail(const struct recovered *g, bool *astray, bool *lost
     return (size_t)(g->store_index + 1 - g->first);
 }
 
-static enum status recover_group(struct host *h, struct recovered *g, struct errbuf *err)
+/* What the group has lost, or NULL. A committed index is in an earlier batch than what says so, or in the same. */
+static const char *recovered_loss(const struct recovery *rec, const struct recovered *g, bool gap, uint64_t last)
 {
-    struct range_desc desc;
-    arena_reset(&h->decode_arena);
-    if (g->desc.data == NULL || unpack_range_desc(g->desc, &h->decode_arena, &desc) != STATUS_OK ||
-        range_desc_replica(&desc, h->self->node_id) == NULL) {
-        errbuf_set(err,
-                   "the log has entries of range %llu but no usable descriptor of it: the data directory is damaged or "
-                   "was put "
-                   "together from several; restore it, or remove it and let the node be rebuilt from its peers",
-                   (unsigned long long)g->group);
-        return STATUS_CORRUPT;
-    }
-    bool astray, lost;
-    size_t from = recovered_tail(g, &astray, &lost);
-    if (lost || g->reset_index > g->store_index) {
-        errbuf_set(err,
-                   "range %llu: the store holds entries up to %llu but the log begins at %llu: the store directory is "
-                   "older than "
-                   "the log; restore both from one moment, or remove the data directory and let the node be rebuilt",
-                   (unsigned long long)g->group, (unsigned long long)g->store_index, (unsigned long long)g->first);
-        return STATUS_CORRUPT;
-    }
-    struct raft_restore restore = {
-        .hard = g->hard, .snapshot_index = g->store_index, .snapshot_term = g->store_term, .applied = g->store_index};
-    replica_config_of(&desc, &restore.config);
+    if (rec->lost != NULL) return rec->lost;
+    if (gap || g->reset_index > g->store_index) return "the store is older than the log";
+    if (g->hard.commit > last) return "committed entries are missing from the log";
+    return NULL;
+}
+
+/* Nothing is left but what the store holds, and terms: the log begins anew behind that. */
+static void recovered_forget(struct host *h, struct recovered *g, const char *why)
+{
+    log_event(h->env->log, LOG_WARN, "range.recovering", "range=%llu index=%llu why=%s", (unsigned long long)g->group,
+              (unsigned long long)g->store_index, why);
+    mem_free(g->why);
+    g->why = mem_strdup(why);
+    recovered_truncate(g, 0);
+    g->hard.commit = g->store_index;
+    if (g->hard.term < g->store_term)
+        g->hard = (struct raft_hard_state){.term = g->store_term, .commit = g->store_index};
+    group_record_put(h->wal, g->group, g->desc, why);
+    wal_put_reset(h->wal, g->group, g->store_index, g->store_term);
+    wal_put_hard_state(h->wal, g->group,
+                       &(struct wal_hard_state){.term = g->hard.term, .vote = g->hard.vote, .commit = g->hard.commit});
+}
+
+static struct replica *recovered_replica(struct host *h, const struct recovered *g, const struct range_desc *desc,
+                                         size_t from)
+{
+    struct raft_restore restore = {.hard = g->hard,
+                                   .snapshot_index = g->store_index,
+                                   .snapshot_term = g->store_term,
+                                   .applied = g->store_index,
+                                   .recovering = g->why != NULL};
+    replica_config_of(desc, &restore.config);
     if (restore.hard.commit < g->store_index) restore.hard.commit = g->store_index;
     if (restore.hard.term < g->store_term)
         restore.hard = (struct raft_hard_state){.term = g->store_term, .commit = g->store_index};
-    uint64_t last = from < g->count ? g->entries[g->count - 1].index : g->store_index;
-    if (restore.hard.commit > last) { /* what is committed is in an earlier or the same batch: it was here once */
-        errbuf_set(err,
-                   "range %llu: the log says that entries up to %llu are committed, but log and store hold them up to "
-                   "%llu only: "
-                   "files are missing; restore them, or remove the data directory and let the node be rebuilt",
-                   (unsigned long long)g->group, (unsigned long long)restore.hard.commit, (unsigned long long)last);
-        return STATUS_CORRUPT;
-    }
-    struct replica *r = replica_new(h, &desc, &restore, false);
+    struct replica *r = replica_new(h, desc, &restore, false, g->why);
     for (size_t i = from; i < g->count; i++) {
         const struct recovered_entry *e = &g->entries[i];
         raft_restore_entry(
@@ -173,7 +196,35 @@ static enum status recover_group(struct host *h, struct recovered *g, struct err
     }
     raft_restore_done(r->raft);
     r->commit = raft_commit(r->raft) > r->applied ? raft_commit(r->raft) : r->applied;
-    if (astray) {
+    return r;
+}
+
+static enum status recover_group(struct recovery *rec, struct recovered *g, struct errbuf *err)
+{
+    struct host *h = rec->host;
+    struct range_desc desc;
+    arena_reset(&h->decode_arena);
+    if (g->desc.data == NULL || unpack_range_desc(g->desc, &h->decode_arena, &desc) != STATUS_OK ||
+        range_desc_replica(&desc, h->self->node_id) == NULL) {
+        if (rec->lost != NULL) return STATUS_OK; /* when its descriptor comes, host->lost_below makes it recovering */
+        errbuf_set(err,
+                   "the log has entries of range %llu but no usable descriptor of it: the data directory is damaged or "
+                   "was put "
+                   "together from several; restore it, or remove it and let the node be rebuilt from its peers",
+                   (unsigned long long)g->group);
+        return STATUS_CORRUPT;
+    }
+    bool astray, gap;
+    size_t from = recovered_tail(g, &astray, &gap);
+    uint64_t last = from < g->count ? g->entries[g->count - 1].index : g->store_index;
+    const char *why = recovered_loss(rec, g, gap, last);
+    if (why != NULL) {
+        COVER("recover.lost");
+        recovered_forget(h, g, why);
+        from = 0;
+    }
+    struct replica *r = recovered_replica(h, g, &desc, from);
+    if (astray && why == NULL) {
         COVER("recover.astray");
         wal_put_reset(h->wal, g->group, g->store_index, g->store_term);
     }
@@ -195,10 +246,15 @@ static void check_in_log(void *ctx, uint64_t group, uint64_t index, uint64_t ter
     if (map_get(&c->rec->groups, group) == NULL) c->missing = group;
 }
 
-/* A store without its log has forgotten its votes: it must not take part. */
+/* A store without its log has forgotten its votes: it must not take part. (Of a damaged log that is known, and noted.) */
 static enum status recover_check(struct recovery *rec, struct errbuf *err)
 {
     struct log_check check = {.rec = rec};
+    if (rec->damaged) {
+        errbuf_set(err, "the log's record of the host itself makes no sense: it was written by another program");
+        return STATUS_CORRUPT;
+    }
+    if (rec->host->lsm == NULL || rec->host->lost_below > 0) return STATUS_OK;
     lsm_each_group(rec->host->lsm, check_in_log, &check);
     if (check.missing == 0) return STATUS_OK;
     errbuf_set(
@@ -209,24 +265,146 @@ static enum status recover_check(struct recovery *rec, struct errbuf *err)
     return STATUS_CORRUPT;
 }
 
+/* --- what is damaged --- */
+
+static void recovery_clear(struct recovery *rec)
+{
+    uint64_t group;
+    void *value;
+    for (size_t it = 0; map_next(&rec->groups, &it, &group, &value);) recovered_free(value);
+    map_free(&rec->groups);
+    map_init(&rec->groups);
+}
+
+static const struct wal_replay REPLAY = {.group = on_group,
+                                         .group_dropped = on_group_dropped,
+                                         .hard_state = on_hard_state,
+                                         .entry = on_entry,
+                                         .reset = on_reset};
+
+/* The log, or what a damaged one still gives; the host then begins it anew. */
+static enum status recover_log(struct recovery *rec, bool *anew, struct errbuf *err)
+{
+    struct host *h = rec->host;
+    struct wal_replay replay = REPLAY;
+    replay.ctx = rec;
+    *anew = false;
+    enum status s = wal_open(h->env, &h->options.wal, &replay, &h->wal, err);
+    if (s != STATUS_CORRUPT) return s;
+    COVER("recover.damaged_log");
+    log_event(h->env->log, LOG_ERROR, "host.log_damaged", "%s", err->text);
+    recovery_clear(rec);
+    rec->damaged = false;
+    s = wal_salvage(h->env, &h->options.wal, &replay, &h->wal, err);
+    if (s != STATUS_OK) return s;
+    *anew = true;
+    rec->lost = "the log was damaged";
+    h->lost_below = UINT64_MAX;
+    host_record_put(h);
+    return STATUS_OK;
+}
+
+/* --- a damaged store --- */
+#define SET_ASIDE ".damaged"
+
+struct store_names {
+    struct arena arena;
+    const char **items;
+    size_t count, capacity;
+};
+
+static void add_store_name(void *ctx, const char *name)
+{
+    struct store_names *n = ctx;
+    size_t size = strlen(name), suffix = sizeof SET_ASIDE - 1;
+    if (strcmp(name, "MANIFEST") == 0) return;
+    if (size >= suffix && strcmp(name + size - suffix, SET_ASIDE) == 0) return;
+    if (n->count == n->capacity) {
+        n->capacity = n->capacity == 0 ? 64 : n->capacity * 2;
+        n->items = mem_realloc(n->items, n->capacity * sizeof *n->items);
+    }
+    char *copy = arena_alloc(&n->arena, size + 1);
+    memcpy(copy, name, size + 1);
+    n->items[n->count++] = copy;
+}
+
+static enum status set_aside(struct disk *disk, const char *dir, const char *name)
+{
+    char from[512], to[512];
+    (void)snprintf(from, sizeof from, "%s/%s", dir, name);
+    (void)snprintf(to, sizeof to, "%s/%s" SET_ASIDE, dir, name);
+    enum status s = disk_rename(disk, from, to);
+    return s == STATUS_NOT_FOUND ? STATUS_OK : s;
+}
+
+/* The log says durably that everything is lost: only now the store may forget. The manifest goes last: until then the store
+ * is refused, and this is done again. */
+static enum status recover_store(struct host *h, struct errbuf *err)
+{
+    const char *dir = h->options.lsm.dir;
+    struct store_names names = {.items = NULL};
+    arena_init(&names.arena, 4096);
+    enum status s = disk_list(h->env->disk, dir, add_store_name, &names);
+    for (size_t i = 0; i < names.count && s == STATUS_OK; i++) s = set_aside(h->env->disk, dir, names.items[i]);
+    if (s == STATUS_OK) s = disk_sync_dir(h->env->disk, dir);
+    if (s == STATUS_OK) s = set_aside(h->env->disk, dir, "MANIFEST");
+    if (s == STATUS_OK) s = disk_sync_dir(h->env->disk, dir);
+    mem_free(names.items);
+    arena_free(&names.arena);
+    if (s == STATUS_OK) return lsm_open(h->env, &h->options.lsm, &h->lsm, err);
+    errbuf_set(err, "the damaged store in '%s' cannot be set aside (%s): check the disk", dir, status_text(s));
+    return s;
+}
+
+static void count_group(void *ctx, uint64_t group, uint64_t index, uint64_t term)
+{
+    (void)group;
+    (void)index;
+    (void)term;
+    (*(size_t *)ctx)++;
+}
+
+/* Segments go only when a flush has noted in the store what was in them: a store that knows of no group is not this log's. */
+static bool store_missing(const struct host *h)
+{
+    size_t groups = 0;
+    if (h->lsm != NULL) lsm_each_group(h->lsm, count_group, &groups);
+    return groups == 0 && wal_first_batch(h->wal) > 1;
+}
+
+static enum status recover_groups(struct recovery *rec, bool anew, bool store_damaged, struct errbuf *err)
+{
+    struct host *h = rec->host;
+    uint64_t group;
+    void *value;
+    if (rec->lost == NULL && store_missing(h)) rec->lost = "the store is missing";
+    enum status s = recover_check(rec, err);
+    for (size_t it = 0; s == STATUS_OK && map_next(&rec->groups, &it, &group, &value);)
+        s = recover_group(rec, value, err);
+    if (s == STATUS_OK && anew) s = wal_begin_anew(h->wal, err);
+    if (s == STATUS_OK && store_damaged) {
+        s = anew ? STATUS_OK : wal_submit_now(h->wal, err);
+        if (s == STATUS_OK) s = recover_store(h, err);
+    }
+    return s;
+}
+
 enum status host_recover(struct host *h, struct errbuf *err)
 {
     struct recovery rec = {.host = h};
+    bool anew, store_damaged = false;
     map_init(&rec.groups);
-    struct wal_replay replay = {.group = on_group,
-                                .group_dropped = on_group_dropped,
-                                .hard_state = on_hard_state,
-                                .entry = on_entry,
-                                .reset = on_reset,
-                                .ctx = &rec};
-    enum status s = wal_open(h->env, &h->options.wal, &replay, &h->wal, err);
-    if (s == STATUS_OK) s = recover_check(&rec, err);
-    uint64_t group;
-    void *value;
-    for (size_t it = 0; map_next(&rec.groups, &it, &group, &value);) {
-        if (s == STATUS_OK) s = recover_group(h, value, err);
-        recovered_free(value);
+    enum status s = lsm_open(h->env, &h->options.lsm, &h->lsm, err);
+    if (s == STATUS_CORRUPT) {
+        COVER("recover.damaged_store");
+        log_event(h->env->log, LOG_ERROR, "host.store_damaged", "%s", err->text);
+        store_damaged = true;
+        rec.lost = "the store was damaged";
+        s = STATUS_OK;
     }
+    if (s == STATUS_OK) s = recover_log(&rec, &anew, err);
+    if (s == STATUS_OK) s = recover_groups(&rec, anew, store_damaged, err);
+    recovery_clear(&rec);
     map_free(&rec.groups);
     return s;
 }

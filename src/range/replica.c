@@ -52,7 +52,7 @@ static void replica_set_desc(struct replica *r, const struct range_desc *desc)
 }
 
 struct replica *replica_new(struct host *h, const struct range_desc *desc, const struct raft_restore *restore,
-                            bool creating)
+                            bool creating, const char *recovering)
 {
     const struct range_replica *self = range_desc_replica(desc, h->self->node_id);
     ASSERT(self != NULL);
@@ -73,6 +73,8 @@ struct replica *replica_new(struct host *h, const struct range_desc *desc, const
     resolved_forget_past(&r->resolve.state, restore->applied);
     struct raft_options o;
     raft_options_default(&o);
+    ASSERT(restore->recovering == (recovering != NULL));
+    if (recovering != NULL) r->recovering = mem_strdup(recovering);
     o.id = r->id;
     o.group = desc->id;
     o.election_ms = h->options.election_ms;
@@ -102,6 +104,7 @@ void replica_free(struct replica *r)
     buf_free(&r->span_start);
     buf_free(&r->span_end);
     mem_free(r->desc_bytes);
+    mem_free(r->recovering);
     mem_free(r);
 }
 
@@ -125,6 +128,16 @@ static void replica_note_mark(struct replica *r, const struct raft_persist_mark 
     m->items[r->mark_slot - 1] = (struct batch_mark){.group = r->desc.id, .mark = *mark};
 }
 
+/* A leader has mended it: so says the batch that is being filled. */
+static void replica_recovered(struct replica *r)
+{
+    log_event(r->host->env->log, LOG_INFO, "range.recovered", "range=%llu index=%llu after=%s",
+              (unsigned long long)r->desc.id, (unsigned long long)raft_commit(r->raft), r->recovering);
+    mem_free(r->recovering);
+    r->recovering = NULL;
+    group_record_put(r->host->wal, r->desc.id, slice_make(r->desc_bytes, r->desc_size), NULL);
+}
+
 static void replica_persist(struct replica *r, const struct raft_effects *fx)
 {
     struct wal *w = r->host->wal;
@@ -143,6 +156,7 @@ static void replica_persist(struct replica *r, const struct raft_effects *fx)
         wal_put_hard_state(w, r->desc.id,
                            &(struct wal_hard_state){.term = hs.term, .vote = hs.vote, .commit = hs.commit});
     }
+    if (fx->recovered) replica_recovered(r);
     replica_note_mark(r, &fx->mark);
 }
 
@@ -421,6 +435,11 @@ const char *replica_waits_for(const struct replica *r)
     if (r->state == REPLICA_CREATING) return "its creation to be durable";
     if (r->state == REPLICA_INSTALLING) return "a snapshot to be installed";
     if (r->receiving != NULL) return "the rest of a snapshot";
+    if (raft_recovering(r->raft))
+        return raft_leader(r->raft) != 0
+                   ? "recovering, without a vote: a leader to bring back what this disk has lost"
+                   : "recovering, without a vote: a leader; if a majority of the replicas is recovering there will be "
+                     "none, and what they lost can only come from a backup";
     if (r->apply_wait) return "a block that apply needs from disk";
     if (raft_leader(r->raft) == 0) return "a leader to be elected";
     if (replica_transferring(r)) return "another replica to take over the leadership";

@@ -3,7 +3,7 @@
  *                       wal_submit
  *        +------------------------------------------+
  *        |            (prepare: seal, place)        v
- *      idle ------- wal_step: 50 ms idle -----> busy: LANE_LOG task, or written inline
+ *      idle ------- wal_step: 10 ms idle -----> busy: LANE_LOG task, or written inline
  *        ^            (a mark)                      |   woken by: write_complete, or wal_step after an inline write
  *        |   finish: index, chain, free what was    |   no time-out: a hung disk is the owner's to notice
  *        |   announced; then `durable`              |
@@ -114,6 +114,11 @@ void wal_put_reset(struct wal *w, uint64_t group, uint64_t index, uint64_t term)
     g->put_since_drop = true;
     struct wal_record r = {.kind = WAL_RESET, .group = group, .entry = {.index = index, .term = term}};
     wal_put_record(w, &r, SLICE_EMPTY);
+}
+
+uint64_t wal_first_batch(const struct wal *w)
+{
+    return w->first_batch;
 }
 
 size_t wal_pending_bytes(const struct wal *w)
@@ -379,7 +384,9 @@ void wal_step(struct wal *w)
 }
 
 /* --- opening and closing --- */
-static enum status write_mark_now(struct wal *w, struct errbuf *err)
+
+/* Without anything put it is a mark. */
+enum status wal_submit_now(struct wal *w, struct errbuf *err)
 {
     wal_write_prepare(w, false);
     wal_write_execute(&w->write.task);
@@ -437,7 +444,7 @@ static enum status resume(struct wal *w, const struct wal_options *o, struct wal
     if (w->current != NULL && w->last_is_mark) return STATUS_OK; /* it says that all before it is durable */
     s = sync_segment(w, sync_too, err);
     if (s == STATUS_OK) s = sync_segment(w, w->current, err);
-    if (s == STATUS_OK) s = write_mark_now(w, err);
+    if (s == STATUS_OK) s = wal_submit_now(w, err);
     return s;
 }
 
@@ -446,8 +453,9 @@ static void free_segments(struct wal *w, struct list *segments)
     LIST_FOR(node, segments) wal_segment_free(w, LIST_ENTRY(node, struct wal_segment, link));
 }
 
-static void wal_free(struct wal *w)
+void wal_free(struct wal *w)
 {
+    wal_anew_free(w->anew);
     if (w->chore != NULL) w->chore->wal = NULL;
     if (w->write.segment != NULL && w->write.segment != w->current) wal_segment_free(w, w->write.segment);
     free_segments(w, &w->live);
@@ -459,17 +467,17 @@ static void wal_free(struct wal *w)
     mem_free(w);
 }
 
-enum status wal_open(struct env *env, const struct wal_options *o, const struct wal_replay *replay, struct wal **out,
-                     struct errbuf *err)
+/* NULL and a message: the options will not do, or the directory cannot be made. */
+struct wal *wal_new(struct env *env, const struct wal_options *o, enum status *s, struct errbuf *err)
 {
-    *out = NULL;
     if (o->segment_bytes < 65536 || o->segment_bytes % WAL_BLOCK != 0 || o->spare_segments == 0 ||
         strlen(o->dir) >= WAL_DIR_MAX || o->dir[0] == '\0') {
         errbuf_set(err,
                    "wal: segments must have 64 KiB or more, in whole 4 KiB, with at least one spare; the directory's "
                    "name 1 to %u bytes",
                    WAL_DIR_MAX - 1);
-        return STATUS_INVALID;
+        *s = STATUS_INVALID;
+        return NULL;
     }
     struct wal *w = mem_zalloc(sizeof *w);
     w->env = env;
@@ -484,9 +492,28 @@ enum status wal_open(struct env *env, const struct wal_options *o, const struct 
     map_init(&w->groups);
     fill_init(&w->fill[0]);
     fill_init(&w->fill[1]);
+    *s = make_dir(w, err);
+    if (*s == STATUS_OK) return w;
+    wal_free(w);
+    return NULL;
+}
+
+enum status wal_open(struct env *env, const struct wal_options *o, const struct wal_replay *replay, struct wal **out,
+                     struct errbuf *err)
+{
+    enum status s;
+    *out = NULL;
+    struct wal *w = wal_new(env, o, &s, err);
+    if (w == NULL) return s;
     struct wal_segment *sync_too = NULL;
-    enum status s = make_dir(w, err);
-    if (s == STATUS_OK) s = wal_recover(w, replay, &sync_too, err);
+    s = wal_recover(w, replay, &sync_too, err);
+    if (s == STATUS_OK && o->must_exist && w->current == NULL) {
+        errbuf_set(err,
+                   "wal: %s once held a log and holds none now: it has forgotten its votes and must not take part; "
+                   "restore the whole directory, or start with an empty one (the cluster rebuilds the replicas)",
+                   w->dir);
+        s = STATUS_NOT_FOUND;
+    }
     if (s == STATUS_OK) s = resume(w, o, sync_too, err);
     if (s != STATUS_OK) {
         wal_free(w);
@@ -505,7 +532,7 @@ void wal_close(struct wal *w)
     w->closing = true;
     fill_reset(&w->fill[w->filling]);
     struct errbuf err;
-    if (!w->failed && !w->env->dead && !w->last_is_mark && write_mark_now(w, &err) != STATUS_OK)
+    if (w->anew == NULL && !w->failed && !w->env->dead && !w->last_is_mark && wal_submit_now(w, &err) != STATUS_OK)
         log_event(w->env->log, LOG_ERROR, "wal.close_failed", "%s", err.text);
     wal_free(w);
 }

@@ -18,6 +18,7 @@ struct wal_options {
     const char *dir;         /* below the disk's root, "wal" by convention */
     uint64_t segment_bytes;  /* 64 MiB; at least 64 KiB; a multiple of 4 KiB. A larger batch gets a larger segment */
     unsigned spare_segments; /* zero-written in advance, at least 1 */
+    bool must_exist;         /* a directory without any log is refused (STATUS_NOT_FOUND), instead of begun */
     bool skip_self_test;     /* tests: do not measure sync methods, use DISK_DSYNC */
 };
 
@@ -50,12 +51,20 @@ struct wal_replay {
  * STATUS_UNSUPPORTED: written by a newer version; likewise. On any failure forget what was replayed. */
 MUST_CHECK enum status wal_open(struct env *env, const struct wal_options *options, const struct wal_replay *replay,
                                 struct wal **out, struct errbuf *err);
+/* For a log that wal_open has refused as STATUS_CORRUPT: delivers what can still be read of group records, drops and hard
+ * states, in log order, and no entry: some of the last ones may be missing, and of each kind an older one may be the last
+ * that is left. The handle is good for wal_put_* and wal_begin_anew, or wal_close. Blocks; nothing is changed on disk. */
+MUST_CHECK enum status wal_salvage(struct env *env, const struct wal_options *options, const struct wal_replay *replay,
+                                   struct wal **out, struct errbuf *err);
+/* What was put since wal_salvage becomes, by one write of one sector, the whole log; it is open then. The damaged segments are
+ * kept under the names NNN.wal.damaged and not looked at again. Blocks. On failure the damaged log is what it was. */
+MUST_CHECK enum status wal_begin_anew(struct wal *w, struct errbuf *err);
 /* No write may be under way (wal_busy). Blocks for one small write that closes the log. What was put and not submitted is
  * lost. A background task of the log may still complete afterwards; it touches nothing of the log. */
 void wal_close(struct wal *w);
 
 /* Once per pass: delivers the completion of an inline write, prepares spare segments, and when the log has been idle for
- * 50 ms writes a mark after the last batch (wal_busy is true meanwhile), which shows later that the batch was durable. */
+ * 10 ms writes a mark after the last batch (wal_busy is true meanwhile), which shows later that the batch was durable. */
 void wal_step(struct wal *w);
 
 /* One batch is filled at a time, while at most one is being written. The wal_put_* calls add to the batch being filled. */
@@ -67,12 +76,17 @@ void wal_put_entry(struct wal *w, uint64_t group, const struct wal_entry *entry)
 /* Pins its segment like an entry at `index` until the floor reaches it. */
 void wal_put_reset(struct wal *w, uint64_t group, uint64_t index, uint64_t term);
 
+/* Of those that were there when it was opened; above 1: older ones have gone. 0: the log was new. */
+uint64_t wal_first_batch(const struct wal *w);
 size_t wal_pending_bytes(const struct wal *w); /* in the batch being filled */
 bool wal_busy(const struct wal *w);            /* a write is under way */
 /* Starts writing the batch being filled; must not be busy. `durable` runs on the loop when it is on disk. Batches become
  * durable in order. inline_write: write on the calling thread (one lone batch, nothing else ready); `durable` then still
  * comes from the loop, not from inside this call. */
 void wal_submit(struct wal *w, bool inline_write, void (*durable)(void *ctx), void *ctx);
+
+/* The same, blocking, while the owner is being opened: what was put is durable when it returns STATUS_OK. */
+MUST_CHECK enum status wal_submit_now(struct wal *w, struct errbuf *err);
 
 /* Entries of the group up to `index` are no longer needed (they are in the store, durable). Segments in which nothing is
  * needed are recycled; group records and hard states that are still the latest are rewritten into the next batch. */

@@ -15,7 +15,9 @@
 
 #define WAL_DIR_MAX 200u
 #define WAL_PATH_MAX (WAL_DIR_MAX + 32u)
-#define WAL_MARK_IDLE_NS (50 * NS_PER_MS)
+#define WAL_SUFFIX ".wal"
+#define WAL_DAMAGED_SUFFIX ".wal.damaged" /* evidence: not read */
+#define WAL_MARK_IDLE_NS (10 * NS_PER_MS)
 #define WAL_RETRY_NS (1000 * NS_PER_MS)
 #define WAL_LEFTOVER_BYTES (256u * 1024u) /* rewritten per batch, about */
 #define WAL_REMOVE_MAX 16u                /* files per removing task */
@@ -120,9 +122,10 @@ struct wal {
     struct wal_segment *current; /* last of live; NULL only while opening a new log */
     uint64_t next_segment, next_epoch;
 
-    uint64_t next_batch; /* number of the batch being filled */
-    uint32_t chain;      /* header crc of batch next_batch - 1, when not busy */
-    bool last_is_mark;   /* that batch has no records */
+    uint64_t first_batch; /* as found at opening */
+    uint64_t next_batch;  /* number of the batch being filled */
+    uint32_t chain;       /* header crc of batch next_batch - 1, when not busy */
+    bool last_is_mark;    /* that batch has no records */
     uint64_t idle_since_ns;
 
     struct wal_fill fill[2];
@@ -140,6 +143,7 @@ struct wal {
     uint64_t *doomed; /* numbers of files to remove */
     size_t doomed_count, doomed_capacity;
 
+    struct wal_anew *anew; /* between wal_salvage and wal_begin_anew; else NULL */
     struct wal_stats stats;
 };
 
@@ -149,6 +153,9 @@ void wal_write_prepare(struct wal *w, bool with_leftovers);
 void wal_write_execute(struct task *task);
 void wal_write_finish(struct wal *w); /* it succeeded: the index, the chain, what was announced */
 void wal_put_record(struct wal *w, const struct wal_record *r, struct slice data);
+
+struct wal *wal_new(struct env *env, const struct wal_options *o, enum status *s, struct errbuf *err);
+void wal_free(struct wal *w);
 
 /* --- wal_index.c --- */
 struct wal_group *wal_group_find(struct wal *w, uint64_t group); /* NULL: unknown */
@@ -170,7 +177,7 @@ void wal_segment_release(struct wal *w,
 void wal_doom(struct wal *w, uint64_t number);
 void wal_chores(struct wal *w); /* starts a task when spares are missing or files are doomed */
 void wal_path(char path[WAL_PATH_MAX], const char *dir, uint64_t number);
-bool wal_path_parse(const char *name, uint64_t *number);
+bool wal_path_parse(const char *name, uint64_t *number, const char *suffix);
 const char *wal_method_name(enum wal_method m);
 unsigned wal_method_flags(enum wal_method m);
 /* Blocking: a file full of zeros, synced, its name synced. On failure nothing is left, if it can be helped. */
@@ -184,5 +191,10 @@ MUST_CHECK enum status wal_method_choose(struct wal *w, bool measure, struct err
  * current that may hold what was never synced, or NULL. */
 MUST_CHECK enum status wal_recover(struct wal *w, const struct wal_replay *replay, struct wal_segment **sync_too,
                                    struct errbuf *err);
+
+void wal_deliver(const struct wal_replay *to, const struct wal_record *r);
+
+/* --- wal_salvage.c --- */
+void wal_anew_free(struct wal_anew *a);
 
 #endif

@@ -15,11 +15,11 @@
 /* --- names and methods --- */
 void wal_path(char path[WAL_PATH_MAX], const char *dir, uint64_t number)
 {
-    int n = snprintf(path, WAL_PATH_MAX, "%s/%016" PRIx64 ".wal", dir, number);
+    int n = snprintf(path, WAL_PATH_MAX, "%s/%016" PRIx64 WAL_SUFFIX, dir, number);
     ASSERT(n > 0 && n < (int)WAL_PATH_MAX);
 }
 
-bool wal_path_parse(const char *name, uint64_t *number)
+bool wal_path_parse(const char *name, uint64_t *number, const char *suffix)
 {
     *number = 0;
     for (unsigned i = 0; i < 16; i++) {
@@ -28,7 +28,7 @@ bool wal_path_parse(const char *name, uint64_t *number)
         if (!digit && !(c >= 'a' && c <= 'f')) return false; /* also ends a short name */
         *number = *number << 4 | (uint64_t)(digit ? c - '0' : c - 'a' + 10);
     }
-    return *number != 0 && strcmp(name + 16, ".wal") == 0;
+    return *number != 0 && strcmp(name + 16, suffix) == 0;
 }
 
 const char *wal_method_name(enum wal_method m)

@@ -64,17 +64,19 @@ MESSAGE_UNPACK(meta_register_request)
 
 void pack_meta_register_reply(struct buf *b, const struct meta_register_reply *m)
 {
-    pack_array(b, 2);
+    pack_array(b, 3);
     pack_cluster_id(b, &m->cluster);
     pack_uint(b, m->node_id);
+    pack_uint(b, m->next_range);
 }
 
 static void read_meta_register_reply(struct unpack *u, struct arena *arena, struct meta_register_reply *m)
 {
     (void)arena;
-    uint32_t extra = unpack_open(u, 2);
+    uint32_t extra = unpack_open(u, 3);
     m->cluster = read_cluster_id(u);
     m->node_id = unpack_uint(u);
+    m->next_range = unpack_uint(u);
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(meta_register_reply)

@@ -20,6 +20,7 @@ struct meta_register_request {
 struct meta_register_reply {
     struct cluster_id cluster;
     uint64_t node_id;
+    uint64_t next_range; /* every range that exists now has an id below it */
 };
 struct meta_heartbeat_request {
     uint64_t node_id;

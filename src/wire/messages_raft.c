@@ -60,7 +60,7 @@ enum status unpack_raft_envelope(struct unpack *u, struct arena *arena, struct r
     struct raft_message *m = &out->message;
     uint32_t extra = unpack_open(u, 13);
     out->group = unpack_uint(u);
-    m->type = (enum raft_message_type)read_enum(u, RAFT_MSG_PRE_VOTE, RAFT_MSG_TIMEOUT_NOW);
+    m->type = (enum raft_message_type)read_enum(u, RAFT_MSG_PRE_VOTE, RAFT_MSG_RECOVERED);
     m->from = unpack_uint(u);
     m->to = unpack_uint(u);
     m->term = unpack_uint(u);

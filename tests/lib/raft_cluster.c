@@ -85,10 +85,13 @@ static void disk_write(struct raft_cluster *c, struct rc_node *n, const struct r
     if (b->reset) disk_reset(n, b->reset_index, b->reset_term);
     for (size_t i = 0; i < b->count; i++) disk_put(c, n, &b->entries[i]);
     if (b->has_hard) n->disk_hard = b->hard;
+    if (b->recovered) n->disk_recovering = false;
 }
 
+/* What a replica acknowledged before it lost it may still be counted: to the group it is one that is down. */
 static bool is_durable(const struct rc_node *n, uint64_t index, uint64_t term)
 {
+    if (n->disk_recovering && index <= n->lost_last) return true;
     return index <= n->durable_store.index || disk_term(n, index) == term;
 }
 
@@ -240,6 +243,8 @@ static void take_batch(struct raft_cluster *c, struct rc_node *n, const struct r
     b.hard = raft_hard_state_now(n->raft);
     b.has_mark = fx->must_sync;
     b.mark = fx->mark;
+    b.recovered = fx->recovered;
+    if (b.recovered && !b.has_mark) violated(c, n, "recovered without a mark", 0, 0);
     if (fx->append_from > 0) {
         b.count = (size_t)(fx->append_to - fx->append_from + 1);
         b.entries = arena_alloc(&c->arena, b.count * sizeof(*b.entries));
@@ -259,6 +264,7 @@ static void take_batch(struct raft_cluster *c, struct rc_node *n, const struct r
     if (b.has_hard)
         buf_printf(c->trace, " term=%llu vote=%llu commit=%llu", U(b.hard.term), U(b.hard.vote), U(b.hard.commit));
     if (b.has_mark) buf_printf(c->trace, " mark=%llu", U(b.mark.seq));
+    if (b.recovered) buf_append_str(c->trace, " recovered");
     buf_append_byte(c->trace, '\n');
 }
 
@@ -376,7 +382,8 @@ static void start(struct raft_cluster *c, struct rc_node *n)
                                    .config = n->store.config,
                                    .snapshot_index = n->store.index,
                                    .snapshot_term = n->store.term,
-                                   .applied = n->store.index};
+                                   .applied = n->store.index,
+                                   .recovering = n->disk_recovering};
     n->raft = raft_new(&o, &restore, c->now_ms);
     for (size_t i = 0; i < n->disk_count; i++) raft_restore_entry(n->raft, &n->disk[i]);
     raft_restore_done(n->raft);
@@ -453,6 +460,25 @@ void raft_cluster_restart(struct raft_cluster *c, uint64_t id)
     if (n->disk_hard.term < s->term) n->disk_hard = (struct raft_hard_state){.term = s->term, .commit = s->index};
     start(c, n);
     finish_pass(c, n);
+}
+
+/* What it promised in votes is forgotten, by the checks too: that no two leaders come of it is checked for itself. */
+void raft_cluster_rot(struct raft_cluster *c, uint64_t id, uint64_t keep, uint64_t term)
+{
+    struct rc_node *n = raft_cluster_node(c, id);
+    if (n->raft != NULL) return;
+    if (!n->disk_recovering || disk_last(n) > n->lost_last) n->lost_last = disk_last(n);
+    n->disk_recovering = true;
+    if (keep < n->disk_count) n->disk_count = (size_t)keep;
+    uint64_t least = disk_term(n, disk_last(n));
+    if (least < n->durable_store.term) least = n->durable_store.term;
+    if (term < least) term = least;
+    if (term < n->disk_hard.term) n->disk_hard = (struct raft_hard_state){.term = term, .commit = n->disk_hard.commit};
+    if (n->disk_hard.commit > disk_last(n)) n->disk_hard.commit = disk_last(n);
+    for (uint64_t t = 0; t < 4096; t++) (void)map_remove(&c->votes, t * 16 + id);
+    if (c->trace != NULL)
+        buf_printf(c->trace, "%llu: disk lost all but log=%llu..%llu term=%llu\n", U(id), U(n->disk_base + 1),
+                   U(disk_last(n)), U(n->disk_hard.term));
 }
 
 /* --- passes --- */
@@ -657,7 +683,8 @@ void raft_cluster_message_text(const struct raft_message *m, struct buf *out)
         [RAFT_MSG_APPEND] = "APPEND",       [RAFT_MSG_APPEND_REPLY] = "APPEND_REPLY",
         [RAFT_MSG_HEARTBEAT] = "HEARTBEAT", [RAFT_MSG_HEARTBEAT_REPLY] = "HEARTBEAT_REPLY",
         [RAFT_MSG_READ] = "READ",           [RAFT_MSG_READ_REPLY] = "READ_REPLY",
-        [RAFT_MSG_SNAPSHOT] = "SNAPSHOT",   [RAFT_MSG_TIMEOUT_NOW] = "TIMEOUT_NOW"};
+        [RAFT_MSG_SNAPSHOT] = "SNAPSHOT",   [RAFT_MSG_TIMEOUT_NOW] = "TIMEOUT_NOW",
+        [RAFT_MSG_RECOVERED] = "RECOVERED"};
     buf_printf(out, "%llu->%llu %s term=%llu", U(m->from), U(m->to), names[m->type], U(m->term));
     if (m->reject) buf_append_str(out, " reject");
     switch (m->type) {
@@ -666,10 +693,12 @@ void raft_cluster_message_text(const struct raft_message *m, struct buf *out)
     case RAFT_MSG_APPEND: append_text(m, out); break;
     case RAFT_MSG_APPEND_REPLY:
         buf_printf(out, " index=%llu", U(m->index));
+        if (m->context != 0) buf_append_str(out, " recovering");
         if (m->reject) buf_printf(out, " hint=%llu/%llu", U(m->hint_index), U(m->hint_term));
         break;
     case RAFT_MSG_HEARTBEAT: buf_printf(out, " commit=%llu", U(m->commit)); break;
     case RAFT_MSG_READ_REPLY:
+    case RAFT_MSG_RECOVERED:
     case RAFT_MSG_SNAPSHOT: buf_printf(out, " index=%llu", U(m->index)); break;
     case RAFT_MSG_PRE_VOTE_REPLY:
     case RAFT_MSG_VOTE_REPLY:

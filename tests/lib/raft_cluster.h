@@ -22,7 +22,7 @@ struct rc_store { /* what the entries applied so far amount to */
 };
 
 struct rc_batch {
-    bool has_hard, has_mark, reset;
+    bool has_hard, has_mark, reset, recovered;
     struct raft_hard_state hard;
     struct raft_persist_mark mark;
     uint64_t reset_index, reset_term;
@@ -40,6 +40,8 @@ struct rc_node {
     uint64_t disk_base, disk_base_term;
     struct raft_entry *disk; /* entries disk_base + 1 .. */
     size_t disk_count, disk_capacity;
+    bool disk_recovering;     /* the disk has lost something, and no leader has mended it yet */
+    uint64_t lost_last;       /* then: the last entry that it once held */
     struct rc_batch *batches; /* handed out, not yet durable, oldest first */
     size_t batch_count, batch_capacity;
 };
@@ -98,6 +100,9 @@ enum status raft_cluster_read(struct raft_cluster *c, uint64_t id, uint64_t cont
 void raft_cluster_compact(struct raft_cluster *c, uint64_t id, uint64_t index); /* flushes the store first */
 void raft_cluster_crash(struct raft_cluster *c, uint64_t id);
 void raft_cluster_restart(struct raft_cluster *c, uint64_t id);
+/* Of a crashed replica: its disk keeps `keep` entries of the log and forgets its term and vote down to `term`, as far as the
+ * rest allows; it knows that something is missing. */
+void raft_cluster_rot(struct raft_cluster *c, uint64_t id, uint64_t keep, uint64_t term);
 /* The oldest `count` batches become durable at once; only the last mark is reported if `one_mark`. */
 void raft_cluster_persist(struct raft_cluster *c, uint64_t id, size_t count, bool one_mark);
 void raft_cluster_deliver(struct raft_cluster *c, size_t at, bool keep); /* keep: as if it had been duplicated */

@@ -12,6 +12,7 @@
  *   persist ID [COUNT] [one]     oldest batches become durable; `one`: only the last mark is reported
  *   deliver|drop|duplicate [FROM->TO] [TYPE]    of the messages that wait now, those that match; * matches any replica
  *   cut A B             both ways;  cut A->B  one way;  heal
+ *   rot ID KEEP TERM    of a crashed replica: its disk keeps the first KEEP entries and forgets terms above TERM
  *   crash ID            restart ID           settle (deliver and persist until nothing is left)
  *   inject FROM->TO TYPE term=.. [index=..] [log_term=..] [commit=..] [context=..] [hint_index=..] [hint_term=..] [reject=1]
  *          [entries=TERM:TEXT,TERM:TEXT,..]
@@ -111,7 +112,8 @@ static const char *const type_names[] = {
     [RAFT_MSG_APPEND] = "APPEND",       [RAFT_MSG_APPEND_REPLY] = "APPEND_REPLY",
     [RAFT_MSG_HEARTBEAT] = "HEARTBEAT", [RAFT_MSG_HEARTBEAT_REPLY] = "HEARTBEAT_REPLY",
     [RAFT_MSG_READ] = "READ",           [RAFT_MSG_READ_REPLY] = "READ_REPLY",
-    [RAFT_MSG_SNAPSHOT] = "SNAPSHOT",   [RAFT_MSG_TIMEOUT_NOW] = "TIMEOUT_NOW"};
+    [RAFT_MSG_SNAPSHOT] = "SNAPSHOT",   [RAFT_MSG_TIMEOUT_NOW] = "TIMEOUT_NOW",
+    [RAFT_MSG_RECOVERED] = "RECOVERED"};
 
 static unsigned type_named(const char *name)
 {
@@ -310,6 +312,8 @@ static bool run_more(struct script *s)
         memset(c->cut, 0, sizeof(c->cut));
     } else if (strcmp(name, "crash") == 0) {
         raft_cluster_crash(c, number(s, 1));
+    } else if (strcmp(name, "rot") == 0) {
+        raft_cluster_rot(c, number(s, 1), number(s, 2), number(s, 3));
     } else if (strcmp(name, "restart") == 0) {
         raft_cluster_restart(c, number(s, 1));
     } else if (strcmp(name, "settle") == 0) {

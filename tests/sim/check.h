@@ -48,5 +48,6 @@ void check_money_page(struct world *w, const struct money *m, unsigned bank, uin
 struct cluster;
 bool check_state_settled(const struct cluster *c); /* every replica has applied all that any knows to be committed */
 void check_state(struct cluster *c);
+void check_state_describe(const struct cluster *c); /* every replica, into the trace */
 
 #endif

@@ -48,6 +48,22 @@ static void each_replica(const struct cluster *c, struct seen *s, void (*each)(v
     }
 }
 
+static void describe(void *ctx, struct replica *r)
+{
+    const struct seen *s = ctx;
+    struct buf b;
+    buf_init(&b, 4096);
+    raft_describe(replica_raft(r), &b);
+    world_trace(s->p->world, s->p, "%.*s", (int)b.size, (const char *)b.data);
+    world_trace(s->p->world, s->p, "waits for \"%s\"", replica_waits_for(r));
+    buf_free(&b);
+}
+
+void check_state_describe(const struct cluster *c)
+{
+    each_replica(c, &(struct seen){.highest = NULL}, describe);
+}
+
 bool check_state_settled(const struct cluster *c)
 {
     struct map highest;

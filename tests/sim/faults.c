@@ -2,13 +2,18 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "sim/rot.h"
 
 struct faults {
     struct cluster *cluster;
     struct world *world;
     bool active;
     uint64_t count;
-    unsigned partition; /* number of the present one; its end looks whether it still is */
+    struct rotten {
+        struct process *p; /* NULL: nothing has rotted yet */
+        size_t replicas;   /* that it had */
+    } rotten[2];           /* of the members, of the nodes */
+    unsigned partition;    /* number of the present one; its end looks whether it still is */
 };
 
 /* A kind: what it does, and its mean pause. */
@@ -296,6 +301,19 @@ static void strike_disk(struct faults *f)
     memdisk_fail_at(p->disk, CALLS[draw(f->world, 0, 3)], draw(f->world, 1, 40), STATUS_IO, chance(f->world, 300));
 }
 
+static void strike_rot(struct faults *f)
+{
+    struct process *p = any_server(f);
+    const struct host *h = process_host(p);
+    struct rotten *r = &f->rotten[process_is_node(p) ? 1 : 0];
+    if (h == NULL || p->state != PROCESS_UP || (r->p != NULL && !rot_mended(r->p, r->replicas))) return;
+    r->p = p;
+    r->replicas = host_replica_count(h);
+    process_crash(p, chance(f->world, 500) ? MEMDISK_DROP : MEMDISK_RANDOM, true);
+    rot_strike(f->world, p);
+    restart_later(f, p);
+}
+
 /* --- all kinds --- */
 
 static void strike(struct world *w, void *ctx)
@@ -344,6 +362,7 @@ void faults_start(struct faults *f)
     add_kind(f, strike_slow, k->slow_ns);
     add_kind(f, strike_disk, k->disk_fault_ns);
     add_kind(f, strike_full, k->disk_full_ns);
+    add_kind(f, strike_rot, k->rot_ns);
 }
 
 void faults_heal(struct faults *f)

@@ -56,6 +56,7 @@ static void draw_faults(struct world *w, struct cluster_knobs *k)
     k->machine_crash = (unsigned)draw(w, 0, 1000);
     k->chaos_from_start = chance(w, 300);
     k->safety_ns = draw(w, 2, 10) * SEC_NS;
+    k->rot_ns = draw_fault(w, 300, 300, 3000);
 }
 
 void knobs_draw_host(struct world *w, struct host_options *o)
@@ -112,11 +113,11 @@ void knobs_describe(const struct world *w, const struct cluster_knobs *k, char *
         "nodes=%u clients=%u workers=%u banks=%u net_ms=%.2f log_ms=%.2f drift_ppm=%u election_ms=%u crash_ms=%u "
         "partition_ms=%u pause_ms=%u reset_ms=%u stop_ms=%u transfer_ms=%u wall_ms=%u slow_ms=%u disk_fault_ms=%u "
         "disk_full_ms=%u "
-        "safety_s=%u",
+        "rot_ms=%u safety_s=%u",
         k->node_count, k->client_count, k->workers, k->bank_ranges, (double)w->knobs.net_max_ns / 1e6,
         (double)w->knobs.log_max_ns / 1e6, w->knobs.clock_drift_ppm, k->host.election_ms,
         (unsigned)(k->crash_ns / MS_NS), (unsigned)(k->partition_ns / MS_NS), (unsigned)(k->pause_ns / MS_NS),
         (unsigned)(k->reset_ns / MS_NS), (unsigned)(k->stop_ns / MS_NS), (unsigned)(k->transfer_ns / MS_NS),
         (unsigned)(k->wall_ns / MS_NS), (unsigned)(k->slow_ns / MS_NS), (unsigned)(k->disk_fault_ns / MS_NS),
-        (unsigned)(k->disk_full_ns / MS_NS), (unsigned)(k->safety_ns / SEC_NS));
+        (unsigned)(k->disk_full_ns / MS_NS), (unsigned)(k->rot_ns / MS_NS), (unsigned)(k->safety_ns / SEC_NS));
 }

@@ -46,6 +46,7 @@ static bool step_while_not(struct run *r, bool (*cond)(struct run *r), uint64_t 
         if (cond(r)) return !r->world.failed;
         if (r->world.now_ns > limit) {
             workload_describe_pending(r->load);
+            check_state_describe(&r->cluster);
             world_fail(&r->world, "liveness: %s took more than %u s although nothing is broken", what,
                        (unsigned)(limit_ns / SEC_NS));
             return false;

@@ -20,6 +20,7 @@
 struct knobs {                         /* drawn per seed, "off" included */
     uint32_t drop, duplicate, reorder; /* per mille, of deliveries */
     uint32_t crash, restart, partition, compact, config, transfer, read, propose, persist, deliver, tick;
+    uint32_t rot; /* per mille, of crashes; then nothing changes the configuration */
 };
 
 struct world {
@@ -28,7 +29,7 @@ struct world {
     struct prng random;
     struct knobs k;
     uint64_t next_command, next_context;
-    uint64_t proposals, configs;
+    uint64_t proposals, configs, rots;
 };
 
 static uint32_t knob(struct prng *p, uint32_t max)
@@ -53,6 +54,10 @@ static void draw_knobs(struct world *w)
                           .persist = (uint32_t)prng_between(p, 60, 300),
                           .deliver = (uint32_t)prng_between(p, 200, 700),
                           .tick = (uint32_t)prng_between(p, 20, 120)};
+    if (!prng_chance(p, 1, 3)) return;
+    w->k.rot = (uint32_t)prng_between(p, 100, 900);
+    w->k.crash += 10;
+    w->k.config = 0;
 }
 
 static uint64_t any_node(struct world *w)
@@ -127,9 +132,29 @@ static void tick(struct world *w)
     raft_cluster_tick(c, id);
 }
 
+/* Never so many that no majority of those that have lost nothing is left: nobody could mend them. */
+static void rot(struct world *w, uint64_t id)
+{
+    struct raft_cluster *c = &w->c;
+    const struct raft_config *g = &c->nodes[id - 1].store.config;
+    unsigned lost = 0;
+    bool votes = false; /* nobody would mend one that is no member, until it is made one */
+    for (unsigned i = 0; i < g->voter_count; i++) votes = votes || g->voters[i] == id;
+    for (size_t i = 0; i < c->node_count; i++) {
+        if (i + 1 != id && c->nodes[i].disk_recovering) lost++;
+        if (memcmp(g, &c->nodes[i].store.config, sizeof(*g)) != 0) return; /* a change may be under way */
+    }
+    if (!votes || g->old_voter_count > 0 || (lost + 1) * 2 >= g->voter_count) return;
+    struct rc_node *n = &c->nodes[id - 1];
+    raft_cluster_rot(c, id, prng_below(&w->random, n->disk_count + 1), prng_below(&w->random, n->disk_hard.term + 1));
+    w->rots++;
+}
+
 static void crash(struct world *w)
 {
-    raft_cluster_crash(&w->c, any_node(w));
+    uint64_t id = any_node(w);
+    raft_cluster_crash(&w->c, id);
+    if (prng_chance(&w->random, w->k.rot, 1000)) rot(w, id);
 }
 
 static void act(struct world *w)
@@ -196,6 +221,10 @@ static void demand_progress(struct world *w)
     ck_assert_uint_eq(g->old_voter_count, 0);
     for (unsigned i = 0; i < g->voter_count + g->learner_count; i++) {
         uint64_t id = i < g->voter_count ? g->voters[i] : g->learners[i - g->voter_count];
+        if (c->nodes[id - 1].disk_recovering)
+            fprintf(stderr, "SEED=%llu: replica %llu is not mended\n", (unsigned long long)c->seed,
+                    (unsigned long long)id);
+        ck_assert(!c->nodes[id - 1].disk_recovering);
         if (c->nodes[id - 1].store.index < aim) {
             fprintf(stderr, "SEED=%llu: replica %llu lags\n", (unsigned long long)c->seed, (unsigned long long)id);
         }
@@ -208,7 +237,7 @@ static void demand_progress(struct world *w)
 }
 
 struct totals {
-    uint64_t commits, reads_ok, reads_failed, configs, elections;
+    uint64_t commits, reads_ok, reads_failed, configs, elections, rots;
 };
 
 static void run_seed(uint64_t seed, bool trace, struct totals *totals)
@@ -241,6 +270,7 @@ static void run_seed(uint64_t seed, bool trace, struct totals *totals)
     totals->reads_ok += w.c.reads_ok;
     totals->reads_failed += w.c.reads_failed;
     totals->configs += w.configs;
+    totals->rots += w.rots;
     totals->elections += w.c.leaders.count;
     raft_cluster_free(&w.c);
     buf_free(&w.text);
@@ -256,13 +286,15 @@ START_TEST(test_random)
     }
     uint64_t seeds = many != NULL ? strtoull(many, NULL, 10) : SEEDS_DEFAULT;
     for (uint64_t seed = 1; seed <= seeds; seed++) run_seed(seed, false, &t);
-    printf("seeds=1..%llu commits=%llu reads=%llu failed_reads=%llu configs=%llu elections=%llu\n",
+    printf("seeds=1..%llu commits=%llu reads=%llu failed_reads=%llu configs=%llu elections=%llu rots=%llu\n",
            (unsigned long long)seeds, (unsigned long long)t.commits, (unsigned long long)t.reads_ok,
-           (unsigned long long)t.reads_failed, (unsigned long long)t.configs, (unsigned long long)t.elections);
+           (unsigned long long)t.reads_failed, (unsigned long long)t.configs, (unsigned long long)t.elections,
+           (unsigned long long)t.rots);
     ck_assert_uint_gt(t.commits, seeds * 20);
     ck_assert_uint_gt(t.reads_ok, seeds * 5);
     ck_assert_uint_gt(t.configs, seeds);
     ck_assert_uint_gt(t.elections, seeds * 3);
+    ck_assert_uint_gt(t.rots, seeds / 2);
 }
 END_TEST
 
@@ -279,6 +311,9 @@ START_TEST(test_rare_cases_seen)
                                         "raft.read_before_own_commit",
                                         "raft.mark_before_truncation",
                                         "raft.read_expired",
+                                        "raft.recovered",
+                                        "raft.recovery_counted_again",
+                                        "raft.recovery_fence",
                                         "raft.reply_of_stranger",
                                         "raft.snapshot_wanted",
                                         "raft.transfer_given_up",

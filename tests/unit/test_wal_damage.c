@@ -139,7 +139,7 @@ START_TEST(test_any_block_of_a_closed_log)
 }
 END_TEST
 
-/* Without a mark behind it the last batch cannot be told from a torn one: the known limit. After 50 ms it can. */
+/* Without a mark behind it the last batch cannot be told from a torn one: the known limit. After 10 ms it can. */
 START_TEST(test_last_batch_before_and_after_the_mark)
 {
     struct wm m;
@@ -166,7 +166,7 @@ START_TEST(test_last_batch_before_and_after_the_mark)
             }
             memdisk_free(d);
         }
-        testenv_advance_ms(&m.env, 51);
+        testenv_advance_ms(&m.env, 11);
         wal_step(m.wal);
         testenv_run(&m.env);
     }

@@ -394,7 +394,7 @@ START_TEST(test_mark_when_idle)
     uint64_t next = m.wal->next_batch;
     wal_step(m.wal);
     ck_assert(!wal_busy(m.wal));
-    testenv_advance_ms(&m.env, 49);
+    testenv_advance_ms(&m.env, 9);
     wal_step(m.wal);
     ck_assert(!wal_busy(m.wal));
     testenv_advance_ms(&m.env, 2);

@@ -231,7 +231,7 @@ static struct raft_envelope random_envelope(struct prng *p)
 {
     struct raft_envelope e = {.group = prng_next(p)};
     struct raft_message *m = &e.message;
-    m->type = (enum raft_message_type)prng_between(p, RAFT_MSG_PRE_VOTE, RAFT_MSG_TIMEOUT_NOW);
+    m->type = (enum raft_message_type)prng_between(p, RAFT_MSG_PRE_VOTE, RAFT_MSG_RECOVERED);
     uint64_t *numbers[] = {&m->from,   &m->to,         &m->term,      &m->log_term,
                            &m->commit, &m->hint_index, &m->hint_term, &m->context};
     for (size_t i = 0; i < 8; i++) *numbers[i] = prng_next(p) >> prng_below(p, 64);
@@ -308,7 +308,7 @@ START_TEST(damaged_raft_envelopes)
             b.data[at] = (uint8_t)prng_next(&p);
             struct unpack u = unpack_make(buf_slice(&b));
             if (unpack_raft_envelope(&u, &arena, &got) == STATUS_OK) {
-                ck_assert(got.message.type >= RAFT_MSG_PRE_VOTE && got.message.type <= RAFT_MSG_TIMEOUT_NOW);
+                ck_assert(got.message.type >= RAFT_MSG_PRE_VOTE && got.message.type <= RAFT_MSG_RECOVERED);
                 for (size_t i = 0; i < got.message.entry_count; i++)
                     ck_assert(got.message.entries[i].index > got.message.index);
             }

@@ -287,6 +287,7 @@ static void v_meta_register_reply(struct visit *v, struct meta_register_reply *m
 {
     v_id(v, m->cluster.bytes);
     v_u64(v, &m->node_id);
+    v_u64(v, &m->next_range);
 }
 
 static void v_meta_heartbeat_request(struct visit *v, struct meta_heartbeat_request *m)

@@ -1,0 +1,319 @@
+/* A host whose log or store has lost what was durable: its replicas come up without a vote and stay so, whatever crashes come
+ * in between; what is sound comes up as it was. The replica here is the only one of its group: nobody can mend it. */
+#include <stdio.h>
+
+#include "lib/memdisk.h"
+#include "lib/suite.h"
+#include "lib/testenv.h"
+#include "range/host_int.h"
+#include "wal/wal_format.h"
+
+enum { GROUP = 9, PUTS = 120 };
+
+static struct memdisk *disk;
+static struct testenv t;
+static struct errbuf err;
+static struct host *host;
+static struct rpc_identity self = {.role = ROLE_NODE, .node_id = 1};
+static struct host_options options;
+
+/* Each command is a key's number and a value that makes the log long. */
+static enum status apply(void *ctx, const struct machine_entry *e, const struct txn_view *view, struct arena *arena,
+                         struct txn_writes *writes, uint64_t *ts, struct buf *answer)
+{
+    (void)ctx;
+    (void)view;
+    struct buf key;
+    buf_init(&key, 64);
+    char text[16];
+    (void)snprintf(text, sizeof text, "k%05llu", (unsigned long long)e->index);
+    key_encode_data(&key, e->desc->keyspace, slice_str(text));
+    writes->items = arena_alloc(arena, sizeof *writes->items);
+    writes->items[0] = (struct txn_write){.key = arena_dup_slice(arena, buf_slice(&key)), .value = e->command};
+    writes->count = 1;
+    buf_free(&key);
+    *ts = e->index;
+    buf_clear(answer);
+    return STATUS_OK;
+}
+
+static const struct machine_ops MACHINE = {.apply = apply};
+
+static void first_durable(void *ctx)
+{
+    (void)ctx;
+}
+
+static enum status open_host(void)
+{
+    struct host_owner owner = {.machine = &MACHINE, .first_durable = first_durable};
+    memset(&err, 0, sizeof err);
+    return host_open(&t.env, &options, &self, &owner, &host, &err);
+}
+
+static void pass(unsigned count)
+{
+    for (unsigned i = 0; i < count && !t.env.dead; i++) {
+        testenv_advance_ms(&t, 5);
+        (void)host_pass(host, env_mono_ns(&t.env));
+        testenv_run(&t);
+    }
+}
+
+static void crash(enum memdisk_crash how)
+{
+    t.env.dead = true;
+    testenv_cancel(&t);
+    host_close(host); /* a dead process writes nothing more */
+    testenv_cancel(&t);
+    host = NULL;
+    memdisk_crash(disk, how);
+    t.env.dead = false;
+}
+
+static void put_done(struct proposal *p, enum status s, bool unknown, struct slice answer)
+{
+    (void)p;
+    (void)s;
+    (void)unknown;
+    (void)answer;
+}
+
+static struct range_desc the_range(void)
+{
+    struct range_desc d = {.id = GROUP, .keyspace = 3, .epoch = {.conf_ver = 1, .version = 1}, .replica_count = 1};
+    d.replicas[0] = (struct range_replica){.node_id = 1, .replica_id = 1, .role = 1};
+    return d;
+}
+
+/* A leader of its own group of one, with a log of several segments and a store that holds part of it. */
+static void build(void)
+{
+    disk = memdisk_new(1);
+    testenv_init(&t, memdisk_disk(disk), 1);
+    host_options_default(&options);
+    options.wal.segment_bytes = 65536;
+    options.wal.skip_self_test = true;
+    options.lsm.memtable_bytes = 32768;
+    options.log_keep_bytes = 1000;
+    options.wal_flush_bytes = 128 * 1024;
+    options.election_ms = 60;
+    options.heartbeat_ms = 10;
+    ck_assert_int_eq(open_host(), STATUS_OK);
+    struct range_desc d = the_range();
+    host_create_replica(host, &d);
+    pass(60);
+    ck_assert(replica_leads(host_replica(host, GROUP)));
+    static struct proposal puts[PUTS];
+    static uint8_t value[3000];
+    for (unsigned i = 0; i < PUTS; i++) {
+        puts[i] = (struct proposal){.done = put_done, .deadline_ns = UINT64_MAX};
+        ck_assert_int_eq(replica_propose(host_replica(host, GROUP), slice_make(value, sizeof value), &puts[i]),
+                         STATUS_OK);
+        pass(3);
+    }
+    pass(40);
+    uint64_t index, term;
+    ck_assert(lsm_durable(host_store(host), GROUP, &index, &term));
+    for (unsigned i = 0; i < 4; i++) { /* whatever was flushed: these lie in the log alone */
+        static struct proposal more[4];
+        more[i] = (struct proposal){.done = put_done, .deadline_ns = UINT64_MAX};
+        ck_assert_int_eq(replica_propose(host_replica(host, GROUP), slice_make(value, 100), &more[i]), STATUS_OK);
+        pass(3);
+    }
+    ck_assert_uint_gt(wal_live_bytes(host_log(host)), 4 * WAL_BLOCK);
+}
+
+static void teardown(void)
+{
+    if (host != NULL) crash(MEMDISK_KEEP);
+    testenv_free(&t);
+    memdisk_free(disk);
+}
+
+struct longest {
+    char path[64];
+    uint64_t next; /* the newest segment: spared */
+};
+
+static void find_segment(void *ctx, const char *path, struct slice content)
+{
+    struct longest *l = ctx;
+    struct wal_segment_header h;
+    size_t size = strlen(path);
+    if (size < 4 || strcmp(path + size - 4, ".wal") != 0 || content.size < WAL_BLOCK) return;
+    if (wal_segment_header_decode(content.data, &h) != STATUS_OK || h.epoch == 0) return;
+    if (l->next == 0 || h.epoch < l->next) return;
+    (void)snprintf(l->path, sizeof l->path, "%s", path);
+    l->next = h.epoch;
+}
+
+/* The first batch of the newest segment: later ones say that it was durable. */
+static void damage_log(struct memdisk *d)
+{
+    struct longest l = {.next = 1};
+    memdisk_each(d, find_segment, &l);
+    memdisk_flip(d, l.path, WAL_BLOCK + 20, 3);
+}
+
+static void damage_store(struct memdisk *d)
+{
+    memdisk_flip(d, "store/MANIFEST", 3, 3);
+}
+
+static void check_recovering(const char *when)
+{
+    struct replica *r = host_replica(host, GROUP);
+    if (r == NULL) { /* its record was in the lost part: the metadata service names it again */
+        struct range_desc d = the_range();
+        host_create_replica(host, &d);
+        r = host_replica(host, GROUP);
+    }
+    pass(80);
+    if (!raft_recovering(replica_raft(r)) || replica_leads(r)) ck_abort_msg("%s: it has a vote", when);
+    ck_assert_ptr_nonnull(strstr(replica_waits_for(r), "recovering"));
+    ck_assert_ptr_nonnull(r->recovering);
+}
+
+START_TEST(a_sound_one_leads_again)
+{
+    build();
+    uint64_t applied = raft_applied(replica_raft(host_replica(host, GROUP)));
+    for (unsigned i = 0; i < 3; i++) {
+        crash(i == 0 ? MEMDISK_DROP : MEMDISK_RANDOM);
+        ck_assert_int_eq(open_host(), STATUS_OK);
+        pass(60);
+        ck_assert(replica_leads(host_replica(host, GROUP)));
+        ck_assert_uint_gt(raft_applied(replica_raft(host_replica(host, GROUP))), applied);
+    }
+    teardown();
+}
+END_TEST
+
+/* Damage; then the n-th call of opening fails or is its last; then it is opened again. It never has a vote. */
+static bool interrupted_at(struct memdisk *sound, void (*damage)(struct memdisk *d), uint64_t n, enum status with)
+{
+    disk = memdisk_clone(sound, n);
+    testenv_init(&t, memdisk_disk(disk), n);
+    damage(disk);
+    memdisk_fail_at(disk, MEMDISK_ANY, n, with, with == STATUS_CLOSED);
+    bool opened = open_host() == STATUS_OK;
+    bool fired = memdisk_fail_fired(disk);
+    if (!opened) host = NULL;
+    if (opened) pass(4);
+    crash(n % 3 == 0 ? MEMDISK_DROP : n % 3 == 1 ? MEMDISK_RANDOM : MEMDISK_KEEP);
+    t.fatal_count = 0;
+    enum status s = open_host();
+    if (s != STATUS_OK) ck_abort_msg("call %llu: %s", (unsigned long long)n, err.text);
+    check_recovering("after an interrupted repair");
+    crash(MEMDISK_DROP);
+    ck_assert_int_eq(open_host(), STATUS_OK);
+    check_recovering("after a restart");
+    teardown();
+    return fired;
+}
+
+static void interrupt_everywhere(void (*damage)(struct memdisk *d))
+{
+    build();
+    crash(MEMDISK_KEEP);
+    struct memdisk *sound = disk;
+    testenv_free(&t);
+    for (unsigned kind = 0; kind < 2; kind++) {
+        uint64_t n = 1;
+        while (interrupted_at(sound, damage, n, kind == 0 ? STATUS_CLOSED : STATUS_IO)) n++;
+        ck_assert_uint_gt(n, 20);
+    }
+    memdisk_free(sound);
+}
+
+START_TEST(a_damaged_log)
+{
+    interrupt_everywhere(damage_log);
+}
+END_TEST
+
+START_TEST(a_damaged_store)
+{
+    interrupt_everywhere(damage_store);
+}
+END_TEST
+
+static void damage_both(struct memdisk *d)
+{
+    damage_log(d);
+    damage_store(d);
+}
+
+START_TEST(a_damaged_log_and_store)
+{
+    interrupt_everywhere(damage_both);
+}
+END_TEST
+
+/* The store is gone as a whole, without a trace. The log shows that it once had one. */
+static void remove_name(void *ctx, const char *path, struct slice content)
+{
+    (void)content;
+    struct memdisk *d = ctx;
+    if (strncmp(path, "store/", 6) == 0) ck_assert_int_eq(disk_remove(memdisk_disk(d), path), STATUS_OK);
+}
+
+START_TEST(a_missing_store)
+{
+    build();
+    crash(MEMDISK_KEEP);
+    struct memdisk *copy = memdisk_clone(disk, 2);
+    memdisk_each(copy, remove_name, disk);
+    memdisk_free(copy);
+    ck_assert_int_eq(open_host(), STATUS_OK);
+    check_recovering("without its store");
+    teardown();
+}
+END_TEST
+
+/* Whatever the metadata service names before it has said which ranges existed may have been here; what came later was not. */
+START_TEST(replicas_that_the_log_has_lost)
+{
+    build();
+    crash(MEMDISK_KEEP);
+    damage_log(disk);
+    ck_assert_int_eq(open_host(), STATUS_OK);
+    ck_assert(host_log_lost(host));
+    struct range_desc d = the_range();
+    d.id = GROUP + 1;
+    d.keyspace = 4;
+    host_create_replica(host, &d);
+    host_log_lost_below(host, GROUP + 5);
+    ck_assert(!host_log_lost(host));
+    pass(5);
+    crash(MEMDISK_DROP); /* the bound is durable */
+    ck_assert_int_eq(open_host(), STATUS_OK);
+    for (uint64_t id = GROUP + 4; id <= GROUP + 5; id++) {
+        d.id = id;
+        d.keyspace = (uint32_t)id;
+        host_create_replica(host, &d);
+    }
+    pass(80);
+    ck_assert(raft_recovering(replica_raft(host_replica(host, GROUP + 1))));
+    ck_assert(raft_recovering(replica_raft(host_replica(host, GROUP + 4))));
+    ck_assert(!raft_recovering(replica_raft(host_replica(host, GROUP + 5))));
+    ck_assert(replica_leads(host_replica(host, GROUP + 5)));
+    teardown();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("range_repair");
+    TCase *c = tcase_create("repair");
+    tcase_set_timeout(c, 120);
+    tcase_add_test(c, a_sound_one_leads_again);
+    tcase_add_test(c, a_damaged_log);
+    tcase_add_test(c, a_damaged_store);
+    tcase_add_test(c, a_damaged_log_and_store);
+    tcase_add_test(c, a_missing_store);
+    tcase_add_test(c, replicas_that_the_log_has_lost);
+    suite_add_tcase(s, c);
+    return run_suite(s);
+}
