@@ -37,7 +37,7 @@ static void get_try(struct node_request *q)
         lsm_load(host_store(n->host), &miss, get_loaded, q);
         return;
     }
-    struct get_reply reply = {.found = s == STATUS_OK, .mark = read_mark(q, r, q->read_ts)};
+    struct get_reply reply = {.found = s == STATUS_OK, .mark = read_mark(q, r)};
     char text[I128_TEXT_MAX];
     if (s == STATUS_OK) {
         struct row decoded;

@@ -104,6 +104,7 @@ static void read_snapshot(struct node_request *q, struct replica *r)
     struct node *n = q->node;
     q->read_ts = q->how->ts;
     if (q->read_ts != 0 && q->read_ts <= replica_resolved(r).ts) {
+        COVER("read.resolved_already");
         q->serve(q);
         return;
     }
@@ -135,6 +136,7 @@ void read_at_resolved(struct node_request *q, const struct resolved *resolved)
         return;
     }
     if (q->read_ts == 0) q->read_ts = resolved->ts; /* snapshot now */
+    COVER("read.follower_asked");
     q->was_confirmed = true;
     prepare_wait(q);
     q->read.index = resolved->index;
@@ -158,6 +160,7 @@ static void read_bounded(struct node_request *q, struct replica *r)
     q->read_ts = LSM_TS_MAX;
     uint32_t age = age_ms(q->node, replica_resolved(r));
     if (age != STALENESS_UNKNOWN && age <= q->how->max_staleness_ms) {
+        if (!replica_leads(r)) COVER("read.bounded_at_follower");
         q->serve(q);
     } else if (replica_leads(r)) {
         COVER("read.bounded_by_quorum");
@@ -213,17 +216,17 @@ bool read_may_serve(struct node_request *q, const struct replica *r)
     return false;
 }
 
-struct read_mark read_mark(const struct node_request *q, struct replica *r, uint64_t read_ts)
+struct read_mark read_mark(const struct node_request *q, struct replica *r)
 {
-    struct read_mark mark = {.mode = q->how->mode, .ts = read_ts};
+    struct read_mark mark = {.mode = q->how->mode, .ts = q->read_ts};
     struct resolved resolved = replica_resolved(r);
     if (q->how->mode == READ_SNAPSHOT) {
-        uint64_t newest_ms = host_newest_ts(q->node->host) >> TS_COUNTER_BITS, ms = read_ts >> TS_COUNTER_BITS;
+        uint64_t newest_ms = host_newest_ts(q->node->host) >> TS_COUNTER_BITS, ms = q->read_ts >> TS_COUNTER_BITS;
         uint64_t behind = newest_ms > ms ? newest_ms - ms : 0;
         mark.staleness_ms = behind < STALENESS_UNKNOWN ? (uint32_t)behind : STALENESS_UNKNOWN - 1;
         return mark;
     }
-    if (read_ts == LSM_TS_MAX) mark.ts = replica_last_ts(r) > resolved.ts ? replica_last_ts(r) : resolved.ts;
+    if (q->read_ts == LSM_TS_MAX) mark.ts = replica_last_ts(r) > resolved.ts ? replica_last_ts(r) : resolved.ts;
     mark.staleness_ms = q->was_confirmed ? 0 : age_ms(q->node, resolved);
     return mark;
 }

@@ -24,7 +24,7 @@ static void scan_reset(struct node_request *q)
     q->rows_life = r == NULL ? 0 : replica_rows_life(r);
     q->scan_ts = q->read_ts;
     if (q->read_ts == LSM_TS_MAX && r != NULL && replica_last_ts(r) != 0) q->scan_ts = replica_last_ts(r);
-    if (r != NULL) q->scan_mark = read_mark(q, r, q->scan_ts);
+    if (r != NULL) q->scan_mark = read_mark(q, r);
 }
 
 void scan_release(struct node_request *q)

@@ -64,6 +64,7 @@ static void first_answer(struct worker *w, const struct txn_result *r)
     t->answered = true;
     t->posted = r->status == STATUS_OK;
     t->return_ns = l->world->now_ns;
+    t->ts = r->ts;
     w->answer = r->status;
     w->answer_ts = r->ts;
     w->answer_value[0] = '\0';

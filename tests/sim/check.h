@@ -28,6 +28,7 @@ struct transfer {
     int64_t amount;
     bool with_history;
     bool answered, posted; /* served; and not refused */
+    uint64_t ts;           /* when posted */
     uint64_t call_ns, return_ns;
 };
 struct money {
@@ -35,6 +36,7 @@ struct money {
     struct transfer *transfers; /* by number - 1 */
     size_t count, capacity;
     bool funded[BANKS_MAX];
+    uint64_t funded_ts[BANKS_MAX];
 };
 void money_init(struct money *m, unsigned banks, unsigned accounts);
 void money_free(struct money *m);
@@ -43,6 +45,28 @@ bool money_keeps_history(unsigned bank); /* every transfer of it has a row: bala
 /* One page of the whole range of a bank, asked for at call_ns. final: nothing is under way any more. */
 void check_money_page(struct world *w, const struct money *m, unsigned bank, uint64_t call_ns,
                       const struct scan_reply *page, bool final);
+
+/* --- check_reads.c: what reads of all modes saw, against all commits. --- */
+enum { REGISTERS_MAX = 8 };
+struct cut {
+    enum read_mode mode;
+    uint64_t ts; /* as told; 0: nothing was */
+    uint64_t call_ns;
+    uint64_t must_see_ns;      /* what was acknowledged before must be in it */
+    uint64_t must_see_ts;      /* strong: what has a timestamp up to it, acknowledged or not */
+    bool is_aged;              /* that holds for all timestamps: what was acknowledged before has one up to ts */
+    unsigned registers, banks; /* looked at, as bits */
+    uint64_t version[REGISTERS_MAX];
+    int64_t balance[BANKS_MAX][ACCOUNTS_MAX];
+    unsigned balances[BANKS_MAX];
+};
+struct cuts {
+    struct cut *items;
+    size_t count, capacity;
+};
+void cuts_free(struct cuts *c);
+struct cut *cuts_add(struct cuts *c); /* a new one; until the next call */
+void check_reads(struct world *w, const struct history *h, const struct money *m, const struct cuts *cuts);
 
 /* --- check_state.c: all replicas of a group that have applied the same entries hold the same rows. --- */
 struct cluster;

@@ -34,6 +34,7 @@ void commits_add(struct commits *c, uint64_t call_ns, uint64_t return_ns, uint64
         c->capacity = c->capacity == 0 ? 256 : c->capacity * 2;
         c->items = mem_realloc(c->items, c->capacity * sizeof *c->items);
     }
+    if (ts > c->newest) c->newest = ts;
     c->items[c->count++] = (struct commit){.call_ns = call_ns, .return_ns = return_ns, .ts = ts};
 }
 

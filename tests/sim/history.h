@@ -35,6 +35,7 @@ struct commit {
 struct commits {
     struct commit *items;
     size_t count, capacity;
+    uint64_t newest; /* highest ts; of the history's commits also of answered snapshots */
 };
 
 struct history {

@@ -199,11 +199,14 @@ static void get_done(void *ctx, const struct client_error *e, const struct get_r
     op->version = reply->found ? reply->version : 0;
     note_seen(l, op->key, op->value, op->version);
     end_op(w, OP_DONE);
+    read_note_strong(w, op->key, op->version);
     worker_finish(w);
 }
 
 void register_call(struct worker *w)
 {
+    w->page_ns = w->load->world->now_ns;
+    w->read_floor_ts = w->load->history->commits.newest;
     client_get(worker_client(w), workload_keyspace, slice_str(w->keys[0]), worker_timeout_ms(w), get_done, w);
 }
 

@@ -61,7 +61,9 @@ static void begin(struct worker *w)
         tally_begin(w);
     } else if (luck < 50) {
         register_scan_begin(w);
-    } else if (luck < 90) {
+    } else if (luck < 68) {
+        read_begin_task(w);
+    } else if (luck < 92) {
         transfer_begin(w);
     } else {
         page_begin(w, (unsigned)draw(world, 0, l->money.bank_count - 1), false);
@@ -168,7 +170,9 @@ static void call_scan(struct worker *w)
 void worker_call(struct worker *w)
 {
     w->state = WORKER_CALLING;
-    if (w->task == TASK_PAGE || w->task == TASK_REGISTER_SCAN) {
+    if (w->task == TASK_READ) {
+        read_call(w);
+    } else if (w->task == TASK_PAGE || w->task == TASK_REGISTER_SCAN) {
         call_scan(w);
     } else if (w->task == TASK_REGISTER && w->txn.op_count == 0) {
         register_call(w);

@@ -23,6 +23,7 @@ void workload_free(struct workload *l)
 {
     for (unsigned i = 0; i < l->worker_count; i++) worker_free(&l->workers[i]);
     money_free(&l->money);
+    cuts_free(&l->cuts);
     mem_free(l);
 }
 
@@ -55,6 +56,7 @@ static void fund_answered(void *ctx, const struct client_error *e, const struct 
     if (e->status == STATUS_OK) {
         if (result->status != STATUS_OK)
             world_fail(l->world, "funding a bank was answered %s", status_name(result->status));
+        l->money.funded_ts[l->boot_bank] = result->ts;
         l->money.funded[l->boot_bank++] = true;
         if (l->boot_bank < l->money.bank_count) bank_fund(&l->workers[0], l->boot_bank);
     } else {
@@ -151,12 +153,13 @@ void workload_check(struct workload *l)
 {
     check_linear(l->world, l->history, l->cluster->knobs.register_keys);
     check_versions(l->world, l->history);
+    check_reads(l->world, l->history, &l->money, &l->cuts);
 }
 
 void workload_describe_pending(const struct workload *l)
 {
     static const char *const STATES[] = {"thinking", "calling", "pausing", "done"};
-    static const char *const TASKS[] = {"register", "register scan", "transfer", "page", "tally", "tally read"};
+    static const char *const TASKS[] = {"register", "register scan", "transfer", "page", "tally", "tally read", "read"};
     if (l->boot != BOOT_DONE) world_trace(l->world, NULL, "boot is at step %d", (int)l->boot);
     for (unsigned i = 0; i < l->worker_count; i++) {
         const struct worker *w = &l->workers[i];

@@ -1,11 +1,11 @@
 /* Private to the workload: its parts are workload.c (phases), worker.c (one client's loop), register_ops.c, bank_ops.c,
- * tally_ops.c. */
+ * tally_ops.c, read_ops.c. */
 #ifndef QUORATE_TESTS_SIM_WORKLOAD_INT_H
 #define QUORATE_TESTS_SIM_WORKLOAD_INT_H
 
 #include "sim/workload.h"
 
-enum { WORKERS_MAX = 16, REGISTERS_MAX = 8, KEY_TEXT = 32 };
+enum { WORKERS_MAX = 16, KEY_TEXT = 32 };
 
 /* A worker does one thing at a time:
  *
@@ -14,7 +14,8 @@ enum { WORKERS_MAX = 16, REGISTERS_MAX = 8, KEY_TEXT = 32 };
  *
  * DONE: the workload drains, and nothing is open. */
 enum worker_state { WORKER_THINKING, WORKER_CALLING, WORKER_PAUSING, WORKER_DONE };
-enum task_kind { TASK_REGISTER, TASK_REGISTER_SCAN, TASK_TRANSFER, TASK_PAGE, TASK_TALLY, TASK_TALLY_READ };
+enum task_kind { TASK_REGISTER, TASK_REGISTER_SCAN, TASK_TRANSFER, TASK_PAGE, TASK_TALLY, TASK_TALLY_READ, TASK_READ };
+enum read_what { READ_REGISTER, READ_BANK, READ_ALL };
 
 struct worker {
     struct workload *load;
@@ -33,8 +34,13 @@ struct worker {
     size_t op;         /* in the history */
     uint64_t transfer; /* number */
     unsigned bank;
-    bool final;        /* audit */
-    unsigned audit_at; /* next thing to audit */
+    bool final; /* audit */
+    /* a read by mode */
+    struct read_how how;
+    enum read_what read_what;
+    unsigned read_key;
+    uint64_t read_floor_ts; /* answered to anybody when the read was called */
+    unsigned audit_at;      /* next thing to audit */
     /* the first answer, against which a repetition is compared */
     bool repeating;
     enum status answer;
@@ -49,6 +55,7 @@ struct workload {
     struct world *world;
     struct history *history;
     struct money money;
+    struct cuts cuts;
     struct worker workers[WORKERS_MAX];
     unsigned worker_count;
     enum boot_step boot;
@@ -87,6 +94,11 @@ void tally_begin(struct worker *w);
 void tally_read_begin(struct worker *w);
 void tally_read(struct worker *w);
 void tally_answered(struct worker *w, const struct client_error *e, const struct txn_result *result);
+
+/* read_ops.c */
+void read_begin_task(struct worker *w);
+void read_call(struct worker *w);
+void read_note_strong(struct worker *w, unsigned key, uint64_t version);
 
 /* bank_ops.c */
 void bank_fund(struct worker *w, unsigned bank); /* fills in the transaction */
