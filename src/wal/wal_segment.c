@@ -7,6 +7,7 @@
 #include "wal/wal_int.h"
 
 #define ZERO_CHUNK (1024u * 1024u)
+#define ZERO_SYNC (4u * ZERO_CHUNK)
 #define SPARES_KEPT_MORE 4u /* than wanted: a flush frees several segments at a time */
 #define SELF_TEST_FILE "selftest.tmp"
 #define SELF_TEST_WRITES 16u
@@ -58,8 +59,11 @@ static enum status write_zeros(struct disk_file *f, uint64_t bytes)
     uint8_t *zeros = mem_aligned(WAL_BLOCK, (size_t)chunk);
     memset(zeros, 0, (size_t)chunk);
     enum status s = STATUS_OK;
-    for (uint64_t at = 0; at < bytes && s == STATUS_OK; at += chunk)
+    /* Synced piece by piece: in one burst they would make the log's own writes wait for hundreds of milliseconds. */
+    for (uint64_t at = 0; at < bytes && s == STATUS_OK; at += chunk) {
         s = disk_write(f, at, zeros, (size_t)(bytes - at < chunk ? bytes - at : chunk));
+        if (s == STATUS_OK && at % ZERO_SYNC == 0) s = disk_sync(f);
+    }
     if (s == STATUS_OK) s = disk_sync(f);
     mem_free(zeros);
     return s;
