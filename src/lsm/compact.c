@@ -27,9 +27,11 @@ struct compaction *compaction_new(struct lsm *l, struct pick *p, uint32_t from_l
     c->from_level = from_level;
     for (size_t i = 0; i < p->count; i++) (void)lsm_file_ref(p->files[i]);
     c->version = version_ref(l->version);
-    gc_init(&c->gc, l->safepoint, c->version, p->level, false);
+    /* Runs of the output's own level are older than a new run of it. */
+    gc_init(&c->gc, l->safepoint, c->version, p->new_run ? p->level - 1 : p->level, false);
     output_init(&c->out, l->env->disk, l->dir, &l->options, p->move ? 0 : lsm_reserve(l, OUTPUT_TABLES_MAX),
                 lsm_salt(l));
+    c->out.boundaries = boundaries_ref(l->boundaries);
     rowmerge_init(&c->merge, group_runs(c, false), false);
     (void)group_runs(c, true);
     log_event(l->env->log, LOG_DEBUG, "lsm.compact", "level=%u files=%zu move=%d", p->level, p->count, (int)p->move);
@@ -52,7 +54,7 @@ enum status compaction_run(struct compaction *c, bool *finished, bool *reading)
 {
     enum status s = STATUS_OK;
     if (!c->begun) {
-        s = rowmerge_seek(&c->merge, SLICE_EMPTY);
+        s = rowmerge_seek(&c->merge, SLICE_EMPTY, LSM_TS_MAX);
         c->begun = true;
     }
     struct lsm_write row;

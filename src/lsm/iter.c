@@ -205,7 +205,7 @@ enum status lsm_iter_next(struct lsm_iter *it, struct lsm_row *row, struct lsm_m
 {
     enum status s = STATUS_OK;
     if (!it->begun) {
-        s = rowmerge_seek(&it->merge, keybuf_slice(it->merge.reverse ? &it->end : &it->start));
+        s = rowmerge_seek(&it->merge, keybuf_slice(it->merge.reverse ? &it->end : &it->start), it->ts);
         if (s != STATUS_OK) return fail(it, s, miss);
         it->begun = true;
     }

@@ -37,6 +37,7 @@ void lsm_job_free(struct job *j)
     if (j->kind == JOB_FLUSH) lsm_output_release(l, &j->out);
     memtable_unref(j->memtable);
     version_unref(j->version);
+    lsm_file_unref(j->scrubbed);
     if (j->ingest != NULL) ingest_free(j->ingest);
     for (size_t i = 0; i < j->grave_count; i++) table_free(j->graves[i].table);
     mem_free(j->graves);
@@ -97,7 +98,7 @@ static void run_compact(struct job *j)
     if (j->status != STATUS_OK) j->err = c->out.err;
     if (j->status != STATUS_OK || !finished) return;
     for (size_t i = 0; i < c->pick.count; i++) edit_remove(&j->edit, c->pick.files[i]->id);
-    lsm_output_to_edit(j->l, &c->out, &j->ids, c->pick.level, 0, &j->edit);
+    lsm_output_to_edit(j->l, &c->out, &j->ids, c->pick.level, c->pick.new_run ? j->ids : 0, &j->edit);
     j->committing = true;
 }
 
@@ -115,6 +116,26 @@ static void run_remove(struct job *j)
     }
 }
 
+static void run_scrub(struct job *j)
+{
+    const struct table *t = j->scrubbed->table;
+    uint64_t until = t->blocks[j->scrub_block].offset + SCRUB_STEP_BYTES;
+    for (; j->scrub_block < t->block_count && t->blocks[j->scrub_block].offset < until; j->scrub_block++) {
+        const struct table_block *b = &t->blocks[j->scrub_block];
+        uint8_t *raw = NULL;
+        size_t size = 0;
+        struct block block;
+        j->status = table_read(t->file, &t->id, b->offset, b->size, &raw, &size);
+        if (j->status == STATUS_OK && !block_parse(slice_make(raw, size), &block)) j->status = STATUS_CORRUPT;
+        mem_free(raw);
+        if (j->status == STATUS_OK) continue;
+        errbuf_set(&j->err, "table %llu: block %u: %s", (unsigned long long)t->id.number, j->scrub_block,
+                   status_text(j->status));
+        j->reading = true;
+        return;
+    }
+}
+
 static void job_execute(struct task *t)
 {
     struct job *j = (struct job *)(void *)((char *)t - offsetof(struct job, task));
@@ -125,6 +146,7 @@ static void job_execute(struct task *t)
         case JOB_COMPACT: run_compact(j); break;
         case JOB_EDIT: j->committing = true; break;
         case JOB_REMOVE: run_remove(j); break;
+        case JOB_SCRUB: run_scrub(j); break;
         }
     }
     if (!j->committing) return;
@@ -221,6 +243,7 @@ static void job_abandon(struct job *j, const char *why)
         l->compaction = NULL;
         compaction_free(l, c);
     }
+    if (j->kind == JOB_SCRUB) lsm_scrubbed(l, j);
     lsm_job_free(j);
     retry_later(l);
 }
@@ -266,6 +289,7 @@ static void job_complete(struct task *t)
     } else if (j->committing) {
         job_applied(j);
     } else {
+        if (j->kind == JOB_SCRUB) lsm_scrubbed(l, j);
         lsm_job_free(j);
     }
 }
@@ -277,7 +301,8 @@ static void job_submit(struct job *j)
     j->next = l->next;
     if (j->payload.size == 0) j->safepoint = l->safepoint;
     buf_clear(&j->whole);
-    if (j->kind != JOB_REMOVE && manifest_wants_rewrite(&l->manifest)) lsm_encode_whole(l, &j->whole);
+    bool commits = j->kind != JOB_REMOVE && j->kind != JOB_SCRUB;
+    if (commits && manifest_wants_rewrite(&l->manifest)) lsm_encode_whole(l, &j->whole);
     j->status = STATUS_OK;
     l->job = j;
     j->task.execute = job_execute;
@@ -331,11 +356,12 @@ static void start_move(struct lsm *l, struct compaction *c)
 {
     struct job *j = job_new(l, JOB_EDIT);
     j->compaction = c;
+    uint64_t run = c->pick.new_run ? lsm_reserve(l, 1) : 0;
     for (size_t i = 0; i < c->pick.count; i++) {
         const struct lsm_file *f = c->pick.files[i];
         edit_remove(&j->edit, f->id);
         f->table->refs++;
-        edit_add(&j->edit, lsm_file_new(l, lsm_reserve(l, 1), f->table, c->pick.level, 0, f->lower, f->upper));
+        edit_add(&j->edit, lsm_file_new(l, lsm_reserve(l, 1), f->table, c->pick.level, run, f->lower, f->upper));
     }
     job_submit(j);
 }
@@ -345,7 +371,7 @@ static bool start_compaction(struct lsm *l)
     if (l->compaction == NULL) {
         struct pick p;
         uint64_t base = PICK_L0_RUNS * (uint64_t)l->options.memtable_bytes;
-        if (!lsm_pick(l->version, base, &l->cursors, &p)) return false;
+        if (!lsm_pick(l->version, l->options.shape, base, &l->cursors, &p)) return false;
         l->compaction = compaction_new(l, &p, p.files[0]->level);
     }
     struct compaction *c = l->compaction;
@@ -358,6 +384,16 @@ static bool start_compaction(struct lsm *l)
     j->ids = lsm_reserve(l, OUTPUT_TABLES_MAX);
     job_submit(j);
     return true;
+}
+
+static void start_scrub(struct lsm *l)
+{
+    struct job *j = job_new(l, JOB_SCRUB);
+    if (!lsm_scrub_next(l, j)) {
+        lsm_job_free(j);
+        return;
+    }
+    job_submit(j);
 }
 
 void lsm_step(struct lsm *l)
@@ -381,8 +417,8 @@ void lsm_step(struct lsm *l)
         start_install(l, g);
     } else if (l->frozen_count > 0) {
         start_flush(l);
-    } else {
-        (void)start_compaction(l);
+    } else if (!start_compaction(l) && lsm_scrub_due(l)) {
+        start_scrub(l);
     }
 }
 

@@ -12,7 +12,9 @@ void lsm_options_default(struct lsm_options *o)
                               .cache_bytes = 128u << 20,
                               .block_bytes = 4096,
                               .file_bytes = 32u << 20,
-                              .compress = true};
+                              .compress = true,
+                              .shape = LSM_LEVELED,
+                              .scrub_ms = 14ull * 24 * 3600 * 1000};
 }
 
 /* --- references and numbers --- */
@@ -76,16 +78,6 @@ void lsm_encode_whole(const struct lsm *l, struct buf *payload)
     uint64_t group;
     void *a;
     for (size_t it = 0; map_next(&l->applied, &it, &group, &a);) manifest_put_applied(payload, a);
-}
-
-void lsm_quarantine(struct lsm *l, struct lsm_file *f, uint32_t block)
-{
-    if (f->table->quarantined) return;
-    f->table->quarantined = true;
-    char path[TABLE_PATH_MAX];
-    table_path(path, l->dir, f->table->id.number);
-    log_event(l->env->log, LOG_ERROR, "lsm.corrupt", "file=%s offset=%llu cause=checksum cure=rebuild_replica", path,
-              (unsigned long long)f->table->blocks[block].offset);
 }
 
 void lsm_check(const struct lsm *l)
@@ -260,6 +252,7 @@ static void lsm_release(struct lsm *l)
     cache_free(&l->cache);
     pick_cursors_free(&l->cursors);
     lsm_iter_spare_free(l);
+    boundaries_unref(l->boundaries);
     mem_free(l->dir);
     mem_free(l);
 }
@@ -404,6 +397,12 @@ void lsm_set_safepoint(struct lsm *l, uint64_t ts)
     if (ts > l->safepoint) l->safepoint = ts;
 }
 
+void lsm_set_boundaries(struct lsm *l, const struct slice *keys, size_t count)
+{
+    boundaries_unref(l->boundaries);
+    l->boundaries = boundaries_new(keys, count);
+}
+
 void lsm_set_blocking(struct lsm *l, bool blocking)
 {
     l->blocking = blocking;
@@ -448,7 +447,9 @@ void lsm_stats(const struct lsm *l, struct lsm_stats *out)
                               .compacted_bytes_out = l->compacted_bytes_out,
                               .cache_hits = l->cache.hits,
                               .cache_misses = l->cache.misses,
-                              .bloom_skips = l->bloom_skips};
+                              .bloom_skips = l->bloom_skips,
+                              .scrubbed_bytes = l->scrubbed_bytes,
+                              .quarantined = l->quarantined};
     for (size_t i = 0; i < l->frozen_count; i++) out->memtable_bytes += memtable_bytes(l->frozen[i]);
     for (size_t i = 0; i < l->version->file_count; i++) out->file_bytes += l->version->files[i]->bytes;
 }

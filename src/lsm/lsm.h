@@ -20,6 +20,10 @@
 struct lsm;
 struct lsm_file;
 
+/* Leveled: fewer runs to look at. Lazy: several runs in all levels but the last, each row is rewritten less often. May be
+ * changed from one opening to the next. */
+enum lsm_shape { LSM_LEVELED, LSM_LAZY };
+
 struct lsm_options {
     const char *dir;       /* below the disk's root, "store" by convention */
     size_t memtable_bytes; /* freeze at this size; 32 MiB */
@@ -27,6 +31,8 @@ struct lsm_options {
     size_t block_bytes;    /* 4 KiB before compression */
     uint64_t file_bytes;   /* target size of a table; 32 MiB */
     bool compress;         /* lz4 where it gains */
+    enum lsm_shape shape;
+    uint64_t scrub_ms; /* everything is read and verified once in that time; 14 days; 0: never */
 };
 void lsm_options_default(struct lsm_options *o);
 
@@ -109,6 +115,11 @@ void lsm_step(struct lsm *l);
 /* Freezes the memtable so that it is flushed soon, whatever its size. done (may be NULL) is called from the loop when all
  * that was applied before the call is durable. */
 void lsm_flush(struct lsm *l, void (*done)(void *ctx), void *ctx);
+/* Keys at which a table of a compaction ends where it can, so that ranges share few tables: sorted, copied. */
+void lsm_set_boundaries(struct lsm *l, const struct slice *keys, size_t count);
+/* Called from the loop when a table is found damaged, for each stretch of keys [start, end) that it held: reads of it answer
+ * STATUS_CORRUPT until rows from elsewhere are installed in its place (lsm_ingest_install). Also at once for what is known. */
+void lsm_on_damage(struct lsm *l, void (*damaged)(void *ctx, struct slice start, struct slice end), void *ctx);
 /* Versions shadowed by a newer one with timestamp <= ts may be dropped by compaction. Never moves back. */
 void lsm_set_safepoint(struct lsm *l, uint64_t ts);
 
@@ -144,6 +155,7 @@ struct lsm_stats {
     uint64_t runs; /* sorted runs a point read may have to look at */
     uint64_t flushed_bytes, compacted_bytes_in, compacted_bytes_out;
     uint64_t cache_hits, cache_misses, bloom_skips;
+    uint64_t scrubbed_bytes, quarantined; /* since open; tables */
 };
 void lsm_stats(const struct lsm *l, struct lsm_stats *out);
 

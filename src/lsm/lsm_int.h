@@ -15,6 +15,7 @@
 
 #define LSM_COMPACT_STEP_BYTES (4u * 1024u * 1024u)
 #define LSM_RETRY_MS 500u
+#define SCRUB_STEP_BYTES (1024u * 1024u)
 
 struct grave {           /* a file to remove */
     struct table *table; /* still open, or NULL */
@@ -46,7 +47,7 @@ struct compaction {
  *                           | LSM_RETRY_MS    +--> STUCK                    no space in the commit: its outcome is open
  *                           +------------------------+
  *                                             +--> fatal                    a write or sync failed */
-enum job_kind { JOB_FLUSH, JOB_COMPACT, JOB_EDIT, JOB_REMOVE };
+enum job_kind { JOB_FLUSH, JOB_COMPACT, JOB_EDIT, JOB_REMOVE, JOB_SCRUB };
 struct job {
     struct task task;
     struct lsm *l;
@@ -56,6 +57,8 @@ struct job {
     struct output out;             /* JOB_FLUSH */
     struct compaction *compaction; /* JOB_COMPACT, and JOB_EDIT when it moves files: borrowed */
     struct lsm_ingest *ingest;     /* JOB_EDIT: of an installation, owned */
+    struct lsm_file *scrubbed;     /* JOB_SCRUB: referenced */
+    uint32_t scrub_block;          /* where it begins, then where it stands */
     struct grave *graves;          /* JOB_REMOVE: owned */
     size_t grave_count;
     uint64_t safepoint, next; /* as they go into the edit */
@@ -96,6 +99,14 @@ struct lsm {
     size_t grave_count, grave_capacity;
     struct list installs; /* struct lsm_ingest, waiting */
     struct list flush_waiters;
+    struct boundaries *boundaries; /* or NULL */
+
+    void (*damaged)(void *ctx, struct slice start, struct slice end);
+    void *damaged_ctx;
+    uint64_t scrub_id;    /* of the file at hand; 0: none */
+    uint32_t scrub_block; /* of it, the next */
+    uint64_t scrub_at_ns; /* the next step */
+    uint64_t scrubbed_bytes, quarantined;
 
     uint64_t drain_since_ns;   /* since when the oldest frozen memtable has been the next */
     uint64_t drain_ns_per_kib; /* of memtables flushed, smoothed */
@@ -125,6 +136,11 @@ void lsm_notify_flushed(struct lsm *l);
 /* load.c: the block with a reference: STATUS_OK, STATUS_MISS, STATUS_CORRUPT, STATUS_IO. */
 MUST_CHECK enum status lsm_block(struct lsm_file *f, uint32_t at, struct cache_entry **e);
 void lsm_iter_spare_free(struct lsm *l);
+
+/* --- scrub.c --- */
+bool lsm_scrub_due(const struct lsm *l);
+bool lsm_scrub_next(struct lsm *l, struct job *j); /* what to read; false: nothing */
+void lsm_scrubbed(struct lsm *l, struct job *j);   /* the step ended, well or not */
 
 void lsm_job_free(struct job *j);
 

@@ -3,6 +3,36 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
+#define CUT_SHARE                                                                                                      \
+    8u /* of file_bytes: what a table has at least before it ends at a boundary; small ranges share tables */
+
+struct boundaries *boundaries_new(const struct slice *keys, size_t count)
+{
+    struct boundaries *b = mem_zalloc(sizeof(*b) + count * sizeof(b->keys[0]));
+    b->refs = 1;
+    b->count = count;
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) ASSERT(slice_cmp(keys[i - 1], keys[i]) < 0);
+        b->keys[i] = mem_dup_slice(keys[i]);
+    }
+    return b;
+}
+
+struct boundaries *boundaries_ref(struct boundaries *b)
+{
+    if (b != NULL) b->refs++;
+    return b;
+}
+
+void boundaries_unref(struct boundaries *b)
+{
+    if (b == NULL) return;
+    ASSERT(b->refs > 0);
+    if (--b->refs > 0) return;
+    for (size_t i = 0; i < b->count; i++) mem_free((void *)(uintptr_t)b->keys[i].data);
+    mem_free(b);
+}
+
 void output_init(struct output *o, struct disk *d, const char *dir, const struct lsm_options *options, uint64_t first,
                  uint64_t salt)
 {
@@ -39,13 +69,30 @@ static enum status begin_table(struct output *o)
     return table_builder_new(o->disk, o->dir, &id, &o->build, &o->builder, &o->err);
 }
 
+/* The row is the first of a new stretch between boundaries. */
+static bool crosses(struct output *o, struct slice key)
+{
+    const struct boundaries *b = o->boundaries;
+    bool crossed = false;
+    for (; b != NULL && o->boundary < b->count && slice_cmp(b->keys[o->boundary], key) <= 0; o->boundary++)
+        crossed = true;
+    return crossed;
+}
+
+/* A table never ends between versions of one key. */
+static bool cut_before(struct output *o, struct slice key)
+{
+    bool crossed = crosses(o, key);
+    if (o->builder == NULL) return false;
+    uint64_t bytes = table_builder_bytes(o->builder);
+    if (bytes < o->file_bytes && !(crossed && bytes >= o->file_bytes / CUT_SHARE)) return false;
+    return !slice_eq(table_builder_last_key(o->builder), key);
+}
+
 enum status output_add(struct output *o, const struct lsm_write *row)
 {
     enum status s = STATUS_OK;
-    if (o->builder != NULL && table_builder_bytes(o->builder) >= o->file_bytes &&
-        !slice_eq(table_builder_last_key(o->builder), row->key)) {
-        s = finish_table(o);
-    }
+    if (cut_before(o, row->key)) s = finish_table(o);
     if (s == STATUS_OK && o->builder == NULL) s = begin_table(o);
     if (s == STATUS_OK) s = table_builder_add(o->builder, row);
     if (s != STATUS_OK && o->err.text[0] == 0) errbuf_set(&o->err, "writing a table failed: %s", status_text(s));
@@ -73,6 +120,8 @@ void output_free(struct output *o)
 {
     ASSERT(o->table_count == 0);
     table_builder_free(o->builder);
+    boundaries_unref(o->boundaries);
+    o->boundaries = NULL;
     mem_free(o->tables);
     o->builder = NULL;
     o->tables = NULL;

@@ -6,12 +6,24 @@
 
 #define OUTPUT_TABLES_MAX ((uint64_t)1 << 20) /* table numbers set aside for one output */
 
+/* Keys at which tables end if they can. Immutable, counted on the loop. */
+struct boundaries {
+    unsigned refs;
+    size_t count;
+    struct slice keys[];
+};
+struct boundaries *boundaries_new(const struct slice *keys, size_t count);
+struct boundaries *boundaries_ref(struct boundaries *b); /* NULL gives NULL */
+void boundaries_unref(struct boundaries *b);
+
 struct output {
     struct disk *disk;
     const char *dir;
     struct table_build_options build;
     uint64_t file_bytes;
-    uint64_t first, next; /* numbers: those in [first, next) have files that are this output's */
+    struct boundaries *boundaries; /* one reference, or NULL */
+    size_t boundary;               /* the first that is above the row added last */
+    uint64_t first, next;          /* numbers: those in [first, next) have files that are this output's */
     uint64_t salt;
     struct table_builder *builder;
     struct table **tables; /* finished; one reference each */

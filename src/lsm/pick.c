@@ -34,13 +34,30 @@ void pick_bounds(const struct pick *p, struct slice *start, struct slice *end)
     }
 }
 
-/* 1000: at its target. */
-static uint64_t level_score(const struct version *v, uint32_t level, uint64_t base_bytes)
+static uint64_t level_target(uint32_t level, uint64_t base_bytes)
 {
-    if (level == 0) return version_runs_of_level(v, 0) * 1000 / PICK_L0_RUNS;
     uint64_t target = base_bytes;
     for (uint32_t i = 1; i < level; i++) target = target > UINT64_MAX / PICK_RATIO ? UINT64_MAX : target * PICK_RATIO;
-    return version_bytes_of_level(v, level) * 1000 / target;
+    return target;
+}
+
+static uint32_t last_level(const struct version *v)
+{
+    uint32_t last = 1;
+    for (size_t r = 0; r < v->run_count; r++) last = v->runs[r].level > last ? v->runs[r].level : last;
+    return last;
+}
+
+/* 1000: at its target. A level of several runs that ought to be one (the shape was another before) goes first, the deepest
+ * of them before the others, so that what it is merged with is one run. */
+static uint64_t level_score(const struct version *v, enum lsm_shape shape, uint32_t level, uint64_t base_bytes)
+{
+    uint64_t runs = version_runs_of_level(v, level);
+    if (level == 0) return runs * 1000 / PICK_L0_RUNS;
+    bool last = level == last_level(v);
+    if (runs > 1 && (shape == LSM_LEVELED || last)) return 1000000 + level;
+    if (shape == LSM_LAZY && !last) return runs * 1000 / PICK_RATIO;
+    return version_bytes_of_level(v, level) * 1000 / level_target(level, base_bytes);
 }
 
 static void add(struct pick *p, struct lsm_file *f)
@@ -54,6 +71,13 @@ static void add_overlapping(struct pick *p, const struct version *v, uint32_t le
     for (size_t i = 0; i < v->file_count; i++) {
         struct lsm_file *f = v->files[i];
         if (f->level == level && lsm_file_overlaps(f, start, end)) add(p, f);
+    }
+}
+
+static void add_level(struct pick *p, const struct version *v, uint32_t level)
+{
+    for (size_t i = 0; i < v->file_count; i++) {
+        if (v->files[i]->level == level) add(p, v->files[i]);
     }
 }
 
@@ -99,19 +123,20 @@ static void drop_untouched(struct pick *p)
     p->count = kept;
 }
 
-static bool pick_level(const struct version *v, uint32_t level, const struct pick_cursors *cursors, struct pick *out)
+static bool pick_level(const struct version *v, enum lsm_shape shape, uint32_t level,
+                       const struct pick_cursors *cursors, struct pick *out)
 {
+    bool lazy = shape == LSM_LAZY, several = version_runs_of_level(v, level) > 1;
     *out = (struct pick){.files = mem_alloc(v->file_count * sizeof(*out->files)), .level = level + 1};
-    if (level == 0) {
-        for (size_t i = 0; i < v->file_count; i++) {
-            if (v->files[i]->level == 0) add(out, v->files[i]);
-        }
+    out->new_run = lazy && level + 1 < last_level(v);
+    if (level == 0 || lazy || several) {
+        add_level(out, v, level);
     } else {
         add_next_file(out, v, level, cursors->after[level]);
     }
     struct slice start, end;
     pick_bounds(out, &start, &end);
-    add_overlapping(out, v, level + 1, start, end);
+    if (!out->new_run) add_overlapping(out, v, level + 1, start, end);
     if (any_quarantined(out)) {
         pick_free(out);
         return false;
@@ -121,17 +146,18 @@ static bool pick_level(const struct version *v, uint32_t level, const struct pic
     return true;
 }
 
-bool lsm_pick(const struct version *v, uint64_t base_bytes, const struct pick_cursors *cursors, struct pick *out)
+bool lsm_pick(const struct version *v, enum lsm_shape shape, uint64_t base_bytes, const struct pick_cursors *cursors,
+              struct pick *out)
 {
     uint64_t scores[LSM_LEVELS - 1];
-    for (uint32_t level = 0; level + 1 < LSM_LEVELS; level++) scores[level] = level_score(v, level, base_bytes);
+    for (uint32_t level = 0; level + 1 < LSM_LEVELS; level++) scores[level] = level_score(v, shape, level, base_bytes);
     for (;;) {
         uint32_t best = 0;
         for (uint32_t level = 1; level + 1 < LSM_LEVELS; level++) {
             if (scores[level] > scores[best]) best = level;
         }
         if (scores[best] < 1000) return false;
-        if (pick_level(v, best, cursors, out)) return true;
+        if (pick_level(v, shape, best, cursors, out)) return true;
         scores[best] = 0; /* a damaged file is in the way: another level may still go on */
     }
 }

@@ -1,8 +1,12 @@
-/* Which tables to compact next: a pure function of a version.
+/* Which tables to compact next: a pure function of a version and the shape wanted.
  *
  * Leveled: level 0 holds a run per flush, and PICK_L0_RUNS of them are merged with what they overlap in level 1; each
  * deeper level is one run with a target PICK_RATIO times that of the level above, and gives one file at a time, with what
- * it overlaps below. The level most above its target goes first. */
+ * it overlaps below. The level most above its target goes first.
+ *
+ * Lazy (Dayan, Idreos: Dostoevsky, 2018): a level that is not the last holds up to PICK_RATIO runs (level 0: PICK_L0_RUNS),
+ * which are then merged into one new run of the level below; only the last level is a single run, merged with what comes.
+ * A last level above its target becomes the next one's, file by file, without being rewritten. */
 #ifndef QUORATE_LSM_PICK_H
 #define QUORATE_LSM_PICK_H
 
@@ -22,10 +26,12 @@ struct pick {
     struct lsm_file **files; /* owned array, borrowed files, in the version's order */
     size_t count;
     uint32_t level; /* where the rows go */
+    bool new_run;   /* as a run above those of that level, not into its one run */
     bool move;      /* no two files overlap: change their level instead of rewriting them */
 };
 /* False: nothing is due. base_bytes: the target of level 1. */
-bool lsm_pick(const struct version *v, uint64_t base_bytes, const struct pick_cursors *cursors, struct pick *out);
+bool lsm_pick(const struct version *v, enum lsm_shape shape, uint64_t base_bytes, const struct pick_cursors *cursors,
+              struct pick *out);
 void pick_free(struct pick *p);
 /* The smallest [start, end) that covers all its files; borrowed from them. */
 void pick_bounds(const struct pick *p, struct slice *start, struct slice *end);

@@ -52,13 +52,13 @@ static void sift_down(struct rowmerge *m, size_t at)
     m->heap[at] = moved;
 }
 
-enum status rowmerge_seek(struct rowmerge *m, struct slice key)
+enum status rowmerge_seek(struct rowmerge *m, struct slice key, uint64_t ts)
 {
     m->heap_count = 0;
     m->at_row = false;
     for (uint32_t i = 0; i < m->source_count; i++) {
         struct rowsource *s = &m->sources[i];
-        enum status status = m->reverse ? rowsource_seek_before(s, key) : rowsource_seek(s, key, LSM_TS_MAX);
+        enum status status = m->reverse ? rowsource_seek_before(s, key) : rowsource_seek(s, key, ts);
         if (status == STATUS_END) continue;
         if (status != STATUS_OK) {
             m->failed = s;

@@ -19,8 +19,8 @@ struct rowmerge {
 void rowmerge_init(struct rowmerge *m, size_t source_count, bool reverse);
 void rowmerge_release(struct rowmerge *m); /* lets go of blocks, keeps buffers */
 void rowmerge_free(struct rowmerge *m);
-/* Forward: from the first row at or after (key, LSM_TS_MAX). Reverse: from the last row of a key before (empty: from the end). */
-MUST_CHECK enum status rowmerge_seek(struct rowmerge *m, struct slice key);
+/* Forward: from the first row at or after (key, ts). Reverse: from the last row of a key before (empty: from the end). */
+MUST_CHECK enum status rowmerge_seek(struct rowmerge *m, struct slice key, uint64_t ts);
 /* The next row, borrowed until the next call. STATUS_OK, STATUS_END, or what a source answered. */
 MUST_CHECK enum status rowmerge_next(struct rowmerge *m, struct lsm_write *row);
 

@@ -119,7 +119,6 @@ void version_check(const struct version *v)
         const struct run *run = &v->runs[r];
         ASSERT(run->count > 0);
         ASSERT(run->level < LSM_LEVELS);
-        if (run->level > 0) ASSERT(run->run == 0);
         for (size_t i = 1; i < run->count; i++) ASSERT(slice_cmp(run->files[i - 1]->upper, run->files[i]->lower) <= 0);
     }
 }

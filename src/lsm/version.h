@@ -2,7 +2,7 @@
  *
  *   version = runs, newest rows first; run = files in key order whose bounds do not overlap.
  *
- * Level 0 holds one run per flush; each deeper level at most one run. For any key, a row in an earlier run is newer than
+ * Level 0 holds one run per flush; deeper levels hold one, or several (lsm_shape). For any key, a row in an earlier run is newer than
  * the rows of that key in later runs. References of files, tables and versions are counted on the loop; a task that uses
  * one is covered by a reference taken for it. */
 #ifndef QUORATE_LSM_VERSION_H
@@ -18,7 +18,7 @@ struct lsm_file {
     struct table *table; /* one reference */
     struct lsm *owner;
     uint32_t level;
-    uint64_t run;       /* level 0: order of the flush, larger is newer; else 0 */
+    uint64_t run;       /* of one level, larger is newer; 0: the level's one run, or its oldest */
     struct slice lower; /* owned */
     struct slice upper; /* owned; exclusive, never empty */
     uint64_t bytes;     /* of the file, within the bounds; about */

@@ -58,7 +58,7 @@ struct lsm_view *lsm_view_new(struct lsm *l, struct slice start, struct slice en
 enum status lsm_view_next(struct lsm_view *v, struct lsm_write *row)
 {
     if (!v->begun) {
-        enum status s = rowmerge_seek(&v->merge, v->start);
+        enum status s = rowmerge_seek(&v->merge, v->start, LSM_TS_MAX);
         if (s != STATUS_OK) return s;
         v->begun = true;
     }

@@ -110,6 +110,8 @@ void rig_init(struct rig *r, uint64_t seed)
     r->options.cache_bytes = 8192;
     r->options.block_bytes = 256;
     r->options.file_bytes = 4096;
+    r->options.shape = seed % 2 == 0 ? LSM_LEVELED : LSM_LAZY;
+    r->options.scrub_ms = 0;
     r->keys = 60;
     r->value_max = 60;
     r->ts = 100;
@@ -142,6 +144,10 @@ bool rig_open(struct rig *r)
         return false;
     }
     lsm_set_safepoint(r->l, r->safepoint);
+    if (prng_chance(&r->prng, 1, 2)) { /* a boundary where each group begins */
+        const struct slice starts[RIG_GROUPS] = {slice_str("a"), slice_str("b"), slice_str("c")};
+        lsm_set_boundaries(r->l, starts, RIG_GROUPS);
+    }
     return true;
 }
 

@@ -1,6 +1,7 @@
 #include "lib/lsm_rig.h"
 
 #include "base/mem.h"
+#include "lsm/lsm_int.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -176,6 +177,85 @@ START_TEST(a_damaged_block_is_logged_once_and_a_replacement_heals)
 }
 END_TEST
 
+struct told {
+    uint64_t count;
+};
+
+static void note_damage(void *ctx, struct slice start, struct slice end)
+{
+    struct told *t = ctx;
+    ck_assert_int_lt(slice_cmp(start, end), 0);
+    t->count++;
+}
+
+/* The scrubber, which nobody has to ask, finds one flipped bit in any block of any table, and tells whose keys they are. */
+START_TEST(the_scrubber_finds_damage_in_every_block)
+{
+    struct rig r;
+    rig_init(&r, 20 + (uint64_t)_i);
+    ck_assert(rig_open(&r));
+    fill(&r);
+    uint64_t blocks = 0;
+    for (size_t i = 0; i < r.l->version->file_count; i++) {
+        const struct lsm_file *f = r.l->version->files[i];
+        char path[TABLE_PATH_MAX];
+        table_path(path, r.options.dir, f->table->id.number);
+        for (uint32_t b = 0; b < f->table->block_count; b++, blocks++) {
+            struct memdisk *good = r.disk;
+            r.disk = memdisk_clone(good, blocks);
+            uint64_t at = f->table->blocks[b].offset + prng_below(&r.prng, f->table->blocks[b].size);
+            memdisk_flip(r.disk, path, at, (unsigned)prng_below(&r.prng, 8));
+            struct rig s = {.disk = r.disk, .options = r.options};
+            testenv_init(&s.env, memdisk_disk(s.disk), blocks);
+            s.options.scrub_ms = 1;
+            ck_assert_msg(rig_open(&s), "%s", s.err.text);
+            struct told told = {.count = 0};
+            lsm_on_damage(s.l, note_damage, &told);
+            struct lsm_stats stats = {.quarantined = 0};
+            for (unsigned turn = 0; turn < 3000 && stats.quarantined == 0; turn++) {
+                testenv_advance_ms(&s.env, 1);
+                rig_step(&s);
+                lsm_stats(s.l, &stats);
+            }
+            ck_assert_uint_eq(stats.quarantined, 1);
+            ck_assert_uint_eq(told.count, 1);
+            rig_free(&s);
+            r.disk = good;
+        }
+    }
+    ck_assert_uint_gt(blocks, 20);
+    rig_free(&r);
+}
+END_TEST
+
+START_TEST(the_scrubber_comes_round_and_keeps_to_its_pace)
+{
+    struct rig r;
+    rig_init(&r, 30);
+    ck_assert(rig_open(&r));
+    fill(&r);
+    rig_settle(&r);
+    r.l->options.scrub_ms = 1000;
+    struct lsm_stats before, after;
+    lsm_stats(r.l, &before);
+    uint64_t begun_ns = r.env.now_ns;
+    for (unsigned ms = 0; ms < 5000; ms += 5) {
+        testenv_advance_ms(&r.env, 5);
+        for (unsigned k = 0; k < 4; k++) rig_step(&r);
+    }
+    r.l->options.scrub_ms = 0;
+    lsm_stats(r.l, &after);
+    uint64_t bytes = after.scrubbed_bytes - before.scrubbed_bytes;
+    uint64_t rounds = (r.env.now_ns - begun_ns) / (1000 * NS_PER_MS); /* the clock moves with every look at it */
+    ck_assert_uint_ge(rounds, 5);
+    ck_assert_uint_ge(bytes, after.file_bytes * rounds / 5);
+    ck_assert_uint_le(bytes, after.file_bytes * (rounds + 1));
+    ck_assert_uint_eq(after.quarantined, 0);
+    rig_check_all(&r);
+    rig_free(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lsm/damage");
@@ -185,6 +265,8 @@ int main(void)
     tcase_add_loop_test(tcase, a_misdirected_or_lost_write_gives_no_wrong_answer, 0, 1);
     tcase_add_test(tcase, a_missing_table_or_manifest_is_named);
     tcase_add_test(tcase, a_damaged_block_is_logged_once_and_a_replacement_heals);
+    tcase_add_loop_test(tcase, the_scrubber_finds_damage_in_every_block, 0, 2);
+    tcase_add_test(tcase, the_scrubber_comes_round_and_keeps_to_its_pace);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -312,12 +312,17 @@ static void add_file(struct world *w, uint32_t level, uint64_t run, unsigned fro
     w->list[i] = &w->files[i];
 }
 
-static bool picks(struct world *w, const struct pick_cursors *cursors, struct pick *p)
+static bool picks_shape(struct world *w, enum lsm_shape shape, const struct pick_cursors *cursors, struct pick *p)
 {
     struct version *v = version_new(w->list, w->count);
-    bool due = lsm_pick(v, 1000, cursors, p);
+    bool due = lsm_pick(v, shape, 1000, cursors, p);
     version_unref(v);
     return due;
+}
+
+static bool picks(struct world *w, const struct pick_cursors *cursors, struct pick *p)
+{
+    return picks_shape(w, LSM_LEVELED, cursors, p);
 }
 
 START_TEST(level_0_is_merged_when_it_has_four_runs)
@@ -376,6 +381,58 @@ START_TEST(a_full_level_gives_its_files_in_turn)
 }
 END_TEST
 
+START_TEST(lazy_levels_gather_runs_and_the_last_is_one)
+{
+    struct world w = {.count = 0};
+    struct pick_cursors cursors = {.after = {{NULL, 0}}};
+    struct pick p;
+    add_file(&w, 2, 0, 0, 900, 100); /* the last level */
+    for (uint64_t run = 1; run <= 4; run++) add_file(&w, 0, 10 + run, 100, 500, 10);
+    ck_assert(picks_shape(&w, LSM_LAZY, &cursors, &p));
+    ck_assert_uint_eq(p.level, 1);
+    ck_assert(p.new_run); /* beside what level 1 holds */
+    ck_assert_uint_eq(p.count, 4);
+    ck_assert(!p.move);
+    pick_free(&p);
+    w.count = 1;
+    for (uint64_t run = 1; run < PICK_RATIO; run++) add_file(&w, 1, 20 + run, 100, 500, 10);
+    ck_assert(!picks_shape(&w, LSM_LAZY, &cursors, &p));
+    add_file(&w, 1, 40, 100, 500, 10);
+    ck_assert(picks_shape(&w, LSM_LAZY, &cursors, &p));
+    ck_assert_uint_eq(p.level, 2);
+    ck_assert(!p.new_run); /* into the one run of the last level */
+    ck_assert_uint_eq(p.count, PICK_RATIO + 1);
+    pick_free(&p);
+    w.count = 0; /* a last level that has outgrown its target is moved as it is */
+    add_file(&w, 1, 0, 0, 900, 5000);
+    add_file(&w, 1, 0, 900, 990, 5000);
+    ck_assert(picks_shape(&w, LSM_LAZY, &cursors, &p));
+    ck_assert_uint_eq(p.level, 2);
+    ck_assert(p.move);
+    ck_assert_uint_eq(p.count, 2);
+    pick_free(&p);
+}
+END_TEST
+
+/* A store that was lazy before: the deepest level of several runs is made one, with all that it overlaps. */
+START_TEST(leveled_tidies_up_behind_lazy)
+{
+    struct world w = {.count = 0};
+    struct pick_cursors cursors = {.after = {{NULL, 0}}};
+    struct pick p;
+    for (uint64_t run = 1; run <= 4; run++) add_file(&w, 0, 30 + run, 100, 500, 10);
+    for (uint64_t run = 1; run <= 2; run++) add_file(&w, 1, 20 + run, 100, 500, 10);
+    for (uint64_t run = 1; run <= 3; run++) add_file(&w, 2, 10 + run, 100, 500, 10);
+    add_file(&w, 3, 0, 50, 120, 10);
+    add_file(&w, 3, 0, 600, 700, 10);
+    ck_assert(picks(&w, &cursors, &p));
+    ck_assert_uint_eq(p.level, 3);
+    ck_assert_uint_eq(p.count, 4);
+    ck_assert(!p.new_run);
+    pick_free(&p);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lsm/parts");
@@ -392,6 +449,8 @@ int main(void)
     tcase_add_test(tcase, level_0_is_merged_when_it_has_four_runs);
     tcase_add_test(tcase, runs_that_do_not_overlap_are_moved);
     tcase_add_test(tcase, a_full_level_gives_its_files_in_turn);
+    tcase_add_test(tcase, lazy_levels_gather_runs_and_the_last_is_one);
+    tcase_add_test(tcase, leveled_tidies_up_behind_lazy);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -1,5 +1,7 @@
 #include "lib/lsm_rig.h"
 
+#include "lsm/lsm_int.h"
+
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +26,7 @@ static void run_seed(uint64_t seed, bool gc)
         if (!gc) rig_check_view(&r, SLICE_EMPTY, SLICE_EMPTY);
         if (prng_chance(&r.prng, 1, 5)) {
             rig_close(&r);
+            if (prng_chance(&r.prng, 1, 3)) r.options.shape = r.options.shape == LSM_LAZY ? LSM_LEVELED : LSM_LAZY;
             ck_assert_msg(rig_open(&r), "%s", r.err.text);
             rig_recover(&r, true);
         }
@@ -33,7 +36,7 @@ static void run_seed(uint64_t seed, bool gc)
     rig_check_all(&r);
     struct lsm_stats stats;
     lsm_stats(r.l, &stats);
-    ck_assert_uint_lt(stats.runs, 4 + 7);
+    ck_assert_uint_lt(stats.runs, r.options.shape == LSM_LEVELED ? 4 + 7 : 4 + 6 * 8);
     rig_close(&r);
     ck_assert_uint_gt(r.compacted_bytes, 0);
     ck_assert(rig_open(&r));
@@ -90,6 +93,33 @@ START_TEST(deleted_rows_use_up_an_allowance)
 }
 END_TEST
 
+/* With boundaries, what a compaction wrote of one range lies in tables of its own, once there is enough of it. */
+START_TEST(tables_end_at_boundaries)
+{
+    struct rig r;
+    rig_init(&r, 42 + 2 * (uint64_t)_i);
+    r.options.file_bytes = 1u << 20;
+    r.value_max = 4000;
+    r.options.cache_bytes = 8u << 20;
+    ck_assert(rig_open(&r));
+    const struct slice starts[RIG_GROUPS] = {slice_str("a"), slice_str("b"), slice_str("c")};
+    lsm_set_boundaries(r.l, starts, RIG_GROUPS);
+    rig_write_many(&r, 1500);
+    rig_flush(&r);
+    rig_settle(&r);
+    unsigned compacted = 0;
+    for (size_t i = 0; i < r.l->version->file_count; i++) {
+        const struct lsm_file *f = r.l->version->files[i];
+        if (f->level == 0) continue;
+        compacted++;
+        ck_assert_uint_eq(f->table->props.smallest.data[0], f->table->props.largest.data[0]);
+    }
+    ck_assert_uint_ge(compacted, RIG_GROUPS);
+    rig_check_all(&r);
+    rig_free(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lsm/store");
@@ -98,6 +128,7 @@ int main(void)
     tcase_add_loop_test(tcase, random_operations_agree_with_the_model, 0, 8);
     tcase_add_loop_test(tcase, random_operations_with_gc_agree_above_the_safepoint, 0, 8);
     tcase_add_test(tcase, deleted_rows_use_up_an_allowance);
+    tcase_add_loop_test(tcase, tables_end_at_boundaries, 0, 2);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
