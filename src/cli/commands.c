@@ -84,6 +84,9 @@ static const struct flag flags_demo_bank[] = {
     {"acks", FLAG_TEXT, "FILE", "where each acknowledged id is written, below DIR/demo; default bank-acknowledged.txt"},
 };
 
+static const struct flag flags_debug_table[] = {
+    {"rows", FLAG_SWITCH, "", "every row too"},
+};
 static const struct flag flags_bench_kv[] = {
     {"keyspace", FLAG_TEXT, "NAME", "default: default"},
     {"prefix", FLAG_TEXT, "TEXT", "of the keys; default bench/, with --history one of this run's own"},
@@ -150,6 +153,10 @@ const struct command cli_commands[] = {
      0, FLAGS(flags_bench_kv), false},
     {"bench transfer", "", "move a range's leadership round under load: pauses, failed requests", run_bench_transfer, 0,
      0, FLAGS(flags_bench_transfer), false},
+    {"debug table", "FILE", "what a table of the store holds, offline: properties, blocks, damage", run_debug_table, 1,
+     1, FLAGS(flags_debug_table), false},
+    {"debug manifest", "FILE", "which tables a store's manifest names, offline", run_debug_manifest, 1, 1, NO_FLAGS,
+     false},
     {"version", "", "version of this binary", run_version, 0, 0, NO_FLAGS, false},
     {"help", "[COMMAND]", "this list, or a command's flags", run_help, 0, 2, NO_FLAGS, false},
 };

@@ -62,7 +62,7 @@ static enum status write_zeros(struct disk_file *f, uint64_t bytes)
     /* Synced piece by piece: in one burst they would make the log's own writes wait for hundreds of milliseconds. */
     for (uint64_t at = 0; at < bytes && s == STATUS_OK; at += chunk) {
         s = disk_write(f, at, zeros, (size_t)(bytes - at < chunk ? bytes - at : chunk));
-        if (s == STATUS_OK && at % ZERO_SYNC == 0) s = disk_sync(f);
+        if (s == STATUS_OK && (at + chunk) % ZERO_SYNC == 0) s = disk_sync(f);
     }
     if (s == STATUS_OK) s = disk_sync(f);
     mem_free(zeros);
