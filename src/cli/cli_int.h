@@ -97,9 +97,9 @@ int run_cluster_kill(struct cli *c);
 int run_cluster_supervise(struct cli *c); /* supervisor.c */
 int run_debug_table(struct cli *c);       /* cmd_debug.c */
 int run_debug_manifest(struct cli *c);
-int run_bench_kv(struct cli *c);          /* bench_kv.c */
-int run_bench_transfer(struct cli *c);    /* bench_transfer.c */
-int run_demo_records(struct cli *c);      /* demo_records.c */
-int run_demo_bank(struct cli *c);         /* demo_bank.c */
+int run_bench_kv(struct cli *c);       /* bench_kv.c */
+int run_bench_transfer(struct cli *c); /* bench_transfer.c */
+int run_demo_records(struct cli *c);   /* demo_records.c */
+int run_demo_bank(struct cli *c);      /* demo_bank.c */
 
 #endif

@@ -41,6 +41,8 @@ struct disk_ops {
     enum status (*truncate)(struct disk_file *, uint64_t size);
     enum status (*remove)(struct disk *, const char *path);
     enum status (*rename)(struct disk *, const char *from, const char *to);
+    /* A second name for a file, durable as other names are; STATUS_EXISTS if there is such a name. */
+    enum status (*link)(struct disk *, const char *from, const char *to);
     enum status (*mkdir)(struct disk *, const char *path);    /* STATUS_OK if it exists */
     enum status (*sync_dir)(struct disk *, const char *path); /* "" is the root */
     enum status (*list)(struct disk *, const char *path, void (*each)(void *ctx, const char *name), void *ctx);
@@ -90,6 +92,10 @@ static inline MUST_CHECK enum status disk_remove(struct disk *d, const char *pat
 static inline MUST_CHECK enum status disk_rename(struct disk *d, const char *from, const char *to)
 {
     return d->ops->rename(d, from, to);
+}
+static inline MUST_CHECK enum status disk_link(struct disk *d, const char *from, const char *to)
+{
+    return d->ops->link(d, from, to);
 }
 static inline MUST_CHECK enum status disk_mkdir(struct disk *d, const char *path)
 {

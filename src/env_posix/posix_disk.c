@@ -226,6 +226,14 @@ static enum status name_rename(struct disk *disk, const char *from, const char *
     return renameat(d->root_fd, from, d->root_fd, to) == 0 ? STATUS_OK : disk_failed(d, "rename", from, errno);
 }
 
+static enum status name_link(struct disk *disk, const char *from, const char *to)
+{
+    struct posix_disk *d = disk_of(disk);
+    if (!path_valid(from)) return disk_refused(d, "link", from);
+    if (!path_valid(to)) return disk_refused(d, "link", to);
+    return linkat(d->root_fd, from, d->root_fd, to, 0) == 0 ? STATUS_OK : disk_failed(d, "link", from, errno);
+}
+
 static enum status name_mkdir(struct disk *disk, const char *path)
 {
     struct posix_disk *d = disk_of(disk);
@@ -331,6 +339,7 @@ const struct disk_ops posix_disk_ops = {
     .truncate = file_truncate,
     .remove = name_remove,
     .rename = name_rename,
+    .link = name_link,
     .mkdir = name_mkdir,
     .sync_dir = dir_sync,
     .list = dir_list,

@@ -147,6 +147,7 @@ static void job_execute(struct task *t)
         case JOB_EDIT: j->committing = true; break;
         case JOB_REMOVE: run_remove(j); break;
         case JOB_SCRUB: run_scrub(j); break;
+        case JOB_CHECKPOINT: j->status = checkpoint_run(j->checkpoint, l, j->version, buf_slice(&j->whole)); break;
         }
     }
     if (!j->committing) return;
@@ -280,6 +281,13 @@ static void job_complete(struct task *t)
         }
         return;
     }
+    if (j->kind == JOB_CHECKPOINT) { /* nothing of the store has changed */
+        struct checkpoint *c = j->checkpoint;
+        enum status s = j->status;
+        lsm_job_free(j);
+        checkpoint_finish(c, s);
+        return;
+    }
     if (j->kind == JOB_REMOVE && j->reading) {
         log_event(l->env->log, LOG_WARN, "lsm.remove_failed", "what=\"%s\"", j->err.text);
         j->status = STATUS_OK;
@@ -301,8 +309,8 @@ static void job_submit(struct job *j)
     j->next = l->next;
     if (j->payload.size == 0) j->safepoint = l->safepoint;
     buf_clear(&j->whole);
-    bool commits = j->kind != JOB_REMOVE && j->kind != JOB_SCRUB;
-    if (commits && manifest_wants_rewrite(&l->manifest)) lsm_encode_whole(l, &j->whole);
+    bool commits = j->kind != JOB_REMOVE && j->kind != JOB_SCRUB && j->kind != JOB_CHECKPOINT;
+    if (j->kind == JOB_CHECKPOINT || (commits && manifest_wants_rewrite(&l->manifest))) lsm_encode_whole(l, &j->whole);
     j->status = STATUS_OK;
     l->job = j;
     j->task.execute = job_execute;
@@ -386,6 +394,14 @@ static bool start_compaction(struct lsm *l)
     return true;
 }
 
+static void start_checkpoint(struct lsm *l, struct checkpoint *c)
+{
+    struct job *j = job_new(l, JOB_CHECKPOINT);
+    j->checkpoint = c;
+    j->version = version_ref(l->version);
+    job_submit(j);
+}
+
 static void start_scrub(struct lsm *l)
 {
     struct job *j = job_new(l, JOB_SCRUB);
@@ -409,12 +425,15 @@ void lsm_step(struct lsm *l)
     if (l->retry_at_ns > 0 && env_mono_ns(l->env) < l->retry_at_ns) return;
     l->retry_at_ns = 0;
     struct lsm_ingest *g;
+    struct checkpoint *c;
     if (l->stuck != NULL) {
         struct job *j = l->stuck;
         l->stuck = NULL;
         job_submit(j);
     } else if ((g = ready_install(l)) != NULL) {
         start_install(l, g);
+    } else if ((c = checkpoint_ready(l)) != NULL) {
+        start_checkpoint(l, c);
     } else if (l->frozen_count > 0) {
         start_flush(l);
     } else if (!start_compaction(l) && lsm_scrub_due(l)) {

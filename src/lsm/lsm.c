@@ -101,8 +101,7 @@ static size_t chunk_bytes(const struct lsm *l)
     return chunk > (1u << 20) ? 1u << 20 : chunk;
 }
 
-/* The folder that holds `path`: "" for a name directly below the root. */
-static void parent_of(const char *path, char parent[TABLE_PATH_MAX])
+void lsm_parent_of(const char *path, char parent[TABLE_PATH_MAX])
 {
     const char *slash = strrchr(path, '/');
     size_t size = slash != NULL ? (size_t)(slash - path) : 0;
@@ -201,7 +200,7 @@ static enum status recover(struct lsm *l, struct manifest_state *state, struct m
 {
     struct disk *d = l->env->disk;
     char parent[TABLE_PATH_MAX];
-    parent_of(l->dir, parent);
+    lsm_parent_of(l->dir, parent);
     enum status s = disk_mkdir(d, l->dir);
     if (s == STATUS_OK) s = disk_sync_dir(d, parent);
     if (s != STATUS_OK) {
@@ -268,6 +267,7 @@ enum status lsm_open(struct env *env, const struct lsm_options *options, struct 
     map_init(&l->applied);
     list_init(&l->installs);
     list_init(&l->flush_waiters);
+    list_init(&l->checkpoints);
     cache_init(&l->cache, options->cache_bytes);
     l->memtable_seq = 1;
     l->active = memtable_new(chunk_bytes(l), l->memtable_seq);
@@ -308,6 +308,7 @@ void lsm_close(struct lsm *l)
     struct list *link;
     while ((link = list_pop_front(&l->installs)) != NULL) ingest_free(LIST_ENTRY(link, struct lsm_ingest, link));
     while ((link = list_pop_front(&l->flush_waiters)) != NULL) mem_free(LIST_ENTRY(link, struct flush_waiter, link));
+    while (!list_empty(&l->checkpoints)) checkpoint_drop_first(l);
     ASSERT(l->ingests == 0);
     lsm_release(l);
 }

@@ -147,6 +147,11 @@ void lsm_ingest_abort(struct lsm_ingest *g); /* removes its files; loop only; no
 /* Installs nothing in place of [start, end): drops a range. Until `done` the range must not be read or written. */
 void lsm_excise(struct lsm *l, struct slice start, struct slice end, void (*done)(void *ctx, enum status s), void *ctx);
 
+/* A copy of the store in the new folder `dir` (below the disk's root, beside the store's own), which can be opened like it:
+ * hard links of tables that never change, and a manifest. It holds at least what was applied before the call; the store goes
+ * on meanwhile. A copy that failed is not there: what was made of it is removed. */
+void lsm_checkpoint(struct lsm *l, const char *dir, void (*done)(void *ctx, enum status s), void *ctx);
+
 /* Approximate bytes and rows of [start, end), from properties: for status and split decisions. */
 void lsm_estimate(const struct lsm *l, struct slice start, struct slice end, uint64_t *bytes, uint64_t *rows);
 

@@ -47,16 +47,17 @@ struct compaction {
  *                           | LSM_RETRY_MS    +--> STUCK                    no space in the commit: its outcome is open
  *                           +------------------------+
  *                                             +--> fatal                    a write or sync failed */
-enum job_kind { JOB_FLUSH, JOB_COMPACT, JOB_EDIT, JOB_REMOVE, JOB_SCRUB };
+enum job_kind { JOB_FLUSH, JOB_COMPACT, JOB_EDIT, JOB_REMOVE, JOB_SCRUB, JOB_CHECKPOINT };
 struct job {
     struct task task;
     struct lsm *l;
     enum job_kind kind;
     struct memtable *memtable;     /* JOB_FLUSH: referenced */
-    struct version *version;       /* JOB_FLUSH: for gc */
+    struct version *version;       /* JOB_FLUSH: for gc; JOB_CHECKPOINT: what is copied */
     struct output out;             /* JOB_FLUSH */
     struct compaction *compaction; /* JOB_COMPACT, and JOB_EDIT when it moves files: borrowed */
     struct lsm_ingest *ingest;     /* JOB_EDIT: of an installation, owned */
+    struct checkpoint *checkpoint; /* JOB_CHECKPOINT: borrowed */
     struct lsm_file *scrubbed;     /* JOB_SCRUB: referenced */
     uint32_t scrub_block;          /* where it begins, then where it stands */
     struct grave *graves;          /* JOB_REMOVE: owned */
@@ -99,6 +100,7 @@ struct lsm {
     size_t grave_count, grave_capacity;
     struct list installs; /* struct lsm_ingest, waiting */
     struct list flush_waiters;
+    struct list checkpoints;       /* waiting or under way */
     struct boundaries *boundaries; /* or NULL */
 
     void (*damaged)(void *ctx, struct slice start, struct slice end);
@@ -136,6 +138,16 @@ void lsm_notify_flushed(struct lsm *l);
 /* load.c: the block with a reference: STATUS_OK, STATUS_MISS, STATUS_CORRUPT, STATUS_IO. */
 MUST_CHECK enum status lsm_block(struct lsm_file *f, uint32_t at, struct cache_entry **e);
 void lsm_iter_spare_free(struct lsm *l);
+
+/* --- checkpoint.c --- */
+struct checkpoint;
+struct checkpoint *checkpoint_ready(const struct lsm *l); /* or NULL */
+void checkpoint_finish(struct checkpoint *c, enum status s);
+void checkpoint_drop_first(struct lsm *l); /* without a word: the store closes */
+MUST_CHECK enum status checkpoint_run(struct checkpoint *c, const struct lsm *l, const struct version *v,
+                                      struct slice whole);
+/* The folder that holds `path`: "" for a name directly below the root. */
+void lsm_parent_of(const char *path, char parent[TABLE_PATH_MAX]);
 
 /* --- scrub.c --- */
 bool lsm_scrub_due(const struct lsm *l);

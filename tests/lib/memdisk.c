@@ -499,6 +499,18 @@ static enum status op_rename(struct disk *disk, const char *from, const char *to
     return STATUS_OK;
 }
 
+static enum status op_link(struct disk *disk, const char *from, const char *to)
+{
+    struct memdisk *d = memdisk_of(disk);
+    enum status s = fault(d, MEMDISK_LINK);
+    if (s != STATUS_OK) return s;
+    const struct entry *e = names_find(&d->now, from);
+    if (e == NULL || !parent_exists(&d->now, to)) return STATUS_NOT_FOUND;
+    if (names_find(&d->now, to) != NULL) return STATUS_EXISTS;
+    name_change_add(d, to, e->inode, NULL, NULL);
+    return STATUS_OK;
+}
+
 static enum status op_mkdir(struct disk *disk, const char *path)
 {
     struct memdisk *d = memdisk_of(disk);
@@ -575,6 +587,7 @@ static const struct disk_ops memdisk_ops = {.open = op_open,
                                             .truncate = op_truncate,
                                             .remove = op_remove,
                                             .rename = op_rename,
+                                            .link = op_link,
                                             .mkdir = op_mkdir,
                                             .sync_dir = op_sync_dir,
                                             .list = op_list,

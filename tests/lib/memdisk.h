@@ -37,10 +37,11 @@ enum memdisk_call {
     MEMDISK_SYNC_DIR = 256,
     MEMDISK_LIST = 512,
     MEMDISK_SIZE = 1024,
-    MEMDISK_ANY = 2047,
+    MEMDISK_LINK = 2048,
+    MEMDISK_ANY = 4095,
     /* The calls that change something. */
     MEMDISK_CHANGE = MEMDISK_WRITE | MEMDISK_SYNC | MEMDISK_TRUNCATE | MEMDISK_REMOVE | MEMDISK_RENAME | MEMDISK_MKDIR |
-                     MEMDISK_SYNC_DIR
+                     MEMDISK_SYNC_DIR | MEMDISK_LINK
 };
 /* The n-th call from now (1: the next) of the kinds in `calls` fails with `with`; n 0 disarms. A failing write is torn.
  * sticky: every later call, of any kind, fails with STATUS_IO, as after a power cut. An open that fails creates nothing.

@@ -96,6 +96,11 @@ static enum status op_rename(struct disk *d, const char *from, const char *to)
     return sim_of(d)->off ? STATUS_IO : disk_rename(inner(d), from, to);
 }
 
+static enum status op_link(struct disk *d, const char *from, const char *to)
+{
+    return sim_of(d)->off ? STATUS_IO : disk_link(inner(d), from, to);
+}
+
 static enum status op_mkdir(struct disk *d, const char *path)
 {
     return sim_of(d)->off ? STATUS_IO : disk_mkdir(inner(d), path);
@@ -131,6 +136,7 @@ static const struct disk_ops DISK_OPS = {.open = op_open,
                                          .truncate = op_truncate,
                                          .remove = op_remove,
                                          .rename = op_rename,
+                                         .link = op_link,
                                          .mkdir = op_mkdir,
                                          .sync_dir = op_sync_dir,
                                          .list = op_list,

@@ -188,6 +188,11 @@ START_TEST(names)
     ck_assert_int_eq(disk_list(f.disk, "", list_one, &l), STATUS_OK);
     ck_assert_str_eq(l.text, "a b sub ");
     ck_assert_int_eq(disk_rename(f.disk, "sub/c", "a"), STATUS_OK); /* replaces it */
+    ck_assert_int_eq(disk_link(f.disk, "a", "sub/d"), STATUS_OK);
+    ck_assert_int_eq(disk_link(f.disk, "a", "sub/d"), STATUS_EXISTS);
+    ck_assert_int_eq(disk_link(f.disk, "gone", "sub/e"), STATUS_NOT_FOUND);
+    ck_assert_int_eq(disk_link(f.disk, "a", "../e"), STATUS_INVALID);
+    ck_assert_int_eq(disk_remove(f.disk, "sub/d"), STATUS_OK);
     ck_assert_int_eq(disk_rename(f.disk, "sub/c", "x"), STATUS_NOT_FOUND);
     ck_assert_int_eq(disk_remove(f.disk, "sub/c"), STATUS_NOT_FOUND);
     ck_assert_int_eq(disk_sync_dir(f.disk, ""), STATUS_OK);
