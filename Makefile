@@ -72,7 +72,7 @@ UNITS := $(UNIT_SRC:tests/unit/%.c=$(OUT)/unit/%)
 SCENARIOS := $(patsubst tests/scenario/%.c,$(OUT)/scenario/%,$(wildcard tests/scenario/*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(OUT)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_COMMANDS = $(foreach f,$(FUZZ),'$(f) $(f:$(OUT)/fuzz/%=tests/fuzz/%.hex)')
-FUZZED := $(foreach m,base raft txn placement wire,$(wildcard src/$(m)/*.c)) \
+FUZZED := $(foreach m,base raft txn placement wire lsm,$(wildcard src/$(m)/*.c)) tests/lib/memdisk.c \
 	$(patsubst %,src/gateway/%.c,parse parse_txn json_in json_out uri codec)
 SIM := $(if $(wildcard tests/sim/main.c),$(OUT)/sim)
 MODEL_SRC := $(wildcard tests/model/*.c)

@@ -1,7 +1,6 @@
 /* libFuzzer entry: any bytes as a block, as a manifest, and as edits of a good table whose checksums are then made right
  * again, for a checksum can be right over nonsense: it is opened, dumped, searched and read to its end.
- *   clang -g -O1 -std=c11 -fsanitize=fuzzer,address,undefined -I src -I tests -o fuzz_lsm tests/fuzz/fuzz_lsm.c \
- *       tests/lib/memdisk.c src/lsm/[a-z]*.c src/base/[a-z]*.c -llz4 && ./fuzz_lsm -max_len=2048 -max_total_time=60 */
+ * Run by `make fuzz` and `make replay`. */
 #include "base/assert.h"
 #include "base/mem.h"
 #include "lib/memdisk.h"

@@ -17,7 +17,7 @@ if os.path.exists(sys.argv[1]):
             f.write(bytes.fromhex(line.strip()))
 PYTHON
 # shellcheck disable=SC2086 # a list of libraries
-"$CLANG" -g -O1 -std=c11 -fsanitize=fuzzer,address,undefined -I src -o "$OUT/$target.libfuzzer" "$here/$target.c" "$@" $LIBS
+"$CLANG" -g -O1 -std=c11 -fsanitize=fuzzer,address,undefined -I src -I tests -o "$OUT/$target.libfuzzer" "$here/$target.c" "$@" $LIBS
 # What an input may take is in proportion to it, as the targets assert; the limit is for what they do not see.
 "$OUT/$target.libfuzzer" -max_len=2048 -max_total_time="${FUZZ_SECONDS:-60}" -timeout=10 -rss_limit_mb=2048 -verbosity=0 \
     -print_final_stats=1 -artifact_prefix="$OUT/$target." ${FUZZ_ARGS:-} "$work/old" 2>&1 | tail -n 12
