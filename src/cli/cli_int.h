@@ -18,6 +18,7 @@ struct cli {
     enum log_level log_level;
     bool log_level_given;
     const char *self; /* path of this binary */
+    int trace_fd;     /* of --raft-trace */
 };
 
 extern const struct command cli_commands[];

@@ -64,6 +64,12 @@ static struct env *server_env(struct cli *c, const char *data, struct errbuf *er
     return env_posix_new(&options, err);
 }
 
+/* Written at once: what happened before a kill is there, and lines of several servers stand in the order of their events. */
+static void trace_line(void *ctx, struct slice line)
+{
+    process_append(((const struct cli *)ctx)->trace_fd, line);
+}
+
 static int host_options_take(struct cli *c, struct host_options *o)
 {
     struct errbuf err;
@@ -77,6 +83,12 @@ static int host_options_take(struct cli *c, struct host_options *o)
         return cli_usage("--heartbeat-ms must be at most half of --election-ms (%llu)", (unsigned long long)election);
     o->election_ms = (uint32_t)election;
     o->heartbeat_ms = (uint32_t)heartbeat;
+    const char *trace = args_text(&c->args, "raft-trace", process_getenv("QUORATE_RAFT_TRACE"));
+    if (trace == NULL) return CLI_OK;
+    c->trace_fd = process_append_open(trace, &err);
+    if (c->trace_fd < 0) return cli_fail("--raft-trace: %s", err.text);
+    o->raft_trace.line = trace_line;
+    o->raft_trace.ctx = c;
     return CLI_OK;
 }
 

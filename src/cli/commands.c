@@ -11,6 +11,8 @@ static const struct flag flags_meta[] = {
     {"listen", FLAG_TEXT, "HOST:PORT", "address to bind; default: its own of --members"},
     {"election-ms", FLAG_NUMBER, "MS", "silence after which a follower campaigns"},
     {"heartbeat-ms", FLAG_NUMBER, "MS", "between a leader's heartbeats"},
+    {"raft-trace", FLAG_TEXT, "FILE",
+     "every Raft event as a line of JSON; servers of a machine may share it; default: $QUORATE_RAFT_TRACE"},
     {"log", FLAG_TEXT, "FILE", "where log lines go; default: stderr"},
 };
 static const struct flag flags_node[] = {
@@ -21,6 +23,8 @@ static const struct flag flags_node[] = {
     {"host", FLAG_TEXT, "LABEL", "machine: two replicas of a range avoid the same one"},
     {"election-ms", FLAG_NUMBER, "MS", "silence after which a follower campaigns"},
     {"heartbeat-ms", FLAG_NUMBER, "MS", "between a leader's heartbeats"},
+    {"raft-trace", FLAG_TEXT, "FILE",
+     "every Raft event as a line of JSON; servers of a machine may share it; default: $QUORATE_RAFT_TRACE"},
     {"log", FLAG_TEXT, "FILE", "where log lines go; default: stderr"},
 };
 static const struct flag flags_gateway[] = {

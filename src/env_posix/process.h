@@ -45,6 +45,9 @@ MUST_CHECK enum status process_file_read(const char *path, struct buf *out, stru
 MUST_CHECK enum status process_file_write(const char *path, struct slice bytes, struct errbuf *err);
 /* Adds to the end of a file, which is made if absent; for reports: nothing is synced. */
 MUST_CHECK enum status process_file_append(const char *path, struct slice bytes, struct errbuf *err);
+/* The same for many small pieces, each written in one call: pieces of several processes do not mix. -1 with a text. */
+int process_append_open(const char *path, struct errbuf *err);
+void process_append(int fd, struct slice bytes);
 MUST_CHECK enum status process_file_remove(const char *path);                   /* STATUS_NOT_FOUND when absent */
 MUST_CHECK enum status process_make_dirs(const char *path, struct errbuf *err); /* with its parents; durable */
 

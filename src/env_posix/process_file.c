@@ -83,10 +83,22 @@ enum status process_file_write(const char *path, struct slice bytes, struct errb
     return code == 0 ? STATUS_OK : file_failed(path, "written", code, err);
 }
 
-enum status process_file_append(const char *path, struct slice bytes, struct errbuf *err)
+int process_append_open(const char *path, struct errbuf *err)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (fd < 0) return file_failed(path, "opened", errno, err);
+    if (fd < 0) (void)file_failed(path, "opened", errno, err);
+    return fd;
+}
+
+void process_append(int fd, struct slice bytes)
+{
+    (void)!write(fd, bytes.data, bytes.size); /* a report: what does not fit is not there */
+}
+
+enum status process_file_append(const char *path, struct slice bytes, struct errbuf *err)
+{
+    int fd = process_append_open(path, err);
+    if (fd < 0) return posix_status_of_errno(errno);
     int code = write_all(fd, bytes);
     (void)close(fd);
     return code == 0 ? STATUS_OK : file_failed(path, "written", code, err);

@@ -38,6 +38,7 @@ enum status host_open(struct env *env, const struct host_options *o, const struc
     arena_init(&h->decode_arena, 64 * 1024);
     buf_init(&h->answer, LIMIT_FRAME_BYTES);
     raft_effects_init(&h->fx);
+    buf_init(&h->trace_line, 4096);
     disk_health_init(&h->disk);
     enum status s = host_recover(h, err);
     if (s != STATUS_OK) {
@@ -63,6 +64,7 @@ void host_close(struct host *h)
     arena_free(&h->decode_arena);
     buf_free(&h->answer);
     raft_effects_free(&h->fx);
+    buf_free(&h->trace_line);
     mem_free(h->filling.items);
     mem_free(h->writing.items);
     mem_free(h->writes);

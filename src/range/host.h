@@ -25,6 +25,10 @@ struct host_options {
     uint64_t version_keep;    /* shadowed versions younger than the newest by this much are kept; 60 s in timestamps */
     uint32_t proposals_max;   /* commands under way in one host; beyond it STATUS_BUSY */
     uint32_t snapshot_chunk_bytes; /* 1 MiB */
+    struct {                       /* each Raft event as a line of JSON (docs/raft.md, Traces); NULL: off */
+        void (*line)(void *ctx, struct slice line);
+        void *ctx;
+    } raft_trace;
 };
 void host_options_default(struct host_options *o);
 

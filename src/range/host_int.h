@@ -10,6 +10,7 @@
 struct link; /* to another host: link.c */
 struct snapshot_send;
 struct snapshot_recv;
+struct trace_state; /* trace.c */
 
 /* One mark per replica that has something in a log batch. */
 struct batch_mark {
@@ -41,6 +42,7 @@ struct host {
     struct arena decode_arena;
     struct buf answer;
     struct raft_effects fx;
+    struct buf trace_line;
     struct lsm_write *writes; /* scratch */
     size_t write_capacity;
     uint64_t now_ms, next_tick_ns;
@@ -102,14 +104,15 @@ struct replica {
     size_t mark_slot; /* + 1, in host->filling; 0: none */
     uint64_t commit;  /* apply up to here */
     uint64_t applied;
-    uint64_t rows_life;      /* 1 + snapshots installed since it was opened */
-    uint64_t last_ts;        /* newest version applied since the replica was opened or replaced; 0: none */
-    bool apply_wait;         /* a block is being loaded */
-    bool no_heir;            /* leads although leaderships are handed over: nobody else may */
-    bool leads;              /* as last told to the owner */
-    bool needs_flush;        /* raft_flush in this pass */
-    uint64_t campaign_at_ms; /* 0: none */
-    char *recovering;        /* why the replica is (raft_recovering); NULL when it is not */
+    uint64_t rows_life;         /* 1 + snapshots installed since it was opened */
+    uint64_t last_ts;           /* newest version applied since the replica was opened or replaced; 0: none */
+    bool apply_wait;            /* a block is being loaded */
+    bool no_heir;               /* leads although leaderships are handed over: nobody else may */
+    bool leads;                 /* as last told to the owner */
+    bool needs_flush;           /* raft_flush in this pass */
+    uint64_t campaign_at_ms;    /* 0: none */
+    char *recovering;           /* why the replica is (raft_recovering); NULL when it is not */
+    struct trace_state *traced; /* NULL: not traced */
     struct snapshot_send *sending;
     struct snapshot_recv *receiving;
     uint64_t snapshot_queue[LIMIT_REPLICAS]; /* replica ids that wait for their turn */
@@ -137,6 +140,11 @@ void replica_reads_ready(struct replica *r);
 
 /* resolve.c */
 void resolve_led(struct replica *r, bool leads);
+
+/* trace.c: an event before it is stepped; the effects before they are carried out */
+void replica_trace_step(struct replica *r, const struct raft_event *e);
+void replica_trace_effects(struct replica *r, const struct raft_effects *fx);
+void replica_trace_free(struct replica *r);
 
 /* link.c */
 struct link_resolve *link_resolve(struct link *l);

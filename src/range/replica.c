@@ -100,6 +100,7 @@ void replica_free(struct replica *r)
     }
     if (r->sending != NULL) (void)snapshot_send_abort(r->sending);
     if (r->receiving != NULL) snapshot_recv_close(r->receiving);
+    replica_trace_free(r);
     raft_free(r->raft);
     buf_free(&r->span_start);
     buf_free(&r->span_end);
@@ -199,6 +200,7 @@ void replica_take_effects(struct replica *r)
 {
     struct host *h = r->host;
     struct raft_effects *fx = &h->fx;
+    replica_trace_effects(r, fx);
     replica_persist(r, fx);
     for (size_t i = 0; i < fx->message_count; i++) link_send(h, r, &fx->messages[i]);
     if (fx->commit_to > r->commit) {
@@ -224,6 +226,7 @@ void replica_step(struct replica *r, const struct raft_event *ev)
     if (r->state == REPLICA_CREATING) return;
     struct raft_event e = *ev;
     e.now_ms = r->host->now_ms;
+    replica_trace_step(r, &e);
     raft_step(r->raft, &e, &r->host->fx);
     ASSERT_SLOW((raft_check(r->raft), true));
     r->needs_flush = true;
