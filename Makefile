@@ -3,6 +3,7 @@
 #   make SANITIZE=address,undefined unit     or SANITIZE=thread: objects in a folder of their own
 #   make COVERAGE=1 test       then gcov over the objects' folder
 #   make BUILD=/elsewhere MODULES="base env raft" unit     only these folders of src, and their unit tests
+#   make sim-mutants           bugs planted on purpose must be found
 #   make unit T=base_buf       one program;  make sim SEED=7 SIM_ARGS="..."
 #   make bench-engine N=200000 REPEAT=1 ENGINES=ours,rocksdb WORK=random     the store beside its peers (bench/engine)
 #   make bench-placement       the scheduler alone: 1000 nodes, 1000000 ranges
@@ -52,7 +53,8 @@ WHOLE := $(if $(OTHERS),,yes)
 SRC := $(foreach m,$(MODULES),$(sort $(wildcard src/$(m)/*.c)))
 MAIN := $(wildcard src/main.c)
 TEST_LIB_SRC := $(filter-out $(foreach m,$(OTHERS),tests/lib/$(m).c tests/lib/$(m)_%),$(sort $(wildcard tests/lib/*.c)))
-SIM_SRC := $(if $(WHOLE)$(filter sim,$(MODULES)),$(filter-out tests/sim/main.c,$(wildcard tests/sim/*.c)))
+SIM_MAINS := tests/sim/main.c tests/sim/mutants.c
+SIM_SRC := $(if $(WHOLE)$(filter sim,$(MODULES)),$(filter-out $(SIM_MAINS),$(wildcard tests/sim/*.c)))
 UNIT_SRC := $(wildcard $(if $(WHOLE),tests/unit/test_*.c,$(foreach m,$(MODULES),tests/unit/test_$(m)_*.c)))
 ifeq ($(filter env_posix,$(MODULES)),)
 UNIT_SRC := $(filter-out tests/unit/test_env_posix_%,$(UNIT_SRC))
@@ -63,6 +65,7 @@ endif
 
 OBJ := $(SRC:src/%.c=$(OUT)/obj/%.o)
 TEST_OBJ := $(SRC:src/%.c=$(OUT)/test/src/%.o)
+MUTANT_OBJ := $(SRC:src/%.c=$(OUT)/mutant/src/%.o) $(OUT)/mutant/tests/sim/mutants.o
 HELPER_OBJ := $(TEST_LIB_SRC:%.c=$(OUT)/test/%.o) $(SIM_SRC:%.c=$(OUT)/test/%.o)
 LIB := $(OUT)/libquorate_all.a
 TEST_LIB := $(OUT)/libquorate_test.a
@@ -136,6 +139,11 @@ bench-failover: all $(PROCESS_TOOLS)
 soak: all $(PROCESS_TOOLS)
 	QUORATE_BUILD=$(OUT) $(if $(SECONDS),SOAK=$(SECONDS)) $(if $(SEED),SEED=$(SEED)) sh tests/process/soak.sh
 
+# Bugs planted on purpose (src/base/mutant.h), one at a time: each must be found. SIM_ARGS="--only NAME" for one.
+.PHONY: sim-mutants
+sim-mutants: $(OUT)/sim_mutants
+	$(OUT)/sim_mutants $(SIM_ARGS)
+
 process: all $(PROCESS_C) $(PROCESS_TOOLS)
 	@$(RUN) -- $(PROCESS)
 
@@ -158,7 +166,7 @@ clean:
 	rm -rf -- $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-ubsan $(BUILD)-cov $(BUILD)-asan-cov
 
 # The goals say which tools are wanted. Quick when nothing is missing.
-DEPS := build $(if $(filter check test unit scenario sim process soak replay bench-failover,$(MAKECMDGOALS)),test) \
+DEPS := build $(if $(filter check test unit scenario sim sim-mutants process soak replay bench-failover,$(MAKECMDGOALS)),test) \
 	$(if $(filter check format fuzz,$(MAKECMDGOALS)),check)
 DEPS += $(if $(filter bench-engine,$(MAKECMDGOALS)),bench)
 DEPS += $(if $(filter deps,$(MAKECMDGOALS)),test check)
@@ -191,6 +199,15 @@ $(OUT)/bench/obj/%.o: bench/%.c $(OUT)/flags
 	@mkdir -p $(@D)
 	$(call say,cc)
 	$(Q)$(CC) $(ALL_CFLAGS) -I tests -c $< -o $@
+
+$(OUT)/mutant/%.o: %.c $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,cc)
+	$(Q)$(CC) $(ALL_CFLAGS) -I tests -DQUORATE_MUTANTS -c $< -o $@
+$(OUT)/sim_mutants: $(MUTANT_OBJ) $(HELPER_LIB) $(OUT)/members
+	$(call say,ld)
+	$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -o $@ $(filter %.o,$^) $(HELPER_LIB) $(LIBS)
+-include $(shell find $(OUT)/mutant -name '*.d' 2>/dev/null)
 
 define newline
 

@@ -13,6 +13,7 @@
 #include "client/client_int.h"
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -71,7 +72,7 @@ static unsigned choose_replica(const struct request *r, const struct route_range
 /* Whether a try that left us without a definite answer may be followed by another one. */
 static bool may_repeat(const struct request *r)
 {
-    return r->kind != REQUEST_TXN || r->has_id;
+    return r->kind != REQUEST_TXN || r->has_id || MUTANT(repeated_without_id);
 }
 
 /* A try that may be repeated is given up early: the replica may hang while others could serve. */

@@ -1,4 +1,5 @@
 #include "lsm/gc.h"
+#include "base/mutant.h"
 
 void gc_init(struct gc *g, uint64_t safepoint, const struct version *v, uint32_t level, bool flush)
 {
@@ -27,8 +28,9 @@ bool gc_keep(struct gc *g, const struct lsm_write *row)
         keybuf_set(&g->key, 0, row->key.data, row->key.size);
         g->shadowed = false;
     }
-    if (row->ts > g->safepoint) return true;
-    bool keep = !g->shadowed && (row->kind == LSM_PUT || deeper_holds(g, row->key));
+    if (row->ts > g->safepoint && !MUTANT(versions_dropped_early)) return true;
+    bool keep =
+        !g->shadowed && (row->kind == LSM_PUT || (deeper_holds(g, row->key) && !MUTANT(tombstone_dropped_early)));
     g->shadowed = true;
     if (!keep) g->dropped++;
     return keep;

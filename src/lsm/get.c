@@ -1,4 +1,5 @@
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "lsm/bloom.h"
 #include "lsm/lsm_int.h"
 
@@ -37,7 +38,8 @@ enum status lsm_get(struct lsm *l, struct slice key, uint64_t ts, struct lsm_row
     struct lsm_write found;
     if (memtable_get(l->active, key, ts, &found)) return answer(&found, row);
     for (size_t i = l->frozen_count; i-- > 0;) {
-        if (memtable_get(l->frozen[i], key, ts, &found)) return answer(&found, row);
+        const struct memtable *m = l->frozen[MUTANT(oldest_memtable_first) ? l->frozen_count - 1 - i : i];
+        if (memtable_get(m, key, ts, &found)) return answer(&found, row);
     }
     uint64_t hash = bloom_hash(key);
     for (size_t r = 0; r < l->version->run_count; r++) {

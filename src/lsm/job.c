@@ -1,5 +1,6 @@
 /* The background step: chooses a job, runs it as a task, and applies what it did. States: lsm_int.h. */
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "lsm/lsm_int.h"
 
 #define EDIT_BYTES_MAX ((size_t)1 << 30)
@@ -86,7 +87,8 @@ static void run_flush(struct job *j)
     lsm_output_to_edit(j->l, &j->out, &j->ids, 0, j->ids, &j->edit);
     uint64_t group;
     void *a;
-    for (size_t it = 0; map_next(&j->memtable->applied, &it, &group, &a);) edit_applied(&j->edit, a);
+    const struct memtable *named = MUTANT(flush_claims_newer) ? j->l->active : j->memtable;
+    for (size_t it = 0; map_next(&named->applied, &it, &group, &a);) edit_applied(&j->edit, a);
     j->committing = true;
 }
 

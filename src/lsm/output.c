@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 
 #define CUT_SHARE                                                                                                      \
     8u /* of file_bytes: what a table has at least before it ends at a boundary; small ranges share tables */
@@ -102,7 +103,7 @@ enum status output_add(struct output *o, const struct lsm_write *row)
 enum status output_finish(struct output *o)
 {
     enum status s = o->builder != NULL ? finish_table(o) : STATUS_OK;
-    if (s == STATUS_OK && o->table_count > 0) {
+    if (s == STATUS_OK && o->table_count > 0 && !MUTANT(table_name_not_synced)) {
         s = disk_sync_dir(o->disk, o->dir);
         if (s != STATUS_OK) errbuf_set(&o->err, "syncing the folder %s failed: %s", o->dir, status_text(s));
     }

@@ -5,6 +5,7 @@
  * confirmed the leadership since the request came (a read index round), so a deposed leader hands out nothing that is below
  * what its successor handed out before the request. Wall time only pushes forward. */
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "meta/meta_int.h"
 
 enum { TS_AHEAD_MS = 3000, TS_EXTEND_MS = 1500 };
@@ -18,8 +19,9 @@ static uint64_t ts_of_ms(uint64_t ms)
  * at the first one is where they stopped. */
 static uint64_t ts_now(struct meta *m)
 {
-    if (m->ts_next == 0) m->ts_next = m->state.ts_bound > 0 ? m->state.ts_bound : 1;
     uint64_t wall = ts_of_ms(env_wall_ms(m->env));
+    if (m->ts_next == 0 && MUTANT(timestamps_from_the_clock)) m->ts_next = wall;
+    if (m->ts_next == 0) m->ts_next = m->state.ts_bound > 0 ? m->state.ts_bound : 1;
     /* A wall clock far ahead of what was promised is followed by extending the bound, not at once. */
     return m->ts_next < wall && wall < m->state.ts_bound ? wall : m->ts_next;
 }

@@ -10,6 +10,7 @@
  * Woken by: timestamps_done, the read's `ready` (host_pass), the leader's answer. Timed out by: timestamps_sweep (parked,
  * waiting for a timestamp), read_wait's deadline, asks_sweep. */
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "node/node_int.h"
 
 #define CLOCK_RATE_PERCENT 2u /* how far the rate of a monotonic clock may be off */
@@ -57,7 +58,7 @@ void read_confirm(struct node_request *q)
     }
     prepare_wait(q);
     uint64_t last = raft_last_index(replica_raft(r));
-    q->read.index = flight_index(q->node, q);
+    q->read.index = MUTANT(flights_ignored) ? 0 : flight_index(q->node, q);
     if (q->read.index > last) q->read.index = last; /* of an earlier leadership: gone since */
     q->was_confirmed = true;
     read_waits(q, replica_read(r, &q->read));
@@ -66,7 +67,7 @@ void read_confirm(struct node_request *q)
 static void read_strong(struct node_request *q)
 {
     q->read_ts = LSM_TS_MAX;
-    if (flight_is_asked(q->node, q)) {
+    if (flight_is_asked(q->node, q) && !MUTANT(flights_ignored)) {
         COVER("read.parked");
         list_push_back(&q->node->reads_parked, &q->link);
     } else {
@@ -139,7 +140,7 @@ void read_at_resolved(struct node_request *q, const struct resolved *resolved)
     COVER("read.follower_asked");
     q->was_confirmed = true;
     prepare_wait(q);
-    q->read.index = resolved->index;
+    q->read.index = MUTANT(follower_read_before_apply) ? 0 : resolved->index;
     read_waits(q, replica_wait_applied(r, &q->read));
 }
 
@@ -159,7 +160,9 @@ static void read_bounded(struct node_request *q, struct replica *r)
 {
     q->read_ts = LSM_TS_MAX;
     uint32_t age = age_ms(q->node, replica_resolved(r));
-    if (age != STALENESS_UNKNOWN && age <= q->how->max_staleness_ms) {
+    if (MUTANT(bounded_without_bound)) {
+        q->serve(q);
+    } else if (age != STALENESS_UNKNOWN && age <= q->how->max_staleness_ms) {
         if (!replica_leads(r)) COVER("read.bounded_at_follower");
         q->serve(q);
     } else if (replica_leads(r)) {
@@ -182,7 +185,11 @@ void read_begin(struct node_request *q, struct replica *r, const struct read_how
             read_strong(q);
         } else {
             q->read_ts = LSM_TS_MAX;
-            ask_leader(q);
+            if (MUTANT(follower_answers)) {
+                serve(q);
+            } else {
+                ask_leader(q);
+            }
         }
         return;
     case READ_SNAPSHOT: read_snapshot(q, r); return;

@@ -4,6 +4,7 @@
  *   get, scan:   checked -> (by its mode: read.c) -> read the store, (block loads) -> replied        get.c, scan.c */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "node/node_int.h"
 #include "txn/command.h"
 
@@ -117,6 +118,7 @@ struct replica *node_request_route(struct node_request *q, const struct routed *
 static void txn_done(struct proposal *p, enum status s, bool unknown, struct slice answer)
 {
     struct node_request *q = LIST_ENTRY(p, struct node_request, proposal);
+    if (MUTANT(unknown_called_definite)) unknown = false;
     if (s != STATUS_OK) {
         node_refuse(q, s, unknown,
                     unknown ? "the transaction was proposed; whether it commits is not known"
@@ -134,7 +136,8 @@ static void txn_propose(struct node_request *q, uint64_t ts)
 {
     struct node *n = q->node;
     struct replica *r = host_replica(n->host, q->group);
-    if (r == NULL || !replica_leads(r) || raft_term(replica_raft(r)) != q->term) {
+    bool same_term = r != NULL && (raft_term(replica_raft(r)) == q->term || MUTANT(timestamp_of_older_term));
+    if (r == NULL || !replica_leads(r) || !same_term) {
         node_refuse(q, STATUS_NOT_LEADER, false, "leadership changed before the transaction was proposed");
         return;
     }

@@ -10,6 +10,7 @@
  * begins again when the range has been written since and the store may have dropped the versions that the page reads: the
  * safepoint is far behind, but timestamps leap when a clock does. */
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "node/node_int.h"
 
 enum { SCAN_ROWS_PER_PASS = 8192 };
@@ -23,7 +24,8 @@ static void scan_reset(struct node_request *q)
     q->resuming = false;
     q->rows_life = r == NULL ? 0 : replica_rows_life(r);
     q->scan_ts = q->read_ts;
-    if (q->read_ts == LSM_TS_MAX && r != NULL && replica_last_ts(r) != 0) q->scan_ts = replica_last_ts(r);
+    bool latest = q->read_ts == LSM_TS_MAX && !MUTANT(scan_of_many_moments);
+    if (latest && r != NULL && replica_last_ts(r) != 0) q->scan_ts = replica_last_ts(r);
     if (r != NULL) q->scan_mark = read_mark(q, r);
 }
 
@@ -117,6 +119,7 @@ static bool scan_is_void(const struct node_request *q, const struct replica *r)
 {
     uint64_t last = replica_last_ts(r);
     if (q->read_ts != LSM_TS_MAX) return false; /* as of what is kept: read_may_serve */
+    if (MUTANT(scan_of_many_moments)) return false;
     if (q->scan_ts == LSM_TS_MAX) return last != 0;
     return last != q->scan_ts && host_safepoint(q->node->host) > q->scan_ts;
 }

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/cursor.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "raft/raft_int.h"
 
 #define CONFIG_VERSION 1u
@@ -27,6 +28,7 @@ static uint64_t majority_value(const uint64_t *ids, unsigned count, raft_value_f
         for (; at > 0 && sorted[at - 1] < v; at--) sorted[at] = sorted[at - 1];
         sorted[at] = v;
     }
+    if (MUTANT(quorum_too_small) && count > 1) return sorted[count / 2 - 1];
     return count == 0 ? 0 : sorted[count / 2];
 }
 

@@ -12,6 +12,7 @@
  * and the requests leave when they have arrived there (persist.c). */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "raft/raft_int.h"
 
 /* --- peers --- */
@@ -214,7 +215,8 @@ void raft_count_own_vote(struct raft *r, struct raft_effects *fx)
 static bool log_up_to_date(const struct raft *r, const struct raft_message *m)
 {
     uint64_t term = raft_log_last_term(&r->log);
-    return m->log_term > term || (m->log_term == term && m->index >= raft_log_last(&r->log));
+    return MUTANT(vote_for_shorter_log) || m->log_term > term ||
+           (m->log_term == term && m->index >= raft_log_last(&r->log));
 }
 
 /* Stepped without regard to the term: a pre-vote changes nothing here. */

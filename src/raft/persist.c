@@ -12,13 +12,14 @@
  * cut since; a mark that is not older counts in full, for since then the log has only grown. */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "raft/raft_int.h"
 
 #define GROW_MIN 8u
 
 bool raft_hard_durable(const struct raft *r)
 {
-    return r->durable.seq_done >= r->durable.hard_seq;
+    return r->durable.seq_done >= r->durable.hard_seq || MUTANT(speaks_before_term_saved);
 }
 
 void raft_set_term(struct raft *r, uint64_t term, uint64_t vote)
@@ -119,7 +120,7 @@ void raft_release_held(struct raft *r, struct raft_effects *fx)
 void raft_send_ack(struct raft *r, struct raft_effects *fx)
 {
     if (!r->ack_due || r->role != RAFT_FOLLOWER || r->leader == 0 || !raft_hard_durable(r)) return;
-    uint64_t upto = r->ack_match < r->durable.index ? r->ack_match : r->durable.index;
+    uint64_t upto = r->ack_match < r->durable.index || MUTANT(ack_before_sync) ? r->ack_match : r->durable.index;
     if (upto < r->ack_match && upto <= r->ack_sent) return;
     raft_send(r, (struct raft_message){.type = RAFT_MSG_APPEND_REPLY, .to = r->leader, .index = upto}, fx);
     if (upto > r->ack_sent) r->ack_sent = upto;

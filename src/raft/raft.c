@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "raft/raft_int.h"
 
 void raft_options_default(struct raft_options *o)
@@ -414,7 +415,7 @@ uint64_t raft_log_bytes(const struct raft *r)
 
 bool raft_leader_ready(const struct raft *r)
 {
-    return r->role == RAFT_LEADER && r->commit >= r->term_start;
+    return r->role == RAFT_LEADER && (r->commit >= r->term_start || MUTANT(read_before_noop));
 }
 
 const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index)

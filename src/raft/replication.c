@@ -4,6 +4,7 @@
  * many proposals or acknowledgements makes one append per follower. Steps set append_due and nothing more. */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "raft/raft_int.h"
 
 static struct raft_progress *self_progress(const struct raft *r)
@@ -119,7 +120,8 @@ void raft_send_heartbeats(struct raft *r, struct raft_effects *fx)
         raft_send(r,
                   (struct raft_message){.type = RAFT_MSG_HEARTBEAT,
                                         .to = p->id,
-                                        .commit = r->commit < p->match ? r->commit : p->match,
+                                        .commit = r->commit < p->match || MUTANT(heartbeat_commits_unknown) ? r->commit
+                                                                                                            : p->match,
                                         .context = r->read_round},
                   fx);
     }
@@ -169,7 +171,7 @@ void raft_recv_heartbeat_reply(struct raft *r, const struct raft_message *m)
     if (p == NULL) return;
     bool counts = raft_recovery_note(r, p, m);
     if (counts && m->context > p->read_acked && m->context <= r->read_round) p->read_acked = m->context;
-    p->paused = false;
+    if (!MUTANT(probe_never_resumes)) p->paused = false;
     if (p->state == RAFT_SNAPSHOT) return;
     if (p->state == RAFT_REPLICATE && (!counts || p->match < raft_log_last(&r->log))) p->nudge = true;
     if (p->state == RAFT_PROBE || p->nudge) r->append_due = true;
@@ -216,9 +218,9 @@ static uint64_t matched(const void *ctx, uint64_t id)
 /* Only an entry of the own term commits by counting; all before it commit with it (thesis 3.6.2, figure 3.7). */
 static void advance_commit(struct raft *r)
 {
-    self_progress(r)->match = r->durable.index;
+    self_progress(r)->match = MUTANT(leader_counts_unsynced) ? raft_log_last(&r->log) : r->durable.index;
     uint64_t index = raft_config_quorum(&r->config, matched, r);
-    if (index > r->commit && raft_log_term(&r->log, index) == r->term) {
+    if (index > r->commit && (raft_log_term(&r->log, index) == r->term || MUTANT(commit_of_older_term))) {
         if (index > r->durable.index) COVER("raft.commit_before_own_sync");
         raft_commit_to(r, index);
     }

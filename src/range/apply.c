@@ -2,6 +2,7 @@
  * block from disk has done nothing; it is repeated when the block is there. */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "range/host_int.h"
 
 enum { APPLY_BYTES_MAX = 2 * 1024 * 1024 }; /* per replica and round, for fairness */
@@ -42,7 +43,7 @@ static void apply_answer(struct replica *r, const struct raft_entry *e, struct s
 {
     while (!list_empty(&r->proposals)) {
         struct proposal *p = LIST_ENTRY(r->proposals.next, struct proposal, link);
-        bool mine = p->index == e->index && p->term == e->term;
+        bool mine = p->index == e->index && (p->term == e->term || MUTANT(answer_of_another_entry));
         if (!mine && p->index > e->index && p->term >= e->term) return;
         list_remove(&p->link);
         r->host->proposals--;
@@ -65,7 +66,7 @@ static void apply_write(struct replica *r, const struct raft_entry *e, const str
     for (size_t i = 0; i < w->count; i++) {
         h->writes[i] = (struct lsm_write){.kind = w->items[i].is_delete ? LSM_DELETE : LSM_PUT,
                                           .key = w->items[i].key,
-                                          .ts = ts,
+                                          .ts = MUTANT(rows_differ_by_node) ? ts + h->self->node_id % 2 : ts,
                                           .value = w->items[i].value};
     }
     lsm_apply(h->lsm, r->desc.id, e->index, e->term, h->writes, w->count);
@@ -140,7 +141,7 @@ void replica_reads_ready(struct replica *r)
     LIST_FOR(it, &r->read_batches)
     {
         struct read_batch *b = LIST_ENTRY(it, struct read_batch, link);
-        if (b->index == 0 || b->index > r->applied) continue;
+        if (b->index == 0 || (b->index > r->applied && !MUTANT(read_before_apply))) continue;
         list_remove(&b->link);
         struct list *node;
         while ((node = list_pop_front(&b->waits)) != NULL) list_push_back(&r->reads_late, node);

@@ -103,6 +103,7 @@ struct wal *host_log(struct host *h);
 
 /* --- replicas --- */
 uint64_t replica_group(const struct replica *r);
+uint64_t replica_id(const struct replica *r);                   /* within the group */
 const struct range_desc *replica_desc(const struct replica *r); /* borrowed while the replica lives */
 const struct raft *replica_raft(const struct replica *r);
 bool replica_leads(const struct replica *r);           /* leader, and its own-term no-op has committed */

@@ -1,6 +1,7 @@
 /* One replica: its Raft core, the commands and reads that wait on it, and what its effects become. */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "range/host_int.h"
 
 #define COMMAND_BYTES_MAX (LIMIT_TXN_BYTES + 65536u) /* fits a frame between hosts, with room for what surrounds it */
@@ -155,7 +156,8 @@ static void replica_persist(struct replica *r, const struct raft_effects *fx)
     if (fx->persist_hard_state) {
         struct raft_hard_state hs = raft_hard_state_now(r->raft);
         wal_put_hard_state(w, r->desc.id,
-                           &(struct wal_hard_state){.term = hs.term, .vote = hs.vote, .commit = hs.commit});
+                           &(struct wal_hard_state){
+                               .term = hs.term, .vote = MUTANT(vote_not_saved) ? 0 : hs.vote, .commit = hs.commit});
     }
     if (fx->recovered) replica_recovered(r);
     replica_note_mark(r, &fx->mark);
@@ -257,9 +259,11 @@ enum status replica_propose(struct replica *r, struct slice command, struct prop
     if (h->stopping) return STATUS_CLOSED;
     if (r->state != REPLICA_RUNNING || !r->leads) return STATUS_NOT_LEADER;
     if (command.size > COMMAND_BYTES_MAX) return STATUS_TOO_LARGE;
-    if (p->ts != 0 && p->ts <= r->resolve.closed_ts) return STATUS_RETRY;
+    if (p->ts != 0 && p->ts <= r->resolve.closed_ts && !MUTANT(closed_timestamp_passed)) return STATUS_RETRY;
     if (h->proposals >= h->options.proposals_max || lsm_pressure(h->lsm) >= 100) return STATUS_BUSY;
     enum status s = raft_propose(r->raft, RAFT_ENTRY_COMMAND, command, &p->index, &p->term);
+    uint64_t again;
+    if (MUTANT(proposal_doubled)) s = raft_propose(r->raft, RAFT_ENTRY_COMMAND, command, &again, &again);
     if (s != STATUS_OK) return s;
     list_push_back(&r->proposals, &p->link);
     h->proposals++;
@@ -403,6 +407,10 @@ void replica_close_waits(struct replica *r)
 uint64_t replica_group(const struct replica *r)
 {
     return r->desc.id;
+}
+uint64_t replica_id(const struct replica *r)
+{
+    return r->id;
 }
 const struct range_desc *replica_desc(const struct replica *r)
 {

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/crc32c.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "range/host_int.h"
 
 enum { SNAPSHOTS_SENDING_MAX = 2 }; /* by one host */
@@ -44,13 +45,16 @@ static void send_end(struct snapshot_send *s, bool ok)
               (unsigned long long)index, (unsigned long long)s->seq);
     r->sending = NULL;
     send_free(s);
-    replica_step(r, &(struct raft_event){.type = RAFT_EVENT_SNAPSHOT_SENT, .to = to, .index = index, .ok = ok});
+    if (ok || !MUTANT(snapshot_failure_forgotten))
+        replica_step(r, &(struct raft_event){.type = RAFT_EVENT_SNAPSHOT_SENT, .to = to, .index = index, .ok = ok});
     if (r->sending == NULL && r->snapshot_queue_count > 0)
         snapshot_send_start(r, r->snapshot_queue[--r->snapshot_queue_count]);
 }
 
 static void send_row(struct snapshot_send *s, const struct lsm_write *w)
 {
+    bool is_id = w->key.size > 17 && w->key.data[w->key.size - 17] == ROW_IDEMPOTENCY;
+    if (is_id && MUTANT(snapshot_without_ids)) return;
     snapshot_row_append(
         &s->rows,
         &(struct snapshot_row){.is_delete = w->kind == LSM_DELETE, .key = w->key, .ts = w->ts, .value = w->value});

@@ -10,6 +10,7 @@
  *                |                             \ one refuses: result only     (with an id: and the idempotency row)
  *                \--one fails, no else ops--> CONDITION_FAILED */
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "txn/evaluate_int.h"
 
 #define WRITES_BESIDES 4u /* writes of a branch that are not operations: idempotency row, held row */
@@ -253,8 +254,8 @@ static enum status do_add(struct evaluation *e, size_t index)
     if (pending && e->mode == EVALUATE_COMMIT) return STATUS_OK;
     if (pending) return do_pending_add(e, index, &p, f.exists ? f.row.counter : 0);
     struct row sum = {.format = ROW_COUNTER, .raw = SLICE_EMPTY};
-    if (!i128_add(f.exists ? f.row.counter : 0, op->delta, &sum.counter) || sum.counter < op->min ||
-        sum.counter > op->max) {
+    if (!i128_add(f.exists ? f.row.counter : 0, op->delta, &sum.counter) ||
+        (sum.counter < op->min && !MUTANT(guard_ignored)) || sum.counter > op->max) {
         evaluation_refuse(e, STATUS_GUARD_FAILED, (uint32_t)index);
         return STATUS_OK;
     }
@@ -327,6 +328,7 @@ enum status evaluation_look_up_id(struct evaluation *e, const struct request_has
     struct txn_stored stored = {.value = SLICE_EMPTY};
     enum status s = check_access(e, row_key, ACCESS_WRITE);
     if (s == STATUS_OK) s = e->view->get(e->view->ctx, row_key, &stored);
+    if (s == STATUS_OK && MUTANT(id_not_looked_up)) s = STATUS_NOT_FOUND;
     if (s == STATUS_NOT_FOUND) return STATUS_OK;
     if (s != STATUS_OK) return s;
     struct request_hash then;
@@ -385,7 +387,7 @@ enum status evaluation_plain(struct evaluation *e, struct slice encoded, struct 
     append_result(&e->result, result);
     struct slice answer = slice_make(result->data + mark, result->size - mark);
     ASSERT(answer.size <= TXN_RESULT_BYTES_MAX);
-    if (has_id) {
+    if (has_id && !(evaluation_refused(e) && MUTANT(refusal_not_remembered))) {
         struct slice row = idempotency_row_make(e->arena, hash, answer);
         evaluation_write(e, (struct txn_write){.key = id_key, .value = row});
     }

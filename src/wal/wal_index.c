@@ -3,6 +3,7 @@
  * the same calls as writing does, each batch when it is durable. Only floors and the put_* fields know what is newer. */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "wal/wal_int.h"
 
 #define ARENA_CHUNK 4096u
@@ -192,7 +193,7 @@ enum status wal_index_apply(struct wal *w, struct wal_segment *s, const struct w
 /* --- what keeps a segment --- */
 bool wal_segment_in_use(const struct wal_segment *s)
 {
-    return s->needed > 0 || s->latest > 0;
+    return (s->needed > 0 && !MUTANT(log_freed_early)) || s->latest > 0;
 }
 
 uint64_t wal_index_oldest(const struct wal *w, uint64_t otherwise)

@@ -48,16 +48,16 @@ struct wal_need {
 
 struct wal_segment {
     struct list link;
-    uint64_t number;
-    uint64_t bytes;         /* size of the file */
+    uint64_t number, bytes; /* of the file */
     struct disk_file *file; /* NULL: not open, and found at opening: synced once before its first use */
     /* While live: */
     uint64_t epoch;
-    uint64_t end;       /* offset at which the next batch would go; `bytes` when it is sealed */
-    struct map needs;   /* group -> struct wal_need */
-    struct arena arena; /* of the needs */
-    uint64_t needed;    /* needs with max_index above their group's floor */
-    uint64_t latest;    /* latest group records and hard states that lie here */
+    uint64_t end;                /* offset at which the next batch would go; `bytes` when it is sealed */
+    uint64_t last_at, last_size; /* the last batch found at opening; 0: none */
+    struct map needs;            /* group -> struct wal_need */
+    struct arena arena;          /* of the needs */
+    uint64_t needed;             /* needs with max_index above their group's floor */
+    uint64_t latest;             /* latest group records and hard states that lie here */
 };
 
 /* A batch being filled or written: a block of room for a segment header, then the batch. */

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/crc32c.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "wal/wal_scan.h"
 
 struct recovery {
@@ -97,17 +98,21 @@ static enum status read_batch(struct recovery *v, const struct wal_found *f, uin
     if (s != STATUS_OK) return STATUS_OK;
     if (h->epoch > v->scan.max_epoch) v->scan.max_epoch = h->epoch;
     v->bad = "the batch there belongs to another place or a former life of the segment";
-    if (h->segment != f->number || h->epoch != f->header.epoch || h->offset != offset) return STATUS_OK;
+    bool former_life = MUTANT(former_life_replayed);
+    if (h->segment != f->number || (h->epoch != f->header.epoch && !former_life) || h->offset != offset)
+        return STATUS_OK;
     v->blocked = true;
     v->bad = "the batch there has another number";
-    if (h->number != v->scan.next_batch) return STATUS_OK;
+    if (h->number != v->scan.next_batch && !former_life) return STATUS_OK;
     v->bad = "the batch is longer than the segment";
     uint64_t size = wal_batch_size(h->payload_bytes);
     s = wal_scan_read(&v->scan, f, offset, (size_t)size, &at);
     if (s != STATUS_OK || at == NULL) return s;
     v->bad = "the checksum of its payload does not match";
-    if (crc32c(0, at + WAL_BATCH_HEADER, (size_t)size - WAL_BATCH_HEADER) != h->payload_crc) return STATUS_OK;
-    if (h->chain != v->chain)
+    if (crc32c(0, at + WAL_BATCH_HEADER, (size_t)size - WAL_BATCH_HEADER) != h->payload_crc &&
+        !MUTANT(torn_batch_replayed))
+        return STATUS_OK;
+    if (h->chain != v->chain && !former_life)
         return wal_scan_fail(&v->scan, STATUS_CORRUPT, f, offset,
                              "the batch does not continue the one before: one of them is not what was written");
     *batch = at;
@@ -131,6 +136,8 @@ static enum status walk_segment(struct recovery *v, const struct wal_found *f, s
         v->chain = h.crc;
         v->last_is_mark = h.records == 0;
         v->last_in = f;
+        seg->last_at = offset;
+        seg->last_size = wal_batch_size(h.payload_bytes);
         offset += wal_batch_size(h.payload_bytes);
     }
     if (until != UINT64_MAX && v->scan.next_batch < until) {
@@ -198,6 +205,7 @@ static enum status look_for_claims(struct recovery *v, const struct wal_found *f
 
 static enum status judge_end(struct recovery *v)
 {
+    if (MUTANT(damage_taken_for_tail)) return STATUS_OK;
     enum status s = STATUS_OK;
     for (size_t i = 0; i < v->first && s == STATUS_OK; i++) s = look_for_claims(v, &v->scan.found[i], 0);
     if (s == STATUS_OK && v->first < v->scan.count) s = look_for_claims(v, &v->scan.found[v->scan.count - 1], v->end);

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "wal/wal_int.h"
 
 #define ZERO_CHUNK (1024u * 1024u)
@@ -44,6 +45,7 @@ const char *wal_method_name(enum wal_method m)
 
 unsigned wal_method_flags(enum wal_method m)
 {
+    if (MUTANT(log_not_synced)) return DISK_READ | DISK_WRITE;
     switch (m) {
     case WAL_DIRECT_DSYNC: return DISK_READ | DISK_WRITE | DISK_DIRECT | DISK_DSYNC;
     case WAL_DSYNC: return DISK_READ | DISK_WRITE | DISK_DSYNC;
@@ -92,7 +94,7 @@ enum status wal_segment_create(struct disk *disk, const char *dir, uint64_t numb
     s = write_zeros(f, bytes);
     if (s == STATUS_OK) s = write_blank_header(f, number, bytes);
     disk_close(f);
-    if (s == STATUS_OK) s = disk_sync_dir(disk, dir);
+    if (s == STATUS_OK && !MUTANT(segment_name_not_synced)) s = disk_sync_dir(disk, dir);
     if (s == STATUS_OK) s = disk_open(disk, path, wal_method_flags(method), out, NULL);
     if (s != STATUS_OK && disk_remove(disk, path) != STATUS_OK)
         COVER("wal.spare_left_behind"); /* the next start finds it */

@@ -16,6 +16,10 @@ void check_raft_look(struct check_raft *c, const struct process *p);
 /* --- check_linear.c: the operations on each register are linearizable. Trusts no timestamp. --- */
 void check_linear(struct world *w, const struct history *h, unsigned key_count);
 
+/* --- check_order.c: the same from the other side: replayed in the order of their timestamps, the operations on each register
+ * were told the truth, and that order agrees with real time. --- */
+void check_order(struct world *w, const struct history *h, unsigned key_count);
+
 /* --- check_versions.c: timestamps agree with real time, and a version is one write's. The tally, which ended at `final`. --- */
 void check_versions(struct world *w, const struct history *h);
 void check_tally(struct world *w, const struct history *h, uint64_t final);
@@ -72,6 +76,6 @@ void check_reads(struct world *w, const struct history *h, const struct money *m
 struct cluster;
 bool check_state_settled(const struct cluster *c); /* every replica has applied all that any knows to be committed */
 void check_state(struct cluster *c);
-void check_state_describe(const struct cluster *c); /* every replica, into the trace */
+void check_state_describe(const struct cluster *c); /* each replica, to the trace */
 
 #endif

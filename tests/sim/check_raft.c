@@ -1,10 +1,15 @@
 /* Raft's properties (Ongaro 2014, figure 3.2) as seen from outside: election safety, log matching, and state machine safety
  * in the form "the committed prefix is one". The record outlives every process, so a committed entry that a later leader
- * lacks is found as soon as something else is committed in its place. */
+ * lacks is found as soon as something else is committed in its place.
+ *
+ * And what these rest on: a replica that starts again holds what a leader counts on it for, and the voters that could elect
+ * a second leader of a term are fewer than a majority. So a promise that was given before the disk held it is found when it
+ * is lost, not only when, some rare time, somebody makes use of that. */
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "raft/raft_int.h"
 #include "sim/check.h"
 #include "sim/cluster.h"
 
@@ -14,16 +19,23 @@ struct known_entry {
 
 struct seen { /* how far this life of the replica has been looked at */
     unsigned life;
-    uint64_t commit, last, last_term;
+    uint64_t id, term, vote, commit, last, last_term;
+    bool recovering;
+};
+
+struct promise { /* the newest leader that knows of the replica's log, and how far */
+    uint64_t term, match;
 };
 
 struct group {
     uint64_t id;
     struct map leaders;            /* term -> process */
+    uint64_t elected_term;         /* the highest of these */
     struct map entries;            /* hash of (index, term) -> struct known_entry */
     struct known_entry *committed; /* by index */
     size_t committed_capacity;
     struct seen seen[SIM_PROCESSES_MAX];
+    struct promise promises[SIM_PROCESSES_MAX];
 };
 
 struct check_raft {
@@ -81,6 +93,7 @@ static void check_leader(struct check_raft *c, struct group *g, const struct pro
     struct process *other = map_get(&g->leaders, term);
     if (other == NULL) {
         map_put(&g->leaders, term, c->world->processes[p->index]);
+        if (term > g->elected_term) g->elected_term = term;
     } else if (other != p) {
         world_fail(c->world, "range %llu has two leaders in term %llu: %s and %s", (unsigned long long)g->id,
                    (unsigned long long)term, other->name, p->name);
@@ -123,6 +136,55 @@ static void check_committed(struct check_raft *c, struct group *g, const struct 
     }
 }
 
+static bool votes(const struct raft_config *config, uint64_t id)
+{
+    for (unsigned i = 0; i < config->voter_count; i++) {
+        if (config->voters[i] == id) return true;
+    }
+    return false;
+}
+
+/* Down replicas count as they were seen last: their disks may hold less, never more. */
+static void check_votes(struct check_raft *c, const struct group *g, const struct raft_config *config)
+{
+    unsigned free_to_vote = 0;
+    if (g->elected_term == 0 || config->old_voter_count > 0) return;
+    for (unsigned i = 0; i < SIM_PROCESSES_MAX; i++) {
+        const struct seen *s = &g->seen[i];
+        if (s->id == 0 || !votes(config, s->id)) continue;
+        if (s->recovering) continue; /* it has no vote */
+        if (s->term < g->elected_term || (s->term == g->elected_term && s->vote == 0)) free_to_vote++;
+    }
+    if (free_to_vote <= config->voter_count / 2) return;
+    world_fail(c->world, "promise broken: range %llu has elected a leader of term %llu, and %u voters know of no vote",
+               (unsigned long long)g->id, (unsigned long long)g->elected_term, free_to_vote);
+}
+
+/* What a leader counts on. */
+static void note_matches(struct group *g, const struct raft *raft)
+{
+    for (unsigned i = 0; i < SIM_PROCESSES_MAX; i++) {
+        struct promise *p = &g->promises[i];
+        const struct raft_progress *peer = g->seen[i].id == 0 ? NULL : raft_peer(raft, g->seen[i].id);
+        if (peer == NULL || peer->match == 0 || raft->term < p->term) continue;
+        if (raft->term > p->term) *p = (struct promise){.term = raft->term};
+        if (peer->match > p->match) p->match = peer->match;
+    }
+}
+
+/* A replica that has started again: it was in that term, and if it still is, its log cannot have been cut below that. */
+static void check_promise(struct check_raft *c, const struct group *g, const struct process *p)
+{
+    const struct seen *s = &g->seen[p->index];
+    const struct promise *given = &g->promises[p->index];
+    if (s->term > given->term || (s->term == given->term && s->last >= given->match)) return;
+    world_fail(c->world,
+               "promise broken: a leader counts on %s for range %llu up to index %llu in term %llu; it has come back "
+               "with index %llu in term %llu",
+               p->name, (unsigned long long)g->id, (unsigned long long)given->match, (unsigned long long)given->term,
+               (unsigned long long)s->last, (unsigned long long)s->term);
+}
+
 struct look {
     struct check_raft *check;
     const struct process *p;
@@ -134,7 +196,8 @@ static void look_replica(void *ctx, struct replica *r)
     const struct raft *raft = replica_raft(r);
     struct group *g = group_of(l->check, replica_group(r));
     struct seen *s = &g->seen[l->p->index];
-    if (s->life != l->p->lives) *s = (struct seen){.life = l->p->lives};
+    bool new_life = s->life != l->p->lives;
+    if (new_life) *s = (struct seen){.life = l->p->lives};
     if (raft_role(raft) == RAFT_LEADER) check_leader(l->check, g, l->p, raft_term(raft));
     uint64_t first = raft_first_index(raft), last = raft_last_index(raft), commit = raft_commit(raft);
     bool same_tail = s->last > 0 && s->last <= last && raft_term_at(raft, s->last) == s->last_term;
@@ -153,6 +216,16 @@ static void look_replica(void *ctx, struct replica *r)
     s->commit = commit;
     s->last = last;
     s->last_term = raft_term_at(raft, last);
+    s->id = replica_id(r);
+    s->recovering = raft_recovering(raft);
+    s->term = raft_term(raft);
+    s->vote = raft_hard_state_now(raft).vote;
+    if (new_life) check_votes(l->check, g, raft_config_now(raft));
+    if (s->recovering)
+        g->promises[l->p->index] = (struct promise){.term = 0}; /* it says itself that it may have lost some */
+    if (new_life) check_promise(l->check, g, l->p);
+    if (raft_role(raft) == RAFT_LEADER) note_matches(g, raft);
+    if (raft_role(raft) == RAFT_LEADER && raft_term(raft) < g->elected_term) COVER("sim.deposed_leader");
     if (raft_applied(raft) > commit) world_fail(l->check->world, "%s has applied more than is committed", l->p->name);
 }
 

@@ -56,7 +56,6 @@ static enum status node_start(struct process *p, struct errbuf *err)
     struct node_options o = {
         .listen = p->address, .meta_addresses = c->meta_addresses, .host_label = p->name, .host = c->knobs.host};
     knobs_draw_host(p->world, &o.host);
-    o.reserve_bytes = chance(p->world, 500) ? 0 : draw(p->world, 1000, 100000);
     struct node *n = NULL;
     enum status s = node_new(&p->env, &o, &n, err);
     p->server = n;
@@ -99,11 +98,12 @@ static const struct process_ops CLIENT_OPS = {.start = client_start, .free = cli
 
 /* --- all of them --- */
 
-void cluster_init(struct cluster *c, struct world *w)
+void cluster_init(struct cluster *c, struct world *w, bool bench)
 {
     memset(c, 0, sizeof *c);
     c->world = w;
     knobs_draw(w, &c->knobs);
+    if (bench) knobs_bench(w, &c->knobs);
     char name[32];
     size_t at = 0;
     for (unsigned i = 0; i < METAS; i++) {
@@ -150,9 +150,18 @@ unsigned cluster_servers(const struct cluster *c, struct process *out[METAS + NO
 bool cluster_all_up(const struct cluster *c)
 {
     for (unsigned i = 0; i < c->world->process_count; i++) {
-        if (c->world->processes[i]->state != PROCESS_UP) return false;
+        const struct process *p = c->world->processes[i];
+        if (p->state != PROCESS_UP && !p->disk_damaged) return false;
     }
     return true;
+}
+
+bool cluster_damaged(const struct cluster *c)
+{
+    for (unsigned i = 0; i < c->world->process_count; i++) {
+        if (c->world->processes[i]->disk_damaged) return true;
+    }
+    return false;
 }
 
 struct client *cluster_client(const struct cluster *c, unsigned i)

@@ -14,8 +14,8 @@ struct cluster_knobs {
     unsigned node_count, client_count;
     struct host_options host;
     /* faults: mean pause between two of them; 0: none of that kind */
-    uint64_t crash_ns, partition_ns, pause_ns, reset_ns, stop_ns, transfer_ns, wall_ns, slow_ns, disk_fault_ns,
-        disk_full_ns, rot_ns;
+    uint64_t crash_ns, partition_ns, lag_ns, pause_ns, reset_ns, stop_ns, transfer_ns, wall_ns, slow_ns, disk_fault_ns,
+        disk_full_ns, rot_ns, table_rot_ns;
     uint64_t pause_max_ns, down_max_ns;
     unsigned all_at_once;   /* chance that a crash takes everything down, in 1/1000 */
     unsigned machine_crash; /* chance that it is the machine's, not the process's */
@@ -36,18 +36,22 @@ struct cluster {
     struct cluster_knobs knobs;
     struct process *metas[METAS], *nodes[NODES_MAX], *clients[CLIENTS_MAX];
     char meta_addresses[128];
+    bool booted;                   /* the keyspace exists, and its ranges have their places */
     struct check_raft *check_raft; /* looks at every host after each of its passes */
 };
 
 /* Draws the knobs of the world and of the cluster from the world's seed. */
 void knobs_draw(struct world *w, struct cluster_knobs *k);
+/* For measuring: five nodes, about 200 operations per second for a while, no faults. */
+void knobs_bench(struct world *w, struct cluster_knobs *k);
 void knobs_draw_host(struct world *w, struct host_options *o); /* also at a restart, for what may change then */
 void knobs_describe(const struct world *w, const struct cluster_knobs *k, char *text, size_t size);
 
-void cluster_init(struct cluster *c, struct world *w); /* processes exist, nothing runs */
-void cluster_free(struct cluster *c);                  /* crashes what runs */
+void cluster_init(struct cluster *c, struct world *w, bool bench); /* processes exist, nothing runs */
+void cluster_free(struct cluster *c);                              /* crashes what runs */
 void cluster_start(struct cluster *c);
 bool cluster_all_up(const struct cluster *c);
+bool cluster_damaged(const struct cluster *c); /* some table has rotted: CORRUPT is an answer */
 unsigned cluster_servers(const struct cluster *c, struct process *out[METAS + NODES_MAX]);
 
 struct client *cluster_client(const struct cluster *c, unsigned i); /* NULL when it is down */

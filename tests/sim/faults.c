@@ -1,20 +1,8 @@
-#include "sim/faults.h"
+#include "sim/faults_int.h"
 
 #include "base/assert.h"
 #include "base/mem.h"
 #include "sim/rot.h"
-
-struct faults {
-    struct cluster *cluster;
-    struct world *world;
-    bool active;
-    uint64_t count;
-    struct rotten {
-        struct process *p; /* NULL: nothing has rotted yet */
-        size_t replicas;   /* that it had */
-    } rotten[2];           /* of the members, of the nodes */
-    unsigned partition;    /* number of the present one; its end looks whether it still is */
-};
 
 /* A kind: what it does, and its mean pause. */
 struct fault_kind {
@@ -23,7 +11,7 @@ struct fault_kind {
     struct faults *faults;
 };
 
-static struct process *any_server(struct faults *f)
+struct process *fault_any_server(struct faults *f)
 {
     struct process *servers[METAS + NODES_MAX];
     unsigned count = cluster_servers(f->cluster, servers);
@@ -36,9 +24,9 @@ static void count_led(void *ctx, struct replica *r)
     *(unsigned *)ctx += replica_leads(r);
 }
 
-static struct process *a_leader(struct faults *f)
+struct process *fault_leader(struct faults *f)
 {
-    struct process *servers[METAS + NODES_MAX], *found = any_server(f);
+    struct process *servers[METAS + NODES_MAX], *found = fault_any_server(f);
     unsigned count = cluster_servers(f->cluster, servers);
     unsigned at = (unsigned)draw(f->world, 0, count - 1);
     for (unsigned i = 0; i < count; i++) {
@@ -51,9 +39,9 @@ static struct process *a_leader(struct faults *f)
     return found;
 }
 
-static struct process *victim(struct faults *f)
+struct process *fault_victim(struct faults *f)
 {
-    return chance(f->world, 500) ? a_leader(f) : any_server(f);
+    return chance(f->world, 500) ? fault_leader(f) : fault_any_server(f);
 }
 
 /* --- crashes, stops --- */
@@ -94,9 +82,10 @@ static void strike_crash(struct faults *f)
     unsigned count = cluster_servers(f->cluster, servers);
     bool machine = chance(f->world, k->machine_crash);
     if (!chance(f->world, k->all_at_once)) {
-        if (chance(f->world, 600)) crash(f, victim(f), machine);
+        if (chance(f->world, 600)) crash(f, fault_victim(f), machine);
         /* And while it writes, perhaps what the crash above makes it write: a vote. strike_revive starts it again. */
-        if (chance(f->world, 500)) any_server(f)->crash_in_log_tasks = (unsigned)draw(f->world, 1, 6);
+        if (chance(f->world, 500)) fault_any_server(f)->crash_in_log_tasks = (unsigned)draw(f->world, 1, 6);
+        if (chance(f->world, 500)) fault_any_server(f)->crash_at_effect = (unsigned)draw(f->world, 1, 100);
         return;
     }
     for (unsigned i = 0; i < count; i++) crash(f, servers[i], machine);
@@ -105,128 +94,33 @@ static void strike_crash(struct faults *f)
 /* Whoever went down by itself (a legitimate fatal, a stop that is over) starts again. */
 static void strike_revive(struct faults *f)
 {
-    struct process *p = any_server(f);
+    struct process *p = fault_any_server(f);
     if (p->state == PROCESS_DOWN) (void)process_start(p);
 }
 
 static void strike_stop(struct faults *f)
 {
-    struct process *p = victim(f);
+    struct process *p = fault_victim(f);
     if (p->state == PROCESS_UP && p->server != NULL) process_stop(p);
 }
 
-/* --- network --- */
-
-static void heal_network(struct faults *f)
-{
-    for (unsigned a = 0; a < f->world->process_count; a++) {
-        for (unsigned b = 0; b < f->world->process_count; b++) sim_net_cut(f->world, a, b, false);
-    }
-}
-
-struct partition {
-    struct faults *faults;
-    unsigned number;
-};
-
-static void partition_over(struct world *w, void *ctx)
-{
-    struct partition *p = ctx;
-    if (p->faults->active && p->faults->partition == p->number) {
-        world_trace(w, NULL, "PARTITION over");
-        heal_network(p->faults);
-        if (chance(w, 300)) sim_net_reset_some(w, 500);
-    }
-}
-
-static void cut_sides(struct faults *f, unsigned side, bool out, bool in)
-{
-    struct world *w = f->world;
-    for (unsigned a = 0; a < w->process_count; a++) {
-        for (unsigned b = 0; b < w->process_count; b++) {
-            bool from = (side >> a & 1) != 0, to = (side >> b & 1) != 0;
-            if ((out && from && !to) || (in && !from && to)) sim_net_cut(w, a, b, true);
-        }
-    }
-}
-
-/* Not two sides, but single links, each way on its own: a can talk to b and to c, which cannot talk to each other. */
-static void cut_links(struct faults *f)
-{
-    struct world *w = f->world;
-    unsigned per_mille = (unsigned)draw(w, 50, 600);
-    bool servers_only = chance(w, 500); /* among the members, among the nodes: clients and timestamps go on */
-    bool both_ways = chance(w, 500);
-    world_trace(w, NULL, "PARTITION of links, %u per mille%s%s", per_mille,
-                servers_only ? ", between servers of a kind" : "", both_ways ? "" : ", each way on its own");
-    for (unsigned a = 0; a < w->process_count; a++) {
-        for (unsigned b = both_ways ? a + 1 : 0; b < w->process_count; b++) {
-            if (servers_only && w->processes[a]->ops != w->processes[b]->ops) continue;
-            if (a == b || !chance(w, per_mille)) continue;
-            sim_net_cut(w, a, b, true);
-            if (both_ways) sim_net_cut(w, b, a, true);
-        }
-    }
-}
-
-static void cut_in_two(struct faults *f)
-{
-    struct world *w = f->world;
-    uint64_t luck = draw(w, 0, 2);
-    unsigned side = luck == 0   ? 1u << victim(f)->index
-                    : luck == 1 ? 1u << a_leader(f)->index
-                                : (unsigned)draw(w, 1, (1u << w->process_count) - 1);
-    uint64_t way = draw(w, 0, 3);
-    world_trace(w, NULL, "PARTITION side=%x %s", side,
-                way == 0   ? "nothing leaves it"
-                : way == 1 ? "nothing reaches it"
-                           : "both ways");
-    cut_sides(f, side, way != 1, way != 0);
-}
-
-static void strike_partition(struct faults *f)
-{
-    struct world *w = f->world;
-    heal_network(f);
-    if (chance(w, 400)) {
-        cut_links(f);
-    } else {
-        cut_in_two(f);
-    }
-    struct partition *p = world_alloc(w, sizeof *p);
-    *p = (struct partition){.faults = f, .number = ++f->partition};
-    world_after(w, draw(w, 20, chance(w, 500) ? 500 : 5000) * MS_NS, partition_over, p);
-}
-
-static void strike_reset(struct faults *f)
-{
-    sim_net_reset_some(f->world, (unsigned)draw(f->world, 20, 1000));
-}
-
-/* --- time, disks --- */
+/* --- time --- */
 
 static void strike_pause(struct faults *f)
 {
     struct process *p =
-        chance(f->world, 900) ? victim(f) : f->world->processes[draw(f->world, 0, f->world->process_count - 1)];
+        chance(f->world, 900) ? fault_victim(f) : f->world->processes[draw(f->world, 0, f->world->process_count - 1)];
     if (process_runs(p)) process_pause(p, draw(f->world, MS_NS, f->cluster->knobs.pause_max_ns));
 }
 
 static void strike_wall(struct faults *f)
 {
     static const int64_t JUMPS_MS[] = {50, 2000, 60000, 86400000};
-    struct process *p = any_server(f);
+    struct process *p = fault_any_server(f);
     int64_t ms = (int64_t)draw(f->world, 1, (uint64_t)JUMPS_MS[draw(f->world, 0, 3)]);
     process_wall_jump(p, chance(f->world, 500) ? ms : -ms);
     unsigned ppm = f->world->knobs.clock_drift_ppm;
     if (ppm > 0) process_set_drift(p, (int64_t)draw(f->world, 0, 2 * ppm) - (int64_t)ppm);
-}
-
-static void strike_slow(struct faults *f)
-{
-    struct process *p = victim(f);
-    p->disk_slow = chance(f->world, 300) ? 1 : draw(f->world, 2, 200);
-    world_trace(f->world, p, "DISK is %llu times slower", (unsigned long long)p->disk_slow);
 }
 
 /* --- leaderships --- */
@@ -254,10 +148,56 @@ static void handed_over(struct world *w, void *ctx)
     if (h != NULL) host_hand_over(h, NULL);
 }
 
+struct bounce {
+    struct faults *faults;
+    struct process *p;
+    uint64_t node; /* of p; 0: not known yet */
+    bool back;
+    unsigned left;
+};
+
+static void bounce_one(void *ctx, struct replica *r)
+{
+    struct bounce *b = ctx;
+    const struct range_desc *d = replica_desc(r);
+    struct errbuf err;
+    if (d->replica_count < 2 || !replica_leads(r)) return;
+    uint64_t to = b->node;
+    for (size_t i = 0; i < d->replica_count && !b->back; i++) {
+        if (d->replicas[i].replica_id == replica_id(r))
+            b->node = d->replicas[i].node_id;
+        else
+            to = d->replicas[i].node_id;
+    }
+    if (replica_transfer(r, to, &err) != STATUS_OK) COVER("sim.transfer_refused");
+}
+
+static void bounce_now(struct world *w, void *ctx)
+{
+    struct bounce *b = ctx;
+    for (unsigned i = 0; b->faults->active && i < w->process_count; i++) {
+        struct process *p = w->processes[i];
+        struct host *h = p->ops == b->p->ops && (b->back || p == b->p) ? process_host(p) : NULL;
+        if (h == NULL || p->env.dead || p->paused_until_ns > w->now_ns) continue;
+        host_each_replica(h, bounce_one, b);
+        process_pass_soon(p);
+    }
+    if (b->node == 0 || --b->left == 0) return;
+    b->back = !b->back;
+    world_after(w, draw(w, 10, 300) * MS_NS, bounce_now, b);
+}
+
+void fault_bounce(struct faults *f, struct process *p, uint64_t after_ns)
+{
+    struct bounce *b = world_alloc(f->world, sizeof *b);
+    *b = (struct bounce){.faults = f, .p = p, .left = 20};
+    world_after(f->world, after_ns, bounce_now, b);
+}
+
 /* As an admin does: one range's leadership to another node, or all of a node's away for a while. */
 static void strike_transfer(struct faults *f)
 {
-    struct process *p = a_leader(f);
+    struct process *p = fault_leader(f);
     struct host *h = process_runs(p) ? process_host(p) : NULL;
     if (h == NULL || p->env.dead || p->paused_until_ns > f->world->now_ns) return;
     if (chance(f->world, 300)) {
@@ -271,44 +211,26 @@ static void strike_transfer(struct faults *f)
     process_pass_soon(p);
 }
 
-static void disk_freed(struct world *w, void *ctx)
+/* --- rot --- */
+
+bool fault_may_rot(struct faults *f, const struct process *p)
 {
-    struct process *p = ctx;
-    memdisk_set_capacity(p->disk, 0);
-    if (p->disk_full) world_trace(w, p, "DISK has room again");
-    p->disk_full = false;
+    const struct rotten *r = &f->rotten[process_is_node(p) ? 1 : 0];
+    return process_host(p) != NULL && p->state == PROCESS_UP &&
+           (r->p == NULL || (!r->p->disk_damaged && rot_mended(r->p, r->replicas)));
 }
 
-static void strike_full(struct faults *f)
+void fault_note_rot(struct faults *f, struct process *p)
 {
-    struct process *p = any_server(f);
-    uint64_t free_bytes, total_bytes;
-    if (p->disk_full || disk_space(memdisk_disk(p->disk), &free_bytes, &total_bytes) != STATUS_OK) return;
-    uint64_t left = draw(f->world, 0, chance(f->world, 500) ? 20000 : 400000);
-    memdisk_set_capacity(p->disk, total_bytes - free_bytes + left);
-    p->disk_full = true;
-    world_trace(f->world, p, "DISK has room for %llu more bytes", (unsigned long long)left);
-    world_after(f->world, draw(f->world, 100, 5000) * MS_NS, disk_freed, p);
+    f->rotten[process_is_node(p) ? 1 : 0] = (struct rotten){.p = p, .replicas = host_replica_count(process_host(p))};
 }
 
-static void strike_disk(struct faults *f)
-{
-    static const unsigned CALLS[] = {MEMDISK_SYNC, MEMDISK_WRITE, MEMDISK_SYNC_DIR | MEMDISK_RENAME, MEMDISK_CHANGE};
-    struct process *p = any_server(f);
-    if (!process_runs(p)) return;
-    p->disk_faulty = true;
-    world_trace(f->world, p, "DISK will fail");
-    memdisk_fail_at(p->disk, CALLS[draw(f->world, 0, 3)], draw(f->world, 1, 40), STATUS_IO, chance(f->world, 300));
-}
-
+/* What is durable in the log, or the head of the manifest: leaders must mend it. */
 static void strike_rot(struct faults *f)
 {
-    struct process *p = any_server(f);
-    const struct host *h = process_host(p);
-    struct rotten *r = &f->rotten[process_is_node(p) ? 1 : 0];
-    if (h == NULL || p->state != PROCESS_UP || (r->p != NULL && !rot_mended(r->p, r->replicas))) return;
-    r->p = p;
-    r->replicas = host_replica_count(h);
+    struct process *p = fault_any_server(f);
+    if (!fault_may_rot(f, p)) return;
+    fault_note_rot(f, p);
     process_crash(p, chance(f->world, 500) ? MEMDISK_DROP : MEMDISK_RANDOM, true);
     rot_strike(f->world, p);
     restart_later(f, p);
@@ -355,14 +277,16 @@ void faults_start(struct faults *f)
     add_kind(f, strike_revive, 100 * MS_NS);
     add_kind(f, strike_stop, k->stop_ns);
     add_kind(f, strike_transfer, k->transfer_ns);
-    add_kind(f, strike_partition, k->partition_ns);
-    add_kind(f, strike_reset, k->reset_ns);
+    add_kind(f, fault_partition, k->partition_ns);
+    add_kind(f, fault_lag, k->lag_ns);
+    add_kind(f, fault_reset, k->reset_ns);
     add_kind(f, strike_pause, k->pause_ns);
     add_kind(f, strike_wall, k->wall_ns);
-    add_kind(f, strike_slow, k->slow_ns);
-    add_kind(f, strike_disk, k->disk_fault_ns);
-    add_kind(f, strike_full, k->disk_full_ns);
+    add_kind(f, fault_slow_disk, k->slow_ns);
+    add_kind(f, fault_failing_disk, k->disk_fault_ns);
+    add_kind(f, fault_full_disk, k->disk_full_ns);
     add_kind(f, strike_rot, k->rot_ns);
+    add_kind(f, fault_table_rot, k->table_rot_ns);
 }
 
 void faults_heal(struct faults *f)
@@ -370,15 +294,17 @@ void faults_heal(struct faults *f)
     struct world *w = f->world;
     world_trace(w, NULL, "HEAL");
     f->active = false;
-    heal_network(f);
+    fault_heal_network(f);
     for (unsigned i = 0; i < w->process_count; i++) {
         struct process *p = w->processes[i];
-        p->disk_slow = 1;
-        p->crash_in_log_tasks = 0;
-        if (p->disk_full) disk_freed(w, p);
+        p->log_slow = p->io_slow = 1;
+        p->disk_stalls_ns = 0;
+        p->crash_in_log_tasks = p->crash_at_effect = 0;
+        if (p->disk_full) fault_disk_freed(w, p);
         handed_over(w, p);
         if (p->disk != NULL) memdisk_fail_at(p->disk, 0, 0, STATUS_OK, false);
-        if (p->state == PROCESS_DOWN) (void)process_start(p);
+        if (p->disk_damaged && process_runs(p)) process_crash(p, MEMDISK_KEEP, false); /* for good */
+        if (p->state == PROCESS_DOWN && !p->disk_damaged) (void)process_start(p);
     }
 }
 

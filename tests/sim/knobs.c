@@ -50,13 +50,15 @@ static void draw_faults(struct world *w, struct cluster_knobs *k)
     k->slow_ns = draw_fault(w, 300, 500, 5000);
     k->disk_fault_ns = draw_fault(w, 250, 800, 5000);
     k->disk_full_ns = draw_fault(w, 200, 800, 5000);
+    k->lag_ns = draw_fault(w, 400, 500, 5000);
+    k->rot_ns = draw_fault(w, 300, 300, 3000);
+    k->table_rot_ns = draw_fault(w, 150, 300, 3000);
     k->pause_max_ns = half(w) ? draw(w, 1, 200) * MS_NS : draw(w, 1, 30) * SEC_NS;
     k->down_max_ns = draw(w, 1, 4000) * MS_NS;
     k->all_at_once = half(w) ? (unsigned)draw(w, 0, 300) : 0;
     k->machine_crash = (unsigned)draw(w, 0, 1000);
     k->chaos_from_start = chance(w, 300);
     k->safety_ns = draw(w, 2, 10) * SEC_NS;
-    k->rot_ns = draw_fault(w, 300, 300, 3000);
 }
 
 void knobs_draw_host(struct world *w, struct host_options *o)
@@ -106,18 +108,42 @@ void knobs_draw(struct world *w, struct cluster_knobs *k)
     k->client_count = (unsigned)draw(w, 1, CLIENTS_MAX);
 }
 
+void knobs_bench(struct world *w, struct cluster_knobs *k)
+{
+    *k = (struct cluster_knobs){.node_count = 5,
+                                .client_count = 3,
+                                .workers = 3,
+                                .think_max_ms = 80,
+                                .register_keys = 6,
+                                .bank_ranges = 3,
+                                .accounts = 5,
+                                .value_bytes_max = 100,
+                                .timeout_max_ms = 5000,
+                                .safety_ns = 20 * SEC_NS};
+    host_options_default(&k->host);
+    k->host.wal.segment_bytes = 1u << 20;
+    w->knobs = (struct sim_knobs){.net_min_ns = 50000,
+                                  .net_max_ns = 300000,
+                                  .pass_gap_ns = 20000,
+                                  .log_min_ns = 50000,
+                                  .log_max_ns = 200000,
+                                  .io_min_ns = 50000,
+                                  .io_max_ns = 200000};
+}
+
 void knobs_describe(const struct world *w, const struct cluster_knobs *k, char *text, size_t size)
 {
     (void)snprintf(
         text, size,
         "nodes=%u clients=%u workers=%u banks=%u net_ms=%.2f log_ms=%.2f drift_ppm=%u election_ms=%u crash_ms=%u "
         "partition_ms=%u pause_ms=%u reset_ms=%u stop_ms=%u transfer_ms=%u wall_ms=%u slow_ms=%u disk_fault_ms=%u "
-        "disk_full_ms=%u "
-        "rot_ms=%u safety_s=%u",
+        "disk_full_ms=%u lag_ms=%u rot_ms=%u table_rot_ms=%u "
+        "safety_s=%u",
         k->node_count, k->client_count, k->workers, k->bank_ranges, (double)w->knobs.net_max_ns / 1e6,
         (double)w->knobs.log_max_ns / 1e6, w->knobs.clock_drift_ppm, k->host.election_ms,
         (unsigned)(k->crash_ns / MS_NS), (unsigned)(k->partition_ns / MS_NS), (unsigned)(k->pause_ns / MS_NS),
         (unsigned)(k->reset_ns / MS_NS), (unsigned)(k->stop_ns / MS_NS), (unsigned)(k->transfer_ns / MS_NS),
         (unsigned)(k->wall_ns / MS_NS), (unsigned)(k->slow_ns / MS_NS), (unsigned)(k->disk_fault_ns / MS_NS),
-        (unsigned)(k->disk_full_ns / MS_NS), (unsigned)(k->rot_ns / MS_NS), (unsigned)(k->safety_ns / SEC_NS));
+        (unsigned)(k->disk_full_ns / MS_NS), (unsigned)(k->lag_ns / MS_NS), (unsigned)(k->rot_ns / MS_NS),
+        (unsigned)(k->table_rot_ns / MS_NS), (unsigned)(k->safety_ns / SEC_NS));
 }

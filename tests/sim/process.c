@@ -182,8 +182,10 @@ struct process *process_new(struct world *w, const char *name, const struct proc
     unsigned ppm = w->knobs.clock_drift_ppm;
     p->mono_ppm = (int64_t)draw(w, 0, 2 * ppm) - (int64_t)ppm;
     p->wall_jump_ms = (int64_t)draw(w, 0, 200) - 100;
-    p->disk_slow = 1;
-    if (has_disk) p->disk = memdisk_new(draw(w, 0, UINT64_MAX - 1));
+    p->log_slow = p->io_slow = 1;
+    if (!has_disk) return p;
+    p->disk = memdisk_new(draw(w, 0, UINT64_MAX - 1));
+    memdisk_set_direct(p->disk, chance(w, 700));
     return p;
 }
 
@@ -204,10 +206,11 @@ static void life_begin(struct process *p)
     p->cancelling = false;
     p->paused_until_ns = 0;
     p->log_done_ns = 0;
+    p->crashing = false;
     sim_net_attach(p);
     sim_exec_attach(p);
     if (p->disk == NULL) return;
-    p->disk_life = sim_disk_new(p->disk);
+    p->disk_life = sim_disk_new(p);
     p->env.disk = sim_disk_seam(p->disk_life);
 }
 
@@ -222,8 +225,29 @@ static void life_end(struct process *p)
     if (!list_empty(&p->actors)) world_fail(w, "%s left an actor behind", p->name);
     if (!list_empty(&p->tasks)) world_fail(w, "%s left a task behind", p->name);
     if (sim_net_owned(p) > 0) world_fail(w, "%s left %u connections or listeners behind", p->name, sim_net_owned(p));
-    if (p->disk_life != NULL) sim_disk_free(p, p->disk_life);
+    if (p->disk_life != NULL) sim_disk_free(p->disk_life);
     p->disk_life = NULL;
+}
+
+static bool may_stop(const struct process *p)
+{
+    return p->disk_faulty || p->disk_full || p->disk_damaged;
+}
+
+static void crash_now(struct process *p)
+{
+    bool machine = chance(p->world, 700);
+    process_crash(p, !machine ? MEMDISK_KEEP : chance(p->world, 300) ? MEMDISK_DROP : MEMDISK_RANDOM, machine);
+}
+
+bool process_effect(struct process *p)
+{
+    if (p->crashing) return false;
+    if (p->crash_at_effect == 0 || --p->crash_at_effect > 0) return true;
+    world_trace(p->world, p, "DIES before its next effect");
+    p->crashing = true;
+    p->env.dead = true;
+    return false;
 }
 
 enum status process_start(struct process *p)
@@ -241,9 +265,13 @@ enum status process_start(struct process *p)
         return process_runs(p) ? STATUS_OK : STATUS_IO;
     }
     world_trace(p->world, p, "does not start: %s: %s", status_name(s), err.text);
-    if (!p->disk_faulty && !p->disk_full)
+    if (!p->crashing && !may_stop(p))
         world_fail(p->world, "%s does not start: %s: %s", p->name, status_name(s), err.text);
-    process_crash(p, MEMDISK_KEEP, false);
+    if (p->crashing) {
+        crash_now(p);
+    } else {
+        process_crash(p, MEMDISK_KEEP, false);
+    }
     return s;
 }
 
@@ -287,7 +315,11 @@ void process_crash_soon(struct process *p, uint64_t within_ns)
 void process_settle(struct process *p)
 {
     if (!process_runs(p) || !p->env.dead) return;
-    if (p->disk_faulty || p->disk_full) {
+    if (p->crashing) {
+        crash_now(p);
+        return;
+    }
+    if (may_stop(p)) {
         p->world->fatals++;
     } else {
         world_fail(p->world, "%s stops without a fault of its disk: %s", p->name, p->fatal_why);

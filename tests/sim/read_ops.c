@@ -80,7 +80,8 @@ static struct cut *read_answered(struct worker *w, const struct client_error *e,
     struct workload *l = w->load;
     world_note(l->world, 26, (uint64_t)e->status, mark != NULL ? mark->ts : 0);
     if (e->status != STATUS_OK) {
-        if (e->status == STATUS_INVALID || e->status == STATUS_CORRUPT)
+        bool damaged = e->status == STATUS_CORRUPT && !cluster_damaged(l->cluster);
+        if (e->status == STATUS_INVALID || damaged)
             world_fail(l->world, "reads: a %s read as of %llu was answered %s: %.*s", read_mode_name(w->how.mode),
                        (unsigned long long)w->how.ts, status_name(e->status), (int)e->message.size,
                        (const char *)e->message.data);

@@ -25,7 +25,8 @@ struct run {
 static void revive(struct run *r)
 {
     for (unsigned i = 0; r->healed && i < r->world.process_count; i++) {
-        if (r->world.processes[i]->state == PROCESS_DOWN) (void)process_start(r->world.processes[i]);
+        struct process *p = r->world.processes[i];
+        if (p->state == PROCESS_DOWN && !p->disk_damaged) (void)process_start(p);
     }
 }
 
@@ -119,7 +120,7 @@ void run_seed(const struct run_options *o, struct run_result *out)
     world_init(&r->world, o->seed);
     r->world.trace_all = o->trace;
     world_running = &r->world;
-    cluster_init(&r->cluster, &r->world);
+    cluster_init(&r->cluster, &r->world, o->bench);
     char text[512];
     knobs_describe(&r->world, &r->cluster.knobs, text, sizeof text);
     world_trace(&r->world, NULL, "seed %llu: %s", (unsigned long long)o->seed, text);

@@ -7,6 +7,7 @@
 struct run_options {
     uint64_t seed;
     bool trace;          /* every line at once */
+    bool bench;          /* knobs_bench */
     bool debug;          /* servers' debug lines too */
     unsigned tail_lines; /* of the trace, printed when it fails */
 };

@@ -41,6 +41,13 @@ struct sim_knobs {
     unsigned clock_drift_ppm;        /* largest difference of a clock's rate */
 };
 
+/* A link that grows slow: from since_ns on each further second of sending adds slope/10 seconds to what is sent, up to max_ns.
+ * So the other side goes on hearing something all the time, of an ever remoter past. */
+struct sim_lag {
+    uint64_t since_ns, max_ns; /* max_ns 0: none */
+    uint64_t slope;
+};
+
 /* What runs in a process: filled in by cluster.c. */
 struct process_ops {
     enum status (*start)(struct process *p, struct errbuf *err); /* makes the server: p->server */
@@ -79,9 +86,14 @@ struct process {
     /* disk: NULL for a process without one */
     struct memdisk *disk;
     struct sim_disk *disk_life; /* what env.disk points to, one per life */
-    uint64_t disk_slow;         /* factor on latencies; 1 */
+    uint64_t log_slow, io_slow; /* factors on latencies of the log's lane and of the others; 1 */
+    uint64_t disk_stalls_ns;    /* until when nothing that is begun now ends */
     bool disk_full;             /* for the time being: fatal is legitimate */
     bool disk_faulty;           /* a fault was armed in this life: fatal is legitimate */
+    bool disk_damaged;          /* bytes have rotted: it may stop, and refuse to start, for ever */
+    /* dying */
+    unsigned crash_at_effect; /* at the so many-th effect on disk or network from now, before it happens; 0: never */
+    bool crashing;            /* that has come: everything it does is void until it is taken down */
     /* exec */
     struct list tasks;    /* struct sim_task: all that were submitted and not completed */
     uint64_t log_done_ns; /* completions of the log lane keep their order */
@@ -101,6 +113,7 @@ struct world {
     struct process *processes[SIM_PROCESSES_MAX];
     unsigned process_count;
     bool cut[SIM_PROCESSES_MAX][SIM_PROCESSES_MAX]; /* bytes from a to b stall */
+    struct sim_lag lag[SIM_PROCESSES_MAX][SIM_PROCESSES_MAX];
     struct list conns, listeners;
     bool failed;
     char failure[1024];
@@ -136,6 +149,9 @@ enum status process_start(struct process *p); /* a failure that no disk fault ex
 void process_crash(struct process *p, enum memdisk_crash how, bool machine);
 void process_crash_soon(struct process *p,
                         uint64_t within_ns); /* its machine, with what that does to unsynced writes */
+/* Called before each effect that others could see: a write, a sync, bytes sent. False: the process has come to its end just
+ * before it, and the effect must not happen. */
+bool process_effect(struct process *p);
 void process_stop(struct process *p); /* in good order; it is down some time later, or crashed if it does not end */
 void process_pause(struct process *p, uint64_t ns);
 void process_wall_jump(struct process *p, int64_t ms);
@@ -155,15 +171,16 @@ void sim_net_attach(struct process *p);            /* sets p->env.net */
 void sim_net_down(struct process *p, bool silent); /* its ends are dead; peers hear of it, or (silent) not */
 unsigned sim_net_owned(const struct process *p);   /* connections and listeners that it has not let go */
 void sim_net_cut(struct world *w, unsigned from, unsigned to, bool cut);
+void sim_net_lag(struct world *w, unsigned from, unsigned to, uint64_t slope, uint64_t max_ns); /* max_ns 0: ends it */
 void sim_net_reset_some(struct world *w,
                         unsigned per_mille); /* of all connections, in the middle of whatever they carry */
 void sim_net_free(struct world *w);
 
 /* --- sim_disk.c --- */
-struct sim_disk *sim_disk_new(struct memdisk *d);
+struct sim_disk *sim_disk_new(struct process *p);
 struct disk *sim_disk_seam(struct sim_disk *d);
 void sim_disk_off(struct sim_disk *d); /* every call fails from now on and changes nothing */
-void sim_disk_free(struct process *p, struct sim_disk *d);
+void sim_disk_free(struct sim_disk *d);
 
 /* --- sim_exec.c --- */
 void sim_exec_attach(struct process *p); /* sets p->env.exec */

@@ -1,5 +1,6 @@
 /* The disk of one life of a process: a memdisk behind a switch. When the process dies the switch is thrown, so that what its
- * server still does while it is taken apart changes nothing. */
+ * server still does while it is taken apart changes nothing. Each call that changes something is an effect, before which the
+ * process may die. */
 #include "sim/sim.h"
 
 #include "base/assert.h"
@@ -7,7 +8,7 @@
 
 struct sim_disk {
     struct disk seam;
-    struct memdisk *disk;
+    struct process *p;
     bool off;
     uint64_t open_files;
 };
@@ -24,7 +25,7 @@ static struct sim_disk *sim_of(struct disk *d)
 
 static struct disk *inner(struct disk *d)
 {
-    return memdisk_disk(sim_of(d)->disk);
+    return memdisk_disk(sim_of(d)->p->disk);
 }
 
 static struct disk_file *inner_file(struct disk_file *f)
@@ -37,10 +38,27 @@ static bool file_off(const struct disk_file *f)
     return ((const struct sim_disk *)(const void *)f->disk)->off;
 }
 
+/* It changes something, or is not to be. A write that is the last thing a process does may be on the disk in part. */
+static bool dies(struct disk *d, bool tears)
+{
+    struct sim_disk *s = sim_of(d);
+    if (s->off) return true;
+    if (process_effect(s->p)) return false;
+    s->off = true;
+    if (!tears || !chance(s->p->world, 500)) return true;
+    memdisk_fail_at(s->p->disk, MEMDISK_WRITE, 1, STATUS_IO, true);
+    return false; /* the inner call fails */
+}
+
+static bool file_dies(struct disk_file *f)
+{
+    return dies(f->disk, false);
+}
+
 static enum status op_open(struct disk *d, const char *path, unsigned flags, struct disk_file **out, struct errbuf *err)
 {
     *out = NULL;
-    if (sim_of(d)->off) return STATUS_IO;
+    if ((flags & DISK_CREATE) != 0 ? dies(d, false) : sim_of(d)->off) return STATUS_IO;
     struct disk_file *file;
     enum status s = disk_open(inner(d), path, flags, &file, err);
     if (s != STATUS_OK) return s;
@@ -67,12 +85,13 @@ static enum status op_read(struct disk_file *f, uint64_t offset, void *bytes, si
 
 static enum status op_write(struct disk_file *f, uint64_t offset, const void *bytes, size_t size)
 {
-    return file_off(f) ? STATUS_IO : disk_write(inner_file(f), offset, bytes, size);
+    if (dies(f->disk, true)) return STATUS_IO;
+    return disk_write(inner_file(f), offset, bytes, size);
 }
 
 static enum status op_sync(struct disk_file *f)
 {
-    return file_off(f) ? STATUS_IO : disk_sync(inner_file(f));
+    return file_dies(f) ? STATUS_IO : disk_sync(inner_file(f));
 }
 
 static enum status op_size(struct disk_file *f, uint64_t *size)
@@ -83,17 +102,17 @@ static enum status op_size(struct disk_file *f, uint64_t *size)
 
 static enum status op_truncate(struct disk_file *f, uint64_t size)
 {
-    return file_off(f) ? STATUS_IO : disk_truncate(inner_file(f), size);
+    return file_dies(f) ? STATUS_IO : disk_truncate(inner_file(f), size);
 }
 
 static enum status op_remove(struct disk *d, const char *path)
 {
-    return sim_of(d)->off ? STATUS_IO : disk_remove(inner(d), path);
+    return dies(d, false) ? STATUS_IO : disk_remove(inner(d), path);
 }
 
 static enum status op_rename(struct disk *d, const char *from, const char *to)
 {
-    return sim_of(d)->off ? STATUS_IO : disk_rename(inner(d), from, to);
+    return dies(d, false) ? STATUS_IO : disk_rename(inner(d), from, to);
 }
 
 static enum status op_link(struct disk *d, const char *from, const char *to)
@@ -103,12 +122,12 @@ static enum status op_link(struct disk *d, const char *from, const char *to)
 
 static enum status op_mkdir(struct disk *d, const char *path)
 {
-    return sim_of(d)->off ? STATUS_IO : disk_mkdir(inner(d), path);
+    return dies(d, false) ? STATUS_IO : disk_mkdir(inner(d), path);
 }
 
 static enum status op_sync_dir(struct disk *d, const char *path)
 {
-    return sim_of(d)->off ? STATUS_IO : disk_sync_dir(inner(d), path);
+    return dies(d, false) ? STATUS_IO : disk_sync_dir(inner(d), path);
 }
 
 static enum status op_list(struct disk *d, const char *path, void (*each)(void *ctx, const char *name), void *ctx)
@@ -143,11 +162,11 @@ static const struct disk_ops DISK_OPS = {.open = op_open,
                                          .space = op_space,
                                          .lock = op_lock};
 
-struct sim_disk *sim_disk_new(struct memdisk *d)
+struct sim_disk *sim_disk_new(struct process *p)
 {
     struct sim_disk *s = mem_zalloc(sizeof *s);
     s->seam.ops = &DISK_OPS;
-    s->disk = d;
+    s->p = p;
     return s;
 }
 
@@ -161,8 +180,9 @@ void sim_disk_off(struct sim_disk *d)
     d->off = true;
 }
 
-void sim_disk_free(struct process *p, struct sim_disk *d)
+void sim_disk_free(struct sim_disk *d)
 {
-    if (d->open_files > 0) world_fail(p->world, "%s left %llu files open", p->name, (unsigned long long)d->open_files);
+    if (d->open_files > 0)
+        world_fail(d->p->world, "%s left %llu files open", d->p->name, (unsigned long long)d->open_files);
     if (d->open_files == 0) mem_free(d); /* otherwise its files still point to it */
 }

@@ -20,7 +20,8 @@ static uint64_t task_latency(struct process *p, enum exec_lane lane)
     const struct sim_knobs *k = &w->knobs;
     uint64_t ns = lane == LANE_LOG ? draw(w, k->log_min_ns, k->log_max_ns) : draw(w, k->io_min_ns, k->io_max_ns);
     if (chance(w, k->io_spike)) ns *= 50;
-    return ns * p->disk_slow;
+    ns *= lane == LANE_LOG ? p->log_slow : p->io_slow;
+    return p->disk_stalls_ns > w->now_ns ? ns + p->disk_stalls_ns - w->now_ns : ns;
 }
 
 /* The log's thread takes one task after the other. */
@@ -57,6 +58,10 @@ static void task_fire(struct world *w, struct sim_event *e)
     }
     t->executed = true;
     t->task->execute(t->task);
+    if (p->env.dead) {
+        process_settle(p);
+        return;
+    }
     uint64_t done = w->now_ns + draw(w, 1, 20000);
     if (t->task->lane == LANE_LOG) {
         if (done <= p->log_done_ns) done = p->log_done_ns + 1;
@@ -106,7 +111,8 @@ void sim_exec_crash(struct process *p)
             continue;
         }
         if (t->task->lane == LANE_LOG && log_stands) continue;
-        if (luck == 2) memdisk_fail_at(p->disk, MEMDISK_CHANGE, draw(w, 1, 6), STATUS_IO, true);
+        bool log = t->task->lane == LANE_LOG;
+        if (luck == 2) memdisk_fail_at(p->disk, MEMDISK_CHANGE, draw(w, 1, log ? 1 : 6), STATUS_IO, true);
         t->executed = true;
         t->task->execute(t->task);
         if (luck == 2) break; /* its disk is gone */

@@ -65,12 +65,15 @@ static struct process *net_process(struct net *net)
     return LIST_ENTRY(net, struct process, net);
 }
 
-static uint64_t latency(struct world *w)
+static uint64_t latency(struct world *w, unsigned from, unsigned to)
 {
     const struct sim_knobs *k = &w->knobs;
+    const struct sim_lag *lag = &w->lag[from][to];
     uint64_t ns = draw(w, k->net_min_ns, k->net_max_ns);
     if (chance(w, k->net_spike)) ns += draw(w, 0, k->net_spike_ns);
-    return ns;
+    if (lag->max_ns == 0) return ns;
+    uint64_t more = (w->now_ns - lag->since_ns) / 10 * lag->slope;
+    return ns + (more < lag->max_ns ? more : lag->max_ns);
 }
 
 static void conn_schedule(struct net_conn *c)
@@ -156,7 +159,8 @@ static void fire_end(struct net_conn *c, enum status why)
 {
     struct process *p = c->p;
     struct net_conn *other = conn_part(c);
-    if (other != NULL) conn_end_at(other, STATUS_IO, p->world->now_ns + latency(p->world), SIZE_MAX);
+    if (other != NULL)
+        conn_end_at(other, STATUS_IO, p->world->now_ns + latency(p->world, p->index, c->remote), SIZE_MAX);
     c->state = CONN_DEAD;
     c->in_callback = true; /* a close from inside would be wrong, and is caught by gone */
     c->handler.on_close(c->ctx, c, why);
@@ -171,7 +175,7 @@ static void fire_connect(struct net_conn *c)
     struct net_listener *l = find_listener(w, c->address);
     bool reachable = !w->cut[p->index][c->remote] && !w->cut[c->remote][p->index];
     if (!reachable && w->now_ns - c->begun_ns < CONNECT_PATIENCE_NS) {
-        world_schedule(w, &c->event, w->now_ns + 100 * MS_NS + latency(w));
+        world_schedule(w, &c->event, w->now_ns + 100 * MS_NS + latency(w, p->index, c->remote));
         return;
     }
     if (!reachable || l == NULL) {
@@ -199,7 +203,8 @@ static void fire_accept(struct net_conn *c)
     struct net_listener *l = find_listener(c->p->world, c->p->address);
     if (l == NULL || l->p != c->p) {
         struct net_conn *other = conn_part(c);
-        if (other != NULL) conn_end_at(other, STATUS_IO, c->p->world->now_ns + latency(c->p->world), SIZE_MAX);
+        if (other != NULL)
+            conn_end_at(other, STATUS_IO, c->p->world->now_ns + latency(c->p->world, c->p->index, c->remote), SIZE_MAX);
         conn_free(c);
         return;
     }
@@ -341,7 +346,7 @@ static struct net_conn *op_connect(struct net *net, const char *address, const s
     if (p->env.dead) {
         c->state = CONN_DEAD;
     } else {
-        world_schedule(p->world, &c->event, p->world->now_ns + 2 * latency(p->world));
+        world_schedule(p->world, &c->event, p->world->now_ns + 2 * latency(p->world, p->index, c->remote));
     }
     return c;
 }
@@ -356,16 +361,16 @@ static void op_send(struct net_conn *c, struct slice bytes)
 {
     struct world *w = c->p->world;
     ASSERT(!c->gone);
-    if (c->p->env.dead || c->state == CONN_DEAD || bytes.size == 0) return;
+    if (!process_effect(c->p) || c->p->env.dead || c->state == CONN_DEAD || bytes.size == 0) return;
     ASSERT(c->state == CONN_OPEN);
     struct net_conn *other = c->other;
     if (other == NULL) {
         c->lost += bytes.size;
         bool answers = process_runs(w->processes[c->remote]) && !w->cut[c->p->index][c->remote];
-        if (answers) conn_end_at(c, STATUS_IO, w->now_ns + 2 * latency(w), SIZE_MAX);
+        if (answers) conn_end_at(c, STATUS_IO, w->now_ns + 2 * latency(w, c->p->index, c->remote), SIZE_MAX);
         return;
     }
-    segment_push(other, bytes, w->now_ns + latency(w));
+    segment_push(other, bytes, w->now_ns + latency(w, c->p->index, c->remote));
     if (other->state == CONN_OPEN && other->event.node.pos == 0) conn_schedule(other);
 }
 
@@ -386,7 +391,7 @@ static void op_close(struct net_conn *c)
     struct world *w = c->p->world;
     ASSERT(!c->gone);
     struct net_conn *other = conn_part(c);
-    if (other != NULL) conn_end_at(other, STATUS_CLOSED, w->now_ns + latency(w), SIZE_MAX);
+    if (other != NULL) conn_end_at(other, STATUS_CLOSED, w->now_ns + latency(w, c->p->index, c->remote), SIZE_MAX);
     if (c->in_callback) {
         c->gone = true;
     } else {
@@ -427,7 +432,7 @@ void sim_net_down(struct process *p, bool silent)
         struct net_conn *other = conn_part(c);
         size_t waiting = other != NULL ? other->in.size - other->in_at : 0;
         size_t keep = waiting > 0 && chance(w, 500) ? (size_t)draw(w, 0, waiting) : waiting;
-        uint64_t patience = silent ? draw(w, 0, SILENCE_PATIENCE_NS) : latency(w);
+        uint64_t patience = silent ? draw(w, 0, SILENCE_PATIENCE_NS) : latency(w, p->index, c->remote);
         if (other != NULL) conn_end_at(other, STATUS_IO, w->now_ns + patience, keep);
         world_cancel(w, &c->event);
         if (c->state == CONN_ACCEPTING) {
@@ -467,6 +472,11 @@ void sim_net_cut(struct world *w, unsigned from, unsigned to, bool cut)
     }
 }
 
+void sim_net_lag(struct world *w, unsigned from, unsigned to, uint64_t slope, uint64_t max_ns)
+{
+    w->lag[from][to] = (struct sim_lag){.since_ns = w->now_ns, .max_ns = max_ns, .slope = slope};
+}
+
 void sim_net_reset_some(struct world *w, unsigned per_mille)
 {
     LIST_FOR(it, &w->conns)
@@ -478,7 +488,8 @@ void sim_net_reset_some(struct world *w, unsigned per_mille)
         for (unsigned i = 0; i < 2; i++) {
             size_t waiting = ends[i]->in.size - ends[i]->in_at;
             ends[i]->end_is_local = true;
-            conn_end_at(ends[i], STATUS_IO, w->now_ns + latency(w), waiting > 0 ? (size_t)draw(w, 0, waiting) : 0);
+            conn_end_at(ends[i], STATUS_IO, w->now_ns + latency(w, c->remote, c->p->index),
+                        waiting > 0 ? (size_t)draw(w, 0, waiting) : 0);
         }
     }
 }

@@ -64,6 +64,7 @@ static void fund_answered(void *ctx, const struct client_error *e, const struct 
                     (const char *)e->message.data);
     }
     if (l->boot_bank == l->money.bank_count) l->boot = BOOT_DONE;
+    l->cluster->booted = l->boot == BOOT_DONE;
     boot_wait(l);
 }
 
@@ -152,6 +153,7 @@ uint64_t workload_answers(const struct workload *l)
 void workload_check(struct workload *l)
 {
     check_linear(l->world, l->history, l->cluster->knobs.register_keys);
+    check_order(l->world, l->history, l->cluster->knobs.register_keys);
     check_versions(l->world, l->history);
     check_reads(l->world, l->history, &l->money, &l->cuts);
 }

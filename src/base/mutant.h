@@ -1,0 +1,78 @@
+/* Planted bugs. Each is a classic mistake behind a switch that exists only in a build of its own (-DQUORATE_MUTANTS, made by
+ * `make sim-mutants`): there one of them is on, and the simulator must find it. Everywhere else MUTANT is `false`, and the
+ * compiler removes it; `make check` proves that production objects know nothing of it.
+ *
+ * X(name, trap of docs/testing.md, what it does). A new feature brings the mistakes that it guards against. */
+#ifndef QUORATE_BASE_MUTANT_H
+#define QUORATE_BASE_MUTANT_H
+
+#include <stdbool.h>
+
+#define MUTANT_MAP(X)                                                                                                  \
+    /* reads */                                                                                                        \
+    X(read_before_noop, "T1", "a new leader serves reads before an entry of its term has committed")                   \
+    X(read_without_quorum, "T2", "a leader takes its own word for its leadership")                                     \
+    X(read_round_shared, "T5", "a read rides on a round that left before it came")                                     \
+    X(follower_answers, "T6", "whoever is asked answers from its own rows")                                            \
+    X(follower_read_before_apply, "T6", "a follower does not wait for the index that the leader named")                \
+    X(flights_ignored, "T42", "a latest read does not wait for writes that have asked for their timestamp already")    \
+    X(bounded_without_bound, "T6", "a bounded read is served however old the replica's rows are")                      \
+    X(closed_timestamp_passed, "T33", "a write takes a timestamp below one at which rows have been read")              \
+    X(read_before_apply, "T7", "a read does not wait until its index has been applied")                                \
+    X(scan_of_many_moments, "T42", "each row of a page is read as of the moment when its turn comes")                  \
+    /* consensus */                                                                                                    \
+    X(quorum_too_small, "T11", "half of the members are a majority")                                                   \
+    X(leader_counts_unsynced, "T19", "a leader counts itself before its own disk has the entry")                       \
+    X(ack_before_sync, "T19", "a follower acknowledges before its disk has the entry")                                 \
+    X(speaks_before_term_saved, "T20", "votes and requests leave before term and vote are durable")                    \
+    X(vote_not_saved, "T20", "the term is saved, the vote is not")                                                     \
+    X(vote_for_shorter_log, "T20", "a vote is given whatever the candidate's log")                                     \
+    X(commit_of_older_term, "T1", "entries of earlier terms commit by counting (thesis, figure 3.7)")                  \
+    X(heartbeat_commits_unknown, "T40", "a heartbeat commits what the follower may not have, or has differently")      \
+    X(probe_never_resumes, "T37", "a follower whose probe was lost is never tried again")                              \
+    /* the log */                                                                                                      \
+    X(log_not_synced, "T19", "the log is written and not synced")                                                      \
+    X(log_failure_ignored, "T21", "a failed write of the log is taken for a success")                                  \
+    X(torn_batch_replayed, "T23", "recovery replays a batch without looking at its checksum")                          \
+    X(damage_taken_for_tail, "T23", "damaged durable batches are taken for a torn tail and cut off")                   \
+    X(segment_name_not_synced, "T26", "the folder is not synced after a segment was made")                             \
+    X(former_life_replayed, "T27", "batches of a recycled segment's former life are replayed")                         \
+    X(log_freed_early, "T18", "segments are used again although the store needs them")                                 \
+    /* the store */                                                                                                    \
+    X(flush_claims_newer, "T18", "a flush says that what was applied after its memtable is durable as well")           \
+    X(identity_not_synced, "T26", "the folder is not synced after IDENTITY was renamed")                               \
+    X(table_not_synced, "T26", "a table is named by the manifest before it was synced")                                \
+    X(table_name_not_synced, "T26", "the folder is not synced after tables were made")                                 \
+    X(block_checksum_ignored, "T24", "blocks of tables are not verified")                                              \
+    X(oldest_memtable_first, "T18", "frozen memtables are searched from the oldest on")                                \
+    X(tombstone_dropped_early, "T30", "compaction drops a deletion that still hides older versions")                   \
+    X(versions_dropped_early, "T42", "versions that a page may still read are dropped")                                \
+    /* snapshots */                                                                                                    \
+    X(snapshot_without_ids, "T39", "a snapshot leaves the idempotency rows behind")                                    \
+    X(install_leaves_memtable, "T36", "rows in memory survive the snapshot that replaces them")                        \
+    X(snapshot_failure_forgotten, "T37", "Raft is not told that a snapshot did not arrive")                            \
+    /* transactions and clients */                                                                                     \
+    X(repeated_without_id, "T39", "the router repeats a transaction that has no id after an unknown outcome")          \
+    X(unknown_called_definite, "T39", "a node says that nothing happened when it does not know")                       \
+    X(answer_of_another_entry, "T40", "the entry at a proposal's index answers it, whichever term it is of")           \
+    X(proposal_doubled, "T40", "a proposal is appended twice")                                                         \
+    X(id_not_looked_up, "T39", "a repetition is evaluated again")                                                      \
+    X(refusal_not_remembered, "T43", "a refusal leaves no idempotency row")                                            \
+    X(guard_ignored, "T43", "the lower bound of a guarded add is not looked at")                                       \
+    X(rows_differ_by_node, "T18", "apply depends on which node it runs on")                                            \
+    /* timestamps */                                                                                                   \
+    X(timestamps_from_the_clock, "T44", "a new metadata leader begins at its clock, not at the bound")                 \
+    X(timestamps_unconfirmed, "T44", "a deposed metadata leader goes on handing out timestamps")                       \
+    X(timestamp_of_older_term, "T44", "a transaction uses a timestamp asked for in an earlier leadership")
+
+#define MUTANT_ENUM(name, trap, what) MUTANT_##name,
+enum mutant { MUTANT_NONE, MUTANT_MAP(MUTANT_ENUM) MUTANT_COUNT };
+
+#ifdef QUORATE_MUTANTS
+extern enum mutant mutant_planted; /* tests/sim/mutants.c sets it, once, before anything runs */
+#define MUTANT(name) (mutant_planted == MUTANT_##name)
+#else
+#define MUTANT(name) false
+#endif
+
+#endif
