@@ -1,5 +1,5 @@
 /* The store beside RocksDB, LevelDB and LMDB, on the same work in one run.
- *   engine --dir D [--count N] [--repeat R] [--engines ours,rocksdb,...] [--work sequential,random,prefix,synced,pause]
+ *   engine --dir D [--count N] [--repeat R] [--engines ours,rocksdb,...] [--work sequential,random,prefix,synced,pause] [--clock cpu]
  * Every program of work runs in a process of its own, the engines in turn; figures are medians. Lines:
  *   bench engine/fillrandom ours=… rocksdb=… leveldb=… lmdb=… unit=op/s ratio=…
  * ratio: ours to the better of RocksDB and LevelDB, above 1 meaning that ours is the better one. */
@@ -30,6 +30,7 @@ struct bench {
     const char *dir, *engines, *work;
     uint64_t count;
     unsigned repeat;
+    bool cpu_clock;
     struct metric metrics[METRICS_MAX];
     size_t metric_count;
     size_t memtable[ENGINES];
@@ -189,6 +190,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "--dir") == 0) b.dir = argv[i + 1];
         if (strcmp(argv[i], "--engines") == 0) b.engines = argv[i + 1];
         if (strcmp(argv[i], "--work") == 0) b.work = argv[i + 1];
+        if (strcmp(argv[i], "--clock") == 0) b.cpu_clock = strcmp(argv[i + 1], "cpu") == 0;
         if (strcmp(argv[i], "--count") == 0) b.count = strtoull(argv[i + 1], NULL, 10);
         if (strcmp(argv[i], "--repeat") == 0) b.repeat = (unsigned)strtoul(argv[i + 1], NULL, 10);
     }
