@@ -1,6 +1,7 @@
 /* Making resolved timestamps of the ranges that are led here, and telling peers of them in rounds: docs/reads.md. */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "range/host_int.h"
 
 #define ROUND_NS (200 * NS_PER_MS)
@@ -56,7 +57,8 @@ void resolve_led(struct replica *r, bool leads)
 {
     r->resolve.led_since_ns = leads ? env_mono_ns(r->host->env) : 0;
     r->resolve.closed_ts = 0;
-    memset(r->resolve.told, 0, sizeof r->resolve.told);
+    /* What peers were told stands until they are told otherwise: they reckon with it. */
+    if (MUTANT(drop_forgotten)) memset(r->resolve.told, 0, sizeof r->resolve.told);
 }
 
 uint64_t replica_led_since_ns(const struct replica *r)

@@ -28,9 +28,10 @@ expect "status where nothing is" 1 "there is no local cluster" "$quorate" cluste
 
 base=$(free_base_port)
 python3 -c 'import socket, sys, time
-s = socket.socket(); s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(); time.sleep(30)' $((base + 12)) &
+s = socket.socket(); s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen()
+print("listening", flush=True); time.sleep(60)' $((base + 12)) >"$work/squatter" &
 squatter=$!
-sleep 0.5
+for _ in $(seq 100); do if [ -s "$work/squatter" ]; then break; fi; sleep 0.1; done
 expect "a port in use is named" 1 "127.0.0.1:$((base + 12))" "$quorate" cluster start --base-port "$base"
 kill "$squatter"
 wait "$squatter" 2>/dev/null
