@@ -358,6 +358,7 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     struct meta *m = ctx;
     switch (req->method) {
     case METHOD_RAFT:
+    case METHOD_EFFECTS:
     case METHOD_SNAPSHOT:
         if (!from_member(m, req)) {
             if (req->notify) {
@@ -367,6 +368,8 @@ void meta_on_request(void *ctx, struct rpc_request *req)
             }
         } else if (req->method == METHOD_RAFT) {
             host_on_raft(m->host, req);
+        } else if (req->method == METHOD_EFFECTS) {
+            host_on_effects(m->host, req);
         } else {
             host_on_snapshot(m->host, req);
         }

@@ -236,6 +236,13 @@ void node_on_request(void *ctx, struct rpc_request *req)
     case METHOD_NODE_STATUS: node_status(n, req); return;
     case METHOD_RANGE_TRANSFER: transfer_asked(n, req); return;
     case METHOD_RESOLVE: node_on_resolve(n, req); return;
+    case METHOD_EFFECTS:
+        if (from_host(n, req)) {
+            host_on_effects(n->host, req);
+        } else {
+            rpc_request_drop(req);
+        }
+        return;
     case METHOD_RESOLVED:
         if (from_host(n, req)) {
             host_on_resolved(n->host, req);

@@ -101,9 +101,11 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
         apply_write(r, e, &writes, ts);
         if (writes.count > 0) r->last_ts = ts;
         if (ts > h->newest_ts) h->newest_ts = ts;
+        divergence_applied(r, e, &writes, ts, buf_slice(&h->answer));
         if (h->owner.machine->applied != NULL) h->owner.machine->applied(h->owner.machine_ctx, &me, &writes);
     } else {
         apply_write(r, e, &writes, ts);
+        divergence_applied(r, e, &writes, ts, SLICE_EMPTY);
     }
     return STATUS_OK;
 }

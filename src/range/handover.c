@@ -60,6 +60,12 @@ static void give(struct replica *r, const struct range_replica *to)
     replica_step(r, &(struct raft_event){.type = RAFT_EVENT_TRANSFER, .to = to->replica_id});
 }
 
+void handover_away(struct replica *r)
+{
+    const struct range_replica *heir = choose_heir(r, true);
+    if (heir != NULL && raft_transfer_target(r->raft) == 0) give(r, heir);
+}
+
 enum status replica_transfer(struct replica *r, uint64_t node_id, struct errbuf *err)
 {
     const struct range_replica *to = range_desc_replica(&r->desc, node_id);

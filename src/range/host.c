@@ -17,6 +17,7 @@ void host_options_default(struct host_options *o)
     o->version_keep = 60000ull << 18;
     o->proposals_max = 16384;
     o->snapshot_chunk_bytes = 1u << 20;
+    o->compare_every = 1024;
 }
 
 enum status host_open(struct env *env, const struct host_options *o, const struct rpc_identity *self,
@@ -41,6 +42,7 @@ enum status host_open(struct env *env, const struct host_options *o, const struc
     buf_init(&h->trace_line, 4096);
     disk_health_init(&h->disk);
     enum status s = host_recover(h, err);
+    if (s == STATUS_OK) divergence_recall(h);
     if (s != STATUS_OK) {
         host_close(h);
         return s;
@@ -236,7 +238,8 @@ void host_on_raft(struct host *h, struct rpc_request *req)
         struct raft_envelope e;
         if (unpack_raft_envelope(&u, &h->decode_arena, &e) != STATUS_OK) break;
         struct replica *r = map_get(&h->replicas, e.group);
-        if (r == NULL || r->state != REPLICA_RUNNING || e.message.to != r->id) continue;
+        if (r == NULL || e.message.to != r->id || divergence_mutes(r)) continue;
+        if (r->state != REPLICA_RUNNING && r->state != REPLICA_DIVERGED) continue;
         if (replica_node_of(r, e.message.from) != req->peer_node_id) continue; /* not a member: an old life's message */
         replica_step(r, &(struct raft_event){.type = RAFT_EVENT_MESSAGE, .message = &e.message});
     }
@@ -255,7 +258,8 @@ void host_on_snapshot(struct host *h, struct rpc_request *req)
         return;
     }
     struct replica *r = map_get(&h->replicas, c.group);
-    if (r == NULL || r->id != c.to || r->state != REPLICA_RUNNING || h->stopping) {
+    bool takes = r != NULL && (r->state == REPLICA_RUNNING || (r->state == REPLICA_DIVERGED && divergence_mutes(r)));
+    if (!takes || r->id != c.to || h->stopping) {
         rpc_reply_status(req, STATUS_RANGE_NOT_FOUND, "no such replica takes a snapshot here");
         return;
     }
@@ -399,5 +403,5 @@ void host_stop(struct host *h)
 bool host_quiet(const struct host *h)
 {
     return !wal_busy(h->wal) && !lsm_busy(h->lsm) && h->loads == 0 && h->snapshots_sending == 0 &&
-           h->snapshots_receiving == 0;
+           h->snapshots_receiving == 0 && h->evidences == 0;
 }

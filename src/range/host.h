@@ -25,6 +25,7 @@ struct host_options {
     uint64_t version_keep;    /* shadowed versions younger than the newest by this much are kept; 60 s in timestamps */
     uint32_t proposals_max;   /* commands under way in one host; beyond it STATUS_BUSY */
     uint32_t snapshot_chunk_bytes; /* 1 MiB */
+    uint64_t compare_every;        /* entries, after which replicas compare what they did; 1,024. 0: they do not */
     struct {                       /* each Raft event as a line of JSON (docs/raft.md, Traces); NULL: off */
         void (*line)(void *ctx, struct slice line);
         void *ctx;
@@ -72,6 +73,7 @@ uint64_t host_pass(struct host *h, uint64_t now_ns);
 /* RAFT and SNAPSHOT frames of other hosts; takes over the request. */
 void host_on_raft(struct host *h, struct rpc_request *req);
 void host_on_snapshot(struct host *h, struct rpc_request *req);
+void host_on_effects(struct host *h, struct rpc_request *req);
 
 /* Where another host is reached; a changed address replaces the former. */
 void host_set_peer(struct host *h, uint64_t node_id, const char *address);
@@ -114,6 +116,7 @@ uint64_t replica_last_ts(const struct replica *r);
 /* 0 while a snapshot is being installed: the rows must not be read. Otherwise a number that changes whenever a snapshot
  * has replaced the rows: what was read before and after does not go together. */
 uint64_t replica_rows_life(const struct replica *r);
+bool replica_diverged(const struct replica *r); /* it has found its rows to be wrong, and waits for a snapshot */
 const char *replica_waits_for(const struct replica *r); /* why it does not go on; "" when nothing is in the way */
 /* Gives the leadership of the range to the replica on that node: begun, or it is there already. The new leader is known when
  * replica_leader_node says so; given up when replica_transferring ends and this replica still leads. */

@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "range/disk_health.h"
+#include "range/divergence_int.h"
 #include "range/host.h"
 #include "range/resolve_int.h"
 
@@ -52,6 +53,7 @@ struct host {
     uint64_t next_snapshot_id;
     uint32_t proposals; /* under way */
     uint32_t loads;     /* block loads under way for apply */
+    uint32_t evidences; /* being written */
     uint32_t snapshots_sending, snapshots_receiving;
     bool first_durable_told;
     bool flush_asked;
@@ -73,8 +75,9 @@ struct host {
  *      no vote, no message before that                 |                                ^
  *                                                      +--- last chunk of a snapshot ---+  (nothing is applied or read)
  *
+ * DIVERGED (divergence.c) is reached from RUNNING and left like it, by a snapshot.
  * While RUNNING, apply_wait tells whether apply waits for a block (woken by its load). */
-enum replica_state { REPLICA_CREATING, REPLICA_RUNNING, REPLICA_INSTALLING };
+enum replica_state { REPLICA_CREATING, REPLICA_RUNNING, REPLICA_INSTALLING, REPLICA_DIVERGED };
 
 struct read_batch { /* reads that share one read index */
     struct list link;
@@ -113,6 +116,7 @@ struct replica {
     uint64_t campaign_at_ms;    /* 0: none */
     char *recovering;           /* why the replica is (raft_recovering); NULL when it is not */
     struct trace_state *traced; /* NULL: not traced */
+    struct divergence divergence;
     struct snapshot_send *sending;
     struct snapshot_recv *receiving;
     uint64_t snapshot_queue[LIMIT_REPLICAS]; /* replica ids that wait for their turn */
@@ -126,6 +130,7 @@ struct replica *replica_new(struct host *h, const struct range_desc *desc, const
                             bool creating, const char *recovering);
 void replica_free(struct replica *r);
 void replica_tick(struct replica *r);
+void replica_set_leads(struct replica *r); /* tells whoever has to know when it has begun or ceased to lead */
 void replica_step(struct replica *r, const struct raft_event *ev); /* and takes the effects */
 void replica_take_effects(struct replica *r);
 void replica_run(struct replica *r);                    /* one pass's worth of work */
@@ -166,6 +171,8 @@ struct rpc_peer *link_bulk(struct link *l); /* connection for snapshots, made on
 
 /* handover.c */
 void handover_step(struct host *h); /* as often as one likes; it keeps its own pace */
+
+void handover_away(struct replica *r); /* this one, to whoever can take it */
 
 /* group_record.c */
 void group_record_put(struct wal *w, uint64_t group, struct slice desc, const char *recovering);

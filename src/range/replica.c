@@ -84,6 +84,7 @@ struct replica *replica_new(struct host *h, const struct range_desc *desc, const
     r->raft = raft_new(&o, restore, h->now_ms);
     r->applied = r->commit = restore->applied;
     r->rows_life = 1;
+    effects_init(&r->divergence.effects, h->options.compare_every, r->applied);
     map_put(&h->replicas, desc->id, r);
     return r;
 }
@@ -185,9 +186,14 @@ static void replica_read_answered(struct replica *r, const struct raft_read_read
     }
 }
 
-static void replica_state_changed(struct replica *r)
+static bool may_lead(const struct replica *r)
 {
-    bool leads = raft_leader_ready(r->raft);
+    return r->state != REPLICA_DIVERGED && raft_leader_ready(r->raft);
+}
+
+void replica_set_leads(struct replica *r)
+{
+    bool leads = may_lead(r);
     if (leads == r->leads) return;
     r->leads = leads;
     resolve_led(r, leads);
@@ -204,7 +210,7 @@ void replica_take_effects(struct replica *r)
     struct raft_effects *fx = &h->fx;
     replica_trace_effects(r, fx);
     replica_persist(r, fx);
-    for (size_t i = 0; i < fx->message_count; i++) link_send(h, r, &fx->messages[i]);
+    for (size_t i = 0; i < fx->message_count && !divergence_mutes(r); i++) link_send(h, r, &fx->messages[i]);
     if (fx->commit_to > r->commit) {
         r->commit = fx->commit_to;
         host_mark_ready(h, r);
@@ -219,7 +225,7 @@ void replica_take_effects(struct replica *r)
     }
     bool changed = fx->state_changed;
     raft_effects_clear(fx);
-    if (changed || raft_leader_ready(r->raft) != r->leads) replica_state_changed(r);
+    if (changed || may_lead(r) != r->leads) replica_set_leads(r);
     for (size_t i = 0; i < snapshot_count; i++) snapshot_send_start(r, snapshot_to[i]);
 }
 
@@ -245,6 +251,7 @@ void replica_tick(struct replica *r)
         if (raft_leader(r->raft) == 0) replica_step(r, &(struct raft_event){.type = RAFT_EVENT_CAMPAIGN});
     }
     if (r->receiving != NULL) snapshot_recv_tick(r);
+    divergence_tick(r);
     if (r->snapshot_queue_count > 0 && r->sending == NULL) {
         snapshot_send_start(r, r->snapshot_queue[--r->snapshot_queue_count]);
     }
@@ -347,6 +354,7 @@ void replica_run(struct replica *r)
     }
     if (r->receiving != NULL) snapshot_recv_step(r);
     bool more = replica_apply(r);
+    divergence_run(r);
     replica_reads_ready(r);
     replica_compact(r);
     if (more) host_mark_ready(h, r);
@@ -434,18 +442,23 @@ uint64_t replica_last_ts(const struct replica *r)
 }
 uint64_t replica_rows_life(const struct replica *r)
 {
-    return r->state == REPLICA_INSTALLING ? 0 : r->rows_life;
+    return r->state == REPLICA_INSTALLING || r->state == REPLICA_DIVERGED ? 0 : r->rows_life;
 }
 void replica_span(const struct replica *r, struct slice *start, struct slice *end)
 {
     *start = buf_slice(&r->span_start);
     *end = buf_slice(&r->span_end);
 }
+bool replica_diverged(const struct replica *r)
+{
+    return r->divergence.at != 0;
+}
 const char *replica_waits_for(const struct replica *r)
 {
     if (r->state == REPLICA_CREATING) return "its creation to be durable";
     if (r->state == REPLICA_INSTALLING) return "a snapshot to be installed";
     if (r->receiving != NULL) return "the rest of a snapshot";
+    if (r->state == REPLICA_DIVERGED) return "a snapshot: its rows differ from its peers'";
     if (raft_recovering(r->raft))
         return raft_leader(r->raft) != 0
                    ? "recovering, without a vote: a leader to bring back what this disk has lost"

@@ -32,6 +32,12 @@ struct snapshot_recv {
     enum status stored;
 };
 
+/* A diverged replica takes a snapshot of what it has applied: its rows are not what the others have there. */
+static bool is_news(const struct replica *r, uint64_t index)
+{
+    return r->divergence.at != 0 ? index >= r->applied : index > r->applied;
+}
+
 static void recv_free(struct snapshot_recv *s)
 {
     s->host->snapshots_receiving--;
@@ -120,6 +126,7 @@ static void recv_installed(void *ctx, enum status status)
     resolved_applied(&r->resolve.state, r->applied);
     r->rows_life++;
     r->receiving = NULL;
+    divergence_rebuilt(r);
     wal_put_reset(h->wal, r->desc.id, s->index, s->term);
     raft_install(r->raft, s->index, s->term, &s->config, &h->fx);
     replica_take_effects(r);
@@ -140,7 +147,7 @@ void snapshot_recv_tick(struct replica *r)
 {
     struct snapshot_recv *s = r->receiving;
     if (s->state != RECV_EXPECTING) return;
-    if (s->index > r->applied && r->host->now_ms < s->heard_ms + SNAPSHOT_IDLE_MS) return;
+    if (is_news(r, s->index) && r->host->now_ms < s->heard_ms + SNAPSHOT_IDLE_MS) return;
     COVER("snapshot.abandoned");
     snapshot_recv_abort(s);
 }
@@ -149,7 +156,7 @@ void snapshot_recv_step(struct replica *r)
 {
     struct snapshot_recv *s = r->receiving;
     if (s->state != RECV_READY || r->apply_wait) return;
-    if (s->index <= r->applied) { /* the log got there first */
+    if (!is_news(r, s->index)) { /* the log got there first */
         COVER("snapshot.overtaken");
         struct rpc_request *req = s->req;
         s->req = NULL;
@@ -173,7 +180,7 @@ static struct snapshot_recv *recv_new(struct replica *r, const struct snapshot_c
         *why = STATUS_RETRY;
         return NULL;
     }
-    if (c->index <= r->applied) {
+    if (!is_news(r, c->index)) {
         *why = STATUS_EXISTS;
         return NULL;
     }

@@ -145,6 +145,18 @@ struct resolve_reply {
     uint64_t ts, index;
 };
 
+/* --- what replicas did, told to the range's other replicas --- */
+#define EFFECTS_NEWS_MAX 64u
+struct effects_item {
+    uint64_t index, hash; /* of the window that ends at index */
+};
+struct effects_news { /* EFFECTS, notify */
+    uint64_t group, replica;
+    bool wants_rows; /* it has found itself diverged: the leader is to send it a snapshot */
+    struct effects_item *windows;
+    size_t window_count;
+};
+
 /* --- codecs: pack_X(buf, message), unpack_X(slice of params or payload, arena, message) --- */
 #define MESSAGE_MAP(X)                                                                                                 \
     X(hello)                                                                                                           \
@@ -174,6 +186,7 @@ struct resolve_reply {
     X(meta_status_reply)                                                                                               \
     X(node_status_reply)                                                                                               \
     X(snapshot_chunk)                                                                                                  \
+    X(effects_news)                                                                                                    \
     X(resolved_news)                                                                                                   \
     X(resolve_request)                                                                                                 \
     X(resolve_reply)

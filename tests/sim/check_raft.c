@@ -226,6 +226,9 @@ static void look_replica(void *ctx, struct replica *r)
     if (new_life) check_promise(l->check, g, l->p);
     if (raft_role(raft) == RAFT_LEADER) note_matches(g, raft);
     if (raft_role(raft) == RAFT_LEADER && raft_term(raft) < g->elected_term) COVER("sim.deposed_leader");
+    if (replica_diverged(r) && !l->check->world->rows_rot)
+        world_fail(l->check->world, "range %llu: %s finds that it did other than its peers",
+                   (unsigned long long)replica_group(r), l->p->name);
     if (raft_applied(raft) > commit) world_fail(l->check->world, "%s has applied more than is committed", l->p->name);
 }
 

@@ -81,6 +81,7 @@ static void draw_host(struct world *w, struct host_options *o)
     o->wal.spare_segments = (unsigned)draw(w, 1, 2);
     o->wal.skip_self_test = half(w);
     o->election_ms = (uint32_t)draw(w, half(w) ? 60 : 200, half(w) ? 250 : 1000);
+    o->compare_every = draw(w, 1, half(w) ? 8 : 200);
     o->heartbeat_ms = o->election_ms / (uint32_t)draw(w, 4, 8);
     o->proposals_max = half(w) ? 16384 : (uint32_t)draw(w, 1, 8);
 }

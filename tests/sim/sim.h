@@ -115,6 +115,7 @@ struct world {
     bool cut[SIM_PROCESSES_MAX][SIM_PROCESSES_MAX]; /* bytes from a to b stall */
     struct sim_lag lag[SIM_PROCESSES_MAX][SIM_PROCESSES_MAX];
     struct list conns, listeners;
+    bool rows_rot; /* rows are changed from outside: replicas may find themselves diverged */
     bool failed;
     char failure[1024];
     /* trace: a ring of the last lines */

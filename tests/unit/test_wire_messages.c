@@ -234,6 +234,18 @@ static void v_scan_reply(struct visit *v, struct scan_reply *m)
     v_read_mark(v, &m->mark);
 }
 
+static void v_effects_news(struct visit *v, struct effects_news *m)
+{
+    v_u64(v, &m->group);
+    v_u64(v, &m->replica);
+    v_bool(v, &m->wants_rows);
+    V_LIST(v, m->windows, m->window_count, 8);
+    for (size_t i = 0; i < m->window_count; i++) {
+        v_u64(v, &m->windows[i].index);
+        v_u64(v, &m->windows[i].hash);
+    }
+}
+
 static void v_resolved_news(struct visit *v, struct resolved_news *m)
 {
     v_u64(v, &m->life);

@@ -1,0 +1,30 @@
+/* Private to range/: what a replica knows of whether it holds what its peers hold (divergence.c). */
+#ifndef QUORATE_RANGE_DIVERGENCE_INT_H
+#define QUORATE_RANGE_DIVERGENCE_INT_H
+
+#include "range/effects.h"
+
+struct host;
+struct replica;
+struct raft_entry;
+struct txn_writes;
+
+struct divergence { /* of a replica */
+    struct effects effects;
+    bool news;           /* a window is complete, and nobody was told yet */
+    bool evidence_kept;  /* DIVERGED: it may be replaced */
+    uint64_t at;         /* index of the window in which it differs; 0: it does not */
+    uint64_t doubted;    /* the window of the last log line about a difference */
+    uint64_t want_at_ms; /* DIVERGED: when to ask for a snapshot again */
+};
+
+/* An entry was applied: what that did. */
+void divergence_applied(struct replica *r, const struct raft_entry *e, const struct txn_writes *w, uint64_t ts,
+                        struct slice answer);
+void divergence_run(struct replica *r); /* in the pass, when apply stands still: may take the replica out */
+void divergence_tick(struct replica *r);
+bool divergence_mutes(const struct replica *r); /* nothing of its group is sent or taken */
+void divergence_rebuilt(struct replica *r);     /* a snapshot was installed */
+void divergence_recall(struct host *h);         /* after opening: what an earlier run found out */
+
+#endif

@@ -1,0 +1,96 @@
+#include "range/effects.h"
+
+#include "base/assert.h"
+#include "base/hash.h"
+
+void effects_init(struct effects *e, uint64_t every, uint64_t applied)
+{
+    *e = (struct effects){.every = every, .next = applied + 1, .whole = every > 0 && applied % every == 0};
+}
+
+void effects_note(struct effects *e, uint64_t number)
+{
+    e->hash = hash_u64(e->hash ^ number) + number;
+}
+
+void effects_note_bytes(struct effects *e, struct slice bytes)
+{
+    effects_note(e, bytes.size);
+    e->hash = hash_bytes(bytes, e->hash);
+}
+
+bool effects_end(struct effects *e, uint64_t index)
+{
+    ASSERT(index == e->next);
+    effects_note(e, index);
+    e->next++;
+    if (e->every == 0 || index % e->every != 0) return false;
+    bool whole = e->whole;
+    if (whole) {
+        memmove(&e->own[1], &e->own[0], (EFFECTS_WINDOWS - 1) * sizeof e->own[0]);
+        e->own[0] = (struct effects_window){.index = index, .hash = e->hash};
+    }
+    e->whole = true;
+    e->hash = 0;
+    return whole;
+}
+
+const struct effects_window *effects_own(const struct effects *e)
+{
+    return e->own;
+}
+
+void effects_claim(struct effects *e, uint64_t replica, const struct effects_window *w)
+{
+    for (unsigned i = 0; i < EFFECTS_CLAIMS; i++) {
+        if (e->claims[i].replica == replica && e->claims[i].window.index == w->index) {
+            e->claims[i].window = *w;
+            return;
+        }
+    }
+    e->claims[e->claim_next] = (struct effects_claim){.replica = replica, .window = *w};
+    e->claim_next = (e->claim_next + 1) % EFFECTS_CLAIMS;
+}
+
+static const struct effects_window *claim_of(const struct effects *e, uint64_t replica, uint64_t index)
+{
+    for (unsigned i = 0; i < EFFECTS_CLAIMS; i++) {
+        if (e->claims[i].replica == replica && e->claims[i].window.index == index) return &e->claims[i].window;
+    }
+    return NULL;
+}
+
+static enum effects_verdict judge_window(const struct effects *e, const struct effects_window *own,
+                                         const uint64_t *voters, unsigned count, uint64_t self)
+{
+    unsigned agree = 0, differ = 0, most = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct effects_window *w = voters[i] == self ? own : claim_of(e, voters[i], own->index);
+        if (w == NULL) continue;
+        agree += w->hash == own->hash;
+        differ += w->hash != own->hash;
+        unsigned same = 0; /* voters that claim what this one claims */
+        for (unsigned k = 0; k < count && w->hash != own->hash; k++) {
+            const struct effects_window *other = voters[k] == self ? own : claim_of(e, voters[k], own->index);
+            same += other != NULL && other->hash == w->hash;
+        }
+        if (same > most) most = same;
+    }
+    unsigned majority = count / 2 + 1;
+    if (most >= majority) return EFFECTS_DIVERGED;
+    if (differ > 0) return EFFECTS_DOUBT;
+    return agree >= majority ? EFFECTS_AGREE : EFFECTS_UNKNOWN;
+}
+
+enum effects_verdict effects_judge(const struct effects *e, const uint64_t *voters, unsigned voter_count, uint64_t self,
+                                   struct effects_window *at)
+{
+    enum effects_verdict worst = EFFECTS_UNKNOWN;
+    for (unsigned i = 0; i < EFFECTS_WINDOWS && e->own[i].index != 0; i++) {
+        enum effects_verdict v = judge_window(e, &e->own[i], voters, voter_count, self);
+        if (v <= worst) continue;
+        worst = v;
+        *at = e->own[i];
+    }
+    return worst;
+}

@@ -1,0 +1,51 @@
+/* What the applied entries of a range did, as one hash per window of entries: replicas that hold the same rows must have done
+ * the same. Pure. A window is the `every` entries that end at a multiple of `every`; it begins anew with each, so a replica
+ * that was opened or replaced in the middle of a window has no hash of that one and is compared again from the next.
+ *
+ * A replica is told the others' hashes and judges itself: if a majority of the voters agree on another hash than its own, it is
+ * the one that is wrong. With fewer it cannot know, and only says that there is a difference. */
+#ifndef QUORATE_RANGE_EFFECTS_H
+#define QUORATE_RANGE_EFFECTS_H
+
+#include "base/slice.h"
+
+#define EFFECTS_WINDOWS 4u /* remembered: of our own... */
+#define EFFECTS_CLAIMS 12u /* ...and of all others together */
+
+struct effects_window {
+    uint64_t index; /* its last entry; 0: none */
+    uint64_t hash;
+};
+struct effects_claim { /* by another replica */
+    uint64_t replica;
+    struct effects_window window;
+};
+enum effects_verdict {
+    EFFECTS_UNKNOWN,  /* too few have spoken */
+    EFFECTS_AGREE,    /* a majority of the voters, ourselves included */
+    EFFECTS_DOUBT,    /* somebody differs, but no majority against us */
+    EFFECTS_DIVERGED, /* a majority of the voters agree on another hash */
+};
+
+struct effects {
+    uint64_t every; /* 0: nothing is hashed */
+    uint64_t next;  /* index of the entry that comes next */
+    bool whole;     /* all entries of the present window were seen */
+    uint64_t hash;
+    struct effects_window own[EFFECTS_WINDOWS];
+    struct effects_claim claims[EFFECTS_CLAIMS];
+    unsigned claim_next;
+};
+
+void effects_init(struct effects *e, uint64_t every, uint64_t applied);
+/* An entry's effect, piece by piece, then its end. True: a window is complete (own[] has it). */
+void effects_note(struct effects *e, uint64_t number);
+void effects_note_bytes(struct effects *e, struct slice bytes);
+bool effects_end(struct effects *e, uint64_t index);
+/* Newest first; empty ones have index 0. */
+const struct effects_window *effects_own(const struct effects *e);
+void effects_claim(struct effects *e, uint64_t replica, const struct effects_window *w);
+/* Worst verdict over all remembered windows; *at: the window that it is about. */
+enum effects_verdict effects_judge(const struct effects *e, const uint64_t *voters, unsigned voter_count, uint64_t self,
+                                   struct effects_window *at);
+#endif
