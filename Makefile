@@ -6,6 +6,7 @@
 #   make sim-mutants           bugs planted on purpose must be found
 #   make unit T=base_buf       one program;  make sim SEED=7 SIM_ARGS="..."
 #   make bench-engine N=200000 REPEAT=1 ENGINES=ours,rocksdb WORK=random     the store beside its peers (bench/engine)
+#   make bench-recovery MB=1024      a node comes back with that much log
 #   make bench-placement       the scheduler alone: 1000 nodes, 1000000 ranges
 #   make fuzz SECONDS=600      decoders under libFuzzer;  make replay: its corpus
 #   make soak SECONDS=3600     random faults on real processes
@@ -88,7 +89,7 @@ SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))
 
 # ---- targets -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement soak bench-failover fuzz replay FORCE
+.PHONY: all run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement bench-recovery soak bench-failover fuzz replay FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -151,6 +152,11 @@ BENCH_ENGINE_SRC := $(wildcard bench/engine/*.c)
 bench-engine: $(OUT)/bench/engine
 	$(OUT)/bench/engine --dir $(OUT)/bench/engine.data $(if $(N),--count $(N)) $(if $(REPEAT),--repeat $(REPEAT)) \
 		$(if $(ENGINES),--engines $(ENGINES)) $(if $(WORK),--work $(WORK)) $(if $(CLOCK),--clock $(CLOCK))
+
+bench-recovery: $(OUT)/bench/recovery
+	rm -rf -- $(OUT)/bench/recovery.data
+	$(OUT)/bench/recovery $(OUT)/bench/recovery.data $(MB)
+	rm -rf -- $(OUT)/bench/recovery.data
 
 bench-placement: $(OUT)/bench/placement
 	$(OUT)/bench/placement

@@ -56,13 +56,19 @@ static void log_make_room(struct raft_log *l)
 
 void raft_log_append(struct raft_log *l, const struct raft_entry *e)
 {
+    struct raft_entry copy = *e;
+    copy.data = e->data.size > 0 ? mem_dup_slice(e->data) : SLICE_EMPTY;
+    raft_log_append_owned(l, &copy);
+}
+
+void raft_log_append_owned(struct raft_log *l, const struct raft_entry *e)
+{
     ASSERT(e->index == raft_log_last(l) + 1);
     ASSERT(e->term >= raft_log_last_term(l));
     ASSERT(e->term > 0);
     log_make_room(l);
     struct raft_entry *slot = &l->slots[l->head + l->count++];
     *slot = *e;
-    slot->data = e->data.size > 0 ? mem_dup_slice(e->data) : SLICE_EMPTY;
     l->bytes += slot->data.size + sizeof(*slot);
 }
 

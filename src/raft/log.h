@@ -17,9 +17,10 @@ struct raft_log {
 
 void raft_log_init(struct raft_log *l, uint64_t base_index, uint64_t base_term);
 void raft_log_free(struct raft_log *l);
-void raft_log_append(struct raft_log *l, const struct raft_entry *e); /* copies; e->index is last + 1 */
-void raft_log_truncate(struct raft_log *l, uint64_t from);            /* drops from and all after it; from > base */
-void raft_log_compact(struct raft_log *l, uint64_t index);            /* index becomes the base; it is in the log */
+void raft_log_append(struct raft_log *l, const struct raft_entry *e);       /* copies; e->index is last + 1 */
+void raft_log_append_owned(struct raft_log *l, const struct raft_entry *e); /* takes over e->data, of mem.h */
+void raft_log_truncate(struct raft_log *l, uint64_t from); /* drops from and all after it; from > base */
+void raft_log_compact(struct raft_log *l, uint64_t index); /* index becomes the base; it is in the log */
 void raft_log_reset(struct raft_log *l, uint64_t base_index, uint64_t base_term); /* empty, after a new base */
 
 uint64_t raft_log_last(const struct raft_log *l); /* the base's index when empty */

@@ -51,7 +51,7 @@ void raft_restore_entry(struct raft *r, const struct raft_entry *entry)
     ASSERT(entry->index > r->log.base_index);
     ASSERT(entry->index <= raft_log_last(&r->log) + 1);
     if (entry->index <= raft_log_last(&r->log)) raft_log_truncate(&r->log, entry->index);
-    raft_log_append(&r->log, entry);
+    raft_log_append_owned(&r->log, entry);
 }
 
 void raft_restore_done(struct raft *r)
@@ -386,12 +386,12 @@ uint64_t raft_last_index(const struct raft *r)
     return raft_log_last(&r->log);
 }
 
-uint64_t raft_min_match(const struct raft *r)
+uint64_t raft_min_match(const struct raft *r, uint32_t within_ms)
 {
     uint64_t low = r->durable.index;
     for (size_t i = 0; r->role == RAFT_LEADER && i < r->peer_count; i++) {
         const struct raft_progress *p = &r->peers[i];
-        bool recent = p->heard && r->now_ms < p->heard_ms + r->options.election_ms;
+        bool recent = r->now_ms < p->heard_ms + within_ms;
         if (p->id != r->options.id && recent && p->match < low) low = p->match;
     }
     return low;

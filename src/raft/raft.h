@@ -144,7 +144,7 @@ struct raft_event {
 struct raft;
 /* Entries that follow restore->snapshot_index are then handed in with raft_restore_entry, in order, then raft_restore_done. */
 struct raft *raft_new(const struct raft_options *options, const struct raft_restore *restore, uint64_t now_ms);
-void raft_restore_entry(struct raft *r, const struct raft_entry *e); /* copies; replaces everything from its index on */
+void raft_restore_entry(struct raft *r, const struct raft_entry *e); /* takes over its data; replaces all from it on */
 void raft_restore_done(struct raft *r);
 void raft_free(struct raft *r);
 
@@ -179,7 +179,7 @@ uint64_t raft_commit(const struct raft *r);
 uint64_t raft_applied(const struct raft *r);
 uint64_t raft_first_index(const struct raft *r); /* of the entries in memory; last + 1 when there are none */
 uint64_t raft_last_index(const struct raft *r);
-uint64_t raft_min_match(const struct raft *r); /* leader: lowest matched index of all followers heard of recently */
+uint64_t raft_min_match(const struct raft *r, uint32_t within_ms); /* leader: lowest of those heard of since */
 uint64_t raft_log_bytes(const struct raft *r);
 uint64_t raft_match_of(const struct raft *r, uint64_t replica_id); /* leader: its log equals ours so far; 0: unknown */
 uint64_t raft_transfer_target(const struct raft *r); /* leader: gives its leadership to it; 0: to nobody */

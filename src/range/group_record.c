@@ -1,7 +1,9 @@
 /* The group records of the log: what a host has to know of a group before it has heard of anybody (docs/formats/wal.md). */
+#include "range/group_record.h"
+
 #include "base/assert.h"
-#include "base/mem.h"
-#include "range/host_int.h"
+#include "base/limits.h"
+#include "wire/wire.h"
 
 void group_record_put(struct wal *w, uint64_t group, struct slice desc, const char *recovering)
 {
@@ -25,13 +27,13 @@ enum status group_record_read(struct slice state, struct slice *desc, struct sli
     return unpack_done(&u) ? STATUS_OK : STATUS_CORRUPT;
 }
 
-void host_record_put(struct host *h)
+void host_record_put(struct wal *w, uint64_t lost_below)
 {
     struct buf b;
     buf_init(&b, 64);
     pack_array(&b, 1);
-    pack_uint(&b, h->lost_below);
-    wal_put_group(h->wal, HOST_GROUP, buf_slice(&b));
+    pack_uint(&b, lost_below);
+    wal_put_group(w, HOST_GROUP, buf_slice(&b));
     buf_free(&b);
 }
 

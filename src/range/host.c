@@ -18,6 +18,9 @@ void host_options_default(struct host_options *o)
     o->proposals_max = 16384;
     o->snapshot_chunk_bytes = 1u << 20;
     o->compare_every = 1024;
+    o->snapshot_rate_bytes = 64ull << 20;
+    o->log_lag_bytes = 64ull << 20;
+    o->log_lag_ms = 15 * 60 * 1000;
 }
 
 enum status host_open(struct env *env, const struct host_options *o, const struct rpc_identity *self,
@@ -130,6 +133,34 @@ static void host_flushed(void *ctx)
     h->flushes_seen = lsm_flush_count(h->lsm);
     lsm_each_group(h->lsm, host_floor, h);
     h->live_after_flush = wal_live_bytes(h->wal);
+    h->unpinning = h->live_after_flush > h->options.wal_flush_bytes / 2;
+}
+
+/* What is applied was flushed a moment ago; what still keeps an old segment are entries that cannot be applied yet, e.g. on the
+ * minor side of a partition, where nothing happens any more. They are in memory, and go into the present segment. */
+static bool host_unpin_one(struct host *h, uint64_t group)
+{
+    const struct replica *r = map_get(&h->replicas, group);
+    uint64_t index, term;
+    if (r == NULL || r->state != REPLICA_RUNNING || !lsm_durable(h->lsm, group, &index, &term)) return false;
+    if (raft_first_index(r->raft) > index + 1 || raft_last_index(r->raft) <= index) return false;
+    COVER("host.unpin");
+    for (uint64_t i = index + 1; i <= raft_last_index(r->raft); i++) {
+        const struct raft_entry *e = raft_entry_at(r->raft, i);
+        wal_put_entry(
+            h->wal, group,
+            &(struct wal_entry){.index = e->index, .term = e->term, .type = (uint8_t)e->type, .data = e->data});
+    }
+    return true;
+}
+
+/* One group a batch: the index of the log knows what has moved when the batch is durable. */
+static void host_unpin(struct host *h)
+{
+    if (!h->unpinning || h->stopping || h->batch_seq <= h->unpin_batch || wal_busy(h->wal)) return;
+    uint64_t group = wal_oldest_pin(h->wal);
+    h->unpin_batch = h->batch_seq;
+    h->unpinning = group != 0 && group != HOST_GROUP && host_unpin_one(h, group);
 }
 
 static void host_store_step(struct host *h)
@@ -216,6 +247,7 @@ uint64_t host_pass(struct host *h, uint64_t now_ns)
         uint64_t d = link_pass(value, now_ns);
         if (d < next) next = d;
     }
+    host_unpin(h);
     host_submit(h);
     host_store_step(h);
     if (!list_empty(&h->ready)) h->env->ops->wake(h->env);
@@ -258,7 +290,8 @@ void host_on_snapshot(struct host *h, struct rpc_request *req)
         return;
     }
     struct replica *r = map_get(&h->replicas, c.group);
-    bool takes = r != NULL && (r->state == REPLICA_RUNNING || (r->state == REPLICA_DIVERGED && divergence_mutes(r)));
+    bool takes = r != NULL && (r->state == REPLICA_RUNNING || r->state == REPLICA_INSTALLING ||
+                               (r->state == REPLICA_DIVERGED && divergence_mutes(r)));
     if (!takes || r->id != c.to || h->stopping) {
         rpc_reply_status(req, STATUS_RANGE_NOT_FOUND, "no such replica takes a snapshot here");
         return;
@@ -333,7 +366,7 @@ void host_log_lost_below(struct host *h, uint64_t range_id)
 {
     if (!host_log_lost(h) || range_id == UINT64_MAX) return;
     h->lost_below = range_id;
-    host_record_put(h);
+    host_record_put(h->wal, h->lost_below);
     h->env->ops->wake(h->env);
 }
 
@@ -373,6 +406,11 @@ uint64_t host_disk_write_us(const struct host *h)
 void host_set_peers_write_us(struct host *h, uint64_t median_us)
 {
     h->peers_write_us = median_us;
+}
+struct host_snapshots host_snapshots(const struct host *h)
+{
+    return (struct host_snapshots){
+        .sending = h->snapshots_sending, .receiving = h->snapshots_receiving, .bytes = h->snapshot_bytes};
 }
 struct lsm *host_store(struct host *h)
 {

@@ -20,11 +20,14 @@ struct host_options {
     struct lsm_options lsm;
     uint32_t election_ms;     /* 1000; the local cluster uses 300 */
     uint32_t heartbeat_ms;    /* 250; the local cluster uses 60 */
-    uint64_t log_keep_bytes;  /* of each group's applied log kept in memory for followers that lag: 8 MiB */
+    uint64_t log_keep_bytes;  /* of each group's applied log kept in memory in any case: 8 MiB */
+    uint64_t log_lag_bytes;   /* the same for followers that lag; then they get a snapshot: 64 MiB */
+    uint32_t log_lag_ms;      /* and no longer than this after they were last heard of: 15 min */
     uint64_t wal_flush_bytes; /* the store is flushed when the log holds more than this: 192 MiB */
     uint64_t version_keep;    /* shadowed versions younger than the newest by this much are kept; 60 s in timestamps */
     uint32_t proposals_max;   /* commands under way in one host; beyond it STATUS_BUSY */
     uint32_t snapshot_chunk_bytes; /* 1 MiB */
+    uint64_t snapshot_rate_bytes;  /* sent per second, by the whole host; 0: as fast as it goes. 64 MiB */
     uint64_t compare_every;        /* entries, after which replicas compare what they did; 1,024. 0: they do not */
     struct {                       /* each Raft event as a line of JSON (docs/raft.md, Traces); NULL: off */
         void (*line)(void *ctx, struct slice line);
@@ -99,6 +102,11 @@ uint64_t host_safepoint(const struct host *h);
 bool host_disk_slow(const struct host *h);
 uint64_t host_disk_write_us(const struct host *h);                /* mean of late; 0: nothing was written yet */
 void host_set_peers_write_us(struct host *h, uint64_t median_us); /* what to measure it by; 0: unknown */
+
+struct host_snapshots {
+    uint64_t sending, receiving, bytes; /* under way; sent since the start */
+};
+struct host_snapshots host_snapshots(const struct host *h);
 
 struct lsm *host_store(struct host *h);
 struct wal *host_log(struct host *h);

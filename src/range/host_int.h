@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "range/disk_health.h"
 #include "range/divergence_int.h"
+#include "range/group_record.h"
 #include "range/host.h"
 #include "range/resolve_int.h"
 
@@ -22,9 +23,6 @@ struct batch_marks {
     struct batch_mark *items;
     size_t count, capacity;
 };
-
-/* The log's group record of this id is the host's own. */
-#define HOST_GROUP UINT64_MAX
 
 struct host {
     struct env *env;
@@ -51,12 +49,16 @@ struct host {
     uint64_t flushes_seen;
     uint32_t apply_left; /* entries that may still be applied in this pass */
     uint64_t next_snapshot_id;
-    uint32_t proposals; /* under way */
-    uint32_t loads;     /* block loads under way for apply */
-    uint32_t evidences; /* being written */
+    uint64_t snapshot_free_ns; /* the rate lets the next chunk begin then */
+    uint64_t snapshot_bytes;   /* sent since the start */
+    uint32_t proposals;        /* under way */
+    uint32_t loads;            /* block loads under way for apply */
+    uint32_t evidences;        /* being written */
     uint32_t snapshots_sending, snapshots_receiving;
     bool first_durable_told;
     bool flush_asked;
+    bool unpinning;            /* a flush was not enough: what keeps the oldest segments is written again */
+    uint64_t unpin_batch;      /* the batch that holds what was last written again */
     uint64_t live_after_flush; /* bytes of the log that the last flush could not free */
     bool stopping;
     const char *handover; /* why leaderships go to others; NULL: they do not */
@@ -117,6 +119,7 @@ struct replica {
     char *recovering;           /* why the replica is (raft_recovering); NULL when it is not */
     struct trace_state *traced; /* NULL: not traced */
     struct divergence divergence;
+    unsigned lag_shift; /* doublings of the log that is kept: snapshots were outrun by writes */
     struct snapshot_send *sending;
     struct snapshot_recv *receiving;
     uint64_t snapshot_queue[LIMIT_REPLICAS]; /* replica ids that wait for their turn */
@@ -124,6 +127,8 @@ struct replica {
 };
 
 void host_mark_ready(struct host *h, struct replica *r);
+
+enum { LAG_SHIFT_MAX = 3 };
 
 /* replica.c */
 struct replica *replica_new(struct host *h, const struct range_desc *desc, const struct raft_restore *restore,
@@ -137,6 +142,7 @@ void replica_run(struct replica *r);                    /* one pass's worth of w
 void replica_sweep(struct replica *r, uint64_t now_ns); /* expires proposals and reads */
 void replica_fail_all(struct replica *r, enum status s, bool unknown);
 void replica_config_of(const struct range_desc *d, struct raft_config *c);
+void replica_adopt_desc(struct replica *r, struct slice packed); /* and puts it into the log */
 uint64_t replica_node_of(const struct replica *r, uint64_t replica_id);
 
 /* apply.c */
@@ -174,17 +180,12 @@ void handover_step(struct host *h); /* as often as one likes; it keeps its own p
 
 void handover_away(struct replica *r); /* this one, to whoever can take it */
 
-/* group_record.c */
-void group_record_put(struct wal *w, uint64_t group, struct slice desc, const char *recovering);
-MUST_CHECK enum status group_record_read(struct slice state, struct slice *desc, struct slice *recovering);
-void host_record_put(struct host *h);
-MUST_CHECK enum status host_record_read(struct slice state, uint64_t *lost_below);
-
 /* recover.c */
 MUST_CHECK enum status host_recover(struct host *h, struct errbuf *err);
 
 /* snapshot_send.c, snapshot_recv.c */
 void snapshot_send_start(struct replica *r, uint64_t to);
+void snapshot_send_tick(struct replica *r);
 uint64_t snapshot_send_abort(struct snapshot_send *s); /* freed when its task has ended; to whom it was going */
 void snapshot_recv_chunk(struct replica *r, struct rpc_request *req, const struct snapshot_chunk *c);
 uint64_t snapshot_send_index(const struct snapshot_send *s);

@@ -38,7 +38,10 @@ struct recovery {
 
 static void recovered_truncate(struct recovered *g, size_t count)
 {
-    while (g->count > count) mem_free((void *)(uintptr_t)g->entries[--g->count].data.data);
+    while (g->count > count) {
+        struct slice data = g->entries[--g->count].data;
+        if (data.size > 0) mem_free((void *)(uintptr_t)data.data);
+    }
 }
 
 static void recovered_free(struct recovered *g)
@@ -72,7 +75,7 @@ static void on_group(void *ctx, uint64_t group, struct slice state)
     struct slice desc, why;
     mem_free((void *)(uintptr_t)g->desc.data);
     mem_free(g->why);
-    g->desc = SLICE_EMPTY;
+    g->desc.data = NULL;
     g->why = NULL;
     if (group_record_read(state, &desc, &why) != STATUS_OK) return; /* recover_group says so */
     g->desc = mem_dup_slice(desc);
@@ -115,8 +118,10 @@ static void on_entry(void *ctx, uint64_t group, const struct wal_entry *e)
         g->capacity = g->capacity == 0 ? 64 : g->capacity * 2;
         g->entries = mem_realloc(g->entries, g->capacity * sizeof *g->entries);
     }
-    g->entries[g->count++] =
-        (struct recovered_entry){.index = e->index, .term = e->term, .type = e->type, .data = mem_dup_slice(e->data)};
+    /* What the store holds is looked at for its term only. */
+    bool needed = e->index > g->store_index && e->data.size > 0;
+    g->entries[g->count++] = (struct recovered_entry){
+        .index = e->index, .term = e->term, .type = e->type, .data = needed ? mem_dup_slice(e->data) : SLICE_EMPTY};
 }
 
 /* Which of the replayed entries follow what the store holds. The entries count only if they continue the store's index
@@ -175,7 +180,7 @@ static void recovered_forget(struct host *h, struct recovered *g, const char *wh
                        &(struct wal_hard_state){.term = g->hard.term, .vote = g->hard.vote, .commit = g->hard.commit});
 }
 
-static struct replica *recovered_replica(struct host *h, const struct recovered *g, const struct range_desc *desc,
+static struct replica *recovered_replica(struct host *h, struct recovered *g, const struct range_desc *desc,
                                          size_t from)
 {
     struct raft_restore restore = {.hard = g->hard,
@@ -189,10 +194,11 @@ static struct replica *recovered_replica(struct host *h, const struct recovered 
         restore.hard = (struct raft_hard_state){.term = g->store_term, .commit = g->store_index};
     struct replica *r = replica_new(h, desc, &restore, false, g->why);
     for (size_t i = from; i < g->count; i++) {
-        const struct recovered_entry *e = &g->entries[i];
+        struct recovered_entry *e = &g->entries[i];
         raft_restore_entry(
             r->raft, &(struct raft_entry){
                          .index = e->index, .term = e->term, .type = (enum raft_entry_type)e->type, .data = e->data});
+        e->data = SLICE_EMPTY;
     }
     raft_restore_done(r->raft);
     r->commit = raft_commit(r->raft) > r->applied ? raft_commit(r->raft) : r->applied;
@@ -300,7 +306,7 @@ static enum status recover_log(struct recovery *rec, bool *anew, struct errbuf *
     *anew = true;
     rec->lost = "the log was damaged";
     h->lost_below = UINT64_MAX;
-    host_record_put(h);
+    host_record_put(h->wal, h->lost_below);
     return STATUS_OK;
 }
 

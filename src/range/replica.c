@@ -6,7 +6,7 @@
 
 #define COMMAND_BYTES_MAX (LIMIT_TXN_BYTES + 65536u) /* fits a frame between hosts, with room for what surrounds it */
 #define LOG_HOST_BYTES (256ull << 20)                /* of all groups' logs in memory, as a target */
-#define LOG_LAG_FACTOR 8u                            /* a lagging follower holds this many times the usual */
+#define LAG_HOST_BYTES (1024ull << 20)               /* the same while followers lag */
 
 void replica_config_of(const struct range_desc *d, struct raft_config *c)
 {
@@ -50,6 +50,18 @@ static void replica_set_desc(struct replica *r, const struct range_desc *desc)
     } else {
         key_encode_bound(&r->span_end, r->desc.keyspace + 1, SLICE_EMPTY);
     }
+}
+
+void replica_adopt_desc(struct replica *r, struct slice packed)
+{
+    struct range_desc d;
+    struct arena arena;
+    arena_init(&arena, 1024);
+    enum status s = unpack_range_desc(packed, &arena, &d);
+    ASSERT(s == STATUS_OK);
+    replica_set_desc(r, &d);
+    arena_free(&arena);
+    group_record_put(r->host->wal, r->desc.id, slice_make(r->desc_bytes, r->desc_size), r->recovering);
 }
 
 struct replica *replica_new(struct host *h, const struct range_desc *desc, const struct raft_restore *restore,
@@ -252,6 +264,7 @@ void replica_tick(struct replica *r)
     }
     if (r->receiving != NULL) snapshot_recv_tick(r);
     divergence_tick(r);
+    if (r->sending != NULL) snapshot_send_tick(r);
     if (r->snapshot_queue_count > 0 && r->sending == NULL) {
         snapshot_send_start(r, r->snapshot_queue[--r->snapshot_queue_count]);
     }
@@ -319,8 +332,9 @@ static void replica_ask_read_index(struct replica *r)
     if (s != STATUS_OK) replica_read_answered(r, &(struct raft_read_ready){.context = b->context, .status = s});
 }
 
-/* The log kept in memory: for followers that lag, and for one that is receiving a snapshot (or the next snapshot would be
- * needed before this one has ended), up to a multiple of what is kept anyway. */
+/* The log kept in memory: what is kept anyway; what followers that lag still need, if they were heard of within log_lag_ms,
+ * up to log_lag_bytes; and for one that is receiving a snapshot what follows its index, or the next snapshot would be needed
+ * before this one has ended. When that has happened, twice as much next time (lag_shift). */
 static void replica_compact(struct replica *r)
 {
     struct host *h = r->host;
@@ -328,8 +342,12 @@ static void replica_compact(struct replica *r)
     uint64_t keep = h->options.log_keep_bytes < share ? h->options.log_keep_bytes : share;
     if (raft_log_bytes(r->raft) <= keep) return;
     uint64_t limit = r->applied;
-    if (raft_role(r->raft) == RAFT_LEADER && raft_log_bytes(r->raft) < keep * LOG_LAG_FACTOR) {
-        uint64_t low = r->sending != NULL ? snapshot_send_index(r->sending) : raft_min_match(r->raft);
+    uint64_t lag = LAG_HOST_BYTES / h->replicas.count;
+    if (lag > h->options.log_lag_bytes) lag = h->options.log_lag_bytes;
+    if (lag < keep) lag = keep;
+    if (raft_role(r->raft) == RAFT_LEADER && raft_log_bytes(r->raft) < lag << r->lag_shift) {
+        uint64_t low =
+            r->sending != NULL ? snapshot_send_index(r->sending) : raft_min_match(r->raft, h->options.log_lag_ms);
         if (low < limit) limit = low;
     }
     uint64_t upto = raft_first_index(r->raft) - 1;

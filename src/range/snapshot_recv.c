@@ -4,7 +4,8 @@
  *                               |------- the last -------> READY         (waits for apply to stand still)
  *   READY ---> INSTALLING --- edit is durable ---> gone: the replica goes on after the snapshot's index
  *
- * Any chunk that is not the expected one, or a new attempt, aborts. Nothing of the replica changes before INSTALLING; a crash
+ * The chunk before the expected one may come again, when the connection broke under its answer: it is not stored twice. Any
+ * other that is not expected, or a new attempt, aborts. Nothing of the replica changes before INSTALLING; a crash
  * after the edit and before the log's reset record is mended by recover.c. */
 #include "base/assert.h"
 #include "base/crc32c.h"
@@ -27,7 +28,9 @@ struct snapshot_recv {
     struct raft_config config;
     struct rpc_request *req; /* the chunk that is answered when it is stored */
     struct slice rows;       /* owned */
-    uint32_t rows_crc;
+    uint32_t rows_crc, stream_crc,
+        stream_crc_sent; /* of this chunk; of all so far, as received and as the sender says */
+    struct slice desc;   /* packed, of the range as of index; empty: ours is as new. Owned */
     bool last;
     enum status stored;
 };
@@ -44,6 +47,7 @@ static void recv_free(struct snapshot_recv *s)
     if (s->req != NULL) rpc_reply_status(s->req, STATUS_RETRY, "the snapshot was given up");
     if (s->ingest != NULL) lsm_ingest_abort(s->ingest);
     mem_free((void *)(uintptr_t)s->rows.data);
+    mem_free((void *)(uintptr_t)s->desc.data);
     mem_free(s);
 }
 
@@ -67,7 +71,9 @@ static void recv_execute(struct task *t)
 {
     struct snapshot_recv *s = (struct snapshot_recv *)(void *)t;
     struct slice rows = s->rows;
-    s->stored = crc32c(0, rows.data, rows.size) == s->rows_crc ? STATUS_OK : STATUS_CORRUPT;
+    s->stream_crc = crc32c(s->stream_crc, rows.data, rows.size);
+    bool sound = crc32c(0, rows.data, rows.size) == s->rows_crc && s->stream_crc == s->stream_crc_sent;
+    s->stored = sound ? STATUS_OK : STATUS_CORRUPT;
     while (s->stored == STATUS_OK) {
         struct snapshot_row row;
         enum status next = snapshot_row_next(&rows, &row);
@@ -127,6 +133,7 @@ static void recv_installed(void *ctx, enum status status)
     r->rows_life++;
     r->receiving = NULL;
     divergence_rebuilt(r);
+    if (s->desc.size > 0) replica_adopt_desc(r, s->desc);
     wal_put_reset(h->wal, r->desc.id, s->index, s->term);
     raft_install(r->raft, s->index, s->term, &s->config, &h->fx);
     replica_take_effects(r);
@@ -171,6 +178,19 @@ void snapshot_recv_step(struct replica *r)
     lsm_ingest_install(g, r->desc.id, s->index, s->term, recv_installed, s);
 }
 
+/* The sender's descriptor must be of the same rows. */
+static bool recv_desc(struct replica *r, struct slice packed, bool *newer)
+{
+    struct range_desc d;
+    if (unpack_range_desc(packed, &r->host->decode_arena, &d) != STATUS_OK) return false;
+    const struct range_epoch *ours = &r->desc.epoch;
+    *newer = d.epoch.version > ours->version || (d.epoch.version == ours->version && d.epoch.conf_ver > ours->conf_ver);
+    const struct range_replica *self = range_desc_replica(&d, r->host->self->node_id);
+    if (self == NULL || self->replica_id != r->id) return false;
+    return d.id == r->desc.id && d.keyspace == r->desc.keyspace && slice_eq(d.start, r->desc.start) &&
+           slice_eq(d.end, r->desc.end);
+}
+
 static struct snapshot_recv *recv_new(struct replica *r, const struct snapshot_chunk *c, enum status *why)
 {
     struct host *h = r->host;
@@ -188,8 +208,10 @@ static struct snapshot_recv *recv_new(struct replica *r, const struct snapshot_c
         *why = STATUS_BUSY;
         return NULL;
     }
-    if (raft_config_decode(c->config, &config) != STATUS_OK) return NULL;
+    bool newer;
+    if (raft_config_decode(c->config, &config) != STATUS_OK || !recv_desc(r, c->descriptor, &newer)) return NULL;
     struct snapshot_recv *s = mem_zalloc(sizeof *s);
+    if (newer) s->desc = mem_dup_slice(c->descriptor);
     s->task = (struct task){.execute = recv_execute, .complete = recv_complete};
     list_init(&s->task.link);
     s->host = h;
@@ -204,9 +226,30 @@ static struct snapshot_recv *recv_new(struct replica *r, const struct snapshot_c
     return s;
 }
 
+/* Its answer was lost, or is still to come. */
+static void recv_again(struct snapshot_recv *s, struct rpc_request *req)
+{
+    COVER("snapshot.chunk_again");
+    s->heard_ms = s->host->now_ms;
+    if (s->state == RECV_EXPECTING) {
+        rpc_reply_status(req, STATUS_OK, "");
+        return;
+    }
+    if (s->req != NULL) rpc_request_drop(s->req);
+    s->req = req;
+}
+
 void snapshot_recv_chunk(struct replica *r, struct rpc_request *req, const struct snapshot_chunk *c)
 {
     struct snapshot_recv *s = r->receiving;
+    if (s != NULL && s->id == c->snapshot_id && s->next_seq == c->seq + 1) {
+        recv_again(s, req);
+        return;
+    }
+    if (r->state == REPLICA_INSTALLING) {
+        rpc_reply_status(req, STATUS_BUSY, "another snapshot is being installed");
+        return;
+    }
     if (c->seq == 0 && (s == NULL || s->state == RECV_EXPECTING)) {
         if (s != NULL) snapshot_recv_abort(s);
         enum status why;
@@ -217,7 +260,9 @@ void snapshot_recv_chunk(struct replica *r, struct rpc_request *req, const struc
         }
     }
     if (s == NULL || s->state != RECV_EXPECTING || s->id != c->snapshot_id || s->next_seq != c->seq) {
-        rpc_reply_status(req, STATUS_RETRY, "not the chunk that is expected; start the snapshot again");
+        bool past = s == NULL && !is_news(r, c->index); /* e.g. installed, and the answer to the last chunk was lost */
+        rpc_reply_status(req, past ? STATUS_EXISTS : STATUS_RETRY,
+                         past ? "the replica is past it" : "not the chunk that is expected; start the snapshot again");
         return;
     }
     s->next_seq++;
@@ -226,6 +271,7 @@ void snapshot_recv_chunk(struct replica *r, struct rpc_request *req, const struc
     mem_free((void *)(uintptr_t)s->rows.data);
     s->rows = mem_dup_slice(c->rows);
     s->rows_crc = c->rows_crc;
+    s->stream_crc_sent = c->stream_crc;
     s->last = c->last;
     s->state = RECV_STORING;
     exec_submit(r->host->env->exec, LANE_BACKGROUND, &s->task);

@@ -1,11 +1,15 @@
 /* Sending a snapshot: a frozen view of the range's rows as of one applied index, read in tasks, sent chunk by chunk over the
- * bulk connection; the next chunk is read when the receiver has stored the last.
+ * bulk connection; the next chunk is read when the receiver has stored the last. One chunk is in memory.
  *
- *   READING --- chunk filled ---> SENDING --- stored, not the last ---> READING
- *      |                             |------ stored, the last ----> (Raft is told: sent)
- *      +------- read failed ---------+------ refused, timed out --> (Raft is told: failed; it probes and may ask again)
+ *   PACING --- the host's rate allows it ---> READING --- chunk filled ---> SENDING --- stored, the last ---> end: sent
+ *      ^                                         |                           |   ^ |
+ *      +------------------------------- stored --|---------------------------+   | +-- refused ---> end: failed
+ *                                                |        no answer: the ------->|
+ *      end: failed <-- read failed --------------+        connection broke    RESTING: the same chunk again
  *
- * READING is woken by its task, SENDING by the call's end or its deadline. One at a time per replica, the others queue. */
+ * PACING and RESTING are woken by the host's tick, READING by its task, SENDING by the call's end or its deadline. It fails
+ * when nothing has got through for SNAPSHOT_PATIENCE_MS: then Raft is told, probes, and may ask again. One at a time per replica,
+ * the others queue. */
 #include "base/assert.h"
 #include "base/crc32c.h"
 #include "base/mem.h"
@@ -13,7 +17,11 @@
 #include "range/host_int.h"
 
 enum { SNAPSHOTS_SENDING_MAX = 2 }; /* by one host */
-#define SNAPSHOT_CALL_NS (15000 * NS_PER_MS)
+#define SNAPSHOT_CALL_NS (5000 * NS_PER_MS)
+#define SNAPSHOT_REST_MS 100u
+#define SNAPSHOT_PATIENCE_MS 20000u /* less than the receiver's */
+
+enum send_state { SEND_PACING, SEND_READING, SEND_SENDING, SEND_RESTING };
 
 struct snapshot_send {
     struct task task;
@@ -21,10 +29,13 @@ struct snapshot_send {
     struct replica *replica; /* NULL once aborted */
     struct lsm_view *view;
     struct rpc_peer *peer;
+    enum send_state state;
     uint64_t to, id, seq, index, term, call;
-    struct raft_config config; /* as of index */
+    uint64_t rest_until_ms, got_through_ms; /* when a chunk was last answered */
+    struct raft_config config;              /* as of index */
     struct buf rows;
-    bool last, reading;
+    uint32_t stream_crc; /* of all rows up to and including this chunk */
+    bool last;
     enum status read_status;
 };
 
@@ -47,6 +58,11 @@ static void send_end(struct snapshot_send *s, bool ok)
     send_free(s);
     if (ok || !MUTANT(snapshot_failure_forgotten))
         replica_step(r, &(struct raft_event){.type = RAFT_EVENT_SNAPSHOT_SENT, .to = to, .index = index, .ok = ok});
+    /* What was written meanwhile has outgrown the log: the next one is given more of it. */
+    bool outrun = ok && raft_first_index(r->raft) > index + 1;
+    if (outrun) COVER("snapshot.outrun");
+    if (!outrun && ok) r->lag_shift = 0;
+    if (outrun && r->lag_shift < LAG_SHIFT_MAX) r->lag_shift++;
     if (r->sending == NULL && r->snapshot_queue_count > 0)
         snapshot_send_start(r, r->snapshot_queue[--r->snapshot_queue_count]);
 }
@@ -75,32 +91,85 @@ static void send_execute(struct task *t)
     ASSERT(!s->rows.overflow); /* a chunk and one largest row fit */
 }
 
+static void send_chunk(struct snapshot_send *s);
+
+/* Reads the next chunk when the rate allows it: all that a host sends shares one rate. */
+static void send_read(struct snapshot_send *s)
+{
+    struct host *h = s->host;
+    if (h->now_ms * NS_PER_MS < h->snapshot_free_ns) {
+        s->state = SEND_PACING;
+        return;
+    }
+    s->state = SEND_READING;
+    exec_submit(h->env->exec, LANE_BACKGROUND, &s->task);
+}
+
+static void send_note_rate(struct snapshot_send *s)
+{
+    struct host *h = s->host;
+    uint64_t rate = h->options.snapshot_rate_bytes, now_ns = h->now_ms * NS_PER_MS;
+    if (h->snapshot_free_ns < now_ns) h->snapshot_free_ns = now_ns;
+    if (rate > 0)
+        h->snapshot_free_ns += s->rows.size * 1000 / rate * NS_PER_MS + s->rows.size * 1000 % rate * NS_PER_MS / rate;
+    h->snapshot_bytes += s->rows.size;
+}
+
+static void send_rest(struct snapshot_send *s)
+{
+    struct host *h = s->host;
+    if (h->now_ms >= s->got_through_ms + SNAPSHOT_PATIENCE_MS) {
+        send_end(s, false);
+        return;
+    }
+    COVER("snapshot.chunk_repeated");
+    s->state = SEND_RESTING;
+    s->rest_until_ms = h->now_ms + SNAPSHOT_REST_MS;
+}
+
 static void send_stored(void *ctx, enum status status, bool sent, const struct reply_head *head)
 {
     (void)sent;
     struct snapshot_send *s = ctx;
     s->call = 0;
-    if (status == STATUS_OK &&
-        head->status == STATUS_EXISTS) { /* it is past the index: replication can go on from there */
+    if (status != STATUS_OK || head->status == STATUS_BUSY) {
+        send_rest(s); /* nobody has answered, or not yet: the receiver knows what it has stored */
+        return;
+    }
+    s->got_through_ms = s->host->now_ms;
+    if (head->status == STATUS_EXISTS) { /* it is past the index: replication can go on from there */
         COVER("snapshot.not_needed");
         send_end(s, true);
         return;
     }
-    if (status != STATUS_OK || head->status != STATUS_OK) {
+    if (head->status != STATUS_OK) {
         send_end(s, false);
         return;
     }
     s->seq++;
     if (s->last) {
         send_end(s, true);
-        return;
+    } else {
+        send_read(s);
     }
-    s->reading = true;
-    exec_submit(s->host->env->exec, LANE_BACKGROUND, &s->task);
+}
+
+void snapshot_send_tick(struct replica *r)
+{
+    struct snapshot_send *s = r->sending;
+    if (s->state != SEND_PACING && s->state != SEND_RESTING) return;
+    if (raft_role(r->raft) != RAFT_LEADER) {
+        send_end(s, false);
+    } else if (s->state == SEND_PACING) {
+        send_read(s);
+    } else if (r->host->now_ms >= s->rest_until_ms) {
+        send_chunk(s);
+    }
 }
 
 static void send_chunk(struct snapshot_send *s)
 {
+    s->state = SEND_SENDING;
     struct replica *r = s->replica;
     struct host *h = s->host;
     struct buf config, params;
@@ -116,7 +185,8 @@ static void send_chunk(struct snapshot_send *s)
                                .index_term = s->term,
                                .last = s->last,
                                .rows = buf_slice(&s->rows),
-                               .rows_crc = crc32c(0, s->rows.data, s->rows.size)};
+                               .rows_crc = crc32c(0, s->rows.data, s->rows.size),
+                               .stream_crc = s->stream_crc};
     if (s->seq == 0) {
         raft_config_encode(&s->config, &config);
         c.descriptor = slice_make(r->desc_bytes, r->desc_size);
@@ -133,7 +203,7 @@ static void send_chunk(struct snapshot_send *s)
 static void send_complete(struct task *t)
 {
     struct snapshot_send *s = (struct snapshot_send *)(void *)t;
-    s->reading = false;
+    s->state = SEND_PACING;
     if (s->replica == NULL || t->cancelled) {
         if (s->replica != NULL) s->replica->sending = NULL;
         send_free(s);
@@ -145,6 +215,8 @@ static void send_complete(struct task *t)
         return;
     }
     s->last = s->read_status == STATUS_END;
+    s->stream_crc = crc32c(s->stream_crc, s->rows.data, s->rows.size);
+    send_note_rate(s);
     send_chunk(s);
 }
 
@@ -184,8 +256,8 @@ void snapshot_send_start(struct replica *r, uint64_t to)
     buf_init(&s->rows, LIMIT_FRAME_BYTES - 65536);
     r->sending = s;
     h->snapshots_sending++;
-    s->reading = true;
-    exec_submit(h->env->exec, LANE_BACKGROUND, &s->task);
+    s->got_through_ms = h->now_ms;
+    send_read(s);
 }
 
 uint64_t snapshot_send_index(const struct snapshot_send *s)
@@ -199,6 +271,6 @@ uint64_t snapshot_send_abort(struct snapshot_send *s)
     s->replica->sending = NULL;
     if (s->call != 0) rpc_call_cancel(s->peer, s->call);
     s->replica = NULL;
-    if (!s->reading) send_free(s);
+    if (s->state != SEND_READING) send_free(s);
     return to;
 }

@@ -91,6 +91,9 @@ MUST_CHECK enum status wal_submit_now(struct wal *w, struct errbuf *err);
 /* Entries of the group up to `index` are no longer needed (they are in the store, durable). Segments in which nothing is
  * needed are recycled; group records and hard states that are still the latest are rewritten into the next batch. */
 void wal_set_floor(struct wal *w, uint64_t group, uint64_t index);
+/* A group whose entries above its floor keep the oldest segment; 0: none, or that is the one being written. When its owner puts
+ * all of them again, in order and in one batch, they move to the present segment. */
+uint64_t wal_oldest_pin(const struct wal *w);
 /* Bytes in segments that still hold needed records: the node flushes its store when this grows. */
 uint64_t wal_live_bytes(const struct wal *w);
 

@@ -205,6 +205,22 @@ uint64_t wal_index_oldest(const struct wal *w, uint64_t otherwise)
     return otherwise;
 }
 
+uint64_t wal_oldest_pin(const struct wal *w)
+{
+    for (struct list *node = w->live.next; node != &w->live; node = node->next) {
+        const struct wal_segment *s = LIST_ENTRY(node, struct wal_segment, link);
+        if (s == w->current) return 0;
+        uint64_t key;
+        void *value;
+        for (size_t it = 0; s->needed > 0 && map_next(&s->needs, &it, &key, &value);) {
+            const struct wal_need *n = value;
+            if (n->max_index > n->group->floor) return key;
+        }
+        if (wal_segment_in_use(s)) return 0; /* leftovers: the log moves them itself */
+    }
+    return 0;
+}
+
 uint64_t wal_live_bytes(const struct wal *w)
 {
     uint64_t sum = 0;

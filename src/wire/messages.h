@@ -103,14 +103,14 @@ MUST_CHECK enum status unpack_raft_envelope(struct unpack *u, struct arena *aren
 struct snapshot_chunk {
     uint64_t group, from, to; /* replica ids */
     uint64_t snapshot_id;     /* of this attempt */
-    uint64_t seq;             /* 0, 1, 2...: any other than the next expected one aborts the attempt */
+    uint64_t seq;             /* 0, 1, 2...: the last one may come again; any other than the next aborts */
     uint64_t term;            /* sender's raft term */
     uint64_t index, index_term;
     struct slice descriptor; /* seq 0: packed range_desc, as of index */
     struct slice config;     /* seq 0: raft_config_encode's bytes */
     bool last;
-    struct slice rows; /* snapshot_row after snapshot_row */
-    uint32_t rows_crc; /* crc32c of rows */
+    struct slice rows;             /* snapshot_row after snapshot_row */
+    uint32_t rows_crc, stream_crc; /* crc32c of rows; of the rows of all chunks up to this one */
 };
 struct snapshot_row {
     bool is_delete;

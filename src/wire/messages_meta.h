@@ -111,6 +111,8 @@ struct node_status_reply {
     uint64_t disk_free, disk_total;
     struct node_range_status *ranges;
     size_t range_count;
+    uint64_t snapshots_sending, snapshots_receiving, snapshot_bytes; /* under way; sent since the start */
+    uint64_t snapshot_rate;                                          /* bytes a second at most; 0: no limit */
 };
 
 #endif

@@ -7,7 +7,7 @@
 
 void pack_snapshot_chunk(struct buf *b, const struct snapshot_chunk *m)
 {
-    pack_array(b, 13);
+    pack_array(b, 14);
     pack_uint(b, m->group);
     pack_uint(b, m->from);
     pack_uint(b, m->to);
@@ -21,12 +21,13 @@ void pack_snapshot_chunk(struct buf *b, const struct snapshot_chunk *m)
     pack_bool(b, m->last);
     pack_bin(b, m->rows);
     pack_uint(b, m->rows_crc);
+    pack_uint(b, m->stream_crc);
 }
 
 static void read_snapshot_chunk(struct unpack *u, struct arena *arena, struct snapshot_chunk *m)
 {
     (void)arena;
-    uint32_t extra = unpack_open(u, 13);
+    uint32_t extra = unpack_open(u, 14);
     m->group = unpack_uint(u);
     m->from = unpack_uint(u);
     m->to = unpack_uint(u);
@@ -40,6 +41,7 @@ static void read_snapshot_chunk(struct unpack *u, struct arena *arena, struct sn
     m->last = unpack_bool(u);
     m->rows = read_bin(u, 0, LIMIT_FRAME_BYTES);
     m->rows_crc = read_u32(u);
+    m->stream_crc = read_u32(u);
     unpack_close(u, extra);
 }
 

@@ -77,7 +77,7 @@ static void read_node_range(struct unpack *u, struct node_range_status *r)
 
 void pack_node_status_reply(struct buf *b, const struct node_status_reply *m)
 {
-    pack_array(b, 13);
+    pack_array(b, 14);
     pack_uint(b, m->node_id);
     pack_uint(b, m->uptime_ms);
     pack_uint(b, m->wal_live_bytes);
@@ -92,11 +92,16 @@ void pack_node_status_reply(struct buf *b, const struct node_status_reply *m)
     pack_uint(b, m->disk_total);
     pack_array(b, list_count(m->range_count));
     for (size_t i = 0; i < m->range_count; i++) pack_node_range(b, &m->ranges[i]);
+    pack_array(b, 4);
+    pack_uint(b, m->snapshots_sending);
+    pack_uint(b, m->snapshots_receiving);
+    pack_uint(b, m->snapshot_bytes);
+    pack_uint(b, m->snapshot_rate);
 }
 
 static void read_node_status_reply(struct unpack *u, struct arena *arena, struct node_status_reply *m)
 {
-    uint32_t extra = unpack_open(u, 13);
+    uint32_t extra = unpack_open(u, 14);
     m->node_id = unpack_uint(u);
     m->uptime_ms = unpack_uint(u);
     m->wal_live_bytes = unpack_uint(u);
@@ -111,6 +116,12 @@ static void read_node_status_reply(struct unpack *u, struct arena *arena, struct
     m->disk_total = unpack_uint(u);
     m->ranges = read_list(u, arena, sizeof(*m->ranges), NODE_RANGE_WIRE_MIN, MESSAGE_LIST_MAX, &m->range_count);
     for (size_t i = 0; i < m->range_count && !u->failed; i++) read_node_range(u, &m->ranges[i]);
+    uint32_t more = unpack_open(u, 4);
+    m->snapshots_sending = unpack_uint(u);
+    m->snapshots_receiving = unpack_uint(u);
+    m->snapshot_bytes = unpack_uint(u);
+    m->snapshot_rate = unpack_uint(u);
+    unpack_close(u, more);
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(node_status_reply)

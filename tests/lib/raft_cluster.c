@@ -385,7 +385,11 @@ static void start(struct raft_cluster *c, struct rc_node *n)
                                    .applied = n->store.index,
                                    .recovering = n->disk_recovering};
     n->raft = raft_new(&o, &restore, c->now_ms);
-    for (size_t i = 0; i < n->disk_count; i++) raft_restore_entry(n->raft, &n->disk[i]);
+    for (size_t i = 0; i < n->disk_count; i++) {
+        struct raft_entry e = n->disk[i];
+        if (e.data.size > 0) e.data = mem_dup_slice(e.data);
+        raft_restore_entry(n->raft, &e);
+    }
     raft_restore_done(n->raft);
 }
 

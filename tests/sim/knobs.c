@@ -72,6 +72,9 @@ void knobs_draw_host(struct world *w, struct host_options *o)
     o->wal_flush_bytes = draw(w, 128, 1024) * 1024;
     o->version_keep = draw(w, 0, 3000) << 18;
     o->snapshot_chunk_bytes = (uint32_t)draw(w, 100, 20000);
+    o->snapshot_rate_bytes = half(w) ? 0 : draw(w, 20000, 2000000);
+    o->log_lag_bytes = o->log_keep_bytes * draw(w, 1, 8);
+    o->log_lag_ms = half(w) ? 900000 : (uint32_t)draw(w, 50, 3000);
 }
 
 static void draw_host(struct world *w, struct host_options *o)

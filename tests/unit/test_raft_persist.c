@@ -3,6 +3,8 @@
 
 #include "lib/cover.h"
 
+#include "base/mem.h"
+
 #include <check.h>
 #include <stdlib.h>
 
@@ -393,14 +395,18 @@ START_TEST(test_restore)
                                    .snapshot_term = 6,
                                    .applied = 10};
     struct raft *r = raft_new(&o, &restore, 5);
-    struct raft_entry e = {.index = 11, .term = 6, .type = RAFT_ENTRY_COMMAND, .data = slice_str("a")};
+    struct raft_entry e = {.index = 11, .term = 6, .type = RAFT_ENTRY_COMMAND};
+    e.data = mem_dup_slice(slice_str("a")); /* taken over */
     raft_restore_entry(r, &e);
     e.index = 12;
+    e.data = mem_dup_slice(slice_str("a")); /* taken over */
     raft_restore_entry(r, &e);
     e.index = 13;
+    e.data = mem_dup_slice(slice_str("a")); /* taken over */
     raft_restore_entry(r, &e);
     e.index = 12; /* the log was rewritten from here */
     e.term = 7;
+    e.data = mem_dup_slice(slice_str("a")); /* taken over */
     raft_restore_entry(r, &e);
     raft_restore_done(r);
     ck_assert_uint_eq(raft_last_index(r), 12);

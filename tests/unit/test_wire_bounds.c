@@ -337,7 +337,7 @@ END_TEST
 
 START_TEST(chunks_carry_their_rows_checksum)
 {
-    struct snapshot_chunk c = {.rows = slice_str("rows"), .rows_crc = crc32c(0, "rows", 4)}, out;
+    struct snapshot_chunk c = {.rows = slice_str("rows"), .rows_crc = crc32c(0, "rows", 4), .stream_crc = 7}, out;
     pack_snapshot_chunk(&b, &c);
     ck_assert_int_eq(unpack_snapshot_chunk(buf_slice(&b), &arena, &out), STATUS_OK);
     c.rows_crc ^= 1;

@@ -416,9 +416,10 @@ static void v_meta_status_reply(struct visit *v, struct meta_status_reply *m)
 
 static void v_node_status_reply(struct visit *v, struct node_status_reply *m)
 {
-    uint64_t *numbers[] = {&m->node_id,           &m->uptime_ms,        &m->wal_live_bytes, &m->wal_batches,
-                           &m->wal_write_us_mean, &m->wal_write_us_max, &m->store_bytes,    &m->store_files,
-                           &m->memtable_bytes,    &m->disk_free,        &m->disk_total};
+    uint64_t *numbers[] = {
+        &m->node_id,          &m->uptime_ms,         &m->wal_live_bytes,      &m->wal_batches,    &m->wal_write_us_mean,
+        &m->wal_write_us_max, &m->store_bytes,       &m->store_files,         &m->memtable_bytes, &m->disk_free,
+        &m->disk_total,       &m->snapshots_sending, &m->snapshots_receiving, &m->snapshot_bytes, &m->snapshot_rate};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) v_u64(v, numbers[i]);
     v_u32(v, &m->pressure);
     V_LIST(v, m->ranges, m->range_count, 10);
@@ -443,6 +444,7 @@ static void v_snapshot_chunk(struct visit *v, struct snapshot_chunk *m)
     v_bin(v, &m->config, 0, 300);
     v_bool(v, &m->last);
     v_bin(v, &m->rows, 0, 70000);
+    v_u32(v, &m->stream_crc);
     if (v->mode == GENERATE) m->rows_crc = crc32c(0, m->rows.data, m->rows.size);
 }
 
