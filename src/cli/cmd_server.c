@@ -73,15 +73,19 @@ static void trace_line(void *ctx, struct slice line)
 static int host_options_take(struct cli *c, struct host_options *o)
 {
     struct errbuf err;
-    uint64_t election, heartbeat;
+    uint64_t election, heartbeat, support;
     host_options_default(o);
     if (args_number(&c->args, "election-ms", o->election_ms, 50, 60000, &election, &err) != STATUS_OK ||
-        args_number(&c->args, "heartbeat-ms", o->heartbeat_ms, 5, 20000, &heartbeat, &err) != STATUS_OK) {
+        args_number(&c->args, "heartbeat-ms", o->heartbeat_ms, 5, 20000, &heartbeat, &err) != STATUS_OK ||
+        args_number(&c->args, "support-ms", o->support_ms, 50, 60000, &support, &err) != STATUS_OK) {
         return cli_usage("%s", err.text);
     }
     if (heartbeat * 2 > election)
         return cli_usage("--heartbeat-ms must be at most half of --election-ms (%llu)", (unsigned long long)election);
+    if (heartbeat * 2 > support)
+        return cli_usage("--heartbeat-ms must be at most half of --support-ms (%llu)", (unsigned long long)support);
     o->election_ms = (uint32_t)election;
+    o->support_ms = (uint32_t)support;
     o->heartbeat_ms = (uint32_t)heartbeat;
     const char *trace = args_text(&c->args, "raft-trace", process_getenv("QUORATE_RAFT_TRACE"));
     if (trace == NULL) return CLI_OK;

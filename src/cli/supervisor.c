@@ -87,6 +87,8 @@ static void child_argv(struct supervisor *s, unsigned i, char data[LOCAL_PATH_MA
         argv[n++] = "300";
         argv[n++] = "--heartbeat-ms";
         argv[n++] = "60";
+        argv[n++] = "--support-ms";
+        argv[n++] = "300";
     }
     argv[n] = NULL;
     ASSERT(n < 24);

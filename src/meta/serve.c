@@ -301,6 +301,9 @@ static void read_confirmed(struct read_wait *w, enum status s)
                     "a quorum of the metadata service did not confirm");
     } else if (q->req->method == METHOD_META_TIMESTAMPS) {
         timestamps_serve(q);
+    } else if (!replica_read_holds(host_replica(q->meta->host, META_GROUP), w)) {
+        s = replica_read(host_replica(q->meta->host, META_GROUP), w);
+        if (s != STATUS_OK) meta_refuse(q, s, false, status_text(s));
     } else {
         answer_map(q);
     }
@@ -359,6 +362,7 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     switch (req->method) {
     case METHOD_RAFT:
     case METHOD_EFFECTS:
+    case METHOD_LIVENESS:
     case METHOD_SNAPSHOT:
         if (!from_member(m, req)) {
             if (req->notify) {
@@ -370,6 +374,8 @@ void meta_on_request(void *ctx, struct rpc_request *req)
             host_on_raft(m->host, req);
         } else if (req->method == METHOD_EFFECTS) {
             host_on_effects(m->host, req);
+        } else if (req->method == METHOD_LIVENESS) {
+            host_on_liveness(m->host, req);
         } else {
             host_on_snapshot(m->host, req);
         }

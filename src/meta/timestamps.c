@@ -72,6 +72,13 @@ void timestamps_serve(struct meta_request *q)
         return;
     }
     m->ts_next = first + q->ts_count;
+    struct replica *r = host_replica(m->host, META_GROUP);
+    if (!replica_read_holds(r, &q->read)) { /* what was taken is lost, which harms nobody */
+        COVER("timestamps.lease_ended");
+        enum status s = replica_read(r, &q->read);
+        if (s != STATUS_OK) meta_refuse(q, s, false, status_text(s));
+        return;
+    }
     struct buf payload;
     buf_init(&payload, 64);
     pack_meta_timestamps_reply(&payload, &(struct meta_timestamps_reply){.first = first});

@@ -52,6 +52,7 @@ static void get_try(struct node_request *q)
         node_refuse(q, STATUS_CORRUPT, false, "the stored row is damaged here");
         return;
     }
+    if (!read_stands(q, r)) return;
     node_counters(n, q->group)->reads++;
     struct buf payload;
     buf_init(&payload, LIMIT_FRAME_BYTES);

@@ -139,6 +139,7 @@ void read_at_resolved(struct node_request *q,
                       const struct resolved *resolved); /* a follower's: the leader has answered */
 /* STATUS_OK while the rows at q->read_ts are here and whole; otherwise q was refused. */
 bool read_may_serve(struct node_request *q, const struct replica *r);
+bool read_stands(struct node_request *q, const struct replica *r); /* after the read; false: it has begun anew */
 struct read_mark read_mark(const struct node_request *q, struct replica *r); /* of a read that begins now */
 void node_on_resolve(struct node *n, struct rpc_request *req);
 

@@ -45,6 +45,7 @@ static void prepare_wait(struct node_request *q)
     q->read.ready = read_ready;
     q->read.deadline_ns = q->deadline_ns;
     q->read.index = q->read.term = 0;
+    q->read.by_lease = false;
 }
 
 /* --- strong, at the leader --- */
@@ -220,6 +221,16 @@ bool read_may_serve(struct node_request *q, const struct replica *r)
                                         ? replica_floor_ts(r)
                                         : host_safepoint(q->node->host)));
     node_refuse(q, STATUS_TOO_OLD, false, err.text);
+    return false;
+}
+
+/* A strong read by a lease that has ended meanwhile begins anew: the rows may have been read behind its end. What was resolved
+ * stays so. */
+bool read_stands(struct node_request *q, const struct replica *r)
+{
+    if (q->closing.ts != 0 || replica_read_holds(r, &q->read)) return true;
+    COVER("read.lease_ended");
+    read_confirm(q);
     return false;
 }
 

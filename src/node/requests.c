@@ -223,6 +223,13 @@ void node_on_request(void *ctx, struct rpc_request *req)
             rpc_request_drop(req);
         }
         return;
+    case METHOD_LIVENESS:
+        if (from_host(n, req)) {
+            host_on_liveness(n->host, req);
+        } else {
+            rpc_request_drop(req);
+        }
+        return;
     case METHOD_SNAPSHOT:
         if (from_host(n, req)) {
             host_on_snapshot(n->host, req);

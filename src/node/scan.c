@@ -170,7 +170,7 @@ static void scan_go_on(struct node_request *q)
     if (s == STATUS_MISS) {
         lsm_load(store, &miss, scan_loaded, q);
     } else if (s == STATUS_END || full) {
-        scan_reply(q, s != STATUS_END);
+        if (read_stands(q, r)) scan_reply(q, s != STATUS_END);
     } else if (s == STATUS_OK || s == STATUS_RETRY) {
         COVER("scan.yielded");
         list_push_back(&n->scans_yielded, &q->link);
@@ -182,10 +182,12 @@ static void scan_go_on(struct node_request *q)
 
 static void scan_begin(struct node_request *q)
 {
+    if (!q->is_scan) { /* else it begins anew */
+        arena_init(&q->rows_arena, 16 * 1024);
+        buf_init(&q->resume, LSM_KEY_MAX + 1);
+        buf_init(&q->user_key, LSM_KEY_MAX);
+    }
     q->is_scan = true;
-    arena_init(&q->rows_arena, 16 * 1024);
-    buf_init(&q->resume, LSM_KEY_MAX + 1);
-    buf_init(&q->user_key, LSM_KEY_MAX);
     if (q->scan.limit_rows == 0 || q->scan.limit_rows > LIMIT_SCAN_ROWS) q->scan.limit_rows = LIMIT_SCAN_ROWS;
     if (q->scan.limit_bytes == 0 || q->scan.limit_bytes > LIMIT_SCAN_BYTES) q->scan.limit_bytes = LIMIT_SCAN_BYTES;
     scan_reset(q);

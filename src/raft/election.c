@@ -13,7 +13,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
-#include "raft/raft_int.h"
+#include "raft/lease_int.h"
 
 /* --- peers --- */
 
@@ -67,10 +67,10 @@ bool raft_promotable(const struct raft *r)
     return raft_config_at(r, r->config_index - 1, &before) && raft_config_is_voter(&before, r->options.id);
 }
 
-/* While it is true nobody is helped to disturb the leader (thesis 4.2.3). */
+/* While it is true nobody is helped to disturb the leader (thesis 4.2.3), and nobody that a lease may count on is untrue to it. */
 bool raft_hears_leader(const struct raft *r)
 {
-    if (r->role == RAFT_LEADER) return true;
+    if (r->role == RAFT_LEADER || raft_silent(r) || raft_promise_holds(r)) return true;
     return r->leader != 0 && r->now_ms < r->heard_ms + r->options.election_ms;
 }
 
@@ -84,7 +84,8 @@ static uint64_t heard_of(const void *ctx, uint64_t id)
     const struct raft *r = ctx;
     const struct raft_progress *p = raft_peer(r, id);
     if (id == r->options.id) return r->now_ms;
-    return p == NULL || p->recovery_nonce != 0 ? 0 : p->heard_ms;
+    if (p == NULL || p->recovery_nonce != 0) return 0;
+    return raft_backed_by(r, p) ? r->now_ms : p->heard_ms;
 }
 
 uint64_t raft_quorum_heard_ms(const struct raft *r)
@@ -148,6 +149,7 @@ static void become_leader(struct raft *r, struct raft_effects *fx)
     ASSERT(raft_hard_durable(r));
     r->role = RAFT_LEADER;
     r->leader = r->options.id;
+    raft_promise_end(r);
     raft_peers_free(r);
     raft_peers_rebuild(r);
     r->uncommitted_bytes = 0;
@@ -155,6 +157,8 @@ static void become_leader(struct raft *r, struct raft_effects *fx)
         r->uncommitted_bytes += raft_log_at(&r->log, i)->data.size;
     }
     r->transfer_to = 0;
+    r->lease_void = false;
+    r->backed_ms = 0;
     r->term_start = raft_append_own(r, RAFT_ENTRY_NOOP, SLICE_EMPTY);
     raft_send_heartbeats(r, fx);
 }
@@ -183,7 +187,7 @@ static void start_campaign(struct raft *r, enum raft_role role, struct raft_effe
 
 void raft_pre_campaign(struct raft *r, struct raft_effects *fx)
 {
-    if (r->role == RAFT_LEADER || !raft_promotable(r)) return;
+    if (r->role == RAFT_LEADER || !raft_promotable(r) || raft_silent(r) || raft_promise_holds(r)) return;
     start_campaign(r, RAFT_PRE_CANDIDATE, fx);
     raft_peer(r, r->options.id)->ballot = RAFT_BALLOT_GRANTED;
     broadcast_vote(r, (struct raft_message){.type = RAFT_MSG_PRE_VOTE, .term = r->term + 1}, fx);
@@ -193,6 +197,7 @@ void raft_pre_campaign(struct raft *r, struct raft_effects *fx)
 void raft_campaign(struct raft *r, bool transfer, struct raft_effects *fx)
 {
     ASSERT(raft_promotable(r));
+    if (!transfer) ASSERT(!raft_silent(r) && !raft_promise_holds(r)); /* our own vote is a vote */
     start_campaign(r, RAFT_CANDIDATE, fx);
     raft_set_term(r, r->term + 1, r->options.id);
     uint64_t context = transfer ? RAFT_CONTEXT_TRANSFER : 0;
@@ -222,8 +227,15 @@ static bool log_up_to_date(const struct raft *r, const struct raft_message *m)
 /* Stepped without regard to the term: a pre-vote changes nothing here. */
 void raft_recv_pre_vote(struct raft *r, const struct raft_message *m, struct raft_effects *fx)
 {
+    if (m->context == RAFT_CONTEXT_POKE) {
+        raft_recv_poke(r, m, fx);
+        return;
+    }
+    raft_promise_void_by(r, m, fx);
     if (raft_hears_leader(r) && m->term >= r->term) {
         COVER("raft.pre_vote_ignored");
+        if (r->role == RAFT_LEADER) raft_look_after(r, m->from);
+        if (r->role == RAFT_FOLLOWER && raft_promise_holds(r)) raft_poke(r, fx);
         return;
     }
     bool may = m->term > r->term || (m->term == r->term && r->leader == 0 && (r->vote == 0 || r->vote == m->from));
@@ -240,7 +252,8 @@ void raft_recv_pre_vote(struct raft *r, const struct raft_message *m, struct raf
  * whose votes count. */
 void raft_recv_vote(struct raft *r, const struct raft_message *m, struct raft_effects *fx)
 {
-    bool may = r->vote == m->from || (r->vote == 0 && r->leader == 0);
+    bool free = m->context == RAFT_CONTEXT_TRANSFER || !(raft_silent(r) || raft_promise_holds(r));
+    bool may = r->vote == m->from || (r->vote == 0 && r->leader == 0 && free);
     bool grant = may && !raft_recovering(r) && log_up_to_date(r, m);
     if (grant) {
         if (r->role == RAFT_PRE_CANDIDATE) raft_follow(r, r->term, 0, fx);
@@ -286,5 +299,6 @@ void raft_transfer_step(struct raft *r, struct raft_effects *fx)
     }
     if (r->transfer_sent || p->match < raft_log_last(&r->log)) return;
     r->transfer_sent = true;
+    r->lease_void = true;
     raft_send(r, (struct raft_message){.type = RAFT_MSG_TIMEOUT_NOW, .to = p->id}, fx);
 }

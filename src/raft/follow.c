@@ -1,13 +1,17 @@
 /* The follower's side: appends and heartbeats from the leader of the term. An append is acknowledged when what it brought is
  * durable (raft_send_ack), refused at once. */
 #include "base/assert.h"
-#include "raft/raft_int.h"
+#include "raft/lease_int.h"
 
 /* m->term == r->term, and only the term's leader sends such messages. */
 static void hear_leader(struct raft *r, const struct raft_message *m, struct raft_effects *fx)
 {
     raft_follow(r, r->term, m->from, fx);
     raft_recovery_hear(r, m->from);
+    if (raft_hears_in_vain(r, m)) {
+        COVER("raft.heard_in_vain");
+        return;
+    }
     r->heard_ms = r->now_ms;
     raft_reset_election(r);
 }
@@ -77,6 +81,7 @@ void raft_recv_append(struct raft *r, const struct raft_message *m, struct raft_
         return;
     }
     hear_leader(r, m, fx);
+    raft_promise(r, m);
     /* What is committed here is in every later leader's log (thesis 3.6.3), even where we no longer know its term. */
     bool follows = m->index <= r->commit ||
                    (m->index <= raft_log_last(&r->log) && raft_log_term(&r->log, m->index) == m->log_term);
@@ -98,7 +103,14 @@ void raft_recv_heartbeat(struct raft *r, const struct raft_message *m, struct ra
     hear_leader(r, m, fx);
     uint64_t last = raft_log_last(&r->log);
     raft_commit_to(r, m->commit < last ? m->commit : last);
-    raft_send(r, (struct raft_message){.type = RAFT_MSG_HEARTBEAT_REPLY, .to = m->from, .context = m->context}, fx);
+    raft_promise(r, m);
+    raft_send(r,
+              (struct raft_message){.type = RAFT_MSG_HEARTBEAT_REPLY,
+                                    .to = m->from,
+                                    .context = m->context,
+                                    .commit = r->commit,
+                                    .grant = raft_promised_grant(r)},
+              fx);
 }
 
 /* The host has put a snapshot of the leader's in place of the store and has called raft_install: acknowledge it. A message

@@ -13,7 +13,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
-#include "raft/raft_int.h"
+#include "raft/lease_int.h"
 
 #define GROW_MIN 8u
 
@@ -122,7 +122,10 @@ void raft_send_ack(struct raft *r, struct raft_effects *fx)
     if (!r->ack_due || r->role != RAFT_FOLLOWER || r->leader == 0 || !raft_hard_durable(r)) return;
     uint64_t upto = r->ack_match < r->durable.index || MUTANT(ack_before_sync) ? r->ack_match : r->durable.index;
     if (upto < r->ack_match && upto <= r->ack_sent) return;
-    raft_send(r, (struct raft_message){.type = RAFT_MSG_APPEND_REPLY, .to = r->leader, .index = upto}, fx);
+    raft_send(r,
+              (struct raft_message){
+                  .type = RAFT_MSG_APPEND_REPLY, .to = r->leader, .index = upto, .grant = raft_promised_grant(r)},
+              fx);
     if (upto > r->ack_sent) r->ack_sent = upto;
     r->ack_due = upto < r->ack_match;
 }

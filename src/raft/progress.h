@@ -25,6 +25,8 @@ struct raft_progress {
     uint64_t next;               /* first entry to send; > match */
     uint64_t probe_last;         /* PROBE: last entry of the append under way; 0: it had none */
     uint64_t commit_sent;        /* highest commit that it was told and could use */
+    uint64_t commit_known;       /* its commit index, as of its last answer to a heartbeat */
+    uint64_t grant;              /* under which it promised itself to us in this term; 0: did not */
     uint64_t read_acked;         /* newest read round that it answered */
     uint64_t recovery_nonce;     /* it has lost durable data and counts in no majority (recover.c); 0: it counts */
     uint64_t recovery_fence;     /* then: the entry that it has to get to */

@@ -5,7 +5,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
-#include "raft/raft_int.h"
+#include "raft/lease_int.h"
 
 void raft_options_default(struct raft_options *o)
 {
@@ -62,6 +62,7 @@ void raft_restore_done(struct raft *r)
     r->durable.index = last;
     raft_config_reload(r);
     raft_reset_election(r);
+    if (r->options.silent_until_ms > r->now_ms) raft_wake_after_silence(r);
     raft_check(r);
 }
 
@@ -88,9 +89,19 @@ static void settle(struct raft *r, struct raft_effects *fx)
     raft_report(r, fx);
 }
 
+/* Our node may be heard and yet lack the support of others, as when its disk hangs: then it is to lead no longer, however well
+ * the groups' own messages get through. */
+static bool leads_in_vain(struct raft *r)
+{
+    raft_note_backed(r);
+    if (!raft_wants_promise(r)) r->backed_ms = 0; /* nobody is asked to */
+    if (r->backed_ms != 0 && r->backed_ms + r->options.election_ms <= r->now_ms) return true;
+    return raft_quorum_heard_ms(r) + r->options.election_ms <= r->now_ms;
+}
+
 static void tick_leader(struct raft *r, struct raft_effects *fx)
 {
-    if (raft_quorum_heard_ms(r) + r->options.election_ms <= r->now_ms) {
+    if (leads_in_vain(r)) {
         COVER("raft.check_quorum_failed");
         raft_follow(r, r->term, 0, fx);
         return;
@@ -106,7 +117,10 @@ static void tick(struct raft *r, struct raft_effects *fx)
     }
     raft_read_expire(r, fx);
     if (r->now_ms < r->election_deadline_ms) return;
-    if (raft_promotable(r)) {
+    if (raft_promise_holds(r)) {
+        raft_reset_election(r);
+        if (r->leader == 0) raft_poke(r, fx);
+    } else if (raft_promotable(r)) {
         raft_pre_campaign(r, fx);
     } else {
         raft_follow(r, r->term, 0, fx);
@@ -157,9 +171,12 @@ static bool recv_newer_term(struct raft *r, const struct raft_message *m, struct
 {
     if (m->type == RAFT_MSG_PRE_VOTE) return true;
     if (m->type == RAFT_MSG_PRE_VOTE_REPLY && !m->reject) return true; /* carries the term that we asked about */
-    if (m->type == RAFT_MSG_VOTE && m->context != RAFT_CONTEXT_TRANSFER && raft_hears_leader(r)) {
-        COVER("raft.vote_ignored");
-        return false;
+    if (m->type == RAFT_MSG_VOTE && m->context != RAFT_CONTEXT_TRANSFER) {
+        raft_promise_void_by(r, m, fx);
+        if (raft_hears_leader(r)) {
+            COVER("raft.vote_ignored");
+            return false;
+        }
     }
     raft_follow(r, m->term, is_leaders(m->type) ? m->from : 0, fx);
     return true;
@@ -173,9 +190,15 @@ static void dispatch(struct raft *r, const struct raft_message *m, struct raft_e
     case RAFT_MSG_PRE_VOTE_REPLY:
     case RAFT_MSG_VOTE_REPLY: raft_recv_ballot(r, m, fx); return;
     case RAFT_MSG_APPEND: raft_recv_append(r, m, fx); return;
-    case RAFT_MSG_APPEND_REPLY: raft_recv_append_reply(r, m); return;
+    case RAFT_MSG_APPEND_REPLY:
+        raft_recv_append_reply(r, m);
+        raft_recv_promise(r, m, fx);
+        return;
     case RAFT_MSG_HEARTBEAT: raft_recv_heartbeat(r, m, fx); return;
-    case RAFT_MSG_HEARTBEAT_REPLY: raft_recv_heartbeat_reply(r, m); return;
+    case RAFT_MSG_HEARTBEAT_REPLY:
+        raft_recv_heartbeat_reply(r, m);
+        raft_recv_promise(r, m, fx);
+        return;
     case RAFT_MSG_READ: raft_recv_read(r, m, fx); return;
     case RAFT_MSG_READ_REPLY: raft_recv_read_reply(r, m, fx); return;
     case RAFT_MSG_SNAPSHOT: raft_recv_snapshot(r, m, fx); return;
@@ -192,6 +215,10 @@ static void dispatch(struct raft *r, const struct raft_message *m, struct raft_e
 static void recv(struct raft *r, const struct raft_message *m, struct raft_effects *fx)
 {
     if (m->to != r->options.id || m->from == r->options.id || m->from == 0 || m->term == 0) return;
+    if (m->type == RAFT_MSG_PRE_VOTE_REPLY && m->context != 0) { /* whatever its term, and whoever is a member */
+        raft_recv_poke_reply(r, m, fx);
+        return;
+    }
     if (is_reply(m->type) && !raft_config_is_member(&r->config, m->from)) {
         COVER("raft.reply_of_stranger");
         return;
@@ -226,6 +253,12 @@ void raft_step(struct raft *r, const struct raft_event *event, struct raft_effec
     case RAFT_EVENT_TRANSFER: raft_transfer(r, event->to, fx); break;
     case RAFT_EVENT_CAMPAIGN: raft_pre_campaign(r, fx); break;
     case RAFT_EVENT_UNREACHABLE: raft_unreachable(r, event->to); break;
+    case RAFT_EVENT_SUPPORT:
+        if (r->role != RAFT_LEADER || raft_peer(r, event->to) == NULL) break;
+        r->heartbeat_deadline_ms = r->now_ms;
+        if (r->backed_ms != 0) r->backed_ms = r->now_ms;
+        break;
+    case RAFT_EVENT_RELEASED: raft_released(r); break;
     default: BUG("event type");
     }
     settle(r, fx);
@@ -337,7 +370,7 @@ void raft_install(struct raft *r, uint64_t index, uint64_t term, const struct ra
 /* With nobody to send to there is nothing to do at any time. */
 static uint64_t leader_deadline_ms(const struct raft *r)
 {
-    if (r->peer_count == 1) return RAFT_NEVER;
+    if (r->peer_count == 1 || raft_leader_asleep(r)) return RAFT_NEVER;
     uint64_t quorum = raft_quorum_heard_ms(r) + r->options.election_ms;
     uint64_t at = r->heartbeat_deadline_ms < quorum ? r->heartbeat_deadline_ms : quorum;
     if (r->transfer_to != 0 && r->transfer_deadline_ms < at) at = r->transfer_deadline_ms;
@@ -348,6 +381,7 @@ uint64_t raft_deadline_ms(const struct raft *r)
 {
     if (r->role == RAFT_LEADER) return leader_deadline_ms(r);
     uint64_t read = raft_read_deadline_ms(r);
+    if (r->role == RAFT_FOLLOWER && r->leader != 0 && raft_promise_holds(r)) return read;
     return read < r->election_deadline_ms ? read : r->election_deadline_ms;
 }
 
@@ -391,7 +425,7 @@ uint64_t raft_min_match(const struct raft *r, uint32_t within_ms)
     uint64_t low = r->durable.index;
     for (size_t i = 0; r->role == RAFT_LEADER && i < r->peer_count; i++) {
         const struct raft_progress *p = &r->peers[i];
-        bool recent = r->now_ms < p->heard_ms + within_ms;
+        bool recent = r->now_ms < p->heard_ms + within_ms || raft_backed_by(r, p);
         if (p->id != r->options.id && recent && p->match < low) low = p->match;
     }
     return low;

@@ -13,10 +13,7 @@
 #ifndef QUORATE_RAFT_RAFT_H
 #define QUORATE_RAFT_RAFT_H
 
-#include "base/slice.h"
-#include "base/status.h"
-
-#define RAFT_VOTERS_MAX 15u
+#include "raft/config.h"
 
 enum raft_entry_type { RAFT_ENTRY_NOOP = 0, RAFT_ENTRY_COMMAND = 1, RAFT_ENTRY_CONFIG = 2 };
 
@@ -26,19 +23,11 @@ struct raft_entry {
     struct slice data;
 };
 
-/* A configuration; joint while old_voter_count > 0 (a decision then needs a majority of both sets). */
-struct raft_config {
-    uint64_t voters[RAFT_VOTERS_MAX];
-    unsigned voter_count;
-    uint64_t old_voters[RAFT_VOTERS_MAX];
-    unsigned old_voter_count;
-    uint64_t learners[RAFT_VOTERS_MAX];
-    unsigned learner_count;
-};
 struct raft_hard_state {
     uint64_t term, vote, commit;
 };
 
+struct raft_support; /* raft/lease.h */
 struct raft_options {
     uint64_t id;          /* this replica */
     uint64_t group;       /* for log lines and assertions */
@@ -47,11 +36,13 @@ struct raft_options {
     uint32_t heartbeat_ms;
     uint32_t inflight_max_count; /* appends under way to one follower */
     uint32_t inflight_max_bytes;
-    uint32_t append_max_bytes;      /* of entries in one append message; at least one entry always goes */
-    uint64_t uncommitted_max_bytes; /* proposals beyond it are refused with STATUS_BUSY */
+    uint32_t append_max_bytes;          /* of entries in one append message; at least one entry always goes */
+    uint64_t uncommitted_max_bytes;     /* proposals beyond it are refused with STATUS_BUSY */
+    const struct raft_support *support; /* what the host knows of nodes; NULL: groups live by their own heartbeats */
+    const void *support_ctx;
+    uint64_t silent_until_ms; /* no vote and no pre-vote before: an earlier life may have promised (docs/liveness.md) */
 };
 void raft_options_default(struct raft_options *o);
-
 /* What the log and the store held when the process started. */
 struct raft_restore {
     struct raft_hard_state hard;
@@ -61,7 +52,6 @@ struct raft_restore {
     bool recovering;                        /* durable data was lost, now or earlier: see raft_recovering */
 };
 enum raft_role { RAFT_FOLLOWER, RAFT_PRE_CANDIDATE, RAFT_CANDIDATE, RAFT_LEADER };
-
 enum raft_message_type {
     RAFT_MSG_PRE_VOTE = 1, /* term = the term it would campaign in; index, log_term of its last entry */
     RAFT_MSG_PRE_VOTE_REPLY,
@@ -70,7 +60,7 @@ enum raft_message_type {
     RAFT_MSG_APPEND,          /* index, log_term: the entry before the first; commit; entries */
     RAFT_MSG_APPEND_REPLY,    /* index: matched, or with reject the refused one; hint_index, hint_term */
     RAFT_MSG_HEARTBEAT,       /* commit (capped to what the follower matches); context: read round */
-    RAFT_MSG_HEARTBEAT_REPLY, /* context echoed */
+    RAFT_MSG_HEARTBEAT_REPLY, /* context echoed; commit: its own */
     RAFT_MSG_READ,            /* follower asks the leader for a read index; context */
     RAFT_MSG_READ_REPLY,      /* index; context; reject: no leader or not ready */
     RAFT_MSG_SNAPSHOT,        /* never sent by raft: a host may step it after raft_install; from, term: the leader's */
@@ -86,6 +76,7 @@ struct raft_message {
     uint64_t commit;
     uint64_t hint_index, hint_term;
     uint64_t context;
+    uint64_t grant; /* APPEND, HEARTBEAT: our node's life if a promise is wanted; replies: the promise's grant, or 0 */
     bool reject;
     const struct raft_entry *entries; /* borrowed: in effects until the next call on this raft; in events for it */
     size_t entry_count;
@@ -130,7 +121,9 @@ enum raft_event_type {
     RAFT_EVENT_SNAPSHOT_SENT, /* to: replica; index; ok: it has installed it, else it failed or was given up */
     RAFT_EVENT_TRANSFER,      /* to: give leadership to it */
     RAFT_EVENT_CAMPAIGN,      /* start an election now (tests, transfer, quick start) */
-    RAFT_EVENT_UNREACHABLE    /* to: the connection to it broke: probe instead of streaming */
+    RAFT_EVENT_UNREACHABLE,   /* to: the connection to it broke: probe instead of streaming */
+    RAFT_EVENT_SUPPORT,       /* to: its node has begun or ceased to support us, or does so under another grant */
+    RAFT_EVENT_RELEASED       /* our support of the leader's node has ended: campaign soon, in turn */
 };
 struct raft_event {
     enum raft_event_type type;
@@ -140,9 +133,8 @@ struct raft_event {
     uint64_t to, index;
     bool ok;
 };
-
 struct raft;
-/* Entries that follow restore->snapshot_index are then handed in with raft_restore_entry, in order, then raft_restore_done. */
+/* Then come the entries after restore->snapshot_index, in order, and raft_restore_done. */
 struct raft *raft_new(const struct raft_options *options, const struct raft_restore *restore, uint64_t now_ms);
 void raft_restore_entry(struct raft *r, const struct raft_entry *e); /* takes over its data; replaces all from it on */
 void raft_restore_done(struct raft *r);
@@ -171,7 +163,7 @@ void raft_compact(struct raft *r, uint64_t index);
 void raft_install(struct raft *r, uint64_t index, uint64_t term, const struct raft_config *config,
                   struct raft_effects *fx);
 /* --- looking --- */
-uint64_t raft_deadline_ms(const struct raft *r); /* next time at which a tick has work to do */
+uint64_t raft_deadline_ms(const struct raft *r); /* next time at which a tick has work to do; UINT64_MAX: never */
 enum raft_role raft_role(const struct raft *r);
 uint64_t raft_term(const struct raft *r);
 uint64_t raft_leader(const struct raft *r); /* 0: unknown */
@@ -192,9 +184,7 @@ const struct raft_config *raft_config_now(const struct raft *r); /* in force: th
 bool raft_config_at(const struct raft *r, uint64_t index, struct raft_config *out); /* for snapshots; false: not here */
 uint64_t raft_term_at(const struct raft *r, uint64_t index);                        /* 0 when unknown */
 
-struct buf;
-void raft_check(const struct raft *r);                                 /* asserts every invariant */
-void raft_describe(const struct raft *r, struct buf *out);             /* one line for a person */
-void raft_config_encode(const struct raft_config *c, struct buf *out); /* configuration entries' data */
-MUST_CHECK enum status raft_config_decode(struct slice data, struct raft_config *out);
+void raft_check(const struct raft *r);                     /* asserts every invariant; after each step in tests */
+void raft_describe(const struct raft *r, struct buf *out); /* one line for a person */
+
 #endif

@@ -14,6 +14,7 @@
     1u /* in a VOTE: its leader asked for this election, so hearing a leader is no reason to ignore it */
 #define RAFT_CONTEXT_NEWS                                                                                              \
     1u /* in an APPEND without entries: only tells the commit index; need not be acknowledged again */
+#define RAFT_CONTEXT_POKE 2u /* in a PRE_VOTE: asks whether the receiver leads, and for no vote */
 #define RAFT_READS_MAX 65536u
 #define RAFT_HELD_MAX 64u
 
@@ -41,6 +42,10 @@ struct raft_durable {
 };
 
 enum raft_recovery { RAFT_NORMAL, RAFT_RECOVERING, RAFT_RECOVERED }; /* drawn in recover.c */
+
+struct raft_promise { /* to no other leader, while grant stands; to: 0: none */
+    uint64_t to, term, grant;
+};
 
 struct raft {
     struct raft_options options;
@@ -70,6 +75,7 @@ struct raft {
     uint64_t election_deadline_ms;  /* not the leader: when to campaign, or to forget the leader */
     uint64_t heartbeat_deadline_ms; /* leader */
     uint64_t heard_ms;              /* follower with a leader: when it was last heard */
+    struct raft_promise promise;    /* lease.c; outlives role, leader and term */
 
     struct raft_progress *peers; /* leader and (pre-)candidate: all members, itself included; else NULL */
     size_t peer_count;
@@ -77,6 +83,8 @@ struct raft {
     uint64_t uncommitted_bytes; /* leader: data of entries above commit */
     uint64_t transfer_to, transfer_deadline_ms;
     bool transfer_sent;
+    uint64_t backed_ms; /* leader: when a quorum last backed it, at the latest; 0: never in this term */
+    bool lease_void; /* leader: somebody was told to campaign in the next term, so the promises to us no longer bind */
     bool append_due; /* leader: something may be there to send at the next flush */
 
     struct raft_read_item *reads; /* in order of round, those without one last */
@@ -157,6 +165,7 @@ void raft_recovery_mark(const struct raft *r, struct raft_message *m);
 void raft_recovery_hear(struct raft *r, uint64_t leader);
 /* Leader: an APPEND_REPLY or HEARTBEAT_REPLY has come. False: it may be of an earlier life, and confirms nothing. */
 bool raft_recovery_note(struct raft *r, struct raft_progress *p, const struct raft_message *m);
+void raft_recovery_go_on(struct raft *r, struct raft_progress *p, uint64_t index);
 void raft_recovery_settle(struct raft *r, struct raft_effects *fx);
 bool raft_recovery_leaves_majority(const struct raft *r, const struct raft_config *c);
 void raft_recv_recovered(struct raft *r, const struct raft_message *m);

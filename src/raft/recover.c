@@ -76,6 +76,16 @@ bool raft_recovery_note(struct raft *r, struct raft_progress *p, const struct ra
     return true;
 }
 
+/* An acknowledgement that does not count says where to go on all the same: if it is wrong the next append is refused. Without
+ * that, one that was mended but was called recovering again by a message that came late would never get to its fence. */
+void raft_recovery_go_on(struct raft *r, struct raft_progress *p, uint64_t index)
+{
+    if (p->state == RAFT_SNAPSHOT || index < p->match || index > raft_log_last(&r->log)) return;
+    COVER("raft.recovery_go_on");
+    raft_progress_probe(p, index + 1);
+    r->append_due = true;
+}
+
 void raft_recovery_settle(struct raft *r, struct raft_effects *fx)
 {
     for (size_t i = 0; i < r->peer_count; i++) {

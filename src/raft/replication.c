@@ -5,7 +5,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
-#include "raft/raft_int.h"
+#include "raft/lease_int.h"
 
 static struct raft_progress *self_progress(const struct raft *r)
 {
@@ -26,6 +26,9 @@ uint64_t raft_append_own(struct raft *r, enum raft_entry_type type, struct slice
     self_progress(r)->next = index + 1;
     r->uncommitted_bytes += data.size;
     r->append_due = true;
+    /* Woken from sleep: this append tells what a heartbeat would. */
+    uint64_t beat = r->options.heartbeat_ms;
+    if (r->heartbeat_deadline_ms + beat <= r->now_ms) r->heartbeat_deadline_ms = r->now_ms + beat;
     return index;
 }
 
@@ -59,6 +62,7 @@ static void send_append(struct raft *r, struct raft_progress *p, bool with_entri
                                     .log_term = raft_log_term(&r->log, before),
                                     .commit = commit,
                                     .context = context,
+                                    .grant = raft_promise_wanted(r),
                                     .entries = count > 0 ? raft_log_at(&r->log, p->next) : NULL,
                                     .entry_count = count},
               fx);
@@ -122,7 +126,8 @@ void raft_send_heartbeats(struct raft *r, struct raft_effects *fx)
                                         .to = p->id,
                                         .commit = r->commit < p->match || MUTANT(heartbeat_commits_unknown) ? r->commit
                                                                                                             : p->match,
-                                        .context = r->read_round},
+                                        .context = r->read_round,
+                                        .grant = raft_promise_wanted(r)},
                   fx);
     }
 }
@@ -136,6 +141,8 @@ static struct raft_progress *hear(struct raft *r, const struct raft_message *m)
     if (p == NULL) return NULL;
     p->heard_ms = r->now_ms;
     p->heard = true;
+    if (m->grant != 0 || m->type == RAFT_MSG_HEARTBEAT_REPLY) p->grant = m->grant;
+    if (r->backed_ms == 0) raft_note_backed(r);
     return p;
 }
 
@@ -148,8 +155,13 @@ static uint64_t meeting_point(const struct raft *r, const struct raft_message *m
 void raft_recv_append_reply(struct raft *r, const struct raft_message *m)
 {
     struct raft_progress *p = hear(r, m);
-    if (p == NULL || !raft_recovery_note(r, p, m)) return;
-    if (m->reject) {
+    if (p == NULL) return;
+    bool counts = raft_recovery_note(r, p, m);
+    if (!counts && !m->reject) {
+        raft_recovery_go_on(r, p, m->index);
+        return;
+    }
+    if (m->reject) { /* also of a life that does not count: it only says where to go on */
         if (raft_progress_refused(p, m->index, meeting_point(r, m))) r->append_due = true;
         return;
     }
@@ -172,6 +184,7 @@ void raft_recv_heartbeat_reply(struct raft *r, const struct raft_message *m)
     bool counts = raft_recovery_note(r, p, m);
     if (counts && m->context > p->read_acked && m->context <= r->read_round) p->read_acked = m->context;
     if (!MUTANT(probe_never_resumes)) p->paused = false;
+    if (m->commit > p->commit_known && m->commit <= r->commit) p->commit_known = m->commit;
     if (p->state == RAFT_SNAPSHOT) return;
     if (p->state == RAFT_REPLICATE && (!counts || p->match < raft_log_last(&r->log))) p->nudge = true;
     if (p->state == RAFT_PROBE || p->nudge) r->append_due = true;
@@ -247,6 +260,7 @@ static void leave_office(struct raft *r, struct raft_effects *fx)
         if (heir == NULL || p->match > heir->match) heir = p;
     }
     if (heir != NULL && heir->match >= r->config_index) {
+        r->lease_void = true;
         raft_send(r, (struct raft_message){.type = RAFT_MSG_TIMEOUT_NOW, .to = heir->id}, fx);
     }
     raft_follow(r, r->term, 0, fx);

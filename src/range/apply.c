@@ -146,7 +146,10 @@ void replica_reads_ready(struct replica *r)
         if (b->index == 0 || (b->index > r->applied && !MUTANT(read_before_apply))) continue;
         list_remove(&b->link);
         struct list *node;
-        while ((node = list_pop_front(&b->waits)) != NULL) list_push_back(&r->reads_late, node);
+        while ((node = list_pop_front(&b->waits)) != NULL) {
+            LIST_ENTRY(node, struct read_wait, link)->by_lease = b->by_lease;
+            list_push_back(&r->reads_late, node);
+        }
         mem_free(b);
     }
     struct list round; /* what is called may add to the list */

@@ -189,6 +189,7 @@ static void diverge(struct replica *r, const struct effects_window *at)
     replica_fail_all(r, STATUS_NOT_LEADER, true);
     replica_set_leads(r);
     evidence_keep(r, at);
+    host_mark_ready(h, r);
 }
 
 static void judge(struct replica *r)

@@ -3,7 +3,9 @@
 #include "base/mem.h"
 #include "range/host_int.h"
 
-enum { TICK_MS = 10, RUN_ROUNDS_MAX = 4, APPLY_ENTRIES_PER_PASS = 8192 };
+enum { RUN_ROUNDS_MAX = 4, APPLY_ENTRIES_PER_PASS = 8192 };
+#define WATCH_EVERY_NS (10 * NS_PER_MS)
+#define WAKE_EVERY_NS (50 * NS_PER_MS) /* for what has no timer of its own */
 
 void host_options_default(struct host_options *o)
 {
@@ -11,7 +13,8 @@ void host_options_default(struct host_options *o)
     o->wal = (struct wal_options){.dir = "wal", .segment_bytes = 64ull << 20, .spare_segments = 1};
     lsm_options_default(&o->lsm);
     o->election_ms = 1000;
-    o->heartbeat_ms = 250;
+    o->heartbeat_ms = 300;
+    o->support_ms = 1500;
     o->log_keep_bytes = 8ull << 20;
     o->wal_flush_bytes = 192ull << 20;
     o->version_keep = 60000ull << 18;
@@ -36,6 +39,8 @@ enum status host_open(struct env *env, const struct host_options *o, const struc
     h->resolve.life |= 1;
     map_init(&h->replicas);
     map_init(&h->links);
+    heap_init(&h->timers);
+    nodes_open(h);
     list_init(&h->ready);
     list_init(&h->created);
     arena_init(&h->apply_arena, 64 * 1024);
@@ -65,6 +70,7 @@ void host_close(struct host *h)
     if (h->lsm != NULL) lsm_close(h->lsm);
     map_free(&h->replicas);
     map_free(&h->links);
+    heap_free(&h->timers);
     arena_free(&h->apply_arena);
     arena_free(&h->decode_arena);
     buf_free(&h->answer);
@@ -114,6 +120,7 @@ static void host_submit(struct host *h)
     h->writing = h->filling;
     h->filling = written;
     h->batch_seq++;
+    h->nodes.write_began_ns = env_mono_ns(h->env);
     wal_submit(h->wal, false, host_batch_durable, h);
 }
 
@@ -206,15 +213,17 @@ static void host_watch_disk(struct host *h, uint64_t now_ns)
 
 static void host_tick(struct host *h, uint64_t now_ns)
 {
-    if (now_ns < h->next_tick_ns) return;
-    h->next_tick_ns = now_ns + TICK_MS * NS_PER_MS;
-    host_watch_disk(h, now_ns);
-    if (h->env->dead) return;
-    uint64_t group;
-    void *value;
-    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
-        replica_tick(value);
-        replica_sweep(value, now_ns);
+    if (now_ns >= h->watch_at_ns) {
+        h->watch_at_ns = now_ns + WATCH_EVERY_NS;
+        host_watch_disk(h, now_ns);
+        if (h->env->dead) return;
+    }
+    struct heap_node *due;
+    while ((due = heap_min(&h->timers)) != NULL && due->key <= h->now_ms && !h->env->dead) {
+        struct replica *r = HEAP_ENTRY(due, struct replica, timer);
+        replica_tick(r);
+        replica_sweep(r, now_ns);
+        replica_arm(r);
     }
     handover_step(h);
 }
@@ -236,11 +245,14 @@ uint64_t host_pass(struct host *h, uint64_t now_ns)
     if (h->env->dead) return DEADLINE_NONE;
     h->now_ms = now_ns / NS_PER_MS;
     wal_step(h->wal);
+    uint64_t next = nodes_pass(h, now_ns);
     host_tick(h, now_ns);
     h->apply_left = APPLY_ENTRIES_PER_PASS;
     for (int i = 0; i < RUN_ROUNDS_MAX && !list_empty(&h->ready) && !h->env->dead; i++) host_run_ready(h);
     if (h->env->dead) return DEADLINE_NONE;
-    uint64_t next = h->next_tick_ns;
+    uint64_t timer = heap_min(&h->timers) == NULL ? DEADLINE_NONE : heap_min(&h->timers)->key * NS_PER_MS;
+    if (timer < next) next = timer;
+    if (now_ns + WAKE_EVERY_NS < next) next = now_ns + WAKE_EVERY_NS;
     uint64_t node;
     void *value;
     for (size_t it = 0; map_next(&h->links, &it, &node, &value);) { /* messages leave before the log write ends */
@@ -251,6 +263,7 @@ uint64_t host_pass(struct host *h, uint64_t now_ns)
     host_submit(h);
     host_store_step(h);
     if (!list_empty(&h->ready)) h->env->ops->wake(h->env);
+    h->nodes.pass_due_ns = next;
     return next;
 }
 
@@ -297,6 +310,7 @@ void host_on_snapshot(struct host *h, struct rpc_request *req)
         return;
     }
     snapshot_recv_chunk(r, req, &c);
+    host_mark_ready(h, r);
 }
 
 /* --- members --- */
@@ -319,12 +333,16 @@ void host_set_peer(struct host *h, uint64_t node_id, const char *address)
     if (node_id == h->self->node_id) return;
     struct link *l = map_get(&h->links, node_id);
     if (l != NULL && strcmp(link_address(l), address) == 0) return;
-    if (l != NULL) {
+    struct liveness kept;
+    bool known = l != NULL;
+    if (known) {
         host_abort_snapshots(h);
+        kept = *link_liveness(l); /* what was promised to the node holds wherever it is */
         map_remove(&h->links, node_id);
         link_free(l);
     }
-    link_new(h, node_id, address);
+    l = link_new(h, node_id, address);
+    if (known) *link_liveness(l) = kept;
 }
 
 void host_create_replica(struct host *h, const struct range_desc *desc)

@@ -18,11 +18,12 @@
 struct host_options {
     struct wal_options wal;
     struct lsm_options lsm;
-    uint32_t election_ms;     /* 1000; the local cluster uses 300 */
-    uint32_t heartbeat_ms;    /* 250; the local cluster uses 60 */
-    uint64_t log_keep_bytes;  /* of each group's applied log kept in memory in any case: 8 MiB */
-    uint64_t log_lag_bytes;   /* the same for followers that lag; then they get a snapshot: 64 MiB */
-    uint32_t log_lag_ms;      /* and no longer than this after they were last heard of: 15 min */
+    uint32_t election_ms;    /* 1000; the local cluster uses 300 */
+    uint32_t heartbeat_ms;   /* 300, of nodes, and of groups that are not at rest; the local cluster uses 60 */
+    uint32_t support_ms;     /* 1500; the local cluster: 300: nodes promise to follow one another's leaders; 0: never */
+    uint64_t log_keep_bytes; /* of each group's applied log kept in memory in any case: 8 MiB */
+    uint64_t log_lag_bytes;  /* the same for followers that lag; then they get a snapshot: 64 MiB */
+    uint32_t log_lag_ms;     /* and no longer than this after they were last heard of: 15 min */
     uint64_t wal_flush_bytes; /* the store is flushed when the log holds more than this: 192 MiB */
     uint64_t version_keep;    /* shadowed versions younger than the newest by this much are kept; 60 s in timestamps */
     uint32_t proposals_max;   /* commands under way in one host; beyond it STATUS_BUSY */
@@ -75,6 +76,11 @@ uint64_t host_pass(struct host *h, uint64_t now_ns);
 
 /* RAFT and SNAPSHOT frames of other hosts; takes over the request. */
 void host_on_raft(struct host *h, struct rpc_request *req);
+void host_on_liveness(struct host *h,
+                      struct rpc_request *req); /* LIVENESS frames of other hosts; takes over the request */
+/* While held, no heartbeat asks other nodes for support: they take over what is led here when it has run out. For whoever
+ * judges this node's health; a log write that hangs does the same by itself. */
+void host_hold_heartbeats(struct host *h, bool hold);
 void host_on_snapshot(struct host *h, struct rpc_request *req);
 void host_on_effects(struct host *h, struct rpc_request *req);
 
@@ -155,7 +161,11 @@ struct read_wait {
     uint64_t deadline_ns;
     uint64_t index; /* entries up to it must have been applied, in any case */
     uint64_t term;  /* not 0: only if this replica has led in this term all the while */
+    bool by_lease;  /* set before ready: the read is confirmed by the lease, not by a round */
 };
+/* After the rows were read: false: the lease that confirmed the read has ended meanwhile; read anew. */
+bool replica_read_holds(const struct replica *r, const struct read_wait *w);
+uint64_t replica_lease_until_ns(const struct replica *r); /* 0: none; for those who look from outside */
 /* A linearizable read at the leader. The one place where a read is begun that needs a word of the quorum. */
 MUST_CHECK enum status replica_read(struct replica *r, struct read_wait *w);
 /* Any replica: only waits until w->index is applied. */

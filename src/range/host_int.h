@@ -2,14 +2,16 @@
 #ifndef QUORATE_RANGE_HOST_INT_H
 #define QUORATE_RANGE_HOST_INT_H
 
+#include "base/heap.h"
 #include "base/map.h"
 #include "range/disk_health.h"
 #include "range/divergence_int.h"
 #include "range/group_record.h"
 #include "range/host.h"
+#include "range/link_int.h"
+#include "range/nodes_int.h"
 #include "range/resolve_int.h"
 
-struct link; /* to another host: link.c */
 struct snapshot_send;
 struct snapshot_recv;
 struct trace_state; /* trace.c */
@@ -34,6 +36,9 @@ struct host {
     struct map replicas; /* group -> struct replica */
     struct map links;    /* node id -> struct link */
     struct list ready;   /* replicas that have something to do in this pass (replica.ready_link) */
+    struct heap timers;  /* replica.timer, keyed by ms: the replicas that have something to do at a time */
+    struct host_nodes nodes;
+    uint64_t watch_at_ns; /* the disk is looked at next */
     struct batch_marks filling, writing;
     struct resolve_host resolve;
     struct list created; /* replicas whose creation is in the batch being filled, then in the one being written */
@@ -44,7 +49,7 @@ struct host {
     struct buf trace_line;
     struct lsm_write *writes; /* scratch */
     size_t write_capacity;
-    uint64_t now_ms, next_tick_ns;
+    uint64_t now_ms;
     uint64_t newest_ts; /* applied by any group since opening */
     uint64_t flushes_seen;
     uint32_t apply_left; /* entries that may still be applied in this pass */
@@ -86,6 +91,7 @@ struct read_batch { /* reads that share one read index */
     struct list waits;
     uint64_t context;
     uint64_t index; /* 0: not known yet */
+    bool by_lease;
 };
 
 struct replica {
@@ -98,6 +104,7 @@ struct replica {
     struct buf span_start, span_end;
     struct raft *raft;
     struct list ready_link;
+    struct heap_node timer;
     struct list created_link;
     uint64_t created_batch;    /* the log batch that holds its group record */
     struct list proposals;     /* struct proposal, by index */
@@ -136,6 +143,7 @@ struct replica *replica_new(struct host *h, const struct range_desc *desc, const
 void replica_free(struct replica *r);
 void replica_tick(struct replica *r);
 void replica_set_leads(struct replica *r); /* tells whoever has to know when it has begun or ceased to lead */
+void replica_arm(struct replica *r);       /* its timer, after anything that may have moved it */
 void replica_step(struct replica *r, const struct raft_event *ev); /* and takes the effects */
 void replica_take_effects(struct replica *r);
 void replica_run(struct replica *r);                    /* one pass's worth of work */
@@ -156,24 +164,6 @@ void resolve_led(struct replica *r, bool leads);
 void replica_trace_step(struct replica *r, const struct raft_event *e);
 void replica_trace_effects(struct replica *r, const struct raft_effects *fx);
 void replica_trace_free(struct replica *r);
-
-/* link.c */
-struct link_resolve *link_resolve(struct link *l);
-uint64_t link_node(const struct link *l);
-bool link_notify(struct link *l, enum method method, struct slice params);
-
-struct link *link_new(struct host *h, uint64_t node_id, const char *address);
-void link_free(struct link *l);
-void link_send(struct host *h, struct replica *r, const struct raft_message *m);
-void link_flush(struct link *l);
-uint64_t link_pass(struct link *l, uint64_t now_ns);
-const char *link_address(const struct link *l);
-bool link_connected(const struct link *l);
-bool link_unfit(const struct link *l); /* is given leaderships only when nobody else can take them */
-void link_set_unfit(struct link *l, bool unfit);
-uint64_t link_given(const struct link *l); /* leaderships offered to it so far */
-void link_note_given(struct link *l);
-struct rpc_peer *link_bulk(struct link *l); /* connection for snapshots, made on first use */
 
 /* handover.c */
 void handover_step(struct host *h); /* as often as one likes; it keeps its own pace */

@@ -11,6 +11,7 @@ struct link {
     struct rpc_peer *bulk; /* snapshots; NULL until first used */
     struct buf out;        /* array32 header, then envelopes */
     uint32_t count;
+    struct liveness liveness;
     bool was_connected;
     bool unfit;
     uint64_t given;
@@ -28,6 +29,9 @@ struct link *link_new(struct host *h, uint64_t node_id, const char *address)
     l->peer = rpc_peer_new(h->env, address, h->self);
     buf_init(&l->out, LINK_OUT_MAX);
     l->resolve.whole = l->resolve.want_whole = true;
+    uint64_t grant;
+    h->env->ops->random(h->env, &grant, sizeof grant);
+    liveness_init(&l->liveness, grant);
     map_put(&h->links, node_id, l);
     return l;
 }
@@ -39,6 +43,11 @@ void link_free(struct link *l)
     if (l->bulk != NULL) rpc_peer_free(l->bulk);
     buf_free(&l->out);
     mem_free(l);
+}
+
+struct liveness *link_liveness(struct link *l)
+{
+    return &l->liveness;
 }
 
 const char *link_address(const struct link *l)

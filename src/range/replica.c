@@ -7,6 +7,7 @@
 #define COMMAND_BYTES_MAX (LIMIT_TXN_BYTES + 65536u) /* fits a frame between hosts, with room for what surrounds it */
 #define LOG_HOST_BYTES (256ull << 20)                /* of all groups' logs in memory, as a target */
 #define LAG_HOST_BYTES (1024ull << 20)               /* the same while followers lag */
+#define SWEEP_MS 10u
 
 void replica_config_of(const struct range_desc *d, struct raft_config *c)
 {
@@ -92,6 +93,9 @@ struct replica *replica_new(struct host *h, const struct range_desc *desc, const
     o.group = desc->id;
     o.election_ms = h->options.election_ms;
     o.heartbeat_ms = h->options.heartbeat_ms;
+    o.support = h->options.support_ms > 0 ? &h->nodes.support : NULL;
+    o.support_ctx = r;
+    if (!creating) o.silent_until_ms = h->nodes.silent_until_ms;
     h->env->ops->random(h->env, &o.seed, sizeof o.seed);
     r->raft = raft_new(&o, restore, h->now_ms);
     r->applied = r->commit = restore->applied;
@@ -106,6 +110,7 @@ void replica_free(struct replica *r)
     if (r == NULL) return;
     list_remove(&r->ready_link);
     list_remove(&r->created_link);
+    heap_remove(&r->host->timers, &r->timer);
     LIST_FOR(it, &r->read_batches)
     {
         struct read_batch *b = LIST_ENTRY(it, struct read_batch, link);
@@ -271,6 +276,28 @@ void replica_tick(struct replica *r)
     if (h->now_ms >= raft_deadline_ms(r->raft)) replica_step(r, &(struct raft_event){.type = RAFT_EVENT_TICK});
 }
 
+/* Whoever waits for something may wait in vain: swept every SWEEP_MS. */
+static bool replica_has_waits(const struct replica *r)
+{
+    if (r->receiving != NULL || r->sending != NULL || r->snapshot_queue_count > 0) return true;
+    if (r->state == REPLICA_DIVERGED || !list_empty(&r->reads_late)) return true;
+    return !list_empty(&r->proposals) || !list_empty(&r->reads_waiting) || !list_empty(&r->read_batches);
+}
+
+void replica_arm(struct replica *r)
+{
+    struct host *h = r->host;
+    uint64_t at = r->state == REPLICA_CREATING ? UINT64_MAX : raft_deadline_ms(r->raft);
+    if (r->campaign_at_ms != 0 && r->campaign_at_ms < at) at = r->campaign_at_ms;
+    if (at > h->now_ms + SWEEP_MS && replica_has_waits(r)) at = h->now_ms + SWEEP_MS;
+    if (at <= h->now_ms) at = h->now_ms + 1;
+    if (at == UINT64_MAX) {
+        heap_remove(&h->timers, &r->timer);
+    } else if (r->timer.pos == 0 || r->timer.key != at) {
+        heap_set(&h->timers, &r->timer, at);
+    }
+}
+
 /* --- commands and reads --- */
 
 enum status replica_propose(struct replica *r, struct slice command, struct proposal *p)
@@ -328,6 +355,12 @@ static void replica_ask_read_index(struct replica *r)
     }
     b->context = ++r->next_read_context;
     list_push_back(&r->read_batches, &b->link);
+    uint64_t commit = raft_commit(r->raft);
+    if (replica_has_lease(r)) { /* looked at after the commit index: what was committed elsewhere before is in it */
+        b->index = commit;
+        b->by_lease = true;
+        return;
+    }
     enum status s = raft_read(r->raft, b->context);
     if (s != STATUS_OK) replica_read_answered(r, &(struct raft_read_ready){.context = b->context, .status = s});
 }
@@ -376,6 +409,7 @@ void replica_run(struct replica *r)
     replica_reads_ready(r);
     replica_compact(r);
     if (more) host_mark_ready(h, r);
+    replica_arm(r);
 }
 
 static void sweep_reads(struct list *waits, uint64_t now_ns)

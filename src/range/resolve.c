@@ -134,12 +134,26 @@ static void round_confirmed(struct read_wait *w, enum status s)
     resolved_note(&r->resolve.state, &r->resolve.closing, r->applied);
 }
 
+/* Under the lease the clock, read after the timestamp came, confirms the leadership: no list is touched for a range at rest. */
+static bool round_close_at_once(struct replica *r, uint64_t now_ns)
+{
+    if (r->state != REPLICA_RUNNING || now_ns >= replica_lease_until_ns(r)) return false;
+    struct resolve_replica *v = &r->resolve;
+    v->closing = r->host->resolve.at;
+    v->closing.index = raft_last_index(r->raft);
+    if (v->closing.ts > v->closed_ts) v->closed_ts = v->closing.ts;
+    v->round = v->confirmed_round = r->host->resolve.number;
+    resolved_note(&v->state, &v->closing, r->applied);
+    return true;
+}
+
 static void round_close(struct replica *r, uint64_t now_ns)
 {
     struct resolve_host *round = &r->host->resolve;
     struct resolve_replica *v = &r->resolve;
     if (!replica_leads(r) || v->busy) return;
     if (round->at.since_ns <= v->led_since_ns) return; /* the timestamp was asked for before this replica led */
+    if (round_close_at_once(r, now_ns)) return;
     v->closing = round->at;
     v->closing.index = raft_last_index(r->raft);
     close_at(r, round->at.ts, &v->wait);
@@ -170,6 +184,7 @@ static void round_begin(struct host *h, uint64_t now_ns)
         struct link_resolve *v = link_resolve(value);
         v->round = v->issued;
     }
+    now_ns = env_mono_ns(h->env);
     for (size_t it = 0; map_next(&h->replicas, &it, &key, &value);) round_close(value, now_ns);
 }
 

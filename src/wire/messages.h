@@ -3,6 +3,7 @@
 #ifndef QUORATE_WIRE_MESSAGES_H
 #define QUORATE_WIRE_MESSAGES_H
 
+#include "raft/liveness.h"
 #include "raft/raft.h"
 #include "txn/txn.h"
 #include "wire/descriptors.h"
@@ -125,15 +126,14 @@ MUST_CHECK enum status snapshot_row_next(struct slice *rows, struct snapshot_row
 struct resolved_item {
     uint64_t group, index;
 };
-struct resolved_news {           /* RESOLVED, notify: every 200 ms to each peer */
-    uint64_t life, seq;          /* of the sender: news of one life come without a gap, or the receiver starts anew */
-    uint64_t stamp_ns;           /* the sender's clock */
-    uint64_t echo_life, echo_ns; /* the receiver's, as the sender had seen it before it asked for ts; 0, 0: never */
-    uint64_t ts;                 /* 0: none yet */
-    bool whole;                  /* forget what was told: `changed` is all */
-    bool want_whole;             /* tell all next time */
-    struct resolved_item
-        *changed; /* ranges resolved at (ts, index); what is in neither list stays so at its old index */
+struct resolved_news {             /* RESOLVED, notify: every 200 ms to each peer */
+    uint64_t life, seq;            /* of the sender: news of one life come without a gap, or the receiver starts anew */
+    uint64_t stamp_ns;             /* the sender's clock */
+    uint64_t echo_life, echo_ns;   /* the receiver's, as the sender had seen it before it asked for ts; 0, 0: never */
+    uint64_t ts;                   /* 0: none yet */
+    bool whole;                    /* forget what was told: `changed` is all */
+    bool want_whole;               /* tell all next time */
+    struct resolved_item *changed; /* resolved at (ts, index); what is in neither list stays so at its old index */
     size_t changed_count;
     uint64_t *dropped; /* groups that are not */
     size_t dropped_count;
@@ -189,7 +189,8 @@ struct effects_news { /* EFFECTS, notify */
     X(effects_news)                                                                                                    \
     X(resolved_news)                                                                                                   \
     X(resolve_request)                                                                                                 \
-    X(resolve_reply)
+    X(resolve_reply)                                                                                                   \
+    X(liveness_message)
 
 #define MESSAGE_DECLARE(name)                                                                                          \
     void pack_##name(struct buf *b, const struct name *m);                                                             \

@@ -38,7 +38,7 @@ static void read_raft_entries(struct unpack *u, struct arena *arena, struct raft
 void pack_raft_envelope(struct buf *b, const struct raft_envelope *e)
 {
     const struct raft_message *m = &e->message;
-    pack_array(b, 13);
+    pack_array(b, 14);
     pack_uint(b, e->group);
     pack_uint(b, (uint64_t)m->type);
     pack_uint(b, m->from);
@@ -52,13 +52,14 @@ void pack_raft_envelope(struct buf *b, const struct raft_envelope *e)
     pack_uint(b, m->context);
     pack_bool(b, m->reject);
     pack_raft_entries(b, m);
+    pack_uint(b, m->grant);
 }
 
 enum status unpack_raft_envelope(struct unpack *u, struct arena *arena, struct raft_envelope *out)
 {
     memset(out, 0, sizeof(*out));
     struct raft_message *m = &out->message;
-    uint32_t extra = unpack_open(u, 13);
+    uint32_t extra = unpack_open(u, 14);
     out->group = unpack_uint(u);
     m->type = (enum raft_message_type)read_enum(u, RAFT_MSG_PRE_VOTE, RAFT_MSG_RECOVERED);
     m->from = unpack_uint(u);
@@ -72,6 +73,33 @@ enum status unpack_raft_envelope(struct unpack *u, struct arena *arena, struct r
     m->context = unpack_uint(u);
     m->reject = unpack_bool(u);
     read_raft_entries(u, arena, m);
+    m->grant = unpack_uint(u);
     unpack_close(u, extra);
     return u->failed ? STATUS_INVALID : STATUS_OK;
 }
+
+/* --- between nodes --- */
+
+void pack_liveness_message(struct buf *b, const struct liveness_message *m)
+{
+    pack_array(b, 5);
+    pack_bool(b, m->is_answer);
+    pack_uint(b, m->life);
+    pack_uint(b, m->seq);
+    pack_uint(b, m->support_ns);
+    pack_uint(b, m->grant);
+}
+
+static void read_liveness_message(struct unpack *u, struct arena *arena, struct liveness_message *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 5);
+    m->is_answer = unpack_bool(u);
+    m->life = unpack_uint(u);
+    m->seq = unpack_uint(u);
+    m->support_ns = unpack_uint(u);
+    m->grant = unpack_uint(u);
+    if (m->life == 0 || m->support_ns > LIVENESS_SUPPORT_MAX_NS || m->is_answer != (m->grant != 0)) u->failed = true;
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(liveness_message)

@@ -48,6 +48,7 @@ enum frame_type { FRAME_REQUEST = 0, FRAME_RESPONSE = 1, FRAME_NOTIFY = 2 };
     X(SNAPSHOT, 3, "snapshot") /* snapshot chunk, host to host */                                                      \
     X(RESOLVED, 4, "resolved") /* notify: resolved timestamps, host to host */                                         \
     X(EFFECTS, 5, "effects")   /* notify: hashes of what a replica did, host to host */                                \
+    X(LIVENESS, 6, "liveness") /* notify: a heartbeat between two nodes, or its answer */                              \
     X(TXN, 10, "txn")          /* router to node */                                                                    \
     X(GET, 11, "get")                                                                                                  \
     X(SCAN, 12, "scan")                                                                                                \

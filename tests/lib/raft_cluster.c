@@ -9,8 +9,8 @@
 #define U(v) ((unsigned long long)(v))
 
 /* A property is violated: nothing after this means anything. The seed replays it. */
-_Noreturn static void violated(const struct raft_cluster *c, const struct rc_node *n, const char *what, uint64_t a,
-                               uint64_t b)
+_Noreturn void raft_cluster_violated(const struct raft_cluster *c, const struct rc_node *n, const char *what,
+                                     uint64_t a, uint64_t b)
 {
     struct buf line;
     buf_init(&line, 4096);
@@ -31,7 +31,7 @@ static void *grown(void *items, size_t count, size_t *capacity, size_t size)
 
 struct rc_node *raft_cluster_node(struct raft_cluster *c, uint64_t id)
 {
-    if (id == 0 || id > c->node_count) violated(c, NULL, "no such replica", id, 0);
+    if (id == 0 || id > c->node_count) raft_cluster_violated(c, NULL, "no such replica", id, 0);
     return &c->nodes[id - 1];
 }
 
@@ -60,7 +60,7 @@ static void disk_reset(struct rc_node *n, uint64_t index, uint64_t term)
 static void disk_put(struct raft_cluster *c, struct rc_node *n, const struct raft_entry *e)
 {
     if (e->index <= n->disk_base) return;
-    if (e->index > disk_last(n) + 1) violated(c, n, "gap in the disk's log", e->index, disk_last(n));
+    if (e->index > disk_last(n) + 1) raft_cluster_violated(c, n, "gap in the disk's log", e->index, disk_last(n));
     n->disk_count = e->index - n->disk_base - 1;
     n->disk = grown(n->disk, n->disk_count, &n->disk_capacity, sizeof(*n->disk));
     n->disk[n->disk_count++] = *e;
@@ -127,13 +127,14 @@ static bool durable_on_majority(struct raft_cluster *c, const uint64_t *ids, uns
 static void check_committed(struct raft_cluster *c, struct rc_node *n, uint64_t index, uint64_t term)
 {
     if (raft_role(n->raft) != RAFT_LEADER) return;
-    if (term != raft_term(n->raft)) violated(c, n, "leader committed by counting an older term's entry", index, term);
+    if (term != raft_term(n->raft))
+        raft_cluster_violated(c, n, "leader committed by counting an older term's entry", index, term);
     const struct raft_config *g = raft_config_now(n->raft);
     if (!durable_on_majority(c, g->voters, g->voter_count, index, term))
-        violated(c, n, "commit not durable", index, term);
+        raft_cluster_violated(c, n, "commit not durable", index, term);
     if (g->old_voter_count == 0) return;
     if (!durable_on_majority(c, g->old_voters, g->old_voter_count, index, term)) {
-        violated(c, n, "commit not durable in the old majority", index, term);
+        raft_cluster_violated(c, n, "commit not durable in the old majority", index, term);
     }
 }
 
@@ -141,11 +142,12 @@ static void note_committed(struct raft_cluster *c, struct rc_node *n, uint64_t i
 {
     if (index <= c->committed_count) {
         const struct rc_committed *known = &c->committed[index - 1];
-        if (known->term != term) violated(c, n, "committed entry changed", index, term);
-        if (known->chain != chain) violated(c, n, "applied sequences differ", index, term);
+        if (known->term != term) raft_cluster_violated(c, n, "committed entry changed", index, term);
+        if (known->chain != chain) raft_cluster_violated(c, n, "applied sequences differ", index, term);
         return;
     }
-    if (index != c->committed_count + 1) violated(c, n, "commit skipped an entry", index, c->committed_count);
+    if (index != c->committed_count + 1)
+        raft_cluster_violated(c, n, "commit skipped an entry", index, c->committed_count);
     c->committed = grown(c->committed, c->committed_count, &c->committed_capacity, sizeof(*c->committed));
     c->committed[c->committed_count++] =
         (struct rc_committed){.term = term, .chain = chain, .seen_in = raft_term(n->raft)};
@@ -155,33 +157,38 @@ static void check_new_leader(struct raft_cluster *c, struct rc_node *n)
 {
     uint64_t term = raft_term(n->raft);
     void *known = map_put(&c->leaders, term, (void *)(uintptr_t)n->id);
-    if (known != NULL && (uintptr_t)known != n->id) violated(c, n, "two leaders in a term", term, (uintptr_t)known);
+    if (known != NULL && (uintptr_t)known != n->id)
+        raft_cluster_violated(c, n, "two leaders in a term", term, (uintptr_t)known);
     if (known != NULL) return;
     for (uint64_t i = raft_first_index(n->raft); i <= c->committed_count; i++) {
         const struct rc_committed *e = &c->committed[i - 1];
         if (e->seen_in > term) return; /* by a leader of a later term: this one was elected by votes long under way */
-        if (raft_term_at(n->raft, i) != e->term) violated(c, n, "leader lacks a committed entry", i, e->term);
+        if (raft_term_at(n->raft, i) != e->term)
+            raft_cluster_violated(c, n, "leader lacks a committed entry", i, e->term);
     }
 }
 
 static void check_promise(struct raft_cluster *c, struct rc_node *n, uint64_t term, uint64_t candidate)
 {
     void *known = map_put(&c->votes, term * 16 + n->id, (void *)(uintptr_t)candidate);
-    if (known != NULL && (uintptr_t)known != candidate) violated(c, n, "two votes in a term", term, candidate);
+    if (known != NULL && (uintptr_t)known != candidate)
+        raft_cluster_violated(c, n, "two votes in a term", term, candidate);
     if (n->disk_hard.term != term || n->disk_hard.vote != candidate) {
-        violated(c, n, "vote sent before it was durable", term, candidate);
+        raft_cluster_violated(c, n, "vote sent before it was durable", term, candidate);
     }
 }
 
 static void check_message(struct raft_cluster *c, struct rc_node *n, const struct raft_message *m)
 {
     bool pre = m->type == RAFT_MSG_PRE_VOTE || m->type == RAFT_MSG_PRE_VOTE_REPLY;
-    if (!pre && n->disk_hard.term < m->term) violated(c, n, "message of a term that is not durable", m->term, m->type);
+    if (!pre && n->disk_hard.term < m->term)
+        raft_cluster_violated(c, n, "message of a term that is not durable", m->term, m->type);
     if (m->type == RAFT_MSG_VOTE) check_promise(c, n, m->term, n->id);
     if (m->type == RAFT_MSG_VOTE_REPLY && !m->reject) check_promise(c, n, m->term, m->to);
     if (m->type == RAFT_MSG_APPEND_REPLY && !m->reject && m->index > 0) {
         uint64_t term = raft_term_at(n->raft, m->index);
-        if (!stays_durable(n, m->index, term)) violated(c, n, "acknowledged what is not durable", m->index, term);
+        if (!stays_durable(n, m->index, term))
+            raft_cluster_violated(c, n, "acknowledged what is not durable", m->index, term);
     }
 }
 
@@ -194,7 +201,8 @@ static void check_log_matching(struct raft_cluster *c, struct rc_node *n, const 
 {
     uint64_t content = entry_content(e, raft_term_at(n->raft, e->index - 1));
     void *known = map_put(&c->contents, e->index << 32 | e->term, (void *)(uintptr_t)content);
-    if (known != NULL && (uintptr_t)known != content) violated(c, n, "logs do not match", e->index, e->term);
+    if (known != NULL && (uintptr_t)known != content)
+        raft_cluster_violated(c, n, "logs do not match", e->index, e->term);
 }
 
 /* --- effects --- */
@@ -244,13 +252,14 @@ static void take_batch(struct raft_cluster *c, struct rc_node *n, const struct r
     b.has_mark = fx->must_sync;
     b.mark = fx->mark;
     b.recovered = fx->recovered;
-    if (b.recovered && !b.has_mark) violated(c, n, "recovered without a mark", 0, 0);
+    if (b.recovered && !b.has_mark) raft_cluster_violated(c, n, "recovered without a mark", 0, 0);
     if (fx->append_from > 0) {
         b.count = (size_t)(fx->append_to - fx->append_from + 1);
         b.entries = arena_alloc(&c->arena, b.count * sizeof(*b.entries));
         for (size_t i = 0; i < b.count; i++) {
             const struct raft_entry *e = raft_entry_at(n->raft, fx->append_from + i);
-            if (e == NULL) violated(c, n, "entry to persist is not in memory", fx->append_from + i, fx->append_to);
+            if (e == NULL)
+                raft_cluster_violated(c, n, "entry to persist is not in memory", fx->append_from + i, fx->append_to);
             check_log_matching(c, n, e);
             b.entries[i] = kept_entry(c, e);
         }
@@ -277,17 +286,17 @@ static void take_read(struct raft_cluster *c, struct rc_node *n, const struct ra
     for (size_t i = 0; i < c->read_count; i++) {
         struct rc_read *q = &c->reads[i];
         if (q->node != n->id || q->life != n->lives || q->context != ready->context) continue;
-        if (q->done) violated(c, n, "read answered twice", ready->context, ready->index);
+        if (q->done) raft_cluster_violated(c, n, "read answered twice", ready->context, ready->index);
         q->done = true;
         if (ready->status == STATUS_OK) {
-            if (ready->index < q->floor) violated(c, n, "stale read", ready->index, q->floor);
+            if (ready->index < q->floor) raft_cluster_violated(c, n, "stale read", ready->index, q->floor);
             c->reads_ok++;
         } else {
             c->reads_failed++;
         }
         return;
     }
-    violated(c, n, "answer to a read that nobody asked", ready->context, ready->index);
+    raft_cluster_violated(c, n, "answer to a read that nobody asked", ready->context, ready->index);
 }
 
 static void send_snapshot(struct raft_cluster *c, struct rc_node *n, uint64_t to)
@@ -309,12 +318,12 @@ static void send_snapshot(struct raft_cluster *c, struct rc_node *n, uint64_t to
 static void apply_one(struct raft_cluster *c, struct rc_node *n, const struct raft_entry *e)
 {
     struct rc_store *s = &n->store;
-    if (e->index != s->index + 1) violated(c, n, "applied out of order", e->index, s->index);
+    if (e->index != s->index + 1) raft_cluster_violated(c, n, "applied out of order", e->index, s->index);
     s->chain = hash_u64(s->chain ^ entry_content(e, s->term));
     s->index = e->index;
     s->term = e->term;
     if (e->type == RAFT_ENTRY_CONFIG && raft_config_decode(e->data, &s->config) != STATUS_OK) {
-        violated(c, n, "configuration entry does not decode", e->index, e->term);
+        raft_cluster_violated(c, n, "configuration entry does not decode", e->index, e->term);
     }
     note_committed(c, n, e->index, e->term, s->chain);
 }
@@ -326,11 +335,11 @@ static void take_commit(struct raft_cluster *c, struct rc_node *n, uint64_t comm
     check_committed(c, n, commit_to, raft_term_at(n->raft, commit_to));
     while (n->store.index < commit_to) {
         const struct raft_entry *e = raft_entry_at(n->raft, n->store.index + 1);
-        if (e == NULL) violated(c, n, "committed entry is not in memory", n->store.index + 1, commit_to);
+        if (e == NULL) raft_cluster_violated(c, n, "committed entry is not in memory", n->store.index + 1, commit_to);
         apply_one(c, n, e);
         struct raft_config held;
         if (!raft_config_at(n->raft, e->index, &held) || memcmp(&held, &n->store.config, sizeof(held)) != 0) {
-            violated(c, n, "configuration as of an index is wrong", e->index, e->term);
+            raft_cluster_violated(c, n, "configuration as of an index is wrong", e->index, e->term);
         }
     }
 }
@@ -348,6 +357,7 @@ static void take_effects(struct raft_cluster *c, struct rc_node *n, const struct
 {
     struct raft_effects *fx = &n->fx;
     raft_check(n->raft);
+    raft_nodes_check(c);
     if (fx->state_changed) take_state(c, n);
     take_batch(c, n, with);
     for (size_t i = 0; i < fx->message_count; i++) take_message(c, n, &fx->messages[i]);
@@ -377,6 +387,12 @@ static void start(struct raft_cluster *c, struct rc_node *n)
     o.id = n->id;
     o.group = 1;
     o.seed = hash_u64(c->seed * 1000 + n->id * 100 + ++n->lives);
+    if (c->support_ms > 0) {
+        raft_nodes_born(c, n);
+        o.support = &n->support;
+        o.support_ctx = n;
+        if (n->lives > 1) o.silent_until_ms = c->now_ms + c->support_ms;
+    }
     n->store = n->durable_store;
     struct raft_restore restore = {.hard = n->disk_hard,
                                    .config = n->store.config,
@@ -394,12 +410,13 @@ static void start(struct raft_cluster *c, struct rc_node *n)
 }
 
 void raft_cluster_init(struct raft_cluster *c, size_t nodes, const struct raft_config *config,
-                       const struct raft_options *options, uint64_t seed)
+                       const struct raft_options *options, uint64_t support_ms, uint64_t seed)
 {
     memset(c, 0, sizeof(*c));
     c->seed = seed;
     c->node_count = nodes;
     c->now_ms = 1000;
+    c->support_ms = support_ms;
     raft_options_default(&c->options);
     if (options != NULL) c->options = *options;
     arena_init(&c->arena, 65536);
@@ -498,6 +515,7 @@ void raft_cluster_step(struct raft_cluster *c, uint64_t id, struct raft_event ev
 
 void raft_cluster_tick(struct raft_cluster *c, uint64_t id)
 {
+    raft_nodes_tick(c, id);
     raft_cluster_step(c, id, (struct raft_event){.type = RAFT_EVENT_TICK});
 }
 
@@ -641,6 +659,7 @@ void raft_cluster_run(struct raft_cluster *c, uint64_t ms, uint64_t step_ms)
 {
     for (uint64_t end = c->now_ms + ms; c->now_ms < end;) {
         c->now_ms += step_ms;
+        raft_nodes_run(c);
         for (size_t i = 0; i < c->node_count; i++) {
             struct rc_node *n = &c->nodes[i];
             if (n->raft != NULL && c->now_ms >= raft_deadline_ms(n->raft)) raft_cluster_tick(c, n->id);

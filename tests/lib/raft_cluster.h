@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/map.h"
+#include "lib/raft_nodes.h"
 #include "raft/raft.h"
 
 #define RAFT_CLUSTER_MAX 8u
@@ -44,6 +45,10 @@ struct rc_node {
     uint64_t lost_last;       /* then: the last entry that it once held */
     struct rc_batch *batches; /* handed out, not yet durable, oldest first */
     size_t batch_count, batch_capacity;
+    bool mute;     /* asks nobody for support */
+    uint64_t life; /* its name in node-pair liveness */
+    struct raft_support support;
+    struct liveness pairs[RAFT_CLUSTER_MAX + 1];
 };
 
 struct rc_message {
@@ -82,13 +87,18 @@ struct raft_cluster {
     struct rc_read *reads;
     size_t read_count, read_capacity;
     uint64_t reads_ok, reads_failed;
-    struct buf *trace; /* NULL: none */
+    struct buf *trace;   /* NULL: none */
+    uint64_t support_ms; /* node-pair liveness (raft_nodes.h); 0: none */
+    struct rc_beat beats[RC_BEATS_MAX];
+    size_t beat_count;
 };
 
 /* options: NULL for the defaults; the replicas' ids and seeds are filled in. config: the group's, at index 0. */
 void raft_cluster_init(struct raft_cluster *c, size_t nodes, const struct raft_config *config,
-                       const struct raft_options *options, uint64_t seed);
+                       const struct raft_options *options, uint64_t support_ms, uint64_t seed);
 void raft_cluster_free(struct raft_cluster *c);
+_Noreturn void raft_cluster_violated(const struct raft_cluster *c, const struct rc_node *n, const char *what,
+                                     uint64_t a, uint64_t b);
 struct rc_node *raft_cluster_node(struct raft_cluster *c, uint64_t id);
 
 /* Each call is a whole pass of that replica's host: step, flush, effects, apply. Calls on a crashed replica do nothing. */

@@ -4,7 +4,7 @@
  *   UPDATE=1 run_raft ...               writes what happened into the files: look at the difference before you keep it
  *
  * A file is blocks separated by empty lines. Lines with # are comments. A block is commands, a line ----, and what they print:
- *   cluster N [voters=1,2] [learners=3] [append_max_bytes=..] [inflight=..] [uncommitted=..]   must come first
+ *   cluster N [voters=1,2] [learners=3] [append_max_bytes=..] [inflight=..] [uncommitted=..] [support=MS]   must come first
  *   auto on|off         whether batches become durable at once, after each command (default: off)
  *   campaign ID         propose ID TEXT      read ID CONTEXT      transfer ID TO      compact ID INDEX
  *   config ID voters=1,2,3 [learners=4]      unreachable ID TO
@@ -13,6 +13,8 @@
  *   deliver|drop|duplicate [FROM->TO] [TYPE]    of the messages that wait now, those that match; * matches any replica
  *   cut A B             both ways;  cut A->B  one way;  heal
  *   rot ID KEEP TERM    of a crashed replica: its disk keeps the first KEEP entries and forgets terms above TERM
+ *   beat                with support=MS: all nodes exchange heartbeats now      lease [ID]...   what is left of it
+ *   mute ID             its node sends no heartbeats any more
  *   crash ID            restart ID           settle (deliver and persist until nothing is left)
  *   inject FROM->TO TYPE term=.. [index=..] [log_term=..] [commit=..] [context=..] [hint_index=..] [hint_term=..] [reject=1]
  *          [entries=TERM:TEXT,TERM:TEXT,..]
@@ -138,7 +140,7 @@ static void cmd_cluster(struct script *s)
     o.inflight_max_count = (uint32_t)option_number(s, "inflight", o.inflight_max_count);
     o.uncommitted_max_bytes = option_number(s, "uncommitted", o.uncommitted_max_bytes);
     if (s->made) raft_cluster_free(&s->c);
-    raft_cluster_init(&s->c, nodes, &config, &o, 1);
+    raft_cluster_init(&s->c, nodes, &config, &o, option_number(s, "support", 0), 1);
     s->made = true;
     s->c.trace = &s->out;
 }
@@ -253,6 +255,18 @@ static void cmd_describe(struct script *s)
     }
 }
 
+static void cmd_lease(struct script *s)
+{
+    for (unsigned i = 1; i < s->word_count; i++) {
+        uint64_t left = raft_nodes_lease_ms(&s->c, raft_cluster_node(&s->c, number(s, i)));
+        if (left > 0) {
+            buf_printf(&s->out, "%llu: lease of %llu ms\n", U(number(s, i)), U(left));
+        } else {
+            buf_printf(&s->out, "%llu: no lease\n", U(number(s, i)));
+        }
+    }
+}
+
 static void cmd_queue(struct script *s)
 {
     for (size_t i = 0; i < s->c.message_count; i++) {
@@ -304,6 +318,10 @@ static bool run_more(struct script *s)
     struct raft_cluster *c = &s->c;
     if (strcmp(name, "tick") == 0) {
         for (unsigned i = 1; i < s->word_count; i++) raft_cluster_tick(c, number(s, i));
+    } else if (strcmp(name, "mute") == 0) {
+        raft_cluster_node(c, number(s, 1))->mute = true;
+    } else if (strcmp(name, "beat") == 0) {
+        raft_nodes_beat(c);
     } else if (strcmp(name, "advance") == 0) {
         c->now_ms += number(s, 1);
     } else if (strcmp(name, "run") == 0) {
@@ -335,10 +353,10 @@ static bool run_command(struct script *s)
     static const struct {
         const char *name;
         void (*run)(struct script *s);
-    } commands[] = {
-        {"persist", cmd_persist}, {"deliver", cmd_messages}, {"drop", cmd_messages},  {"duplicate", cmd_messages},
-        {"inject", cmd_inject},   {"cut", cmd_cut},          {"config", cmd_config},  {"describe", cmd_describe},
-        {"queue", cmd_queue},     {"log", cmd_log},          {"batches", cmd_batches}};
+    } commands[] = {{"persist", cmd_persist},    {"deliver", cmd_messages},  {"drop", cmd_messages},
+                    {"duplicate", cmd_messages}, {"inject", cmd_inject},     {"cut", cmd_cut},
+                    {"config", cmd_config},      {"describe", cmd_describe}, {"lease", cmd_lease},
+                    {"queue", cmd_queue},        {"log", cmd_log},           {"batches", cmd_batches}};
     const char *name = word(s, 0);
     if (strcmp(name, "cluster") == 0) {
         cmd_cluster(s);

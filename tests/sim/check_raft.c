@@ -185,6 +185,27 @@ static void check_promise(struct check_raft *c, const struct group *g, const str
                (unsigned long long)s->last, (unsigned long long)s->term);
 }
 
+static bool believes_in_lease(const struct process *p, const struct replica *r)
+{
+    return env_mono_ns((struct env *)(uintptr_t)&p->env) < replica_lease_until_ns(r);
+}
+
+/* At no instant do two believe that nobody else can lead, whatever their clocks say. A belief begins in a pass. */
+static void check_lease(struct check_raft *c, const struct replica *r, const struct process *p)
+{
+    if (!believes_in_lease(p, r)) return;
+    COVER("check.lease_held");
+    for (unsigned i = 0; i < c->world->process_count; i++) {
+        const struct process *other = c->world->processes[i];
+        const struct host *h = other == p || !process_runs(other) || other->ops != p->ops ? NULL : process_host(other);
+        const struct replica *twin = h == NULL ? NULL : host_replica(h, replica_group(r));
+        if (twin == NULL || !believes_in_lease(other, twin)) continue;
+        world_fail(c->world, "range %llu: %s in term %llu and %s in term %llu hold a lease at one time",
+                   (unsigned long long)replica_group(r), p->name, (unsigned long long)raft_term(replica_raft(r)),
+                   other->name, (unsigned long long)raft_term(replica_raft(twin)));
+    }
+}
+
 struct look {
     struct check_raft *check;
     const struct process *p;
@@ -199,6 +220,7 @@ static void look_replica(void *ctx, struct replica *r)
     bool new_life = s->life != l->p->lives;
     if (new_life) *s = (struct seen){.life = l->p->lives};
     if (raft_role(raft) == RAFT_LEADER) check_leader(l->check, g, l->p, raft_term(raft));
+    check_lease(l->check, r, l->p);
     uint64_t first = raft_first_index(raft), last = raft_last_index(raft), commit = raft_commit(raft);
     bool same_tail = s->last > 0 && s->last <= last && raft_term_at(raft, s->last) == s->last_term;
     for (uint64_t i = same_tail ? s->last + 1 : s->commit + 1; i <= last; i++) {

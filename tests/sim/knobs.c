@@ -28,7 +28,8 @@ static void draw_machine(struct world *w, struct sim_knobs *k)
     k->io_max_ns = 2 * MAXIMA[draw(w, 0, 3)];
     k->io_min_ns = k->io_max_ns / draw(w, 1, 10);
     k->io_spike = half(w) ? (unsigned)draw(w, 1, 10) : 0;
-    k->clock_drift_ppm = half(w) ? (unsigned)draw(w, 1, 50000) : 0;
+    /* Two clocks may differ in rate by 1 percent: that is what leases allow for (docs/liveness.md). */
+    k->clock_drift_ppm = half(w) ? (unsigned)draw(w, 1, 4900) : 0;
 }
 
 /* The mean pause between two faults of a kind, or 0. */
@@ -86,6 +87,7 @@ static void draw_host(struct world *w, struct host_options *o)
     o->election_ms = (uint32_t)draw(w, half(w) ? 60 : 200, half(w) ? 250 : 1000);
     o->compare_every = draw(w, 1, half(w) ? 8 : 200);
     o->heartbeat_ms = o->election_ms / (uint32_t)draw(w, 4, 8);
+    o->support_ms = chance(w, 750) ? o->heartbeat_ms * (uint32_t)draw(w, 3, 12) : 0;
     o->proposals_max = half(w) ? 16384 : (uint32_t)draw(w, 1, 8);
 }
 

@@ -11,7 +11,7 @@ static const struct raft_config three = {.voters = {1, 2, 3}, .voter_count = 3};
 
 static void elected(struct raft_cluster *c, size_t nodes, const struct raft_config *config)
 {
-    raft_cluster_init(c, nodes, config, NULL, 1);
+    raft_cluster_init(c, nodes, config, NULL, 0, 1);
     raft_cluster_step(c, 1, (struct raft_event){.type = RAFT_EVENT_CAMPAIGN});
     ck_assert(raft_cluster_settle(c));
     ck_assert_uint_eq(raft_cluster_leader(c), 1);
@@ -34,7 +34,7 @@ static struct raft_message answer(struct raft_cluster *c, struct raft_message m)
 /* A follower of term 2 whose log ends with (3, 2), leader unknown. */
 static void voter(struct raft_cluster *c)
 {
-    raft_cluster_init(c, 3, &three, NULL, 1);
+    raft_cluster_init(c, 3, &three, NULL, 0, 1);
     struct raft_entry e[3] = {{.index = 1, .term = 1, .type = RAFT_ENTRY_NOOP, .data = SLICE_EMPTY},
                               {.index = 2, .term = 1, .type = RAFT_ENTRY_COMMAND, .data = SLICE_EMPTY},
                               {.index = 3, .term = 2, .type = RAFT_ENTRY_NOOP, .data = SLICE_EMPTY}};
@@ -274,7 +274,7 @@ START_TEST(test_propose_bounds_and_roles)
     ck_assert_int_eq(raft_propose_config(raft_of(&c, 2), &three, &target), STATUS_NOT_LEADER);
     raft_cluster_free(&c);
     /* A fresh leader takes proposals, but no change of configuration before its no-op has committed (T10). */
-    raft_cluster_init(&c, 3, &three, NULL, 1);
+    raft_cluster_init(&c, 3, &three, NULL, 0, 1);
     raft_cluster_step(&c, 1, (struct raft_event){.type = RAFT_EVENT_CAMPAIGN});
     while (raft_cluster_leader(&c) == 0) {
         for (uint64_t id = 1; id <= 3; id++) raft_cluster_persist(&c, id, 16, true);

@@ -19,7 +19,7 @@
 
 struct knobs {                         /* drawn per seed, "off" included */
     uint32_t drop, duplicate, reorder; /* per mille, of deliveries */
-    uint32_t crash, restart, partition, compact, config, transfer, read, propose, persist, deliver, tick;
+    uint32_t crash, restart, partition, compact, config, transfer, read, propose, persist, deliver, tick, beat;
     uint32_t rot; /* per mille, of crashes; then nothing changes the configuration */
 };
 
@@ -30,6 +30,7 @@ struct world {
     struct knobs k;
     uint64_t next_command, next_context;
     uint64_t proposals, configs, rots;
+    uint64_t rests, leaseless; /* groups that came to rest, and that had no lease at peace */
 };
 
 static uint32_t knob(struct prng *p, uint32_t max)
@@ -53,7 +54,8 @@ static void draw_knobs(struct world *w)
                           .propose = (uint32_t)prng_between(p, 20, 120),
                           .persist = (uint32_t)prng_between(p, 60, 300),
                           .deliver = (uint32_t)prng_between(p, 200, 700),
-                          .tick = (uint32_t)prng_between(p, 20, 120)};
+                          .tick = (uint32_t)prng_between(p, 20, 120),
+                          .beat = w->c.support_ms == 0 ? 0 : (uint32_t)prng_between(p, 20, 200)};
     if (!prng_chance(p, 1, 3)) return;
     w->k.rot = (uint32_t)prng_between(p, 100, 900);
     w->k.crash += 10;
@@ -150,6 +152,19 @@ static void rot(struct world *w, uint64_t id)
     w->rots++;
 }
 
+/* Heartbeats of nodes and their answers: late, in any order, lost. */
+static void beat(struct world *w)
+{
+    struct raft_cluster *c = &w->c;
+    if (prng_chance(&w->random, 1, 4)) {
+        raft_nodes_beat(c);
+    } else if (c->beat_count > 0 && prng_chance(&w->random, 2, 3)) {
+        raft_nodes_deliver(c, (size_t)prng_below(&w->random, c->beat_count));
+    } else {
+        raft_nodes_send(c, any_node(w), any_node(w));
+    }
+}
+
 static void crash(struct world *w)
 {
     uint64_t id = any_node(w);
@@ -162,7 +177,7 @@ static void act(struct world *w)
     const struct knobs *k = &w->k;
     struct raft_cluster *c = &w->c;
     uint32_t total = k->crash + k->restart + k->partition + k->compact + k->config + k->transfer + k->read +
-                     k->propose + k->persist + k->deliver + k->tick;
+                     k->propose + k->persist + k->deliver + k->tick + k->beat;
     uint32_t dice = (uint32_t)prng_below(&w->random, total);
 #define ROLL(weight) (dice < (weight) || (dice -= (weight), false))
     if (ROLL(k->deliver)) {
@@ -173,6 +188,8 @@ static void act(struct world *w)
         propose(w);
     } else if (ROLL(k->tick)) {
         tick(w);
+    } else if (ROLL(k->beat)) {
+        beat(w);
     } else if (ROLL(k->read)) {
         (void)raft_cluster_read(c, prng_chance(&w->random, 1, 2) ? some_leader(w) : any_node(w), ++w->next_context);
     } else if (ROLL(k->restart)) {
@@ -200,6 +217,28 @@ static void show(struct world *w)
     buf_clear(&w->text);
 }
 
+/* At peace the leader has a lease, unless it tried to hand over in this term, and nobody has anything to do. */
+static void demand_lease(struct world *w)
+{
+    struct raft_cluster *c = &w->c;
+    if (c->support_ms == 0) return;
+    raft_cluster_run(c, 2000, 50);
+    const struct rc_node *n = raft_cluster_node(c, raft_cluster_leader(c));
+    if (raft_nodes_lease_ms(c, n) == 0) {
+        w->leaseless++;
+        return;
+    }
+    const struct raft_config *g = raft_config_now(n->raft);
+    if (g->voter_count + g->learner_count < c->node_count)
+        return; /* one that was removed asks for votes now and then */
+    for (unsigned i = 0; i < g->voter_count; i++) {
+        const struct raft *r = raft_cluster_node(c, g->voters[i])->raft;
+        if (raft_deadline_ms(r) != UINT64_MAX) fprintf(stderr, "SEED=%llu: no rest\n", (unsigned long long)c->seed);
+        ck_assert_uint_eq(raft_deadline_ms(r), UINT64_MAX);
+    }
+    w->rests++;
+}
+
 /* Faults end: there is a leader within a few elections, what is proposed commits, and all members have all of it. */
 static void demand_progress(struct world *w)
 {
@@ -217,6 +256,9 @@ static void demand_progress(struct world *w)
     ck_assert_int_eq(s, STATUS_OK);
     uint64_t aim = raft_last_index(c->nodes[raft_cluster_leader(c) - 1].raft);
     raft_cluster_run(c, 3000, 50);
+    if (c->trace != NULL) show(w);
+    if (raft_cluster_leader(c) == 0) fprintf(stderr, "SEED=%llu: the leader is gone\n", (unsigned long long)c->seed);
+    ck_assert_uint_ne(raft_cluster_leader(c), 0);
     const struct raft_config *g = raft_config_now(c->nodes[raft_cluster_leader(c) - 1].raft);
     ck_assert_uint_eq(g->old_voter_count, 0);
     for (unsigned i = 0; i < g->voter_count + g->learner_count; i++) {
@@ -234,10 +276,11 @@ static void demand_progress(struct world *w)
     ck_assert_int_eq(raft_cluster_read(c, leader, ++w->next_context), STATUS_OK);
     raft_cluster_run(c, 1000, 50);
     ck_assert_uint_gt(c->reads_ok, ok);
+    demand_lease(w);
 }
 
 struct totals {
-    uint64_t commits, reads_ok, reads_failed, configs, elections, rots;
+    uint64_t commits, reads_ok, reads_failed, configs, elections, rests, leaseless, rots;
 };
 
 static void run_seed(uint64_t seed, bool trace, struct totals *totals)
@@ -255,7 +298,7 @@ static void run_seed(uint64_t seed, bool trace, struct totals *totals)
     o.inflight_max_count = (uint32_t)prng_between(&w.random, 1, 8);
     o.inflight_max_bytes = prng_chance(&w.random, 1, 2) ? 16 : 65536;
     o.uncommitted_max_bytes = prng_chance(&w.random, 1, 3) ? 20 : 65536;
-    raft_cluster_init(&w.c, nodes, &config, &o, seed);
+    raft_cluster_init(&w.c, nodes, &config, &o, prng_chance(&w.random, 2, 3) ? 1500 : 0, seed);
     if (trace) w.c.trace = &w.text;
     raft_cluster_step(&w.c, 1, (struct raft_event){.type = RAFT_EVENT_CAMPAIGN});
     for (unsigned round = 0; round < ROUNDS; round++) {
@@ -271,6 +314,8 @@ static void run_seed(uint64_t seed, bool trace, struct totals *totals)
     totals->reads_failed += w.c.reads_failed;
     totals->configs += w.configs;
     totals->rots += w.rots;
+    totals->rests += w.rests;
+    totals->leaseless += w.leaseless;
     totals->elections += w.c.leaders.count;
     raft_cluster_free(&w.c);
     buf_free(&w.text);
@@ -286,15 +331,18 @@ START_TEST(test_random)
     }
     uint64_t seeds = many != NULL ? strtoull(many, NULL, 10) : SEEDS_DEFAULT;
     for (uint64_t seed = 1; seed <= seeds; seed++) run_seed(seed, false, &t);
-    printf("seeds=1..%llu commits=%llu reads=%llu failed_reads=%llu configs=%llu elections=%llu rots=%llu\n",
+    printf("seeds=1..%llu commits=%llu reads=%llu failed_reads=%llu configs=%llu elections=%llu rots=%llu rests=%llu "
+           "leaseless=%llu\n",
            (unsigned long long)seeds, (unsigned long long)t.commits, (unsigned long long)t.reads_ok,
            (unsigned long long)t.reads_failed, (unsigned long long)t.configs, (unsigned long long)t.elections,
-           (unsigned long long)t.rots);
+           (unsigned long long)t.rots, (unsigned long long)t.rests, (unsigned long long)t.leaseless);
     ck_assert_uint_gt(t.commits, seeds * 20);
     ck_assert_uint_gt(t.reads_ok, seeds * 5);
     ck_assert_uint_gt(t.configs, seeds);
     ck_assert_uint_gt(t.elections, seeds * 3);
     ck_assert_uint_gt(t.rots, seeds / 2);
+    ck_assert_uint_gt(t.rests, seeds / 2);
+    ck_assert_uint_lt(t.leaseless, seeds / 5);
 }
 END_TEST
 
@@ -307,6 +355,9 @@ START_TEST(test_rare_cases_seen)
                                         "raft.install_over_prefix",
                                         "raft.leader_removed",
                                         "raft.leave_joint",
+                                        "raft.poke",
+                                        "raft.promise_void",
+                                        "raft.heard_in_vain",
                                         "raft.pre_vote_ignored",
                                         "raft.read_before_own_commit",
                                         "raft.mark_before_truncation",

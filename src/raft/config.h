@@ -1,0 +1,24 @@
+/* Configurations of a group, and their encoding in configuration entries (docs/raft.md has the byte table). */
+#ifndef QUORATE_RAFT_CONFIG_H
+#define QUORATE_RAFT_CONFIG_H
+
+#include "base/buf.h"
+#include "base/slice.h"
+#include "base/status.h"
+
+#define RAFT_VOTERS_MAX 15u
+
+/* A configuration; joint while old_voter_count > 0 (a decision then needs a majority of both sets). */
+struct raft_config {
+    uint64_t voters[RAFT_VOTERS_MAX];
+    unsigned voter_count;
+    uint64_t old_voters[RAFT_VOTERS_MAX];
+    unsigned old_voter_count;
+    uint64_t learners[RAFT_VOTERS_MAX];
+    unsigned learner_count;
+};
+
+void raft_config_encode(const struct raft_config *c, struct buf *out);
+MUST_CHECK enum status raft_config_decode(struct slice data, struct raft_config *out);
+
+#endif
