@@ -75,10 +75,8 @@ struct scan_request {
     struct routed to;
     uint32_t keyspace;
     struct slice start, end; /* within the range */
-    uint32_t limit_rows;
-    uint32_t limit_bytes;
-    bool reverse;
-    bool keys_only;
+    uint32_t limit_rows, limit_bytes;
+    bool reverse, keys_only;
     struct read_how how;
 };
 struct scan_row {

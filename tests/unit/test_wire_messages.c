@@ -448,6 +448,17 @@ static void v_snapshot_chunk(struct visit *v, struct snapshot_chunk *m)
     if (v->mode == GENERATE) m->rows_crc = crc32c(0, m->rows.data, m->rows.size);
 }
 
+static void v_liveness_message(struct visit *v, struct liveness_message *m)
+{
+    v_bool(v, &m->is_answer);
+    uint64_t *numbers[] = {&m->life, &m->seq, &m->support_ns, &m->grant};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) v_u64(v, numbers[i]);
+    if (v->mode != GENERATE) return;
+    m->life |= 1;
+    m->support_ns %= LIVENESS_SUPPORT_MAX_NS;
+    m->grant = m->is_answer ? m->grant | 1 : 0;
+}
+
 /* --- one table of all messages --- */
 
 struct kind {
