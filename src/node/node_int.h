@@ -6,6 +6,7 @@
 #include "node/disk_space.h"
 #include "node/node.h"
 #include "range/identity.h"
+#include "range/resolve.h"
 #include "rpc/meta_call.h"
 
 /* How a node comes up, and what wakes each state:

@@ -11,7 +11,6 @@
 #include "lsm/lsm.h"
 #include "raft/raft.h"
 #include "range/machine.h"
-#include "range/resolved.h"
 #include "rpc/rpc.h"
 #include "wal/wal.h"
 
@@ -170,28 +169,6 @@ uint64_t replica_lease_until_ns(const struct replica *r); /* 0: none; for those 
 MUST_CHECK enum status replica_read(struct replica *r, struct read_wait *w);
 /* Any replica: only waits until w->index is applied. */
 MUST_CHECK enum status replica_wait_applied(struct replica *r, struct read_wait *w);
-
-/* --- resolved timestamps: docs/reads.md --- */
-/* The leader closes at ts, which was asked for after it began to lead (replica_led_since) and whose elders have been proposed
- * or refused: nothing at or below it is proposed any more. When w is ready, (ts, w->index) is resolved, and usable here: the
- * caller then says so by replica_note_resolved. w: index and term are set here. */
-MUST_CHECK enum status replica_close(struct replica *r, uint64_t ts, struct read_wait *w);
-uint64_t replica_led_since_ns(const struct replica *r);
-void replica_note_resolved(struct replica *r, const struct resolved *resolved);
-struct resolved replica_resolved(struct replica *r); /* the newest that is usable here; ts 0: none */
-uint64_t replica_floor_ts(const struct replica *r);  /* reads as of less may lack versions */
-uint64_t replica_applied(const struct replica *r);
-
-/* The owner of a host with resolved timestamps calls host_resolve_pass in each pass, before host_pass; it says when to come
- * again. It tells of its calls for timestamps (one at a time): when one leaves, and when it has been answered and worked off,
- * with the newest that it brought, or 0. */
-uint64_t host_resolve_pass(struct host *h, uint64_t now_ns);
-bool host_wants_timestamp(const struct host *h);
-void host_timestamps_asked(struct host *h, uint64_t now_ns);
-void host_timestamps_came(struct host *h, uint64_t newest);
-struct resolved host_issued(const struct host *h); /* newest timestamp that came, and when its call left (since_ns) */
-uint64_t host_newest_ts(const struct host *h);     /* that this host has heard of, from anybody */
-void host_on_resolved(struct host *h, struct rpc_request *req);
 
 /* Calls another host over the link to it; done comes from host_pass, or never when the link goes away. False: no link. */
 bool host_call(struct host *h, uint64_t node_id, enum method method, struct slice params, uint64_t deadline_ns,

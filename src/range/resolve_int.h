@@ -2,7 +2,7 @@
 #ifndef QUORATE_RANGE_RESOLVE_INT_H
 #define QUORATE_RANGE_RESOLVE_INT_H
 
-#include "range/host.h"
+#include "range/resolve.h"
 
 /* A round of telling peers (resolve.c):
  *
