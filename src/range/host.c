@@ -234,9 +234,8 @@ static void host_run_ready(struct host *h)
     list_init(&round);
     struct list *node;
     while ((node = list_pop_front(&h->ready)) != NULL) list_push_back(&round, node);
-    while ((node = list_pop_front(&round)) != NULL) {
-        if (h->env->dead) return;
-        replica_run(LIST_ENTRY(node, struct replica, ready_link));
+    while ((node = list_pop_front(&round)) != NULL) { /* all of them: the list ends with this call */
+        if (!h->env->dead) replica_run(LIST_ENTRY(node, struct replica, ready_link));
     }
 }
 
