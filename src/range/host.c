@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "range/host_int.h"
 
+enum { DECIDE_MS = 1000 }; /* what is proposed when the host stops is decided by then, or its outcome is unknown */
 enum { RUN_ROUNDS_MAX = 4, APPLY_ENTRIES_PER_PASS = 8192 };
 #define WATCH_EVERY_NS (10 * NS_PER_MS)
 #define WAKE_EVERY_NS (50 * NS_PER_MS) /* for what has no timer of its own */
@@ -268,10 +269,17 @@ uint64_t host_pass(struct host *h, uint64_t now_ns)
 
 /* --- from other hosts --- */
 
+/* On the way out the others are a quorum without this one, or nobody is. But what was proposed here before the leadership went
+ * is decided by the new leader: until it has said so, or that takes too long, it is listened to. */
+static bool host_is_deaf(const struct host *h)
+{
+    if (!h->stopping || !host_handed_over(h)) return false;
+    return h->proposals == 0 || h->now_ms >= h->stopping_ms + DECIDE_MS;
+}
+
 void host_on_raft(struct host *h, struct rpc_request *req)
 {
-    if (h->stopping &&
-        host_handed_over(h)) { /* on the way out: the others are a quorum without this one, or nobody is */
+    if (host_is_deaf(h)) {
         rpc_request_drop(req);
         return;
     }
@@ -444,6 +452,7 @@ void host_stop(struct host *h)
 {
     if (h->stopping) return;
     h->stopping = true;
+    h->stopping_ms = h->now_ms;
     uint64_t group;
     void *value;
     for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
