@@ -42,12 +42,12 @@
     X(log_failure_ignored, "T21", "a failed write of the log is taken for a success")                                  \
     X(torn_batch_replayed, "T23", "recovery replays a batch without looking at its checksum")                          \
     X(damage_taken_for_tail, "T23", "damaged durable batches are taken for a torn tail and cut off")                   \
+    X(damage_not_admitted, "T24", "a replica whose log was damaged goes on with what is left of it")                   \
     X(segment_name_not_synced, "T26", "the folder is not synced after a segment was made")                             \
     X(former_life_replayed, "T27", "batches of a recycled segment's former life are replayed")                         \
     X(log_freed_early, "T18", "segments are used again although the store needs them")                                 \
     /* the store */                                                                                                    \
     X(flush_claims_newer, "T18", "a flush says that what was applied after its memtable is durable as well")           \
-    X(identity_not_synced, "T26", "the folder is not synced after IDENTITY was renamed")                               \
     X(table_not_synced, "T26", "a table is named by the manifest before it was synced")                                \
     X(table_name_not_synced, "T26", "the folder is not synced after tables were made")                                 \
     X(block_checksum_ignored, "T24", "blocks of tables are not verified")                                              \

@@ -196,6 +196,16 @@ static enum status begin_manifest(struct lsm *l, struct errbuf *err)
     return s;
 }
 
+enum status lsm_note_groups(struct lsm *l, const uint64_t *groups, size_t count, struct errbuf *err)
+{
+    ASSERT(l->job == NULL);
+    for (size_t i = 0; i < count; i++) {
+        if (map_get(&l->applied, groups[i]) == NULL) lsm_note_applied(l, &(struct applied){.group = groups[i]});
+    }
+    l->manifest.rewrite = true;
+    return begin_manifest(l, err);
+}
+
 static enum status recover(struct lsm *l, struct manifest_state *state, struct map *tables, struct errbuf *err)
 {
     struct disk *d = l->env->disk;

@@ -42,7 +42,7 @@ struct raft *raft_new(const struct raft_options *options, const struct raft_rest
     r->durable.commit_told = restore->snapshot_index;
     raft_log_init(&r->log, restore->snapshot_index, restore->snapshot_term);
     raft_config_set_base(r, &restore->config);
-    if (restore->recovering) raft_recovery_begin(r);
+    if (restore->recovering && !MUTANT(damage_not_admitted)) raft_recovery_begin(r);
     return r;
 }
 

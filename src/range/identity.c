@@ -6,7 +6,6 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "base/crc32c.h"
-#include "base/mutant.h"
 
 enum { IDENTITY_MAX = 1024 };
 static const char identity_name[] = "IDENTITY";
@@ -83,7 +82,7 @@ enum status identity_save(struct env *env, const struct identity *id, struct err
     if (s == STATUS_OK) s = disk_sync(f);
     disk_close(f);
     if (s == STATUS_OK) s = disk_rename(env->disk, identity_temp, identity_name);
-    if (s == STATUS_OK && !MUTANT(identity_not_synced)) s = disk_sync_dir(env->disk, "");
+    if (s == STATUS_OK) s = disk_sync_dir(env->disk, "");
     if (s != STATUS_OK)
         errbuf_set(err, "cannot write IDENTITY (%s): make room or mend the disk, then start again", status_text(s));
     buf_free(&text);

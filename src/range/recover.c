@@ -343,6 +343,20 @@ static enum status set_aside(struct disk *disk, const char *dir, const char *nam
     return s == STATUS_NOT_FOUND ? STATUS_OK : s;
 }
 
+/* The segments that the former store had freed are gone: the new one must not look as if it were missing (store_missing). */
+static enum status store_anew(struct host *h, struct errbuf *err)
+{
+    enum status s = lsm_open(h->env, &h->options.lsm, &h->lsm, err);
+    if (s != STATUS_OK) return s;
+    uint64_t *groups = mem_alloc((h->replicas.count + 1) * sizeof *groups), group;
+    size_t count = 0;
+    void *value;
+    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) groups[count++] = group;
+    s = lsm_note_groups(h->lsm, groups, count, err);
+    mem_free(groups);
+    return s;
+}
+
 /* The log says durably that everything is lost: only now the store may forget. The manifest goes last: until then the store
  * is refused, and this is done again. */
 static enum status recover_store(struct host *h, struct errbuf *err)
@@ -357,7 +371,7 @@ static enum status recover_store(struct host *h, struct errbuf *err)
     if (s == STATUS_OK) s = disk_sync_dir(h->env->disk, dir);
     mem_free(names.items);
     arena_free(&names.arena);
-    if (s == STATUS_OK) return lsm_open(h->env, &h->options.lsm, &h->lsm, err);
+    if (s == STATUS_OK) return store_anew(h, err);
     errbuf_set(err, "the damaged store in '%s' cannot be set aside (%s): check the disk", dir, status_text(s));
     return s;
 }

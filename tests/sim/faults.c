@@ -84,7 +84,8 @@ static void strike_crash(struct faults *f)
     if (!chance(f->world, k->all_at_once)) {
         if (chance(f->world, 600)) crash(f, fault_victim(f), machine);
         /* And while it writes, perhaps what the crash above makes it write: a vote. strike_revive starts it again. */
-        if (chance(f->world, 500)) fault_any_server(f)->crash_in_log_tasks = (unsigned)draw(f->world, 1, 6);
+        if (chance(f->world, 700)) fault_any_server(f)->crash_in_log_tasks = (unsigned)draw(f->world, 1, 6);
+        if (chance(f->world, 500)) fault_victim(f)->crash_in_log_tasks = (unsigned)draw(f->world, 1, 30);
         if (chance(f->world, 500)) fault_any_server(f)->crash_at_effect = (unsigned)draw(f->world, 1, 100);
         return;
     }

@@ -51,7 +51,7 @@ static void draw_faults(struct world *w, struct cluster_knobs *k)
     k->slow_ns = draw_fault(w, 300, 500, 5000);
     k->disk_fault_ns = draw_fault(w, 250, 800, 5000);
     k->disk_full_ns = draw_fault(w, 200, 800, 5000);
-    k->lag_ns = draw_fault(w, 400, 500, 5000);
+    k->lag_ns = draw_fault(w, 500, 500, 4000);
     k->rot_ns = draw_fault(w, 300, 300, 3000);
     k->table_rot_ns = draw_fault(w, 150, 300, 3000);
     k->pause_max_ns = half(w) ? draw(w, 1, 200) * MS_NS : draw(w, 1, 30) * SEC_NS;
@@ -86,6 +86,9 @@ static void draw_host(struct world *w, struct host_options *o)
     o->wal.skip_self_test = half(w);
     o->election_ms = (uint32_t)draw(w, half(w) ? 60 : 200, half(w) ? 250 : 1000);
     o->compare_every = draw(w, 1, half(w) ? 8 : 200);
+    /* A majority answers well within an election timeout, or nobody can be expected to lead. */
+    uint32_t needed_ms = (uint32_t)((4 * w->knobs.net_max_ns + 2 * w->knobs.log_max_ns) / MS_NS);
+    if (o->election_ms < needed_ms) o->election_ms = needed_ms;
     o->heartbeat_ms = o->election_ms / (uint32_t)draw(w, 4, 8);
     o->support_ms = chance(w, 750) ? o->heartbeat_ms * (uint32_t)draw(w, 3, 12) : 0;
     o->proposals_max = half(w) ? 16384 : (uint32_t)draw(w, 1, 8);
@@ -98,7 +101,7 @@ static void draw_workload(struct world *w, struct cluster_knobs *k)
     k->register_keys = (unsigned)draw(w, 2, 6);
     k->bank_ranges = (unsigned)draw(w, 1, 3);
     k->accounts = (unsigned)draw(w, 2, 5);
-    k->value_bytes_max = half(w) ? 16 : (unsigned)draw(w, 16, 3000);
+    k->value_bytes_max = chance(w, 300) ? 16 : (unsigned)draw(w, 16, 3000);
     k->timeout_max_ms = (uint32_t)draw(w, 200, 6000);
 }
 

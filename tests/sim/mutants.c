@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SEEDS_DEFAULT = 600, JOBS_MAX = 8, SEED_SECONDS_MAX = 120, WHY_BYTES = 400 };
+enum { SEEDS_DEFAULT = 3000, JOBS_MAX = 8, SEED_SECONDS_MAX = 120, WHY_BYTES = 400 };
 
 enum mutant mutant_planted;
 

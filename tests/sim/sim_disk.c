@@ -45,7 +45,7 @@ static bool dies(struct disk *d, bool tears)
     if (s->off) return true;
     if (process_effect(s->p)) return false;
     s->off = true;
-    if (!tears || !chance(s->p->world, 500)) return true;
+    if (!tears || !chance(s->p->world, 800)) return true;
     memdisk_fail_at(s->p->disk, MEMDISK_WRITE, 1, STATUS_IO, true);
     return false; /* the inner call fails */
 }

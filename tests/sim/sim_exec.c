@@ -6,6 +6,8 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
+#define HANG_NS (15 * SEC_NS)
+
 struct sim_task {
     struct sim_event event;
     struct list link; /* process.tasks, in order of submission */
@@ -21,7 +23,9 @@ static uint64_t task_latency(struct process *p, enum exec_lane lane)
     uint64_t ns = lane == LANE_LOG ? draw(w, k->log_min_ns, k->log_max_ns) : draw(w, k->io_min_ns, k->io_max_ns);
     if (chance(w, k->io_spike)) ns *= 50;
     ns *= lane == LANE_LOG ? p->log_slow : p->io_slow;
-    return p->disk_stalls_ns > w->now_ns ? ns + p->disk_stalls_ns - w->now_ns : ns;
+    if (p->disk_stalls_ns > w->now_ns) ns += p->disk_stalls_ns - w->now_ns;
+    if (ns > HANG_NS) p->disk_faulty = true; /* a server may stop when its disk hangs */
+    return ns < 2 * HANG_NS ? ns : 2 * HANG_NS;
 }
 
 /* The log's thread takes one task after the other. */
@@ -83,7 +87,7 @@ static void op_submit(struct exec *e, enum exec_lane lane, struct task *task)
     if (lane == LANE_LOG) {
         log_lane_next(p);
         if (p->crash_in_log_tasks > 0 && --p->crash_in_log_tasks == 0) {
-            process_crash_soon(p, 2 * p->world->knobs.log_max_ns);
+            process_crash_soon(p, p->world->knobs.log_max_ns);
         }
     } else {
         world_schedule(p->world, &t->event, p->world->now_ns + task_latency(p, lane));
@@ -105,13 +109,14 @@ void sim_exec_crash(struct process *p)
     {
         struct sim_task *t = LIST_ENTRY(it, struct sim_task, link);
         world_cancel(w, &t->event);
+        bool log = t->task->lane == LANE_LOG;
         uint64_t luck = draw(w, 0, 3);
+        if (log && luck == 1) luck = 2; /* a torn batch is worth more than one that was not begun */
         if (t->executed || luck < 2 || p->disk == NULL) {
             log_stands = log_stands || (t->task->lane == LANE_LOG && !t->executed);
             continue;
         }
         if (t->task->lane == LANE_LOG && log_stands) continue;
-        bool log = t->task->lane == LANE_LOG;
         if (luck == 2) memdisk_fail_at(p->disk, MEMDISK_CHANGE, draw(w, 1, log ? 1 : 6), STATUS_IO, true);
         t->executed = true;
         t->task->execute(t->task);

@@ -239,6 +239,26 @@ START_TEST(a_damaged_store)
 }
 END_TEST
 
+/* A store begun anew behind a log whose first segments its predecessor had freed is not a missing one: else the replica, once
+ * mended, would lose its vote again at the next start. */
+START_TEST(a_store_begun_anew_is_known)
+{
+    uint64_t index = 1, term = 1;
+    build();
+    crash(MEMDISK_KEEP);
+    damage_store(disk);
+    ck_assert_int_eq(open_host(), STATUS_OK);
+    check_recovering("with a damaged store");
+    ck_assert_uint_gt(wal_first_batch(host_log(host)), 1);
+    crash(MEMDISK_DROP);
+    ck_assert_int_eq(open_host(), STATUS_OK);
+    ck_assert(lsm_durable(host_store(host), GROUP, &index, &term));
+    ck_assert_uint_eq(index, 0);
+    ck_assert_ptr_eq(strstr(t.last_log, "missing"), NULL);
+    teardown();
+}
+END_TEST
+
 static void damage_both(struct memdisk *d)
 {
     damage_log(d);
@@ -311,6 +331,7 @@ int main(void)
     tcase_add_test(c, a_sound_one_leads_again);
     tcase_add_test(c, a_damaged_log);
     tcase_add_test(c, a_damaged_store);
+    tcase_add_test(c, a_store_begun_anew_is_known);
     tcase_add_test(c, a_damaged_log_and_store);
     tcase_add_test(c, a_missing_store);
     tcase_add_test(c, replicas_that_the_log_has_lost);
