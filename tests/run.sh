@@ -6,6 +6,9 @@
 # seconds (default 900), or counts nothing is a failure. The last line is "N passed, N failed"; exit status 0 if nothing failed
 # and something ran.
 set -u
+# check gives a case 4 s of the clock: busy machines need more, and what hangs is ended by TEST_TIMEOUT
+: "${CK_DEFAULT_TIMEOUT:=120}"
+export CK_DEFAULT_TIMEOUT
 
 counts() { # counts LOGFILE: prints "passed failed lines"
     awk '
