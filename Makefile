@@ -137,6 +137,9 @@ sim: $(SIM)
 bench-failover: all $(PROCESS_TOOLS)
 	@QUORATE_BUILD=$(OUT) $(if $(TRIALS),TRIALS=$(TRIALS)) sh bench/failover/run.sh
 
+bench-idle: all
+	@QUORATE_BUILD=$(OUT) $(if $(RANGES),RANGES=$(RANGES)) sh bench/idle/run.sh
+
 soak: all $(PROCESS_TOOLS)
 	QUORATE_BUILD=$(OUT) $(if $(SECONDS),SOAK=$(SECONDS)) $(if $(SEED),SEED=$(SEED)) sh tests/process/soak.sh
 

@@ -6,7 +6,7 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-#define RAFT_VOTERS_MAX 15u
+#define RAFT_VOTERS_MAX 7u /* as many replicas as a descriptor has room for (LIMIT_REPLICAS) */
 
 /* A configuration; joint while old_voter_count > 0 (a decision then needs a majority of both sets). */
 struct raft_config {

@@ -70,7 +70,7 @@ bool raft_promotable(const struct raft *r)
 /* While it is true nobody is helped to disturb the leader (thesis 4.2.3), and nobody that a lease may count on is untrue to it. */
 bool raft_hears_leader(const struct raft *r)
 {
-    if (r->role == RAFT_LEADER || raft_silent(r) || raft_promise_holds(r)) return true;
+    if (r->role == RAFT_LEADER || raft_withholds(r)) return true;
     return r->leader != 0 && r->now_ms < r->heard_ms + r->options.election_ms;
 }
 
@@ -187,7 +187,7 @@ static void start_campaign(struct raft *r, enum raft_role role, struct raft_effe
 
 void raft_pre_campaign(struct raft *r, struct raft_effects *fx)
 {
-    if (r->role == RAFT_LEADER || !raft_promotable(r) || raft_silent(r) || raft_promise_holds(r)) return;
+    if (r->role == RAFT_LEADER || !raft_promotable(r) || raft_withholds(r)) return;
     start_campaign(r, RAFT_PRE_CANDIDATE, fx);
     raft_peer(r, r->options.id)->ballot = RAFT_BALLOT_GRANTED;
     broadcast_vote(r, (struct raft_message){.type = RAFT_MSG_PRE_VOTE, .term = r->term + 1}, fx);
@@ -197,7 +197,7 @@ void raft_pre_campaign(struct raft *r, struct raft_effects *fx)
 void raft_campaign(struct raft *r, bool transfer, struct raft_effects *fx)
 {
     ASSERT(raft_promotable(r));
-    if (!transfer) ASSERT(!raft_silent(r) && !raft_promise_holds(r)); /* our own vote is a vote */
+    if (!transfer) ASSERT(!raft_withholds(r)); /* our own vote is a vote */
     start_campaign(r, RAFT_CANDIDATE, fx);
     raft_set_term(r, r->term + 1, r->options.id);
     uint64_t context = transfer ? RAFT_CONTEXT_TRANSFER : 0;
@@ -252,7 +252,7 @@ void raft_recv_pre_vote(struct raft *r, const struct raft_message *m, struct raf
  * whose votes count. */
 void raft_recv_vote(struct raft *r, const struct raft_message *m, struct raft_effects *fx)
 {
-    bool free = m->context == RAFT_CONTEXT_TRANSFER || !(raft_silent(r) || raft_promise_holds(r));
+    bool free = m->context == RAFT_CONTEXT_TRANSFER || !raft_withholds(r);
     bool may = r->vote == m->from || (r->vote == 0 && r->leader == 0 && free);
     bool grant = may && !raft_recovering(r) && log_up_to_date(r, m);
     if (grant) {

@@ -32,7 +32,6 @@ bool raft_silent(const struct raft *r)
 bool raft_promise_holds(const struct raft *r)
 {
     const struct raft_support *s = r->options.support;
-    if (MUTANT(vote_despite_promise)) return false;
     return r->promise.to != 0 && s->given(r->options.support_ctx, r->promise.to, 0) == r->promise.grant;
 }
 
@@ -40,6 +39,12 @@ bool raft_promise_holds(const struct raft *r)
 void raft_promise_end(struct raft *r)
 {
     r->promise = (struct raft_promise){0};
+}
+
+/* Neither vote nor candidacy: while we are bound, or silent after a start. */
+bool raft_withholds(const struct raft *r)
+{
+    return raft_silent(r) || (raft_promise_holds(r) && !MUTANT(vote_despite_promise));
 }
 
 /* m is an append or a heartbeat of our term's leader. One of an earlier life of its node, come late, binds us to nobody. */

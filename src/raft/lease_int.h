@@ -6,6 +6,7 @@
 #include "raft/raft_int.h"
 
 bool raft_silent(const struct raft *r);
+bool raft_withholds(const struct raft *r);
 bool raft_promise_holds(const struct raft *r);
 void raft_promise_end(struct raft *r);
 void raft_promise(struct raft *r, const struct raft_message *m);

@@ -3,7 +3,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-#define LOG_CAPACITY_MIN 4u
+#define LOG_CAPACITY_MIN 1u /* most groups are at rest, with the one entry of their leader's term in memory */
 #define LOG_SHRINK_FROM 32u
 
 void raft_log_init(struct raft_log *l, uint64_t base_index, uint64_t base_term)

@@ -121,14 +121,15 @@ static void evidence_text(const struct replica *r, const struct effects_window *
                (unsigned long long)r->desc.id, (unsigned long long)r->id, (unsigned long long)r->host->self->node_id,
                (unsigned long long)at->index);
     buf_printf(b, "applied %llu, window %llu entries\n", (unsigned long long)r->applied, (unsigned long long)e->every);
-    for (unsigned i = 0; i < EFFECTS_WINDOWS && e->own[i].index != 0; i++) {
-        buf_printf(b, "window %llu own %016llx\n", (unsigned long long)e->own[i].index,
-                   (unsigned long long)e->own[i].hash);
+    const struct effects_window *own = effects_own(e);
+    for (unsigned i = 0; i < EFFECTS_WINDOWS && own[i].index != 0; i++) {
+        buf_printf(b, "window %llu own %016llx\n", (unsigned long long)own[i].index, (unsigned long long)own[i].hash);
     }
-    for (unsigned i = 0; i < EFFECTS_CLAIMS; i++) {
-        if (e->claims[i].replica == 0) continue;
-        buf_printf(b, "window %llu replica %llu says %016llx\n", (unsigned long long)e->claims[i].window.index,
-                   (unsigned long long)e->claims[i].replica, (unsigned long long)e->claims[i].window.hash);
+    for (unsigned i = 0; i < EFFECTS_CLAIMS && e->memory != NULL; i++) {
+        const struct effects_claim *c = &e->memory->claims[i];
+        if (c->replica == 0) continue;
+        buf_printf(b, "window %llu replica %llu says %016llx\n", (unsigned long long)c->window.index,
+                   (unsigned long long)c->replica, (unsigned long long)c->window.hash);
     }
     uint64_t from = raft_first_index(r->raft), to = r->applied;
     if (to > e->every * EFFECTS_WINDOWS && from < to - e->every * EFFECTS_WINDOWS)
@@ -166,7 +167,7 @@ static void evidence_keep(struct replica *r, const struct effects_window *at)
 {
     struct evidence *v = evidence_new(r, at->index);
     evidence_text(r, at, &v->text);
-    v->view = lsm_view_new(r->host->lsm, buf_slice(&r->span_start), buf_slice(&r->span_end));
+    v->view = lsm_view_new(r->host->lsm, r->span_start, r->span_end);
     evidence_submit(v);
 }
 
@@ -213,9 +214,9 @@ static void tell(struct replica *r, bool wants_rows)
 {
     struct effects_item windows[EFFECTS_WINDOWS];
     struct effects_news news = {.group = r->desc.id, .replica = r->id, .wants_rows = wants_rows, .windows = windows};
-    for (unsigned i = 0; i < EFFECTS_WINDOWS && r->divergence.effects.own[i].index != 0; i++) {
-        windows[news.window_count++] = (struct effects_item){.index = r->divergence.effects.own[i].index,
-                                                             .hash = r->divergence.effects.own[i].hash};
+    const struct effects_window *own = effects_own(&r->divergence.effects);
+    for (unsigned i = 0; i < EFFECTS_WINDOWS && own[i].index != 0; i++) {
+        windows[news.window_count++] = (struct effects_item){.index = own[i].index, .hash = own[i].hash};
     }
     struct buf b;
     buf_init(&b, 4096);

@@ -2,10 +2,31 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "base/mem.h"
 
 void effects_init(struct effects *e, uint64_t every, uint64_t applied)
 {
+    effects_free(e);
     *e = (struct effects){.every = every, .next = applied + 1, .whole = every > 0 && applied % every == 0};
+}
+
+void effects_free(struct effects *e)
+{
+    mem_free(e->memory);
+    e->memory = NULL;
+}
+
+static struct effects_memory *memory_of(struct effects *e)
+{
+    if (e->memory == NULL) e->memory = mem_zalloc(sizeof *e->memory);
+    return e->memory;
+}
+
+static const struct effects_memory NOTHING;
+
+static const struct effects_memory *known(const struct effects *e)
+{
+    return e->memory != NULL ? e->memory : &NOTHING;
 }
 
 void effects_note(struct effects *e, uint64_t number)
@@ -27,8 +48,9 @@ bool effects_end(struct effects *e, uint64_t index)
     if (e->every == 0 || index % e->every != 0) return false;
     bool whole = e->whole;
     if (whole) {
-        memmove(&e->own[1], &e->own[0], (EFFECTS_WINDOWS - 1) * sizeof e->own[0]);
-        e->own[0] = (struct effects_window){.index = index, .hash = e->hash};
+        struct effects_memory *m = memory_of(e);
+        memmove(&m->own[1], &m->own[0], (EFFECTS_WINDOWS - 1) * sizeof m->own[0]);
+        m->own[0] = (struct effects_window){.index = index, .hash = e->hash};
     }
     e->whole = true;
     e->hash = 0;
@@ -37,25 +59,27 @@ bool effects_end(struct effects *e, uint64_t index)
 
 const struct effects_window *effects_own(const struct effects *e)
 {
-    return e->own;
+    return known(e)->own;
 }
 
 void effects_claim(struct effects *e, uint64_t replica, const struct effects_window *w)
 {
+    struct effects_memory *m = memory_of(e);
     for (unsigned i = 0; i < EFFECTS_CLAIMS; i++) {
-        if (e->claims[i].replica == replica && e->claims[i].window.index == w->index) {
-            e->claims[i].window = *w;
+        if (m->claims[i].replica == replica && m->claims[i].window.index == w->index) {
+            m->claims[i].window = *w;
             return;
         }
     }
-    e->claims[e->claim_next] = (struct effects_claim){.replica = replica, .window = *w};
-    e->claim_next = (e->claim_next + 1) % EFFECTS_CLAIMS;
+    m->claims[m->claim_next] = (struct effects_claim){.replica = replica, .window = *w};
+    m->claim_next = (m->claim_next + 1) % EFFECTS_CLAIMS;
 }
 
 static const struct effects_window *claim_of(const struct effects *e, uint64_t replica, uint64_t index)
 {
+    const struct effects_claim *claims = known(e)->claims;
     for (unsigned i = 0; i < EFFECTS_CLAIMS; i++) {
-        if (e->claims[i].replica == replica && e->claims[i].window.index == index) return &e->claims[i].window;
+        if (claims[i].replica == replica && claims[i].window.index == index) return &claims[i].window;
     }
     return NULL;
 }
@@ -86,11 +110,12 @@ enum effects_verdict effects_judge(const struct effects *e, const uint64_t *vote
                                    struct effects_window *at)
 {
     enum effects_verdict worst = EFFECTS_UNKNOWN;
-    for (unsigned i = 0; i < EFFECTS_WINDOWS && e->own[i].index != 0; i++) {
-        enum effects_verdict v = judge_window(e, &e->own[i], voters, voter_count, self);
+    const struct effects_window *own = known(e)->own;
+    for (unsigned i = 0; i < EFFECTS_WINDOWS && own[i].index != 0; i++) {
+        enum effects_verdict v = judge_window(e, &own[i], voters, voter_count, self);
         if (v <= worst) continue;
         worst = v;
-        *at = e->own[i];
+        *at = own[i];
     }
     return worst;
 }

@@ -27,17 +27,23 @@ enum effects_verdict {
     EFFECTS_DIVERGED, /* a majority of the voters agree on another hash */
 };
 
+struct effects_memory {
+    struct effects_window own[EFFECTS_WINDOWS]; /* newest first */
+    struct effects_claim claims[EFFECTS_CLAIMS];
+    unsigned claim_next;
+};
 struct effects {
     uint64_t every; /* 0: nothing is hashed */
     uint64_t next;  /* index of the entry that comes next */
     bool whole;     /* all entries of the present window were seen */
     uint64_t hash;
-    struct effects_window own[EFFECTS_WINDOWS];
-    struct effects_claim claims[EFFECTS_CLAIMS];
-    unsigned claim_next;
+    struct effects_memory *memory; /* NULL until there is something to remember: most ranges never get there */
 };
 
+/* e is zeroed, or was initialised before. */
+
 void effects_init(struct effects *e, uint64_t every, uint64_t applied);
+void effects_free(struct effects *e);
 /* An entry's effect, piece by piece, then its end. True: a window is complete (own[] has it). */
 void effects_note(struct effects *e, uint64_t number);
 void effects_note_bytes(struct effects *e, struct slice bytes);

@@ -121,7 +121,7 @@ static int larger_first(const void *a, const void *b)
 static uint64_t range_bytes(struct replica *r)
 {
     uint64_t bytes, rows;
-    lsm_estimate(r->host->lsm, buf_slice(&r->span_start), buf_slice(&r->span_end), &bytes, &rows);
+    lsm_estimate(r->host->lsm, r->span_start, r->span_end, &bytes, &rows);
     return bytes;
 }
 

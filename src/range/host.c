@@ -43,6 +43,7 @@ enum status host_open(struct env *env, const struct host_options *o, const struc
     heap_init(&h->timers);
     nodes_open(h);
     list_init(&h->ready);
+    list_init(&h->led);
     list_init(&h->created);
     arena_init(&h->apply_arena, 64 * 1024);
     arena_init(&h->decode_arena, 64 * 1024);

@@ -36,7 +36,9 @@ struct host {
     struct map replicas; /* group -> struct replica */
     struct map links;    /* node id -> struct link */
     struct list ready;   /* replicas that have something to do in this pass (replica.ready_link) */
-    struct heap timers;  /* replica.timer, keyed by ms: the replicas that have something to do at a time */
+    struct list led; /* replica.led_link: those that lead, or that peers were told to have resolved here (resolve.c) */
+    size_t led_count;
+    struct heap timers; /* replica.timer, keyed by ms: the replicas that have something to do at a time */
     struct host_nodes nodes;
     uint64_t watch_at_ns; /* the disk is looked at next */
     struct batch_marks filling, writing;
@@ -101,10 +103,11 @@ struct replica {
     struct range_desc desc;
     uint8_t *desc_bytes; /* packed descriptor: desc's slices point into it */
     size_t desc_size;
-    uint64_t id; /* replica id */
-    struct buf span_start, span_end;
+    uint64_t id;                       /* replica id */
+    struct slice span_start, span_end; /* store keys; owned */
     struct raft *raft;
     struct list ready_link;
+    struct list led_link;
     struct heap_node timer;
     struct list created_link;
     uint64_t created_batch;    /* the log batch that holds its group record */
@@ -160,6 +163,7 @@ void replica_reads_ready(struct replica *r);
 
 /* resolve.c */
 void resolve_led(struct replica *r, bool leads);
+void resolve_forget(struct replica *r);
 
 /* trace.c: an event before it is stepped; the effects before they are carried out */
 void replica_trace_step(struct replica *r, const struct raft_event *e);

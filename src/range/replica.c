@@ -30,6 +30,13 @@ uint64_t replica_node_of(const struct replica *r, uint64_t replica_id)
     return 0;
 }
 
+static void replica_set_bound(struct slice *bound, struct buf *key)
+{
+    mem_free((void *)(uintptr_t)bound->data);
+    *bound = mem_dup_slice(buf_slice(key));
+    buf_clear(key);
+}
+
 /* Keeps a copy of the descriptor whose slices point into memory of the replica's own. */
 static void replica_set_desc(struct replica *r, const struct range_desc *desc)
 {
@@ -43,14 +50,17 @@ static void replica_set_desc(struct replica *r, const struct range_desc *desc)
     enum status s = unpack_range_desc(slice_make(r->desc_bytes, r->desc_size), &arena, &r->desc);
     ASSERT(s == STATUS_OK); /* a descriptor that was packed a moment ago; its slices borrow from desc_bytes alone */
     arena_free(&arena);
-    buf_clear(&r->span_start);
-    buf_clear(&r->span_end);
-    key_encode_bound(&r->span_start, r->desc.keyspace, r->desc.start);
+    struct buf key;
+    buf_init(&key, LSM_KEY_MAX);
+    key_encode_bound(&key, r->desc.keyspace, r->desc.start);
+    replica_set_bound(&r->span_start, &key);
     if (r->desc.end.size > 0) {
-        key_encode_bound(&r->span_end, r->desc.keyspace, r->desc.end);
+        key_encode_bound(&key, r->desc.keyspace, r->desc.end);
     } else {
-        key_encode_bound(&r->span_end, r->desc.keyspace + 1, SLICE_EMPTY);
+        key_encode_bound(&key, r->desc.keyspace + 1, SLICE_EMPTY);
     }
+    replica_set_bound(&r->span_end, &key);
+    buf_free(&key);
 }
 
 void replica_adopt_desc(struct replica *r, struct slice packed)
@@ -74,10 +84,9 @@ struct replica *replica_new(struct host *h, const struct range_desc *desc, const
     r->host = h;
     r->state = creating ? REPLICA_CREATING : REPLICA_RUNNING;
     r->id = self->replica_id;
-    buf_init(&r->span_start, LSM_KEY_MAX);
-    buf_init(&r->span_end, LSM_KEY_MAX);
     replica_set_desc(r, desc);
     list_init(&r->ready_link);
+    list_init(&r->led_link);
     list_init(&r->created_link);
     list_init(&r->proposals);
     list_init(&r->reads_waiting);
@@ -111,6 +120,8 @@ void replica_free(struct replica *r)
     list_remove(&r->ready_link);
     list_remove(&r->created_link);
     heap_remove(&r->host->timers, &r->timer);
+    resolve_forget(r);
+    effects_free(&r->divergence.effects);
     LIST_FOR(it, &r->read_batches)
     {
         struct read_batch *b = LIST_ENTRY(it, struct read_batch, link);
@@ -121,8 +132,8 @@ void replica_free(struct replica *r)
     if (r->receiving != NULL) snapshot_recv_close(r->receiving);
     replica_trace_free(r);
     raft_free(r->raft);
-    buf_free(&r->span_start);
-    buf_free(&r->span_end);
+    mem_free((void *)(uintptr_t)r->span_start.data);
+    mem_free((void *)(uintptr_t)r->span_end.data);
     mem_free(r->desc_bytes);
     mem_free(r->recovering);
     mem_free(r);
@@ -498,8 +509,8 @@ uint64_t replica_rows_life(const struct replica *r)
 }
 void replica_span(const struct replica *r, struct slice *start, struct slice *end)
 {
-    *start = buf_slice(&r->span_start);
-    *end = buf_slice(&r->span_end);
+    *start = r->span_start;
+    *end = r->span_end;
 }
 bool replica_diverged(const struct replica *r)
 {

@@ -57,8 +57,19 @@ void resolve_led(struct replica *r, bool leads)
 {
     r->resolve.led_since_ns = leads ? env_mono_ns(r->host->env) : 0;
     r->resolve.closed_ts = 0;
+    if (leads && list_empty(&r->led_link)) {
+        list_push_back(&r->host->led, &r->led_link);
+        r->host->led_count++;
+    }
     /* What peers were told stands until they are told otherwise: they reckon with it. */
     if (MUTANT(drop_forgotten)) memset(r->resolve.told, 0, sizeof r->resolve.told);
+}
+
+void resolve_forget(struct replica *r)
+{
+    if (list_empty(&r->led_link)) return;
+    list_remove(&r->led_link);
+    r->host->led_count--;
 }
 
 uint64_t replica_led_since_ns(const struct replica *r)
@@ -185,7 +196,10 @@ static void round_begin(struct host *h, uint64_t now_ns)
         v->round = v->issued;
     }
     now_ns = env_mono_ns(h->env);
-    for (size_t it = 0; map_next(&h->replicas, &it, &key, &value);) round_close(value, now_ns);
+    LIST_FOR(it, &h->led)
+    {
+        round_close(LIST_ENTRY(it, struct replica, led_link), now_ns);
+    }
 }
 
 /* The index at which the range is resolved in the present round; 0: it is not. */
@@ -225,11 +239,12 @@ static void round_tell_link(struct host *h, struct link *l, uint64_t now_ns)
                                  .whole = v->whole,
                                  .want_whole = v->want_whole};
     arena_reset(&h->decode_arena);
-    news.changed = arena_alloc(&h->decode_arena, (h->replicas.count + 1) * sizeof *news.changed);
-    news.dropped = arena_alloc(&h->decode_arena, (h->replicas.count + 1) * sizeof *news.dropped);
-    uint64_t group;
-    void *value;
-    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) news_of_replica(&news, value, link_node(l));
+    news.changed = arena_alloc(&h->decode_arena, (h->led_count + 1) * sizeof *news.changed);
+    news.dropped = arena_alloc(&h->decode_arena, (h->led_count + 1) * sizeof *news.dropped);
+    LIST_FOR(it, &h->led)
+    {
+        news_of_replica(&news, LIST_ENTRY(it, struct replica, led_link), link_node(l));
+    }
     struct buf b;
     buf_init(&b, LIMIT_FRAME_BYTES - 65536);
     pack_resolved_news(&b, &news);
@@ -237,23 +252,27 @@ static void round_tell_link(struct host *h, struct link *l, uint64_t now_ns)
     buf_free(&b);
 }
 
+/* It leads no more, and whoever was told of it has been told so. */
+static bool led_is_over(const struct replica *r)
+{
+    for (size_t i = 0; i < LIMIT_REPLICAS; i++) {
+        if (r->resolve.told[i] != 0) return false;
+    }
+    return !r->leads;
+}
+
 static void round_tell(struct host *h, uint64_t now_ns)
 {
     uint64_t node;
     void *value;
     for (size_t it = 0; map_next(&h->links, &it, &node, &value);) round_tell_link(h, value, now_ns);
+    LIST_FOR(it, &h->led)
+    {
+        struct replica *r = LIST_ENTRY(it, struct replica, led_link);
+        if (led_is_over(r)) resolve_forget(r);
+    }
     h->resolve.state = ROUND_IDLE;
     h->resolve.next_ns = h->resolve.begun_ns + ROUND_NS;
-}
-
-static bool leads_any(const struct host *h)
-{
-    uint64_t group;
-    void *value;
-    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
-        if (replica_leads(value)) return true;
-    }
-    return false;
 }
 
 uint64_t host_resolve_pass(struct host *h, uint64_t now_ns)
@@ -264,7 +283,7 @@ uint64_t host_resolve_pass(struct host *h, uint64_t now_ns)
         round->state = ROUND_ASKING;
         round->begun_ns = now_ns;
         round->next_ns = now_ns + ROUND_PATIENCE_NS;
-        if (!leads_any(h)) round->next_ns = now_ns; /* nothing to close */
+        if (list_empty(&h->led)) round->next_ns = now_ns; /* nothing to close */
     }
     if (round->state == ROUND_ASKING) {
         bool young = round->issued.ts != 0 && round->issued.since_ns + TIMESTAMP_YOUNG_NS > round->begun_ns;

@@ -221,7 +221,7 @@ static struct snapshot_recv *recv_new(struct replica *r, const struct snapshot_c
     s->heard_ms = h->now_ms;
     s->term = c->index_term;
     s->config = config;
-    s->ingest = lsm_ingest_new(h->lsm, buf_slice(&r->span_start), buf_slice(&r->span_end));
+    s->ingest = lsm_ingest_new(h->lsm, r->span_start, r->span_end);
     h->snapshots_receiving++;
     return s;
 }

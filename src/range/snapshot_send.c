@@ -252,7 +252,7 @@ void snapshot_send_start(struct replica *r, uint64_t to)
     s->index = r->applied;
     s->term = raft_term_at(r->raft, r->applied);
     if (!raft_config_at(r->raft, s->index, &s->config)) s->config = *raft_config_now(r->raft);
-    s->view = lsm_view_new(h->lsm, buf_slice(&r->span_start), buf_slice(&r->span_end));
+    s->view = lsm_view_new(h->lsm, r->span_start, r->span_end);
     buf_init(&s->rows, LIMIT_FRAME_BYTES - 65536);
     r->sending = s;
     h->snapshots_sending++;

@@ -37,7 +37,7 @@ static enum effects_verdict judge(const struct effects *e, unsigned voters, uint
 
 START_TEST(equal_replicas_agree)
 {
-    struct effects a, b, c;
+    struct effects a = {0}, b = {0}, c = {0};
     effects_init(&a, EVERY, 0);
     effects_init(&b, EVERY, 0);
     effects_init(&c, EVERY, 21); /* opened in the middle of the second window */
@@ -53,6 +53,9 @@ START_TEST(equal_replicas_agree)
     ck_assert_int_eq(judge(&c, 3, 3, NULL), EFFECTS_AGREE);
     ck_assert_uint_eq(effects_own(&c)[0].index, 48);
     ck_assert_uint_eq(effects_own(&c)[1].index, 0);
+    effects_free(&a);
+    effects_free(&b);
+    effects_free(&c);
 }
 END_TEST
 
@@ -60,7 +63,7 @@ END_TEST
 START_TEST(the_minority_is_wrong)
 {
     for (uint64_t bad = 1; bad <= 3; bad++) {
-        struct effects e[3];
+        struct effects e[3] = {{0}};
         for (uint64_t i = 0; i < 3; i++) {
             effects_init(&e[i], EVERY, 0);
             apply(&e[i], 64, i + 1 == bad ? 30 : 0);
@@ -76,13 +79,14 @@ START_TEST(the_minority_is_wrong)
             ck_assert_int_eq(v, i + 1 == bad ? EFFECTS_DIVERGED : EFFECTS_DOUBT);
             ck_assert_uint_eq(at, 32);
         }
+        for (uint64_t i = 0; i < 3; i++) effects_free(&e[i]);
     }
 }
 END_TEST
 
 START_TEST(without_a_majority_nobody_is_condemned)
 {
-    struct effects a, b, c;
+    struct effects a = {0}, b = {0}, c = {0};
     effects_init(&a, EVERY, 0);
     effects_init(&b, EVERY, 0);
     effects_init(&c, EVERY, 0);
@@ -99,6 +103,9 @@ START_TEST(without_a_majority_nobody_is_condemned)
     ck_assert_int_eq(judge(&a, 5, 1, NULL), EFFECTS_DIVERGED);
     tell(&a, &b, 9); /* a stranger's word counts for nothing */
     ck_assert_int_eq(judge(&a, 3, 1, NULL), EFFECTS_DOUBT);
+    effects_free(&a);
+    effects_free(&b);
+    effects_free(&c);
 }
 END_TEST
 
@@ -108,7 +115,7 @@ START_TEST(every_piece_counts)
     struct prng p;
     prng_init(&p, 5);
     for (unsigned round = 0; round < 300; round++) {
-        struct effects a, b;
+        struct effects a = {0}, b = {0};
         effects_init(&a, 1, 0);
         effects_init(&b, 1, 0);
         for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)prng_next(&p);
@@ -121,6 +128,8 @@ START_TEST(every_piece_counts)
         effects_note_bytes(&b, slice_make(bytes, size));
         ck_assert(effects_end(&b, 1));
         ck_assert_uint_ne(effects_own(&a)[0].hash, effects_own(&b)[0].hash);
+        effects_free(&a);
+        effects_free(&b);
     }
 }
 END_TEST
