@@ -196,12 +196,11 @@ static enum status begin_manifest(struct lsm *l, struct errbuf *err)
     return s;
 }
 
-enum status lsm_note_groups(struct lsm *l, const uint64_t *groups, size_t count, struct errbuf *err)
+enum status lsm_note_group(struct lsm *l, uint64_t group, struct errbuf *err)
 {
     ASSERT(l->job == NULL);
-    for (size_t i = 0; i < count; i++) {
-        if (map_get(&l->applied, groups[i]) == NULL) lsm_note_applied(l, &(struct applied){.group = groups[i]});
-    }
+    ASSERT(map_get(&l->applied, group) == NULL);
+    lsm_note_applied(l, &(struct applied){.group = group});
     l->manifest.rewrite = true;
     return begin_manifest(l, err);
 }

@@ -56,9 +56,8 @@ void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, con
 /* The group is gone (its rows go by lsm_excise). */
 void lsm_group_forget(struct lsm *l, uint64_t group);
 
-/* The manifest knows of the groups from now on, of each up to index 0: a store that begins behind a log which does not. While
- * opening a node. */
-MUST_CHECK enum status lsm_note_groups(struct lsm *l, const uint64_t *groups, size_t count, struct errbuf *err);
+/* The manifest knows of the group from now on, up to index 0. While opening a node. */
+MUST_CHECK enum status lsm_note_group(struct lsm *l, uint64_t group, struct errbuf *err);
 
 /* Applied index held durably (in tables named by the manifest); false: the group is unknown to the manifest. */
 bool lsm_durable(const struct lsm *l, uint64_t group, uint64_t *index, uint64_t *term);

@@ -249,7 +249,7 @@ static void check_in_log(void *ctx, uint64_t group, uint64_t index, uint64_t ter
     (void)index;
     (void)term;
     struct log_check *c = ctx;
-    if (map_get(&c->rec->groups, group) == NULL) c->missing = group;
+    if (group != HOST_GROUP && map_get(&c->rec->groups, group) == NULL) c->missing = group;
 }
 
 /* A store without its log has forgotten its votes: it must not take part. (Of a damaged log that is known, and noted.) */
@@ -343,20 +343,6 @@ static enum status set_aside(struct disk *disk, const char *dir, const char *nam
     return s == STATUS_NOT_FOUND ? STATUS_OK : s;
 }
 
-/* The segments that the former store had freed are gone: the new one must not look as if it were missing (store_missing). */
-static enum status store_anew(struct host *h, struct errbuf *err)
-{
-    enum status s = lsm_open(h->env, &h->options.lsm, &h->lsm, err);
-    if (s != STATUS_OK) return s;
-    uint64_t *groups = mem_alloc((h->replicas.count + 1) * sizeof *groups), group;
-    size_t count = 0;
-    void *value;
-    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) groups[count++] = group;
-    s = lsm_note_groups(h->lsm, groups, count, err);
-    mem_free(groups);
-    return s;
-}
-
 /* The log says durably that everything is lost: only now the store may forget. The manifest goes last: until then the store
  * is refused, and this is done again. */
 static enum status recover_store(struct host *h, struct errbuf *err)
@@ -371,11 +357,15 @@ static enum status recover_store(struct host *h, struct errbuf *err)
     if (s == STATUS_OK) s = disk_sync_dir(h->env->disk, dir);
     mem_free(names.items);
     arena_free(&names.arena);
-    if (s == STATUS_OK) return store_anew(h, err);
+    if (s == STATUS_OK) return lsm_open(h->env, &h->options.lsm, &h->lsm, err);
     errbuf_set(err, "the damaged store in '%s' cannot be set aside (%s): check the disk", dir, status_text(s));
     return s;
 }
 
+/* --- a missing store ---
+ * A store is made durable before the first batch of its log, and knows of HOST_GROUP before the first segment of that log can
+ * go: one that does not, behind a log that has lost its beginning, is not this log's. (That a segment has gone is no proof that
+ * a flush has noted groups in the store: all that was needed of it may have been written again.) */
 static void count_group(void *ctx, uint64_t group, uint64_t index, uint64_t term)
 {
     (void)group;
@@ -384,12 +374,11 @@ static void count_group(void *ctx, uint64_t group, uint64_t index, uint64_t term
     (*(size_t *)ctx)++;
 }
 
-/* Segments go only when a flush has noted in the store what was in them: a store that knows of no group is not this log's. */
-static bool store_missing(const struct host *h)
+static bool store_is_blank(const struct host *h)
 {
     size_t groups = 0;
     if (h->lsm != NULL) lsm_each_group(h->lsm, count_group, &groups);
-    return groups == 0 && wal_first_batch(h->wal) > 1;
+    return h->lsm != NULL && groups == 0;
 }
 
 static enum status recover_groups(struct recovery *rec, bool anew, bool store_damaged, struct errbuf *err)
@@ -397,15 +386,14 @@ static enum status recover_groups(struct recovery *rec, bool anew, bool store_da
     struct host *h = rec->host;
     uint64_t group;
     void *value;
-    if (rec->lost == NULL && store_missing(h)) rec->lost = "the store is missing";
+    if (rec->lost == NULL && store_is_blank(h) && wal_first_batch(h->wal) > 1) rec->lost = "the store is missing";
     enum status s = recover_check(rec, err);
     for (size_t it = 0; s == STATUS_OK && map_next(&rec->groups, &it, &group, &value);)
         s = recover_group(rec, value, err);
     if (s == STATUS_OK && anew) s = wal_begin_anew(h->wal, err);
-    if (s == STATUS_OK && store_damaged) {
-        s = anew ? STATUS_OK : wal_submit_now(h->wal, err);
-        if (s == STATUS_OK) s = recover_store(h, err);
-    }
+    if (s == STATUS_OK && rec->lost != NULL && !anew) s = wal_submit_now(h->wal, err); /* durably lost: now it may go */
+    if (s == STATUS_OK && store_damaged) s = recover_store(h, err);
+    if (s == STATUS_OK && store_is_blank(h)) s = lsm_note_group(h->lsm, HOST_GROUP, err);
     return s;
 }
 

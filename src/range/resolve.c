@@ -255,7 +255,7 @@ static void round_tell_link(struct host *h, struct link *l, uint64_t now_ns)
 /* It leads no more, and whoever was told of it has been told so. */
 static bool led_is_over(const struct replica *r)
 {
-    for (size_t i = 0; i < LIMIT_REPLICAS; i++) {
+    for (size_t i = 0; i < r->desc.replica_count; i++) {
         if (r->resolve.told[i] != 0) return false;
     }
     return !r->leads;
