@@ -11,7 +11,8 @@
 #define LIMIT_SCAN_BYTES (1024u * 1024u)        /* soft ceiling of a page: it ends with the row that crosses it */
 #define LIMIT_KEYSPACE_NAME 64u                 /* bytes: [a-z0-9_-] */
 #define LIMIT_ADDRESS_BYTES 128u                /* "host:port" */
-#define LIMIT_REPLICAS 7u                       /* voters of one range */
+#define LIMIT_VOTERS 7u                         /* of one range */
+#define LIMIT_REPLICAS 8u                       /* of one range: the voters, and one that comes or goes */
 #define LIMIT_SPLIT_KEYS 4096u                  /* initial ranges of a keyspace */
 #define LIMIT_HTTP_BODY_BYTES (12u * 1024u * 1024u)
 #define LIMIT_HTTP_HEADER_BYTES (16u * 1024u)

@@ -302,7 +302,7 @@ int run_init(struct cli *c)
     struct admin_call a;
     struct errbuf err;
     uint64_t replication;
-    if (args_number(&c->args, "replication", 3, 1, LIMIT_REPLICAS, &replication, &err) != STATUS_OK)
+    if (args_number(&c->args, "replication", 3, 1, LIMIT_VOTERS, &replication, &err) != STATUS_OK)
         return cli_usage("%s", err.text);
     int code = admin_open(&a, c);
     if (code != CLI_OK) return code;
@@ -357,7 +357,7 @@ int run_keyspace_create(struct cli *c)
     uint64_t replication;
     struct meta_keyspace_request request = {.name = slice_str(c->args.words[0])};
     if (check_keyspace_name(request.name, &err) != STATUS_OK) return cli_usage("%s", err.text);
-    if (args_number(&c->args, "replication", 0, 1, LIMIT_REPLICAS, &replication, &err) != STATUS_OK)
+    if (args_number(&c->args, "replication", 0, 1, LIMIT_VOTERS, &replication, &err) != STATUS_OK)
         return cli_usage("%s", err.text);
     int code = admin_open(&a, c);
     if (code != CLI_OK) return code;

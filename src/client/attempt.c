@@ -24,7 +24,7 @@
 
 static bool is_candidate(const struct request *r, const struct range_desc *d, unsigned i, bool learners)
 {
-    return (r->tried >> i & 1) == 0 && (d->replicas[i].role == 1 || learners);
+    return (r->tried >> i & 1) == 0 && (d->replicas[i].role != RANGE_LEARNER || learners);
 }
 
 static bool is_down(struct client *c, uint64_t node_id)
@@ -54,7 +54,8 @@ static unsigned choose_replica(const struct request *r, const struct route_range
     unsigned count = (unsigned)d->replica_count, down = NO_REPLICA;
     if (r->how.any_replica && r->tried == 0) return choose_any(r, d);
     bool learners = true;
-    for (unsigned i = 0; i < count; i++) learners = learners && d->replicas[i].role != 1; /* nobody else is left */
+    for (unsigned i = 0; i < count; i++)
+        learners = learners && d->replicas[i].role == RANGE_LEARNER; /* nobody else is left */
     for (unsigned i = 0; i < count; i++) {
         if (d->replicas[i].node_id != range->leader || !is_candidate(r, d, i, learners)) continue;
         if (!is_down(r->client, range->leader)) return i;

@@ -49,7 +49,7 @@ static int range_tolerates(const struct meta_map_reply *map, const struct range_
 {
     int voters = 0, up = 0;
     for (size_t i = 0; i < r->replica_count; i++) {
-        if (r->replicas[i].role != 1) continue;
+        if (r->replicas[i].role == RANGE_LEARNER) continue;
         voters++;
         if (alive(map, r->replicas[i].node_id)) up++;
     }

@@ -426,7 +426,7 @@ enum status parse_keyspace(const struct input *in, struct arena *a, struct keysp
     if ((s = check_keyspace_name(out->name, err)) != STATUS_OK) return s;
     struct json_at replication = json_field(&root, "replication");
     uint64_t copies = 0;
-    if (replication.value != NULL && (s = json_want_u64(&replication, LIMIT_REPLICAS, &copies, err)) != STATUS_OK)
+    if (replication.value != NULL && (s = json_want_u64(&replication, LIMIT_VOTERS, &copies, err)) != STATUS_OK)
         return s;
     out->replication = (uint32_t)copies;
 

@@ -133,7 +133,7 @@ static void eval_init(struct eval *e, const struct meta_init_request *q)
     if (!read_cluster(e, &row)) {
         row.cluster = q->cluster;
         row.replication = q->replication == 0 ? META_REPLICATION_DEFAULT : q->replication;
-        if (row.replication > LIMIT_REPLICAS || cluster_id_is_none(&row.cluster)) {
+        if (row.replication > LIMIT_VOTERS || cluster_id_is_none(&row.cluster)) {
             answer(e, STATUS_INVALID, "init needs a cluster id and a replication of 1 to 7", SLICE_EMPTY);
             return;
         }
@@ -233,7 +233,7 @@ static const char *keyspace_fault(const struct meta_keyspace_request *q, uint32_
             return "a keyspace name consists of a-z, 0-9, '_' and '-'";
         }
     }
-    if (replication == 0 || replication > LIMIT_REPLICAS) return "replication is 1 to 7";
+    if (replication == 0 || replication > LIMIT_VOTERS) return "replication is 1 to 7";
     if (q->split_count > LIMIT_SPLIT_KEYS) return "too many split keys: 4096 at most";
     size_t bytes = 0;
     for (size_t i = 0; i < q->split_count; i++) {

@@ -395,7 +395,12 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     case METHOD_GET:
     case METHOD_SCAN:
     case METHOD_RESOLVE:
-    case METHOD_NODE_STATUS: break;
+    case METHOD_NODE_STATUS:
+    case METHOD_META_NODE:
+    case METHOD_META_OP:
+    case METHOD_META_OPS:
+    case METHOD_META_CONFIG: break;
+    case METHOD_GONE:
     case METHOD_RESOLVED: rpc_request_drop(req); return;
     }
     rpc_reply_status(req, STATUS_UNSUPPORTED, "the metadata service does not serve this method: ask a storage node");

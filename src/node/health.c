@@ -54,7 +54,7 @@ enum status health_admit(const struct node *n, const struct replica *r, struct e
     bool self = (n->flags & NODE_DISK_FULL) != 0;
     size_t voters = 0, full = 0;
     for (size_t i = 0; i < d->replica_count; i++) {
-        if (d->replicas[i].role != 1) continue;
+        if (d->replicas[i].role == RANGE_LEARNER) continue;
         voters++;
         full += d->replicas[i].node_id == n->self.node_id ? self : peer_is_full(n, d->replicas[i].node_id);
     }

@@ -266,7 +266,12 @@ void node_on_request(void *ctx, struct rpc_request *req)
     case METHOD_META_KEYSPACE_CREATE:
     case METHOD_META_STATUS:
     case METHOD_META_IDS:
-    case METHOD_META_NODE_DRAIN: break;
+    case METHOD_META_NODE_DRAIN:
+    case METHOD_META_NODE:
+    case METHOD_META_OP:
+    case METHOD_META_OPS:
+    case METHOD_META_CONFIG: break;
+    case METHOD_GONE: rpc_request_drop(req); return;
     }
     rpc_reply_status(req, STATUS_UNSUPPORTED, "a storage node does not serve this method: ask the metadata service");
 }

@@ -6,7 +6,7 @@
 #include "base/mutant.h"
 #include "raft/raft_int.h"
 
-#define CONFIG_VERSION 1u
+enum { CONFIG_PLAIN = 1, CONFIG_NOTED = 2 }; /* versions of the encoding */
 #define CONFIG_BYTES_MAX (4u + 8u * RAFT_MEMBERS_MAX)
 
 static bool has_id(const uint64_t *ids, unsigned count, uint64_t id)
@@ -107,15 +107,17 @@ static void put_ids(struct buf *out, const uint64_t *ids, unsigned count)
     for (unsigned i = 0; i < count; i++) buf_put_u64(out, ids[i]);
 }
 
-void raft_config_encode(const struct raft_config *c, struct buf *out)
+void raft_config_encode(const struct raft_config *c, struct slice note, struct buf *out)
 {
-    buf_put_u8(out, CONFIG_VERSION);
+    ASSERT(note.size <= RAFT_NOTE_BYTES_MAX);
+    buf_put_u8(out, note.size > 0 ? CONFIG_NOTED : CONFIG_PLAIN);
     buf_put_u8(out, (uint8_t)c->voter_count);
     buf_put_u8(out, (uint8_t)c->old_voter_count);
     buf_put_u8(out, (uint8_t)c->learner_count);
     put_ids(out, c->voters, c->voter_count);
     put_ids(out, c->old_voters, c->old_voter_count);
     put_ids(out, c->learners, c->learner_count);
+    buf_append_slice(out, note);
 }
 
 static void take_ids(struct cursor *in, uint64_t *ids, unsigned count)
@@ -128,7 +130,7 @@ enum status raft_config_decode(struct slice data, struct raft_config *out)
     memset(out, 0, sizeof(*out));
     struct cursor in = cursor_make(data);
     uint8_t version = cursor_u8(&in);
-    if (!in.failed && version != CONFIG_VERSION) return STATUS_UNSUPPORTED;
+    if (!in.failed && version != CONFIG_PLAIN && version != CONFIG_NOTED) return STATUS_UNSUPPORTED;
     out->voter_count = cursor_u8(&in);
     out->old_voter_count = cursor_u8(&in);
     out->learner_count = cursor_u8(&in);
@@ -139,9 +141,18 @@ enum status raft_config_decode(struct slice data, struct raft_config *out)
         take_ids(&in, out->old_voters, out->old_voter_count);
         take_ids(&in, out->learners, out->learner_count);
     }
-    if (counts_fit && !in.failed && cursor_left(&in) == 0 && raft_config_is_valid(out)) return STATUS_OK;
+    size_t note = cursor_left(&in);
+    bool note_fits = version == CONFIG_PLAIN ? note == 0 : note > 0 && note <= RAFT_NOTE_BYTES_MAX;
+    if (counts_fit && !in.failed && note_fits && raft_config_is_valid(out)) return STATUS_OK;
     memset(out, 0, sizeof(*out));
     return STATUS_CORRUPT;
+}
+
+struct slice raft_config_note(struct slice data)
+{
+    if (data.size < 4 || data.data[0] != CONFIG_NOTED) return SLICE_EMPTY;
+    size_t ids = 8 * ((size_t)data.data[1] + data.data[2] + data.data[3]);
+    return slice_make(data.data + 4 + ids, data.size - 4 - ids);
 }
 
 /* --- the one in force --- */
@@ -211,7 +222,7 @@ void raft_config_set_base(struct raft *r, const struct raft_config *c)
 {
     struct buf b;
     buf_init(&b, CONFIG_BYTES_MAX);
-    if (c->voter_count > 0) raft_config_encode(c, &b);
+    if (c->voter_count > 0) raft_config_encode(c, SLICE_EMPTY, &b);
     ASSERT(!b.overflow);
     set_base_bytes(r, buf_slice(&b));
     buf_free(&b);

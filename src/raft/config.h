@@ -18,7 +18,11 @@ struct raft_config {
     unsigned learner_count;
 };
 
-void raft_config_encode(const struct raft_config *c, struct buf *out);
+#define RAFT_NOTE_BYTES_MAX 256u
+
+/* The note is the host's own: what a change means to it. It travels with the entry and is not looked at. */
+void raft_config_encode(const struct raft_config *c, struct slice note, struct buf *out);
 MUST_CHECK enum status raft_config_decode(struct slice data, struct raft_config *out);
+struct slice raft_config_note(struct slice data); /* of data that raft_config_decode takes; borrowed */
 
 #endif

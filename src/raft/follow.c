@@ -31,6 +31,16 @@ static bool append_well_formed(const struct raft_message *m)
 
 static void refuse(struct raft *r, const struct raft_message *m, struct raft_effects *fx)
 {
+    if (r->blank) {
+        raft_send(r,
+                  (struct raft_message){.type = RAFT_MSG_APPEND_REPLY,
+                                        .to = m->from,
+                                        .reject = true,
+                                        .index = m->index,
+                                        .context = RAFT_CONTEXT_BLANK},
+                  fx);
+        return;
+    }
     uint64_t hint = raft_log_meet(&r->log, m->index, m->log_term);
     raft_send(r,
               (struct raft_message){.type = RAFT_MSG_APPEND_REPLY,
@@ -85,7 +95,7 @@ void raft_recv_append(struct raft *r, const struct raft_message *m, struct raft_
     /* What is committed here is in every later leader's log (thesis 3.6.3), even where we no longer know its term. */
     bool follows = m->index <= r->commit ||
                    (m->index <= raft_log_last(&r->log) && raft_log_term(&r->log, m->index) == m->log_term);
-    if (!follows) {
+    if (!follows || r->blank) {
         refuse(r, m, fx);
         return;
     }

@@ -38,6 +38,7 @@ struct raft_progress {
     enum raft_ballot ballot;
     bool heard; /* at all in this term */
     bool recovery_told;
+    bool blank;  /* it takes no entry before a snapshot */
     bool paused; /* PROBE: the one append is under way; a heartbeat's reply lets the next one out */
     bool nudge;  /* REPLICATE: send an append even if there is nothing new, to learn whether one was lost */
 };

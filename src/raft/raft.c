@@ -42,6 +42,8 @@ struct raft *raft_new(const struct raft_options *options, const struct raft_rest
     r->durable.commit_told = restore->snapshot_index;
     raft_log_init(&r->log, restore->snapshot_index, restore->snapshot_term);
     raft_config_set_base(r, &restore->config);
+    r->blank = restore->blank;
+    ASSERT(!r->blank || (restore->config.voter_count == 0 && restore->snapshot_index == 0));
     if (restore->recovering && !MUTANT(damage_not_admitted)) raft_recovery_begin(r);
     return r;
 }
@@ -288,10 +290,11 @@ enum status raft_propose(struct raft *r, enum raft_entry_type type, struct slice
 }
 
 /* Learners alone may change without a joint phase: no majority depends on them. */
-enum status raft_propose_config(struct raft *r, const struct raft_config *target, uint64_t *index)
+enum status raft_propose_config(struct raft *r, const struct raft_config *target, struct slice note, uint64_t *index)
 {
     if (r->role != RAFT_LEADER) return STATUS_NOT_LEADER;
     if (raft_config_is_joint(target) || !raft_config_is_valid(target)) return STATUS_INVALID;
+    if (note.size > RAFT_NOTE_BYTES_MAX) return STATUS_INVALID;
     bool under_way = raft_config_is_joint(&r->config) || r->config_index > r->commit;
     if (under_way || !raft_leader_ready(r) || r->transfer_to != 0) return STATUS_BUSY;
     if (!raft_recovery_leaves_majority(r, target)) return STATUS_BUSY;
@@ -300,7 +303,7 @@ enum status raft_propose_config(struct raft *r, const struct raft_config *target
         memcpy(next.old_voters, r->config.voters, sizeof(next.old_voters));
         next.old_voter_count = r->config.voter_count;
     }
-    raft_append_config(r, &next);
+    raft_append_config(r, &next, note);
     *index = raft_log_last(&r->log);
     return STATUS_OK;
 }
@@ -357,6 +360,7 @@ void raft_install(struct raft *r, uint64_t index, uint64_t term, const struct ra
         install_anew(r, index, term, fx);
     }
     r->applied = index;
+    r->blank = false;
     if (r->durable.commit_told < index) r->durable.commit_told = index;
     raft_config_set_base(r, config);
     raft_config_reload(r);
@@ -462,6 +466,10 @@ struct raft_hard_state raft_hard_state_now(const struct raft *r)
     return (struct raft_hard_state){.term = r->term, .vote = r->vote, .commit = r->commit};
 }
 
+uint64_t raft_config_index(const struct raft *r)
+{
+    return r->config_index;
+}
 const struct raft_config *raft_config_now(const struct raft *r)
 {
     return &r->config;

@@ -49,7 +49,8 @@ struct raft_restore {
     struct raft_config config;              /* as of snapshot_index */
     uint64_t snapshot_index, snapshot_term; /* the store holds all up to here; the log starts after it */
     uint64_t applied;                       /* == snapshot_index: the rest of the log is applied again */
-    bool recovering;                        /* durable data was lost, now or earlier: see raft_recovering */
+    bool blank;      /* of a range that exists elsewhere: takes no entry before a snapshot, and has no configuration */
+    bool recovering; /* durable data was lost, now or earlier: see raft_recovering */
 };
 enum raft_role { RAFT_FOLLOWER, RAFT_PRE_CANDIDATE, RAFT_CANDIDATE, RAFT_LEADER };
 enum raft_message_type {
@@ -146,9 +147,11 @@ void raft_step(struct raft *r, const struct raft_event *event, struct raft_effec
  * raft_flush, so that a pass makes one append per follower. STATUS_OK, STATUS_NOT_LEADER, STATUS_BUSY. */
 MUST_CHECK enum status raft_propose(struct raft *r, enum raft_entry_type type, struct slice data, uint64_t *index,
                                     uint64_t *term);
-/* Proposes a change of configuration by joint consensus; the leader leaves the joint configuration by itself.
+/* Proposes a change of configuration by joint consensus; the leader leaves the joint configuration by itself. The note goes
+ * into the entry (raft_config_note); that which leaves a joint configuration has none.
  * STATUS_BUSY while another is under way or before the own-term no-op has committed. */
-MUST_CHECK enum status raft_propose_config(struct raft *r, const struct raft_config *target, uint64_t *index);
+MUST_CHECK enum status raft_propose_config(struct raft *r, const struct raft_config *target, struct slice note,
+                                           uint64_t *index);
 /* Asks for a linearizable read; answered in effects->reads of this or a later step. Leader: one round of heartbeats per
  * raft_flush serves all reads that came before it, none after it was sent (T5), none before an own-term entry has committed
  * (T1). Follower: forwarded to the leader it knows. STATUS_NOT_LEADER when it knows none. */
@@ -173,6 +176,7 @@ uint64_t raft_first_index(const struct raft *r); /* of the entries in memory; la
 uint64_t raft_last_index(const struct raft *r);
 uint64_t raft_min_match(const struct raft *r, uint32_t within_ms); /* leader: lowest of those heard of since */
 uint64_t raft_log_bytes(const struct raft *r);
+uint64_t raft_config_index(const struct raft *r); /* of the entry that set the configuration in force, or below it */
 uint64_t raft_match_of(const struct raft *r, uint64_t replica_id); /* leader: its log equals ours so far; 0: unknown */
 uint64_t raft_transfer_target(const struct raft *r); /* leader: gives its leadership to it; 0: to nobody */
 bool raft_leader_ready(const struct raft *r);        /* leader, and an entry of its own term has committed */

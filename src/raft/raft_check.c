@@ -47,7 +47,7 @@ static void check_config(const struct raft *r)
     if (r->config_index > r->log.base_index) ASSERT(raft_log_at(&r->log, r->config_index)->type == RAFT_ENTRY_CONFIG);
     struct buf now;
     buf_init(&now, 4096);
-    if (r->config.voter_count > 0) raft_config_encode(&r->config, &now);
+    if (r->config.voter_count > 0) raft_config_encode(&r->config, raft_config_note(held), &now);
     ASSERT(slice_eq(buf_slice(&now), held));
     buf_free(&now);
 }

@@ -14,7 +14,8 @@
     1u /* in a VOTE: its leader asked for this election, so hearing a leader is no reason to ignore it */
 #define RAFT_CONTEXT_NEWS                                                                                              \
     1u /* in an APPEND without entries: only tells the commit index; need not be acknowledged again */
-#define RAFT_CONTEXT_POKE 2u /* in a PRE_VOTE: asks whether the receiver leads, and for no vote */
+#define RAFT_CONTEXT_BLANK 1u /* in an APPEND_REPLY that rejects: takes nothing before a snapshot */
+#define RAFT_CONTEXT_POKE 2u  /* in a PRE_VOTE: asks whether the receiver leads, and for no vote */
 #define RAFT_READS_MAX 65536u
 #define RAFT_HELD_MAX 64u
 
@@ -55,6 +56,7 @@ struct raft {
     uint64_t term, vote, commit, applied;
     enum raft_role role;
     uint64_t leader; /* of this term; 0: unknown */
+    bool blank;      /* nothing is known here of what the range is: no entry is taken before a snapshot */
     enum raft_recovery recovery;
     uint64_t recovery_nonce; /* of this life; 0: it never was recovering */
     uint64_t recovery_seq;   /* RECOVERED: the mark that covers it */
@@ -146,7 +148,7 @@ struct raft_progress *raft_peer(const struct raft *r, uint64_t id); /* NULL: non
 
 /* replication.c (leader) and follow.c (follower) */
 uint64_t raft_append_own(struct raft *r, enum raft_entry_type type, struct slice data);
-void raft_append_config(struct raft *r, const struct raft_config *c);
+void raft_append_config(struct raft *r, const struct raft_config *c, struct slice note);
 void raft_send_appends(struct raft *r, struct raft_effects *fx);
 void raft_send_heartbeats(struct raft *r, struct raft_effects *fx);
 void raft_recv_append_reply(struct raft *r, const struct raft_message *m);

@@ -32,12 +32,12 @@ uint64_t raft_append_own(struct raft *r, enum raft_entry_type type, struct slice
     return index;
 }
 
-void raft_append_config(struct raft *r, const struct raft_config *c)
+void raft_append_config(struct raft *r, const struct raft_config *c, struct slice note)
 {
     ASSERT(raft_config_is_valid(c));
     struct buf b;
-    buf_init(&b, 4 + 8 * RAFT_MEMBERS_MAX);
-    raft_config_encode(c, &b);
+    buf_init(&b, 4 + 8 * RAFT_MEMBERS_MAX + RAFT_NOTE_BYTES_MAX);
+    raft_config_encode(c, note, &b);
     ASSERT(!b.overflow);
     uint64_t index = raft_append_own(r, RAFT_ENTRY_CONFIG, buf_slice(&b));
     buf_free(&b);
@@ -75,6 +75,7 @@ static void want_snapshot(struct raft_progress *p, struct raft_effects *fx)
 {
     if (!p->heard) return; /* nobody there: a heartbeat's reply comes back here */
     COVER("raft.snapshot_wanted");
+    p->blank = false; /* it says so again if the snapshot does not get there */
     raft_progress_snapshot(p);
     raft_fx_snapshot(fx, p->id);
 }
@@ -82,7 +83,7 @@ static void want_snapshot(struct raft_progress *p, struct raft_effects *fx)
 static void send_to(struct raft *r, struct raft_progress *p, struct raft_effects *fx)
 {
     if (p->state == RAFT_SNAPSHOT || p->paused) return;
-    if (p->next <= r->log.base_index) {
+    if (p->blank || p->next <= r->log.base_index) {
         want_snapshot(p, fx);
         return;
     }
@@ -159,6 +160,11 @@ void raft_recv_append_reply(struct raft *r, const struct raft_message *m)
     bool counts = raft_recovery_note(r, p, m);
     if (!counts && !m->reject) {
         raft_recovery_go_on(r, p, m->index);
+        return;
+    }
+    if (m->reject && m->context == RAFT_CONTEXT_BLANK) {
+        COVER("raft.blank_follower");
+        if (p->state != RAFT_SNAPSHOT) p->blank = r->append_due = true;
         return;
     }
     if (m->reject) { /* also of a life that does not count: it only says where to go on */
@@ -246,7 +252,7 @@ static void leave_joint(struct raft *r)
     struct raft_config next = r->config;
     next.old_voter_count = 0;
     memset(next.old_voters, 0, sizeof(next.old_voters));
-    raft_append_config(r, &next);
+    raft_append_config(r, &next, SLICE_EMPTY);
 }
 
 /* The configuration without us has committed. One that has everything takes over at once, so that nobody waits for a timeout. */

@@ -188,7 +188,7 @@ static void send_chunk(struct snapshot_send *s)
                                .rows_crc = crc32c(0, s->rows.data, s->rows.size),
                                .stream_crc = s->stream_crc};
     if (s->seq == 0) {
-        raft_config_encode(&s->config, &config);
+        raft_config_encode(&s->config, SLICE_EMPTY, &config);
         c.descriptor = slice_make(r->desc_bytes, r->desc_size);
         c.config = buf_slice(&config);
     }

@@ -15,9 +15,11 @@ bool cluster_id_is_none(const struct cluster_id *id);
 struct range_epoch {
     uint64_t conf_ver, version;
 };
+/* INCOMING and OUTGOING: voters of the new and of the old set alone, while the configuration is joint. */
+enum range_role { RANGE_VOTER = 1, RANGE_LEARNER = 2, RANGE_INCOMING = 3, RANGE_OUTGOING = 4 };
 struct range_replica {
     uint64_t node_id, replica_id;
-    uint8_t role; /* 1 voter, 2 learner */
+    uint8_t role; /* enum range_role */
 };
 struct range_desc {
     uint64_t id;
@@ -29,6 +31,11 @@ struct range_desc {
 };
 bool range_desc_contains(const struct range_desc *d, uint32_t keyspace, struct slice key);
 const struct range_replica *range_desc_replica(const struct range_desc *d, uint64_t node_id); /* NULL: none there */
+bool range_desc_joint(const struct range_desc *d);
+/* A range is born with replica ids up to this one; what a change brings gets this plus the conf_ver that it makes. */
+#define RANGE_FIRST_REPLICAS 16u
+/* That replica was of the range once, and is no more: for ever. */
+bool range_desc_is_gone(const struct range_desc *d, uint64_t replica_id);
 
 /* What a node is to others, as bits. */
 enum node_flag {

@@ -33,6 +33,12 @@ void pack_range_descs(struct buf *b, const struct range_desc *ranges, size_t cou
 struct range_desc *read_range_descs(struct unpack *u, struct arena *arena, size_t *count);
 void pack_node_infos(struct buf *b, const struct node_info *nodes, size_t count);
 struct node_info *read_node_infos(struct unpack *u, struct arena *arena, size_t *count);
+void pack_replica_names(struct buf *b, const struct replica_name *names, size_t count);
+struct replica_name *read_replica_names(struct unpack *u, struct arena *arena, size_t *count);
+void pack_range_orders(struct buf *b, const struct range_order *orders, size_t count);
+struct range_order *read_range_orders(struct unpack *u, struct arena *arena, size_t *count);
+void pack_order_verdicts(struct buf *b, const struct order_verdict *verdicts, size_t count);
+struct order_verdict *read_order_verdicts(struct unpack *u, struct arena *arena, size_t *count);
 void pack_range_reports(struct buf *b, const struct range_report *reports, size_t count);
 struct range_report *read_range_reports(struct unpack *u, struct arena *arena, size_t *count);
 

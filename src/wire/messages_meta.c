@@ -85,7 +85,7 @@ MESSAGE_UNPACK(meta_register_reply)
 
 void pack_meta_heartbeat_request(struct buf *b, const struct meta_heartbeat_request *m)
 {
-    pack_array(b, 10);
+    pack_array(b, 13);
     pack_uint(b, m->node_id);
     pack_bin(b, m->address);
     pack_uint(b, m->map_version);
@@ -96,11 +96,14 @@ void pack_meta_heartbeat_request(struct buf *b, const struct meta_heartbeat_requ
     pack_uint(b, m->disk_free);
     pack_uint(b, m->disk_total);
     pack_range_reports(b, m->leads, m->lead_count);
+    pack_bool(b, m->tells_all);
+    pack_replica_names(b, m->holds, m->hold_count);
+    pack_order_verdicts(b, m->verdicts, m->verdict_count);
 }
 
 static void read_meta_heartbeat_request(struct unpack *u, struct arena *arena, struct meta_heartbeat_request *m)
 {
-    uint32_t extra = unpack_open(u, 10);
+    uint32_t extra = unpack_open(u, 13);
     m->node_id = unpack_uint(u);
     m->address = read_bin(u, 0, LIMIT_ADDRESS_BYTES);
     m->map_version = unpack_uint(u);
@@ -111,24 +114,35 @@ static void read_meta_heartbeat_request(struct unpack *u, struct arena *arena, s
     m->disk_free = unpack_uint(u);
     m->disk_total = unpack_uint(u);
     m->leads = read_range_reports(u, arena, &m->lead_count);
+    m->tells_all = unpack_bool(u);
+    m->holds = read_replica_names(u, arena, &m->hold_count);
+    m->verdicts = read_order_verdicts(u, arena, &m->verdict_count);
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(meta_heartbeat_request)
 
 void pack_meta_heartbeat_reply(struct buf *b, const struct meta_heartbeat_reply *m)
 {
-    pack_array(b, 3);
+    pack_array(b, 7);
     pack_uint(b, m->map_version);
     pack_range_descs(b, m->ranges, m->range_count);
     pack_node_infos(b, m->nodes, m->node_count);
+    pack_uint(b, m->term);
+    pack_bool(b, m->tell_all);
+    pack_replica_names(b, m->gone, m->gone_count);
+    pack_range_orders(b, m->orders, m->order_count);
 }
 
 static void read_meta_heartbeat_reply(struct unpack *u, struct arena *arena, struct meta_heartbeat_reply *m)
 {
-    uint32_t extra = unpack_open(u, 3);
+    uint32_t extra = unpack_open(u, 7);
     m->map_version = unpack_uint(u);
     m->ranges = read_range_descs(u, arena, &m->range_count);
     m->nodes = read_node_infos(u, arena, &m->node_count);
+    m->term = unpack_uint(u);
+    m->tell_all = unpack_bool(u);
+    m->gone = read_replica_names(u, arena, &m->gone_count);
+    m->orders = read_range_orders(u, arena, &m->order_count);
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(meta_heartbeat_reply)

@@ -4,6 +4,7 @@
 
 #include "raft/raft.h"
 #include "wire/descriptors.h"
+#include "wire/messages_ops.h"
 
 struct meta_init_request {
     struct cluster_id cluster; /* proposed; the first one wins, later calls get the one that won */
@@ -31,6 +32,11 @@ struct meta_heartbeat_request {
     uint64_t disk_write_us, disk_free, disk_total;
     struct range_report *leads;
     size_t lead_count;
+    bool tells_all; /* holds is complete: the former answer asked for it */
+    struct replica_name *holds;
+    size_t hold_count;
+    struct order_verdict *verdicts; /* on orders of former answers */
+    size_t verdict_count;
 };
 struct meta_heartbeat_reply {
     uint64_t map_version;
@@ -38,6 +44,12 @@ struct meta_heartbeat_reply {
     size_t range_count;
     struct node_info *nodes; /* all */
     size_t node_count;
+    uint64_t term;             /* of the metadata leader: orders of a lower one than was seen are void */
+    bool tell_all;             /* say next time what you hold */
+    struct replica_name *gone; /* of what you hold: of their ranges no more */
+    size_t gone_count;
+    struct range_order *orders;
+    size_t order_count;
 };
 struct meta_timestamps_request {
     uint32_t count;

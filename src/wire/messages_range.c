@@ -22,6 +22,23 @@ const struct range_replica *range_desc_replica(const struct range_desc *d, uint6
     return NULL;
 }
 
+bool range_desc_joint(const struct range_desc *d)
+{
+    for (size_t i = 0; i < d->replica_count; i++) {
+        if (d->replicas[i].role == RANGE_INCOMING || d->replicas[i].role == RANGE_OUTGOING) return true;
+    }
+    return false;
+}
+
+bool range_desc_is_gone(const struct range_desc *d, uint64_t replica_id)
+{
+    if (d->epoch.conf_ver == 0 || replica_id > RANGE_FIRST_REPLICAS + d->epoch.conf_ver) return false;
+    for (size_t i = 0; i < d->replica_count; i++) {
+        if (d->replicas[i].replica_id == replica_id) return false;
+    }
+    return true;
+}
+
 void pack_range_epoch(struct buf *b, const struct range_epoch *e)
 {
     pack_array(b, 2);
@@ -54,7 +71,7 @@ static void read_range_replica(struct unpack *u, struct range_replica *r)
     uint32_t extra = unpack_open(u, 3);
     r->node_id = unpack_uint(u);
     r->replica_id = unpack_uint(u);
-    r->role = (uint8_t)read_enum(u, 1, 2);
+    r->role = (uint8_t)read_enum(u, RANGE_VOTER, RANGE_OUTGOING);
     unpack_close(u, extra);
 }
 

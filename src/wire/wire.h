@@ -49,6 +49,7 @@ enum frame_type { FRAME_REQUEST = 0, FRAME_RESPONSE = 1, FRAME_NOTIFY = 2 };
     X(RESOLVED, 4, "resolved") /* notify: resolved timestamps, host to host */                                         \
     X(EFFECTS, 5, "effects")   /* notify: hashes of what a replica did, host to host */                                \
     X(LIVENESS, 6, "liveness") /* notify: a heartbeat between two nodes, or its answer */                              \
+    X(GONE, 7, "gone")         /* notify: a replica is told that its range has gone on without it */                   \
     X(TXN, 10, "txn")          /* router to node */                                                                    \
     X(GET, 11, "get")                                                                                                  \
     X(SCAN, 12, "scan")                                                                                                \
@@ -63,7 +64,11 @@ enum frame_type { FRAME_REQUEST = 0, FRAME_RESPONSE = 1, FRAME_NOTIFY = 2 };
     X(META_KEYSPACE_CREATE, 25, "meta_keyspace_create")                                                                \
     X(META_STATUS, 26, "meta_status")                                                                                  \
     X(META_IDS, 27, "meta_ids")                                                                                        \
-    X(META_NODE_DRAIN, 28, "meta_node_drain")
+    X(META_NODE_DRAIN, 28, "meta_node_drain")                                                                          \
+    X(META_NODE, 29, "meta_node")     /* decommission, maintenance */                                                  \
+    X(META_OP, 30, "meta_op")         /* an admin starts or cancels an operator */                                     \
+    X(META_OPS, 31, "meta_ops")       /* operators, and what the scheduler thinks */                                   \
+    X(META_CONFIG, 32, "meta_config") /* settings of the cluster */
 
 enum method {
 #define METHOD_ENUM(name, number, text) METHOD_##name = number,

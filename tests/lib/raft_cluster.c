@@ -534,7 +534,7 @@ enum status raft_cluster_config(struct raft_cluster *c, uint64_t id, const struc
     struct rc_node *n = raft_cluster_node(c, id);
     uint64_t index;
     if (n->raft == NULL) return STATUS_CLOSED;
-    enum status s = raft_propose_config(n->raft, target, &index);
+    enum status s = raft_propose_config(n->raft, target, SLICE_EMPTY, &index);
     finish_pass(c, n);
     return s;
 }

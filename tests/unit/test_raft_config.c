@@ -149,7 +149,7 @@ START_TEST(test_decode_damage)
     struct raft_config c = sample(), out;
     struct buf b;
     buf_init(&b, 1024);
-    raft_config_encode(&c, &b);
+    raft_config_encode(&c, SLICE_EMPTY, &b);
     ck_assert_int_eq(raft_config_decode(buf_slice(&b), &out), STATUS_OK);
     ck_assert_mem_eq(&out, &c, sizeof(c));
     for (size_t size = 0; size < b.size; size++) {
@@ -174,6 +174,27 @@ START_TEST(test_decode_damage)
 END_TEST
 
 /* The example in docs/raft.md is what the code writes, and reads. */
+START_TEST(test_note)
+{
+    struct raft_config c = sample(), out;
+    uint8_t bytes[RAFT_NOTE_BYTES_MAX + 1] = {7, 0, 9};
+    for (size_t size = 0; size <= RAFT_NOTE_BYTES_MAX + 1; size++) {
+        struct buf b;
+        buf_init(&b, 1024);
+        raft_config_encode(&c, slice_make(bytes, size > RAFT_NOTE_BYTES_MAX ? 1 : size), &b);
+        if (size > RAFT_NOTE_BYTES_MAX) {
+            for (size_t i = 1; i < size; i++) buf_append_byte(&b, 0);
+            ck_assert_int_eq(raft_config_decode(buf_slice(&b), &out), STATUS_CORRUPT);
+        } else {
+            ck_assert_int_eq(raft_config_decode(buf_slice(&b), &out), STATUS_OK);
+            ck_assert_mem_eq(&out, &c, sizeof(c));
+            ck_assert(slice_eq(raft_config_note(buf_slice(&b)), slice_make(bytes, size)));
+        }
+        buf_free(&b);
+    }
+}
+END_TEST
+
 START_TEST(test_document_example)
 {
     FILE *f = fopen("docs/raft.md", "rb");
@@ -199,7 +220,7 @@ START_TEST(test_document_example)
     }
     fclose(f);
     struct raft_config c = sample(), out;
-    raft_config_encode(&c, &written);
+    raft_config_encode(&c, SLICE_EMPTY, &written);
     ck_assert(slice_eq(buf_slice(&b), buf_slice(&written)));
     ck_assert_int_eq(raft_config_decode(buf_slice(&b), &out), STATUS_OK);
     ck_assert_mem_eq(&out, &c, sizeof(c));
@@ -217,6 +238,7 @@ int main(void)
     tcase_add_test(t, test_members);
     tcase_add_test(t, test_validity);
     tcase_add_test(t, test_decode_damage);
+    tcase_add_test(t, test_note);
     tcase_add_test(t, test_document_example);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

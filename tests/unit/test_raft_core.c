@@ -271,7 +271,7 @@ START_TEST(test_propose_bounds_and_roles)
     const struct raft_entry *e = raft_entry_at(raft_of(&c, 1), 2);
     ck_assert(slice_eq(e->data, slice_str("x")));
     uint64_t target;
-    ck_assert_int_eq(raft_propose_config(raft_of(&c, 2), &three, &target), STATUS_NOT_LEADER);
+    ck_assert_int_eq(raft_propose_config(raft_of(&c, 2), &three, SLICE_EMPTY, &target), STATUS_NOT_LEADER);
     raft_cluster_free(&c);
     /* A fresh leader takes proposals, but no change of configuration before its no-op has committed (T10). */
     raft_cluster_init(&c, 3, &three, NULL, 0, 1);
@@ -281,7 +281,7 @@ START_TEST(test_propose_bounds_and_roles)
         if (c.message_count > 0) raft_cluster_deliver(&c, 0, false);
     }
     ck_assert(!raft_leader_ready(raft_of(&c, 1)));
-    ck_assert_int_eq(raft_propose_config(raft_of(&c, 1), &three, &target), STATUS_BUSY);
+    ck_assert_int_eq(raft_propose_config(raft_of(&c, 1), &three, SLICE_EMPTY, &target), STATUS_BUSY);
     ck_assert_int_eq(raft_cluster_propose(&c, 1, slice_str("early")), STATUS_OK);
     ck_assert(raft_cluster_settle(&c));
     ck_assert(raft_leader_ready(raft_of(&c, 1)));

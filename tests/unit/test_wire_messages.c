@@ -107,7 +107,7 @@ static void v_range_desc(struct visit *v, struct range_desc *m)
     for (size_t i = 0; i < m->replica_count; i++) {
         v_u64(v, &m->replicas[i].node_id);
         v_u64(v, &m->replicas[i].replica_id);
-        m->replicas[i].role = (uint8_t)v_enum(v, m->replicas[i].role, 1, 2);
+        m->replicas[i].role = (uint8_t)v_enum(v, m->replicas[i].role, RANGE_VOTER, RANGE_OUTGOING);
     }
 }
 
@@ -302,6 +302,105 @@ static void v_meta_register_reply(struct visit *v, struct meta_register_reply *m
     v_u64(v, &m->next_range);
 }
 
+static void v_replica_name(struct visit *v, struct replica_name *m)
+{
+    v_u64(v, &m->range_id);
+    v_u64(v, &m->replica_id);
+    v_u64(v, &m->conf_ver);
+}
+
+static void v_replica_names(struct visit *v, struct replica_name **names, size_t *count)
+{
+    V_LIST(v, *names, *count, 8);
+    for (size_t i = 0; i < *count; i++) v_replica_name(v, &(*names)[i]);
+}
+
+static void v_verdict(struct visit *v, struct order_verdict *m)
+{
+    v_u64(v, &m->op);
+    m->status = (enum status)v_enum(v, (unsigned)m->status, 0, STATUS_COUNT - 1);
+    m->percent = v_enum(v, m->percent, 0, 100);
+    v_bin(v, &m->text, 0, 512);
+}
+
+static void v_order(struct visit *v, struct range_order *m)
+{
+    v_u64(v, &m->op);
+    v_u64(v, &m->range_id);
+    v_u64(v, &m->conf_ver);
+    m->kind = (enum order_kind)v_enum(v, (unsigned)m->kind, ORDER_ADD, ORDER_MERGE);
+    v_u64(v, &m->to);
+    v_u64(v, &m->from);
+}
+
+static void v_meta_op_request(struct visit *v, struct meta_op_request *m)
+{
+    m->verb = (enum op_verb)v_enum(v, (unsigned)m->verb, OP_VERB_START, OP_VERB_SCATTER);
+    m->kind = (enum op_kind)v_enum(v, (unsigned)m->kind, 0, OP_MERGE);
+    uint64_t *numbers[] = {&m->id, &m->range_id, &m->from, &m->to};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) v_u64(v, numbers[i]);
+    v_bin(v, &m->keyspace, 0, LIMIT_KEYSPACE_NAME);
+}
+
+static void v_meta_op_reply(struct visit *v, struct meta_op_reply *m)
+{
+    v_u64(v, &m->id);
+}
+
+static void v_op(struct visit *v, struct op_info *m)
+{
+    uint64_t *numbers[] = {&m->id, &m->range_id, &m->from, &m->to, &m->began_ms, &m->ended_ms};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) v_u64(v, numbers[i]);
+    m->kind = (enum op_kind)v_enum(v, (unsigned)m->kind, OP_ADD, OP_MERGE);
+    m->state = (enum op_state)v_enum(v, (unsigned)m->state, OP_RUNNING, OP_CANCELLED);
+    m->percent = v_enum(v, m->percent, 0, 100);
+    v_bin(v, &m->why, 0, 512);
+    v_bin(v, &m->step, 0, 512);
+}
+
+static void v_meta_ops_reply(struct visit *v, struct meta_ops_reply *m)
+{
+    V_LIST(v, m->ops, m->op_count, 8);
+    for (size_t i = 0; i < m->op_count; i++) v_op(v, &m->ops[i]);
+    V_LIST(v, m->notes, m->note_count, 8);
+    for (size_t i = 0; i < m->note_count; i++) {
+        v_bin(v, &m->notes[i].name, 0, 512);
+        v_bin(v, &m->notes[i].text, 0, 512);
+        v_u64(v, &m->notes[i].count);
+        v_u64(v, &m->notes[i].range_id);
+    }
+    uint64_t *numbers[] = {&m->round_ns, &m->rounds, &m->failures_borne, &m->ranges_short, &m->ranges_stopped};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) v_u64(v, numbers[i]);
+}
+
+static void v_meta_config_request(struct visit *v, struct meta_config_request *m)
+{
+    v_bin(v, &m->name, 0, 512);
+    v_bin(v, &m->value, 0, 512);
+}
+
+static void v_meta_config_reply(struct visit *v, struct meta_config_reply *m)
+{
+    V_LIST(v, m->settings, m->setting_count, 8);
+    for (size_t i = 0; i < m->setting_count; i++) {
+        v_bin(v, &m->settings[i].name, 0, 512);
+        v_bin(v, &m->settings[i].value, 0, 512);
+    }
+}
+
+static void v_meta_node_request(struct visit *v, struct meta_node_request *m)
+{
+    v_u64(v, &m->node_id);
+    m->verb = (enum node_verb)v_enum(v, (unsigned)m->verb, NODE_VERB_DECOMMISSION, NODE_VERB_MAINTENANCE);
+    v_bool(v, &m->dry_run);
+    v_u64(v, &m->for_ms);
+}
+
+static void v_meta_node_reply(struct visit *v, struct meta_node_reply *m)
+{
+    v_bin(v, &m->text, 0, 512);
+}
+
 static void v_meta_heartbeat_request(struct visit *v, struct meta_heartbeat_request *m)
 {
     v_u64(v, &m->node_id);
@@ -315,6 +414,10 @@ static void v_meta_heartbeat_request(struct visit *v, struct meta_heartbeat_requ
     v_u64(v, &m->disk_total);
     V_LIST(v, m->leads, m->lead_count, 20);
     for (size_t i = 0; i < m->lead_count; i++) v_report(v, &m->leads[i]);
+    v_bool(v, &m->tells_all);
+    v_replica_names(v, &m->holds, &m->hold_count);
+    V_LIST(v, m->verdicts, m->verdict_count, 8);
+    for (size_t i = 0; i < m->verdict_count; i++) v_verdict(v, &m->verdicts[i]);
 }
 
 static void v_meta_heartbeat_reply(struct visit *v, struct meta_heartbeat_reply *m)
@@ -322,6 +425,11 @@ static void v_meta_heartbeat_reply(struct visit *v, struct meta_heartbeat_reply 
     v_u64(v, &m->map_version);
     v_ranges(v, &m->ranges, &m->range_count);
     v_nodes(v, &m->nodes, &m->node_count);
+    v_u64(v, &m->term);
+    v_bool(v, &m->tell_all);
+    v_replica_names(v, &m->gone, &m->gone_count);
+    V_LIST(v, m->orders, m->order_count, 8);
+    for (size_t i = 0; i < m->order_count; i++) v_order(v, &m->orders[i]);
 }
 
 static void v_meta_timestamps_request(struct visit *v, struct meta_timestamps_request *m)

@@ -1,0 +1,92 @@
+/* What the metadata service and the nodes say to each other about replicas that come and go (docs/moves.md), and what an admin
+ * asks about it. Codecs: messages.h. */
+#ifndef QUORATE_WIRE_MESSAGES_OPS_H
+#define QUORATE_WIRE_MESSAGES_OPS_H
+
+#include "base/status.h"
+#include "wire/descriptors.h"
+
+/* One replica, as of a configuration. GONE, notify: that replica is of the range no more, by a descriptor of that conf_ver. */
+struct replica_name {
+    uint64_t range_id, replica_id, conf_ver;
+};
+
+/* What the leader of a range is to do; 0: no node. */
+enum order_kind {
+    ORDER_ADD = 1,  /* a learner on `to` */
+    ORDER_SWAP,     /* the learner on `to` becomes a voter, the replica on `from` goes; or one of both alone */
+    ORDER_TRANSFER, /* leadership to `to`, or to whom it may if that is 0 */
+    ORDER_SPLIT,    /* at a key of its own choice */
+    ORDER_MERGE     /* with the range behind it */
+};
+struct range_order {
+    uint64_t op, range_id, conf_ver; /* op: echoed in the verdict */
+    enum order_kind kind;
+    uint64_t to, from; /* node ids */
+};
+struct order_verdict { /* an order was not carried out, or not yet */
+    uint64_t op;
+    enum status status;
+    uint32_t percent; /* of a snapshot or a log that is under way; 0: not known */
+    struct slice text;
+};
+
+/* --- operators, as an admin sees them --- */
+enum op_kind { OP_ADD = 1, OP_REPLACE, OP_REMOVE, OP_TRANSFER, OP_SPLIT, OP_MERGE };
+enum op_state { OP_RUNNING = 1, OP_DONE, OP_VOID, OP_FAILED, OP_CANCELLED };
+struct op_info {
+    uint64_t id, range_id;
+    enum op_kind kind;
+    enum op_state state;
+    uint64_t from, to;           /* node ids */
+    uint64_t began_ms, ended_ms; /* wall clock */
+    uint32_t percent;
+    struct slice why, step; /* for a person: the reason; what it waits for, or how it ended */
+};
+enum op_verb { OP_VERB_START = 1, OP_VERB_CANCEL, OP_VERB_SCATTER };
+struct meta_op_request { /* an admin's word; START: kind, range, from, to. CANCEL: id. SCATTER: a keyspace's name */
+    enum op_verb verb;
+    enum op_kind kind;
+    uint64_t id, range_id, from, to;
+    struct slice keyspace;
+};
+struct meta_op_reply {
+    uint64_t id;
+};
+struct scheduler_note {
+    struct slice name, text; /* what it would do and does not, or does; why */
+    uint64_t count, range_id;
+};
+struct meta_ops_reply {  /* META_OPS, no parameters */
+    struct op_info *ops; /* running, then ended, newest first */
+    size_t op_count;
+    struct scheduler_note *notes;
+    size_t note_count;
+    uint64_t round_ns, rounds; /* the scheduler's last round took; how many there were */
+    uint64_t failures_borne, ranges_short, ranges_stopped;
+};
+
+/* --- settings of the cluster: names and values are text --- */
+struct setting {
+    struct slice name, value;
+};
+struct meta_config_request {  /* no name: only reads */
+    struct slice name, value; /* an empty value: back to the default */
+};
+struct meta_config_reply { /* all settings as they are */
+    struct setting *settings;
+    size_t setting_count;
+};
+
+enum node_verb { NODE_VERB_DECOMMISSION = 1, NODE_VERB_RECOMMISSION, NODE_VERB_MAINTENANCE };
+struct meta_node_request {
+    uint64_t node_id;
+    enum node_verb verb;
+    bool dry_run;    /* only says whether it could be done */
+    uint64_t for_ms; /* MAINTENANCE: how long its silence is no reason to replace it */
+};
+struct meta_node_reply {
+    struct slice text; /* what will happen, or has to happen first */
+};
+
+#endif
