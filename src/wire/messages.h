@@ -184,14 +184,7 @@ struct effects_news { /* EFFECTS, notify */
     X(meta_status_reply)                                                                                               \
     X(node_status_reply)                                                                                               \
     X(snapshot_chunk)                                                                                                  \
-    X(replica_name)                                                                                                    \
-    X(meta_op_request)                                                                                                 \
-    X(meta_op_reply)                                                                                                   \
-    X(meta_ops_reply)                                                                                                  \
-    X(meta_config_request)                                                                                             \
-    X(meta_config_reply)                                                                                               \
-    X(meta_node_request)                                                                                               \
-    X(meta_node_reply)                                                                                                 \
+    MESSAGE_OPS_MAP(X)                                                                                                 \
     X(effects_news)                                                                                                    \
     X(resolved_news)                                                                                                   \
     X(resolve_request)                                                                                                 \

@@ -89,4 +89,14 @@ struct meta_node_reply {
     struct slice text; /* what will happen, or has to happen first */
 };
 
+#define MESSAGE_OPS_MAP(X)                                                                                             \
+    X(replica_name)                                                                                                    \
+    X(meta_op_request)                                                                                                 \
+    X(meta_op_reply)                                                                                                   \
+    X(meta_ops_reply)                                                                                                  \
+    X(meta_config_request)                                                                                             \
+    X(meta_config_reply)                                                                                               \
+    X(meta_node_request)                                                                                               \
+    X(meta_node_reply)
+
 #endif
