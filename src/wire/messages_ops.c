@@ -6,7 +6,7 @@
 #define NAME_WIRE_MIN 4u
 #define ORDER_WIRE_MIN 7u
 #define VERDICT_WIRE_MIN 5u
-#define OP_WIRE_MIN 12u
+#define OPERATOR_WIRE_MIN 12u
 #define NOTE_WIRE_MIN 5u
 #define SETTING_WIRE_MIN 3u
 #define OPS_MAX 4096u
@@ -106,7 +106,7 @@ struct order_verdict *read_order_verdicts(struct unpack *u, struct arena *arena,
 
 /* --- operators --- */
 
-static void pack_op_info(struct buf *b, const struct op_info *m)
+static void pack_operator_info(struct buf *b, const struct operator_info *m)
 {
     pack_array(b, 11);
     pack_uint(b, m->id);
@@ -122,13 +122,13 @@ static void pack_op_info(struct buf *b, const struct op_info *m)
     pack_text(b, m->step);
 }
 
-static void read_op_info(struct unpack *u, struct op_info *m)
+static void read_operator_info(struct unpack *u, struct operator_info *m)
 {
     uint32_t extra = unpack_open(u, 11);
     m->id = unpack_uint(u);
     m->range_id = unpack_uint(u);
-    m->kind = (enum op_kind)read_enum(u, OP_ADD, OP_MERGE);
-    m->state = (enum op_state)read_enum(u, OP_RUNNING, OP_CANCELLED);
+    m->kind = (enum operator_kind)read_enum(u, OPERATOR_ADD, OPERATOR_MERGE);
+    m->state = (enum operator_state)read_enum(u, OPERATOR_RUNNING, OPERATOR_CANCELLED);
     m->from = unpack_uint(u);
     m->to = unpack_uint(u);
     m->began_ms = unpack_uint(u);
@@ -155,8 +155,8 @@ static void read_meta_op_request(struct unpack *u, struct arena *arena, struct m
 {
     (void)arena;
     uint32_t extra = unpack_open(u, 7);
-    m->verb = (enum op_verb)read_enum(u, OP_VERB_START, OP_VERB_SCATTER);
-    m->kind = (enum op_kind)read_enum(u, 0, OP_MERGE);
+    m->verb = (enum operator_verb)read_enum(u, OPERATOR_VERB_START, OPERATOR_VERB_SCATTER);
+    m->kind = (enum operator_kind)read_enum(u, 0, OPERATOR_MERGE);
     m->id = unpack_uint(u);
     m->range_id = unpack_uint(u);
     m->from = unpack_uint(u);
@@ -185,7 +185,7 @@ void pack_meta_ops_reply(struct buf *b, const struct meta_ops_reply *m)
 {
     pack_array(b, 7);
     pack_array(b, list_count(m->op_count));
-    for (size_t i = 0; i < m->op_count; i++) pack_op_info(b, &m->ops[i]);
+    for (size_t i = 0; i < m->op_count; i++) pack_operator_info(b, &m->ops[i]);
     pack_array(b, list_count(m->note_count));
     for (size_t i = 0; i < m->note_count; i++) {
         pack_array(b, 4);
@@ -204,8 +204,8 @@ void pack_meta_ops_reply(struct buf *b, const struct meta_ops_reply *m)
 static void read_meta_ops_reply(struct unpack *u, struct arena *arena, struct meta_ops_reply *m)
 {
     uint32_t extra = unpack_open(u, 7);
-    m->ops = read_list(u, arena, sizeof(*m->ops), OP_WIRE_MIN, OPS_MAX, &m->op_count);
-    for (size_t i = 0; i < m->op_count && !u->failed; i++) read_op_info(u, &m->ops[i]);
+    m->ops = read_list(u, arena, sizeof(*m->ops), OPERATOR_WIRE_MIN, OPS_MAX, &m->op_count);
+    for (size_t i = 0; i < m->op_count && !u->failed; i++) read_operator_info(u, &m->ops[i]);
     m->notes = read_list(u, arena, sizeof(*m->notes), NOTE_WIRE_MIN, OPS_MAX, &m->note_count);
     for (size_t i = 0; i < m->note_count && !u->failed; i++) {
         uint32_t more = unpack_open(u, 4);

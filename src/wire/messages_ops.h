@@ -32,21 +32,28 @@ struct order_verdict { /* an order was not carried out, or not yet */
 };
 
 /* --- operators, as an admin sees them --- */
-enum op_kind { OP_ADD = 1, OP_REPLACE, OP_REMOVE, OP_TRANSFER, OP_SPLIT, OP_MERGE };
-enum op_state { OP_RUNNING = 1, OP_DONE, OP_VOID, OP_FAILED, OP_CANCELLED };
-struct op_info {
+enum operator_kind {
+    OPERATOR_ADD = 1,
+    OPERATOR_REPLACE,
+    OPERATOR_REMOVE,
+    OPERATOR_TRANSFER,
+    OPERATOR_SPLIT,
+    OPERATOR_MERGE
+};
+enum operator_state { OPERATOR_RUNNING = 1, OPERATOR_DONE, OPERATOR_VOID, OPERATOR_FAILED, OPERATOR_CANCELLED };
+struct operator_info {
     uint64_t id, range_id;
-    enum op_kind kind;
-    enum op_state state;
+    enum operator_kind kind;
+    enum operator_state state;
     uint64_t from, to;           /* node ids */
     uint64_t began_ms, ended_ms; /* wall clock */
     uint32_t percent;
     struct slice why, step; /* for a person: the reason; what it waits for, or how it ended */
 };
-enum op_verb { OP_VERB_START = 1, OP_VERB_CANCEL, OP_VERB_SCATTER };
+enum operator_verb { OPERATOR_VERB_START = 1, OPERATOR_VERB_CANCEL, OPERATOR_VERB_SCATTER };
 struct meta_op_request { /* an admin's word; START: kind, range, from, to. CANCEL: id. SCATTER: a keyspace's name */
-    enum op_verb verb;
-    enum op_kind kind;
+    enum operator_verb verb;
+    enum operator_kind kind;
     uint64_t id, range_id, from, to;
     struct slice keyspace;
 };
@@ -57,8 +64,8 @@ struct scheduler_note {
     struct slice name, text; /* what it would do and does not, or does; why */
     uint64_t count, range_id;
 };
-struct meta_ops_reply {  /* META_OPS, no parameters */
-    struct op_info *ops; /* running, then ended, newest first */
+struct meta_ops_reply {        /* META_OPS, no parameters */
+    struct operator_info *ops; /* running, then ended, newest first */
     size_t op_count;
     struct scheduler_note *notes;
     size_t note_count;

@@ -335,8 +335,8 @@ static void v_order(struct visit *v, struct range_order *m)
 
 static void v_meta_op_request(struct visit *v, struct meta_op_request *m)
 {
-    m->verb = (enum op_verb)v_enum(v, (unsigned)m->verb, OP_VERB_START, OP_VERB_SCATTER);
-    m->kind = (enum op_kind)v_enum(v, (unsigned)m->kind, 0, OP_MERGE);
+    m->verb = (enum operator_verb)v_enum(v, (unsigned)m->verb, OPERATOR_VERB_START, OPERATOR_VERB_SCATTER);
+    m->kind = (enum operator_kind)v_enum(v, (unsigned)m->kind, 0, OPERATOR_MERGE);
     uint64_t *numbers[] = {&m->id, &m->range_id, &m->from, &m->to};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) v_u64(v, numbers[i]);
     v_bin(v, &m->keyspace, 0, LIMIT_KEYSPACE_NAME);
@@ -347,12 +347,12 @@ static void v_meta_op_reply(struct visit *v, struct meta_op_reply *m)
     v_u64(v, &m->id);
 }
 
-static void v_op(struct visit *v, struct op_info *m)
+static void v_op(struct visit *v, struct operator_info *m)
 {
     uint64_t *numbers[] = {&m->id, &m->range_id, &m->from, &m->to, &m->began_ms, &m->ended_ms};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) v_u64(v, numbers[i]);
-    m->kind = (enum op_kind)v_enum(v, (unsigned)m->kind, OP_ADD, OP_MERGE);
-    m->state = (enum op_state)v_enum(v, (unsigned)m->state, OP_RUNNING, OP_CANCELLED);
+    m->kind = (enum operator_kind)v_enum(v, (unsigned)m->kind, OPERATOR_ADD, OPERATOR_MERGE);
+    m->state = (enum operator_state)v_enum(v, (unsigned)m->state, OPERATOR_RUNNING, OPERATOR_CANCELLED);
     m->percent = v_enum(v, m->percent, 0, 100);
     v_bin(v, &m->why, 0, 512);
     v_bin(v, &m->step, 0, 512);
