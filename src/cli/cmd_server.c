@@ -124,7 +124,7 @@ static int members_parse(char *text, struct meta_options *o)
         }
         if (id == 0 || strchr(equals + 1, ':') == NULL)
             return cli_usage("--members: expected ID=HOST:PORT with ID from 1, got '%s'", at);
-        if (o->member_count == LIMIT_REPLICAS) return cli_usage("--members: at most %u members", LIMIT_REPLICAS);
+        if (o->member_count == LIMIT_VOTERS) return cli_usage("--members: at most %u members", LIMIT_VOTERS);
         o->members[o->member_count++] = (struct meta_member){.id = id, .address = equals + 1};
         at = end != NULL ? end + 1 : at + strlen(at);
     }
@@ -135,7 +135,7 @@ int run_meta(struct cli *c)
 {
     struct errbuf err;
     struct meta *m = NULL;
-    char members[LIMIT_REPLICAS * (LIMIT_ADDRESS_BYTES + 5)];
+    char members[LIMIT_VOTERS * (LIMIT_ADDRESS_BYTES + 5)];
     struct meta_options o = {.listen = args_text(&c->args, "listen", NULL)};
     const char *data = args_text(&c->args, "data", NULL), *list = args_text(&c->args, "members", NULL);
     if (data == NULL) return cli_usage("--data DIR is missing");
@@ -181,7 +181,7 @@ int run_node(struct cli *c)
 {
     struct errbuf err;
     struct node *n = NULL;
-    char meta[LIMIT_REPLICAS * LIMIT_ADDRESS_BYTES];
+    char meta[LIMIT_VOTERS * LIMIT_ADDRESS_BYTES];
     const char *data = args_text(&c->args, "data", NULL);
     struct node_options o = {.listen = args_text(&c->args, "listen", NULL),
                              .advertise = args_text(&c->args, "advertise", NULL),
@@ -228,7 +228,7 @@ int run_gateway(struct cli *c)
     struct errbuf err;
     struct gateway *g = NULL;
     struct client *client = NULL;
-    char meta[LIMIT_REPLICAS * LIMIT_ADDRESS_BYTES];
+    char meta[LIMIT_VOTERS * LIMIT_ADDRESS_BYTES];
     struct gateway_options o = {.listen = args_text(&c->args, "listen", "127.0.0.1:7480")};
     struct client_options co = {.meta_addresses = meta, .role = ROLE_GATEWAY};
     cli_meta_addresses(c, meta, sizeof(meta));

@@ -14,7 +14,7 @@ struct meta_member {
 struct meta_options {
     uint64_t id;
     const char *listen; /* NULL: its own member address */
-    struct meta_member members[LIMIT_REPLICAS];
+    struct meta_member members[LIMIT_VOTERS];
     size_t member_count;
     struct host_options host;
 };

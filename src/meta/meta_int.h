@@ -10,7 +10,7 @@ struct meta {
     struct actor actor;
     struct env *env;
     struct meta_options options;
-    char *addresses[LIMIT_REPLICAS];
+    char *addresses[LIMIT_VOTERS];
     struct identity identity;
     struct rpc_identity self;
     struct rpc_server *server;

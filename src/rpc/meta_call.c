@@ -20,7 +20,7 @@
 
 #include <stdio.h>
 
-#define META_MEMBERS_MAX LIMIT_REPLICAS
+#define META_MEMBERS_MAX LIMIT_VOTERS
 #define META_TRY_MS 1000u
 #define META_TRY_MAX_MS 8000u
 #define META_PAUSE_MIN_MS 5u

@@ -101,7 +101,7 @@ struct meta_status_reply {
         uint64_t id;
         struct slice address;
         bool healthy;
-    } members[LIMIT_REPLICAS];
+    } members[LIMIT_VOTERS];
     size_t member_count;
 };
 struct node_range_status {

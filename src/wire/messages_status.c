@@ -7,7 +7,7 @@
 
 void pack_meta_status_reply(struct buf *b, const struct meta_status_reply *m)
 {
-    ASSERT(m->member_count <= LIMIT_REPLICAS);
+    ASSERT(m->member_count <= LIMIT_VOTERS);
     pack_array(b, 7);
     pack_cluster_id(b, &m->cluster);
     pack_uint(b, m->leader_id);
@@ -35,7 +35,7 @@ static void read_meta_status_reply(struct unpack *u, struct arena *arena, struct
     m->map_version = unpack_uint(u);
     m->last_timestamp = unpack_uint(u);
     uint32_t count = unpack_array(u);
-    if (count > LIMIT_REPLICAS) u->failed = true;
+    if (count > LIMIT_VOTERS) u->failed = true;
     m->member_count = u->failed ? 0 : count;
     for (size_t i = 0; i < m->member_count; i++) {
         uint32_t more = unpack_open(u, 3);

@@ -94,7 +94,7 @@ START_TEST(bounds_of_ranges)
     ck_assert_int_eq(unpack_range_desc(buf_slice(&b), &arena, &out), STATUS_OK);
     ck_assert_ptr_eq(range_desc_replica(&out, 12), &out.replicas[2]);
     ck_assert_ptr_null(range_desc_replica(&out, 99));
-    d.replicas[3].role = 3;
+    d.replicas[3].role = 5;
     buf_clear(&b);
     pack_range_desc(&b, &d);
     ck_assert_int_eq(unpack_range_desc(buf_slice(&b), &arena, &out), STATUS_INVALID);

@@ -514,7 +514,7 @@ static void v_meta_status_reply(struct visit *v, struct meta_status_reply *m)
     v_u64(v, &m->applied);
     v_u64(v, &m->map_version);
     v_u64(v, &m->last_timestamp);
-    m->member_count = v_count(v, m->member_count, LIMIT_REPLICAS);
+    m->member_count = v_count(v, m->member_count, LIMIT_VOTERS);
     for (size_t i = 0; i < m->member_count; i++) {
         v_u64(v, &m->members[i].id);
         v_bin(v, &m->members[i].address, 0, LIMIT_ADDRESS_BYTES);
