@@ -154,7 +154,7 @@ process: all $(PROCESS_C) $(PROCESS_TOOLS)
 BENCH_ENGINE_SRC := $(wildcard bench/engine/*.c)
 bench-engine: $(OUT)/bench/engine
 	$(OUT)/bench/engine --dir $(OUT)/bench/engine.data $(if $(N),--count $(N)) $(if $(REPEAT),--repeat $(REPEAT)) \
-		$(if $(ENGINES),--engines $(ENGINES)) $(if $(WORK),--work $(WORK)) $(if $(CLOCK),--clock $(CLOCK))
+		$(if $(ENGINES),--engines $(ENGINES)) $(if $(WORK),--work $(WORK)) $(if $(CLOCK),--clock $(CLOCK)) $(if $(MEMTABLE),--memtable $(MEMTABLE))
 
 bench-recovery: $(OUT)/bench/recovery
 	rm -rf -- $(OUT)/bench/recovery.data

@@ -1,5 +1,6 @@
 /* The store beside RocksDB, LevelDB and LMDB, on the same work in one run.
- *   engine --dir D [--count N] [--repeat R] [--engines ours,rocksdb,...] [--work sequential,random,prefix,synced,pause] [--clock cpu]
+ *   engine --dir D [--count N] [--repeat R] [--engines ours,rocksdb,...] [--work sequential,random,prefix,synced,pause]
+ *     [--clock cpu] [--memtable MiB]
  * Every program of work runs in a process of its own, the engines in turn; figures are medians. Lines:
  *   bench engine/fillrandom ours=… rocksdb=… leveldb=… lmdb=… unit=op/s ratio=…
  * ratio: ours to the better of RocksDB and LevelDB, above 1 meaning that ours is the better one. */
@@ -31,6 +32,7 @@ struct bench {
     uint64_t count;
     unsigned repeat;
     bool cpu_clock;
+    size_t peer_memtable; /* of RocksDB and LevelDB; 0: the better one is found out */
     struct metric metrics[METRICS_MAX];
     size_t metric_count;
     size_t memtable[ENGINES];
@@ -86,8 +88,12 @@ static double run_work(struct bench *b, size_t engine, const struct work_kind *k
     if (child == 0) {
         (void)dup2(ends[1], STDOUT_FILENO);
         (void)close(ends[0]);
-        const struct work w = {
-            .ops = engines[engine], .dir = dir, .memtable_bytes = memtable, .count = b->count, .report = child_report};
+        const struct work w = {.ops = engines[engine],
+                               .dir = dir,
+                               .memtable_bytes = memtable,
+                               .count = b->count,
+                               .cpu_clock = b->cpu_clock,
+                               .report = child_report};
         kind->run(&w);
         _exit(0);
     }
@@ -115,7 +121,8 @@ static void choose_memtable(struct bench *b, size_t engine)
 {
     const size_t *sizes = engines[engine]->memtables;
     double best = 0;
-    b->memtable[engine] = sizes[0];
+    b->memtable[engine] = sizes[1] > 0 && b->peer_memtable > 0 ? b->peer_memtable : sizes[0];
+    if (b->peer_memtable > 0) return;
     for (size_t i = 0; i < 3 && sizes[i] > 0 && sizes[1] > 0; i++) {
         double rate = run_work(b, engine, &work_kinds[0], sizes[i], false);
         (void)fprintf(stderr, "  %s memtable=%zu MiB fill %.0f op/s\n", engines[engine]->name, sizes[i] >> 20, rate);
@@ -191,6 +198,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "--engines") == 0) b.engines = argv[i + 1];
         if (strcmp(argv[i], "--work") == 0) b.work = argv[i + 1];
         if (strcmp(argv[i], "--clock") == 0) b.cpu_clock = strcmp(argv[i + 1], "cpu") == 0;
+        if (strcmp(argv[i], "--memtable") == 0) b.peer_memtable = (size_t)strtoul(argv[i + 1], NULL, 10) << 20;
         if (strcmp(argv[i], "--count") == 0) b.count = strtoull(argv[i + 1], NULL, 10);
         if (strcmp(argv[i], "--repeat") == 0) b.repeat = (unsigned)strtoul(argv[i + 1], NULL, 10);
     }

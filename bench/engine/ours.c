@@ -95,6 +95,14 @@ static void replayed_reset(void *ctx, uint64_t group, uint64_t index, uint64_t t
     ((struct ours *)ctx)->index = index;
 }
 
+/* A log that has just been made writes zeros into its next segment; later on segments are recycled. */
+static bool log_has_spare(void *ctx)
+{
+    struct wal_stats s;
+    wal_stats(((struct ours *)ctx)->wal, &s);
+    return s.spare_segments > 0;
+}
+
 static void *ours_open(const struct engine_config *c)
 {
     struct ours *o = mem_zalloc(sizeof(*o));
@@ -123,7 +131,7 @@ static void *ours_open(const struct engine_config *c)
     if (o->index > 0) wal_put_reset(o->wal, GROUP, o->index, 1);
     o->actor.pass = pass;
     o->env->ops->attach(o->env, &o->actor);
-    turn(o);
+    env_posix_run_until(o->env, log_has_spare, o, DEADLINE_NONE);
     return o;
 }
 

@@ -32,6 +32,7 @@ bool block_parse(struct slice raw, struct block *b)
     if (raw.size < BLOCK_TAIL_BYTES || raw.size > BLOCK_RAW_MAX) return false;
     const uint8_t *tail = raw.data + raw.size - BLOCK_TAIL_BYTES;
     *b = (struct block){.data = raw.data,
+                        .raw_size = (uint32_t)raw.size,
                         .ts_base = load_le64(tail),
                         .entries_size = load_le32(tail + 8),
                         .count = load_le32(tail + 12),

@@ -41,7 +41,7 @@ void block_builder_reset(struct block_builder *b);
 struct block {
     const uint8_t *data, *prefix, *stamps, *heads, *offsets;
     uint64_t ts_base;
-    uint32_t entries_size;
+    uint32_t raw_size, entries_size;
     uint32_t count;
     uint32_t restart_count;
     uint16_t prefix_size; /* bytes shared by all keys */

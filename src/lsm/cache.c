@@ -2,19 +2,46 @@
 
 #include "base/mem.h"
 
-void cache_init(struct cache *c, size_t budget)
+#define LINE 64u
+
+static size_t lines(size_t bytes)
 {
-    *c = (struct cache){.budget = budget};
+    return (bytes + LINE - 1) / LINE * LINE;
+}
+
+void cache_init(struct cache *c, size_t budget, size_t room_bytes)
+{
+    *c = (struct cache){.budget = budget, .slot_bytes = lines(sizeof(struct cache_entry)) + lines(room_bytes)};
     list_init(&c->clock);
 }
 
-static void entry_free(struct cache_entry *e)
+/* With room for the raw block, unless that is larger: it is at least as large as what was stored without the trailer. */
+static struct cache_entry *entry_new(struct cache *c, size_t stored)
+{
+    size_t room = c->slot_bytes - lines(sizeof(struct cache_entry));
+    struct cache_entry *e = NULL;
+    if (stored > room) {
+        e = mem_alloc(sizeof(*e));
+        *e = (struct cache_entry){.bytes = sizeof(*e)};
+        return e;
+    }
+    e = c->spare_count > 0 ? c->spare[--c->spare_count] : mem_aligned(LINE, c->slot_bytes);
+    *e = (struct cache_entry){.bytes = c->slot_bytes};
+    e->room = (struct table_room){.data = (uint8_t *)e + lines(sizeof(*e)), .size = room};
+    return e;
+}
+
+static void entry_free(struct cache *c, struct cache_entry *e)
 {
     ASSERT(e->refs == 0);
     ASSERT(e->table->slots[e->at] == e);
     e->table->slots[e->at] = NULL;
     mem_free(e->raw);
-    mem_free(e);
+    if (e->room.size > 0 && c->spare_count < CACHE_SPARE_MAX) {
+        c->spare[c->spare_count++] = e;
+    } else {
+        mem_free(e);
+    }
 }
 
 static void drop(struct cache *c, struct cache_entry *e)
@@ -23,13 +50,14 @@ static void drop(struct cache *c, struct cache_entry *e)
     list_remove(&e->link);
     c->count--;
     c->bytes -= e->bytes;
-    entry_free(e);
+    entry_free(c, e);
 }
 
 void cache_free(struct cache *c)
 {
     ASSERT(c->loading == 0);
     while (!list_empty(&c->clock)) drop(c, LIST_ENTRY(c->clock.next, struct cache_entry, link));
+    while (c->spare_count > 0) mem_free(c->spare[--c->spare_count]);
 }
 
 void cache_forget(struct cache *c, const struct table *t)
@@ -52,7 +80,8 @@ static void unhold(struct cache *c, struct cache_entry *e)
 struct cache_entry *cache_load_begin(struct cache *c, const struct table *t, uint32_t at)
 {
     ASSERT(t->slots[at] == NULL);
-    struct cache_entry *e = mem_zalloc(sizeof(*e));
+    size_t sealed = t->blocks[at].size;
+    struct cache_entry *e = entry_new(c, sealed > TABLE_TRAILER_BYTES ? sealed - TABLE_TRAILER_BYTES : 0);
     e->table = t;
     e->at = at;
     e->state = CACHE_LOADING;
@@ -93,13 +122,15 @@ static void hold(struct cache *c, struct cache_entry *e)
     e->held_since = c->pass;
 }
 
-void cache_load_end(struct cache *c, struct cache_entry *e, uint8_t *raw, const struct block *block, size_t bytes)
+void cache_load_end(struct cache *c, struct cache_entry *e, uint8_t *raw, const struct block *block)
 {
     ASSERT(e->state == CACHE_LOADING);
     ASSERT(list_empty(&e->waiters));
-    e->raw = raw;
+    if (!table_raw_in_room(e->room, raw)) {
+        e->raw = raw;
+        e->bytes += block->raw_size;
+    }
     e->block = *block;
-    e->bytes = bytes + sizeof(*e);
     hold(c, e);
     c->loading--;
     c->count++;
@@ -113,7 +144,7 @@ void cache_load_fail(struct cache *c, struct cache_entry *e)
     ASSERT(e->state == CACHE_LOADING);
     ASSERT(list_empty(&e->waiters));
     c->loading--;
-    entry_free(e);
+    entry_free(c, e);
 }
 
 void cache_hold(struct cache *c, struct cache_entry *e)

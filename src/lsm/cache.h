@@ -18,24 +18,29 @@
 
 #define CACHE_FLOOR 64u
 #define CACHE_HOLD_PASSES 64u
+#define CACHE_SPARE_MAX 16u /* entries with room kept for the next loads */
 
 enum cache_state { CACHE_LOADING, CACHE_HELD, CACHE_CACHED };
 
-struct cache_entry {
-    struct block block;
-    unsigned refs; /* readers that use it now: never evicted meanwhile */
+struct cache_entry { /* what a reader needs comes first */
     enum cache_state state;
-    bool used; /* since the clock passed by */
+    unsigned refs; /* readers that use it now: never evicted meanwhile */
+    bool used;     /* since the clock passed by */
     uint32_t at;
+    struct block block;
     const struct table *table; /* whose slot `at` points here */
     struct list link;          /* the clock's; a LOADING entry is in no list */
-    uint8_t *raw;              /* owned */
+    struct table_room room;    /* behind the entry, for the raw block; or none */
+    uint8_t *raw;              /* what is not in the room: owned; or NULL */
     size_t bytes;
     uint64_t held_since; /* pass number */
     struct list waiters; /* LOADING: of the loader */
 };
 
 struct cache {
+    size_t slot_bytes; /* of an entry with room */
+    struct cache_entry *spare[CACHE_SPARE_MAX];
+    size_t spare_count;
     size_t count, bytes, budget; /* of entries that are not LOADING */
     size_t loading, held;
     struct list clock; /* the front is under the hand */
@@ -43,7 +48,8 @@ struct cache {
     uint64_t hits, misses;
 };
 
-void cache_init(struct cache *c, size_t budget);
+/* room_bytes: raw blocks up to that size lie behind their entry. */
+void cache_init(struct cache *c, size_t budget, size_t room_bytes);
 void cache_free(struct cache *c); /* nothing may be referenced or loading */
 void cache_pass(struct cache *c); /* once per pass of the loop */
 
@@ -51,6 +57,11 @@ void cache_pass(struct cache *c); /* once per pass of the loop */
 static inline struct cache_entry *cache_get(struct cache *c, const struct table *t, uint32_t at)
 {
     struct cache_entry *e = t->slots[at];
+    const char *end =
+        (const char *)e + c->slot_bytes; /* heads, prefix and stamps: fetched beside the entry, not after it */
+    __builtin_prefetch(end - 64);
+    __builtin_prefetch(end - 128);
+    __builtin_prefetch(end - 192);
     if (e == NULL || e->state == CACHE_LOADING) {
         c->misses++;
         return NULL;
@@ -73,8 +84,8 @@ static inline void cache_release(struct cache_entry *e)
 
 /* The slot must be empty. */
 struct cache_entry *cache_load_begin(struct cache *c, const struct table *t, uint32_t at);
-/* raw: the block's bytes, taken over. */
-void cache_load_end(struct cache *c, struct cache_entry *e, uint8_t *raw, const struct block *block, size_t bytes);
+/* raw: the block's bytes, in e->room, or taken over. */
+void cache_load_end(struct cache *c, struct cache_entry *e, uint8_t *raw, const struct block *block);
 void cache_load_fail(struct cache *c, struct cache_entry *e); /* frees e; its waiters must have been taken */
 void cache_hold(struct cache *c, struct cache_entry *e);      /* as if it had just been loaded */
 void cache_forget(struct cache *c, const struct table *t);    /* the table goes; none of its blocks is in use */

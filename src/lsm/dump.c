@@ -94,7 +94,7 @@ static bool put_block(const struct dump *d, const struct table *t, uint32_t at, 
     uint8_t *raw = NULL;
     size_t size = 0;
     struct block block = {.count = 0};
-    enum status s = table_read(t->file, &t->id, at_block->offset, at_block->size, &raw, &size);
+    enum status s = table_read(t->file, &t->id, at_block->offset, at_block->size, TABLE_NO_ROOM, &raw, &size);
     bool good = s == STATUS_OK && block_parse(slice_make(raw, size), &block);
     buf_printf(b, "block %u offset %llu size %u raw %zu rows %u from ", at, (unsigned long long)at_block->offset,
                at_block->size, size, block.count);

@@ -42,10 +42,12 @@ enum status lsm_get(struct lsm *l, struct slice key, uint64_t ts, struct lsm_row
         if (memtable_get(m, key, ts, &found)) return answer(&found, row);
     }
     uint64_t hash = bloom_hash(key);
+    unsigned looked = 0;
     for (size_t r = 0; r < l->version->run_count; r++) {
         const struct run *run = &l->version->runs[r];
         size_t i = run_find(run, key);
         if (i == run->count || (run->files[i]->clipped && slice_cmp(run->files[i]->lower, key) > 0)) continue;
+        if (looked++ > 0) l->looks++;
         if (!table_may_hold(run->files[i]->table, hash)) {
             l->bloom_skips++;
             continue;

@@ -40,7 +40,7 @@ struct lsm_iter *lsm_iter_new(struct lsm *l, struct slice start, struct slice en
     it->ts = ts;
     keybuf_set(&it->start, 0, start.data, start.size);
     keybuf_set(&it->end, 0, end.data, end.size);
-    size_t sources = 0;
+    size_t sources = 0, runs = 0;
     rowmerge_init(&it->merge, 1 + l->frozen_count + l->version->run_count, reverse);
     struct rowsource *s = it->merge.sources;
     if (l->active->rows > 0) rowsource_init_memtable(&s[sources++], l->active);
@@ -48,8 +48,11 @@ struct lsm_iter *lsm_iter_new(struct lsm *l, struct slice start, struct slice en
     for (size_t r = 0; r < it->version->run_count; r++) {
         const struct run *run = &it->version->runs[r];
         size_t first, n = touched_files(run, start, end, &first);
-        if (n > 0) rowsource_init_run(&s[sources++], &run->files[first], n, true);
+        if (n == 0) continue;
+        rowsource_init_run(&s[sources++], &run->files[first], n, true);
+        runs++;
     }
+    if (runs > 1) l->looks += (runs - 1) * LOOKS_OF_ITERATOR;
     it->merge.source_count = sources;
     l->iters++;
     return it;

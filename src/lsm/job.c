@@ -123,12 +123,9 @@ static void run_scrub(struct job *j)
     const struct table *t = j->scrubbed->table;
     uint64_t until = t->blocks[j->scrub_block].offset + SCRUB_STEP_BYTES;
     for (; j->scrub_block < t->block_count && t->blocks[j->scrub_block].offset < until; j->scrub_block++) {
-        const struct table_block *b = &t->blocks[j->scrub_block];
         uint8_t *raw = NULL;
-        size_t size = 0;
         struct block block;
-        j->status = table_read(t->file, &t->id, b->offset, b->size, &raw, &size);
-        if (j->status == STATUS_OK && !block_parse(slice_make(raw, size), &block)) j->status = STATUS_CORRUPT;
+        j->status = table_read_block(t, j->scrub_block, TABLE_NO_ROOM, &raw, &block);
         mem_free(raw);
         if (j->status == STATUS_OK) continue;
         errbuf_set(&j->err, "table %llu: block %u: %s", (unsigned long long)t->id.number, j->scrub_block,
@@ -197,7 +194,7 @@ static void flush_done(struct job *j)
     uint64_t now_ns = env_mono_ns(l->env), took_ns = now_ns - l->drain_since_ns;
     uint64_t sample = took_ns / (memtable_bytes(j->memtable) / 1024 + 1);
     l->drain_ns_per_kib = l->drain_ns_per_kib > 0 ? (l->drain_ns_per_kib * 3 + sample) / 4 : sample;
-    l->drain_since_ns = now_ns;
+    l->drain_since_ns = l->flushed_at_ns = now_ns;
     memtable_unref(l->frozen[0]);
     l->frozen_count--;
     memmove(&l->frozen[0], &l->frozen[1], l->frozen_count * sizeof(l->frozen[0]));
@@ -208,6 +205,7 @@ static void compact_done(struct lsm *l, struct compaction *c)
     ASSERT(l->compaction == c);
     struct slice start, end;
     pick_bounds(&c->pick, &start, &end);
+    if (c->from_level == 0) l->looks = l->looks_next = 0;
     if (c->from_level > 0) pick_cursors_note(&l->cursors, c->from_level, c->pick.files[0]->upper);
     l->compacted_bytes_in += c->bytes_in;
     l->compacted_bytes_out += c->out.bytes;
@@ -376,12 +374,22 @@ static void start_move(struct lsm *l, struct compaction *c)
     job_submit(j);
 }
 
+/* What reads have spent on looking at several runs pays for merging those of level 0. */
+static bool pick_for_reads(struct lsm *l, struct pick *p)
+{
+    if (l->looks <= l->looks_next) return false;
+    l->looks_next = l->looks + l->looks / 8 + 1000;
+    bool quiet = l->flushed_at_ns == 0 || env_mono_ns(l->env) - l->flushed_at_ns > QUIET_NS;
+    return lsm_pick_for_reads(l->version, l->options.shape, l->looks * (quiet ? LOOK_BYTES_QUIET : LOOK_BYTES),
+                              &l->cursors, p);
+}
+
 static bool start_compaction(struct lsm *l)
 {
     if (l->compaction == NULL) {
         struct pick p;
         uint64_t base = PICK_L0_RUNS * (uint64_t)l->options.memtable_bytes;
-        if (!lsm_pick(l->version, l->options.shape, base, &l->cursors, &p)) return false;
+        if (!lsm_pick(l->version, l->options.shape, base, &l->cursors, &p) && !pick_for_reads(l, &p)) return false;
         l->compaction = compaction_new(l, &p, p.files[0]->level);
     }
     struct compaction *c = l->compaction;

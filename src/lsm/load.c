@@ -9,7 +9,6 @@ struct load {
     struct cache_entry *entry;
     uint32_t at; /* the block */
     uint8_t *raw;
-    size_t raw_size;
     struct block block;
     struct list waiters;
     bool present; /* the block came before the task was made: nothing to read, only somebody to tell */
@@ -22,18 +21,11 @@ struct load_waiter {
     void *ctx;
 };
 
-static enum status fetch(const struct table *t, uint32_t at, uint8_t **raw, size_t *raw_size, struct block *block)
-{
-    enum status s = table_read(t->file, &t->id, t->blocks[at].offset, t->blocks[at].size, raw, raw_size);
-    if (s == STATUS_OK && !block_parse(slice_make(*raw, *raw_size), block)) s = STATUS_CORRUPT;
-    return s;
-}
-
 static void load_execute(struct task *t)
 {
     struct load *ld = (struct load *)(void *)((char *)t - offsetof(struct load, task));
     if (ld->present) return;
-    ld->status = fetch(ld->file->table, ld->at, &ld->raw, &ld->raw_size, &ld->block);
+    ld->status = table_read_block(ld->file->table, ld->at, ld->entry->room, &ld->raw, &ld->block);
 }
 
 static void load_complete(struct task *t)
@@ -49,9 +41,9 @@ static void load_complete(struct task *t)
         cache_release(ld->entry);
         cache_hold(&l->cache, ld->entry);
     } else if (ld->status == STATUS_OK && !t->cancelled) {
-        cache_load_end(&l->cache, ld->entry, ld->raw, &ld->block, ld->raw_size);
+        cache_load_end(&l->cache, ld->entry, ld->raw, &ld->block);
     } else {
-        mem_free(ld->raw);
+        if (ld->status == STATUS_OK) table_raw_free(ld->entry->room, ld->raw);
         cache_load_fail(&l->cache, ld->entry);
         if (ld->status == STATUS_CORRUPT && !dead) lsm_quarantine(l, ld->file, ld->at);
     }
@@ -108,14 +100,14 @@ void lsm_load(struct lsm *l, struct lsm_miss *miss, void (*done)(void *ctx, enum
 static enum status fetch_now(struct lsm *l, struct lsm_file *f, uint32_t at)
 {
     const struct table *t = f->table;
+    struct cache_entry *e = cache_load_begin(&l->cache, t, at);
     uint8_t *raw = NULL;
-    size_t raw_size = 0;
     struct block block;
-    enum status s = fetch(t, at, &raw, &raw_size, &block);
+    enum status s = table_read_block(t, at, e->room, &raw, &block);
     if (s == STATUS_OK) {
-        cache_load_end(&l->cache, cache_load_begin(&l->cache, t, at), raw, &block, raw_size);
+        cache_load_end(&l->cache, e, raw, &block);
     } else {
-        mem_free(raw);
+        cache_load_fail(&l->cache, e);
     }
     return s;
 }

@@ -277,7 +277,7 @@ enum status lsm_open(struct env *env, const struct lsm_options *options, struct 
     list_init(&l->installs);
     list_init(&l->flush_waiters);
     list_init(&l->checkpoints);
-    cache_init(&l->cache, options->cache_bytes);
+    cache_init(&l->cache, options->cache_bytes, options->block_bytes + options->block_bytes / 32);
     l->memtable_seq = 1;
     l->active = memtable_new(chunk_bytes(l), l->memtable_seq);
     struct manifest_state state;

@@ -15,6 +15,12 @@
 
 #define LSM_COMPACT_STEP_BYTES (4u * 1024u * 1024u)
 #define LSM_RETRY_MS 500u
+/* What a look at one run more is worth in bytes rewritten: in processor time; or, when nothing was flushed for a while, what
+ * the disk would do in the time of a block that has to be read, because then there is nothing else to do. */
+#define LOOK_BYTES 32u
+#define LOOK_BYTES_QUIET 16384u
+#define QUIET_NS (10000 * NS_PER_MS)
+#define LOOKS_OF_ITERATOR 16u /* it reads a block of each run, where a get asks a filter */
 #define SCRUB_STEP_BYTES (1024u * 1024u)
 
 struct grave {           /* a file to remove */
@@ -109,6 +115,10 @@ struct lsm {
     uint32_t scrub_block; /* of it, the next */
     uint64_t scrub_at_ns; /* the next step */
     uint64_t scrubbed_bytes, quarantined;
+
+    uint64_t looks;         /* of reads at more runs than one, since level 0 was merged last */
+    uint64_t looks_next;    /* when there are so many, whether they pay for a merge is asked again */
+    uint64_t flushed_at_ns; /* the last flush; 0: none yet */
 
     uint64_t drain_since_ns;   /* since when the oldest frozen memtable has been the next */
     uint64_t drain_ns_per_kib; /* of memtables flushed, smoothed */

@@ -161,3 +161,14 @@ bool lsm_pick(const struct version *v, enum lsm_shape shape, uint64_t base_bytes
         scores[best] = 0; /* a damaged file is in the way: another level may still go on */
     }
 }
+
+bool lsm_pick_for_reads(const struct version *v, enum lsm_shape shape, uint64_t worth_bytes,
+                        const struct pick_cursors *cursors, struct pick *out)
+{
+    if (version_runs_of_level(v, 0) == 0 || !pick_level(v, shape, 0, cursors, out)) return false;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < out->count && !out->move; i++) bytes += out->files[i]->bytes;
+    if (bytes <= worth_bytes) return true;
+    pick_free(out);
+    return false;
+}

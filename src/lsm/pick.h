@@ -32,6 +32,9 @@ struct pick {
 /* False: nothing is due. base_bytes: the target of level 1. */
 bool lsm_pick(const struct version *v, enum lsm_shape shape, uint64_t base_bytes, const struct pick_cursors *cursors,
               struct pick *out);
+/* Level 0 merged down before it is due, because reads look at its runs: if no more than worth_bytes have to be rewritten. */
+bool lsm_pick_for_reads(const struct version *v, enum lsm_shape shape, uint64_t worth_bytes,
+                        const struct pick_cursors *cursors, struct pick *out);
 void pick_free(struct pick *p);
 /* The smallest [start, end) that covers all its files; borrowed from them. */
 void pick_bounds(const struct pick *p, struct slice *start, struct slice *end);

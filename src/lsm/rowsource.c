@@ -78,15 +78,9 @@ static enum status read_ahead(struct rowsource *s, const struct table *t, uint32
 
 static enum status block_read(struct rowsource *s, struct lsm_file *f, uint32_t at)
 {
-    const struct table *t = f->table;
-    const struct table_block *b = &t->blocks[at];
+    if (!s->sequential) return table_read_block(f->table, at, TABLE_NO_ROOM, &s->raw, &s->own_block);
     size_t size = 0;
-    enum status status;
-    if (s->sequential) {
-        status = read_ahead(s, t, at, &size);
-    } else {
-        status = table_read(t->file, &t->id, b->offset, b->size, &s->raw, &size);
-    }
+    enum status status = read_ahead(s, f->table, at, &size);
     if (status == STATUS_OK && !block_parse(slice_make(s->raw, size), &s->own_block)) status = STATUS_CORRUPT;
     return status;
 }

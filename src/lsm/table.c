@@ -145,7 +145,7 @@ static bool props_parse(struct table_props *p, struct slice raw)
 static enum status read_section(struct table *t, uint64_t offset, uint32_t size, const char *path, const char *what,
                                 uint8_t **raw, size_t *raw_size, struct errbuf *err)
 {
-    enum status s = table_read(t->file, &t->id, offset, size, raw, raw_size);
+    enum status s = table_read(t->file, &t->id, offset, size, TABLE_NO_ROOM, raw, raw_size);
     if (s == STATUS_CORRUPT)
         errbuf_set(err, "%s: the %s at offset %llu is damaged; rebuild this replica", path, what,
                    (unsigned long long)offset);

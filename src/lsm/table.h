@@ -70,11 +70,26 @@ uint64_t table_range_bytes(const struct table *t, struct slice start, struct sli
 /* --- sealed blocks: what lies on disk (table_seal.c) --- */
 /* Appends the block as it will stand at `offset` of the table: compressed where that gains an eighth, with its trailer. */
 void table_seal(struct slice raw, bool compress, const struct table_id *id, uint64_t offset, struct buf *out);
+/* Memory of the caller for a raw block, which goes to its end if it fits; else, and without room, to memory of its own. */
+struct table_room {
+    uint8_t *data;
+    size_t size;
+};
+#define TABLE_NO_ROOM ((struct table_room){.data = NULL, .size = 0})
+static inline bool table_raw_in_room(struct table_room room, const uint8_t *raw)
+{
+    return room.size > 0 && raw >= room.data && raw <= room.data + room.size;
+}
+void table_raw_free(struct table_room room, uint8_t *raw); /* what is not in the room */
+
 /* Verifies and unpacks. *raw is owned by the caller (mem_free). False: damaged, stale, or of another place. */
 MUST_CHECK bool table_unseal(struct slice sealed, const struct table_id *id, uint64_t offset, uint8_t **raw,
                              size_t *raw_size);
 /* Reads, verifies and unpacks one sealed block. Blocking, any thread. STATUS_OK, STATUS_IO, STATUS_CORRUPT. */
 MUST_CHECK enum status table_read(struct disk_file *file, const struct table_id *id, uint64_t offset, uint32_t size,
-                                  uint8_t **raw, size_t *raw_size);
+                                  struct table_room room, uint8_t **raw, size_t *raw_size);
+/* The same for the table's data block number `at`, which is parsed too. *raw is set if STATUS_OK. */
+MUST_CHECK enum status table_read_block(const struct table *t, uint32_t at, struct table_room room, uint8_t **raw,
+                                        struct block *block);
 
 #endif

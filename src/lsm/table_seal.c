@@ -7,6 +7,8 @@
 
 #include <lz4.h>
 
+#define SEALED_FEW 6144u /* a sealed block of no more bytes is read onto the stack */
+
 enum seal_type { SEAL_RAW = 0, SEAL_LZ4 = 1 };
 
 /* The checksum starts from the block's address, so that bytes which are right but stand in a wrong place, or come from an
@@ -47,21 +49,32 @@ static bool seal_valid(struct slice sealed, const struct table_id *id, uint64_t 
     return le_u32(sealed.data + body) == seal_crc(id, offset, sealed.data, body);
 }
 
+/* Where a raw block of that size goes: to the end of the room, if it fits, else into memory of its own. */
+static uint8_t *place(struct table_room room, size_t size)
+{
+    return size <= room.size ? room.data + room.size - size : mem_alloc(size);
+}
+
 /* Unpacks a compressed block whose checksum is right. */
-static bool unpack(struct slice sealed, uint8_t **raw, size_t *raw_size)
+static bool unpack(struct slice sealed, struct table_room room, uint8_t **raw, size_t *raw_size)
 {
     size_t packed = sealed.size - TABLE_TRAILER_BYTES;
     uint8_t type = sealed.data[packed];
     uint32_t size = le_u32(sealed.data + packed + 1);
     if (type != SEAL_LZ4 || size > BLOCK_RAW_MAX || packed > BLOCK_RAW_MAX) return false;
-    uint8_t *p = mem_alloc(size);
+    uint8_t *p = place(room, size);
     if (LZ4_decompress_safe((const char *)sealed.data, (char *)p, (int)packed, (int)size) != (int)size) {
-        mem_free(p);
+        if (size > room.size) mem_free(p);
         return false;
     }
     *raw = p;
     *raw_size = size;
     return true;
+}
+
+void table_raw_free(struct table_room room, uint8_t *raw)
+{
+    if (!table_raw_in_room(room, raw)) mem_free(raw);
 }
 
 static bool seal_is_raw(struct slice sealed)
@@ -70,31 +83,42 @@ static bool seal_is_raw(struct slice sealed)
     return sealed.data[body] == SEAL_RAW && le_u32(sealed.data + body + 1) == body;
 }
 
-bool table_unseal(struct slice sealed, const struct table_id *id, uint64_t offset, uint8_t **raw, size_t *raw_size)
+static bool unseal(struct slice sealed, const struct table_id *id, uint64_t offset, struct table_room room,
+                   uint8_t **raw, size_t *raw_size)
 {
     if (!seal_valid(sealed, id, offset)) return false;
-    if (!seal_is_raw(sealed)) return unpack(sealed, raw, raw_size);
+    if (!seal_is_raw(sealed)) return unpack(sealed, room, raw, raw_size);
     *raw_size = sealed.size - TABLE_TRAILER_BYTES;
-    *raw = mem_dup(sealed.data, *raw_size);
+    *raw = place(room, *raw_size);
+    if (*raw_size > 0) memcpy(*raw, sealed.data, *raw_size);
     return true;
 }
 
-enum status table_read(struct disk_file *file, const struct table_id *id, uint64_t offset, uint32_t size, uint8_t **raw,
-                       size_t *raw_size)
+bool table_unseal(struct slice sealed, const struct table_id *id, uint64_t offset, uint8_t **raw, size_t *raw_size)
+{
+    return unseal(sealed, id, offset, TABLE_NO_ROOM, raw, raw_size);
+}
+
+enum status table_read(struct disk_file *file, const struct table_id *id, uint64_t offset, uint32_t size,
+                       struct table_room room, uint8_t **raw, size_t *raw_size)
 {
     if (size < TABLE_TRAILER_BYTES || offset > id->size || size > id->size - offset) return STATUS_CORRUPT;
-    uint8_t *bytes = mem_alloc(size);
+    uint8_t few[SEALED_FEW], *bytes = size <= sizeof(few) ? few : mem_alloc(size);
     size_t got = 0;
     enum status s = disk_read(file, offset, bytes, size, &got);
     if (s == STATUS_OK && got < size) s = STATUS_CORRUPT;
-    struct slice sealed = slice_make(bytes, size);
-    if (s == STATUS_OK && !seal_valid(sealed, id, offset)) s = STATUS_CORRUPT;
-    if (s == STATUS_OK && seal_is_raw(sealed)) { /* handed on without a copy */
-        *raw = bytes;
-        *raw_size = size - TABLE_TRAILER_BYTES;
-        return STATUS_OK;
-    }
-    if (s == STATUS_OK && !unpack(sealed, raw, raw_size)) s = STATUS_CORRUPT;
-    mem_free(bytes);
+    if (s == STATUS_OK && !unseal(slice_make(bytes, size), id, offset, room, raw, raw_size)) s = STATUS_CORRUPT;
+    if (bytes != few) mem_free(bytes);
     return s;
+}
+
+enum status table_read_block(const struct table *t, uint32_t at, struct table_room room, uint8_t **raw,
+                             struct block *block)
+{
+    size_t size = 0;
+    enum status s = table_read(t->file, &t->id, t->blocks[at].offset, t->blocks[at].size, room, raw, &size);
+    if (s != STATUS_OK) return s;
+    if (block_parse(slice_make(*raw, size), block)) return STATUS_OK;
+    table_raw_free(room, *raw);
+    return STATUS_CORRUPT;
 }

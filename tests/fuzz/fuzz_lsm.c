@@ -76,7 +76,7 @@ static void read_section(struct table *t, struct section *s)
 {
     uint8_t *raw = NULL;
     size_t size = 0;
-    ASSERT(table_read(t->file, &t->id, s->offset, s->size, &raw, &size) == STATUS_OK);
+    ASSERT(table_read(t->file, &t->id, s->offset, s->size, TABLE_NO_ROOM, &raw, &size) == STATUS_OK);
     buf_init(&s->raw, (size_t)1 << 20);
     buf_append(&s->raw, raw, size);
     mem_free(raw);

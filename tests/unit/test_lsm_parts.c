@@ -171,28 +171,33 @@ END_TEST
 
 /* --- cache --- */
 
+#define ROOM 960u
+
 static struct table *table_of_blocks(uint32_t count)
 {
     struct table *t = mem_zalloc(sizeof(*t));
     t->block_count = count;
     t->slots = mem_zalloc(count * sizeof(struct cache_entry *));
+    t->blocks = mem_zalloc(count * sizeof(*t->blocks));
     return t;
 }
 
 static void insert(struct cache *c, const struct table *t, uint32_t at, size_t size)
 {
+    t->blocks[at].size = (uint32_t)size;
     struct cache_entry *e = cache_load_begin(c, t, at);
-    const struct block b = {.data = NULL};
-    cache_load_end(c, e, mem_alloc(size), &b, size);
+    const struct block b = {.raw_size = (uint32_t)size};
+    ck_assert_int_eq(e->room.size > 0, size <= ROOM);
+    cache_load_end(c, e, size <= ROOM ? e->room.data : mem_alloc(size), &b);
 }
 
 START_TEST(a_cache_keeps_to_its_budget_and_what_is_used)
 {
     struct cache c;
     struct table *t = table_of_blocks(1000);
-    cache_init(&c, 200000);
+    cache_init(&c, 200000, ROOM);
     for (uint32_t i = 0; i < 1000; i++) {
-        insert(&c, t, i, 1000);
+        insert(&c, t, i, i % 3 == 0 ? 1000 : 900); /* some fit behind their entries */
         struct cache_entry *e = cache_get(&c, t, i);
         ck_assert_ptr_nonnull(e);
         cache_release(e);
@@ -208,6 +213,7 @@ START_TEST(a_cache_keeps_to_its_budget_and_what_is_used)
     ck_assert_uint_gt(c.count, 100);
     ck_assert_ptr_null(cache_get(&c, t, 4));
     cache_free(&c);
+    mem_free(t->blocks);
     mem_free(t->slots);
     mem_free(t);
 }
@@ -218,7 +224,7 @@ START_TEST(a_block_waited_for_is_held)
 {
     struct cache c;
     struct table *t = table_of_blocks(1000);
-    cache_init(&c, 0);
+    cache_init(&c, 0, ROOM);
     for (uint32_t i = 0; i < 500; i++) insert(&c, t, i, 100);
     for (uint32_t i = 0; i < 500; i++) {
         struct cache_entry *e = cache_get(&c, t, i);
@@ -232,6 +238,7 @@ START_TEST(a_block_waited_for_is_held)
     cache_check(&c);
     ck_assert_uint_le(c.count, CACHE_FLOOR + CACHE_HOLD_PASSES + 2);
     cache_free(&c);
+    mem_free(t->blocks);
     mem_free(t->slots);
     mem_free(t);
 }
@@ -241,7 +248,7 @@ START_TEST(a_block_in_use_is_not_evicted)
 {
     struct cache c;
     struct table *t = table_of_blocks(1000);
-    cache_init(&c, 0);
+    cache_init(&c, 0, ROOM);
     insert(&c, t, 0, 100);
     struct cache_entry *e = cache_get(&c, t, 0);
     for (uint32_t i = 1; i < 500; i++) {
@@ -254,6 +261,7 @@ START_TEST(a_block_in_use_is_not_evicted)
     ck_assert_uint_eq(c.count, 0);
     ck_assert_ptr_null(t->slots[0]);
     cache_free(&c);
+    mem_free(t->blocks);
     mem_free(t->slots);
     mem_free(t);
 }
@@ -324,6 +332,29 @@ static bool picks(struct world *w, const struct pick_cursors *cursors, struct pi
 {
     return picks_shape(w, LSM_LEVELED, cursors, p);
 }
+
+START_TEST(level_0_is_merged_for_reads_that_have_paid_for_it)
+{
+    struct world w = {.count = 0};
+    struct pick_cursors cursors = {.after = {{NULL, 0}}};
+    struct pick p;
+    add_file(&w, 1, 0, 0, 250, 40);
+    add_file(&w, 1, 0, 600, 700, 40);
+    struct version *v = version_new(w.list, w.count);
+    ck_assert(!lsm_pick_for_reads(v, LSM_LEVELED, UINT64_MAX, &cursors, &p)); /* nothing lies above */
+    version_unref(v);
+    add_file(&w, 0, 1, 100, 500, 10);
+    v = version_new(w.list, w.count);
+    uint64_t bytes = v->files[0]->bytes + v->files[1]->bytes;
+    ck_assert(!lsm_pick_for_reads(v, LSM_LEVELED, bytes - 1, &cursors, &p));
+    ck_assert(lsm_pick_for_reads(v, LSM_LEVELED, bytes, &cursors, &p));
+    ck_assert_uint_eq(p.count, 2);
+    ck_assert_uint_eq(p.level, 1);
+    pick_free(&p);
+    version_unref(v);
+    pick_cursors_free(&cursors);
+}
+END_TEST
 
 START_TEST(level_0_is_merged_when_it_has_four_runs)
 {
@@ -446,6 +477,7 @@ int main(void)
     tcase_add_test(tcase, a_block_waited_for_is_held);
     tcase_add_test(tcase, a_block_in_use_is_not_evicted);
     tcase_add_test(tcase, gc_drops_what_nobody_at_the_safepoint_sees);
+    tcase_add_test(tcase, level_0_is_merged_for_reads_that_have_paid_for_it);
     tcase_add_test(tcase, level_0_is_merged_when_it_has_four_runs);
     tcase_add_test(tcase, runs_that_do_not_overlap_are_moved);
     tcase_add_test(tcase, a_full_level_gives_its_files_in_turn);

@@ -93,6 +93,27 @@ START_TEST(deleted_rows_use_up_an_allowance)
 }
 END_TEST
 
+/* Reads that have to look at several runs get them merged, before that is due for any other reason. */
+START_TEST(reads_of_several_runs_bring_them_together)
+{
+    struct rig r;
+    rig_init(&r, 77 + (uint64_t)_i);
+    ck_assert(rig_open(&r));
+    while (version_runs_of_level(r.l->version, 0) < 2 || r.l->compaction != NULL) {
+        rig_write_many(&r, 20);
+        rig_flush(&r);
+        rig_settle(&r);
+    }
+    for (unsigned i = 0; i < 400 && version_runs_of_level(r.l->version, 0) > 0; i++) {
+        rig_check_random(&r, 20);
+        rig_settle(&r);
+    }
+    ck_assert_uint_eq(version_runs_of_level(r.l->version, 0), 0);
+    rig_check_all(&r);
+    rig_free(&r);
+}
+END_TEST
+
 /* With boundaries, what a compaction wrote of one range lies in tables of its own, once there is enough of it. */
 START_TEST(tables_end_at_boundaries)
 {
@@ -129,6 +150,7 @@ int main(void)
     tcase_add_loop_test(tcase, random_operations_with_gc_agree_above_the_safepoint, 0, 8);
     tcase_add_test(tcase, deleted_rows_use_up_an_allowance);
     tcase_add_loop_test(tcase, tables_end_at_boundaries, 0, 2);
+    tcase_add_loop_test(tcase, reads_of_several_runs_bring_them_together, 0, 4);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
