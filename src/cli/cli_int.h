@@ -80,9 +80,12 @@ int run_put(struct cli *c);
 int run_del(struct cli *c);
 int run_scan(struct cli *c);
 int run_txn(struct cli *c);
-int run_init(struct cli *c); /* cmd_admin.c */
-int run_keyspace_create(struct cli *c);
+int run_init(struct cli *c);            /* cmd_admin.c */
+int run_keyspace_create(struct cli *c); /* cmd_keyspace.c */
+int run_keyspace_alter(struct cli *c);
+int run_keyspace_drop(struct cli *c);
 int run_keyspace_list(struct cli *c);
+int run_keyspace_show(struct cli *c);
 int run_range_list(struct cli *c);
 int run_range_transfer(struct cli *c); /* cmd_leaders.c */
 int run_node_drain(struct cli *c);

@@ -1,8 +1,7 @@
-/* init, keyspace, range list, node list, status, version, help. */
+/* init, range list, node list, status, version, help. */
 #include <stdio.h>
 
-#include "cli/cli_int.h"
-#include "gateway/answer.h"
+#include "cli/admin_int.h"
 #include "gateway/health.h"
 #include "gateway/json_out.h"
 
@@ -10,29 +9,20 @@
 #define QUORATE_VERSION "0.1.0"
 #endif
 
-struct admin_call {
-    struct session session;
-    struct arena arena;
-    struct slice status_payload;
-    const char *keyspace;
-    /* Prints the map; the exit code. */
-    int (*show)(struct admin_call *a, const struct meta_map_reply *map);
-};
-
-static void admin_end(struct admin_call *a, int code)
+void admin_end(struct admin_call *a, int code)
 {
     a->session.exit_code = code;
     a->session.done = true;
 }
 
-static int admin_open(struct admin_call *a, struct cli *c)
+int admin_open(struct admin_call *a, struct cli *c)
 {
     memset(a, 0, sizeof(*a));
     arena_init(&a->arena, 4096);
     return session_open(&a->session, c);
 }
 
-static int admin_close(struct admin_call *a)
+int admin_close(struct admin_call *a)
 {
     int code = session_wait(&a->session);
     session_close(&a->session);
@@ -53,7 +43,7 @@ static void map_done(void *ctx, const struct client_error *e, const struct meta_
     admin_end(a, e->status == STATUS_OK ? a->show(a, map) : cli_client_failed("the shard map", e));
 }
 
-static int run_map(struct cli *c, int (*show)(struct admin_call *, const struct meta_map_reply *))
+int admin_map(struct cli *c, int (*show)(struct admin_call *, const struct meta_map_reply *))
 {
     struct admin_call a;
     int code = admin_open(&a, c);
@@ -64,7 +54,7 @@ static int run_map(struct cli *c, int (*show)(struct admin_call *, const struct 
     return admin_close(&a);
 }
 
-static void print_json(void (*fill)(struct answer *, const struct meta_map_reply *), const struct meta_map_reply *map)
+void admin_print_json(void (*fill)(struct answer *, const struct meta_map_reply *), const struct meta_map_reply *map)
 {
     struct answer answer;
     answer_init(&answer);
@@ -73,7 +63,7 @@ static void print_json(void (*fill)(struct answer *, const struct meta_map_reply
     answer_free(&answer);
 }
 
-static void print_table(struct text_table *t, enum output output)
+void admin_print_table(struct text_table *t, enum output output)
 {
     struct buf b;
     buf_init(&b, ANSWER_BODY_MAX);
@@ -89,7 +79,7 @@ static int show_ranges(struct admin_call *a, const struct meta_map_reply *map)
                                         "REPLICAS", "EPOCH",    "TERM",  "WRITES", "READS"};
     enum output output = a->session.cli->output;
     if (output == OUTPUT_JSON) {
-        print_json(answer_ranges, map);
+        admin_print_json(answer_ranges, map);
         return CLI_OK;
     }
     struct text_table t;
@@ -116,13 +106,13 @@ static int show_ranges(struct admin_call *a, const struct meta_map_reply *map)
         text_table_cell(&t, "%llu", (unsigned long long)map->reports[i].writes);
         text_table_cell(&t, "%llu", (unsigned long long)map->reports[i].reads);
     }
-    print_table(&t, output);
+    admin_print_table(&t, output);
     return CLI_OK;
 }
 
 int run_range_list(struct cli *c)
 {
-    return run_map(c, show_ranges);
+    return admin_map(c, show_ranges);
 }
 
 static int show_nodes(struct admin_call *a, const struct meta_map_reply *map)
@@ -130,7 +120,7 @@ static int show_nodes(struct admin_call *a, const struct meta_map_reply *map)
     static const char *const heads[] = {"NODE", "ADDRESS", "HOST", "STATE", "RANGES", "LEADERS", "DATA"};
     enum output output = a->session.cli->output;
     if (output == OUTPUT_JSON) {
-        print_json(answer_nodes, map);
+        admin_print_json(answer_nodes, map);
         return CLI_OK;
     }
     struct text_table t;
@@ -153,41 +143,13 @@ static int show_nodes(struct admin_call *a, const struct meta_map_reply *map)
         text_table_cell_bytes(&t, buf_slice(&size), 64);
         buf_free(&size);
     }
-    print_table(&t, output);
+    admin_print_table(&t, output);
     return CLI_OK;
 }
 
 int run_node_list(struct cli *c)
 {
-    return run_map(c, show_nodes);
-}
-
-static int show_keyspaces(struct admin_call *a, const struct meta_map_reply *map)
-{
-    static const char *const heads[] = {"ID", "KEYSPACE", "REPLICATION", "RANGES"};
-    enum output output = a->session.cli->output;
-    if (output == OUTPUT_JSON) {
-        print_json(answer_keyspaces, map);
-        return CLI_OK;
-    }
-    struct text_table t;
-    text_table_init(&t, heads, 4);
-    for (size_t i = 0; i < map->keyspace_count; i++) {
-        const struct keyspace_info *k = &map->keyspaces[i];
-        unsigned ranges = 0;
-        for (size_t j = 0; j < map->range_count; j++) ranges += map->ranges[j].keyspace == k->id;
-        text_table_cell(&t, "%u", k->id);
-        text_table_cell_bytes(&t, k->name, LIMIT_KEYSPACE_NAME);
-        text_table_cell(&t, "%u", k->replication);
-        text_table_cell(&t, "%u", ranges);
-    }
-    print_table(&t, output);
-    return CLI_OK;
-}
-
-int run_keyspace_list(struct cli *c)
-{
-    return run_map(c, show_keyspaces);
+    return admin_map(c, show_nodes);
 }
 
 /* --- status: the metadata status first, then the map --- */
@@ -312,63 +274,6 @@ int run_init(struct cli *c)
     a.session.env->ops->random(a.session.env, request.cluster.bytes, CLUSTER_ID_BYTES);
     pack_meta_init_request(&params, &request);
     client_meta(a.session.client, METHOD_META_INIT, buf_slice(&params), c->timeout_ms, init_done, &a);
-    buf_free(&params);
-    return admin_close(&a);
-}
-
-/* --- keyspace create --- */
-
-static void keyspace_done(void *ctx, const struct client_error *e, struct slice payload)
-{
-    struct admin_call *a = ctx;
-    struct meta_keyspace_reply reply;
-    if (e->status != STATUS_OK) {
-        admin_end(a, cli_client_failed("keyspace create", e));
-    } else if (unpack_meta_keyspace_reply(payload, &a->arena, &reply) != STATUS_OK) {
-        admin_end(a, cli_fail("the metadata service's answer cannot be read"));
-    } else {
-        if (a->session.cli->output == OUTPUT_JSON) {
-            out_printf("{\"id\":%u,\"name\":\"%s\",\"created\":%s}\n", reply.id, a->keyspace,
-                       reply.created ? "true" : "false");
-        } else {
-            out_printf("keyspace %s %s\n", a->keyspace,
-                       reply.created ? "created" : "exists already, with the same splits");
-        }
-        admin_end(a, CLI_OK);
-    }
-}
-
-static size_t split_list(const char *text, struct slice *out, size_t max)
-{
-    size_t n = 0;
-    while (*text != '\0' && n < max) {
-        const char *end = strchr(text, ',');
-        size_t size = end != NULL ? (size_t)(end - text) : strlen(text);
-        if (size > 0) out[n++] = slice_make(text, size);
-        text += end != NULL ? size + 1 : size;
-    }
-    return n;
-}
-
-int run_keyspace_create(struct cli *c)
-{
-    struct admin_call a;
-    struct errbuf err;
-    uint64_t replication;
-    struct meta_keyspace_request request = {.name = slice_str(c->args.words[0])};
-    if (check_keyspace_name(request.name, &err) != STATUS_OK) return cli_usage("%s", err.text);
-    if (args_number(&c->args, "replication", 0, 1, LIMIT_VOTERS, &replication, &err) != STATUS_OK)
-        return cli_usage("%s", err.text);
-    int code = admin_open(&a, c);
-    if (code != CLI_OK) return code;
-    struct buf params;
-    buf_init(&params, LIMIT_FRAME_BYTES / 2);
-    a.keyspace = c->args.words[0];
-    request.replication = (uint32_t)replication;
-    request.splits = arena_zalloc(&a.arena, LIMIT_SPLIT_KEYS * sizeof(*request.splits));
-    request.split_count = split_list(args_text(&c->args, "splits", ""), request.splits, LIMIT_SPLIT_KEYS);
-    pack_meta_keyspace_request(&params, &request);
-    client_meta(a.session.client, METHOD_META_KEYSPACE_CREATE, buf_slice(&params), c->timeout_ms, keyspace_done, &a);
     buf_free(&params);
     return admin_close(&a);
 }

@@ -71,6 +71,18 @@ static const struct flag flags_scan[] = {
 static const struct flag flags_keyspace_create[] = {
     {"splits", FLAG_TEXT, "KEY,KEY,...", "keys at which to split from the start, ascending"},
     {"replication", FLAG_NUMBER, "N", "replicas of its ranges; default: the cluster's"},
+    {"hash-buckets", FLAG_NUMBER, "N", "spread keys by hash over so many ranges; default: by range"},
+    {"ttl", FLAG_TEXT, "DURATION", "rows put without a time to live vanish after it: 30s, 24h, 7d; default none"},
+};
+static const struct flag flags_keyspace_alter[] = {
+    {"replication", FLAG_NUMBER, "N", "replicas of its ranges"},
+    {"ttl", FLAG_TEXT, "DURATION|none", "of rows put from now on without one of their own"},
+    {"restore", FLAG_SWITCH, "", "take a dropped keyspace back while its grace lasts"},
+};
+static const struct flag flags_keyspace_drop[] = {
+    {"grace", FLAG_TEXT, "DURATION", "until its ranges are destroyed; default 24h"},
+    {"dry-run", FLAG_SWITCH, "", "only say what would go"},
+    {"yes", FLAG_SWITCH, "", "do it"},
 };
 static const struct flag flags_range_list[] = {
     {"keyspace", FLAG_TEXT, "NAME", "only its ranges"},
@@ -140,6 +152,11 @@ const struct command cli_commands[] = {
     {"txn", "FILE|-", "run a transaction given as JSON (as POST /v1/txn)", run_txn, 1, 1, NO_FLAGS, false},
     {"keyspace create", "NAME", "make a keyspace; nothing happens if it is there already", run_keyspace_create, 1, 1,
      FLAGS(flags_keyspace_create), false},
+    {"keyspace alter", "NAME", "change replication or time to live, or restore a dropped keyspace", run_keyspace_alter,
+     1, 1, FLAGS(flags_keyspace_alter), false},
+    {"keyspace drop", "NAME", "refuse it at once, destroy it after a grace", run_keyspace_drop, 1, 1,
+     FLAGS(flags_keyspace_drop), false},
+    {"keyspace show", "NAME", "one keyspace", run_keyspace_show, 1, 1, NO_FLAGS, false},
     {"keyspace list", "", "all keyspaces", run_keyspace_list, 0, 0, NO_FLAGS, false},
     {"range list", "", "all ranges with their leaders", run_range_list, 0, 0, FLAGS(flags_range_list), false},
     {"range transfer", "RANGE NODE", "give a range's leadership to its replica on that node", run_range_transfer, 2, 2,

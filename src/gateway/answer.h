@@ -37,7 +37,8 @@ void answer_txn(struct answer *a, const struct txn_result *r);
 void answer_scan(struct answer *a, const struct scan_action *action, const struct scan_reply *reply);
 
 void answer_keyspaces(struct answer *a, const struct meta_map_reply *map);
-void answer_keyspace_created(struct answer *a, struct slice name, const struct meta_keyspace_reply *reply);
+void answer_keyspace(struct answer *a, struct slice name, const struct meta_map_reply *map);
+void answer_keyspace_changed(struct answer *a, struct slice name, bool create, const struct meta_keyspace_reply *reply);
 void answer_ranges(struct answer *a, const struct meta_map_reply *map);
 void answer_nodes(struct answer *a, const struct meta_map_reply *map);
 void answer_status(struct answer *a, const struct meta_status_reply *status, const struct meta_map_reply *map);
@@ -47,6 +48,7 @@ void answer_root(struct answer *a);
 /* The same objects for the command line. */
 void json_read_mark(struct buf *b,
                     const struct read_mark *mark); /* fields read, timestamp, staleness_ms, as far as known */
+void json_keyspace(struct buf *b, const struct meta_map_reply *map, const struct keyspace_info *k);
 void json_range(struct buf *b, const struct meta_map_reply *map, size_t index);
 void json_node(struct buf *b, const struct node_info *node);
 

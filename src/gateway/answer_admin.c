@@ -31,36 +31,57 @@ static void finish(struct answer *a)
         answer_error(a, STATUS_TOO_LARGE, false, slice_str("the answer is too large; ask for one keyspace"));
 }
 
+void json_keyspace(struct buf *b, const struct meta_map_reply *map, const struct keyspace_info *k)
+{
+    struct keyspace_totals t = map_keyspace_totals(map, k->id);
+    json_open(b, '{');
+    key_u64(b, "id", k->id);
+    key_text(b, "name", k->name);
+    key_u64(b, "replication", k->replication);
+    key_u64(b, "ranges", t.ranges);
+    json_key(b, "partition");
+    json_str(b, k->buckets > 0 ? "hash" : "range");
+    if (k->buckets > 0) key_u64(b, "hash_buckets", k->buckets);
+    key_u64(b, "ttl_ms", k->ttl_ms);
+    key_u64(b, "rows", t.rows);
+    key_u64(b, "bytes", t.bytes);
+    key_bool(b, "dropped", k->dropped_ts != 0);
+    if (k->dropped_ts != 0) key_u64(b, "destroy_at_ms", k->destroy_ts >> TS_COUNTER_BITS);
+    json_close(b, '}');
+}
+
 void answer_keyspaces(struct answer *a, const struct meta_map_reply *map)
 {
     struct buf *b = &a->body;
     json_open(b, '{');
     json_key(b, "keyspaces");
     json_open(b, '[');
-    for (size_t i = 0; i < map->keyspace_count; i++) {
-        const struct keyspace_info *k = &map->keyspaces[i];
-        uint64_t ranges = 0;
-        for (size_t j = 0; j < map->range_count; j++) ranges += map->ranges[j].keyspace == k->id;
-        json_open(b, '{');
-        key_u64(b, "id", k->id);
-        key_text(b, "name", k->name);
-        key_u64(b, "replication", k->replication);
-        key_u64(b, "ranges", ranges);
-        json_close(b, '}');
-    }
+    for (size_t i = 0; i < map->keyspace_count; i++) json_keyspace(b, map, &map->keyspaces[i]);
     json_close(b, ']');
     json_close(b, '}');
     finish(a);
 }
 
-void answer_keyspace_created(struct answer *a, struct slice name, const struct meta_keyspace_reply *reply)
+void answer_keyspace(struct answer *a, struct slice name, const struct meta_map_reply *map)
+{
+    for (size_t i = 0; i < map->keyspace_count; i++) {
+        if (!slice_eq(map->keyspaces[i].name, name)) continue;
+        json_keyspace(&a->body, map, &map->keyspaces[i]);
+        finish(a);
+        return;
+    }
+    answer_error(a, STATUS_NOT_FOUND, false, slice_str("there is no keyspace of that name"));
+}
+
+void answer_keyspace_changed(struct answer *a, struct slice name, bool create, const struct meta_keyspace_reply *reply)
 {
     struct buf *b = &a->body;
-    a->code = reply->created ? 201 : 200;
+    a->code = create && reply->changed ? 201 : 200;
     json_open(b, '{');
     key_u64(b, "id", reply->id);
     key_text(b, "name", name);
-    key_bool(b, "created", reply->created);
+    key_bool(b, create ? "created" : "changed", reply->changed);
+    if (reply->destroy_ts != 0) key_u64(b, "destroy_at_ms", reply->destroy_ts >> TS_COUNTER_BITS);
     json_close(b, '}');
     finish(a);
 }
@@ -233,7 +254,9 @@ void answer_root(struct answer *a)
         "  PUT|GET|HEAD|DELETE /v1/kv/{keyspace}/{key}   raw values; ETag, If-Match, If-None-Match, Idempotency-Key\n"
         "  GET  /v1/kv/{keyspace}?prefix=&start=&end=&limit=&reverse=&keys_only=&encoding=base64&next=\n"
         "  POST /v1/txn                                  {\"id\",\"keyspace\",\"compare\":[],\"then\":[],\"else\":[]}\n"
-        "  GET|POST /v1/keyspaces                        {\"name\",\"splits\":[],\"replication\"}\n"
+        "  GET|POST /v1/keyspaces                        "
+        "{\"name\",\"splits\":[],\"hash_buckets\",\"replication\",\"ttl\"}\n"
+        "  GET|PUT|DELETE /v1/keyspaces/{name}           {\"replication\",\"ttl\",\"dropped\":false}; ?grace=24h\n"
         "  GET  /v1/ranges  /v1/nodes  /v1/status\n"
         "  GET  /healthz  /readyz  /metrics\n\n"
         "A keyspace 'default' exists. Errors: "

@@ -4,30 +4,30 @@
 #include "base/assert.h"
 #include "gateway/health.h"
 
-static void answer_and_free(struct call *c, struct answer *a)
+void call_send(struct call *c, struct answer *a)
 {
     call_answer(c, a);
     answer_free(a);
 }
 
-static void refuse(struct call *c, enum status s, const struct errbuf *err)
+void call_refuse(struct call *c, enum status s, const struct errbuf *err)
 {
     struct answer a;
     answer_init(&a);
     answer_invalid(&a, s, err);
-    answer_and_free(c, &a);
+    call_send(c, &a);
 }
 
-static void fail(struct call *c, const struct client_error *e)
+void call_fail(struct call *c, const struct client_error *e)
 {
     struct answer a;
     answer_init(&a);
     if (e->unknown_outcome) c->gateway->metrics.unknown_outcomes++;
     answer_client_error(&a, e);
-    answer_and_free(c, &a);
+    call_send(c, &a);
 }
 
-static uint32_t timeout_of(const struct call *c, uint32_t asked_ms)
+uint32_t call_timeout(const struct call *c, uint32_t asked_ms)
 {
     return asked_ms != 0 ? asked_ms : c->gateway->options.timeout_default_ms;
 }
@@ -53,26 +53,26 @@ static void kv_read_done(void *ctx, const struct client_error *e, const struct g
 {
     struct call *c = ctx;
     if (e->status != STATUS_OK) {
-        fail(c, e);
+        call_fail(c, e);
         return;
     }
     struct answer a;
     answer_init(&a);
     answer_get(&a, &c->kv, reply);
-    answer_and_free(c, &a);
+    call_send(c, &a);
 }
 
 static void kv_write_done(void *ctx, const struct client_error *e, const struct txn_result *result)
 {
     struct call *c = ctx;
     if (e->status != STATUS_OK) {
-        fail(c, e);
+        call_fail(c, e);
         return;
     }
     struct answer a;
     answer_init(&a);
     answer_write(&a, &c->kv, result);
-    answer_and_free(c, &a);
+    call_send(c, &a);
 }
 
 static void handle_kv(struct call *c, const struct input *in, const struct route *route)
@@ -81,10 +81,10 @@ static void handle_kv(struct call *c, const struct input *in, const struct route
     struct client *client = c->gateway->client;
     enum status s = parse_kv(in, route, &c->arena, &c->kv, &err);
     if (s != STATUS_OK) {
-        refuse(c, s, &err);
+        call_refuse(c, s, &err);
         return;
     }
-    uint32_t timeout_ms = timeout_of(c, c->kv.timeout_ms);
+    uint32_t timeout_ms = call_timeout(c, c->kv.timeout_ms);
     if (in->method == HTTP_GET || in->method == HTTP_HEAD) {
         client_get_how(client, c->kv.keyspace, c->kv.key, &c->kv.how, timeout_ms, kv_read_done, c);
         return;
@@ -100,13 +100,13 @@ static void scan_done(void *ctx, const struct client_error *e, const struct scan
 {
     struct call *c = ctx;
     if (e->status != STATUS_OK) {
-        fail(c, e);
+        call_fail(c, e);
         return;
     }
     struct answer a;
     answer_init(&a);
     answer_scan(&a, &c->scan, reply);
-    answer_and_free(c, &a);
+    call_send(c, &a);
 }
 
 static void handle_scan(struct call *c, const struct input *in, const struct route *route)
@@ -114,7 +114,7 @@ static void handle_scan(struct call *c, const struct input *in, const struct rou
     struct errbuf err;
     enum status s = parse_scan(in, route, &c->arena, &c->scan, &err);
     if (s != STATUS_OK) {
-        refuse(c, s, &err);
+        call_refuse(c, s, &err);
         return;
     }
     if (c->scan.empty) {
@@ -122,7 +122,7 @@ static void handle_scan(struct call *c, const struct input *in, const struct rou
         answer_init(&a);
         struct read_mark mark = {.mode = c->scan.how.mode, .ts = c->scan.how.ts, .staleness_ms = STALENESS_UNKNOWN};
         answer_scan(&a, &c->scan, &(struct scan_reply){.row_count = 0, .mark = mark});
-        answer_and_free(c, &a);
+        call_send(c, &a);
         return;
     }
     struct client_scan scan = {.start = c->scan.start,
@@ -131,7 +131,7 @@ static void handle_scan(struct call *c, const struct input *in, const struct rou
                                .reverse = c->scan.reverse,
                                .keys_only = c->scan.keys_only,
                                .how = c->scan.how};
-    client_scan(c->gateway->client, c->scan.keyspace, &scan, timeout_of(c, c->scan.timeout_ms), scan_done, c);
+    client_scan(c->gateway->client, c->scan.keyspace, &scan, call_timeout(c, c->scan.timeout_ms), scan_done, c);
 }
 
 /* --- transactions --- */
@@ -140,13 +140,13 @@ static void txn_done(void *ctx, const struct client_error *e, const struct txn_r
 {
     struct call *c = ctx;
     if (e->status != STATUS_OK) {
-        fail(c, e);
+        call_fail(c, e);
         return;
     }
     struct answer a;
     answer_init(&a);
     answer_txn(&a, result);
-    answer_and_free(c, &a);
+    call_send(c, &a);
 }
 
 static void handle_txn(struct call *c, const struct input *in)
@@ -155,9 +155,9 @@ static void handle_txn(struct call *c, const struct input *in)
     struct txn_action action;
     enum status s = parse_txn(in, &c->arena, &action, &err);
     if (s == STATUS_OK)
-        client_txn(c->gateway->client, action.keyspace, &action.txn, timeout_of(c, action.timeout_ms), txn_done, c);
+        client_txn(c->gateway->client, action.keyspace, &action.txn, call_timeout(c, action.timeout_ms), txn_done, c);
     else
-        refuse(c, s, &err);
+        call_refuse(c, s, &err);
     json_decref(action.tree); /* the client has its own copy */
 }
 
@@ -167,7 +167,7 @@ static void map_done(void *ctx, const struct client_error *e, const struct meta_
 {
     struct call *c = ctx;
     if (e->status != STATUS_OK) {
-        fail(c, e);
+        call_fail(c, e);
         return;
     }
     struct answer a;
@@ -178,7 +178,7 @@ static void map_done(void *ctx, const struct client_error *e, const struct meta_
         answer_ranges(&a, map);
     else
         answer_nodes(&a, map);
-    answer_and_free(c, &a);
+    call_send(c, &a);
 }
 
 static void handle_map(struct call *c, const struct input *in)
@@ -187,53 +187,9 @@ static void handle_map(struct call *c, const struct input *in)
     struct list_action action;
     enum status s = parse_list(in, c->endpoint == ENDPOINT_RANGES, &c->arena, &action, &err);
     if (s != STATUS_OK)
-        refuse(c, s, &err);
+        call_refuse(c, s, &err);
     else
-        client_map(c->gateway->client, action.keyspace, timeout_of(c, action.timeout_ms), map_done, c);
-}
-
-static void keyspace_done(void *ctx, const struct client_error *e, struct slice payload)
-{
-    struct call *c = ctx;
-    struct meta_keyspace_reply reply;
-    if (e->status != STATUS_OK) {
-        fail(c, e);
-        return;
-    }
-    if (unpack_meta_keyspace_reply(payload, &c->arena, &reply) != STATUS_OK) {
-        refuse(c, STATUS_CORRUPT, &(struct errbuf){.text = "the metadata service's answer cannot be read"});
-        return;
-    }
-    struct answer a;
-    answer_init(&a);
-    answer_keyspace_created(&a, c->name, &reply);
-    answer_and_free(c, &a);
-}
-
-static void handle_keyspace_create(struct call *c, const struct input *in)
-{
-    struct errbuf err;
-    struct keyspace_action action;
-    enum status s = parse_keyspace(in, &c->arena, &action, &err);
-    if (s == STATUS_OK) {
-        struct buf params;
-        struct meta_keyspace_request request = {.name = action.name,
-                                                .replication = action.replication,
-                                                .splits = action.splits,
-                                                .split_count = action.split_count};
-        buf_init(&params, LIMIT_FRAME_BYTES / 2);
-        pack_meta_keyspace_request(&params, &request);
-        c->name = arena_dup_slice(&c->arena, action.name);
-        if (params.overflow)
-            s = STATUS_TOO_LARGE;
-        else
-            client_meta(c->gateway->client, METHOD_META_KEYSPACE_CREATE, buf_slice(&params),
-                        timeout_of(c, action.timeout_ms), keyspace_done, c);
-        buf_free(&params);
-        errbuf_set(&err, "the split keys are too large together");
-    }
-    if (s != STATUS_OK) refuse(c, s, &err);
-    json_decref(action.tree);
+        client_map(c->gateway->client, action.keyspace, call_timeout(c, action.timeout_ms), map_done, c);
 }
 
 /* Status and readiness: the metadata status first, then the map. */
@@ -242,11 +198,11 @@ static void status_map_done(void *ctx, const struct client_error *e, const struc
     struct call *c = ctx;
     struct meta_status_reply status;
     if (e->status != STATUS_OK) {
-        fail(c, e);
+        call_fail(c, e);
         return;
     }
     if (unpack_meta_status_reply(c->status_payload, &c->arena, &status) != STATUS_OK) {
-        refuse(c, STATUS_CORRUPT, &(struct errbuf){.text = "the metadata service's answer cannot be read"});
+        call_refuse(c, STATUS_CORRUPT, &(struct errbuf){.text = "the metadata service's answer cannot be read"});
         return;
     }
     struct answer a;
@@ -257,14 +213,14 @@ static void status_map_done(void *ctx, const struct client_error *e, const struc
         answer_ready(&a, &status, map);
     if (c->endpoint == ENDPOINT_READYZ && a.code == 200)
         c->gateway->ready_until_ns = env_mono_ns(c->gateway->env) + 500 * NS_PER_MS;
-    answer_and_free(c, &a);
+    call_send(c, &a);
 }
 
 static void status_done(void *ctx, const struct client_error *e, struct slice payload)
 {
     struct call *c = ctx;
     if (e->status != STATUS_OK) {
-        fail(c, e);
+        call_fail(c, e);
         return;
     }
     c->status_payload = arena_dup_slice(&c->arena, payload);
@@ -277,18 +233,18 @@ static void handle_status(struct call *c, const struct input *in)
     struct list_action action;
     enum status s = parse_list(in, false, &c->arena, &action, &err);
     if (s != STATUS_OK) {
-        refuse(c, s, &err);
+        call_refuse(c, s, &err);
         return;
     }
     if (c->endpoint == ENDPOINT_READYZ && env_mono_ns(c->gateway->env) < c->gateway->ready_until_ns) {
         struct answer a;
         answer_init(&a);
         buf_append_str(&a.body, "{\"ready\":true}\n");
-        answer_and_free(c, &a);
+        call_send(c, &a);
         return;
     }
     bool probe = c->endpoint == ENDPOINT_READYZ && action.timeout_ms == 0;
-    c->timeout_ms = probe ? 2000 : timeout_of(c, action.timeout_ms);
+    c->timeout_ms = probe ? 2000 : call_timeout(c, action.timeout_ms);
     client_meta(c->gateway->client, METHOD_META_STATUS, SLICE_EMPTY, c->timeout_ms, status_done, c);
 }
 
@@ -308,7 +264,7 @@ static void handle_local(struct call *c)
     } else {
         answer_root(&a);
     }
-    answer_and_free(c, &a);
+    call_send(c, &a);
 }
 
 static void handle_wrong(struct call *c)
@@ -320,7 +276,7 @@ static void handle_wrong(struct call *c)
     } else {
         answer_method_not_allowed(&a, c->endpoint);
     }
-    answer_and_free(c, &a);
+    call_send(c, &a);
 }
 
 /* True when the request was refused because of the server's own state. Health and metrics always get through. */
@@ -331,13 +287,13 @@ static bool refused_by_load(struct call *c)
     struct errbuf err;
     if (g->stopping) {
         errbuf_set(&err, "this gateway is stopping; use another one");
-        refuse(c, STATUS_CLOSED, &err);
+        call_refuse(c, STATUS_CLOSED, &err);
         return true;
     }
     if (g->metrics.in_flight > g->options.in_flight_max) {
         errbuf_set(&err, "%u requests are under way in this gateway; try again after a pause",
                    g->options.in_flight_max);
-        refuse(c, STATUS_BUSY, &err);
+        call_refuse(c, STATUS_BUSY, &err);
         return true;
     }
     return false;
@@ -365,6 +321,7 @@ void call_dispatch(struct call *c)
         else
             handle_map(c, &in);
         break;
+    case ENDPOINT_KEYSPACE: handle_keyspace(c, &in, &route); break;
     case ENDPOINT_RANGES:
     case ENDPOINT_NODES: handle_map(c, &in); break;
     case ENDPOINT_STATUS:

@@ -44,6 +44,14 @@ struct call {
 
 /* calls.c */
 void call_dispatch(struct call *c);
+void call_send(struct call *c, struct answer *a); /* answers, and frees the answer */
+void call_refuse(struct call *c, enum status s, const struct errbuf *err);
+void call_fail(struct call *c, const struct client_error *e);
+uint32_t call_timeout(const struct call *c, uint32_t asked_ms);
+/* calls_keyspace.c */
+void handle_keyspace_create(struct call *c, const struct input *in);
+void handle_keyspace(struct call *c, const struct input *in, const struct route *route);
+/* gateway.c */
 void call_answer(struct call *c, struct answer *a); /* sends (if somebody still listens), counts, ends the call */
 
 #endif

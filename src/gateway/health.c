@@ -144,3 +144,15 @@ void health_assess(const struct meta_status_reply *status, const struct meta_map
     out->ready =
         status->leader_id != 0 && out->ranges > 0 && out->ranges_led == out->ranges && out->ranges_without_quorum == 0;
 }
+
+struct keyspace_totals map_keyspace_totals(const struct meta_map_reply *map, uint32_t id)
+{
+    struct keyspace_totals t = {0};
+    for (size_t i = 0; i < map->range_count; i++) {
+        if (map->ranges[i].keyspace != id) continue;
+        t.ranges++;
+        t.rows += map->reports != NULL ? map->reports[i].rows : 0;
+        t.bytes += map->reports != NULL ? map->reports[i].bytes : 0;
+    }
+    return t;
+}

@@ -22,6 +22,10 @@ void health_assess(const struct meta_status_reply *status, const struct meta_map
 /* "up", "DOWN", and what else is to be said of it: "up, drained, disk slow". */
 void node_state_text(const struct node_info *n, struct buf *out);
 const struct node_info *map_node(const struct meta_map_reply *map, uint64_t id); /* NULL: unknown */
-struct slice map_keyspace_name(const struct meta_map_reply *map, uint32_t id);   /* empty: unknown */
+struct keyspace_totals {
+    uint64_t ranges, rows, bytes; /* rows and bytes as the leaders last reported them */
+};
+struct keyspace_totals map_keyspace_totals(const struct meta_map_reply *map, uint32_t id);
+struct slice map_keyspace_name(const struct meta_map_reply *map, uint32_t id); /* empty: unknown */
 
 #endif

@@ -1,4 +1,4 @@
-/* Routing, identifiers and the plain endpoints; the transaction body is in parse_txn.c. */
+/* Routing, identifiers and the plain endpoints; bodies are in parse_txn.c and parse_keyspace.c. */
 #include "gateway/parse.h"
 
 #include <openssl/evp.h>
@@ -56,7 +56,7 @@ void route_find(struct slice path, struct route *out)
         {"/v1/nodes", ENDPOINT_NODES}, {"/v1/status", ENDPOINT_STATUS},       {"/healthz", ENDPOINT_HEALTHZ},
         {"/readyz", ENDPOINT_READYZ},  {"/metrics", ENDPOINT_METRICS},        {"/", ENDPOINT_ROOT},
     };
-    static const char kv[] = "/v1/kv/";
+    static const char kv[] = "/v1/kv/", keyspaces[] = "/v1/keyspaces/";
     *out = (struct route){.endpoint = ENDPOINT_UNKNOWN, .keyspace = SLICE_EMPTY, .key = SLICE_EMPTY};
     if (slice_starts(path, slice_str(kv))) {
         struct slice rest = slice_make(path.data + sizeof(kv) - 1, path.size - (sizeof(kv) - 1));
@@ -67,6 +67,11 @@ void route_find(struct slice path, struct route *out)
         out->endpoint = ENDPOINT_KV; /* the key is all the rest, further slashes included */
         out->keyspace.size = (size_t)(slash - rest.data);
         out->key = slice_make(slash + 1, rest.size - out->keyspace.size - 1);
+        return;
+    }
+    if (slice_starts(path, slice_str(keyspaces))) {
+        out->endpoint = ENDPOINT_KEYSPACE;
+        out->keyspace = slice_make(path.data + sizeof(keyspaces) - 1, path.size - (sizeof(keyspaces) - 1));
         return;
     }
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
@@ -153,7 +158,7 @@ enum status parse_idempotency_key(struct slice text, struct txn_id *out, struct 
     return STATUS_OK;
 }
 
-static enum status take_timeout(const struct query_param *p, uint32_t *out, struct errbuf *err)
+enum status take_timeout(const struct query_param *p, uint32_t *out, struct errbuf *err)
 {
     uint64_t v;
     *out = 0;
@@ -166,7 +171,7 @@ static enum status take_timeout(const struct query_param *p, uint32_t *out, stru
     return STATUS_OK;
 }
 
-static enum status take_keyspace(struct slice raw, struct arena *a, struct slice *out, struct errbuf *err)
+enum status take_keyspace(struct slice raw, struct arena *a, struct slice *out, struct errbuf *err)
 {
     enum status s = uri_decode(raw, false, a, out, err);
     return s == STATUS_OK ? check_keyspace_name(*out, err) : s;
@@ -407,48 +412,4 @@ enum status parse_list(const struct input *in, bool with_keyspace, struct arena 
     if (s != STATUS_OK || !params[1].present) return s;
     out->keyspace = params[1].value;
     return check_keyspace_name(out->keyspace, err);
-}
-
-enum status parse_keyspace(const struct input *in, struct arena *a, struct keyspace_action *out, struct errbuf *err)
-{
-    static const char *const names[] = {"name", "splits", "splits_b64", "replication"};
-    struct query_param params[] = {{.name = "timeout_ms"}};
-    *out = (struct keyspace_action){.name = SLICE_EMPTY};
-    enum status s = query_parse(in->query, params, 1, a, err);
-    if (s == STATUS_OK) s = take_timeout(&params[0], &out->timeout_ms, err);
-    if (s == STATUS_OK) s = json_load_body(in->body, &out->tree, err);
-    if (s != STATUS_OK) return s;
-
-    struct json_at root = {.value = out->tree, .path = {.name = ""}};
-    if ((s = json_want_object(&root, names, 4, err)) != STATUS_OK) return s;
-    struct json_at name = json_field(&root, "name");
-    if ((s = json_want_text(&name, &out->name, err)) != STATUS_OK) return s;
-    if ((s = check_keyspace_name(out->name, err)) != STATUS_OK) return s;
-    struct json_at replication = json_field(&root, "replication");
-    uint64_t copies = 0;
-    if (replication.value != NULL && (s = json_want_u64(&replication, LIMIT_VOTERS, &copies, err)) != STATUS_OK)
-        return s;
-    out->replication = (uint32_t)copies;
-
-    struct json_at splits = json_field(&root, "splits");
-    bool coded = splits.value == NULL;
-    if (coded) splits = json_field(&root, "splits_b64");
-    if (splits.value == NULL) return STATUS_OK;
-    if ((s = json_want_array(&splits, err)) != STATUS_OK) return s;
-    size_t n = json_array_size(splits.value);
-    if (n >= LIMIT_SPLIT_KEYS)
-        return json_refuse(&splits, STATUS_TOO_LARGE, err, "at most %u split keys", LIMIT_SPLIT_KEYS - 1);
-    out->splits = arena_zalloc(a, (n + 1) * sizeof(*out->splits));
-    for (size_t i = 0; i < n; i++) {
-        struct json_at element = json_element(&splits, i);
-        if ((s = json_want_text(&element, &out->splits[i], err)) != STATUS_OK) return s;
-        if (coded && !base64_decode(out->splits[i], a, &out->splits[i]))
-            return json_refuse(&element, STATUS_INVALID, err, "not base64");
-        if ((s = check_key(out->splits[i], err)) != STATUS_OK) return s;
-        if (i > 0 && slice_cmp(out->splits[i - 1], out->splits[i]) >= 0) {
-            return json_refuse(&element, STATUS_INVALID, err, "split keys must ascend and differ");
-        }
-    }
-    out->split_count = n;
-    return STATUS_OK;
 }

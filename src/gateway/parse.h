@@ -15,6 +15,7 @@
     X(SCAN, "scan", "GET")                                                                                             \
     X(TXN, "txn", "POST")                                                                                              \
     X(KEYSPACES, "keyspaces", "GET, POST")                                                                             \
+    X(KEYSPACE, "keyspace", "GET, PUT, DELETE")                                                                        \
     X(RANGES, "ranges", "GET")                                                                                         \
     X(NODES, "nodes", "GET")                                                                                           \
     X(STATUS, "status", "GET")                                                                                         \
@@ -96,16 +97,27 @@ struct txn_action {
 };
 MUST_CHECK enum status parse_txn(const struct input *in, struct arena *a, struct txn_action *out, struct errbuf *err);
 
-struct keyspace_action {
+struct keyspace_action { /* create, alter (PUT), drop (DELETE), show (GET) */
     struct slice name;
-    uint32_t replication;
+    uint32_t replication; /* 0: not given */
     struct slice *splits; /* in the arena */
     size_t split_count;
+    uint32_t buckets;
+    bool has_ttl;
+    uint64_t ttl_ms;
+    bool restore;      /* PUT with "dropped": false */
+    uint64_t grace_ms; /* DELETE */
     uint32_t timeout_ms;
     json_t *tree;
 };
-MUST_CHECK enum status parse_keyspace(const struct input *in, struct arena *a, struct keyspace_action *out,
-                                      struct errbuf *err);
+#define DROP_GRACE_DEFAULT_MS 86400000u
+MUST_CHECK enum status parse_keyspace_create(const struct input *in, struct arena *a, struct keyspace_action *out,
+                                             struct errbuf *err);
+/* GET, PUT and DELETE of one keyspace, by in->method. */
+MUST_CHECK enum status parse_keyspace(const struct input *in, const struct route *r, struct arena *a,
+                                      struct keyspace_action *out, struct errbuf *err);
+/* "ttl" of a body: text as in ?ttl=, or a number of seconds. */
+MUST_CHECK enum status json_want_ttl(const struct json_at *at, uint64_t *out, struct errbuf *err);
 
 struct list_action { /* ranges, nodes, keyspaces, status: what remains is the query */
     struct slice keyspace;
@@ -118,6 +130,9 @@ MUST_CHECK enum status parse_list(const struct input *in, bool with_keyspace, st
 MUST_CHECK enum status parse_idempotency_key(struct slice text, struct txn_id *out, struct errbuf *err);
 /* "123", 123, W/"123" or *. */
 MUST_CHECK enum status parse_etag(const char *header, const char *text, struct precondition *out, struct errbuf *err);
+struct query_param;
+MUST_CHECK enum status take_timeout(const struct query_param *p, uint32_t *out, struct errbuf *err);
+MUST_CHECK enum status take_keyspace(struct slice raw, struct arena *a, struct slice *out, struct errbuf *err);
 MUST_CHECK enum status check_keyspace_name(struct slice name, struct errbuf *err);
 MUST_CHECK enum status check_key(struct slice key, struct errbuf *err);
 

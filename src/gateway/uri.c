@@ -112,3 +112,24 @@ bool text_to_u64(struct slice text, uint64_t max, uint64_t *out)
     *out = v;
     return true;
 }
+
+bool text_to_duration_ms(struct slice text, uint64_t max_ms, uint64_t *out)
+{
+    static const struct {
+        const char *unit;
+        uint64_t ms;
+    } units[] = {{"ms", 1}, {"", 1000}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    *out = 0;
+    if (slice_eq(text, slice_str("none"))) return true;
+    size_t digits = 0;
+    while (digits < text.size && text.data[digits] >= '0' && text.data[digits] <= '9') digits++;
+    struct slice unit = slice_make(text.data + digits, text.size - digits);
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        uint64_t n;
+        if (!slice_eq(unit, slice_str(units[i].unit))) continue;
+        if (!text_to_u64(slice_make(text.data, digits), max_ms / units[i].ms, &n)) return false;
+        *out = n * units[i].ms;
+        return true;
+    }
+    return false;
+}

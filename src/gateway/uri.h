@@ -22,5 +22,7 @@ MUST_CHECK enum status query_parse(struct slice query, struct query_param *param
 
 /* Decimal digits only, at most max. */
 bool text_to_u64(struct slice text, uint64_t max, uint64_t *out);
+/* "90s", "500ms", "10m", "24h", "7d"; a bare number is seconds; "none" is 0. False: none of these, or above max_ms. */
+bool text_to_duration_ms(struct slice text, uint64_t max_ms, uint64_t *out);
 
 #endif

@@ -23,6 +23,14 @@ void meta_command_encode(const struct meta_command *c, struct buf *out)
     case META_CMD_TS_BOUND: pack_uint(out, c->ts_bound); break;
     case META_CMD_IDS: pack_uint(out, c->id_count); break;
     case META_CMD_DRAIN: PACK_INNER(out, meta_node_drain_request, &c->drain); break;
+    case META_CMD_KEYSPACE_ALTER: PACK_INNER(out, meta_keyspace_alter_request, &c->alter); break;
+    case META_CMD_KEYSPACE_DROP: PACK_INNER(out, meta_keyspace_drop_request, &c->drop); break;
+    case META_CMD_KEYSPACE_DESTROY:
+        pack_array(out, 3);
+        pack_bin(out, c->destroy.name);
+        pack_uint(out, c->destroy.id);
+        pack_uint(out, c->destroy.destroy_ts);
+        break;
     }
     pack_array(out, (uint32_t)c->candidate_count);
     for (size_t i = 0; i < c->candidate_count; i++) {
@@ -64,6 +72,14 @@ enum status meta_command_decode(struct slice bytes, struct arena *arena, struct 
     case META_CMD_TS_BOUND: out->ts_bound = unpack_uint(&u); break;
     case META_CMD_IDS: out->id_count = (uint32_t)unpack_uint(&u); break;
     case META_CMD_DRAIN: s = unpack_meta_node_drain_request(unpack_bin(&u), arena, &out->drain); break;
+    case META_CMD_KEYSPACE_ALTER: s = unpack_meta_keyspace_alter_request(unpack_bin(&u), arena, &out->alter); break;
+    case META_CMD_KEYSPACE_DROP: s = unpack_meta_keyspace_drop_request(unpack_bin(&u), arena, &out->drop); break;
+    case META_CMD_KEYSPACE_DESTROY:
+        (void)unpack_array_of(&u, 3);
+        out->destroy.name = unpack_bin(&u);
+        out->destroy.id = (uint32_t)unpack_uint(&u);
+        out->destroy.destroy_ts = unpack_uint(&u);
+        break;
     default: return STATUS_UNSUPPORTED;
     }
     if (s != STATUS_OK) return s;
@@ -83,13 +99,29 @@ enum status meta_node_row_decode(struct slice value, struct meta_node_row *out)
     return u.failed ? STATUS_CORRUPT : STATUS_OK;
 }
 
+void meta_keyspace_row_encode(const struct meta_keyspace_row *row, struct buf *out)
+{
+    pack_array(out, 7);
+    pack_uint(out, row->id);
+    pack_uint(out, row->replication);
+    pack_uint(out, row->splits_hash);
+    pack_uint(out, row->buckets);
+    pack_uint(out, row->ttl_ms);
+    pack_uint(out, row->dropped_ts);
+    pack_uint(out, row->destroy_ts);
+}
+
 enum status meta_keyspace_row_decode(struct slice value, struct meta_keyspace_row *out)
 {
     struct unpack u = unpack_make(value);
-    if (!unpack_array_of(&u, 3)) return STATUS_CORRUPT;
+    if (!unpack_array_of(&u, 7)) return STATUS_CORRUPT;
     out->id = (uint32_t)unpack_uint(&u);
     out->replication = (uint32_t)unpack_uint(&u);
     out->splits_hash = unpack_uint(&u);
+    out->buckets = (uint32_t)unpack_uint(&u);
+    out->ttl_ms = unpack_uint(&u);
+    out->dropped_ts = unpack_uint(&u);
+    out->destroy_ts = unpack_uint(&u);
     return u.failed ? STATUS_CORRUPT : STATUS_OK;
 }
 

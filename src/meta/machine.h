@@ -3,7 +3,8 @@
  *
  *   c            cluster: [cluster id, default replication]
  *   i/<kind>     next id of a kind (node, range, keyspace, user)
- *   k/<name>     keyspace: [id, replication, hash of its splits]
+ *   k/<name>     keyspace: [id, replication, hash of its splits, buckets, ttl_ms, dropped_ts, destroy_ts]; keyspaces.c
+ *   x/<id>       1: the keyspace of that id has been destroyed
  *   n/<id>       node: [id, uuid, address, host, drained]   <id>: 8 bytes big-endian
  *   u/<uuid>     [node id]
  *   r/<id>       range descriptor (wire/messages.h)
@@ -28,7 +29,15 @@ enum meta_command_kind {
     META_CMD_KEYSPACE,
     META_CMD_TS_BOUND,
     META_CMD_IDS,
-    META_CMD_DRAIN
+    META_CMD_DRAIN,
+    META_CMD_KEYSPACE_ALTER,
+    META_CMD_KEYSPACE_DROP,
+    META_CMD_KEYSPACE_DESTROY
+};
+struct meta_keyspace_destroy { /* by the leader, when the grace has passed */
+    struct slice name;
+    uint32_t id;
+    uint64_t destroy_ts;
 };
 
 struct meta_command {
@@ -41,6 +50,9 @@ struct meta_command {
     uint64_t ts_bound;
     uint32_t id_count;
     struct meta_node_drain_request drain;
+    struct meta_keyspace_alter_request alter;
+    struct meta_keyspace_drop_request drop;
+    struct meta_keyspace_destroy destroy;
 };
 void meta_command_encode(const struct meta_command *c, struct buf *out);
 MUST_CHECK enum status meta_command_decode(struct slice bytes, struct arena *arena, struct meta_command *out);
@@ -62,7 +74,11 @@ struct meta_node_row {
 struct meta_keyspace_row {
     uint32_t id, replication;
     uint64_t splits_hash;
+    uint32_t buckets;                /* 0: partitioned by range */
+    uint64_t ttl_ms;                 /* of rows that are put without one; 0: they stay */
+    uint64_t dropped_ts, destroy_ts; /* 0: in use */
 };
+void meta_keyspace_row_encode(const struct meta_keyspace_row *row, struct buf *out);
 struct meta_cluster_row {
     struct cluster_id cluster;
     uint32_t replication;

@@ -57,6 +57,8 @@ void meta_candidates(struct meta *m, struct meta_command *c); /* live nodes, in 
 void timestamps_serve(struct meta_request *q);
 void timestamps_reset(struct meta *m); /* leadership came or went */
 void timestamps_step(struct meta *m);
+/* For graces: near what is handed out, neither issued nor confirmed. */
+uint64_t timestamps_about_now(const struct meta *m);
 
 /* duties.c */
 uint64_t duties_pass(struct meta *m, uint64_t now_ns);

@@ -123,6 +123,13 @@ static void on_command(struct meta *m, struct rpc_request *req)
     } else if (req->method == METHOD_META_NODE_DRAIN) {
         c.kind = META_CMD_DRAIN;
         s = unpack_meta_node_drain_request(req->params, &m->arena, &c.drain);
+    } else if (req->method == METHOD_META_KEYSPACE_ALTER) {
+        c.kind = META_CMD_KEYSPACE_ALTER;
+        s = unpack_meta_keyspace_alter_request(req->params, &m->arena, &c.alter);
+    } else if (req->method == METHOD_META_KEYSPACE_DROP) {
+        c.kind = META_CMD_KEYSPACE_DROP;
+        s = unpack_meta_keyspace_drop_request(req->params, &m->arena, &c.drop);
+        c.drop.now_ts = timestamps_about_now(m);
     }
     if (s != STATUS_OK) {
         rpc_reply_status(req, STATUS_INVALID, "the request's parameters are malformed");
@@ -243,8 +250,13 @@ static void answer_map(struct meta_request *q)
         const struct meta_keyspace *k = &m->state.keyspaces[i];
         if (request.keyspace.size > 0 && !slice_eq(k->name, request.keyspace)) continue;
         wanted = k->row.id;
-        reply.keyspaces[reply.keyspace_count++] =
-            (struct keyspace_info){.id = k->row.id, .name = k->name, .replication = k->row.replication};
+        reply.keyspaces[reply.keyspace_count++] = (struct keyspace_info){.id = k->row.id,
+                                                                         .name = k->name,
+                                                                         .replication = k->row.replication,
+                                                                         .buckets = k->row.buckets,
+                                                                         .ttl_ms = k->row.ttl_ms,
+                                                                         .dropped_ts = k->row.dropped_ts,
+                                                                         .destroy_ts = k->row.destroy_ts};
     }
     size_t room = m->state.range_count + 1;
     reply.ranges = arena_alloc(&m->arena, room * sizeof *reply.ranges);
@@ -388,7 +400,9 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     case METHOD_META_MAP:
     case METHOD_META_KEYSPACE_CREATE:
     case METHOD_META_IDS:
-    case METHOD_META_NODE_DRAIN: on_led(m, req); return;
+    case METHOD_META_NODE_DRAIN:
+    case METHOD_META_KEYSPACE_ALTER:
+    case METHOD_META_KEYSPACE_DROP: on_led(m, req); return;
     case METHOD_RANGE_TRANSFER:
     case METHOD_HELLO:
     case METHOD_TXN:

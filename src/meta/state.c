@@ -53,6 +53,17 @@ static void row_keyspace(struct meta_state *s, struct slice name, struct slice v
     s->keyspaces[s->keyspace_count++] = (struct meta_keyspace){.name = mem_dup_slice(name), .row = row};
 }
 
+static void keyspace_gone(struct meta_state *s, struct slice name)
+{
+    for (size_t i = 0; i < s->keyspace_count; i++) {
+        if (!slice_eq(s->keyspaces[i].name, name)) continue;
+        free_slice(s->keyspaces[i].name);
+        memmove(&s->keyspaces[i], &s->keyspaces[i + 1], (s->keyspace_count - i - 1) * sizeof *s->keyspaces);
+        s->keyspace_count--;
+        return;
+    }
+}
+
 static void row_node(struct meta_state *s, struct slice value)
 {
     struct slice owned = mem_dup_slice(value);
@@ -122,8 +133,12 @@ static uint64_t number(struct slice value)
 
 void meta_state_row(struct meta_state *s, struct slice user_key, struct slice value, bool is_delete)
 {
-    if (is_delete || user_key.size == 0) return; /* no metadata row is ever deleted in this version */
+    if (user_key.size == 0) return;
     struct slice rest = user_key.size > 2 ? slice_make(user_key.data + 2, user_key.size - 2) : SLICE_EMPTY;
+    if (is_delete) {
+        if (user_key.data[0] == 'k') keyspace_gone(s, rest);
+        return;
+    }
     switch (user_key.data[0]) {
     case 'c':
         s->has_cluster = true;

@@ -26,6 +26,12 @@ static uint64_t ts_now(struct meta *m)
     return m->ts_next < wall && wall < m->state.ts_bound ? wall : m->ts_next;
 }
 
+uint64_t timestamps_about_now(const struct meta *m)
+{
+    uint64_t wall = ts_of_ms(env_wall_ms(m->env));
+    return m->ts_next > wall ? m->ts_next : wall;
+}
+
 static void bound_applied(struct proposal *p, enum status s, bool unknown, struct slice answer)
 {
     (void)s;

@@ -270,7 +270,9 @@ void node_on_request(void *ctx, struct rpc_request *req)
     case METHOD_META_NODE:
     case METHOD_META_OP:
     case METHOD_META_OPS:
-    case METHOD_META_CONFIG: break;
+    case METHOD_META_CONFIG:
+    case METHOD_META_KEYSPACE_ALTER:
+    case METHOD_META_KEYSPACE_DROP: break;
     case METHOD_GONE: rpc_request_drop(req); return;
     }
     rpc_reply_status(req, STATUS_UNSUPPORTED, "a storage node does not serve this method: ask the metadata service");

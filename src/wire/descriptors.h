@@ -58,6 +58,9 @@ struct keyspace_info {
     uint32_t id;
     struct slice name;
     uint32_t replication;
+    uint32_t buckets;                /* 0: partitioned by range; else by hash, into so many */
+    uint64_t ttl_ms;                 /* of rows that are put without one; 0: they stay */
+    uint64_t dropped_ts, destroy_ts; /* 0: in use; else not to be used, and at destroy_ts its ranges go */
 };
 struct range_report { /* by each replica that leads */
     uint64_t range_id;

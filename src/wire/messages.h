@@ -165,31 +165,14 @@ struct effects_news { /* EFFECTS, notify */
     X(get_reply)                                                                                                       \
     X(scan_request)                                                                                                    \
     X(scan_reply)                                                                                                      \
-    X(meta_init_request)                                                                                               \
-    X(meta_init_reply)                                                                                                 \
-    X(meta_register_request)                                                                                           \
-    X(meta_register_reply)                                                                                             \
-    X(meta_heartbeat_request)                                                                                          \
-    X(meta_heartbeat_reply)                                                                                            \
-    X(meta_timestamps_request)                                                                                         \
-    X(meta_timestamps_reply)                                                                                           \
-    X(meta_map_request)                                                                                                \
-    X(meta_map_reply)                                                                                                  \
-    X(meta_keyspace_request)                                                                                           \
-    X(meta_keyspace_reply)                                                                                             \
-    X(meta_ids_request)                                                                                                \
-    X(meta_ids_reply)                                                                                                  \
-    X(meta_node_drain_request)                                                                                         \
-    X(range_transfer_request)                                                                                          \
-    X(meta_status_reply)                                                                                               \
-    X(node_status_reply)                                                                                               \
     X(snapshot_chunk)                                                                                                  \
     MESSAGE_OPS_MAP(X)                                                                                                 \
     X(effects_news)                                                                                                    \
     X(resolved_news)                                                                                                   \
     X(resolve_request)                                                                                                 \
     X(resolve_reply)                                                                                                   \
-    X(liveness_message)
+    X(liveness_message)                                                                                                \
+    META_MESSAGE_MAP(X)
 
 #define MESSAGE_DECLARE(name)                                                                                          \
     void pack_##name(struct buf *b, const struct name *m);                                                             \

@@ -4,7 +4,7 @@
 #include "base/assert.h"
 
 #define UUID_BYTES 16u
-#define KEYSPACE_WIRE_MIN 4u
+#define KEYSPACE_WIRE_MIN 8u
 #define SPLIT_WIRE_MIN 2u
 
 /* --- init and register --- */
@@ -232,40 +232,89 @@ MESSAGE_UNPACK(meta_ids_reply)
 
 void pack_meta_keyspace_request(struct buf *b, const struct meta_keyspace_request *m)
 {
-    pack_array(b, 3);
+    pack_array(b, 5);
     pack_bin(b, m->name);
     pack_uint(b, m->replication);
     pack_array(b, list_count(m->split_count));
     for (size_t i = 0; i < m->split_count; i++) pack_bin(b, m->splits[i]);
+    pack_uint(b, m->buckets);
+    pack_uint(b, m->ttl_ms);
 }
 
 static void read_meta_keyspace_request(struct unpack *u, struct arena *arena, struct meta_keyspace_request *m)
 {
-    uint32_t extra = unpack_open(u, 3);
+    uint32_t extra = unpack_open(u, 5);
     m->name = read_bin(u, 1, LIMIT_KEYSPACE_NAME);
     m->replication = read_u32(u);
     m->splits = read_list(u, arena, sizeof(*m->splits), SPLIT_WIRE_MIN, LIMIT_SPLIT_KEYS, &m->split_count);
     for (size_t i = 0; i < m->split_count && !u->failed; i++) m->splits[i] = read_bin(u, 1, LIMIT_KEY_BYTES);
+    m->buckets = read_u32(u);
+    m->ttl_ms = unpack_uint(u);
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(meta_keyspace_request)
 
 void pack_meta_keyspace_reply(struct buf *b, const struct meta_keyspace_reply *m)
 {
-    pack_array(b, 2);
+    pack_array(b, 3);
     pack_uint(b, m->id);
-    pack_bool(b, m->created);
+    pack_bool(b, m->changed);
+    pack_uint(b, m->destroy_ts);
 }
 
 static void read_meta_keyspace_reply(struct unpack *u, struct arena *arena, struct meta_keyspace_reply *m)
 {
     (void)arena;
-    uint32_t extra = unpack_open(u, 2);
+    uint32_t extra = unpack_open(u, 3);
     m->id = read_u32(u);
-    m->created = unpack_bool(u);
+    m->changed = unpack_bool(u);
+    m->destroy_ts = unpack_uint(u);
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(meta_keyspace_reply)
+
+void pack_meta_keyspace_alter_request(struct buf *b, const struct meta_keyspace_alter_request *m)
+{
+    pack_array(b, 5);
+    pack_bin(b, m->name);
+    pack_uint(b, m->replication);
+    pack_bool(b, m->has_ttl);
+    pack_uint(b, m->ttl_ms);
+    pack_bool(b, m->restore);
+}
+
+static void read_meta_keyspace_alter_request(struct unpack *u, struct arena *arena,
+                                             struct meta_keyspace_alter_request *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 5);
+    m->name = read_bin(u, 1, LIMIT_KEYSPACE_NAME);
+    m->replication = read_u32(u);
+    m->has_ttl = unpack_bool(u);
+    m->ttl_ms = unpack_uint(u);
+    m->restore = unpack_bool(u);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_keyspace_alter_request)
+
+void pack_meta_keyspace_drop_request(struct buf *b, const struct meta_keyspace_drop_request *m)
+{
+    pack_array(b, 3);
+    pack_bin(b, m->name);
+    pack_uint(b, m->grace_ms);
+    pack_uint(b, m->now_ts);
+}
+
+static void read_meta_keyspace_drop_request(struct unpack *u, struct arena *arena, struct meta_keyspace_drop_request *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 3);
+    m->name = read_bin(u, 1, LIMIT_KEYSPACE_NAME);
+    m->grace_ms = unpack_uint(u);
+    m->now_ts = unpack_uint(u);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_keyspace_drop_request)
 
 /* --- the map --- */
 
@@ -292,10 +341,14 @@ static void pack_keyspaces(struct buf *b, const struct keyspace_info *k, size_t 
 {
     pack_array(b, list_count(count));
     for (size_t i = 0; i < count; i++) {
-        pack_array(b, 3);
+        pack_array(b, 7);
         pack_uint(b, k[i].id);
         pack_bin(b, k[i].name);
         pack_uint(b, k[i].replication);
+        pack_uint(b, k[i].buckets);
+        pack_uint(b, k[i].ttl_ms);
+        pack_uint(b, k[i].dropped_ts);
+        pack_uint(b, k[i].destroy_ts);
     }
 }
 
@@ -303,10 +356,14 @@ static struct keyspace_info *read_keyspaces(struct unpack *u, struct arena *aren
 {
     struct keyspace_info *k = read_list(u, arena, sizeof(*k), KEYSPACE_WIRE_MIN, MESSAGE_LIST_MAX, count);
     for (size_t i = 0; i < *count && !u->failed; i++) {
-        uint32_t extra = unpack_open(u, 3);
+        uint32_t extra = unpack_open(u, 7);
         k[i].id = read_u32(u);
         k[i].name = read_bin(u, 0, LIMIT_KEYSPACE_NAME);
         k[i].replication = read_u32(u);
+        k[i].buckets = read_u32(u);
+        k[i].ttl_ms = unpack_uint(u);
+        k[i].dropped_ts = unpack_uint(u);
+        k[i].destroy_ts = unpack_uint(u);
         unpack_close(u, extra);
     }
     return k;

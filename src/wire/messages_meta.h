@@ -78,10 +78,25 @@ struct meta_keyspace_request {
     uint32_t replication; /* 0: the cluster's default */
     struct slice *splits; /* user keys at which to split, ascending, unique */
     size_t split_count;
+    uint32_t buckets; /* 0: by range; else by hash, split at each bucket */
+    uint64_t ttl_ms;  /* 0: rows stay */
 };
-struct meta_keyspace_reply {
+struct meta_keyspace_alter_request {
+    struct slice name;
+    uint32_t replication; /* 0: as it is */
+    bool has_ttl;         /* else ttl_ms stays as it is */
+    uint64_t ttl_ms;
+    bool restore; /* a dropped one is taken back */
+};
+struct meta_keyspace_drop_request {
+    struct slice name;
+    uint64_t grace_ms; /* after which its ranges are destroyed */
+    uint64_t now_ts;   /* filled in by the metadata leader */
+};
+struct meta_keyspace_reply { /* to create, alter and drop */
     uint32_t id;
-    bool created; /* false: it existed already, with the same splits */
+    bool changed;        /* false: it was so already */
+    uint64_t destroy_ts; /* of a dropped one */
 };
 struct meta_node_drain_request { /* kept until it is taken back */
     uint64_t node_id;
@@ -126,5 +141,28 @@ struct node_status_reply {
     uint64_t snapshots_sending, snapshots_receiving, snapshot_bytes; /* under way; sent since the start */
     uint64_t snapshot_rate;                                          /* bytes a second at most; 0: no limit */
 };
+
+/* Codecs: MESSAGE_MAP of messages.h. */
+#define META_MESSAGE_MAP(X)                                                                                            \
+    X(meta_init_request)                                                                                               \
+    X(meta_init_reply)                                                                                                 \
+    X(meta_register_request)                                                                                           \
+    X(meta_register_reply)                                                                                             \
+    X(meta_heartbeat_request)                                                                                          \
+    X(meta_heartbeat_reply)                                                                                            \
+    X(meta_timestamps_request)                                                                                         \
+    X(meta_timestamps_reply)                                                                                           \
+    X(meta_map_request)                                                                                                \
+    X(meta_map_reply)                                                                                                  \
+    X(meta_keyspace_request)                                                                                           \
+    X(meta_keyspace_alter_request)                                                                                     \
+    X(meta_keyspace_drop_request)                                                                                      \
+    X(meta_keyspace_reply)                                                                                             \
+    X(meta_ids_request)                                                                                                \
+    X(meta_ids_reply)                                                                                                  \
+    X(meta_node_drain_request)                                                                                         \
+    X(range_transfer_request)                                                                                          \
+    X(meta_status_reply)                                                                                               \
+    X(node_status_reply)
 
 #endif

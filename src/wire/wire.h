@@ -68,7 +68,9 @@ enum frame_type { FRAME_REQUEST = 0, FRAME_RESPONSE = 1, FRAME_NOTIFY = 2 };
     X(META_NODE, 29, "meta_node")     /* decommission, maintenance */                                                  \
     X(META_OP, 30, "meta_op")         /* an admin starts or cancels an operator */                                     \
     X(META_OPS, 31, "meta_ops")       /* operators, and what the scheduler thinks */                                   \
-    X(META_CONFIG, 32, "meta_config") /* settings of the cluster */
+    X(META_CONFIG, 32, "meta_config") /* settings of the cluster */                                                    \
+    X(META_KEYSPACE_ALTER, 33, "meta_keyspace_alter")                                                                  \
+    X(META_KEYSPACE_DROP, 34, "meta_keyspace_drop")
 
 enum method {
 #define METHOD_ENUM(name, number, text) METHOD_##name = number,

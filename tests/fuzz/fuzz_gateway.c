@@ -22,7 +22,7 @@ static void try_bodies(const struct input *in, struct arena *a)
         buf_free(&encoded);
     }
     json_decref(txn.tree);
-    if (parse_keyspace(in, a, &keyspace, &err) == STATUS_OK)
+    if (parse_keyspace_create(in, a, &keyspace, &err) == STATUS_OK)
         ASSERT(check_keyspace_name(keyspace.name, &err) == STATUS_OK);
     json_decref(keyspace.tree);
 }

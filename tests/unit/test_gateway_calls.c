@@ -454,6 +454,49 @@ START_TEST(status_and_readiness)
 }
 END_TEST
 
+static void keyspace_answer(struct meta_keyspace_reply reply)
+{
+    struct buf payload;
+    buf_init(&payload, 64);
+    pack_meta_keyspace_reply(&payload, &reply);
+    client.call_done(client.ctx, &fine, buf_slice(&payload));
+    buf_free(&payload);
+}
+
+START_TEST(keyspaces_are_shown_and_changed)
+{
+    struct keyspace_info info = {.id = 1, .name = slice_str("default"), .replication = 3};
+    struct meta_map_reply map = {.keyspaces = &info, .keyspace_count = 1};
+    ask(HTTP_GET, "/v1/keyspaces/default", NULL, NULL);
+    ck_assert_str_eq(client.keyspace, "default");
+    client.map_done(client.ctx, &fine, &map);
+    ck_assert(said("{\"id\":1,\"name\":\"default\"") && said("\"partition\":\"range\""));
+    ask(HTTP_GET, "/v1/keyspaces/other", NULL, NULL);
+    client.map_done(client.ctx, &fine, &map);
+    ck_assert_int_eq(http.code, 404);
+    ask(HTTP_POST, "/v1/keyspaces", NULL, "{\"name\":\"bank\",\"hash_buckets\":4}");
+    ck_assert_int_eq(client.method, METHOD_META_KEYSPACE_CREATE);
+    keyspace_answer((struct meta_keyspace_reply){.id = 2, .changed = true});
+    ck_assert_int_eq(http.code, 201);
+    ck_assert(said("{\"id\":2,\"name\":\"bank\",\"created\":true}"));
+    ask(HTTP_PUT, "/v1/keyspaces/bank", NULL, "{\"ttl\":\"1h\"}");
+    ck_assert_int_eq(client.method, METHOD_META_KEYSPACE_ALTER);
+    keyspace_answer((struct meta_keyspace_reply){.id = 2, .changed = true});
+    ck_assert_int_eq(http.code, 200);
+    ck_assert(said("\"changed\":true"));
+    ask(HTTP_DELETE, "/v1/keyspaces/bank?grace=1h", NULL, NULL);
+    ck_assert_int_eq(client.method, METHOD_META_KEYSPACE_DROP);
+    keyspace_answer((struct meta_keyspace_reply){.id = 2, .destroy_ts = (uint64_t)99 << TS_COUNTER_BITS});
+    ck_assert(said("\"changed\":false,\"destroy_at_ms\":99"));
+    ask(HTTP_DELETE, "/v1/keyspaces/default", NULL, NULL);
+    struct client_error e = {.status = STATUS_INVALID, .message = slice_str("belongs to every cluster")};
+    client.call_done(client.ctx, &e, SLICE_EMPTY);
+    ck_assert_int_eq(http.code, 400);
+    ask(HTTP_POST, "/v1/keyspaces/bank", NULL, "{}");
+    ck_assert_int_eq(http.code, 405);
+}
+END_TEST
+
 START_TEST(address_in_use)
 {
     struct gateway *other = NULL;
@@ -483,6 +526,7 @@ int main(void)
     tcase_add_test(t, a_client_that_left_gets_no_answer);
     tcase_add_test(t, too_many_and_stopping);
     tcase_add_test(t, status_and_readiness);
+    tcase_add_test(t, keyspaces_are_shown_and_changed);
     tcase_add_test(t, address_in_use);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

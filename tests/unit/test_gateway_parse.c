@@ -45,6 +45,8 @@ START_TEST(routes)
         {"/v1/kv/", ENDPOINT_SCAN},
         {"/v1/txn", ENDPOINT_TXN},
         {"/v1/txn/", ENDPOINT_UNKNOWN},
+        {"/v1/keyspaces", ENDPOINT_KEYSPACES},
+        {"/v1/keyspaces/bank", ENDPOINT_KEYSPACE},
         {"/v1/kvx", ENDPOINT_UNKNOWN},
         {"", ENDPOINT_UNKNOWN},
         {"/", ENDPOINT_ROOT},
@@ -439,7 +441,7 @@ END_TEST
 static enum status keyspace(const char *body, struct keyspace_action *a)
 {
     struct input in = {.method = HTTP_POST, .query = SLICE_EMPTY, .body = slice_str(body)};
-    return parse_keyspace(&in, &arena, a, &err);
+    return parse_keyspace_create(&in, &arena, a, &err);
 }
 
 START_TEST(keyspaces)
@@ -464,6 +466,76 @@ START_TEST(keyspaces)
 }
 END_TEST
 
+START_TEST(keyspaces_by_hash_and_times_to_live)
+{
+    static const struct {
+        const char *body, *text;
+        uint64_t ttl_ms;
+        uint32_t buckets;
+    } cases[] = {
+        {"{\"name\":\"ks\",\"hash_buckets\":16,\"ttl\":\"30s\"}", NULL, 30000, 16},
+        {"{\"name\":\"ks\",\"ttl\":7}", NULL, 7000, 0},
+        {"{\"name\":\"ks\",\"ttl\":\"7d\"}", NULL, 604800000, 0},
+        {"{\"name\":\"ks\",\"ttl\":\"none\"}", NULL, 0, 0},
+        {"{\"name\":\"ks\",\"ttl\":\"7 d\"}", "ttl: expected a duration", 0, 0},
+        {"{\"name\":\"ks\",\"ttl\":\"200000d\"}", "ttl: expected a duration", 0, 0},
+        {"{\"name\":\"ks\",\"ttl\":-1}", "ttl", 0, 0},
+        {"{\"name\":\"ks\",\"hash_buckets\":1}", "hash_buckets: expected 2 to 256", 0, 0},
+        {"{\"name\":\"ks\",\"hash_buckets\":257}", "hash_buckets", 0, 0},
+        {"{\"name\":\"ks\",\"hash_buckets\":4,\"splits\":[\"a\"]}", "leave splits out", 0, 0},
+        {"{\"name\":\"ks\",\"replication\":0}", "replication: expected 1 to 7", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct keyspace_action a;
+        enum status s = keyspace(cases[i].body, &a);
+        if (cases[i].text == NULL) {
+            ck_assert_msg(s == STATUS_OK, "%s: %s", cases[i].body, err.text);
+            ck_assert_uint_eq(a.ttl_ms, cases[i].ttl_ms);
+            ck_assert_uint_eq(a.buckets, cases[i].buckets);
+        } else {
+            ck_assert_int_eq(s, STATUS_INVALID);
+            ck_assert_msg(strstr(err.text, cases[i].text) != NULL, "%s: %s", cases[i].body, err.text);
+        }
+        json_decref(a.tree);
+    }
+}
+END_TEST
+
+static enum status one_keyspace(enum http_method m, const char *path, const char *query, const char *body,
+                                struct keyspace_action *a)
+{
+    struct input in = {.method = m, .query = slice_str(query), .body = slice_str(body)};
+    struct route r = route_of(path);
+    return parse_keyspace(&in, &r, &arena, a, &err);
+}
+
+START_TEST(one_keyspace_is_altered_and_dropped)
+{
+    struct keyspace_action a;
+    ck_assert_int_eq(one_keyspace(HTTP_PUT, "/v1/keyspaces/bank", "", "{\"ttl\":\"1h\",\"replication\":5}", &a),
+                     STATUS_OK);
+    ck_assert(slice_eq(a.name, slice_str("bank")) && a.has_ttl && a.ttl_ms == 3600000 && a.replication == 5);
+    json_decref(a.tree);
+    ck_assert_int_eq(one_keyspace(HTTP_PUT, "/v1/keyspaces/bank", "", "{\"dropped\":false}", &a), STATUS_OK);
+    ck_assert(a.restore && !a.has_ttl && a.replication == 0);
+    json_decref(a.tree);
+    ck_assert_int_eq(one_keyspace(HTTP_PUT, "/v1/keyspaces/bank", "", "{\"dropped\":true}", &a), STATUS_INVALID);
+    json_decref(a.tree);
+    ck_assert_int_eq(one_keyspace(HTTP_PUT, "/v1/keyspaces/bank", "", "{}", &a), STATUS_INVALID);
+    json_decref(a.tree);
+    ck_assert_int_eq(one_keyspace(HTTP_PUT, "/v1/keyspaces/bank", "", "{\"splits\":[]}", &a), STATUS_INVALID);
+    json_decref(a.tree);
+    ck_assert_int_eq(one_keyspace(HTTP_DELETE, "/v1/keyspaces/bank", "", "", &a), STATUS_OK);
+    ck_assert_uint_eq(a.grace_ms, DROP_GRACE_DEFAULT_MS);
+    ck_assert_int_eq(one_keyspace(HTTP_DELETE, "/v1/keyspaces/bank", "grace=none", "", &a), STATUS_OK);
+    ck_assert_uint_eq(a.grace_ms, 0);
+    ck_assert_int_eq(one_keyspace(HTTP_DELETE, "/v1/keyspaces/bank", "grace=91d", "", &a), STATUS_INVALID);
+    ck_assert_int_eq(one_keyspace(HTTP_GET, "/v1/keyspaces/bank", "grace=1d", "", &a), STATUS_INVALID);
+    ck_assert_int_eq(one_keyspace(HTTP_GET, "/v1/keyspaces/B", "", "", &a), STATUS_INVALID);
+    ck_assert_int_eq(one_keyspace(HTTP_GET, "/v1/keyspaces/", "", "", &a), STATUS_INVALID);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("gateway parse");
@@ -484,6 +556,8 @@ int main(void)
     tcase_add_test(t, json_bombs_are_refused_before_the_parser);
     tcase_add_loop_test(t, txn_survives_damage, 0, 20);
     tcase_add_test(t, keyspaces);
+    tcase_add_test(t, keyspaces_by_hash_and_times_to_live);
+    tcase_add_test(t, one_keyspace_is_altered_and_dropped);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

@@ -68,6 +68,15 @@ static void store(const struct txn_writes *writes)
 {
     for (size_t k = 0; k < writes->count; k++) {
         size_t i = find(writes->items[k].key);
+        if (writes->items[k].is_delete) {
+            ck_assert_uint_lt(i, w.count);
+            mem_free((void *)(uintptr_t)w.keys[i].data);
+            mem_free((void *)(uintptr_t)w.values[i].data);
+            w.count--;
+            w.keys[i] = w.keys[w.count];
+            w.values[i] = w.values[w.count];
+            continue;
+        }
         if (i == w.count) {
             ck_assert_uint_lt(w.count, ROWS_MAX);
             w.keys[w.count++] = mem_dup_slice(writes->items[k].key);
@@ -145,7 +154,7 @@ static enum status keyspace(const char *name, struct slice *splits, size_t count
         .candidate_count = 3};
     enum status s = run(&c, &head);
     if (s == STATUS_OK) ck_assert_int_eq(unpack_meta_keyspace_reply(head.payload, &w.arena, &reply), STATUS_OK);
-    if (created != NULL) *created = reply.created;
+    if (created != NULL) *created = reply.changed;
     return s;
 }
 
@@ -246,6 +255,139 @@ START_TEST(creating_a_keyspace_is_idempotent)
     ck_assert_int_eq(keyspace("k", splits, 2, 1, NULL), STATUS_EXISTS);
     ck_assert_uint_eq(w.count, rows);
     ck_assert_uint_eq(w.state.range_count, 3);
+}
+END_TEST
+
+static enum status change(struct meta_command c, struct meta_keyspace_reply *reply)
+{
+    struct reply_head head;
+    enum status s = run(&c, &head);
+    *reply = (struct meta_keyspace_reply){0};
+    if (s == STATUS_OK) ck_assert_int_eq(unpack_meta_keyspace_reply(head.payload, &w.arena, reply), STATUS_OK);
+    return s;
+}
+
+static enum status alter(struct meta_keyspace_alter_request q, struct meta_keyspace_reply *reply)
+{
+    return change((struct meta_command){.kind = META_CMD_KEYSPACE_ALTER, .alter = q}, reply);
+}
+
+static enum status drop(const char *name, uint64_t now_ts, uint64_t grace_ms, struct meta_keyspace_reply *reply)
+{
+    struct meta_keyspace_drop_request q = {.name = slice_str(name), .now_ts = now_ts, .grace_ms = grace_ms};
+    return change((struct meta_command){.kind = META_CMD_KEYSPACE_DROP, .drop = q}, reply);
+}
+
+static enum status destroy(const char *name, uint32_t id, uint64_t destroy_ts, struct meta_keyspace_reply *reply)
+{
+    struct meta_keyspace_destroy d = {.name = slice_str(name), .id = id, .destroy_ts = destroy_ts};
+    return change((struct meta_command){.kind = META_CMD_KEYSPACE_DESTROY, .destroy = d}, reply);
+}
+
+START_TEST(a_keyspace_is_altered)
+{
+    struct meta_keyspace_reply r;
+    struct slice name = slice_str("bank");
+    init(1);
+    ck_assert_int_eq(alter((struct meta_keyspace_alter_request){.name = name, .replication = 1}, &r), STATUS_NOT_FOUND);
+    ck_assert_int_eq(keyspace("bank", NULL, 0, 3, NULL), STATUS_OK);
+    uint64_t version = w.state.map_version;
+    ck_assert_int_eq(alter((struct meta_keyspace_alter_request){.name = name, .has_ttl = true, .ttl_ms = 5000}, &r),
+                     STATUS_OK);
+    ck_assert(r.changed);
+    ck_assert_uint_gt(w.state.map_version, version);
+    const struct meta_keyspace *k = meta_state_keyspace(&w.state, name);
+    ck_assert_uint_eq(k->row.ttl_ms, 5000);
+    ck_assert_uint_eq(k->row.replication, 3);
+    ck_assert_int_eq(alter((struct meta_keyspace_alter_request){.name = name, .has_ttl = true, .ttl_ms = 5000}, &r),
+                     STATUS_OK);
+    ck_assert(!r.changed);
+    ck_assert_int_eq(alter((struct meta_keyspace_alter_request){.name = name, .replication = 1}, &r), STATUS_OK);
+    k = meta_state_keyspace(&w.state, name);
+    ck_assert_uint_eq(k->row.ttl_ms, 5000);
+    ck_assert_uint_eq(k->row.replication, 1);
+    ck_assert_int_eq(alter((struct meta_keyspace_alter_request){.name = name, .replication = 8}, &r), STATUS_INVALID);
+    ck_assert_int_eq(
+        alter((struct meta_keyspace_alter_request){.name = name, .has_ttl = true, .ttl_ms = LIMIT_TTL_MS + 1}, &r),
+        STATUS_INVALID);
+}
+END_TEST
+
+START_TEST(a_dropped_keyspace_comes_back_or_goes)
+{
+    struct meta_keyspace_reply r;
+    uint64_t now = (uint64_t)1000 << TS_COUNTER_BITS, later = (uint64_t)1500 << TS_COUNTER_BITS;
+    init(1);
+    ck_assert_int_eq(keyspace("bank", NULL, 0, 3, NULL), STATUS_OK);
+    ck_assert_int_eq(keyspace("default", NULL, 0, 3, NULL), STATUS_OK);
+    ck_assert_int_eq(drop("default", now, 0, &r), STATUS_INVALID);
+    ck_assert_int_eq(drop("nowhere", now, 0, &r), STATUS_NOT_FOUND);
+    ck_assert_int_eq(drop("bank", now, LIMIT_DROP_GRACE_MS + 1, &r), STATUS_INVALID);
+    ck_assert_int_eq(drop("bank", now, 500, &r), STATUS_OK);
+    ck_assert(r.changed);
+    ck_assert_uint_eq(r.destroy_ts, later);
+    uint32_t id = r.id;
+    ck_assert_int_eq(drop("bank", now, 800, &r), STATUS_OK); /* never later than was said */
+    ck_assert(!r.changed);
+    ck_assert_uint_eq(r.destroy_ts, later);
+    ck_assert_int_eq(keyspace("bank", NULL, 0, 3, NULL), STATUS_EXISTS);
+    ck_assert_int_eq(alter((struct meta_keyspace_alter_request){.name = slice_str("bank"), .replication = 1}, &r),
+                     STATUS_NOT_FOUND);
+    ck_assert_int_eq(alter((struct meta_keyspace_alter_request){.name = slice_str("bank"), .restore = true}, &r),
+                     STATUS_OK);
+    ck_assert(r.changed);
+    ck_assert_uint_eq(meta_state_keyspace(&w.state, slice_str("bank"))->row.dropped_ts, 0);
+    ck_assert_int_eq(destroy("bank", id, later, &r), STATUS_CONDITION_FAILED); /* proposed before it was restored */
+
+    ck_assert_int_eq(drop("bank", now, 800, &r), STATUS_OK);
+    ck_assert_int_eq(drop("bank", now, 500, &r), STATUS_OK); /* sooner after all */
+    ck_assert(r.changed);
+    ck_assert_int_eq(destroy("bank", id + 1, later, &r), STATUS_CONDITION_FAILED);
+    ck_assert_int_eq(destroy("bank", id, later, &r), STATUS_OK);
+    ck_assert_ptr_null(meta_state_keyspace(&w.state, slice_str("bank")));
+    ck_assert_int_eq(destroy("bank", id, later, &r), STATUS_NOT_FOUND);
+    bool created = false;
+    ck_assert_int_eq(keyspace("bank", NULL, 0, 3, &created), STATUS_OK);
+    ck_assert(created);
+    ck_assert_uint_ne(meta_state_keyspace(&w.state, slice_str("bank"))->row.id, id);
+}
+END_TEST
+
+START_TEST(a_keyspace_by_hash_has_a_range_for_each_bucket)
+{
+    struct placement_node nodes[3];
+    for (uint64_t i = 0; i < 3; i++) nodes[i] = (struct placement_node){.id = i + 1, .host = SLICE_EMPTY};
+    struct meta_keyspace_reply r;
+    struct slice split = slice_str("m");
+    struct meta_command c = {.kind = META_CMD_KEYSPACE,
+                             .keyspace = {.name = slice_str("spread"), .buckets = 256, .ttl_ms = 7},
+                             .candidates = nodes,
+                             .candidate_count = 3};
+    init(1);
+    ck_assert_int_eq(change(c, &r), STATUS_OK);
+    ck_assert_uint_eq(w.state.range_count, 256);
+    for (size_t i = 0; i < 256; i++) {
+        const struct range_desc *d = &w.state.ranges[i]->desc;
+        ck_assert_uint_eq(d->start.size, i == 0 ? 0 : 1);
+        if (i > 0) ck_assert_uint_eq(d->start.data[0], i);
+        ck_assert_uint_eq(d->end.size, i == 255 ? 0 : 1);
+    }
+    const struct meta_keyspace *k = meta_state_keyspace(&w.state, slice_str("spread"));
+    ck_assert_uint_eq(k->row.buckets, 256);
+    ck_assert_uint_eq(k->row.ttl_ms, 7);
+    ck_assert_int_eq(change(c, &r), STATUS_OK);
+    ck_assert(!r.changed);
+    c.keyspace.buckets = 16;
+    ck_assert_int_eq(change(c, &r), STATUS_EXISTS);
+    c.keyspace.name = slice_str("other");
+    c.keyspace.buckets = 1;
+    ck_assert_int_eq(change(c, &r), STATUS_INVALID);
+    c.keyspace.buckets = 257;
+    ck_assert_int_eq(change(c, &r), STATUS_INVALID);
+    c.keyspace.buckets = 2;
+    c.keyspace.splits = &split;
+    c.keyspace.split_count = 1;
+    ck_assert_int_eq(change(c, &r), STATUS_INVALID);
 }
 END_TEST
 
@@ -404,6 +546,9 @@ int main(void)
     tcase_add_test(tc, ranges_tile_the_keyspace);
     tcase_add_test(tc, creating_a_keyspace_is_idempotent);
     tcase_add_test(tc, bad_keyspaces_are_refused);
+    tcase_add_test(tc, a_keyspace_is_altered);
+    tcase_add_test(tc, a_dropped_keyspace_comes_back_or_goes);
+    tcase_add_test(tc, a_keyspace_by_hash_has_a_range_for_each_bucket);
     tcase_add_test(tc, bound_never_falls);
     tcase_add_test(tc, a_drained_node_stays_drained);
     tcase_add_test(tc, ids_are_given_once);

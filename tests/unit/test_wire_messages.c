@@ -479,6 +479,10 @@ static void v_meta_map_reply(struct visit *v, struct meta_map_reply *m)
         v_u32(v, &m->keyspaces[i].id);
         v_bin(v, &m->keyspaces[i].name, 0, LIMIT_KEYSPACE_NAME);
         v_u32(v, &m->keyspaces[i].replication);
+        v_u32(v, &m->keyspaces[i].buckets);
+        v_u64(v, &m->keyspaces[i].ttl_ms);
+        v_u64(v, &m->keyspaces[i].dropped_ts);
+        v_u64(v, &m->keyspaces[i].destroy_ts);
     }
     v_ranges(v, &m->ranges, &m->range_count);
     if (v->mode == GENERATE) {
@@ -498,12 +502,31 @@ static void v_meta_keyspace_request(struct visit *v, struct meta_keyspace_reques
     v_u32(v, &m->replication);
     V_LIST(v, m->splits, m->split_count, 20);
     for (size_t i = 0; i < m->split_count; i++) v_bin(v, &m->splits[i], 1, LIMIT_KEY_BYTES);
+    v_u32(v, &m->buckets);
+    v_u64(v, &m->ttl_ms);
+}
+
+static void v_meta_keyspace_alter_request(struct visit *v, struct meta_keyspace_alter_request *m)
+{
+    v_bin(v, &m->name, 1, LIMIT_KEYSPACE_NAME);
+    v_u32(v, &m->replication);
+    v_bool(v, &m->has_ttl);
+    v_u64(v, &m->ttl_ms);
+    v_bool(v, &m->restore);
+}
+
+static void v_meta_keyspace_drop_request(struct visit *v, struct meta_keyspace_drop_request *m)
+{
+    v_bin(v, &m->name, 1, LIMIT_KEYSPACE_NAME);
+    v_u64(v, &m->grace_ms);
+    v_u64(v, &m->now_ts);
 }
 
 static void v_meta_keyspace_reply(struct visit *v, struct meta_keyspace_reply *m)
 {
     v_u32(v, &m->id);
-    v_bool(v, &m->created);
+    v_bool(v, &m->changed);
+    v_u64(v, &m->destroy_ts);
 }
 
 static void v_meta_status_reply(struct visit *v, struct meta_status_reply *m)

@@ -1,0 +1,27 @@
+/* What the administrative subcommands share: one session, one call after another, an exit code. */
+#ifndef QUORATE_CLI_ADMIN_INT_H
+#define QUORATE_CLI_ADMIN_INT_H
+
+#include "cli/cli_int.h"
+#include "gateway/answer.h"
+
+struct admin_call {
+    struct session session;
+    struct arena arena;
+    struct slice status_payload;
+    const char *keyspace;
+    bool creates, goes_on; /* keyspace commands: goes_on: after the map another call is made */
+    uint64_t grace_ms;
+    /* Prints the map; the exit code. */
+    int (*show)(struct admin_call *a, const struct meta_map_reply *map);
+};
+
+int admin_open(struct admin_call *a, struct cli *c); /* CLI_OK, or an exit code with the text already printed */
+void admin_end(struct admin_call *a, int code);      /* from a callback: the command is over */
+int admin_close(struct admin_call *a);               /* waits for admin_end; the exit code */
+/* A whole command: shows the shard map, of --keyspace if given. */
+int admin_map(struct cli *c, int (*show)(struct admin_call *, const struct meta_map_reply *));
+void admin_print_json(void (*fill)(struct answer *, const struct meta_map_reply *), const struct meta_map_reply *map);
+void admin_print_table(struct text_table *t, enum output output); /* and frees it */
+
+#endif

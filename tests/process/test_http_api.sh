@@ -1,0 +1,58 @@
+#!/bin/sh
+# docs/http-api.md is true: each of its examples is run against a new cluster, in order, and what stands under it must be in the answer.
+set -u
+# shellcheck source=tests/process/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+check "the cluster starts" cluster_start
+G=$(gateway)
+export G
+doc=$here/../../docs/http-api.md
+
+eventually() { # within 10 s
+    for _ in $(seq 100); do
+        if "$@" >/dev/null 2>&1; then return 0; fi
+        sleep 0.1
+    done
+    return 1
+}
+
+# One example a line: the command, then what is expected, separated by TABs.
+awk '/^```/ { inside = !inside; if (line != "") print line; line = ""; next }
+     inside && /^\$ / { if (line != "") print line; line = substr($0, 3); next }
+     inside && line != "" { line = line "\t" $0 }' "$doc" >"$work/examples"
+check "the document has examples" test "$(wc -l <"$work/examples")" -gt 20
+
+while IFS= read -r example; do
+    command=$(printf '%s' "$example" | command cut -f 1)
+    case $command in */readyz) eventually curl -sf "$G/readyz" ;; esac # new ranges elect their first leaders
+    sh -c "curl -sS${command#curl}" >"$work/answer" 2>&1 </dev/null
+    missing=$(printf '%s' "$example" | command cut -s -f 2- | tr '\t' '\n' | while IFS= read -r text; do
+        if ! grep -qF -- "$text" "$work/answer"; then printf '%s' "$text"; break; fi
+    done)
+    if [ -z "$missing" ]; then pass "$command"; else
+        fail "$command: '$missing' is not in the answer"
+        head -c 600 "$work/answer" | sed 's/^/      /'
+    fi
+done <"$work/examples"
+
+# --- the same from the command line ---
+expect "a keyspace by hash" 0 "created" "$quorate" keyspace create events --hash-buckets 3 --ttl 7d
+expect "again is no error" 0 "exists already" "$quorate" keyspace create events --hash-buckets 3 --ttl 7d
+expect "hash and splits exclude each other" 2 "exclude each other" "$quorate" keyspace create x --hash-buckets 3 --splits a
+expect "a time to live that is none" 2 "--ttl soon" "$quorate" keyspace create x --ttl soon
+expect "it is listed" 0 "hash, 3 buckets" "$quorate" keyspace list
+expect "alter" 0 "altered" "$quorate" keyspace alter events --ttl none
+expect "alter nothing" 2 "nothing to alter" "$quorate" keyspace alter events
+expect "alter what is not there" 1 "no keyspace of that name" "$quorate" keyspace alter nowhere --ttl 1h
+expect "show" 0 '"ttl_ms":0' "$quorate" keyspace show events -o json
+expect "show what is not there" 1 "no keyspace named" "$quorate" keyspace show nowhere
+expect "a drop says what would go" 0 "3 ranges" "$quorate" keyspace drop events --dry-run
+expect "and wants --yes" 2 "nothing was done" "$quorate" keyspace drop events
+expect "it is still there" 0 "in use" "$quorate" keyspace show events
+expect "drop" 0 "dropped" "$quorate" keyspace drop events --yes --grace 1h
+expect "it goes in an hour" 0 "dropped, goes in" "$quorate" keyspace show events
+expect "its name is not free yet" 1 "restore it" "$quorate" keyspace create events
+expect "restore" 0 "altered" "$quorate" keyspace alter events --restore
+expect "the default keyspace is not dropped" 1 "belongs to every cluster" "$quorate" keyspace drop default --yes
+finish
