@@ -36,7 +36,7 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Ws
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=c11 $(CFLAGS) $(WARNINGS) $(INSTRUMENT) -MMD -MP -I src -I include
 TEST_CFLAGS = -DQUORATE_SLOW_ASSERTS -I tests
-LIBS := -levent -levent_openssl -lmsgpackc -llz4 -ljansson -lssl -lcrypto -lpthread -lm
+LIBS := -levent_core -lmsgpackc -llz4 -ljansson -lssl -lcrypto -lpthread -lm
 # Looked up when a test is linked, not when this file is read: it may have to be installed first.
 CHECK_LIBS = $(shell pkg-config --libs check)
 
@@ -77,7 +77,7 @@ SCENARIOS := $(patsubst tests/scenario/%.c,$(OUT)/scenario/%,$(wildcard tests/sc
 FUZZ := $(patsubst tests/fuzz/%.c,$(OUT)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_COMMANDS = $(foreach f,$(FUZZ),'$(f) $(f:$(OUT)/fuzz/%=tests/fuzz/%.hex)')
 FUZZED := $(foreach m,base raft txn placement wire lsm,$(wildcard src/$(m)/*.c)) tests/lib/memdisk.c \
-	$(patsubst %,src/gateway/%.c,parse parse_txn json_in json_out uri codec)
+	$(patsubst %,src/gateway/%.c,parse parse_read parse_txn json_in json_out uri codec) src/http/reader.c src/http/head.c
 SIM := $(if $(wildcard tests/sim/main.c),$(OUT)/sim)
 MODEL_SRC := $(wildcard tests/model/*.c)
 MODEL := $(if $(MODEL_SRC),$(OUT)/model)

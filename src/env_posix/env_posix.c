@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "http/http.h"
 
 #include <stdio.h>
 #include <sys/resource.h>
@@ -16,7 +17,8 @@
  *
  * A turn without sleep follows when anybody has woken the loop meanwhile. */
 
-#define CONNECTIONS_SHARE 3u /* of the files that may be open: net, http and the store's own each have a third */
+#define CONNECTIONS_SHARE                                                                                              \
+    3u /* of the files that may be open: connections, outgoing ones and the store's own each have a third */
 
 static void loop_wake(struct env *e)
 {
@@ -200,8 +202,7 @@ struct env *env_posix_new(const struct env_posix_options *options, struct errbuf
     p->env.exec = posix_exec_seam(p->exec);
     p->net = posix_net_new(p, connections);
     p->env.net = posix_net_seam(p->net);
-    p->http = posix_http_new(p, connections, options->http_timeout_ms > 0 ? options->http_timeout_ms : 75000);
-    p->env.http = posix_http_seam(p->http);
+    p->env.http = http_new(&p->env, options->http_timeout_ms > 0 ? options->http_timeout_ms : 75000);
     return &p->env;
 }
 
@@ -210,7 +211,7 @@ void env_posix_free(struct env *env)
     if (env == NULL) return;
     struct env_posix *p = env_posix_of(env);
     env_posix_quiesce(env);
-    posix_http_free(p->http);
+    http_free(p->env.http);
     ASSERT(list_empty(&p->actors));
     posix_net_free(p->net);
     posix_exec_free(p->exec);
@@ -220,4 +221,9 @@ void env_posix_free(struct env *env)
     posix_disk_free(p->env.disk);
     posix_log_free(p->log);
     mem_free(p);
+}
+
+const char *env_posix_http_address(const struct http_server *s)
+{
+    return env_posix_listener_address(http_server_listener(s));
 }

@@ -1,4 +1,4 @@
-/* What the files of env_posix/ share. Each part (exec, disk, net, http) is made and freed by env_posix.c in that order,
+/* What the files of env_posix/ share. Each part (exec, disk, net) is made and freed by env_posix.c in that order,
  * and knows the others only through struct env_posix. */
 #ifndef QUORATE_ENV_POSIX_POSIX_INT_H
 #define QUORATE_ENV_POSIX_POSIX_INT_H
@@ -11,7 +11,6 @@
 
 struct posix_exec;
 struct posix_net;
-struct posix_http;
 
 struct env_posix {
     struct env env;     /* first: a struct env * is this */
@@ -19,7 +18,6 @@ struct env_posix {
     struct event_base *base;
     struct posix_exec *exec;
     struct posix_net *net;
-    struct posix_http *http;
 
     struct list actors;
     struct list *cursor; /* the actor after the one whose pass runs; detach moves it on */
@@ -100,10 +98,5 @@ struct net *posix_net_seam(struct posix_net *n);
 void posix_net_deliver(struct posix_net *n); /* before the pass: failures noted since the last one */
 void posix_net_flush(struct posix_net *n);   /* after the pass: sends and frees */
 void posix_net_free(struct posix_net *n);
-
-/* http_server.c, http_client.c */
-struct posix_http *posix_http_new(struct env_posix *p, size_t connections_max, unsigned timeout_ms);
-struct http *posix_http_seam(struct posix_http *h);
-void posix_http_free(struct posix_http *h);
 
 #endif

@@ -1,5 +1,5 @@
-#include "env_posix/http_int.h"
-#include "env_posix/http_reader.h"
+#include "http/http_int.h"
+#include "http/reader.h"
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -15,7 +15,7 @@
 #define IDLE_CAPACITY_BYTES (256u * 1024u)
 
 struct http_client {
-    struct posix_http *http;
+    struct http_both *http;
     struct list link;       /* http->clients, or http->freed */
     struct heap_node timer; /* in http->client_timers while WAITING */
     struct net_conn *conn;  /* NULL: none */
@@ -34,7 +34,7 @@ static void client_disconnect(struct http_client *c)
     if (c->conn == NULL) return;
     struct net_conn *conn = c->conn;
     c->conn = NULL;
-    c->http->p->env.net->ops->close(conn);
+    c->http->env->net->ops->close(conn);
 }
 
 /* The last thing that a caller does with the client: `done` may have sent again or freed it. */
@@ -88,12 +88,12 @@ static const struct net_handler client_handler = {
 
 struct http_client *http_client_new(struct http *http, const char *address, unsigned timeout_ms)
 {
-    struct posix_http *h = (struct posix_http *)(void *)http;
+    struct http_both *h = (struct http_both *)(void *)http;
     struct http_client *c = mem_zalloc(sizeof(*c));
     c->http = h;
     c->timeout_ms = timeout_ms;
     c->address = mem_strdup(address);
-    http_reader_init(&c->reader, REPLY_HEAD_BYTES_MAX, REPLY_BODY_BYTES_MAX);
+    http_reader_init(&c->reader, false, REPLY_HEAD_BYTES_MAX, REPLY_BODY_BYTES_MAX);
     buf_init(&c->head, REPLY_HEAD_BYTES_MAX);
     list_push_back(&h->clients, &c->link);
     return c;
@@ -135,11 +135,11 @@ void http_client_send(struct http_client *c, enum http_method method, const char
                       const struct http_header *headers, size_t header_count, struct slice body,
                       void (*done)(void *ctx, int code, enum status why, struct slice body), void *ctx)
 {
-    const struct net_ops *net = c->http->p->env.net->ops;
+    const struct net_ops *net = c->http->env->net->ops;
     ASSERT(!c->waiting);
     ASSERT(!c->freed);
     ASSERT(method != HTTP_OTHER);
-    if (c->conn == NULL) c->conn = net->connect(c->http->p->env.net, c->address, &client_handler, c);
+    if (c->conn == NULL) c->conn = net->connect(c->http->env->net, c->address, &client_handler, c);
     compose_head(c, method, path_and_query, headers, header_count, body.size);
     net->send(c->conn, buf_slice(&c->head));
     net->send(c->conn, body);
@@ -147,8 +147,8 @@ void http_client_send(struct http_client *c, enum http_method method, const char
     c->waiting = true;
     c->done = done;
     c->done_ctx = ctx;
-    heap_set(&c->http->client_timers, &c->timer, posix_mono_ns(&c->http->p->env) + c->timeout_ms * NS_PER_MS);
-    c->http->p->woken = true; /* sent, and its deadline known to the loop, before the next sleep */
+    heap_set(&c->http->client_timers, &c->timer, env_mono_ns(c->http->env) + c->timeout_ms * NS_PER_MS);
+    c->http->env->ops->wake(c->http->env); /* sent, and its deadline known to the loop, before the next sleep */
 }
 
 void http_client_free(struct http_client *c)
@@ -161,7 +161,7 @@ void http_client_free(struct http_client *c)
     c->waiting = false;
     list_remove(&c->link);
     list_push_back(&c->http->freed, &c->link); /* it may be its own `done` that frees it */
-    c->http->p->woken = true;
+    c->http->env->ops->wake(c->http->env);
 }
 
 static void client_destroy(struct http_client *c)
@@ -173,7 +173,7 @@ static void client_destroy(struct http_client *c)
     mem_free(c);
 }
 
-uint64_t http_clients_pass(struct posix_http *h, uint64_t now_ns)
+uint64_t http_clients_pass(struct http_both *h, uint64_t now_ns)
 {
     struct heap_node *first;
     while ((first = heap_min(&h->client_timers)) != NULL && first->key <= now_ns) {
@@ -186,7 +186,7 @@ uint64_t http_clients_pass(struct posix_http *h, uint64_t now_ns)
     return first != NULL ? first->key : DEADLINE_NONE;
 }
 
-void http_clients_free(struct posix_http *h)
+void http_clients_free(struct http_both *h)
 {
     while (!list_empty(&h->clients)) http_client_free(LIST_ENTRY(h->clients.next, struct http_client, link));
     LIST_FOR(it, &h->freed) client_destroy(LIST_ENTRY(it, struct http_client, link));
