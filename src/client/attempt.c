@@ -5,12 +5,14 @@
  *   never sent; NOT_LEADER, RANGE_NOT_FOUND      | next replica                    | next replica
  *   EPOCH_MISMATCH                               | learn, route again              | learn, route again
  *   BUSY, RETRY                                  | pause, again                    | pause, again
+ *   BLOCKED                                      | settle the holder's fate; pause, again (a step: the end)
  *   UNAVAILABLE, TIMEOUT, CLOSED... by the node  | next replica                    | the end, as definite as the node says
  *   any of these with unknown_outcome;           | next replica, remembering that  | the end: unknown
  *   broken or timed out after it was sent        | it may have happened            |
  *   TOO_OLD (a snapshot)                         | next replica, the end after all |
  *   anything else                                | the end                         | the end                             */
 #include "client/client_int.h"
+#include "client/spread.h"
 
 #include "base/assert.h"
 #include "base/mutant.h"
@@ -103,8 +105,8 @@ static void encode_params(struct request *r, const struct route_range *range, ui
     uint64_t left_ms = left_ns / NS_PER_MS;
     struct routed to = {.range_id = r->range_id, .epoch = r->epoch, .deadline_ms = left_ms > 0 ? (uint32_t)left_ms : 1};
     buf_clear(params);
-    if (r->kind == REQUEST_TXN) {
-        struct txn_request m = {.to = to, .txn = buf_slice(&r->body)};
+    if (r->kind == REQUEST_TXN || r->kind == REQUEST_STEP) {
+        struct txn_request m = {.to = to, .txn = buf_slice(&r->body), .kind = r->txn_kind};
         pack_txn_request(params, &m);
     } else if (r->kind == REQUEST_GET) {
         struct get_request m = {.to = to, .keyspace = r->keyspace, .key = r->low, .how = r->how};
@@ -116,7 +118,9 @@ static void encode_params(struct request *r, const struct route_range *range, ui
 
 static enum method method_of(const struct request *r)
 {
-    return r->kind == REQUEST_TXN ? METHOD_TXN : r->kind == REQUEST_GET ? METHOD_GET : METHOD_SCAN;
+    return r->kind == REQUEST_TXN || r->kind == REQUEST_STEP ? METHOD_TXN
+           : r->kind == REQUEST_GET                          ? METHOD_GET
+                                                             : METHOD_SCAN;
 }
 
 static void try_replica(struct request *r, const struct route_range *range, unsigned replica, struct client_peer *peer,
@@ -256,6 +260,10 @@ static enum step take_refusal(struct request *r, uint64_t now_ns)
     case STATUS_TOO_OLD: /* another replica may have it still */
         r->too_old = r->how.any_replica = true;
         return route_again(r);
+    case STATUS_BLOCKED:
+        if (r->kind == REQUEST_STEP) break;
+        spread_recover(r->client, r->keyspace_name, head->payload);
+        return request_pause(r, now_ns);
     case STATUS_UNAVAILABLE:
     case STATUS_TIMEOUT:
     case STATUS_CLOSED:
@@ -267,6 +275,7 @@ static enum step take_refusal(struct request *r, uint64_t now_ns)
     default: break;
     }
     if (head->unknown_outcome && r->kind == REQUEST_TXN) r->may_have_happened = true;
+    r->result.payload = head->payload;
     return request_finish(r, head->status, "%.*s", (int)(head->message.size < 300 ? head->message.size : 300),
                           (const char *)head->message.data);
 }
@@ -284,9 +293,14 @@ static enum step take_served(struct request *r, uint64_t now_ns)
     struct route_range *range = tried_range(r);
     if (range != NULL && !r->how.any_replica) range->leader = r->peer->node_id;
     if (r->kind == REQUEST_SCAN) return scan_take(r, payload, now_ns);
+    if (r->kind == REQUEST_STEP) {
+        r->result.payload = payload;
+        return request_finish(r, STATUS_OK, "%s", "");
+    }
     enum status status = r->kind == REQUEST_TXN ? txn_result_decode(payload, &r->arena, &r->result.txn)
                                                 : unpack_get_reply(payload, &r->arena, &r->result.get);
     if (status != STATUS_OK) return take_unreadable(r);
+    if (r->kind == REQUEST_TXN) client_saw_timestamp(r->client, r->result.txn.ts);
     return request_finish(r, STATUS_OK, "%s", "");
 }
 

@@ -1,5 +1,6 @@
 /* The interface, and the pass: answers in, requests stepped, calls out. */
 #include "client/client_int.h"
+#include "client/spread.h"
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -22,6 +23,7 @@ enum status client_new(struct env *env, const struct client_options *o, struct c
     list_init(&c->peers);
     list_init(&c->requests);
     list_init(&c->ready);
+    list_init(&c->spreads);
     list_init(&c->refresh.waiting);
     heap_init(&c->timers);
     buf_init(&c->scratch, LIMIT_FRAME_BYTES);
@@ -40,6 +42,7 @@ void client_free(struct client *c)
     ASSERT(!c->in_pass);
     c->env->ops->detach(c->env, &c->actor);
     LIST_FOR(it, &c->requests) request_free(LIST_ENTRY(it, struct request, link));
+    spreads_free(c);
     LIST_FOR(it, &c->peers)
     {
         struct client_peer *peer = LIST_ENTRY(it, struct client_peer, link);

@@ -28,7 +28,8 @@ struct client_peer { /* a connection to a node; outlives its place in the map wh
     bool retired; /* freed when calls == 0 */
 };
 
-enum request_kind { REQUEST_TXN, REQUEST_GET, REQUEST_SCAN, REQUEST_MAP, REQUEST_META, REQUEST_NODE };
+struct spread;
+enum request_kind { REQUEST_TXN, REQUEST_STEP, REQUEST_GET, REQUEST_SCAN, REQUEST_MAP, REQUEST_META, REQUEST_NODE };
 enum request_state {
     REQUEST_NEW,
     REQUEST_ROUTING,
@@ -36,6 +37,7 @@ enum request_state {
     REQUEST_WAIT_REPLY,
     REQUEST_WAIT_META,
     REQUEST_WAIT_PAUSE,
+    REQUEST_WAIT_SPREAD,
     REQUEST_DONE
 };
 enum step { STEP_AGAIN, STEP_WAIT, STEP_DONE };
@@ -80,6 +82,10 @@ struct request {
     bool has_id;            /* TXN: may be repeated after it may have happened */
     const struct txn *txn;  /* TXN, until it is encoded: a copy in the arena */
     struct buf body;        /* TXN: encoded; META, NODE: params */
+    struct spread *spread;  /* TXN, WAIT_SPREAD: over several ranges */
+    uint64_t born;          /* TXN: of its first attempt over several ranges; 0: none yet */
+    uint8_t txn_kind;       /* STEP: enum txn_command_kind */
+    bool begins_with_pause; /* STEP */
     struct scan_state scan;
     struct read_how how;  /* GET, SCAN */
     bool too_old;         /* some replica no longer has what is asked for */
@@ -132,6 +138,8 @@ struct client {
     struct map nodes; /* node id -> struct client_peer */
     struct list peers;
     struct list requests, ready;
+    struct list spreads;
+    uint64_t newest_ts; /* timestamp seen in any answer */
     struct heap timers;
     struct prng prng;
     struct buf scratch; /* for encoding params */
@@ -162,7 +170,8 @@ void request_run(struct request *r, uint64_t now_ns); /* r may be gone afterward
 enum step request_finish(struct request *r, enum status status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 enum step request_pause(struct request *r, uint64_t now_ns);
-enum step request_give_up(struct request *r); /* the deadline */
+enum step request_give_up(struct request *r);                       /* the deadline */
+enum step request_wait_for_map(struct request *r, uint64_t now_ns); /* it has no range for a key */
 
 /* attempt.c */
 enum step attempt_start(struct request *r, struct route_range *range, uint64_t now_ns);

@@ -16,10 +16,12 @@
  *       |                               | busy, or all replicas were tried
  *       +<----------- WAIT_PAUSE <------+    woken by: its timer (the pause's end, or the deadline)
  *
+ *      ROUTING --keys in several ranges--> WAIT_SPREAD --> DONE, or WAIT_PAUSE: spread.c
  *      ROUTING after the deadline, and what can never be served (no keyspace, too large...) ---> DONE
  *
  * DONE: the callback is called once, from the client's pass, and the request is freed. */
 #include "client/client_int.h"
+#include "client/spread.h"
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -51,9 +53,11 @@ struct request *request_new(struct client *c, enum request_kind kind, struct sli
     buf_init(&r->body, LIMIT_FRAME_BYTES);
     list_init(&r->wait_link);
     list_push_back(&c->requests, &r->link);
-    c->stats.requests++;
-    c->stats.in_flight++;
-    if (c->stats.in_flight > c->in_flight_max) {
+    if (kind != REQUEST_STEP) { /* a part of one that is counted */
+        c->stats.requests++;
+        c->stats.in_flight++;
+    }
+    if (kind != REQUEST_STEP && c->stats.in_flight > c->in_flight_max) {
         request_refuse(r, STATUS_BUSY, "too many requests are under way in this process");
     } else if (keyspace.size > LIMIT_KEYSPACE_NAME) {
         request_refuse(r, STATUS_INVALID, "a keyspace's name has at most 64 bytes");
@@ -67,6 +71,7 @@ struct request *request_new(struct client *c, enum request_kind kind, struct sli
 
 void request_free(struct request *r)
 {
+    spread_owner_left(r);
     list_remove(&r->link);
     list_remove(&r->wait_link);
     heap_remove(&r->client->timers, &r->timer);
@@ -98,7 +103,9 @@ static bool move_is_legal(enum request_state from, enum request_state to)
     case REQUEST_NEW:
         return to == REQUEST_ROUTING || to == REQUEST_WAIT_META || to == REQUEST_WAIT_REPLY || to == REQUEST_DONE;
     case REQUEST_ROUTING:
-        return to == REQUEST_WAIT_MAP || to == REQUEST_WAIT_REPLY || to == REQUEST_WAIT_PAUSE || to == REQUEST_DONE;
+        return to == REQUEST_WAIT_MAP || to == REQUEST_WAIT_REPLY || to == REQUEST_WAIT_PAUSE ||
+               to == REQUEST_WAIT_SPREAD || to == REQUEST_DONE;
+    case REQUEST_WAIT_SPREAD: return to == REQUEST_WAIT_PAUSE || to == REQUEST_DONE;
     case REQUEST_WAIT_MAP: return to == REQUEST_ROUTING || to == REQUEST_WAIT_PAUSE || to == REQUEST_DONE;
     case REQUEST_WAIT_REPLY: return to == REQUEST_ROUTING || to == REQUEST_WAIT_PAUSE || to == REQUEST_DONE;
     case REQUEST_WAIT_META: return to == REQUEST_DONE;
@@ -117,6 +124,8 @@ void request_set_state(struct request *r, enum request_state state)
     r->state = state;
     if (state == REQUEST_WAIT_MAP) {
         list_push_back(&c->refresh.waiting, &r->wait_link);
+        heap_push(&c->timers, &r->timer, r->deadline_ns);
+    } else if (state == REQUEST_WAIT_SPREAD) {
         heap_push(&c->timers, &r->timer, r->deadline_ns);
     } else if (state == REQUEST_WAIT_PAUSE) {
         heap_push(&c->timers, &r->timer, r->wake_ns < r->deadline_ns ? r->wake_ns : r->deadline_ns);
@@ -168,35 +177,8 @@ static bool encode_txn(struct request *r)
     return !r->body.overflow && r->body.size <= LIMIT_TXN_BYTES;
 }
 
-static void describe_key(char *text, size_t size, struct slice key)
-{
-    size_t at = 0;
-    text[0] = '\0';
-    for (size_t i = 0; i < key.size && i < 24 && at + 5 < size; i++) {
-        bool plain = key.data[i] > 0x20 && key.data[i] < 0x7f && key.data[i] != '\\';
-        at += (size_t)snprintf(text + at, size - at, plain ? "%c" : "\\x%02x", key.data[i]);
-    }
-    if (key.size > 24 && at + 4 < size) (void)snprintf(text + at, size - at, "...");
-}
-
-static enum step refuse_span(struct request *r, const struct range_desc *low, const struct route_range *high)
-{
-    char keys[4][112];
-    static const struct range_desc UNKNOWN = {.start = {.data = (const uint8_t *)"?", .size = 1},
-                                              .end = {.data = (const uint8_t *)"?", .size = 1}};
-    const struct range_desc *h = high != NULL ? &high->desc : &UNKNOWN;
-    describe_key(keys[0], sizeof(keys[0]), low->start);
-    describe_key(keys[1], sizeof(keys[1]), low->end);
-    describe_key(keys[2], sizeof(keys[2]), h->start);
-    describe_key(keys[3], sizeof(keys[3]), h->end);
-    return request_finish(
-        r, STATUS_UNSUPPORTED,
-        "its keys lie in different ranges, %llu [%s, %s) and %llu [%s, %s); a transaction touches one range",
-        (unsigned long long)low->id, keys[0], keys[1], (unsigned long long)h->id, keys[2], keys[3]);
-}
-
 /* A gap in a map that was fetched for this request: the metadata service is about to learn more. */
-static enum step wait_for_map(struct request *r, uint64_t now_ns)
+enum step request_wait_for_map(struct request *r, uint64_t now_ns)
 {
     if (!r->map_fresh) return refresh_wait(r);
     r->map_fresh = false;
@@ -224,10 +206,9 @@ static enum step request_route(struct request *r, uint64_t now_ns)
         return request_finish(r, STATUS_OK, "%s", "");
     }
     struct route_range *range = r->kind == REQUEST_SCAN ? scan_route(r) : routes_find(&c->routes, r->keyspace, r->low);
-    if (range == NULL) return wait_for_map(r, now_ns);
+    if (range == NULL) return request_wait_for_map(r, now_ns);
     if (r->kind == REQUEST_TXN && !range_desc_contains(&range->desc, r->keyspace, r->high)) {
-        if (!r->map_fresh) return refresh_wait(r); /* they may have been merged */
-        return refuse_span(r, &range->desc, routes_find(&c->routes, r->keyspace, r->high));
+        return spread_start(r);
     }
     return attempt_start(r, range, now_ns);
 }
@@ -295,6 +276,9 @@ static enum step request_begin(struct request *r)
     case REQUEST_TXN:
     case REQUEST_GET:
     case REQUEST_SCAN: request_set_state(r, REQUEST_ROUTING); return STEP_AGAIN;
+    case REQUEST_STEP:
+        request_set_state(r, REQUEST_ROUTING);
+        return r->begins_with_pause ? request_pause(r, env_mono_ns(r->client->env)) : STEP_AGAIN;
     case REQUEST_MAP:
     case REQUEST_META: return ask_meta(r);
     case REQUEST_NODE: return attempt_node(r);
@@ -321,6 +305,7 @@ static enum step request_step(struct request *r, uint64_t now_ns)
         if (now_ns < r->wake_ns && now_ns < r->deadline_ns) return STEP_WAIT;
         request_set_state(r, REQUEST_ROUTING);
         return STEP_AGAIN;
+    case REQUEST_WAIT_SPREAD: return spread_take(r, now_ns);
     case REQUEST_DONE: return STEP_DONE;
     }
     BUG("request state");
@@ -331,12 +316,17 @@ static void request_tell(struct request *r)
     struct client *c = r->client;
     bool ok = r->status == STATUS_OK;
     struct client_error e = {.status = r->status, .unknown_outcome = r->unknown_outcome, .message = slice_str(r->text)};
+    if (r->kind == REQUEST_STEP) { /* what blocks it is told with the refusal */
+        r->done.call(r->ctx, &e, r->result.payload);
+        return;
+    }
     if (!ok) c->stats.failures++;
     if (r->unknown_outcome) c->stats.unknown_outcomes++;
     c->stats.in_flight--;
     switch (r->kind) {
     case REQUEST_TXN: r->done.txn(r->ctx, &e, ok ? &r->result.txn : NULL); break;
     case REQUEST_GET: r->done.get(r->ctx, &e, ok ? &r->result.get : NULL); break;
+    case REQUEST_STEP: BUG("told above");
     case REQUEST_SCAN: r->done.scan(r->ctx, &e, ok ? &r->result.scan : NULL); break;
     case REQUEST_MAP: r->done.map(r->ctx, &e, ok ? &r->result.map : NULL); break;
     case REQUEST_META:

@@ -4,9 +4,9 @@
  *   read --> waiting --(no call under way)--> asked --answer--> waits for apply, then served; or refused: ask the leader
  *
  * A call ends by its answer or deadline; when the link to the leader goes away, by the sweep. */
+#include "node/ask.h"
 #include "base/assert.h"
 #include "base/mem.h"
-#include "node/node_int.h"
 
 #define ASK_CALL_NS (2000 * NS_PER_MS)
 #define ASK_GRACE_NS (1000 * NS_PER_MS)

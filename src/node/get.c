@@ -1,6 +1,6 @@
 /* Point reads: the store is read when read.c says so; a block that is missing is loaded, and the read repeated. */
 #include "base/assert.h"
-#include "node/node_int.h"
+#include "node/locks.h"
 
 static void get_try(struct node_request *q);
 
@@ -32,6 +32,7 @@ static void get_try(struct node_request *q)
     if (!read_may_serve(q, r)) return;
     buf_clear(&n->scratch);
     key_encode_data(&n->scratch, q->get.keyspace, q->get.key);
+    if (!locks_let_read(q, buf_slice(&n->scratch), q->read_ts, get_try)) return;
     enum status s = lsm_get(host_store(n->host), buf_slice(&n->scratch), q->read_ts, &row, &miss);
     if (s == STATUS_MISS) {
         lsm_load(host_store(n->host), &miss, get_loaded, q);

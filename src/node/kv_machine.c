@@ -1,23 +1,46 @@
-/* The key-value machine: a log entry is a transaction (txn/command.h), applied if the range is still what it was when the
- * transaction was proposed. An empty answer says that it is not: EPOCH_MISMATCH, nothing done, on every replica alike. */
+/* The key-value machine: a log entry is a transaction, or a step of one over several ranges (txn/command.h), applied if the range
+ * is still what it was when it was proposed. An empty answer says that it is not: EPOCH_MISMATCH, nothing done, on every replica
+ * alike. What a replica remembers between entries are the held transactions (txn/table.h). */
 #include "base/assert.h"
-#include "node/node_int.h"
-#include "txn/command.h"
+#include "node/locks.h"
 
 static enum status kv_apply(void *ctx, const struct machine_entry *e, const struct txn_view *view, struct arena *arena,
                             struct txn_writes *writes, uint64_t *ts, struct buf *answer)
 {
     (void)ctx;
     struct txn_command c;
+    struct kv_state *state = e->state;
     if (txn_command_decode(e->command, &c) != STATUS_OK) BUG("a log entry that is no command of this version");
+    *ts = 0;
     if (c.conf_ver != e->desc->epoch.conf_ver || c.version != e->desc->epoch.version) {
         COVER("apply.epoch_mismatch");
         writes->count = 0;
-        *ts = 0;
         return STATUS_OK;
     }
-    *ts = c.ts;
-    return txn_evaluate(c.txn, c.ts, view, arena, writes, answer);
+    if (c.kind == TXN_COMMAND_KIND || c.kind == TXN_COMMAND_PREPARE) *ts = c.ts;
+    struct txn_entry entry = {
+        .command = &c, .index = e->index, .keyspace = e->desc->keyspace, .range_start = e->desc->start};
+    enum status s = txn_table_apply(state->table, &entry, view, arena, writes, answer);
+    if (s == STATUS_OK) ASSERT_SLOW((txn_table_check(state->table), true));
+    if (s == STATUS_OK && c.kind == TXN_COMMAND_DECIDE) locks_changed(state);
+    return s;
 }
 
-const struct machine_ops kv_machine_ops = {.apply = kv_apply, .applied = NULL};
+static void kv_state_prefix(void *ctx, const struct range_desc *desc, struct buf *prefix)
+{
+    (void)ctx;
+    key_encode_held(prefix, desc->keyspace, desc->start, NULL);
+}
+
+static enum status kv_state_load(void *ctx, void *state, struct slice key, struct slice value)
+{
+    (void)ctx;
+    struct kv_state *s = state;
+    return txn_table_load(s->table, key, value);
+}
+
+const struct machine_ops kv_machine_ops = {.apply = kv_apply,
+                                           .state_new = locks_state_new,
+                                           .state_free = locks_state_free,
+                                           .state_prefix = kv_state_prefix,
+                                           .state_load = kv_state_load};

@@ -1,7 +1,8 @@
 /* The storage node: coming up, the pass, and going down. Its states are drawn in node_int.h. */
 #include "base/assert.h"
 #include "base/mem.h"
-#include "node/node_int.h"
+#include "node/ask.h"
+#include "node/locks.h"
 
 #define REGISTER_EVERY_NS (500 * NS_PER_MS)
 #define REGISTER_CALL_NS (3000 * NS_PER_MS)
@@ -112,6 +113,7 @@ static uint64_t node_pass(struct actor *a, uint64_t now_ns)
         if (n->state == NODE_SERVING) next = earlier(next, host_resolve_pass(n->host, now_ns));
         next = earlier(next, host_pass(n->host, now_ns));
         if (n->env->dead) return DEADLINE_NONE;
+        next = earlier(next, locks_pass(n, now_ns));
         timestamps_pass(n, now_ns);
         transfers_pass(n, now_ns);
         next = earlier(next, health_pass(n, now_ns));
@@ -148,6 +150,7 @@ enum status node_new(struct env *env, const struct node_options *o, struct node 
     list_init(&n->scans_yielded);
     list_init(&n->transfers);
     list_init(&n->reads_parked);
+    list_init(&n->lock_states);
     map_init(&n->counters);
     map_init(&n->flights);
     map_init(&n->asks);
@@ -176,6 +179,7 @@ void node_stop(struct node *n)
     n->state = NODE_STOPPING;
     n->stop_deadline_ns = env_mono_ns(n->env) + STOP_PATIENCE_NS;
     timestamps_fail_all(n);
+    locks_fail_all(n);
     transfers_refuse(n);
     if (n->host != NULL) host_stop(n->host);
     n->env->ops->wake(n->env);

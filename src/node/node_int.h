@@ -8,6 +8,7 @@
 #include "range/identity.h"
 #include "range/resolve.h"
 #include "rpc/meta_call.h"
+#include "txn/prepare.h"
 
 /* How a node comes up, and what wakes each state:
  *
@@ -48,6 +49,8 @@ struct node {
     uint64_t ts_asked_ns;     /* when the call that is under way left */
     struct list reads_parked; /* strong reads: transactions on their keys are in the call under way */
     struct list transfers;    /* transfer.c */
+    struct list lock_states;  /* locks.c: struct kv_state in which requests are parked */
+    uint64_t locks_sweep_ns;
     /* health.c */
     uint32_t flags, flags_told; /* enum node_flag; as the metadata service was told */
     bool drained;               /* by an admin, as the metadata service says */
@@ -81,15 +84,6 @@ struct flight {
     uint64_t index[64]; /* per bucket: of the last entry that was proposed */
 };
 
-/* Reads of a range that this node does not lead, waiting for a resolved timestamp of its leader's: ask.c. */
-struct ask {
-    struct node *node;
-    uint64_t group;
-    struct list waiting, asked; /* struct node_request: the next call's; the present call's */
-    bool busy;
-    uint64_t sent_ns, deadline_ns; /* of the present call */
-};
-
 /* A request under way: a transaction, a get, a scan or a resolve. Lives from its arrival to its reply. */
 struct node_request {
     struct list link; /* in ts_waiting or ts_asked; reads_parked; waiting or asked of a struct ask; scans_yielded */
@@ -104,6 +98,11 @@ struct node_request {
     struct get_request get;
     struct scan_request scan;
     uint64_t buckets; /* transaction: of the keys that it writes; strong read: of those that it reads */
+    /* locks.c */
+    uint64_t parked_ns;  /* when it first was; 0: never */
+    uint64_t lock_limit; /* read of the newest: locks above it came later */
+    struct txn_id waits_for;
+    void (*resume_parked)(struct node_request *q);
     /* read.c */
     void (*got_timestamp)(struct node_request *q, uint64_t ts); /* what a timestamp was asked for */
     void (*serve)(struct node_request *q);                      /* the store may be read */
@@ -113,8 +112,9 @@ struct node_request {
     bool was_confirmed;      /* nothing acknowledged before it came is missing */
     /* scan.c: the page so far */
     bool is_scan, resuming;
-    uint64_t rows_life; /* replica_rows_life when the page began */
-    uint64_t scan_ts;   /* version that the page reads at */
+    enum { SCAN_MEETS_LOCKS, SCAN_HAS_TS, SCAN_FREE } locks; /* scan_passes_locks */
+    uint64_t rows_life;                                      /* replica_rows_life when the page began */
+    uint64_t scan_ts;                                        /* version that the page reads at */
     struct read_mark scan_mark;
     struct scan_row *rows; /* in rows_arena, like what they point to */
     size_t row_count, row_capacity, row_bytes;
@@ -130,6 +130,7 @@ void node_refuse(struct node_request *q, enum status s, bool unknown, const char
 bool node_epoch_holds(const struct replica *r, const struct routed *to);
 struct range_counters *node_counters(struct node *n, uint64_t group);
 
+void node_refuse_with(struct node_request *q, enum status s, const char *message, struct slice payload);
 void node_reply(struct node_request *q, struct slice payload);
 
 /* read.c: what a read waits for, by its mode */
@@ -160,12 +161,6 @@ void flight_proposed(struct node_request *q);
 bool flight_is_asked(const struct node *n, const struct node_request *read);
 uint64_t flight_index(const struct node *n, const struct node_request *read); /* to be applied before it */
 
-/* ask.c */
-void ask_leader(struct node_request *q);
-void asks_sweep(struct node *n, uint64_t now_ns);
-void asks_fail_all(struct node *n);
-void asks_free(struct node *n);
-
 /* scan.c */
 void node_on_scan(struct node *n, struct rpc_request *req);
 void scan_release(struct node_request *q);
@@ -195,6 +190,6 @@ uint64_t heartbeat_pass(struct node *n, uint64_t now_ns);
 /* status.c */
 void node_status(struct node *n, struct rpc_request *req);
 
-extern const struct machine_ops kv_machine_ops; /* kv_machine.c; its ctx is unused */
+extern const struct machine_ops kv_machine_ops; /* kv_machine.c; its ctx is the node */
 
 #endif

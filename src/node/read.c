@@ -11,7 +11,7 @@
  * waiting for a timestamp), read_wait's deadline, asks_sweep. */
 #include "base/assert.h"
 #include "base/mutant.h"
-#include "node/node_int.h"
+#include "node/ask.h"
 
 #define CLOCK_RATE_PERCENT 2u /* how far the rate of a monotonic clock may be off */
 

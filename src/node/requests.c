@@ -1,12 +1,10 @@
-/* Requests, and of these the transactions. Every request ends in exactly one reply.
+/* Requests: routing and replies. Every request ends in exactly one reply.
  *
- *   transaction: checked -> (timestamp) -> proposed -> applied -> replied
+ *   transaction: checked -> (locks, timestamp) -> proposed -> applied -> replied                     txn.c, locks.c
  *   get, scan:   checked -> (by its mode: read.c) -> read the store, (block loads) -> replied        get.c, scan.c */
 #include "base/assert.h"
 #include "base/mem.h"
-#include "base/mutant.h"
-#include "node/node_int.h"
-#include "txn/command.h"
+#include "node/locks.h"
 
 enum { DEADLINE_MS_DEFAULT = 10000, DEADLINE_MS_MAX = 60000 };
 enum { REQUESTS_MAX = 32768, REQUEST_BYTES_MAX = 256 << 20 }; /* under way in one node */
@@ -63,6 +61,11 @@ void node_refuse(struct node_request *q, enum status s, bool unknown, const char
     request_reply(q, &head);
 }
 
+void node_refuse_with(struct node_request *q, enum status s, const char *message, struct slice payload)
+{
+    request_reply(q, &(struct reply_head){.status = s, .message = slice_str(message), .payload = payload});
+}
+
 struct range_counters *node_counters(struct node *n, uint64_t group)
 {
     struct range_counters *c = map_get(&n->counters, group);
@@ -113,98 +116,6 @@ struct replica *node_request_route(struct node_request *q, const struct routed *
     return r;
 }
 
-/* --- transactions --- */
-
-static void txn_done(struct proposal *p, enum status s, bool unknown, struct slice answer)
-{
-    struct node_request *q = LIST_ENTRY(p, struct node_request, proposal);
-    if (MUTANT(unknown_called_definite)) unknown = false;
-    if (s != STATUS_OK) {
-        node_refuse(q, s, unknown,
-                    unknown ? "the transaction was proposed; whether it commits is not known"
-                            : "the transaction did not commit");
-    } else if (answer.size == 0) {
-        node_refuse(q, STATUS_EPOCH_MISMATCH, false, "the range changed before the transaction's turn");
-    } else {
-        node_counters(q->node, q->group)->writes++;
-        node_reply(q, answer);
-    }
-}
-
-/* The timestamp has come. */
-static void txn_propose(struct node_request *q, uint64_t ts)
-{
-    struct node *n = q->node;
-    struct replica *r = host_replica(n->host, q->group);
-    bool same_term = r != NULL && (raft_term(replica_raft(r)) == q->term || MUTANT(timestamp_of_older_term));
-    if (r == NULL || !replica_leads(r) || !same_term) {
-        node_refuse(q, STATUS_NOT_LEADER, false, "leadership changed before the transaction was proposed");
-        return;
-    }
-    buf_clear(&n->scratch);
-    txn_command_encode(/* the epoch under which the keys were checked: if it is another by its turn, nothing is done */
-
-                       &(struct txn_command){.ts = ts,
-                                             .conf_ver = q->txn.to.epoch.conf_ver,
-                                             .version = q->txn.to.epoch.version,
-                                             .txn = q->txn.txn},
-                       &n->scratch);
-    q->proposal.done = txn_done;
-    q->proposal.deadline_ns = q->deadline_ns;
-    q->proposal.ts = ts;
-    enum status s = replica_propose(r, buf_slice(&n->scratch), &q->proposal);
-    if (s == STATUS_CLOSED) s = STATUS_NOT_LEADER; /* stopping: others lead, or are about to */
-    if (s == STATUS_OK) {
-        flight_proposed(q);
-    } else {
-        node_refuse(q, s, false, status_text(s));
-    }
-}
-
-static bool adds_rows(const struct txn_op *ops, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (ops[i].kind != TXN_DELETE && ops[i].kind != TXN_GET) return true;
-    }
-    return false;
-}
-
-static void on_txn(struct node *n, struct rpc_request *req)
-{
-    struct node_request *q = node_request_new(n, req);
-    arena_reset(&n->arena);
-    if (unpack_txn_request(req->params, &n->arena, &q->txn) != STATUS_OK) {
-        node_refuse(q, STATUS_INVALID, false, "not a transaction request");
-        return;
-    }
-    struct replica *r = node_request_route(q, &q->txn.to, false);
-    if (r == NULL) return;
-    struct txn t;
-    struct errbuf err = {{0}};
-    enum status s = txn_decode(q->txn.txn, &n->arena, &t, &err);
-    if (s != STATUS_OK) {
-        node_refuse(q, s, false, err.text);
-        return;
-    }
-    struct slice lowest, highest;
-    txn_key_span(&t, &lowest, &highest);
-    const struct range_desc *d = replica_desc(r);
-    if (!range_desc_contains(d, t.keyspace, lowest) || !range_desc_contains(d, t.keyspace, highest)) {
-        node_refuse(q, STATUS_EPOCH_MISMATCH, false, "a key of the transaction is not in this range");
-        return;
-    }
-    if (adds_rows(t.ops, t.op_count) || adds_rows(t.else_ops, t.else_count)) s = health_admit(n, r, &err);
-    if (s != STATUS_OK) {
-        COVER("node.disk_full");
-        node_refuse(q, s, false, err.text);
-        return;
-    }
-    q->term = raft_term(replica_raft(r));
-    q->buckets = flight_buckets_of(&t);
-    q->got_timestamp = txn_propose;
-    timestamps_ask(n, q);
-}
-
 /* --- dispatch --- */
 
 static bool from_host(const struct node *n, const struct rpc_request *req)
@@ -237,7 +148,7 @@ void node_on_request(void *ctx, struct rpc_request *req)
             rpc_reply_status(req, STATUS_RETRY, "the node is starting");
         }
         return;
-    case METHOD_TXN: on_txn(n, req); return;
+    case METHOD_TXN: node_on_txn(n, req); return;
     case METHOD_GET: node_on_get(n, req); return;
     case METHOD_SCAN: node_on_scan(n, req); return;
     case METHOD_NODE_STATUS: node_status(n, req); return;

@@ -11,7 +11,7 @@
  * safepoint is far behind, but timestamps leap when a clock does. */
 #include "base/assert.h"
 #include "base/mutant.h"
-#include "node/node_int.h"
+#include "node/locks.h"
 
 enum { SCAN_ROWS_PER_PASS = 8192 };
 
@@ -93,18 +93,45 @@ static void scan_loaded(void *ctx, enum status s)
     }
 }
 
+static void scan_bounds(const struct node_request *q, struct buf *start, struct buf *end)
+{
+    buf_init(start, LSM_KEY_MAX);
+    buf_init(end, LSM_KEY_MAX);
+    key_encode_bound(start, q->scan.keyspace, q->scan.start);
+    if (q->scan.end.size > 0) {
+        key_encode_bound(end, q->scan.keyspace, q->scan.end);
+    } else {
+        key_encode_bound(end, q->scan.keyspace + 1, SLICE_EMPTY);
+    }
+}
+
+/* Nothing undecided may lie below what the page reads at. A page of the newest rows waits first for the locks that are there: what
+ * they bring may be above the version that it would have read at, and may have been acknowledged. Then it chooses its version, and
+ * waits for what has come below that since; no more can come. */
+static bool scan_passes_locks(struct node_request *q)
+{
+    struct buf start, end;
+    bool free = true;
+    scan_bounds(q, &start, &end);
+    if (q->locks == SCAN_MEETS_LOCKS && q->read_ts == LSM_TS_MAX) {
+        free = locks_let_scan(q, buf_slice(&start), buf_slice(&end), LSM_TS_MAX, scan_go_on);
+        if (free) scan_reset(q);
+        if (free) q->locks = SCAN_HAS_TS;
+    }
+    if (free && q->locks != SCAN_FREE) {
+        free = locks_let_scan(q, buf_slice(&start), buf_slice(&end), q->scan_ts, scan_go_on);
+        if (free) q->locks = SCAN_FREE;
+    }
+    buf_free(&start);
+    buf_free(&end);
+    return free;
+}
+
 /* An iterator over what is left of the span: from where the last one stood. */
 static struct lsm_iter *scan_iter(struct node_request *q, struct lsm *store)
 {
     struct buf start, end;
-    buf_init(&start, LSM_KEY_MAX);
-    buf_init(&end, LSM_KEY_MAX);
-    key_encode_bound(&start, q->scan.keyspace, q->scan.start);
-    if (q->scan.end.size > 0) {
-        key_encode_bound(&end, q->scan.keyspace, q->scan.end);
-    } else {
-        key_encode_bound(&end, q->scan.keyspace + 1, SLICE_EMPTY);
-    }
+    scan_bounds(q, &start, &end);
     struct slice from = buf_slice(&start), to = buf_slice(&end);
     if (q->resuming && q->scan.reverse) to = buf_slice(&q->resume);
     if (q->resuming && !q->scan.reverse) from = buf_slice(&q->resume);
@@ -148,7 +175,9 @@ static void scan_go_on(struct node_request *q)
     if (scan_is_void(q, r)) {
         COVER("scan.restarted");
         scan_reset(q);
+        q->locks = SCAN_HAS_TS;
     }
+    if (q->locks != SCAN_FREE && !scan_passes_locks(q)) return;
     struct lsm *store = host_store(n->host);
     struct lsm_iter *it = scan_iter(q, store);
     struct lsm_row row;

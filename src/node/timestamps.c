@@ -3,7 +3,7 @@
  * rise along every range's log, whoever leads.
  * One call is under way at a time; what arrives meanwhile goes with the next. */
 #include "base/assert.h"
-#include "node/node_int.h"
+#include "node/ask.h"
 
 #define TIMESTAMPS_CALL_NS (5000 * NS_PER_MS)
 #define TIMESTAMPS_SWEEP_NS (50 * NS_PER_MS)

@@ -66,10 +66,78 @@ static void apply_write(struct replica *r, const struct raft_entry *e, const str
     for (size_t i = 0; i < w->count; i++) {
         h->writes[i] = (struct lsm_write){.kind = w->items[i].is_delete ? LSM_DELETE : LSM_PUT,
                                           .key = w->items[i].key,
-                                          .ts = MUTANT(rows_differ_by_node) ? ts + h->self->node_id % 2 : ts,
+                                          .ts = w->items[i].ts != 0 ? w->items[i].ts : ts,
                                           .value = w->items[i].value};
+        if (MUTANT(rows_differ_by_node)) h->writes[i].ts += h->self->node_id % 2;
     }
     lsm_apply(h->lsm, r->desc.id, e->index, e->term, h->writes, w->count);
+}
+
+static void apply_note_ts(struct replica *r, const struct txn_writes *w, uint64_t ts)
+{
+    uint64_t newest = w->count > 0 ? ts : 0;
+    for (size_t i = 0; i < w->count; i++) {
+        if (!w->items[i].by_index && w->items[i].ts > newest) newest = w->items[i].ts;
+    }
+    if (newest > r->last_ts) r->last_ts = newest;
+    if (newest > r->host->newest_ts) r->host->newest_ts = newest;
+}
+
+/* --- the machine's state --- */
+
+void replica_state_reset(struct replica *r)
+{
+    const struct host_owner *o = &r->host->owner;
+    if (r->machine_state != NULL) o->machine->state_free(o->machine_ctx, r->machine_state);
+    r->machine_state = NULL;
+    r->state_loaded = o->machine->state_new == NULL;
+    buf_clear(&r->state_at);
+    if (!r->state_loaded) r->machine_state = o->machine->state_new(o->machine_ctx, &r->desc);
+}
+
+static void apply_wait_for(struct replica *r, struct lsm_miss *miss)
+{
+    COVER("apply.miss");
+    r->apply_wait = true;
+    r->host->loads++;
+    lsm_load(r->host->lsm, miss, apply_loaded, r);
+}
+
+/* Gives the machine the rows that its state is made of. False: it waits for a block, or cannot go on. */
+static bool state_load(struct replica *r)
+{
+    struct host *h = r->host;
+    const struct host_owner *o = &h->owner;
+    struct buf prefix, end;
+    struct lsm_row row;
+    struct lsm_miss miss;
+    enum status s;
+    buf_init(&prefix, LSM_KEY_MAX);
+    buf_init(&end, LSM_KEY_MAX);
+    o->machine->state_prefix(o->machine_ctx, &r->desc, &prefix);
+    buf_append_slice(&end, buf_slice(&prefix));
+    ASSERT(end.size > 0 && end.data[end.size - 1] < 0xff);
+    end.data[end.size - 1]++;
+    struct slice from = r->state_at.size > 0 ? buf_slice(&r->state_at) : buf_slice(&prefix);
+    struct lsm_iter *it = lsm_iter_new(h->lsm, from, buf_slice(&end), LSM_TS_MAX, false);
+    do {
+        s = lsm_iter_next(it, &row, &miss);
+        if (s == STATUS_OK) s = o->machine->state_load(o->machine_ctx, r->machine_state, row.key, row.value);
+    } while (s == STATUS_OK);
+    struct slice at = lsm_iter_position(it);
+    buf_clear(&prefix);
+    buf_append_slice(&prefix, at);
+    buf_clear(&r->state_at);
+    buf_append_slice(&r->state_at, buf_slice(&prefix));
+    lsm_iter_free(it);
+    buf_free(&prefix);
+    buf_free(&end);
+    if (s == STATUS_MISS) apply_wait_for(r, &miss);
+    if (s != STATUS_MISS && s != STATUS_END) {
+        h->env->ops->fatal(h->env, "the rows of held transactions cannot be read: a table is damaged");
+    }
+    r->state_loaded = s == STATUS_END;
+    return r->state_loaded;
 }
 
 /* STATUS_OK: applied; STATUS_MISS: waits for a block. */
@@ -82,25 +150,22 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
     if (e->type == RAFT_ENTRY_COMMAND) {
         arena_reset(&h->apply_arena);
         struct apply_view view = {.host = h};
-        struct machine_entry me = {.index = e->index, .term = e->term, .desc = &r->desc, .command = e->data};
+        struct machine_entry me = {
+            .index = e->index, .term = e->term, .desc = &r->desc, .command = e->data, .state = r->machine_state};
         enum status s =
             h->owner.machine->apply(h->owner.machine_ctx, &me, &(struct txn_view){.get = apply_view_get, .ctx = &view},
                                     &h->apply_arena, &writes, &ts, &h->answer);
         if (s == STATUS_MISS) {
-            COVER("apply.miss");
-            r->apply_wait = true;
-            h->loads++;
-            lsm_load(h->lsm, &view.miss, apply_loaded, r);
+            apply_wait_for(r, &view.miss);
             return s;
         }
         if (s != STATUS_OK) {
             h->env->ops->fatal(h->env, "apply cannot read the store: a table is damaged");
             return s;
         }
-        if (writes.count > 0) ASSERT(ts > r->last_ts); /* versions rise along the log, whoever leads */
+        if (writes.count > 0 && ts != 0) ASSERT(ts > r->last_ts); /* versions rise along the log, whoever leads */
         apply_write(r, e, &writes, ts);
-        if (writes.count > 0) r->last_ts = ts;
-        if (ts > h->newest_ts) h->newest_ts = ts;
+        apply_note_ts(r, &writes, ts);
         divergence_applied(r, e, &writes, ts, buf_slice(&h->answer));
         if (h->owner.machine->applied != NULL) h->owner.machine->applied(h->owner.machine_ctx, &me, &writes);
     } else {
@@ -114,6 +179,7 @@ bool replica_apply(struct replica *r)
 {
     struct host *h = r->host;
     if (r->state != REPLICA_RUNNING || r->apply_wait || h->env->dead) return false;
+    if (!r->state_loaded && !state_load(r)) return false;
     size_t bytes = 0;
     unsigned count = 0;
     while (r->applied < r->commit) {

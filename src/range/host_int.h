@@ -120,15 +120,17 @@ struct replica {
     size_t mark_slot; /* + 1, in host->filling; 0: none */
     uint64_t commit;  /* apply up to here */
     uint64_t applied;
-    uint64_t rows_life;         /* 1 + snapshots installed since it was opened */
-    uint64_t last_ts;           /* newest version applied since the replica was opened or replaced; 0: none */
-    bool apply_wait;            /* a block is being loaded */
-    bool no_heir;               /* leads although leaderships are handed over: nobody else may */
-    bool leads;                 /* as last told to the owner */
-    bool needs_flush;           /* raft_flush in this pass */
-    uint64_t campaign_at_ms;    /* 0: none */
-    char *recovering;           /* why the replica is (raft_recovering); NULL when it is not */
-    struct trace_state *traced; /* NULL: not traced */
+    uint64_t rows_life;            /* 1 + snapshots installed since it was opened */
+    uint64_t last_ts;              /* newest version applied since the replica was opened or replaced; 0: none */
+    bool apply_wait, state_loaded; /* a block is being loaded; machine_state has been */
+    void *machine_state;           /* machine.h; NULL: it has none */
+    struct buf state_at;           /* store key from which loading goes on */
+    bool no_heir;                  /* leads although leaderships are handed over: nobody else may */
+    bool leads;                    /* as last told to the owner */
+    bool needs_flush;              /* raft_flush in this pass */
+    uint64_t campaign_at_ms;       /* 0: none */
+    char *recovering;              /* why the replica is (raft_recovering); NULL when it is not */
+    struct trace_state *traced;    /* NULL: not traced */
     struct divergence divergence;
     unsigned lag_shift; /* doublings of the log that is kept: snapshots were outrun by writes */
     struct snapshot_send *sending;
@@ -160,6 +162,7 @@ uint64_t replica_node_of(const struct replica *r, uint64_t replica_id);
 /* apply.c */
 bool replica_apply(struct replica *r); /* true: there is more to apply at once */
 void replica_reads_ready(struct replica *r);
+void replica_state_reset(struct replica *r); /* the rows were replaced: the machine's state is loaded again */
 
 /* resolve.c */
 void resolve_led(struct replica *r, bool leads);

@@ -11,15 +11,23 @@ struct machine_entry {
     uint64_t index, term;
     const struct range_desc *desc; /* of the group, as of this entry */
     struct slice command;          /* as proposed */
+    void *state;                   /* the machine's own for this replica; NULL if it has none */
 };
 
 struct machine_ops {
-    /* Evaluates the entry against the rows. *ts: the version that its writes get. Result as for txn_evaluate: STATUS_OK and
+    /* Evaluates the entry against the rows. *ts: the version of writes that have none of their own, above that of every entry
+     * before it; 0: there are none. Result as for txn_evaluate: STATUS_OK and
      * an encoded answer, refusals included, or STATUS_MISS / a failure of the view with nothing done. */
     enum status (*apply)(void *ctx, const struct machine_entry *e, const struct txn_view *view, struct arena *arena,
                          struct txn_writes *writes, uint64_t *ts, struct buf *answer);
     /* The rows of an applied entry are in the store: notes what the owner keeps in memory. May be NULL. */
     void (*applied)(void *ctx, const struct machine_entry *e, const struct txn_writes *writes);
+    /* What it remembers of a replica between entries: a function of rows. Made empty, then given every row that begins with the prefix,
+     * before the first entry is applied, and again after a snapshot has replaced the rows. All NULL: it remembers nothing. */
+    void *(*state_new)(void *ctx, const struct range_desc *desc);
+    void (*state_free)(void *ctx, void *state);
+    void (*state_prefix)(void *ctx, const struct range_desc *desc, struct buf *prefix);
+    enum status (*state_load)(void *ctx, void *state, struct slice key, struct slice value);
 };
 
 #endif

@@ -108,6 +108,8 @@ struct replica *replica_new(struct host *h, const struct range_desc *desc, const
     h->env->ops->random(h->env, &o.seed, sizeof o.seed);
     r->raft = raft_new(&o, restore, h->now_ms);
     r->applied = r->commit = restore->applied;
+    buf_init(&r->state_at, LSM_KEY_MAX);
+    replica_state_reset(r);
     r->rows_life = 1;
     effects_init(&r->divergence.effects, h->options.compare_every, r->applied);
     map_put(&h->replicas, desc->id, r);
@@ -134,6 +136,8 @@ void replica_free(struct replica *r)
     raft_free(r->raft);
     mem_free((void *)(uintptr_t)r->span_start.data);
     mem_free((void *)(uintptr_t)r->span_end.data);
+    if (r->machine_state != NULL) r->host->owner.machine->state_free(r->host->owner.machine_ctx, r->machine_state);
+    buf_free(&r->state_at);
     mem_free(r->desc_bytes);
     mem_free(r->recovering);
     mem_free(r);
@@ -502,6 +506,10 @@ uint64_t replica_leader_node(const struct replica *r)
 uint64_t replica_last_ts(const struct replica *r)
 {
     return r->last_ts;
+}
+void *replica_machine_state(const struct replica *r)
+{
+    return r->state_loaded && r->state == REPLICA_RUNNING ? r->machine_state : NULL;
 }
 uint64_t replica_rows_life(const struct replica *r)
 {

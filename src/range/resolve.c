@@ -92,6 +92,11 @@ enum status replica_close(struct replica *r, uint64_t ts, struct read_wait *w)
     return replica_read(r, w);
 }
 
+void replica_raise(struct replica *r, uint64_t ts)
+{
+    if (ts > r->resolve.closed_ts) r->resolve.closed_ts = ts;
+}
+
 /* --- what is known here --- */
 
 /* Reckons what the leader's node last told, if it stands. */

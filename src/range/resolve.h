@@ -9,6 +9,8 @@
  * or refused: nothing at or below it is proposed any more. When w is ready, (ts, w->index) is resolved, and usable here: the
  * caller then says so by replica_note_resolved. w: index and term are set here. */
 MUST_CHECK enum status replica_close(struct replica *r, uint64_t ts, struct read_wait *w);
+/* The leader proposes something that brings rows at ts: nothing at or below it may be proposed behind. */
+void replica_raise(struct replica *r, uint64_t ts);
 uint64_t replica_led_since_ns(const struct replica *r);
 void replica_note_resolved(struct replica *r, const struct resolved *resolved);
 struct resolved replica_resolved(struct replica *r); /* the newest that is usable here; ts 0: none */

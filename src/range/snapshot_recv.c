@@ -127,6 +127,7 @@ static void recv_installed(void *ctx, enum status status)
     replica_fail_all(r, STATUS_NOT_LEADER, true);
     r->state = REPLICA_RUNNING;
     r->applied = r->commit = s->index;
+    replica_state_reset(r);
     r->last_ts = 0;
     resolved_forget_past(&r->resolve.state, s->index);
     resolved_applied(&r->resolve.state, r->applied);

@@ -115,7 +115,7 @@ static void go_on(struct coordinator *c)
 enum coordinator_ask coordinator_ask(struct coordinator *c, size_t participant, struct buf *body)
 {
     struct participant *p = &c->participants[participant];
-    struct txn_seal seal = {.id = c->o.id, .born = c->o.born};
+    struct txn_seal seal = {.id = txn_part_id(&c->o.id, participant), .born = c->o.born};
     switch (p->way) {
     case TO_PREPARE: p->way = PREPARING; return ASK_PREPARE;
     case TO_SEAL:
@@ -123,7 +123,7 @@ enum coordinator_ask coordinator_ask(struct coordinator *c, size_t participant, 
         txn_seal_encode(&seal, body);
         return ASK_SEAL;
     case TO_DECIDE: {
-        struct txn_decide d = {.id = c->o.id,
+        struct txn_decide d = {.id = seal.id,
                                .commit = c->outcome.commit,
                                .use_else = c->outcome.use_else,
                                .ts = c->outcome.ts,

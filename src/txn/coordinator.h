@@ -9,7 +9,7 @@
 #include "txn/prepare.h"
 
 struct coordinator_options {
-    struct txn_id id;
+    struct txn_id id; /* of the attempt, or of any of its parts */
     uint64_t born;
     size_t participant_count;
     bool recovering;    /* starts with Seal: the parts are not known here */

@@ -162,11 +162,14 @@ const struct held *locks_conflict(const struct txn_table *t, struct slice store_
 {
     struct lock_key *k = t == NULL ? NULL : locks_find(t, store_key);
     if (k == NULL) return NULL;
+    const struct held *oldest = NULL; /* of all in the way: whatever the order in which a replica came to know them */
     LIST_FOR(it, &k->locks)
     {
         const struct hold *hold = LIST_ENTRY(it, struct hold, link);
-        if (hold->txn != self && (hold->mode == HOLD_EXCLUSIVE || access != ACCESS_READ)) return hold->txn;
+        if (hold->txn == self || (hold->mode != HOLD_EXCLUSIVE && access == ACCESS_READ)) continue;
+        if (oldest == NULL || later(oldest, hold->txn)) oldest = hold->txn;
     }
+    if (oldest != NULL) return oldest;
     if (access == ACCESS_ADD || list_empty(&k->reservations)) return NULL;
     const struct held *undecided = escrow_waits_for(k);
     ASSERT(undecided != NULL); /* what is decided and below everything undecided has been folded */

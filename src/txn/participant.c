@@ -10,6 +10,8 @@
 #include "base/assert.h"
 #include "txn/evaluate_int.h"
 
+#include <stdlib.h>
+
 enum { TOMBSTONES_PER_ENTRY = 4 };
 
 struct applying {
@@ -49,6 +51,7 @@ static void put_held_row(struct applying *a, const struct txn_id *id, struct sli
 {
     const struct txn_entry *e = a->entry;
     put_write(a, (struct txn_write){.is_delete = row.size == 0,
+                                    .by_index = true,
                                     .ts = e->index,
                                     .key = key_make_held(a->arena, e->keyspace, e->range_start, id),
                                     .value = arena_dup_slice(a->arena, row)});
@@ -244,15 +247,29 @@ static enum status apply_plain(struct applying *a)
 
 /* --- prepare --- */
 
-/* Old tombstones: a Prepare of theirs would be beyond the horizon. */
+static int id_cmp(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct txn_id));
+}
+
+/* Old tombstones: a Prepare of theirs would be beyond the horizon. Those of one birth go together, by their ids: the heap's order
+ * among them is not the same on all replicas. */
 static void drop_tombstones(struct applying *a, uint64_t e)
 {
-    for (unsigned i = 0; i < TOMBSTONES_PER_ENTRY; i++) {
-        struct heap_node *n = heap_min(&a->t->tombstones);
-        if (n == NULL || e <= TXN_HORIZON || n->key >= e - TXN_HORIZON) return;
-        struct held *h = HEAP_ENTRY(n, struct held, order);
-        put_held_row(a, &h->id, SLICE_EMPTY);
-        table_remove(a->t, h);
+    struct heap *heap = &a->t->tombstones;
+    for (unsigned dropped = 0; dropped < TOMBSTONES_PER_ENTRY && heap->count > 0;) {
+        uint64_t born = heap_min(heap)->key;
+        if (e <= TXN_HORIZON || born >= e - TXN_HORIZON) return;
+        struct txn_id *ids = arena_alloc(a->arena, heap->count * sizeof(*ids));
+        size_t count = 0;
+        while (heap->count > 0 && heap_min(heap)->key == born) {
+            struct held *h = HEAP_ENTRY(heap_min(heap), struct held, order);
+            ids[count++] = h->id;
+            table_remove(a->t, h);
+        }
+        qsort(ids, count, sizeof(*ids), id_cmp);
+        for (size_t i = 0; i < count; i++) put_held_row(a, &ids[i], SLICE_EMPTY);
+        dropped += (unsigned)count;
     }
 }
 
@@ -338,8 +355,11 @@ static enum status prepare_known(struct applying *a, struct evaluation *e, const
     if (h != NULL) return tell_held(a, h);
     if (p->born >= ts || ts - p->born > TXN_HORIZON) {
         COVER("txn.beyond_horizon");
-        tell_vote(a, &(struct txn_vote){
-                         .kind = VOTE_NO, .then_result = refusal(a->arena, STATUS_RETRY), .else_result = SLICE_EMPTY});
+        tell_vote(a, &(struct txn_vote){.kind = VOTE_NO,
+                                        .ts = ts,
+                                        /* so that the coordinator has seen one that is young enough */ .then_result =
+                                            refusal(a->arena, STATUS_RETRY),
+                                        .else_result = SLICE_EMPTY});
         return STATUS_OK;
     }
     *told = false;

@@ -17,6 +17,20 @@
 #define DECIDE_COMMIT 1u
 #define DECIDE_ELSE 2u
 
+struct txn_id txn_part_id(const struct txn_id *attempt, size_t part)
+{
+    struct txn_id id = *attempt;
+    ASSERT(part < TXN_PARTICIPANTS_MAX);
+    id.bytes[TXN_ID_BYTES - 2] = (uint8_t)(part >> 8);
+    id.bytes[TXN_ID_BYTES - 1] = (uint8_t)part;
+    return id;
+}
+
+bool txn_same_attempt(const struct txn_id *a, const struct txn_id *b)
+{
+    return memcmp(a->bytes, b->bytes, TXN_ID_BYTES - 2) == 0;
+}
+
 /* --- parts of several messages --- */
 
 static void get_id(struct cursor *c, struct txn_id *id)

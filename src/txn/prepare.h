@@ -14,6 +14,11 @@ struct request_hash { /* of a whole encoded transaction */
 };
 struct request_hash request_hash_of(struct slice encoded);
 
+/* Each part has an id of its own: the attempt's, its last two bytes the part's number. So parts that come to lie in one range do
+ * not meet, and whoever knows one of them knows all. */
+struct txn_id txn_part_id(const struct txn_id *attempt, size_t part);
+bool txn_same_attempt(const struct txn_id *a, const struct txn_id *b);
+
 struct txn_span { /* user keys of a part: from the lowest to the highest, both included */
     struct slice low, high;
 };
@@ -25,7 +30,7 @@ struct txn_places {
 };
 
 struct txn_prepare {
-    struct txn_id id;         /* of this attempt */
+    struct txn_id id;         /* of this part of this attempt */
     uint64_t born;            /* a timestamp from before it began: the lower, the older */
     bool has_else;            /* the whole transaction has else operations */
     bool keeps_answer;        /* this part holds the anchor, and the client gave an id */

@@ -99,6 +99,7 @@ struct txn_view { /* reads the newest version of a store key as of the entry bef
 };
 struct txn_write {
     bool is_delete;
+    bool by_index;      /* ts is the entry's index, which is no timestamp */
     uint64_t ts;        /* its version; 0: the entry's */
     struct slice key;   /* store key; in the arena */
     struct slice value; /* in the arena */

@@ -27,11 +27,10 @@ struct reply_head {
     enum status status;
     bool unknown_outcome; /* a write that may or may not have happened */
     struct slice message;
-    uint64_t leader_hint; /* NOT_LEADER: node id of the leader, 0 unknown */
-    /* EPOCH_MISMATCH: current descriptors that this node knows for the asked keys */
-    struct range_desc *ranges;
+    uint64_t leader_hint;      /* NOT_LEADER: node id of the leader, 0 unknown */
+    struct range_desc *ranges; /* EPOCH_MISMATCH: current descriptors that this node knows for the asked keys */
     size_t range_count;
-    struct slice payload; /* encoded answer; empty when status is not OK */
+    struct slice payload; /* encoded answer; with BLOCKED who holds the lock; else empty */
 };
 
 /* --- router to node --- */
@@ -57,7 +56,8 @@ struct read_mark {
 const char *read_mode_name(enum read_mode m);
 struct txn_request {
     struct routed to;
-    struct slice txn; /* txn_encode's bytes; the reply's payload is txn_result_encode's */
+    struct slice txn; /* txn_encode's bytes, answered with txn_result_encode's; or as docs/formats/rpc.md says */
+    uint8_t kind;     /* enum txn_command_kind; 0: a transaction */
 };
 struct get_request {
     struct routed to;

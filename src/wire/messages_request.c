@@ -2,6 +2,7 @@
 #include "wire/messages_int.h"
 
 #include "base/assert.h"
+#include "txn/command.h"
 
 #define SCAN_ROW_WIRE_MIN 4u
 #define SCAN_BOUND_BYTES (LIMIT_KEY_BYTES + 1u) /* "after key k" is k and a zero byte */
@@ -84,17 +85,19 @@ static uint32_t read_read_mark(struct unpack *u, uint32_t extra, struct read_mar
 
 void pack_txn_request(struct buf *b, const struct txn_request *m)
 {
-    pack_array(b, ROUTED_COUNT + 1);
+    pack_array(b, ROUTED_COUNT + 2);
     pack_routed(b, &m->to);
     pack_bin(b, m->txn);
+    pack_uint(b, m->kind);
 }
 
 static void read_txn_request(struct unpack *u, struct arena *arena, struct txn_request *m)
 {
     (void)arena;
-    uint32_t extra = unpack_open(u, ROUTED_COUNT + 1);
+    uint32_t extra = unpack_open(u, ROUTED_COUNT + 2);
     read_routed(u, &m->to);
     m->txn = read_bin(u, 1, LIMIT_TXN_BYTES);
+    m->kind = (uint8_t)read_enum(u, 0, TXN_COMMAND_FORGET);
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(txn_request)

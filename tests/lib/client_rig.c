@@ -34,6 +34,7 @@ static enum status view_get(void *ctx, struct slice key, struct txn_stored *out)
 
 static void row_write(struct fake_cluster *f, const struct txn_write *w, uint64_t ts)
 {
+    if (w->ts != 0) ts = w->ts;
     size_t at = row_place(f, w->key);
     bool there = at < f->row_count && slice_eq(f->rows[at].key, w->key);
     if (there) {
@@ -66,6 +67,21 @@ void fake_apply(struct fake_cluster *f, struct slice encoded, struct buf *result
     f->applied++;
     for (size_t i = 0; i < writes.count; i++) row_write(f, &writes.items[i], ts);
     arena_free(&arena);
+}
+
+/* A step of a transaction over several ranges: all ranges share one table, as they share the rows. */
+static bool apply_step(struct fake_cluster *f, const struct txn_request *m, struct buf *answer)
+{
+    struct arena arena;
+    struct txn_view view = {.get = view_get, .ctx = f};
+    struct txn_writes writes;
+    struct txn_command c = {.kind = (enum txn_command_kind)m->kind, .ts = ++f->ts, .txn = m->txn};
+    struct txn_entry e = {.command = &c, .index = ++f->steps, .keyspace = FAKE_KEYSPACE, .range_start = SLICE_EMPTY};
+    arena_init(&arena, 4096);
+    ck_assert_int_eq(txn_table_apply(f->table, &e, &view, &arena, &writes, answer), STATUS_OK);
+    for (size_t i = 0; i < writes.count; i++) row_write(f, &writes.items[i], c.ts);
+    arena_free(&arena);
+    return !txn_is_blocked(buf_slice(answer));
 }
 
 /* --- ranges --- */
@@ -205,6 +221,17 @@ static void serve_txn(struct fake_node *n, struct rpc_request *r, struct arena *
     if (range == NULL) return;
     struct txn t;
     struct errbuf err = {{0}};
+    if (m.kind > TXN_COMMAND_KIND) {
+        struct buf answer;
+        buf_init(&answer, LIMIT_FRAME_BYTES);
+        if (apply_step(f, &m, &answer)) {
+            fake_answer(r, &answer);
+        } else {
+            fake_refuse(r, STATUS_BLOCKED, false, 0);
+        }
+        buf_free(&answer);
+        return;
+    }
     ck_assert_msg(txn_decode(m.txn, arena, &t, &err) == STATUS_OK, "%s", err.text);
     ck_assert_uint_eq(t.keyspace, FAKE_KEYSPACE);
     struct slice low, high;
@@ -375,6 +402,7 @@ void fake_start(struct fake_cluster *f, uint64_t seed, size_t chunk)
         (void)snprintf(r->end, sizeof(r->end), "%s", STARTS[i + 1]);
     }
     f->range_count = 3;
+    f->table = txn_table_new();
     f->keyspace_known = true;
     fake_sync(f);
     for (unsigned i = 0; i <= FAKE_NODES; i++) {
@@ -406,6 +434,7 @@ void fake_stop(struct fake_cluster *f)
         mem_free((void *)(uintptr_t)f->rows[i].value.data);
     }
     mem_free(f->rows);
+    txn_table_free(f->table);
 }
 
 /* --- requests and what came of them --- */

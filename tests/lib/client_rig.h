@@ -6,6 +6,7 @@
 #include "base/prng.h"
 #include "client/client.h"
 #include "lib/fakenet.h"
+#include "txn/table.h"
 
 #define MS NS_PER_MS
 #define SECOND (1000 * NS_PER_MS)
@@ -43,7 +44,8 @@ struct fake_cluster {
     struct prng prng;
     struct fake_row *rows; /* sorted */
     size_t row_count;
-    uint64_t ts, applied;
+    struct txn_table *table;
+    uint64_t ts, applied, steps;
     struct fake_range ranges[FAKE_RANGES_MAX];
     size_t range_count;
     struct fake_range known[FAKE_RANGES_MAX]; /* what the metadata service knows */

@@ -58,7 +58,7 @@ static void prepare_body(const struct actor_spec *spec, const struct actor *a, u
         make(spec, i, &other);
         txn_key_span(&other.t, &spans[i].low, &spans[i].high);
     }
-    struct txn_prepare p = {.id = a->attempt,
+    struct txn_prepare p = {.id = txn_part_id(&a->attempt, shard),
                             .born = born,
                             .keyspace = KEYSPACE,
                             .spans = spans,

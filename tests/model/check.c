@@ -9,11 +9,11 @@
 struct search {
     const struct world *w;
     int values[KEYS];
-    unsigned done; /* bits */
+    unsigned done, refused; /* bits */
 };
 
 /* Executes the actor's transaction on the values: false if it would have seen something else. */
-static bool execute(const struct search *s, unsigned actor, int values[KEYS])
+static bool execute(const struct search *s, unsigned actor, int values[KEYS], bool *was_refused)
 {
     const struct actor_spec *spec = &s->w->scenario->actors[actor];
     const struct actor *a = &s->w->actors[actor];
@@ -32,7 +32,8 @@ static bool execute(const struct search *s, unsigned actor, int values[KEYS])
             break;
         }
     }
-    return refused == (a->status == ACTOR_REFUSED);
+    *was_refused = refused;
+    return a->status == ACTOR_UNKNOWN || refused == (a->status == ACTOR_REFUSED);
 }
 
 static bool finals_fit(const struct search *s)
@@ -54,8 +55,7 @@ static bool is_repetition(const struct search *s, unsigned actor)
     unsigned id = s->w->scenario->actors[actor].client_id;
     for (unsigned i = 0; id != 0 && i < s->w->scenario->actor_count; i++) {
         bool other = i != actor && (s->done & (1u << i)) != 0 && s->w->scenario->actors[i].client_id == id;
-        if (other && (s->w->actors[i].status != ACTOR_REFUSED || s->w->actors[actor].status == ACTOR_REFUSED))
-            return true;
+        if (other && ((s->refused >> i) & 1u) == (s->w->actors[actor].status == ACTOR_REFUSED)) return true;
     }
     return false;
 }
@@ -79,8 +79,10 @@ static bool search(struct search *s)
         struct search next = *s;
         next.done |= 1u << i;
         if (!is_repetition(s, i)) {
-            if (!execute(s, i, next.values)) continue;
-            if (a->status == ACTOR_REFUSED) memcpy(next.values, s->values, sizeof(next.values));
+            bool refused = false;
+            if (!execute(s, i, next.values, &refused)) continue;
+            if (refused) next.refused |= 1u << i;
+            if (refused) memcpy(next.values, s->values, sizeof(next.values));
         }
         if (search(&next)) return true;
     }

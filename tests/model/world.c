@@ -31,7 +31,8 @@ static bool is_held(const struct world *w, unsigned actor)
 {
     const struct actor *a = &w->actors[actor];
     for (unsigned s = 0; s < SHARDS; s++) {
-        if (a->coordinator != NULL && txn_table_undecided(w->shards[s].table, &a->attempt)) return true;
+        struct txn_id part = txn_part_id(&a->attempt, s);
+        if (a->coordinator != NULL && txn_table_undecided(w->shards[s].table, &part)) return true;
     }
     return false;
 }

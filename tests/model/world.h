@@ -4,8 +4,8 @@
 #ifndef QUORATE_TESTS_MODEL_WORLD_H
 #define QUORATE_TESTS_MODEL_WORLD_H
 
+#include "gate.h"
 #include "txn/coordinator.h"
-#include "txn/gate.h"
 #include "txn/table.h"
 
 enum {

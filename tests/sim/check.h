@@ -20,6 +20,9 @@ void check_linear(struct world *w, const struct history *h, unsigned key_count);
  * were told the truth, and that order agrees with real time. --- */
 void check_order(struct world *w, const struct history *h, unsigned key_count);
 
+/* --- check_chain.c: transactions over several ranges are strictly serializable: no cycle. Trusts no timestamp. --- */
+void check_chain(struct world *w, const struct history *h);
+
 /* --- check_versions.c: timestamps agree with real time, and a version is one write's. The tally, which ended at `final`. --- */
 void check_versions(struct world *w, const struct history *h);
 void check_tally(struct world *w, const struct history *h, uint64_t final);

@@ -14,6 +14,17 @@ void history_free(struct history *h)
     mem_free(h->ops);
     mem_free(h->commits.items);
     mem_free(h->tally.items);
+    mem_free(h->chains.items);
+}
+
+size_t chains_call(struct chains *c, uint64_t now_ns)
+{
+    if (c->count == c->capacity) {
+        c->capacity = c->capacity == 0 ? 256 : c->capacity * 2;
+        c->items = mem_realloc(c->items, c->capacity * sizeof *c->items);
+    }
+    c->items[c->count] = (struct chain_txn){.outcome = OP_PENDING, .call_ns = now_ns, .return_ns = UINT64_MAX};
+    return c->count++;
 }
 
 size_t history_call(struct history *h, const struct op *op)

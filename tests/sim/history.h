@@ -38,7 +38,25 @@ struct commits {
     uint64_t newest; /* highest ts; of the history's commits also of answered snapshots */
 };
 
+/* A transaction over keys of several ranges, or a read of some: check_chain.c. A value is the number of its writer, from 1. */
+enum { CHAIN_KEYS = 6, CHAIN_TXN_KEYS = 3 };
+#define CHAIN_UNSEEN UINT64_MAX
+struct chain_txn {
+    enum op_outcome outcome;
+    uint64_t call_ns, return_ns;
+    unsigned key_count;
+    unsigned keys[CHAIN_KEYS];
+    uint64_t sees[CHAIN_KEYS]; /* 0: absent */
+    bool writes[CHAIN_KEYS];
+};
+struct chains {
+    struct chain_txn *items;
+    size_t count, capacity;
+};
+size_t chains_call(struct chains *c, uint64_t now_ns); /* its index */
+
 struct history {
+    struct chains chains;
     struct op *ops;
     size_t op_count, op_capacity;
     struct commits commits;

@@ -137,6 +137,7 @@ static void scan_done(void *ctx, const struct client_error *e, const struct scan
     struct cut *cut = read_answered(w, e, page != NULL ? &page->mark : NULL);
     if (cut == NULL) return;
     for (size_t i = 0; i < page->row_count; i++) {
+        if (chain_has_key(page->rows[i].key)) continue; /* another checker's */
         if (!look_at_row(cut, &page->rows[i])) world_fail(l->world, "reads: a row that nobody wrote");
     }
     if (w->read_what == READ_BANK) {

@@ -55,11 +55,21 @@ static void begin(struct worker *w)
     w->final = false;
     w->call_ns = world->now_ns;
     uint64_t luck = draw(world, 0, 99);
-    if (luck < 38) {
-        register_begin(w);
+    if (luck < 12) {
+        chain_begin(w);
+    } else if (luck < 15) {
+        chain_read_begin(w);
+    } else if (luck < 18) {
+        chain_scan_begin(w);
+    } else if (luck < 24) {
+        share_begin(w);
+    } else if (luck < 26) {
+        share_read_begin(w);
     } else if (luck < 45) {
-        tally_begin(w);
+        register_begin(w);
     } else if (luck < 50) {
+        tally_begin(w);
+    } else if (luck < 55) {
         register_scan_begin(w);
     } else if (luck < 68) {
         read_begin_task(w);
@@ -83,6 +93,9 @@ static void begin_audit(struct worker *w)
         register_audit(w, w->audit_at - banks);
     } else if (w->audit_at == banks + keys) {
         tally_read_begin(w);
+    } else if (w->audit_at == banks + keys + 1) {
+        w->final = true;
+        share_read_begin(w);
     } else {
         w->state = WORKER_DONE;
         return;
@@ -132,6 +145,10 @@ static void txn_done(void *ctx, const struct client_error *e, const struct txn_r
         transfer_answered(w, e, result);
     } else if (w->task == TASK_TALLY) {
         tally_answered(w, e, result);
+    } else if (w->task == TASK_CHAIN) {
+        chain_answered(w, e, result);
+    } else if (w->task == TASK_SHARE || w->task == TASK_SHARE_READ) {
+        share_answered(w, e, result);
     } else {
         register_answered(w, e, result);
     }
@@ -178,6 +195,8 @@ void worker_call(struct worker *w)
         register_call(w);
     } else if (w->task == TASK_TALLY_READ) {
         tally_read(w);
+    } else if (w->task == TASK_CHAIN_READ || w->task == TASK_CHAIN_SCAN) {
+        chain_call(w);
     } else {
         client_txn(worker_client(w), workload_keyspace, &w->txn, worker_timeout_ms(w), txn_done, w);
     }

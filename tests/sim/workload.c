@@ -156,12 +156,14 @@ void workload_check(struct workload *l)
     check_order(l->world, l->history, l->cluster->knobs.register_keys);
     check_versions(l->world, l->history);
     check_reads(l->world, l->history, &l->money, &l->cuts);
+    check_chain(l->world, l->history);
 }
 
 void workload_describe_pending(const struct workload *l)
 {
     static const char *const STATES[] = {"thinking", "calling", "pausing", "done"};
-    static const char *const TASKS[] = {"register", "register scan", "transfer", "page", "tally", "tally read", "read"};
+    static const char *const TASKS[] = {"register", "register scan", "transfer",   "page",  "tally",      "tally read",
+                                        "chain",    "chain read",    "chain scan", "share", "share read", "read"};
     if (l->boot != BOOT_DONE) world_trace(l->world, NULL, "boot is at step %d", (int)l->boot);
     for (unsigned i = 0; i < l->worker_count; i++) {
         const struct worker *w = &l->workers[i];

@@ -14,7 +14,20 @@ enum { WORKERS_MAX = 16, KEY_TEXT = 32 };
  *
  * DONE: the workload drains, and nothing is open. */
 enum worker_state { WORKER_THINKING, WORKER_CALLING, WORKER_PAUSING, WORKER_DONE };
-enum task_kind { TASK_REGISTER, TASK_REGISTER_SCAN, TASK_TRANSFER, TASK_PAGE, TASK_TALLY, TASK_TALLY_READ, TASK_READ };
+enum task_kind {
+    TASK_REGISTER,
+    TASK_REGISTER_SCAN,
+    TASK_TRANSFER,
+    TASK_PAGE,
+    TASK_TALLY,
+    TASK_TALLY_READ,
+    TASK_CHAIN,      /* reads and writes of several ranges in one transaction */
+    TASK_CHAIN_READ, /* of one key, the latest */
+    TASK_CHAIN_SCAN, /* of all, as of one timestamp */
+    TASK_SHARE,      /* a transfer between accounts of different ranges */
+    TASK_SHARE_READ,
+    TASK_READ
+};
 enum read_what { READ_REGISTER, READ_BANK, READ_ALL };
 
 struct worker {
@@ -33,6 +46,7 @@ struct worker {
     uint64_t page_ns;  /* of a page's or scan's attempt */
     size_t op;         /* in the history */
     uint64_t transfer; /* number */
+    size_t chain;      /* in history->chains: of the transaction under way */
     unsigned bank;
     bool final; /* audit */
     /* a read by mode */
@@ -99,6 +113,17 @@ void tally_answered(struct worker *w, const struct client_error *e, const struct
 void read_begin_task(struct worker *w);
 void read_call(struct worker *w);
 void read_note_strong(struct worker *w, unsigned key, uint64_t version);
+
+/* chain_ops.c */
+bool chain_has_key(struct slice key);
+void chain_begin(struct worker *w);
+void chain_read_begin(struct worker *w);
+void chain_scan_begin(struct worker *w);
+void chain_call(struct worker *w);
+void chain_answered(struct worker *w, const struct client_error *e, const struct txn_result *result);
+void share_begin(struct worker *w);
+void share_read_begin(struct worker *w);
+void share_answered(struct worker *w, const struct client_error *e, const struct txn_result *result);
 
 /* bank_ops.c */
 void bank_fund(struct worker *w, unsigned bank); /* fills in the transaction */

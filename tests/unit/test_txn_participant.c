@@ -3,7 +3,6 @@
 #include "lib/suite.h"
 #include "lib/txn_model.h"
 #include "txn/coordinator.h"
-#include "txn/gate.h"
 #include "txn/table_int.h"
 
 #define KEYSPACE 1u
@@ -400,34 +399,6 @@ START_TEST(readers_wait_by_timestamp)
 }
 END_TEST
 
-START_TEST(the_gate)
-{
-    struct gate *g = gate_new(10);
-    struct gate_entry one = {0}, two = {0};
-    struct gate_read r, s, other;
-    struct txn_op op = op_of(TXN_PUT, "w", "1");
-    struct txn t = {.keyspace = KEYSPACE, .ops = &op, .op_count = 1};
-    struct buf w;
-    buf_init(&w, 64);
-    key_encode_data(&w, KEYSPACE, slice_str("w"));
-    gate_enter(g, &one, &t);
-    gate_arrive(g, buf_slice(&w), &r);
-    gate_arrive(g, slice_str("elsewhere"), &other);
-    gate_arrive(g, SLICE_EMPTY, &s);
-    gate_enter(g, &two, &t); /* came later: nobody above waits for it */
-    ck_assert(!gate_may_pass(g, &r) && gate_may_pass(g, &other) && !gate_may_pass(g, &s));
-    ck_assert_int_eq(gate_stamp(g, &one, 10), STATUS_RETRY);
-    ck_assert_int_eq(gate_stamp(g, &one, 11), STATUS_OK);
-    gate_raise(g, 20);
-    ck_assert_int_eq(gate_stamp(g, &two, 15), STATUS_RETRY);
-    ck_assert_uint_eq(gate_floor(g), 20);
-    gate_leave(g, &one);
-    ck_assert(gate_may_pass(g, &r) && gate_may_pass(g, &s));
-    gate_free(g);
-    buf_free(&w);
-}
-END_TEST
-
 int main(void)
 {
     Suite *s = suite_create("txn_participant");
@@ -445,6 +416,5 @@ int main(void)
     tcase_add_test(tc, both_branches_are_locked_and_either_can_win);
     tcase_add_test(tc, a_clients_id_over_several_ranges);
     tcase_add_test(tc, readers_wait_by_timestamp);
-    tcase_add_test(tc, the_gate);
     return run_suite(s);
 }

@@ -176,6 +176,7 @@ static void v_txn_request(struct visit *v, struct txn_request *m)
 {
     v_routed(v, &m->to);
     v_bin(v, &m->txn, 1, 70000);
+    m->kind = (uint8_t)v_enum(v, m->kind, 0, 5);
 }
 
 static void v_read_how(struct visit *v, struct read_how *h) /* a strong read at the leader has no further elements */

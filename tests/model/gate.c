@@ -1,6 +1,6 @@
 /* In flight: a queue in order of arrival, and a count per hash of written key. A reader whose key nobody writes passes at once;
  * otherwise it waits for all that arrived before it: two comparisons, whatever the number in flight. */
-#include "txn/gate.h"
+#include "gate.h"
 
 #include "base/assert.h"
 #include "base/hash.h"

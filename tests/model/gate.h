@@ -1,7 +1,8 @@
-/* What the leader of a range must know besides rows and held transactions: which writes are in flight, from the moment in which
- * their timestamp is asked for until they are applied. Rules: docs/transactions.md, "Order". Pure; dies with the leadership. */
-#ifndef QUORATE_TXN_GATE_H
-#define QUORATE_TXN_GATE_H
+/* The leader of a range in the model: which writes are in flight, from the moment in which their timestamp is asked for until they
+ * are applied, and the floor of timestamps. What src/node/flight.c and replica_propose do, exactly and as simply as possible. Rules:
+ * docs/transactions.md, "Order". Dies with the leadership. */
+#ifndef QUORATE_TESTS_MODEL_GATE_H
+#define QUORATE_TESTS_MODEL_GATE_H
 
 #include "base/list.h"
 #include "txn/table.h"

@@ -1,0 +1,34 @@
+/* Private to node/: transactions, and what waits for one that holds a lock. */
+#ifndef QUORATE_NODE_LOCKS_H
+#define QUORATE_NODE_LOCKS_H
+
+#include "node/node_int.h"
+#include "txn/table.h"
+
+/* What the key-value machine remembers of a replica: held transactions; and requests that wait for one. */
+struct kv_state {
+    struct node *node;
+    struct txn_table *table;
+    struct list parked; /* struct node_request */
+    struct list link;   /* in lock_states while any is parked */
+    bool changed;       /* a transaction was decided since the last pass */
+};
+
+/* txn.c */
+void node_on_txn(struct node *n, struct rpc_request *req);
+
+/* locks.c */
+void *locks_state_new(void *ctx, const struct range_desc *desc);
+void locks_state_free(void *ctx, void *state);
+void locks_changed(struct kv_state *s); /* a Decide was applied */
+/* Waits until the transaction is decided, then resumes; or refuses, when that takes too long. */
+void locks_park(struct node_request *q, const struct txn_id *by, void (*resume)(struct node_request *q));
+/* False: the read waits for a lock and resumes later, or has been refused. ts: LSM_TS_MAX: the newest. */
+bool locks_let_read(struct node_request *q, struct slice store_key, uint64_t ts,
+                    void (*resume)(struct node_request *q));
+bool locks_let_scan(struct node_request *q, struct slice start, struct slice end, uint64_t ts,
+                    void (*resume)(struct node_request *q));
+uint64_t locks_pass(struct node *n, uint64_t now_ns);
+void locks_fail_all(struct node *n);
+
+#endif
