@@ -16,6 +16,7 @@
 
 #include "base/assert.h"
 #include "base/mutant.h"
+#include "txn/command.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -72,9 +73,11 @@ static unsigned choose_replica(const struct request *r, const struct route_range
     return r->tried == 0 ? down : NO_REPLICA;
 }
 
-/* Whether a try that left us without a definite answer may be followed by another one. */
+/* Whether a try that left us without a definite answer may be followed by another one. Not a Prepare: a copy that comes when all is
+ * forgotten would prepare again. It is sealed instead. */
 static bool may_repeat(const struct request *r)
 {
+    if (r->kind == REQUEST_STEP) return r->txn_kind != TXN_COMMAND_PREPARE;
     return r->kind != REQUEST_TXN || r->has_id || MUTANT(repeated_without_id);
 }
 

@@ -147,6 +147,11 @@ enum step spread_take(struct request *r, uint64_t now_ns)
         if (txn_result_decode(answer, &r->arena, &r->result.txn) != STATUS_OK) {
             return owner_leaves(r, request_finish(r, STATUS_CORRUPT, "the votes of the ranges cannot be read"));
         }
+        if (r->result.txn.status == STATUS_RETRY && coordinator_uncertain(r->spread->coordinator) && !r->has_id) {
+            COVER("client.spread_forgotten");
+            r->may_have_happened = r->reached = true;
+            return owner_leaves(r, request_finish(r, STATUS_UNAVAILABLE, "nobody remembers it: it took too long"));
+        }
         if (r->result.txn.status == STATUS_RETRY) {
             COVER("client.spread_again");
             (void)snprintf(r->last, sizeof(r->last), "it met others and was given up");

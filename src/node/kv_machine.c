@@ -17,7 +17,7 @@ static enum status kv_apply(void *ctx, const struct machine_entry *e, const stru
         writes->count = 0;
         return STATUS_OK;
     }
-    if (c.kind == TXN_COMMAND_KIND || c.kind == TXN_COMMAND_PREPARE) *ts = c.ts;
+    if (txn_command_has_ts(c.kind)) *ts = c.ts;
     struct txn_entry entry = {
         .command = &c, .index = e->index, .keyspace = e->desc->keyspace, .range_start = e->desc->start};
     enum status s = txn_table_apply(state->table, &entry, view, arena, writes, answer);

@@ -5,7 +5,7 @@
  *                                     |  |            +-----+ not above   | met a lock
  *                                     v  |  the lock is gone the log's    v
  *                                    parked (locks.c) <-------------------+   a younger Prepare dies: refused, BLOCKED
- *   Decide, Seal, Forget: checked -> proposed -> applied -> replied
+ *   Decide, Forget: checked -> proposed -> applied -> replied; Seal: likewise, with a timestamp
  *
  * Woken by: timestamps_done, the proposal's `done`, the end of the lock's holder. Timed out by: timestamps_sweep, the
  * proposal's deadline, locks_pass. */
@@ -134,7 +134,7 @@ static void txn_admit(struct node_request *q)
     timestamps_ask(n, q);
 }
 
-static void on_decide(struct node_request *q, struct replica *r)
+static void on_step(struct node_request *q, struct replica *r)
 {
     struct txn_decide d;
     struct txn_seal seal;
@@ -146,7 +146,12 @@ static void on_decide(struct node_request *q, struct replica *r)
     }
     if (kind_of(q) == TXN_COMMAND_DECIDE && d.commit) replica_raise(r, d.ts);
     q->term = raft_term(replica_raft(r));
-    txn_propose(q, 0);
+    if (!txn_command_has_ts(kind_of(q))) {
+        txn_propose(q, 0);
+        return;
+    }
+    q->got_timestamp = txn_propose;
+    timestamps_ask(q->node, q);
 }
 
 static bool adds_rows(const struct txn_op *ops, size_t count)
@@ -168,7 +173,7 @@ void node_on_txn(struct node *n, struct rpc_request *req)
     struct replica *r = node_request_route(q, &q->txn.to, false);
     if (r == NULL) return;
     if (kind_of(q) > TXN_COMMAND_PREPARE) {
-        on_decide(q, r);
+        on_step(q, r);
         return;
     }
     struct txn t;

@@ -6,6 +6,8 @@
 #include "base/buf.h"
 #include "base/status.h"
 
+#include <stdbool.h>
+
 enum txn_command_kind {
     TXN_COMMAND_KIND = 1, /* a transaction of one range; body: txn_encode's bytes, as received */
     TXN_COMMAND_PREPARE,  /* body: txn_prepare_encode's */
@@ -14,6 +16,12 @@ enum txn_command_kind {
     TXN_COMMAND_FORGET    /* body: txn_seal_encode's */
 };
 #define TXN_COMMAND_HEADER_BYTES 25u
+
+/* The entry has a timestamp of its own: asked for after the request arrived, above those of all entries before it. */
+static inline bool txn_command_has_ts(enum txn_command_kind kind)
+{
+    return kind != TXN_COMMAND_DECIDE && kind != TXN_COMMAND_FORGET;
+}
 
 struct txn_command {
     uint64_t ts;                /* version that the writes get; 0 where the body tells it */

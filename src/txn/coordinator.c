@@ -26,7 +26,7 @@ struct coordinator {
     struct coordinator_options o;
     struct arena arena;
     struct participant *participants;
-    bool decided, answered;
+    bool decided, answered, uncertain;
     struct txn_outcome outcome;
     struct buf answer;
 };
@@ -77,6 +77,18 @@ static bool may_decide(const struct coordinator *c)
     return !c->o.has_client_id || c->participants[c->o.anchor].has_vote;
 }
 
+/* Nobody voted NO, and a participant was sealed so late that it may have known the transaction, as one that others had committed. */
+static bool may_be_forgotten(const struct coordinator *c)
+{
+    bool late = false;
+    for (size_t i = 0; i < c->o.participant_count; i++) {
+        const struct participant *p = &c->participants[i];
+        if (p->has_vote && p->vote.kind == VOTE_NO) return false;
+        if (p->has_vote && p->vote.kind == VOTE_ABORTED && p->vote.ts > c->o.born + TXN_HORIZON) late = true;
+    }
+    return late;
+}
+
 static void decide(struct coordinator *c)
 {
     struct txn_vote *votes = arena_alloc(&c->arena, c->o.participant_count * sizeof(*votes));
@@ -86,6 +98,7 @@ static void decide(struct coordinator *c)
     }
     txn_votes_combine(votes, count, &c->arena, &c->outcome, &c->answer);
     c->decided = true;
+    c->uncertain = may_be_forgotten(c);
     bool keeper = false;
     for (size_t i = 0; i < c->o.participant_count; i++) keeper = keeper || keeps_answer(c, i);
     c->answered = c->outcome.commit || !c->outcome.keep || !keeper;
@@ -135,6 +148,7 @@ enum coordinator_ask coordinator_ask(struct coordinator *c, size_t participant, 
     }
     case TO_FORGET:
         p->way = FORGETTING;
+        if (!c->o.recovering) seal.born = 0; /* nobody else answers the client */
         txn_seal_encode(&seal, body);
         return ASK_FORGET;
     case PREPARING:
@@ -209,6 +223,11 @@ bool coordinator_answer(const struct coordinator *c, struct slice *answer)
 {
     if (c->answered) *answer = buf_slice(&c->answer);
     return c->answered;
+}
+
+bool coordinator_uncertain(const struct coordinator *c)
+{
+    return c->uncertain && !c->outcome.commit;
 }
 
 bool coordinator_decided(const struct coordinator *c, struct txn_outcome *out)

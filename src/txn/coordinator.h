@@ -32,6 +32,8 @@ void coordinator_hurry(struct coordinator *c);
 
 /* The answer for the client, an encoded txn_result, once it is certain; borrowed. */
 bool coordinator_answer(const struct coordinator *c, struct slice *answer);
+/* The answer is RETRY, and yet it may have been committed: it took longer than anybody remembers. */
+bool coordinator_uncertain(const struct coordinator *c);
 bool coordinator_decided(const struct coordinator *c, struct txn_outcome *out);
 bool coordinator_done(const struct coordinator *c); /* nothing is left to be asked */
 

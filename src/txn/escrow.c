@@ -45,7 +45,7 @@ static struct spread spread_of(const struct lock_key *k, i128 folded)
     LIST_FOR(it, &k->reservations)
     {
         const struct hold *h = reservation_of(it);
-        bool decided = h->txn->state == HELD_COMMITTED;
+        bool decided = h->txn->state != HELD_PREPARED;
         spread_add(&s, decided || h->delta < 0 ? h->delta : 0, decided || h->delta > 0 ? h->delta : 0);
     }
     return s;

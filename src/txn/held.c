@@ -18,6 +18,7 @@ struct slice held_row_make(struct arena *arena, const struct held_row *r)
     switch (r->state) {
     case HELD_PREPARED: buf_append_slice(&b, r->prepare); break;
     case HELD_COMMITTED:
+    case HELD_SETTLED:
         buf_put_varint(&b, r->add_count);
         for (size_t i = 0; i < r->add_count; i++) {
             uint8_t delta[16];
@@ -56,9 +57,9 @@ enum status held_row_decode(struct slice value, struct arena *arena, struct held
     out->born = cursor_u64(&c);
     out->ts = cursor_u64(&c);
     out->vote = txn_read_bytes(&c, UINT32_MAX);
-    if (c.failed || format != HELD_FORMAT || state < HELD_PREPARED || state > HELD_ABORTED) return STATUS_CORRUPT;
+    if (c.failed || format != HELD_FORMAT || state < HELD_PREPARED || state > HELD_SETTLED) return STATUS_CORRUPT;
     out->state = (enum held_state)state;
     if (out->state == HELD_PREPARED) out->prepare = cursor_bytes(&c, cursor_left(&c));
-    if (out->state == HELD_COMMITTED) get_adds(&c, arena, out);
+    if (out->state == HELD_COMMITTED || out->state == HELD_SETTLED) get_adds(&c, arena, out);
     return c.failed || cursor_left(&c) > 0 ? STATUS_CORRUPT : STATUS_OK;
 }

@@ -5,7 +5,7 @@
  *   PREPARE  -> known? its vote again | answered before? ANSWERED | evaluate --> YES: PREPARED | NO: ABORTED
  *   DECIDE   -> PREPARED? commit: rows at c, COMMITTED; abort: ABORTED; then what waited is folded
  *   SEAL     -> known? its vote | ABORTED
- *   FORGET   -> COMMITTED and folded? gone
+ *   FORGET   -> COMMITTED and folded? gone, or SETTLED when its coordinator may not know yet
  *   any of the first two that meets a lock: blocked, nothing done */
 #include "base/assert.h"
 #include "txn/evaluate_int.h"
@@ -169,7 +169,7 @@ static void fold(struct applying *a, struct counter *c)
         struct lock_key *k = locks_find(a->t, c->key);
         if (!escrow_open(k)) return;
         struct hold *h = LIST_ENTRY(k->reservations.next, struct hold, link);
-        if (h->txn->state != HELD_COMMITTED) return;
+        if (h->txn->state == HELD_PREPARED) return;
         if (!i128_add(c->folded, h->delta, &c->folded)) BUG("an add that was judged to fit");
         put_write(a,
                   (struct txn_write){.ts = h->txn->ts, .key = c->key, .value = row_make_counter(a->arena, c->folded)});
@@ -194,6 +194,10 @@ static void write_changed(struct applying *a)
         if (r.add_count == 0 && r.vote.size == 0) { /* an entry of one range: nobody asks for it */
             put_held_row(a, &h->id, SLICE_EMPTY);
             table_remove(a->t, h);
+            continue;
+        }
+        if (h->state == HELD_SETTLED && r.add_count == 0) {
+            (void)hold_row(a, &h->id, &r);
             continue;
         }
         struct slice row = held_row_make(a->arena, &r);
@@ -328,7 +332,7 @@ static enum status tell_held(struct applying *a, const struct held *h)
     struct held_row r = row_of(a, h);
     struct txn_vote v;
     if (txn_vote_decode(r.vote, a->arena, &v) != STATUS_OK) BUG("a vote that was stored");
-    if (h->state == HELD_COMMITTED) {
+    if (h->state == HELD_COMMITTED || h->state == HELD_SETTLED) {
         v.kind = VOTE_COMMITTED;
         v.ts = h->ts;
     }
@@ -355,11 +359,11 @@ static enum status prepare_known(struct applying *a, struct evaluation *e, const
     if (h != NULL) return tell_held(a, h);
     if (p->born >= ts || ts - p->born > TXN_HORIZON) {
         COVER("txn.beyond_horizon");
-        tell_vote(a, &(struct txn_vote){.kind = VOTE_NO,
-                                        .ts = ts,
-                                        /* so that the coordinator has seen one that is young enough */ .then_result =
-                                            refusal(a->arena, STATUS_RETRY),
-                                        .else_result = SLICE_EMPTY});
+        tell_vote(
+            a, &(struct txn_vote){.kind = VOTE_NO, /* at ts: then the coordinator has seen one that is young enough */
+                                  .ts = ts,
+                                  .then_result = refusal(a->arena, STATUS_RETRY),
+                                  .else_result = SLICE_EMPTY});
         return STATUS_OK;
     }
     *told = false;
@@ -515,8 +519,10 @@ static enum status apply_seal(struct applying *a)
     const struct held *h = table_find(a->t, &seal.id);
     if (h == NULL) {
         COVER("txn.sealed_before_prepare");
-        struct txn_vote v = {
-            .kind = VOTE_ABORTED, .then_result = refusal(a->arena, STATUS_RETRY), .else_result = SLICE_EMPTY};
+        struct txn_vote v = {.kind = VOTE_ABORTED,
+                             .ts = a->entry->command->ts,
+                             .then_result = refusal(a->arena, STATUS_RETRY),
+                             .else_result = SLICE_EMPTY};
         struct held_row r = {
             .state = HELD_ABORTED, .born = seal.born, .vote = encode_vote(a->arena, &v), .prepare = SLICE_EMPTY};
         h = hold_row(a, &seal.id, &r);
@@ -524,22 +530,38 @@ static enum status apply_seal(struct applying *a)
     return tell_held(a, h);
 }
 
+/* All participants are decided, and its coordinator may not know: until the horizon has passed it is told. */
+static void settle(struct applying *a, const struct held *h)
+{
+    COVER("txn.settled");
+    struct held_row r = row_of(a, h);
+    r.state = HELD_SETTLED;
+    (void)hold_row(a, &h->id, &r);
+}
+
+/* Nobody will ask. With adds beside a counter's row it goes by itself when the last one is folded. */
+static void drop(struct applying *a, struct held *h)
+{
+    struct held_row r = row_of(a, h);
+    if (r.add_count == 0) {
+        put_held_row(a, &h->id, SLICE_EMPTY);
+        table_remove(a->t, h);
+        return;
+    }
+    r.state = HELD_COMMITTED;
+    r.vote = SLICE_EMPTY;
+    (void)hold_row(a, &h->id, &r);
+}
+
 static enum status apply_forget(struct applying *a)
 {
     struct txn_seal seal;
     if (txn_seal_decode(a->entry->command->txn, &seal) != STATUS_OK) return tell_malformed(a);
     struct held *h = table_find(a->t, &seal.id);
-    if (h != NULL && h->state == HELD_COMMITTED) {
-        struct held_row r = row_of(a, h);
-        if (r.add_count > 0) { /* goes by itself when the last one is folded */
-            r.vote = SLICE_EMPTY;
-            struct slice row = held_row_make(a->arena, &r);
-            table_keep_row(h, row);
-            put_held_row(a, &h->id, row);
-        } else {
-            put_held_row(a, &h->id, SLICE_EMPTY);
-            table_remove(a->t, h);
-        }
+    if (h != NULL && (h->state == HELD_COMMITTED || h->state == HELD_SETTLED)) {
+        bool settles = seal.born != 0;
+        if (settles && h->state == HELD_COMMITTED) settle(a, h);
+        if (!settles) drop(a, h);
     }
     tell_vote(a, &(struct txn_vote){.kind = VOTE_DONE, .then_result = SLICE_EMPTY, .else_result = SLICE_EMPTY});
     return STATUS_OK;

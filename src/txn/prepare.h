@@ -57,7 +57,7 @@ enum txn_vote_kind {
 };
 struct txn_vote {
     enum txn_vote_kind kind;
-    uint64_t ts;       /* YES: min_ts, COMMITTED: the commit timestamp */
+    uint64_t ts;       /* YES: min_ts, COMMITTED: the commit timestamp; ABORTED by a Seal of the unknown: the Seal's */
     bool holds;        /* the compares of the part hold */
     bool has_else;     /* else_result is there */
     bool keeps_answer; /* Decide must bring the whole answer here */
@@ -76,9 +76,10 @@ struct txn_decide {
 void txn_decide_encode(const struct txn_decide *d, struct buf *out);
 MUST_CHECK enum status txn_decide_decode(struct slice bytes, struct txn_decide *out);
 
-struct txn_seal { /* also the body of Forget, whose born does not matter */
+struct txn_seal { /* also the body of Forget */
     struct txn_id id;
-    uint64_t born;
+    uint64_t
+        born; /* Forget: 0: at once; else its coordinator may still ask, and is told until the horizon has passed */
 };
 void txn_seal_encode(const struct txn_seal *s, struct buf *out);
 MUST_CHECK enum status txn_seal_decode(struct slice bytes, struct txn_seal *out);

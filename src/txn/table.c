@@ -172,6 +172,10 @@ enum status table_install(struct txn_table *t, const struct txn_id *id, struct s
         s = install_locks(t, h, r.prepare, arena);
         break;
     case HELD_COMMITTED: install_adds(t, h, &r); break;
+    case HELD_SETTLED:
+        install_adds(t, h, &r);
+        if (r.add_count == 0) heap_push(&t->tombstones, &h->order, h->born);
+        break;
     case HELD_ABORTED: heap_push(&t->tombstones, &h->order, h->born); break;
     }
     *out = h;

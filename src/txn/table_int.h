@@ -8,7 +8,8 @@
 #include "txn/table.h"
 #include "txn/txn_int.h"
 
-enum held_state { HELD_PREPARED = 1, HELD_COMMITTED, HELD_ABORTED };
+/* SETTLED: committed, and decided everywhere; kept until the horizon has passed for a coordinator that does not know yet. */
+enum held_state { HELD_PREPARED = 1, HELD_COMMITTED, HELD_ABORTED, HELD_SETTLED };
 
 /* Shared and exclusive holds are locks. A reservation is the guarded add of a held transaction: undecided while that is
  * prepared; decided, and not yet in the counter's row, when it has committed. */
@@ -39,7 +40,7 @@ struct held {
     size_t row_size;
     struct hold *holds;
     size_t hold_count;
-    struct heap_node order; /* PREPARED: by min_ts; ABORTED: by born */
+    struct heap_node order; /* PREPARED: by min_ts; ABORTED, and SETTLED without adds: by born */
     bool changed;           /* its row has to be written again; only within one entry */
 };
 
@@ -47,7 +48,7 @@ struct txn_table {
     struct map by_id; /* hash of the id -> chain of held */
     size_t count;
     struct heap undecided;  /* by min_ts */
-    struct heap tombstones; /* by born */
+    struct heap tombstones; /* by born; what goes when the horizon has passed */
     struct lock_key *keys;
 };
 
@@ -66,7 +67,7 @@ struct held_row {
     uint64_t born, ts;
     struct slice vote;     /* as encoded; COMMITTED by an entry of one range: empty */
     struct slice prepare;  /* PREPARED: as encoded */
-    struct held_add *adds; /* COMMITTED */
+    struct held_add *adds; /* COMMITTED, SETTLED */
     size_t add_count;
 };
 struct slice held_row_make(struct arena *arena, const struct held_row *r);

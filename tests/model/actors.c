@@ -140,7 +140,9 @@ static void pump(struct world *w, unsigned actor, unsigned recoverer)
             q->actor = actor;
             q->recoverer = recoverer;
             q->born = actor + 1;
-            if (ask == ASK_PREPARE) {
+            if (ask == ASK_FORGET && w->scenario->no_settling) {
+                txn_seal_encode(&(struct txn_seal){.id = txn_part_id(&a->attempt, i)}, &q->body);
+            } else if (ask == ASK_PREPARE) {
                 prepare_body(&w->scenario->actors[actor], a, q->born, i, &q->body);
             } else {
                 buf_append_slice(&q->body, buf_slice(&body));

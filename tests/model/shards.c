@@ -121,6 +121,7 @@ void request_free(struct world *w, unsigned request)
     *q = (struct request){.state = REQUEST_FREE};
 }
 
+/* A Seal's timestamp is left out: it matters for the horizon alone, which no run of the model comes near. */
 static bool is_stamped(const struct request *q)
 {
     return q->kind == TXN_COMMAND_KIND || q->kind == TXN_COMMAND_PREPARE;

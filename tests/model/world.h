@@ -47,7 +47,7 @@ struct scenario {
     unsigned new_leaders; /* per run */
     bool in_short_form;
     /* rules left out, to see that they are needed */
-    bool no_latest_rule, no_floor;
+    bool no_latest_rule, no_floor, no_settling;
     bool must_fail;
 };
 

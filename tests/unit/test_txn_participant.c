@@ -134,14 +134,19 @@ static void decide(unsigned id, bool commit, uint64_t ts)
     apply(TXN_COMMAND_DECIDE, 0);
 }
 
-static enum txn_vote_kind send_seal(unsigned id, enum txn_command_kind kind)
+static enum txn_vote_kind send_seal_born(unsigned id, enum txn_command_kind kind, uint64_t born)
 {
-    struct txn_seal s = {.id = id_of(id), .born = now};
+    struct txn_seal s = {.id = id_of(id), .born = born};
     buf_clear(&body);
     txn_seal_encode(&s, &body);
-    apply(kind, 0);
+    apply(kind, txn_command_has_ts(kind) ? ++now : 0);
     ck_assert_int_eq(txn_vote_decode(arena_dup_slice(&arena, buf_slice(&answer)), &arena, &vote), STATUS_OK);
     return vote.kind;
+}
+
+static enum txn_vote_kind send_seal(unsigned id, enum txn_command_kind kind)
+{
+    return send_seal_born(id, kind, kind == TXN_COMMAND_FORGET ? 0 : now);
 }
 
 /* STATUS_BLOCKED, or the result's. */
@@ -314,6 +319,30 @@ START_TEST(a_forgotten_commit_still_folds)
 }
 END_TEST
 
+/* Who settled it let it be forgotten; whoever answers the client may ask later. Only the horizon ends that. */
+START_TEST(a_settled_commit_is_told_until_the_horizon)
+{
+    struct txn_op one = take("acct", 1), two = take("acct", 2), w = op_of(TXN_PUT, "w", "new");
+    ck_assert_int_eq(add("acct", 10), STATUS_OK);
+    ck_assert_int_eq(prepare_ops(1, &one, 1), VOTE_YES);
+    ck_assert_int_eq(prepare_ops(2, &two, 1), VOTE_YES);
+    uint64_t born = now;
+    decide(2, true, vote.ts);
+    ck_assert_int_eq(send_seal_born(2, TXN_COMMAND_FORGET, born), VOTE_DONE);
+    ck_assert_int_eq(send_seal(2, TXN_COMMAND_SEAL), VOTE_COMMITTED); /* with an add beside its counter's row */
+    ck_assert_int_eq(send_seal_born(2, TXN_COMMAND_FORGET, born), VOTE_DONE);
+    decide(1, false, 0);
+    ck_assert(is(get("acct"), "8"));
+    ck_assert_int_eq(send_seal(2, TXN_COMMAND_SEAL), VOTE_COMMITTED); /* and without */
+    ck_assert_uint_eq(txn_table_count(table), 2);
+    now += TXN_HORIZON;
+    ck_assert_int_eq(prepare_ops(3, &w, 1), VOTE_YES);
+    ck_assert_uint_eq(txn_table_count(table), 1);
+    ck_assert_int_eq(send_seal_born(2, TXN_COMMAND_SEAL, born), VOTE_ABORTED);
+    ck_assert_uint_gt(vote.ts - born, TXN_HORIZON); /* so its coordinator knows that nobody remembers */
+}
+END_TEST
+
 START_TEST(both_branches_are_locked_and_either_can_win)
 {
     for (unsigned use_else = 0; use_else < 2; use_else++) {
@@ -413,6 +442,7 @@ int main(void)
     tcase_add_test(tc, reservations_do_not_lock);
     tcase_add_test(tc, an_aborted_reservation_gives_back);
     tcase_add_test(tc, a_forgotten_commit_still_folds);
+    tcase_add_test(tc, a_settled_commit_is_told_until_the_horizon);
     tcase_add_test(tc, both_branches_are_locked_and_either_can_win);
     tcase_add_test(tc, a_clients_id_over_several_ranges);
     tcase_add_test(tc, readers_wait_by_timestamp);
