@@ -31,6 +31,14 @@ void meta_command_encode(const struct meta_command *c, struct buf *out)
         pack_uint(out, c->destroy.id);
         pack_uint(out, c->destroy.destroy_ts);
         break;
+    case META_CMD_OPERATOR_BEGIN:
+    case META_CMD_OPERATOR_END: PACK_INNER(out, operator_row, &c->operator); break;
+    case META_CMD_SETTING: PACK_INNER(out, meta_config_request, &c->setting); break;
+    case META_CMD_NODE:
+        pack_array(out, 2);
+        PACK_INNER(out, meta_node_request, &c->node_verb);
+        pack_uint(out, c->now_ms);
+        break;
     }
     pack_array(out, (uint32_t)c->candidate_count);
     for (size_t i = 0; i < c->candidate_count; i++) {
@@ -80,6 +88,14 @@ enum status meta_command_decode(struct slice bytes, struct arena *arena, struct 
         out->destroy.id = (uint32_t)unpack_uint(&u);
         out->destroy.destroy_ts = unpack_uint(&u);
         break;
+    case META_CMD_OPERATOR_BEGIN:
+    case META_CMD_OPERATOR_END: s = unpack_operator_row(unpack_bin(&u), arena, &out->operator); break;
+    case META_CMD_SETTING: s = unpack_meta_config_request(unpack_bin(&u), arena, &out->setting); break;
+    case META_CMD_NODE:
+        (void)unpack_array_of(&u, 2);
+        s = unpack_meta_node_request(unpack_bin(&u), arena, &out->node_verb);
+        out->now_ms = unpack_uint(&u);
+        break;
     default: return STATUS_UNSUPPORTED;
     }
     if (s != STATUS_OK) return s;
@@ -90,12 +106,14 @@ enum status meta_command_decode(struct slice bytes, struct arena *arena, struct 
 enum status meta_node_row_decode(struct slice value, struct meta_node_row *out)
 {
     struct unpack u = unpack_make(value);
-    if (!unpack_array_of(&u, 5)) return STATUS_CORRUPT;
+    if (!unpack_array_of(&u, 7)) return STATUS_CORRUPT;
     out->id = unpack_uint(&u);
     out->uuid = unpack_bin(&u);
     out->address = unpack_bin(&u);
     out->host = unpack_bin(&u);
     out->drained = unpack_bool(&u);
+    out->leaving = unpack_bool(&u);
+    out->maintenance_until_ms = unpack_uint(&u);
     return u.failed ? STATUS_CORRUPT : STATUS_OK;
 }
 

@@ -52,9 +52,11 @@ uint64_t duties_pass(struct meta *m, uint64_t now_ns)
 {
     if (!m->leads || m->stopping) return DEADLINE_NONE;
     timestamps_step(m);
-    if (now_ns < m->duties_at_ns) return m->duties_at_ns;
+    uint64_t next = schedule_pass(m, now_ns);
+    if (now_ns < m->duties_at_ns) return next < m->duties_at_ns ? next : m->duties_at_ns;
     m->duties_at_ns = now_ns + DUTIES_EVERY_NS;
     default_create(m);
     forget_silent_leaders(m, now_ns);
-    return m->duties_at_ns;
+    operators_pass(m, now_ns);
+    return next < m->duties_at_ns ? next : m->duties_at_ns;
 }

@@ -143,22 +143,24 @@ static void eval_init(struct eval *e, const struct meta_init_request *q)
     ANSWER_WITH(e, meta_init_reply, &(struct meta_init_reply){.cluster = row.cluster});
 }
 
-static void write_node(struct eval *e, const struct meta_node_row *row)
+void eval_write_node(struct eval *e, const struct meta_node_row *row)
 {
     struct buf b;
     buf_init(&b, 4096);
-    pack_array(&b, 5);
+    pack_array(&b, 7);
     pack_uint(&b, row->id);
     pack_bin(&b, row->uuid);
     pack_bin(&b, row->address);
     pack_bin(&b, row->host);
     pack_bool(&b, row->drained);
+    pack_bool(&b, row->leaving);
+    pack_uint(&b, row->maintenance_until_ms);
     eval_write(e, eval_key_id(e, "n/", row->id), &b);
     buf_free(&b);
     eval_raise_map_version(e);
 }
 
-static bool read_node(struct eval *e, uint64_t id, struct meta_node_row *row)
+bool eval_read_node(struct eval *e, uint64_t id, struct meta_node_row *row)
 {
     struct slice value;
     if (!eval_read(e, eval_key_id(e, "n/", id), &value)) return false;
@@ -184,13 +186,13 @@ static void eval_register(struct eval *e, const struct meta_register_request *q)
     if (id == 0) {
         id = eval_take_ids(e, "node", 1, 1);
         eval_write_number(e, uuid_key, id);
-        write_node(e, &(struct meta_node_row){.id = id, .uuid = q->uuid, .address = q->address, .host = q->host});
-    } else if (read_node(e, id, &row)) {
+        eval_write_node(e, &(struct meta_node_row){.id = id, .uuid = q->uuid, .address = q->address, .host = q->host});
+    } else if (eval_read_node(e, id, &row)) {
         struct slice host = q->host.size > 0 ? q->host : row.host;
         bool same = slice_eq(row.address, q->address) && slice_eq(row.host, host);
         row.address = q->address;
         row.host = host;
-        if (!same) write_node(e, &row);
+        if (!same) eval_write_node(e, &row);
     }
     uint64_t next_range = eval_read_number(e, eval_key_text(e, "i/", slice_str("range")), META_FIRST_RANGE);
     ANSWER_WITH(e, meta_register_reply,
@@ -200,13 +202,13 @@ static void eval_register(struct eval *e, const struct meta_register_request *q)
 static void eval_drain(struct eval *e, const struct meta_node_drain_request *q)
 {
     struct meta_node_row row;
-    if (!read_node(e, q->node_id, &row)) {
+    if (!eval_read_node(e, q->node_id, &row)) {
         if (e->failed == STATUS_OK) eval_answer(e, STATUS_NOT_FOUND, "no node of that id is registered", SLICE_EMPTY);
         return;
     }
     bool same = row.drained == q->drain;
     row.drained = q->drain;
-    if (!same) write_node(e, &row);
+    if (!same) eval_write_node(e, &row);
     eval_answer(e, STATUS_OK, "", SLICE_EMPTY);
 }
 
@@ -242,6 +244,10 @@ static enum status meta_apply(void *ctx, const struct machine_entry *me, const s
         break;
     }
     case META_CMD_DRAIN: eval_drain(&e, &c.drain); break;
+    case META_CMD_OPERATOR_BEGIN: eval_operator_begin(&e, &c.operator); break;
+    case META_CMD_OPERATOR_END: eval_operator_end(&e, &c.operator); break;
+    case META_CMD_SETTING: eval_setting(&e, &c.setting); break;
+    case META_CMD_NODE: eval_node_verb(&e, &c.node_verb, c.now_ms); break;
     }
     if (e.failed != STATUS_OK) writes->count = 0;
     return e.failed;

@@ -5,9 +5,11 @@
  *   i/<kind>     next id of a kind (node, range, keyspace, user)
  *   k/<name>     keyspace: [id, replication, hash of its splits, buckets, ttl_ms, dropped_ts, destroy_ts]; keyspaces.c
  *   x/<id>       1: the keyspace of that id has been destroyed
- *   n/<id>       node: [id, uuid, address, host, drained]   <id>: 8 bytes big-endian
+ *   n/<id>       node: [id, uuid, address, host, drained, leaving, maintenance_until_ms]   <id>: 8 bytes big-endian
  *   u/<uuid>     [node id]
  *   r/<id>       range descriptor (wire/messages.h)
+ *   o/<range>    operator under way; e/<id modulo 256>: one that has ended (meta/operator.h)
+ *   s/<name>     a setting that an admin has set (meta/settings.h)
  *   t            bound of timestamps: none at or above it has been handed out
  *   v            map version: raised by everything that nodes or routers cache
  *
@@ -15,6 +17,7 @@
 #ifndef QUORATE_META_MACHINE_H
 #define QUORATE_META_MACHINE_H
 
+#include "meta/operator.h"
 #include "placement/assign.h"
 #include "range/machine.h"
 #include "wire/messages.h"
@@ -32,7 +35,11 @@ enum meta_command_kind {
     META_CMD_DRAIN,
     META_CMD_KEYSPACE_ALTER,
     META_CMD_KEYSPACE_DROP,
-    META_CMD_KEYSPACE_DESTROY
+    META_CMD_KEYSPACE_DESTROY,
+    META_CMD_OPERATOR_BEGIN,
+    META_CMD_OPERATOR_END,
+    META_CMD_SETTING,
+    META_CMD_NODE
 };
 struct meta_keyspace_destroy { /* by the leader, when the grace has passed */
     struct slice name;
@@ -53,6 +60,10 @@ struct meta_command {
     struct meta_keyspace_alter_request alter;
     struct meta_keyspace_drop_request drop;
     struct meta_keyspace_destroy destroy;
+    struct operator_row operator;
+    struct meta_config_request setting;
+    struct meta_node_request node_verb;
+    uint64_t now_ms; /* META_CMD_NODE: the leader's wall clock */
 };
 void meta_command_encode(const struct meta_command *c, struct buf *out);
 MUST_CHECK enum status meta_command_decode(struct slice bytes, struct arena *arena, struct meta_command *out);
@@ -69,7 +80,8 @@ struct meta_applied {
 struct meta_node_row {
     uint64_t id;
     struct slice uuid, address, host;
-    bool drained;
+    bool drained, leaving;
+    uint64_t maintenance_until_ms; /* wall clock: until then its silence is no reason to replace it */
 };
 struct meta_keyspace_row {
     uint32_t id, replication;

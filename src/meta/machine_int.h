@@ -41,6 +41,15 @@ void eval_answer_not_initialized(struct eval *e);
         buf_free(&payload);                                                                                            \
     } while (0)
 
+bool eval_read_node(struct eval *e, uint64_t id, struct meta_node_row *row);
+void eval_write_node(struct eval *e, const struct meta_node_row *row);
+
+/* --- eval_operators.c --- */
+void eval_operator_begin(struct eval *e, const struct operator_row *q);
+void eval_operator_end(struct eval *e, const struct operator_row *q);
+void eval_setting(struct eval *e, const struct meta_config_request *q);
+void eval_node_verb(struct eval *e, const struct meta_node_request *q, uint64_t now_ms);
+
 /* --- keyspaces.c --- */
 void eval_keyspace_create(struct eval *e, const struct meta_command *c);
 void eval_keyspace_alter(struct eval *e, const struct meta_keyspace_alter_request *q);

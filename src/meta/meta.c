@@ -71,6 +71,8 @@ static void on_leadership(void *ctx, struct replica *r, bool leads)
     m->leads = leads;
     m->term = raft_term(replica_raft(r));
     timestamps_reset(m);
+    m->leads_since_ns = env_mono_ns(m->env);
+    operators_reset(m);
     for (size_t i = 0; i < m->state.node_count; i++) m->state.nodes[i]->heard_ns = 0;
     m->env->ops->wake(m->env);
 }
@@ -181,6 +183,8 @@ enum status meta_new(struct env *env, const struct meta_options *o, struct meta 
     list_init(&m->ts_proposal.link);
     list_init(&m->default_proposal.link);
     meta_state_init(&m->state);
+    map_init(&m->beginning);
+    placement_plan_init(&m->schedule.plan);
     arena_init(&m->arena, 64 * 1024);
     buf_init(&m->scratch, LIMIT_FRAME_BYTES);
     list_init(&m->actor.link);
@@ -232,6 +236,8 @@ void meta_free(struct meta *m)
     if (m->server != NULL) rpc_server_free(m->server);
     for (size_t i = 0; i < m->options.member_count; i++) mem_free(m->addresses[i]);
     meta_state_clear(&m->state);
+    map_free(&m->beginning);
+    placement_plan_free(&m->schedule.plan);
     arena_free(&m->arena);
     buf_free(&m->scratch);
     mem_free(m);

@@ -4,6 +4,7 @@
 
 #include "meta/meta.h"
 #include "meta/state.h"
+#include "placement/plan.h"
 #include "range/identity.h"
 
 struct meta {
@@ -30,6 +31,12 @@ struct meta {
     struct proposal ts_proposal;
     /* duties.c */
     uint64_t duties_at_ns, leads_since_ns;
+    /* operators.c: range ids whose operator is proposed */
+    struct map beginning;
+    struct {
+        uint64_t at_ns, rounds, took_ns;
+        struct placement_plan plan; /* of the last round */
+    } schedule;
     bool default_busy;
     struct proposal default_proposal;
     struct arena arena;
@@ -59,6 +66,26 @@ void timestamps_reset(struct meta *m); /* leadership came or went */
 void timestamps_step(struct meta *m);
 /* For graces: near what is handed out, neither issued nor confirmed. */
 uint64_t timestamps_about_now(const struct meta *m);
+
+/* operators.c */
+void operators_begin(struct meta *m, const struct operator_row *row); /* proposes; nothing if the range has one */
+void operators_pass(struct meta *m, uint64_t now_ns);
+void operators_reset(struct meta *m); /* leadership came */
+struct meta_operator *operator_by_id(const struct meta *m, uint64_t id);
+void operators_orders(struct meta *m, uint64_t node_id, struct meta_heartbeat_reply *reply);
+void operators_verdicts(struct meta *m, const struct order_verdict *verdicts, size_t count, uint64_t now_ns);
+
+/* schedule.c */
+uint64_t schedule_pass(struct meta *m, uint64_t now_ns);
+enum placement_life schedule_life(const struct meta *m, const struct meta_node *n, uint64_t now_ns);
+void schedule_note_load(struct meta_range *r, const struct range_report *report, uint64_t node_id, uint64_t now_ns);
+
+/* admin.c */
+MUST_CHECK enum status admin_command(struct meta *m, const struct rpc_request *req, struct meta_command *c,
+                                     struct errbuf *err);
+bool admin_answers(struct meta *m, struct rpc_request *req);
+bool admin_is_read(struct meta *m, const struct rpc_request *req);
+void admin_read(struct meta_request *q);
 
 /* duties.c */
 uint64_t duties_pass(struct meta *m, uint64_t now_ns);

@@ -131,8 +131,11 @@ static void on_command(struct meta *m, struct rpc_request *req)
         s = unpack_meta_keyspace_drop_request(req->params, &m->arena, &c.drop);
         c.drop.now_ts = timestamps_about_now(m);
     }
+    struct errbuf err = {{0}};
+    if (s == STATUS_UNSUPPORTED) s = admin_command(m, req, &c, &err);
     if (s != STATUS_OK) {
-        rpc_reply_status(req, STATUS_INVALID, "the request's parameters are malformed");
+        bool told = err.text[0] != '\0';
+        rpc_reply_status(req, told ? s : STATUS_INVALID, told ? err.text : "the request's parameters are malformed");
         return;
     }
     propose(m, req, &c);
@@ -142,13 +145,14 @@ static void on_command(struct meta *m, struct rpc_request *req)
 
 static void note_reports(struct meta *m, const struct meta_heartbeat_request *hb)
 {
-    uint64_t this = ++m->state.heartbeats;
+    uint64_t this = ++m->state.heartbeats, now_ns = env_mono_ns(m->env);
     for (size_t i = 0; i < hb->lead_count; i++) {
         const struct range_report *report = &hb->leads[i];
         struct meta_range *r = meta_state_range(&m->state, report->range_id);
         if (r == NULL) continue;
         r->claimed = this;
         if (report->term < r->report.term) continue; /* a former leader's word */
+        schedule_note_load(r, report, hb->node_id, now_ns);
         r->report = *report;
         r->leader = hb->node_id;
     }
@@ -158,13 +162,22 @@ static void note_reports(struct meta *m, const struct meta_heartbeat_request *hb
     }
 }
 
+static uint32_t node_state_flags(const struct meta *m, const struct meta_node *n)
+{
+    bool maintained = n->maintenance_until_ms > env_wall_ms(m->env);
+    uint32_t flags = n->drained || n->leaving || maintained ? NODE_DRAINED : 0;
+    if (n->leaving) flags |= NODE_LEAVING;
+    if (maintained) flags |= NODE_MAINTENANCE;
+    return flags;
+}
+
 static void fill_nodes(struct meta *m, struct node_info **out, size_t *count)
 {
     uint64_t now_ns = env_mono_ns(m->env);
     struct node_info *nodes = arena_alloc(&m->arena, (m->state.node_count + 1) * sizeof *nodes);
     for (size_t i = 0; i < m->state.node_count; i++) {
         nodes[i] = m->state.nodes[i]->info;
-        if (m->state.nodes[i]->drained) nodes[i].flags |= NODE_DRAINED;
+        nodes[i].flags |= node_state_flags(m, m->state.nodes[i]);
         nodes[i].alive = meta_node_alive(m, m->state.nodes[i], now_ns);
     }
     *out = nodes;
@@ -194,6 +207,25 @@ static void fill_ranges(struct meta *m, struct meta_node *n, const struct meta_h
     }
 }
 
+/* What the node holds and the map says it should not. Asked for when the numbers differ. */
+static void fill_gone(struct meta *m, const struct meta_node *n, const struct meta_heartbeat_request *hb,
+                      struct meta_heartbeat_reply *reply)
+{
+    size_t expected = 0;
+    for (size_t i = 0; i < m->state.range_count; i++) {
+        if (range_desc_replica(&m->state.ranges[i]->desc, n->id) != NULL) expected++;
+    }
+    reply->tell_all = hb->range_count > expected;
+    reply->gone = arena_alloc(&m->arena, (hb->hold_count + 1) * sizeof *reply->gone);
+    for (size_t i = 0; i < hb->hold_count; i++) {
+        const struct replica_name *held = &hb->holds[i];
+        const struct meta_range *r = meta_state_range(&m->state, held->range_id);
+        if (r == NULL || !range_desc_is_gone(&r->desc, held->replica_id)) continue;
+        reply->gone[reply->gone_count++] = (struct replica_name){
+            .range_id = held->range_id, .replica_id = held->replica_id, .conf_ver = r->desc.epoch.conf_ver};
+    }
+}
+
 static void on_heartbeat(struct meta *m, struct rpc_request *req)
 {
     struct meta_heartbeat_request hb;
@@ -211,7 +243,7 @@ static void on_heartbeat(struct meta *m, struct rpc_request *req)
     n->info.range_count = hb.range_count;
     n->info.leader_count = hb.lead_count;
     n->info.bytes = hb.bytes;
-    n->info.flags = hb.flags & ~(uint32_t)NODE_DRAINED;
+    n->info.flags = hb.flags & ~(uint32_t)(NODE_DRAINED | NODE_LEAVING | NODE_MAINTENANCE);
     n->info.disk_write_us = hb.disk_write_us;
     n->info.disk_free = hb.disk_free;
     n->info.disk_total = hb.disk_total;
@@ -219,6 +251,9 @@ static void on_heartbeat(struct meta *m, struct rpc_request *req)
     struct meta_heartbeat_reply reply = {.map_version = m->state.map_version};
     fill_nodes(m, &reply.nodes, &reply.node_count);
     fill_ranges(m, n, &hb, &reply);
+    fill_gone(m, n, &hb, &reply);
+    operators_verdicts(m, hb.verdicts, hb.verdict_count, n->heard_ns);
+    operators_orders(m, n->id, &reply);
     struct buf payload;
     buf_init(&payload, LIMIT_FRAME_BYTES);
     pack_meta_heartbeat_reply(&payload, &reply);
@@ -316,8 +351,10 @@ static void read_confirmed(struct read_wait *w, enum status s)
     } else if (!replica_read_holds(host_replica(q->meta->host, META_GROUP), w)) {
         s = replica_read(host_replica(q->meta->host, META_GROUP), w);
         if (s != STATUS_OK) meta_refuse(q, s, false, status_text(s));
-    } else {
+    } else if (q->req->method == METHOD_META_MAP) {
         answer_map(q);
+    } else {
+        admin_read(q);
     }
 }
 
@@ -361,10 +398,11 @@ static void on_led(struct meta *m, struct rpc_request *req)
         rpc_reply_status(req, STATUS_NOT_INITIALIZED, "the cluster has not been initialised: quorate init");
     } else if (req->method == METHOD_META_HEARTBEAT) {
         on_heartbeat(m, req);
-    } else if (req->method == METHOD_META_TIMESTAMPS || req->method == METHOD_META_MAP) {
+    } else if (req->method == METHOD_META_TIMESTAMPS || req->method == METHOD_META_MAP || admin_is_read(m, req)) {
         on_read(m, req);
     } else {
-        on_command(m, req);
+        arena_reset(&m->arena);
+        if (!admin_answers(m, req)) on_command(m, req);
     }
 }
 
@@ -401,6 +439,10 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     case METHOD_META_KEYSPACE_CREATE:
     case METHOD_META_IDS:
     case METHOD_META_NODE_DRAIN:
+    case METHOD_META_NODE:
+    case METHOD_META_OP:
+    case METHOD_META_OPS:
+    case METHOD_META_CONFIG:
     case METHOD_META_KEYSPACE_ALTER:
     case METHOD_META_KEYSPACE_DROP: on_led(m, req); return;
     case METHOD_RANGE_TRANSFER:
@@ -409,11 +451,7 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     case METHOD_GET:
     case METHOD_SCAN:
     case METHOD_RESOLVE:
-    case METHOD_NODE_STATUS:
-    case METHOD_META_NODE:
-    case METHOD_META_OP:
-    case METHOD_META_OPS:
-    case METHOD_META_CONFIG: break;
+    case METHOD_NODE_STATUS: break;
     case METHOD_GONE:
     case METHOD_RESOLVED: rpc_request_drop(req); return;
     }

@@ -12,6 +12,8 @@ void meta_state_init(struct meta_state *s)
 {
     memset(s, 0, sizeof *s);
     map_init(&s->ranges_by_id);
+    operators_init(&s->operators);
+    settings_default(&s->settings);
 }
 
 void meta_state_clear(struct meta_state *s)
@@ -29,6 +31,7 @@ void meta_state_clear(struct meta_state *s)
     mem_free(s->nodes);
     mem_free(s->ranges);
     map_free(&s->ranges_by_id);
+    operators_clear(&s->operators);
     meta_state_init(s);
 }
 
@@ -88,6 +91,8 @@ static void row_node(struct meta_state *s, struct slice value)
     n->info.address = row.address;
     n->info.host = row.host;
     n->drained = row.drained;
+    n->leaving = row.leaving;
+    n->maintenance_until_ms = row.maintenance_until_ms;
 }
 
 static bool range_before(const struct range_desc *a, const struct range_desc *b)
@@ -131,12 +136,24 @@ static uint64_t number(struct slice value)
     return n;
 }
 
+/* An empty value: the default. One that this version does not know, a later one may. */
+static void row_setting(struct meta_state *s, struct slice name, struct slice value)
+{
+    enum setting_id id = setting_find(name);
+    if (id == SETTING_COUNT) return;
+    struct settings defaults;
+    settings_default(&defaults);
+    s->settings.values[id] = value.size == 0 ? defaults.values[id] : number(value);
+}
+
 void meta_state_row(struct meta_state *s, struct slice user_key, struct slice value, bool is_delete)
 {
     if (user_key.size == 0) return;
     struct slice rest = user_key.size > 2 ? slice_make(user_key.data + 2, user_key.size - 2) : SLICE_EMPTY;
     if (is_delete) {
         if (user_key.data[0] == 'k') keyspace_gone(s, rest);
+        if (user_key.data[0] == 'o') operators_row(&s->operators, user_key, value, true);
+        if (user_key.data[0] == 's') row_setting(s, rest, SLICE_EMPTY);
         return;
     }
     switch (user_key.data[0]) {
@@ -147,6 +164,9 @@ void meta_state_row(struct meta_state *s, struct slice user_key, struct slice va
     case 'k': row_keyspace(s, rest, value); return;
     case 'n': row_node(s, value); return;
     case 'r': row_range(s, value); return;
+    case 'o':
+    case 'e': operators_row(&s->operators, user_key, value, false); return;
+    case 's': row_setting(s, rest, value); return;
     case 't': s->ts_bound = number(value); return;
     case 'v': s->map_version = number(value); return;
     default: return; /* ids and uuids: only the machine reads them */

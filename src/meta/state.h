@@ -6,6 +6,8 @@
 
 #include "base/map.h"
 #include "meta/machine.h"
+#include "meta/operators.h"
+#include "meta/settings.h"
 
 struct meta_keyspace {
     struct slice name; /* owned */
@@ -15,7 +17,8 @@ struct meta_node {
     uint64_t id;
     struct slice row; /* owned; info's slices point into it */
     struct node_info info;
-    bool drained;
+    bool drained, leaving;
+    uint64_t maintenance_until_ms;
     uint64_t heard_ns; /* 0: not since this member leads */
     size_t told;       /* ranges[0..told) have been offered to it; begins anew when it still lacks some */
 };
@@ -25,6 +28,9 @@ struct meta_range {
     struct range_report report; /* by the last leader that spoke */
     uint64_t leader;            /* node id; 0: unknown */
     uint64_t claimed;           /* the heartbeat that last claimed to lead it */
+    uint64_t changed_ns;        /* when its keys changed last, as far as this leader has seen; 0: before */
+    uint32_t load;              /* operations per second, of late */
+    uint64_t load_node, load_total, load_at_ns; /* of the report that was last counted */
 };
 
 struct meta_state {
@@ -39,6 +45,8 @@ struct meta_state {
     size_t range_count, range_capacity;
     struct map ranges_by_id;
     uint64_t heartbeats; /* taken so far */
+    struct meta_operators operators;
+    struct settings settings;
 };
 
 void meta_state_init(struct meta_state *s);

@@ -21,6 +21,7 @@ static void heartbeat_adopt(struct node *n, const struct meta_heartbeat_reply *r
     health_learn(n, reply->nodes, reply->node_count);
     for (size_t i = 0; i < reply->range_count; i++) host_create_replica(n->host, &reply->ranges[i]);
     if (reply->map_version > n->map_version) n->map_version = reply->map_version;
+    orders_take(n, reply);
 }
 
 static void heartbeat_done(void *ctx, enum status status, bool sent, const struct reply_head *head)
@@ -91,6 +92,7 @@ uint64_t heartbeat_pass(struct node *n, uint64_t now_ns)
     request.leads = arena_alloc(&n->arena, (host_replica_count(n->host) + 1) * sizeof *request.leads);
     struct heartbeat_build build = {.node = n, .request = &request};
     host_each_replica(n->host, heartbeat_count, &build);
+    orders_report(n, &request);
     struct buf params;
     buf_init(&params, LIMIT_FRAME_BYTES);
     pack_meta_heartbeat_request(&params, &request);

@@ -224,6 +224,7 @@ void node_free(struct node *n)
     map_free(&n->counters);
     map_free(&n->flights);
     health_free(n);
+    orders_free(n);
     arena_free(&n->arena);
     buf_free(&n->scratch);
     mem_free(n->listen);

@@ -100,6 +100,18 @@ enum status replica_transfer(struct replica *r, uint64_t node_id, struct errbuf 
     return STATUS_OK;
 }
 
+enum status replica_transfer_away(struct replica *r, struct errbuf *err)
+{
+    if (raft_transfer_target(r->raft) != 0) return STATUS_OK;
+    const struct range_replica *heir = choose_heir(r, false);
+    if (heir == NULL) {
+        errbuf_set(err, "no other replica is connected, fit and up to date enough to lead");
+        return STATUS_RETRY;
+    }
+    give(r, heir);
+    return STATUS_OK;
+}
+
 bool replica_transferring(const struct replica *r)
 {
     return raft_transfer_target(r->raft) != 0;

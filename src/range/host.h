@@ -136,6 +136,8 @@ const char *replica_waits_for(const struct replica *r); /* why it does not go on
 /* Gives the leadership of the range to the replica on that node: begun, or it is there already. The new leader is known when
  * replica_leader_node says so; given up when replica_transferring ends and this replica still leads. */
 MUST_CHECK enum status replica_transfer(struct replica *r, uint64_t node_id, struct errbuf *err);
+/* The same, to whoever can take it best. */
+MUST_CHECK enum status replica_transfer_away(struct replica *r, struct errbuf *err);
 bool replica_transferring(const struct replica *r);
 /* Rows of the group lie in [start, end) of store keys. Borrowed. */
 void replica_span(const struct replica *r, struct slice *start, struct slice *end);

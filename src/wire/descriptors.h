@@ -39,10 +39,12 @@ bool range_desc_is_gone(const struct range_desc *d, uint64_t replica_id);
 
 /* What a node is to others, as bits. */
 enum node_flag {
-    NODE_DRAINED = 1,    /* an admin's order: leads nothing that another replica can lead */
-    NODE_DISK_SLOW = 2,  /* by its own judgement: likewise */
-    NODE_DISK_TIGHT = 4, /* takes no new replicas */
-    NODE_DISK_FULL = 8,  /* refuses writes that add rows, and leads nothing that another replica can lead */
+    NODE_DRAINED = 1,      /* an admin's order: leads nothing that another replica can lead */
+    NODE_DISK_SLOW = 2,    /* by its own judgement: likewise */
+    NODE_DISK_TIGHT = 4,   /* takes no new replicas */
+    NODE_LEAVING = 16,     /* an admin's order: decommissioned, all its replicas go elsewhere */
+    NODE_MAINTENANCE = 32, /* an admin's order: its silence is no reason to replace it */
+    NODE_DISK_FULL = 8,    /* refuses writes that add rows, and leads nothing that another replica can lead */
 };
 struct node_info {
     uint64_t id;

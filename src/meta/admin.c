@@ -1,0 +1,281 @@
+/* What admins ask of the leader: operators, settings, the use of nodes. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/cursor.h"
+#include "meta/meta_int.h"
+
+/* --- commands --- */
+
+static enum status op_command(struct meta *m, const struct meta_op_request *q, struct meta_command *c,
+                              struct errbuf *err)
+{
+    if (q->verb == OPERATOR_VERB_CANCEL) {
+        const struct meta_operator *op = operator_by_id(m, q->id);
+        c->kind = META_CMD_OPERATOR_END;
+        if (op == NULL) {
+            errbuf_set(err, "no operator with the id %llu is running", (unsigned long long)q->id);
+            return STATUS_NOT_FOUND;
+        }
+        c->operator= op->row;
+        c->operator.state = OPERATOR_CANCELLED;
+        c->operator.ended_ms = env_wall_ms(m->env);
+        c->operator.how_ended = slice_str("by an admin");
+        return STATUS_OK;
+    }
+    if (q->kind == 0) {
+        errbuf_set(err, "it is not said what is to be done");
+        return STATUS_INVALID;
+    }
+    c->kind = META_CMD_OPERATOR_BEGIN;
+    c->operator=(struct operator_row){.range_id = q->range_id,
+                                      .kind = q->kind,
+                                      .from = q->from,
+                                      .to = q->to,
+                                      .began_ms = env_wall_ms(m->env),
+                                      .why = slice_str("asked for by an admin"),
+                                      .state = OPERATOR_RUNNING,
+                                      .how_ended = SLICE_EMPTY};
+    return STATUS_OK;
+}
+
+enum status admin_command(struct meta *m, const struct rpc_request *req, struct meta_command *c, struct errbuf *err)
+{
+    enum status s = STATUS_UNSUPPORTED;
+    if (req->method == METHOD_META_OP) {
+        struct meta_op_request q;
+        s = unpack_meta_op_request(req->params, &m->arena, &q);
+        if (s == STATUS_OK) s = op_command(m, &q, c, err);
+    } else if (req->method == METHOD_META_CONFIG) {
+        c->kind = META_CMD_SETTING;
+        s = unpack_meta_config_request(req->params, &m->arena, &c->setting);
+    } else if (req->method == METHOD_META_NODE) {
+        c->kind = META_CMD_NODE;
+        c->now_ms = env_wall_ms(m->env);
+        s = unpack_meta_node_request(req->params, &m->arena, &c->node_verb);
+    }
+    return s;
+}
+
+/* --- what needs no command --- */
+
+/* Can every range find a place when the node goes? NULL: yes. */
+static bool can_leave(const struct meta *m, uint64_t node_id, char *text, size_t size)
+{
+    uint64_t now_ns = env_mono_ns(m->env), bytes = 0, room = 0;
+    size_t others = 0, held = 0;
+    uint32_t most = 1;
+    for (size_t i = 0; i < m->state.node_count; i++) {
+        const struct meta_node *n = m->state.nodes[i];
+        bool tight = (n->info.flags & (NODE_DISK_TIGHT | NODE_DISK_FULL)) != 0;
+        if (n->id == node_id || schedule_life(m, n, now_ns) != PLACEMENT_UP || tight) continue;
+        others++;
+        room += n->info.disk_free;
+    }
+    for (size_t i = 0; i < m->state.range_count; i++) {
+        const struct meta_range *r = m->state.ranges[i];
+        if (range_desc_replica(&r->desc, node_id) == NULL) continue;
+        held++;
+        bytes += r->report.bytes;
+        if (r->desc.replica_count > most) most = (uint32_t)r->desc.replica_count;
+    }
+    for (size_t i = 0; i < m->state.keyspace_count; i++) {
+        if (m->state.keyspaces[i].row.replication > most) most = m->state.keyspaces[i].row.replication;
+    }
+    if (held > 0 && others < most) {
+        (void)snprintf(
+            text, size,
+            "it holds replicas of %zu ranges, and a keyspace asks for %u replicas: only %zu other nodes are up "
+            "and take replicas; add %zu first",
+            held, most, others, most - others);
+        return false;
+    }
+    if (bytes > room && room > 0) {
+        (void)snprintf(text, size, "its replicas have %llu MiB, the other nodes' disks have %llu MiB free: add a node",
+                       (unsigned long long)(bytes >> 20), (unsigned long long)(room >> 20));
+        return false;
+    }
+    (void)snprintf(text, size, "%zu replicas with %llu MiB go to %zu other nodes", held,
+                   (unsigned long long)(bytes >> 20), others);
+    return true;
+}
+
+static void reply_text(struct rpc_request *req, const char *text)
+{
+    struct buf payload;
+    buf_init(&payload, 4096);
+    pack_meta_node_reply(&payload, &(struct meta_node_reply){.text = slice_str(text)});
+    rpc_reply(req, &(struct reply_head){.status = STATUS_OK, .message = SLICE_EMPTY, .payload = buf_slice(&payload)});
+    buf_free(&payload);
+}
+
+static bool scatter(struct meta *m, struct rpc_request *req, struct slice keyspace)
+{
+    const struct meta_keyspace *k = meta_state_keyspace(&m->state, keyspace);
+    uint64_t count = 0;
+    if (k == NULL) {
+        rpc_reply_status(req, STATUS_NOT_FOUND, "no keyspace of that name exists");
+        return true;
+    }
+    for (size_t i = 0; i < m->state.range_count; i++) {
+        const struct range_desc *d = &m->state.ranges[i]->desc;
+        if (d->keyspace != k->row.id || d->replica_count == 0) continue;
+        uint64_t to = d->replicas[count % d->replica_count].node_id;
+        count++;
+        if (to == m->state.ranges[i]->leader) continue;
+        operators_begin(m, &(struct operator_row){.range_id = d->id,
+                                                  .kind = OPERATOR_TRANSFER,
+                                                  .to = to,
+                                                  .conf_ver = d->epoch.conf_ver,
+                                                  .began_ms = env_wall_ms(m->env),
+                                                  .why = slice_str("scattered by an admin"),
+                                                  .state = OPERATOR_RUNNING,
+                                                  .how_ended = SLICE_EMPTY});
+    }
+    struct buf payload;
+    buf_init(&payload, 64);
+    pack_meta_op_reply(&payload, &(struct meta_op_reply){.id = count});
+    rpc_reply(req, &(struct reply_head){.status = STATUS_OK, .message = SLICE_EMPTY, .payload = buf_slice(&payload)});
+    buf_free(&payload);
+    return true;
+}
+
+/* True: answered, and nothing is to be proposed. */
+bool admin_answers(struct meta *m, struct rpc_request *req)
+{
+    char text[400];
+    if (req->method == METHOD_META_OP) {
+        struct meta_op_request q;
+        if (unpack_meta_op_request(req->params, &m->arena, &q) != STATUS_OK || q.verb != OPERATOR_VERB_SCATTER)
+            return false;
+        return scatter(m, req, q.keyspace);
+    }
+    if (req->method != METHOD_META_NODE) return false;
+    struct meta_node_request q;
+    if (unpack_meta_node_request(req->params, &m->arena, &q) != STATUS_OK || q.verb != NODE_VERB_DECOMMISSION)
+        return false;
+    if (meta_state_node(&m->state, q.node_id) == NULL) {
+        rpc_reply_status(req, STATUS_NOT_FOUND, "no node of that id is registered");
+    } else if (!can_leave(m, q.node_id, text, sizeof text)) {
+        COVER("admin.cannot_leave");
+        rpc_reply_status(req, STATUS_CONDITION_FAILED, text);
+    } else if (q.dry_run) {
+        reply_text(req, text);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* --- reads --- */
+
+bool admin_is_read(struct meta *m, const struct rpc_request *req)
+{
+    struct meta_config_request q;
+    if (req->method == METHOD_META_OPS) return true;
+    arena_reset(&m->arena);
+    return req->method == METHOD_META_CONFIG && unpack_meta_config_request(req->params, &m->arena, &q) == STATUS_OK &&
+           q.name.size == 0;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct operator_info *x = a, *y = b;
+    if ((x->state == OPERATOR_RUNNING) != (y->state == OPERATOR_RUNNING)) return x->state == OPERATOR_RUNNING ? -1 : 1;
+    return x->id > y->id ? -1 : x->id < y->id;
+}
+
+static struct operator_info info_of(const struct meta *m, const struct meta_operator *op)
+{
+    const struct operator_row *row = &op->row;
+    struct operator_info info = {.id = row->id,
+                                 .range_id = row->range_id,
+                                 .kind = row->kind,
+                                 .state = row->state,
+                                 .from = row->from,
+                                 .to = row->to,
+                                 .began_ms = row->began_ms,
+                                 .ended_ms = row->ended_ms,
+                                 .percent = op->percent,
+                                 .why = row->why,
+                                 .step = row->how_ended};
+    if (row->state != OPERATOR_RUNNING) return info;
+    const struct meta_range *r = meta_state_range(&m->state, row->range_id);
+    struct range_order order;
+    const char *what = "the range is not known any more";
+    if (r != NULL) (void)operator_next(row, &r->desc, r->leader, &order, &what);
+    if (r != NULL && r->leader == 0) what = "the range has no leader that is known";
+    info.step = slice_str(op->step[0] != '\0' ? op->step : what);
+    return info;
+}
+
+static void fill_operators(struct meta *m, struct meta_ops_reply *reply)
+{
+    const struct meta_operators *o = &m->state.operators;
+    uint64_t range;
+    void *value;
+    reply->ops = arena_alloc(&m->arena, (o->running.count + OPERATORS_ENDED_MAX) * sizeof *reply->ops);
+    for (size_t it = 0; map_next(&o->running, &it, &range, &value);) reply->ops[reply->op_count++] = info_of(m, value);
+    for (size_t i = 0; i < OPERATORS_ENDED_MAX; i++) {
+        if (o->ended[i] != NULL) reply->ops[reply->op_count++] = info_of(m, o->ended[i]);
+    }
+    qsort(reply->ops, reply->op_count, sizeof *reply->ops, newest_first);
+}
+
+static void fill_notes(struct meta *m, struct meta_ops_reply *reply)
+{
+    const struct placement_plan *p = &m->schedule.plan;
+    reply->notes = arena_zalloc(&m->arena, (PLACEMENT_REASONS + 1) * sizeof *reply->notes);
+    for (unsigned i = 0; i < PLACEMENT_REASONS; i++) {
+        const struct placement_note *n = &p->notes[i];
+        if (n->count == 0) continue;
+        reply->notes[reply->note_count++] =
+            (struct scheduler_note){.name = slice_str("not done"),
+                                    .text = slice_str(placement_reason_text((enum placement_reason)i)),
+                                    .count = n->count,
+                                    .range_id = n->range};
+    }
+    if (m->schedule.rounds == 0)
+        reply->notes[reply->note_count++] = (struct scheduler_note){
+            .name = slice_str("waits"),
+            .text = slice_str("for the nodes to tell what they hold, after a change of leader")};
+    reply->rounds = m->schedule.rounds;
+    reply->round_ns = m->schedule.took_ns;
+    reply->failures_borne = p->failures_borne;
+    reply->ranges_short = p->ranges_short;
+    reply->ranges_stopped = p->ranges_without_quorum;
+}
+
+static void fill_settings(struct meta *m, struct meta_config_reply *reply)
+{
+    reply->settings = arena_alloc(&m->arena, SETTING_COUNT * sizeof *reply->settings);
+    for (unsigned i = 0; i < SETTING_COUNT; i++) {
+        enum setting_id id = (enum setting_id)i;
+        char *text = arena_alloc(&m->arena, 24);
+        (void)snprintf(text, 24, "%llu", (unsigned long long)m->state.settings.values[i]);
+        if (setting_is_switch(id)) (void)snprintf(text, 24, "%s", m->state.settings.values[i] != 0 ? "on" : "off");
+        reply->settings[reply->setting_count++] =
+            (struct setting){.name = slice_str(setting_name(id)), .value = slice_str(text)};
+    }
+}
+
+void admin_read(struct meta_request *q)
+{
+    struct meta *m = q->meta;
+    struct buf payload;
+    buf_init(&payload, LIMIT_FRAME_BYTES - 65536);
+    arena_reset(&m->arena);
+    if (q->req->method == METHOD_META_OPS) {
+        struct meta_ops_reply reply = {0};
+        fill_operators(m, &reply);
+        fill_notes(m, &reply);
+        pack_meta_ops_reply(&payload, &reply);
+    } else {
+        struct meta_config_reply reply = {0};
+        fill_settings(m, &reply);
+        pack_meta_config_reply(&payload, &reply);
+    }
+    meta_answer(q, buf_slice(&payload));
+    buf_free(&payload);
+}

@@ -1,0 +1,92 @@
+/* What the metadata service asks of this node in its answers to heartbeats: changes of ranges that are led here. What an order
+ * did is seen by the range's descriptor; what hindered it is told with the next heartbeat. Orders come again until they are
+ * void, so nothing is remembered of them. */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "node/node_int.h"
+
+static enum status order_transfer(struct replica *r, const struct range_order *o, struct errbuf *err)
+{
+    if (o->to != 0) return replica_transfer(r, o->to, err);
+    return replica_transfer_away(r, err);
+}
+
+static enum status order_obey(struct node *n, const struct range_order *o, uint32_t *percent, struct errbuf *err)
+{
+    struct replica *r = host_replica(n->host, o->range_id);
+    if (r == NULL || !replica_leads(r)) {
+        errbuf_set(err, "node %llu does not lead the range any more", (unsigned long long)n->self.node_id);
+        return STATUS_NOT_LEADER;
+    }
+    *percent = 0;
+    switch (o->kind) {
+    case ORDER_TRANSFER: return order_transfer(r, o, err);
+    case ORDER_ADD:
+    case ORDER_SWAP:
+    case ORDER_SPLIT:
+    case ORDER_MERGE: break;
+    }
+    errbuf_set(err, "this node does not know how to do that");
+    return STATUS_UNSUPPORTED;
+}
+
+static void verdict_add(struct node *n, const struct range_order *o, enum status s, uint32_t percent, const char *text)
+{
+    if (n->verdict_count == n->verdict_capacity) {
+        n->verdict_capacity = n->verdict_capacity == 0 ? 16 : n->verdict_capacity * 2;
+        n->verdicts = mem_realloc(n->verdicts, n->verdict_capacity * sizeof *n->verdicts);
+    }
+    n->verdicts[n->verdict_count++] =
+        (struct order_verdict){.op = o->op, .status = s, .percent = percent, .text = mem_dup_slice(slice_str(text))};
+}
+
+static void orders_clear(struct node *n)
+{
+    while (n->verdict_count > 0) mem_free((void *)(uintptr_t)n->verdicts[--n->verdict_count].text.data);
+}
+
+void orders_free(struct node *n)
+{
+    orders_clear(n);
+    mem_free(n->verdicts);
+}
+
+void orders_take(struct node *n, const struct meta_heartbeat_reply *reply)
+{
+    orders_clear(n);
+    n->tell_all = reply->tell_all;
+    if (reply->term < n->meta_term) {
+        COVER("orders.stale");
+        return;
+    }
+    n->meta_term = reply->term;
+    for (size_t i = 0; i < reply->order_count && n->state == NODE_SERVING; i++) {
+        struct errbuf err = {{0}};
+        uint32_t percent = 0;
+        enum status s = order_obey(n, &reply->orders[i], &percent, &err);
+        if (s != STATUS_OK) verdict_add(n, &reply->orders[i], s, percent, err.text);
+    }
+}
+
+/* --- what is held here --- */
+
+struct holds_build {
+    struct meta_heartbeat_request *request;
+};
+
+static void hold_add(void *ctx, struct replica *r)
+{
+    struct meta_heartbeat_request *q = ((struct holds_build *)ctx)->request;
+    q->holds[q->hold_count++] = (struct replica_name){
+        .range_id = replica_group(r), .replica_id = replica_id(r), .conf_ver = replica_desc(r)->epoch.conf_ver};
+}
+
+void orders_report(struct node *n, struct meta_heartbeat_request *request)
+{
+    request->verdicts = n->verdicts;
+    request->verdict_count = n->verdict_count;
+    request->tells_all = n->tell_all;
+    if (!n->tell_all) return;
+    request->holds = arena_alloc(&n->arena, (host_replica_count(n->host) + 1) * sizeof *request->holds);
+    host_each_replica(n->host, hold_add, &(struct holds_build){.request = request});
+}
