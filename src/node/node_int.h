@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "node/disk_space.h"
 #include "node/node.h"
+#include "node/orders_int.h"
 #include "range/identity.h"
 #include "range/resolve.h"
 #include "rpc/meta_call.h"
@@ -39,11 +40,7 @@ struct node {
     bool heartbeat_busy;
     uint64_t heartbeats; /* sent */
     uint64_t map_version;
-    /* orders.c */
-    uint64_t meta_term; /* highest of a metadata leader that gave orders */
-    bool tell_all;      /* the next heartbeat names all replicas */
-    struct order_verdict *verdicts;
-    size_t verdict_count, verdict_capacity;
+    struct node_orders orders;
     struct map counters; /* group -> struct range_counters */
     struct map flights;  /* group -> struct flight */
     struct map asks;     /* group -> struct ask */
@@ -188,11 +185,6 @@ void health_free(struct node *n);
  * disks of so many replicas are full that too few are left. */
 MUST_CHECK enum status health_admit(const struct node *n, const struct replica *r, struct errbuf *err);
 void health_learn(struct node *n, const struct node_info *nodes, size_t count); /* a heartbeat's answer */
-
-/* orders.c */
-void orders_take(struct node *n, const struct meta_heartbeat_reply *reply);
-void orders_report(struct node *n, struct meta_heartbeat_request *request);
-void orders_free(struct node *n);
 
 /* heartbeat.c */
 uint64_t heartbeat_pass(struct node *n, uint64_t now_ns);

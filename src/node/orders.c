@@ -32,34 +32,35 @@ static enum status order_obey(struct node *n, const struct range_order *o, uint3
 
 static void verdict_add(struct node *n, const struct range_order *o, enum status s, uint32_t percent, const char *text)
 {
-    if (n->verdict_count == n->verdict_capacity) {
-        n->verdict_capacity = n->verdict_capacity == 0 ? 16 : n->verdict_capacity * 2;
-        n->verdicts = mem_realloc(n->verdicts, n->verdict_capacity * sizeof *n->verdicts);
+    if (n->orders.verdict_count == n->orders.verdict_capacity) {
+        n->orders.verdict_capacity = n->orders.verdict_capacity == 0 ? 16 : n->orders.verdict_capacity * 2;
+        n->orders.verdicts = mem_realloc(n->orders.verdicts, n->orders.verdict_capacity * sizeof *n->orders.verdicts);
     }
-    n->verdicts[n->verdict_count++] =
+    n->orders.verdicts[n->orders.verdict_count++] =
         (struct order_verdict){.op = o->op, .status = s, .percent = percent, .text = mem_dup_slice(slice_str(text))};
 }
 
 static void orders_clear(struct node *n)
 {
-    while (n->verdict_count > 0) mem_free((void *)(uintptr_t)n->verdicts[--n->verdict_count].text.data);
+    while (n->orders.verdict_count > 0)
+        mem_free((void *)(uintptr_t)n->orders.verdicts[--n->orders.verdict_count].text.data);
 }
 
 void orders_free(struct node *n)
 {
     orders_clear(n);
-    mem_free(n->verdicts);
+    mem_free(n->orders.verdicts);
 }
 
 void orders_take(struct node *n, const struct meta_heartbeat_reply *reply)
 {
     orders_clear(n);
-    n->tell_all = reply->tell_all;
-    if (reply->term < n->meta_term) {
+    n->orders.tell_all = reply->tell_all;
+    if (reply->term < n->orders.term) {
         COVER("orders.stale");
         return;
     }
-    n->meta_term = reply->term;
+    n->orders.term = reply->term;
     for (size_t i = 0; i < reply->order_count && n->state == NODE_SERVING; i++) {
         struct errbuf err = {{0}};
         uint32_t percent = 0;
@@ -83,10 +84,10 @@ static void hold_add(void *ctx, struct replica *r)
 
 void orders_report(struct node *n, struct meta_heartbeat_request *request)
 {
-    request->verdicts = n->verdicts;
-    request->verdict_count = n->verdict_count;
-    request->tells_all = n->tell_all;
-    if (!n->tell_all) return;
+    request->verdicts = n->orders.verdicts;
+    request->verdict_count = n->orders.verdict_count;
+    request->tells_all = n->orders.tell_all;
+    if (!n->orders.tell_all) return;
     request->holds = arena_alloc(&n->arena, (host_replica_count(n->host) + 1) * sizeof *request->holds);
     host_each_replica(n->host, hold_add, &(struct holds_build){.request = request});
 }
