@@ -66,6 +66,13 @@
     X(refusal_not_remembered, "T43", "a refusal leaves no idempotency row")                                            \
     X(guard_ignored, "T43", "the lower bound of a guarded add is not looked at")                                       \
     X(rows_differ_by_node, "T18", "apply depends on which node it runs on")                                            \
+    /* the ledger */                                                                                                   \
+    X(ledger_limit_ignored, "T43", "debits may exceed credits")                                                        \
+    X(ledger_refusal_forgotten, "T43", "a refused transfer's id may be used again")                                    \
+    X(ledger_id_taken_over, "T43", "a transfer is written over an earlier one with its id")                            \
+    X(ledger_posts_twice, "T43", "a pending transfer is posted although it has been resolved")                         \
+    X(ledger_chain_half_done, "T43", "a chain that fails leaves what it did before")                                   \
+    X(ledger_posting_lost, "T43", "a balance changes without its posting")                                             \
     /* timestamps */                                                                                                   \
     X(timestamps_from_the_clock, "T44", "a new metadata leader begins at its clock, not at the bound")                 \
     X(timestamps_unconfirmed, "T44", "a deposed metadata leader goes on handing out timestamps")                       \

@@ -6,6 +6,7 @@
 #include "env_posix/env_posix.h"
 #include "env_posix/process.h"
 #include "gateway/gateway.h"
+#include "ledger/ledger.h"
 #include "meta/meta.h"
 #include "node/node.h"
 
@@ -228,6 +229,7 @@ int run_gateway(struct cli *c)
     struct errbuf err;
     struct gateway *g = NULL;
     struct client *client = NULL;
+    struct ledger *ledger = NULL;
     char meta[LIMIT_VOTERS * LIMIT_ADDRESS_BYTES];
     struct gateway_options o = {.listen = args_text(&c->args, "listen", "127.0.0.1:7480")};
     struct client_options co = {.meta_addresses = meta, .role = ROLE_GATEWAY};
@@ -238,16 +240,15 @@ int run_gateway(struct cli *c)
     int code = CLI_OK;
     if (client_new(s.env, &co, &client, &err) != STATUS_OK) {
         code = cli_usage("--meta %s: %s", meta, err.text);
-    } else if (gateway_new(s.env, &o, client, &g, &err) != STATUS_OK) {
-        code = cli_fail("%s", err.text);
-        client_free(client);
+    } else {
+        o.ledger = ledger = ledger_new(s.env, client, &(struct ledger_options){.expires = true});
+        if (gateway_new(s.env, &o, client, &g, &err) != STATUS_OK) code = cli_fail("%s", err.text);
     }
-    if (code == CLI_OK) {
-        s.object = g;
-        code = server_run(&s);
-        client_free(client);
-        gateway_free(g);
-    }
+    s.object = g;
+    if (code == CLI_OK) code = server_run(&s);
+    if (client != NULL) client_free(client);
+    ledger_free(ledger);
+    gateway_free(g);
     env_posix_free(s.env);
     return code;
 }

@@ -315,6 +315,13 @@ void call_dispatch(struct call *c)
     case ENDPOINT_KV: handle_kv(c, &in, &route); break;
     case ENDPOINT_SCAN: handle_scan(c, &in, &route); break;
     case ENDPOINT_TXN: handle_txn(c, &in); break;
+    case ENDPOINT_LEDGER_ACCOUNTS:
+    case ENDPOINT_LEDGER_ACCOUNT:
+    case ENDPOINT_LEDGER_BALANCES:
+    case ENDPOINT_LEDGER_POSTINGS:
+    case ENDPOINT_LEDGER_TRANSFERS:
+    case ENDPOINT_LEDGER_TRANSFER:
+    case ENDPOINT_LEDGER_AUDIT: call_ledger(c, &in, &route); break;
     case ENDPOINT_KEYSPACES:
         if (c->method == HTTP_POST)
             handle_keyspace_create(c, &in);

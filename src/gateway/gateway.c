@@ -89,6 +89,7 @@ enum status gateway_new(struct env *env, const struct gateway_options *o, struct
     struct gateway *g = mem_zalloc(sizeof(*g));
     g->env = env;
     g->client = client;
+    g->ledger = o->ledger;
     g->options = *o;
     if (g->options.timeout_default_ms == 0) g->options.timeout_default_ms = 10000;
     if (g->options.in_flight_max == 0) g->options.in_flight_max = 8192;

@@ -12,8 +12,11 @@
 #include "client/client.h"
 #include "env/env.h"
 
+struct ledger;
+
 struct gateway_options {
     const char *listen;          /* "127.0.0.1:7480" */
+    struct ledger *ledger;       /* borrowed like the client; NULL: no ledger here */
     uint32_t timeout_default_ms; /* of a request without ?timeout_ms=; 0: 10,000 */
     uint32_t in_flight_max;      /* requests waiting for the cluster; beyond it 429. 0: 8192 */
 };

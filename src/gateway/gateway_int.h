@@ -12,10 +12,12 @@
 #include "gateway/answer.h"
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
+#include "ledger/ledger.h"
 
 struct gateway {
     struct env *env;
     struct client *client;
+    struct ledger *ledger;
     struct gateway_options options;
     struct http_server *server;
     struct list calls; /* under way */
@@ -40,6 +42,11 @@ struct call {
     struct slice name;       /* in the arena: of a keyspace */
     struct slice status_payload;
     uint32_t timeout_ms;
+    struct { /* ids of what a request creates, in the arena */
+        struct ledger_id *ids;
+        size_t count;
+        bool single, transfers;
+    } ledger;
 };
 
 /* calls.c */
@@ -51,6 +58,8 @@ uint32_t call_timeout(const struct call *c, uint32_t asked_ms);
 /* calls_keyspace.c */
 void handle_keyspace_create(struct call *c, const struct input *in);
 void handle_keyspace(struct call *c, const struct input *in, const struct route *route);
+/* calls_ledger.c */
+void call_ledger(struct call *c, const struct input *in, const struct route *route);
 /* gateway.c */
 void call_answer(struct call *c, struct answer *a); /* sends (if somebody still listens), counts, ends the call */
 

@@ -46,15 +46,46 @@ bool endpoint_allows(enum endpoint e, enum http_method m)
     return name != NULL && strstr(endpoint_methods(e), name) != NULL;
 }
 
+/* /v1/ledger/accounts/{id}, .../balances, .../transfers; /v1/ledger/transfers/{id} */
+static bool route_ledger(struct slice path, struct route *out)
+{
+    static const char accounts[] = "/v1/ledger/accounts/", transfers[] = "/v1/ledger/transfers/";
+    bool account = slice_starts(path, slice_str(accounts));
+    if (!account && !slice_starts(path, slice_str(transfers))) return false;
+    size_t head = account ? sizeof(accounts) - 1 : sizeof(transfers) - 1;
+    struct slice rest = slice_make(path.data + head, path.size - head);
+    const uint8_t *slash = rest.size > 0 ? memchr(rest.data, '/', rest.size) : NULL;
+    out->key = rest;
+    out->endpoint = account ? ENDPOINT_LEDGER_ACCOUNT : ENDPOINT_LEDGER_TRANSFER;
+    if (rest.size == 0) out->endpoint = ENDPOINT_UNKNOWN;
+    if (slash == NULL) return true;
+    struct slice tail = slice_make(slash, (size_t)(rest.data + rest.size - slash));
+    out->key.size = (size_t)(slash - rest.data);
+    out->endpoint = !account                                  ? ENDPOINT_UNKNOWN
+                    : slice_eq(tail, slice_str("/balances"))  ? ENDPOINT_LEDGER_BALANCES
+                    : slice_eq(tail, slice_str("/transfers")) ? ENDPOINT_LEDGER_POSTINGS
+                                                              : ENDPOINT_UNKNOWN;
+    return true;
+}
+
 void route_find(struct slice path, struct route *out)
 {
     static const struct {
         const char *path;
         enum endpoint endpoint;
     } fixed[] = {
-        {"/v1/txn", ENDPOINT_TXN},     {"/v1/keyspaces", ENDPOINT_KEYSPACES}, {"/v1/ranges", ENDPOINT_RANGES},
-        {"/v1/nodes", ENDPOINT_NODES}, {"/v1/status", ENDPOINT_STATUS},       {"/healthz", ENDPOINT_HEALTHZ},
-        {"/readyz", ENDPOINT_READYZ},  {"/metrics", ENDPOINT_METRICS},        {"/", ENDPOINT_ROOT},
+        {"/v1/txn", ENDPOINT_TXN},
+        {"/v1/keyspaces", ENDPOINT_KEYSPACES},
+        {"/v1/ranges", ENDPOINT_RANGES},
+        {"/v1/nodes", ENDPOINT_NODES},
+        {"/v1/status", ENDPOINT_STATUS},
+        {"/healthz", ENDPOINT_HEALTHZ},
+        {"/v1/ledger/accounts", ENDPOINT_LEDGER_ACCOUNTS},
+        {"/v1/ledger/transfers", ENDPOINT_LEDGER_TRANSFERS},
+        {"/v1/ledger/audit", ENDPOINT_LEDGER_AUDIT},
+        {"/readyz", ENDPOINT_READYZ},
+        {"/metrics", ENDPOINT_METRICS},
+        {"/", ENDPOINT_ROOT},
     };
     static const char kv[] = "/v1/kv/", keyspaces[] = "/v1/keyspaces/";
     *out = (struct route){.endpoint = ENDPOINT_UNKNOWN, .keyspace = SLICE_EMPTY, .key = SLICE_EMPTY};
@@ -74,6 +105,7 @@ void route_find(struct slice path, struct route *out)
         out->keyspace = slice_make(path.data + sizeof(keyspaces) - 1, path.size - (sizeof(keyspaces) - 1));
         return;
     }
+    if (route_ledger(path, out)) return;
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
         if (slice_eq(path, slice_str(fixed[i].path))) out->endpoint = fixed[i].endpoint;
     }

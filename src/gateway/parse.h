@@ -14,6 +14,13 @@
     X(KV, "kv", "GET, HEAD, PUT, DELETE")                                                                              \
     X(SCAN, "scan", "GET")                                                                                             \
     X(TXN, "txn", "POST")                                                                                              \
+    X(LEDGER_ACCOUNTS, "ledger_accounts", "POST")                                                                      \
+    X(LEDGER_ACCOUNT, "ledger_account", "GET")                                                                         \
+    X(LEDGER_BALANCES, "ledger_balances", "GET")                                                                       \
+    X(LEDGER_POSTINGS, "ledger_postings", "GET")                                                                       \
+    X(LEDGER_TRANSFERS, "ledger_transfers", "GET, POST")                                                               \
+    X(LEDGER_TRANSFER, "ledger_transfer", "GET")                                                                       \
+    X(LEDGER_AUDIT, "ledger_audit", "GET, POST")                                                                       \
     X(KEYSPACES, "keyspaces", "GET, POST")                                                                             \
     X(KEYSPACE, "keyspace", "GET, PUT, DELETE")                                                                        \
     X(RANGES, "ranges", "GET")                                                                                         \

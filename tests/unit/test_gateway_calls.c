@@ -59,6 +59,12 @@ void client_get_how(struct client *c, struct slice keyspace, struct slice key, c
     c->key = arena_dup_slice(&c->arena, key);
     c->get_done = done;
 }
+void client_get(struct client *c, struct slice keyspace, struct slice key, uint32_t timeout_ms, client_get_done done,
+                void *ctx)
+{
+    struct read_how how = {.mode = READ_STRONG};
+    client_get_how(c, keyspace, key, &how, timeout_ms, done, ctx);
+}
 void client_scan(struct client *c, struct slice keyspace, const struct client_scan *s, uint32_t timeout_ms,
                  client_scan_done done, void *ctx)
 {
