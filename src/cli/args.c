@@ -8,6 +8,9 @@ const struct flag cli_global_flags[] = {
     {"endpoints", FLAG_TEXT, "HOST:PORT,...", "the same as --meta"},
     {"timeout", FLAG_NUMBER, "MS", "how long to try, in milliseconds; default 10000"},
     {"dir", FLAG_TEXT, "DIR", "of the local cluster; default: $QUORATE_DIR, else ./quorate-data"},
+    {"certs", FLAG_TEXT, "PREFIX",
+     "encrypt: PREFIX.crt, PREFIX.key and authority.crt beside them; default: $QUORATE_CERTS, else the local "
+     "cluster's"},
     {"log-level", FLAG_TEXT, "LEVEL", "debug, info, warn or error"},
     {"help", FLAG_SWITCH, "", "this help"},
 };

@@ -71,6 +71,7 @@ static int take_places(struct bench *b)
     b->wire = url != NULL ? &bench_http : &bench_native;
     if (url == NULL) return CLI_OK;
     if (strncmp(url, "http://", 7) == 0) url += 7;
+    if (strncmp(url, "https://", 8) == 0) url += 8; /* the certificates decide */
     size_t size = strcspn(url, "/");
     if (size == 0 || size >= sizeof(b->http_address)) return cli_usage("--http: expected http://HOST:PORT");
     snprintf(b->http_address, sizeof(b->http_address), "%.*s", (int)size, url);
@@ -231,11 +232,13 @@ int run_bench_kv(struct cli *c)
     b.history_path = args_text(&c->args, "history", NULL);
     b.ids = args_switch(&c->args, "ids");
     b.fill = args_switch(&c->args, "fill");
-    struct env_posix_options o = {.log_level = c->log_level_given ? c->log_level : LOG_ERROR};
+    int code = cli_certs_take(c, false, false);
+    if (code != CLI_OK) return code;
+    struct env_posix_options o = {.log_level = c->log_level_given ? c->log_level : LOG_ERROR, .tls = cli_tls(c)};
     b.env = env_posix_new(&o, &err);
     if (b.env == NULL) return cli_fail("%s", err.text);
     b.env->ops->random(b.env, &b.run, sizeof(b.run));
-    int code = take_numbers(&b);
+    code = take_numbers(&b);
     if (code == CLI_OK) code = take_places(&b);
     if (code == CLI_OK) code = history_begin(&b);
     if (code != CLI_OK) {

@@ -3,6 +3,7 @@
 #define QUORATE_CLI_CLI_INT_H
 
 #include "cli/args.h"
+#include "cli/certs.h"
 #include "client/client.h"
 
 #define CLI_OK 0
@@ -19,6 +20,7 @@ struct cli {
     bool log_level_given;
     const char *self; /* path of this binary */
     int trace_fd;     /* of --raft-trace */
+    struct certs certs;
 };
 
 extern const struct command cli_commands[];
@@ -58,6 +60,10 @@ void text_table_write(const struct text_table *t, enum output output, struct buf
 /* --meta, --endpoints, $QUORATE_META, the local cluster's in its data directory, 127.0.0.1:7401,... in this order. */
 void cli_meta_addresses(const struct cli *c, char *text, size_t size);
 const char *cli_cluster_dir(const struct cli *c);
+/* --certs, $QUORATE_CERTS, the local cluster's, none, in this order; a server takes the first alone. Read once. An exit code, with the
+ * text already printed. */
+int cli_certs_take(struct cli *c, bool serves, bool ask_peers);
+const struct tls_options *cli_tls(const struct cli *c); /* NULL: none */
 
 /* A command's life with a cluster: open, start calls, wait until one sets done, close. */
 struct session {
@@ -99,7 +105,10 @@ int run_cluster_stop(struct cli *c);
 int run_cluster_status(struct cli *c);
 int run_cluster_kill(struct cli *c);
 int run_cluster_supervise(struct cli *c); /* supervisor.c */
-int run_debug_table(struct cli *c);       /* cmd_debug.c */
+int run_cert_authority(struct cli *c);    /* cmd_cert.c */
+int run_cert_issue(struct cli *c);
+int run_cert_show(struct cli *c);
+int run_debug_table(struct cli *c); /* cmd_debug.c */
 int run_debug_manifest(struct cli *c);
 int run_bench_kv(struct cli *c);       /* bench_kv.c */
 int run_bench_transfer(struct cli *c); /* bench_transfer.c */

@@ -64,9 +64,11 @@ static int directory_prepare(struct env *env, struct local_cluster *cluster, con
     unsigned names = 0;
     if (args_number(args, "base-port", cluster->base_port, 1, 65000, &base_port, &err) != STATUS_OK)
         return cli_usage("%s", err.text);
-    char dir[LOCAL_PATH_MAX];
+    char dir[LOCAL_PATH_MAX], prefix[LOCAL_PATH_MAX];
     snprintf(dir, sizeof(dir), "%s", cluster->dir);
     enum status s = local_load(cluster, dir, &err);
+    if (s == STATUS_OK && args_switch(args, "secure") && !certs_of_local(dir, "", prefix))
+        return cli_fail("the cluster in %s was made without --secure, and its processes speak plainly", dir);
     if (s == STATUS_OK && (!args_given(args, "base-port") || base_port == cluster->base_port)) return CLI_OK;
     if (s == STATUS_OK) {
         return cli_fail("the cluster in %s was made with --base-port %u; its members know each other by these ports",
@@ -78,6 +80,7 @@ static int directory_prepare(struct env *env, struct local_cluster *cluster, con
         return cli_fail("%s holds files, but no Quorate cluster; nothing was touched. Name a new directory with --dir",
                         dir);
     local_set(cluster, dir, (unsigned)base_port);
+    if (args_switch(args, "secure") && certs_make_local(dir, &err) != STATUS_OK) return cli_fail("%s", err.text);
     if (local_save(cluster, &err) != STATUS_OK) return cli_fail("%s", err.text);
     return CLI_OK;
 }
@@ -356,13 +359,14 @@ static int start_supervised(struct cli *c, struct local_cluster *cluster, struct
 
 static void print_started(const struct cli *c, const struct local_cluster *cluster, bool was_running)
 {
-    const char *gateway = cluster->processes[LOCAL_PROCESSES - 1].address;
+    const char *gateway = cluster->processes[LOCAL_PROCESSES - 1].address, *scheme = c->certs.on ? "https" : "http";
     if (c->output == OUTPUT_JSON) {
-        out_printf("{\"started\":%s,\"gateway\":\"http://%s\",\"dir\":\"%s\"}\n", was_running ? "false" : "true",
+        out_printf("{\"started\":%s,\"gateway\":\"%s://%s\",\"dir\":\"%s\"}\n", was_running ? "false" : "true", scheme,
                    gateway, cluster->dir);
     } else {
-        out_printf("local cluster %s: %u metadata servers, %u storage nodes, gateway http://%s, data in %s\n",
-                   was_running ? "is running already" : "started", LOCAL_META, LOCAL_NODES, gateway, cluster->dir);
+        out_printf("local cluster %s: %u metadata servers, %u storage nodes, gateway %s://%s, data in %s\n",
+                   was_running ? "is running already" : "started", LOCAL_META, LOCAL_NODES, scheme, gateway,
+                   cluster->dir);
     }
 }
 

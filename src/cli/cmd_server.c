@@ -11,10 +11,13 @@
 #include "node/node.h"
 
 #define STOP_PATIENCE_NS (15000 * NS_PER_MS)
+#define CERTS_LOOK_NS (5000 * NS_PER_MS)
 
 /* What the three servers have in common: told to stop, looked at until stopped. */
 struct server {
     struct actor actor;
+    struct cli *cli;
+    uint64_t certs_ns; /* when to look whether they have been replaced */
     struct env *env;
     bool stopping;
     uint64_t stop_ns;
@@ -23,10 +26,40 @@ struct server {
     bool (*stopped)(const void *object);
 };
 
+/* A certificate is replaced by files of the same names: connections made from now on use the new one. */
+static void certs_look(struct server *s)
+{
+    struct errbuf err;
+    struct certs next, *now = &s->cli->certs;
+    enum status status = certs_read(&next, now->prefix, now->options.ask_peers, &err);
+    if (status == STATUS_OK && slice_eq(buf_slice(&next.certificate), buf_slice(&now->certificate)) &&
+        slice_eq(buf_slice(&next.authority), buf_slice(&now->authority))) {
+        certs_free(&next);
+        return;
+    }
+    if (status == STATUS_OK) status = env_posix_tls_reload(s->env, &next.options, &err);
+    if (status != STATUS_OK) { /* half replaced, perhaps: the former ones stay in use */
+        log_event(s->env->log, LOG_WARN, "certs.not_replaced", "why=\"%s\"", err.text);
+        certs_free(&next);
+        return;
+    }
+    log_event(s->env->log, LOG_INFO, "certs.replaced", "prefix=%s", next.prefix);
+    certs_free(now);
+    *now = next;
+}
+
 static uint64_t server_pass(struct actor *a, uint64_t now_ns)
 {
     struct server *s = LIST_ENTRY(a, struct server, actor);
-    if (!s->stopping) return DEADLINE_NONE;
+    if (!s->stopping) {
+        if (!s->cli->certs.on) return DEADLINE_NONE;
+        if (s->certs_ns == 0) s->certs_ns = now_ns + CERTS_LOOK_NS;
+        if (now_ns >= s->certs_ns) {
+            certs_look(s);
+            s->certs_ns = now_ns + CERTS_LOOK_NS;
+        }
+        return s->certs_ns;
+    }
     bool late = now_ns >= s->stop_ns + STOP_PATIENCE_NS;
     if (s->stopped(s->object) || late) {
         if (late) log_event(s->env->log, LOG_WARN, "server.stop_late", "why=\"work under way did not end in time\"");
@@ -61,8 +94,25 @@ static struct env *server_env(struct cli *c, const char *data, struct errbuf *er
 {
     struct env_posix_options options = {.data_dir = data,
                                         .log_level = c->log_level_given ? c->log_level : LOG_INFO,
-                                        .log_path = args_text(&c->args, "log", NULL)};
+                                        .log_path = args_text(&c->args, "log", NULL),
+                                        .tls = cli_tls(c)};
     return env_posix_new(&options, err);
+}
+
+static bool is_this_machine(const char *address)
+{
+    return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]:", 6) == 0 ||
+           strncmp(address, "localhost:", 10) == 0 || strncmp(address, "unix:", 5) == 0;
+}
+
+/* Certificates, and the refusal to be open to everybody by oversight. */
+static int server_certs(struct cli *c, const char *listen, bool ask_peers)
+{
+    int code = cli_certs_take(c, true, ask_peers);
+    if (code != CLI_OK || c->certs.on || is_this_machine(listen) || args_switch(&c->args, "insecure")) return code;
+    return cli_usage("%s can be reached from other machines, and without --certs anybody there could read and change "
+                     "everything. `quorate cert` makes certificates; --insecure if the network itself keeps others out",
+                     listen);
 }
 
 /* Written at once: what happened before a kill is there, and lines of several servers stand in the order of their events. */
@@ -148,11 +198,13 @@ int run_meta(struct cli *c)
     int code = members_parse(members, &o);
     if (code == CLI_OK) code = host_options_take(c, &o.host);
     if (code != CLI_OK) return code;
-    bool known = false;
-    for (size_t i = 0; i < o.member_count; i++) known = known || o.members[i].id == o.id;
-    if (!known) return cli_usage("--id %llu is not among --members", (unsigned long long)o.id);
+    const char *own = NULL;
+    for (size_t i = 0; i < o.member_count; i++) own = o.members[i].id == o.id ? o.members[i].address : own;
+    if (own == NULL) return cli_usage("--id %llu is not among --members", (unsigned long long)o.id);
+    code = server_certs(c, o.listen != NULL ? o.listen : own, true);
+    if (code != CLI_OK) return code;
 
-    struct server s = {.stop = meta_stop_object, .stopped = meta_stopped_object};
+    struct server s = {.cli = c, .stop = meta_stop_object, .stopped = meta_stopped_object};
     s.env = server_env(c, data, &err);
     if (s.env == NULL) return cli_fail("%s", err.text);
     if (meta_new(s.env, &o, &m, &err) != STATUS_OK) {
@@ -196,9 +248,10 @@ int run_node(struct cli *c)
         return cli_usage("%s", err.text);
     o.reserve_bytes = reserve_mib << 20;
     int code = host_options_take(c, &o.host);
+    if (code == CLI_OK) code = server_certs(c, o.listen, true);
     if (code != CLI_OK) return code;
 
-    struct server s = {.stop = node_stop_object, .stopped = node_stopped_object};
+    struct server s = {.cli = c, .stop = node_stop_object, .stopped = node_stopped_object};
     s.env = server_env(c, data, &err);
     if (s.env == NULL) return cli_fail("%s", err.text);
     if (node_new(s.env, &o, &n, &err) != STATUS_OK) {
@@ -234,10 +287,11 @@ int run_gateway(struct cli *c)
     struct gateway_options o = {.listen = args_text(&c->args, "listen", "127.0.0.1:7480")};
     struct client_options co = {.meta_addresses = meta, .role = ROLE_GATEWAY};
     cli_meta_addresses(c, meta, sizeof(meta));
-    struct server s = {.stop = gateway_stop_object, .stopped = gateway_stopped_object};
+    int code = server_certs(c, o.listen, false);
+    if (code != CLI_OK) return code;
+    struct server s = {.cli = c, .stop = gateway_stop_object, .stopped = gateway_stopped_object};
     s.env = server_env(c, NULL, &err);
     if (s.env == NULL) return cli_fail("%s", err.text);
-    int code = CLI_OK;
     if (client_new(s.env, &co, &client, &err) != STATUS_OK) {
         code = cli_usage("--meta %s: %s", meta, err.text);
     } else {

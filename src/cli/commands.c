@@ -15,6 +15,7 @@ static const struct flag flags_meta[] = {
      "so long peers promise to follow this one's leaders; never lowered for a directory"},
     {"raft-trace", FLAG_TEXT, "FILE",
      "every Raft event as a line of JSON; servers of a machine may share it; default: $QUORATE_RAFT_TRACE"},
+    {"insecure", FLAG_SWITCH, "", "listen beyond this machine without --certs"},
     {"log", FLAG_TEXT, "FILE", "where log lines go; default: stderr"},
 };
 static const struct flag flags_node[] = {
@@ -29,10 +30,12 @@ static const struct flag flags_node[] = {
      "so long peers promise to follow this one's leaders; never lowered for a directory"},
     {"raft-trace", FLAG_TEXT, "FILE",
      "every Raft event as a line of JSON; servers of a machine may share it; default: $QUORATE_RAFT_TRACE"},
+    {"insecure", FLAG_SWITCH, "", "listen beyond this machine without --certs"},
     {"log", FLAG_TEXT, "FILE", "where log lines go; default: stderr"},
 };
 static const struct flag flags_gateway[] = {
     {"listen", FLAG_TEXT, "HOST:PORT", "address to bind; default 127.0.0.1:7480"},
+    {"insecure", FLAG_SWITCH, "", "listen beyond this machine without --certs"},
     {"log", FLAG_TEXT, "FILE", "where log lines go; default: stderr"},
 };
 static const struct flag flags_init[] = {
@@ -41,6 +44,7 @@ static const struct flag flags_init[] = {
 static const struct flag flags_cluster_start[] = {
     {"base-port", FLAG_NUMBER, "PORT", "metadata at +1..3, nodes at +11..13, gateway at +80; default 7400"},
     {"wait", FLAG_NUMBER, "MS", "how long to wait until it is ready; default 60000"},
+    {"secure", FLAG_SWITCH, "", "a new cluster whose connections are encrypted, with certificates in DIR/certs"},
 };
 static const struct flag flags_put[] = {
     {"id", FLAG_TEXT, "TEXT", "idempotency id: with the same one it acts once"},
@@ -102,6 +106,27 @@ static const struct flag flags_demo_bank[] = {
     {"accounts", FLAG_NUMBER, "N", "per branch; default 1000. Keep it from run to run"},
     {"no-kill", FLAG_SWITCH, "", "do not kill a leader half way"},
     {"acks", FLAG_TEXT, "FILE", "where each acknowledged id is written, below DIR/demo; default bank-acknowledged.txt"},
+};
+
+#define FLAG_CERTS_OUT                                                                                                 \
+    {                                                                                                                  \
+        "out", FLAG_TEXT, "DIR", "where certificates and keys are; default ./certs"                                    \
+    }
+#define FLAG_CERT_DAYS(text)                                                                                           \
+    {                                                                                                                  \
+        "days", FLAG_NUMBER, "N", text                                                                                 \
+    }
+static const struct flag flags_cert_authority[] = {
+    FLAG_CERTS_OUT,
+    FLAG_CERT_DAYS("valid for; default 3650"),
+    {"name", FLAG_TEXT, "NAME", "of the authority; default quorate"},
+};
+static const struct flag flags_cert_issue[] = {
+    FLAG_CERTS_OUT,
+    FLAG_CERT_DAYS("valid for; default 365"),
+    {"role", FLAG_TEXT, "server|admin", "default server"},
+    {"hosts", FLAG_TEXT, "HOST,IP,...", "under which others reach this server"},
+    {"renew", FLAG_SWITCH, "", "replace a certificate that exists; servers take it up while they run"},
 };
 
 static const struct flag flags_debug_table[] = {
@@ -178,6 +203,11 @@ const struct command cli_commands[] = {
      0, FLAGS(flags_bench_kv), false},
     {"bench transfer", "", "move a range's leadership round under load: pauses, failed requests", run_bench_transfer, 0,
      0, FLAGS(flags_bench_transfer), false},
+    {"cert authority", "", "make an authority for certificates", run_cert_authority, 0, 0, FLAGS(flags_cert_authority),
+     false},
+    {"cert issue", "NAME", "make a key and a certificate, signed by it", run_cert_issue, 1, 1, FLAGS(flags_cert_issue),
+     false},
+    {"cert show", "FILE...", "what certificates say", run_cert_show, 1, ARGS_WORDS_MAX, NO_FLAGS, false},
     {"debug table", "FILE", "what a table of the store holds, offline: properties, blocks, damage", run_debug_table, 1,
      1, FLAGS(flags_debug_table), false},
     {"debug manifest", "FILE", "which tables a store's manifest names, offline", run_debug_manifest, 1, 1, NO_FLAGS,
@@ -243,6 +273,7 @@ int cli_main(int argc, char *const *argv)
     if (code == CLI_OK) code = take_log_level(&c);
     if (code == CLI_OK) code = c.args.command->run(&c);
     /* `quorate scan ... | head`: who reads has seen enough, and that is no failure. */
+    certs_free(&c.certs);
     if (out_failed() && code == CLI_OK && !process_reader_gone(1))
         code = cli_fail("standard output could not be written");
     return code;

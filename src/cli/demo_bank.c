@@ -447,6 +447,7 @@ int run_demo_bank(struct cli *cli)
     memset(&b, 0, sizeof(b));
     b.cli = cli;
     int code = bank_arguments(&b);
+    if (code == CLI_OK) code = cli_certs_take(cli, false, false);
     if (code != CLI_OK) return code;
     demo_gateway(cli, b.gateway, sizeof(b.gateway));
     snprintf(dir, sizeof(dir), "%.900s/demo", cli_cluster_dir(cli));

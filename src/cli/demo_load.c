@@ -21,8 +21,8 @@ void demo_gateway(const struct cli *c, char *address, size_t size)
 
 struct env *demo_env(const struct cli *c, const char *data_dir, struct errbuf *err)
 {
-    struct env_posix_options options = {.data_dir = data_dir,
-                                        .log_level = c->log_level_given ? c->log_level : LOG_ERROR};
+    struct env_posix_options options = {
+        .data_dir = data_dir, .log_level = c->log_level_given ? c->log_level : LOG_ERROR, .tls = cli_tls(c)};
     return env_posix_new(&options, err);
 }
 

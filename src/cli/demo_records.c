@@ -348,6 +348,8 @@ int run_demo_records(struct cli *cli)
     if (args_number(&cli->args, "connections", 64, 1, 1024, &connections, &err) != STATUS_OK)
         return cli_usage("%s", err.text);
     r->connections = (unsigned)connections;
+    int certs = cli_certs_take(cli, false, false);
+    if (certs != CLI_OK) return certs;
     demo_gateway(cli, r->gateway, sizeof(r->gateway));
     r->env = demo_env(cli, NULL, &err);
     if (r->env == NULL) return cli_fail("%s", err.text);

@@ -27,11 +27,30 @@ void cli_meta_addresses(const struct cli *c, char *text, size_t size)
     local_meta_addresses(&local, text, size);
 }
 
+int cli_certs_take(struct cli *c, bool serves, bool ask_peers)
+{
+    struct errbuf err;
+    char local[LOCAL_PATH_MAX];
+    if (c->certs.on) return CLI_OK;
+    const char *prefix = args_text(&c->args, "certs", NULL);
+    if (prefix == NULL && !serves) prefix = process_getenv("QUORATE_CERTS");
+    if (prefix == NULL && !serves && certs_of_local(cli_cluster_dir(c), TLS_ROLE_ADMIN, local)) prefix = local;
+    if (prefix == NULL) return CLI_OK;
+    return certs_read(&c->certs, prefix, ask_peers, &err) == STATUS_OK ? CLI_OK : cli_fail("%s", err.text);
+}
+
+const struct tls_options *cli_tls(const struct cli *c)
+{
+    return c->certs.on ? &c->certs.options : NULL;
+}
+
 int session_open(struct session *s, struct cli *c)
 {
     struct errbuf err;
     char addresses[LIMIT_REPLICAS * LIMIT_ADDRESS_BYTES];
-    struct env_posix_options options = {.log_level = c->log_level_given ? c->log_level : LOG_ERROR};
+    int code = cli_certs_take(c, false, false);
+    if (code != CLI_OK) return code;
+    struct env_posix_options options = {.log_level = c->log_level_given ? c->log_level : LOG_ERROR, .tls = cli_tls(c)};
     *s = (struct session){.cli = c};
     s->env = env_posix_new(&options, &err);
     if (s->env == NULL) return cli_fail("%s", err.text);

@@ -36,6 +36,7 @@ struct supervisor {
     bool stopping, killed;
     uint64_t stop_ns;
     char meta[128], members[160];
+    char certs[LOCAL_PATH_MAX]; /* "": connections are plain */
 };
 
 static void child_set(struct supervisor *s, unsigned i, enum local_state state)
@@ -45,7 +46,8 @@ static void child_set(struct supervisor *s, unsigned i, enum local_state state)
     s->changed = true;
 }
 
-static void child_argv(struct supervisor *s, unsigned i, char data[LOCAL_PATH_MAX], char id[8], const char *argv[24])
+static void child_argv(const struct supervisor *s, unsigned i, char data[LOCAL_PATH_MAX], char id[8],
+                       const char *argv[26])
 {
     const struct local_process *p = &s->cluster.processes[i];
     unsigned n = 0;
@@ -90,8 +92,12 @@ static void child_argv(struct supervisor *s, unsigned i, char data[LOCAL_PATH_MA
         argv[n++] = "--support-ms";
         argv[n++] = "300";
     }
+    if (s->certs[0] != '\0') {
+        argv[n++] = "--certs";
+        argv[n++] = s->certs;
+    }
     argv[n] = NULL;
-    ASSERT(n < 24);
+    ASSERT(n < 26);
 }
 
 static void child_wait(struct supervisor *s, unsigned i, uint64_t now_ns)
@@ -107,7 +113,7 @@ static void child_start(struct supervisor *s, unsigned i, uint64_t now_ns)
     const struct local_process *p = &s->cluster.processes[i];
     struct local_child *child = &s->status.children[i];
     char data[LOCAL_PATH_MAX], id[8], log[LOCAL_PATH_MAX];
-    const char *argv[24];
+    const char *argv[26];
     struct errbuf err;
     child_argv(s, i, data, id, argv);
     local_log_path(&s->cluster, p->name, log);
@@ -259,6 +265,7 @@ int run_cluster_supervise(struct cli *c)
         return cli_fail("%s", err.text);
     }
     addresses_write(&s);
+    if (!certs_of_local(s.cluster.dir, TLS_ROLE_SERVER, s.certs)) s.certs[0] = '\0';
     s.actor.pass = supervisor_pass;
     s.env->ops->attach(s.env, &s.actor);
     env_posix_on_signal(s.env, on_stop, &s);

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "http/http.h"
+#include "tls/tls.h"
 
 #include <stdio.h>
 #include <sys/resource.h>
@@ -202,8 +203,20 @@ struct env *env_posix_new(const struct env_posix_options *options, struct errbuf
     p->env.exec = posix_exec_seam(p->exec);
     p->net = posix_net_new(p, connections);
     p->env.net = posix_net_seam(p->net);
+    if (options->tls != NULL && tls_net_new(&p->env, p->env.net, options->tls, &p->tls, err) != STATUS_OK) {
+        env_posix_free(&p->env);
+        return NULL;
+    }
+    if (p->tls != NULL) p->env.net = p->tls;
     p->env.http = http_new(&p->env, options->http_timeout_ms > 0 ? options->http_timeout_ms : 75000);
     return &p->env;
+}
+
+enum status env_posix_tls_reload(struct env *env, const struct tls_options *tls, struct errbuf *err)
+{
+    struct env_posix *p = env_posix_of(env);
+    ASSERT(p->tls != NULL);
+    return tls_net_reload(p->tls, tls, err);
 }
 
 void env_posix_free(struct env *env)
@@ -211,7 +224,8 @@ void env_posix_free(struct env *env)
     if (env == NULL) return;
     struct env_posix *p = env_posix_of(env);
     env_posix_quiesce(env);
-    http_free(p->env.http);
+    if (p->env.http != NULL) http_free(p->env.http);
+    if (p->tls != NULL) tls_net_free(p->tls);
     ASSERT(list_empty(&p->actors));
     posix_net_free(p->net);
     posix_exec_free(p->exec);

@@ -7,6 +7,8 @@
 
 #include "env/env.h"
 
+struct tls_options; /* tls/tls.h */
+
 #define ENV_POSIX_EXIT_FATAL 70 /* the exit code of a process that stopped itself (env_ops.fatal) */
 
 struct env_posix_options {
@@ -17,6 +19,8 @@ struct env_posix_options {
     unsigned background_threads; /* LANE_BACKGROUND; 0: 1 */
     unsigned connections_max;    /* accepted at a time; 0: a third of RLIMIT_NOFILE */
     unsigned http_timeout_ms;    /* an HTTP client that is idle or slow for so long is cut off; 0: 75,000 */
+    const struct tls_options
+        *tls; /* all connections, HTTP's too, are encrypted; NULL: none is. Borrowed for the call */
 };
 
 /* NULL with a text for a person: an unusable data directory or log file. Threads start when their lane is first used.
@@ -32,6 +36,10 @@ int env_posix_run(struct env *env);
 /* Runs the loop until done(ctx), or until timeout_ns have passed (DEADLINE_NONE: no limit); done is asked after each pass. */
 void env_posix_run_until(struct env *env, bool (*done)(void *ctx), void *ctx, uint64_t timeout_ns);
 void env_posix_stop(struct env *env, int exit_code); /* from the loop: env_posix_run returns after this pass */
+
+/* Connections made from now on use these certificates; STATUS_INVALID: they cannot be used, and nothing has changed. For an env
+ * that was made with some. */
+MUST_CHECK enum status env_posix_tls_reload(struct env *env, const struct tls_options *tls, struct errbuf *err);
 
 /* Ends the worker threads: running tasks are waited for, queued ones and those submitted from now on complete as
  * cancelled; all completions are delivered before it returns. */

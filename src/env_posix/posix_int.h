@@ -18,6 +18,7 @@ struct env_posix {
     struct event_base *base;
     struct posix_exec *exec;
     struct posix_net *net;
+    struct net *tls; /* over net; NULL: connections are plain */
 
     struct list actors;
     struct list *cursor; /* the actor after the one whose pass runs; detach moves it on */

@@ -237,6 +237,13 @@ void process_sleep_ms(unsigned ms)
     }
 }
 
+uint64_t process_wall_s(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec;
+}
+
 uint64_t process_mono_ms(void)
 {
     struct timespec t;

@@ -43,6 +43,8 @@ MUST_CHECK enum status process_read_lines(const char *const argv[], bool (*each_
  * atomically and durably: after a crash there is the old content or the new one. */
 MUST_CHECK enum status process_file_read(const char *path, struct buf *out, struct errbuf *err);
 MUST_CHECK enum status process_file_write(const char *path, struct slice bytes, struct errbuf *err);
+/* The same for what only its owner may read. */
+MUST_CHECK enum status process_secret_write(const char *path, struct slice bytes, struct errbuf *err);
 /* Adds to the end of a file, which is made if absent; for reports: nothing is synced. */
 MUST_CHECK enum status process_file_append(const char *path, struct slice bytes, struct errbuf *err);
 /* The same for many small pieces, each written in one call: pieces of several processes do not mix. -1 with a text. */
@@ -58,5 +60,6 @@ bool process_reader_gone(int fd);        /* a pipe or socket that nobody reads a
 unsigned process_terminal_width(int fd); /* columns; 80 when it is no terminal */
 void process_sleep_ms(unsigned ms);
 uint64_t process_mono_ms(void);
+uint64_t process_wall_s(void); /* since 1970 */
 
 #endif

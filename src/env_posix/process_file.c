@@ -67,12 +67,12 @@ static int sync_parent(const char *path) /* returns errno */
     return code;
 }
 
-enum status process_file_write(const char *path, struct slice bytes, struct errbuf *err)
+static enum status replace_file(const char *path, struct slice bytes, mode_t mode, struct errbuf *err)
 {
     size_t size = strlen(path) + 32;
     char *temporary = mem_alloc(size);
     (void)snprintf(temporary, size, "%s.%ld.tmp", path, (long)getpid());
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
     int code = fd < 0 ? errno : write_all(fd, bytes);
     if (fd >= 0 && code == 0 && fsync(fd) != 0) code = errno;
     if (fd >= 0 && close(fd) != 0 && code == 0) code = errno;
@@ -81,6 +81,16 @@ enum status process_file_write(const char *path, struct slice bytes, struct errb
     if (code == 0) code = sync_parent(path);
     mem_free(temporary);
     return code == 0 ? STATUS_OK : file_failed(path, "written", code, err);
+}
+
+enum status process_file_write(const char *path, struct slice bytes, struct errbuf *err)
+{
+    return replace_file(path, bytes, 0640, err);
+}
+
+enum status process_secret_write(const char *path, struct slice bytes, struct errbuf *err)
+{
+    return replace_file(path, bytes, 0600, err);
 }
 
 int process_append_open(const char *path, struct errbuf *err)

@@ -57,11 +57,12 @@ void cache_pass(struct cache *c); /* once per pass of the loop */
 static inline struct cache_entry *cache_get(struct cache *c, const struct table *t, uint32_t at)
 {
     struct cache_entry *e = t->slots[at];
-    const char *end =
-        (const char *)e + c->slot_bytes; /* heads, prefix and stamps: fetched beside the entry, not after it */
-    __builtin_prefetch(end - 64);
-    __builtin_prefetch(end - 128);
-    __builtin_prefetch(end - 192);
+    if (e != NULL) { /* heads, prefix and stamps: fetched beside the entry, not after it */
+        const char *end = (const char *)e + c->slot_bytes;
+        __builtin_prefetch(end - 64);
+        __builtin_prefetch(end - 128);
+        __builtin_prefetch(end - 192);
+    }
     if (e == NULL || e->state == CACHE_LOADING) {
         c->misses++;
         return NULL;

@@ -1,0 +1,26 @@
+/* The certificates that a command or a server uses (docs/security.md). PREFIX names three files: PREFIX.crt and PREFIX.key, its own,
+ * and authority.crt beside them. */
+#ifndef QUORATE_CLI_CERTS_H
+#define QUORATE_CLI_CERTS_H
+
+#include "cli/local.h"
+#include "tls/tls.h"
+
+#define CERTS_AUTHORITY "authority"
+
+struct certs {
+    bool on; /* false: connections are plain */
+    char prefix[LOCAL_PATH_MAX];
+    struct buf authority, certificate, key;
+    struct tls_options options; /* borrows from these */
+};
+
+/* Reads the three files. Key and certificate may both be missing: a client that shows none. */
+MUST_CHECK enum status certs_read(struct certs *c, const char *prefix, bool ask_peers, struct errbuf *err);
+void certs_free(struct certs *c); /* harmless when nothing was read */
+
+/* Of a local cluster: DIR/certs, made by `cluster start --secure`. */
+bool certs_of_local(const char *dir, const char *name, char prefix[LOCAL_PATH_MAX]); /* false: it has none */
+MUST_CHECK enum status certs_make_local(const char *dir, struct errbuf *err);
+
+#endif
