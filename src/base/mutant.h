@@ -65,6 +65,19 @@
     X(id_not_looked_up, "T39", "a repetition is evaluated again")                                                      \
     X(refusal_not_remembered, "T43", "a refusal leaves no idempotency row")                                            \
     X(guard_ignored, "T43", "the lower bound of a guarded add is not looked at")                                       \
+    /* over several ranges */                                                                                          \
+    X(locks_not_seen, "T41", "reads do not wait for the locks of prepared transactions")                               \
+    X(locks_not_rebuilt, "T42", "a replica that is opened does not take the locks that its rows speak of")             \
+    X(reads_take_no_lock, "T42", "a Prepare locks what it writes, not what it has read")                               \
+    X(commit_at_own_time, "T42", "each range commits at its own timestamp, not at the highest")                        \
+    X(missing_vote_is_yes, "T41", "a coordinator commits although a range has not voted")                              \
+    X(seal_leaves_nothing, "T41", "a Seal says aborted, and a late Prepare is welcome")                                \
+    X(decide_without_floor, "T42", "what comes behind a Decide may get a lower timestamp")                             \
+    X(answer_not_kept, "T39", "the answer of a transaction over several ranges is not kept for its id")                \
+    X(reservations_ignored, "T43", "a guard is judged by what is decided alone")                                       \
+    X(abort_keeps_adds, "T43", "the adds of an aborted transaction stay")                                              \
+    X(abandoned_left_alone, "T41", "nobody settles a transaction whose coordinator is gone")                           \
+    X(untaken_branch_not_checked, "T42", "a Prepare takes locks that others hold, for the branch that is not taken")   \
     X(rows_differ_by_node, "T18", "apply depends on which node it runs on")                                            \
     /* the ledger */                                                                                                   \
     X(ledger_limit_ignored, "T43", "debits may exceed credits")                                                        \

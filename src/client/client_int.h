@@ -139,6 +139,7 @@ struct client {
     struct list peers;
     struct list requests, ready;
     struct list spreads;
+    struct met *met;    /* spread.c: holders of locks that Prepares met; NULL: none yet */
     uint64_t newest_ts; /* timestamp seen in any answer */
     struct heap timers;
     struct prng prng;

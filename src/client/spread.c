@@ -9,7 +9,9 @@
  *           the locks goes on. Without an owner: settles the fate of a transaction that was met. */
 #include "client/spread.h"
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "txn/command.h"
 #include "txn/coordinator.h"
 
@@ -18,6 +20,7 @@
 #define SPREAD_LIFE_NS (60000 * NS_PER_MS)
 #define PREPARE_MS 2000u
 #define STEP_MS 5000u
+#define ABANDONED_NS (500 * NS_PER_MS)
 
 struct spread_part {
     struct spread *spread;
@@ -58,6 +61,7 @@ static void spread_free(struct spread *s)
 void spreads_free(struct client *c)
 {
     LIST_FOR(it, &c->spreads) spread_free(LIST_ENTRY(it, struct spread, link));
+    mem_free(c->met);
 }
 
 void spread_owner_left(struct request *r)
@@ -65,6 +69,39 @@ void spread_owner_left(struct request *r)
     if (r->spread == NULL) return;
     r->spread->owner = NULL;
     r->spread = NULL;
+}
+
+/* --- holders that were met --- */
+
+enum { MET_SLOTS = 64 }; /* by a hash of the id */
+struct met {
+    struct txn_id id;
+    uint64_t first_ns, last_ns;
+};
+
+/* A younger Prepare dies at once when it meets a lock, and tries again; whoever is met again and again has lost its coordinator. */
+static bool met_for_long(struct client *c, const struct txn_id *holder)
+{
+    uint64_t now_ns = env_mono_ns(c->env);
+    if (c->met == NULL) c->met = mem_zalloc(MET_SLOTS * sizeof *c->met);
+    struct met *m = &c->met[hash_bytes(slice_make(holder->bytes, TXN_ID_BYTES), 0) % MET_SLOTS];
+    if (memcmp(&m->id, holder, sizeof m->id) != 0) {
+        if (m->last_ns != 0 && now_ns - m->last_ns < 4 * ABANDONED_NS) return false; /* another one has the slot */
+        *m = (struct met){.id = *holder, .first_ns = now_ns};
+    }
+    m->last_ns = now_ns;
+    return now_ns - m->first_ns >= ABANDONED_NS;
+}
+
+static void prepare_blocked(struct spread *s, struct slice blocked)
+{
+    struct txn_blocked b;
+    struct arena arena;
+    arena_init(&arena, 1024);
+    if (txn_blocked_decode(blocked, &arena, &b) == STATUS_OK && met_for_long(s->client, &b.holder)) {
+        spread_recover(s->client, s->keyspace_name, blocked);
+    }
+    arena_free(&arena);
 }
 
 /* --- steps --- */
@@ -76,7 +113,7 @@ static void step_done(void *ctx, const struct client_error *e, struct slice payl
     s->steps--;
     p->repeated = false;
     if (e->status != STATUS_OK) {
-        if (e->status == STATUS_BLOCKED) spread_recover(s->client, s->keyspace_name, payload);
+        if (e->status == STATUS_BLOCKED) prepare_blocked(s, payload);
         p->repeated = p->asked != ASK_PREPARE;
         coordinator_failed(s->coordinator, p->number);
     } else if (coordinator_voted(s->coordinator, p->number, payload) != STATUS_OK) {
@@ -351,6 +388,7 @@ void spread_recover(struct client *c, struct slice keyspace_name, struct slice b
     struct arena arena;
     arena_init(&arena, 1024);
     bool good = txn_blocked_decode(blocked, &arena, &b) == STATUS_OK && b.span_count > 0;
+    if (MUTANT(abandoned_left_alone)) good = false;
     LIST_FOR(it, &c->spreads)
     {
         const struct spread *s = LIST_ENTRY(it, struct spread, link);

@@ -8,6 +8,7 @@
 #include "node/locks.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 
 #define LOCK_WAIT_NS (500 * NS_PER_MS)
 #define SWEEP_NS (50 * NS_PER_MS)
@@ -78,22 +79,21 @@ void locks_changed(struct kv_state *s)
     s->node->env->ops->wake(s->node->env);
 }
 
-/* Says who holds the lock, so that the router can settle it. */
-static void refuse_blocked(struct node_request *q, const struct kv_state *s)
+void locks_refuse(struct node_request *q, const struct txn_id *by, const char *why)
 {
     struct node *n = q->node;
-    struct txn_blocked by;
+    struct replica *r = host_replica(n->host, q->group);
+    const struct kv_state *s = r == NULL ? NULL : replica_machine_state(r);
+    struct txn_blocked b;
     arena_reset(&n->arena);
-    COVER("node.blocked_for_long");
-    if (!txn_table_holder(s->table, &q->waits_for, &n->arena, &by)) {
-        node_refuse(q, STATUS_RETRY, false, "others held locks on its keys for too long");
+    if (s == NULL || !txn_table_holder(s->table, by, &n->arena, &b)) {
+        node_refuse(q, STATUS_RETRY, false, why);
         return;
     }
     struct buf payload;
     buf_init(&payload, LIMIT_FRAME_BYTES);
-    txn_blocked_encode(&by, &payload);
-    node_refuse_with(q, STATUS_BLOCKED, "another transaction has held a lock on its keys for too long",
-                     buf_slice(&payload));
+    txn_blocked_encode(&b, &payload);
+    node_refuse_with(q, STATUS_BLOCKED, why, buf_slice(&payload));
     buf_free(&payload);
 }
 
@@ -108,7 +108,8 @@ static bool look_at(struct node_request *q, const struct kv_state *s, uint64_t n
     } else if (free) {
         q->resume_parked(q);
     } else {
-        refuse_blocked(q, s);
+        COVER("node.blocked_for_long");
+        locks_refuse(q, &q->waits_for, "another transaction has held a lock on its keys for too long");
     }
     return true;
 }
@@ -160,7 +161,7 @@ bool locks_let_read(struct node_request *q, struct slice store_key, uint64_t ts,
 {
     struct kv_state *s = state_of(q);
     struct txn_id by;
-    if (q->how->mode == READ_EVENTUAL) return true;
+    if (q->how->mode == READ_EVENTUAL || MUTANT(locks_not_seen)) return true;
     if (s == NULL) {
         node_refuse(q, STATUS_NOT_LEADER, false, "this replica is being opened: ask another");
         return false;
@@ -175,7 +176,7 @@ bool locks_let_scan(struct node_request *q, struct slice start, struct slice end
 {
     struct kv_state *s = state_of(q);
     struct txn_id by;
-    if (q->how->mode == READ_EVENTUAL) return true;
+    if (q->how->mode == READ_EVENTUAL || MUTANT(locks_not_seen)) return true;
     if (s == NULL) {
         node_refuse(q, STATUS_NOT_LEADER, false, "this replica is being opened: ask another");
         return false;

@@ -21,6 +21,8 @@ void node_on_txn(struct node *n, struct rpc_request *req);
 void *locks_state_new(void *ctx, const struct range_desc *desc);
 void locks_state_free(void *ctx, void *state);
 void locks_changed(struct kv_state *s); /* a Decide was applied */
+/* The request will not wait: the router is told who holds the lock, to settle it when it has for too long. */
+void locks_refuse(struct node_request *q, const struct txn_id *by, const char *why);
 /* Waits until the transaction is decided, then resumes; or refuses, when that takes too long. */
 void locks_park(struct node_request *q, const struct txn_id *by, void (*resume)(struct node_request *q));
 /* False: the read waits for a lock and resumes later, or has been refused. ts: LSM_TS_MAX: the newest. */

@@ -29,7 +29,8 @@ static void txn_blocked(struct node_request *q, const struct txn_blocked *by)
         bool older = p.born != by->born ? p.born < by->born : memcmp(p.id.bytes, by->holder.bytes, TXN_ID_BYTES) < 0;
         if (!older) {
             COVER("node.prepare_dies");
-            node_refuse(q, STATUS_BLOCKED, false, "an older transaction holds a lock");
+            struct txn_id holder = by->holder;
+            locks_refuse(q, &holder, "an older transaction holds a lock");
             return;
         }
     }
@@ -144,7 +145,7 @@ static void on_step(struct node_request *q, struct replica *r)
         node_refuse(q, STATUS_INVALID, false, "not a step of a transaction");
         return;
     }
-    if (kind_of(q) == TXN_COMMAND_DECIDE && d.commit) replica_raise(r, d.ts);
+    if (kind_of(q) == TXN_COMMAND_DECIDE && d.commit && !MUTANT(decide_without_floor)) replica_raise(r, d.ts);
     q->term = raft_term(replica_raft(r));
     if (!txn_command_has_ts(kind_of(q))) {
         txn_propose(q, 0);

@@ -8,6 +8,7 @@
  *   FORGET   -> COMMITTED and folded? gone, or SETTLED when its coordinator may not know yet
  *   any of the first two that meets a lock: blocked, nothing done */
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "txn/evaluate_int.h"
 
 #include <stdlib.h>
@@ -400,6 +401,12 @@ static enum status vote(struct applying *a, struct evaluation *e, const struct t
     bool able = false;
     e->mode = EVALUATE_PREPARE;
     e->adds_lock = p->has_else;
+    if (p->has_else &&
+        !MUTANT(
+            untaken_branch_not_checked)) { /* both branches are locked, also what is not looked at because of a refusal */
+        e->blocker = table_meets(a->t, &e->t, true);
+        if (e->blocker != NULL) return STATUS_BLOCKED;
+    }
     enum status s = evaluate_part(e, p, &v, &able);
     if (s != STATUS_OK) return s;
     struct held_row r = {.state = HELD_PREPARED, .born = p->born, .ts = e->ts, .prepare = a->entry->command->txn};
@@ -435,7 +442,7 @@ static enum status apply_prepare(struct applying *a)
 
 static void keep_answer(struct applying *a, const struct txn_prepare *p, const struct txn_decide *d, uint64_t ts)
 {
-    if (!p->keeps_answer || d->answer.size <= TXN_RESULT_REPLAYED_OFFSET) return;
+    if (!p->keeps_answer || d->answer.size <= TXN_RESULT_REPLAYED_OFFSET || MUTANT(answer_not_kept)) return;
     put_write(a, (struct txn_write){.ts = ts,
                                     .key = key_make_idempotency(a->arena, p->keyspace, p->anchor, &p->client),
                                     .value = idempotency_row_make(a->arena, p->hash, d->answer)});
@@ -484,6 +491,8 @@ static enum status decide_prepared(struct applying *a, struct held *h, const str
     if (s == STATUS_OK && d->commit) s = commit_writes(a, h, &p, d, &e);
     if (s != STATUS_OK) return s;
     keep_answer(a, &p, d, r.ts);
+    if (!d->commit && MUTANT(abort_keeps_adds)) committed_adds(a, h, &r);
+    if (!d->commit && MUTANT(abort_keeps_adds) && r.add_count > 0) r.state = HELD_COMMITTED;
     if (d->commit) {
         ASSERT(d->ts >= h->ts);
         put_writes(a, &e.writes, d->ts);
@@ -503,6 +512,7 @@ static enum status apply_decide(struct applying *a)
     struct txn_decide d;
     if (txn_decide_decode(a->entry->command->txn, &d) != STATUS_OK) return tell_malformed(a);
     struct held *h = table_find(a->t, &d.id);
+    if (MUTANT(commit_at_own_time) && h != NULL) d.ts = h->ts;
     enum status s = h != NULL && h->state == HELD_PREPARED ? decide_prepared(a, h, &d) : STATUS_OK;
     if (s == STATUS_OK) {
         tell_vote(a, &(struct txn_vote){.kind = VOTE_DONE, .then_result = SLICE_EMPTY, .else_result = SLICE_EMPTY});
@@ -517,6 +527,12 @@ static enum status apply_seal(struct applying *a)
     struct txn_seal seal;
     if (txn_seal_decode(a->entry->command->txn, &seal) != STATUS_OK) return tell_malformed(a);
     const struct held *h = table_find(a->t, &seal.id);
+    if (h == NULL && MUTANT(seal_leaves_nothing)) {
+        tell_vote(a, &(struct txn_vote){.kind = VOTE_ABORTED,
+                                        .then_result = refusal(a->arena, STATUS_RETRY),
+                                        .else_result = SLICE_EMPTY});
+        return STATUS_OK;
+    }
     if (h == NULL) {
         COVER("txn.sealed_before_prepare");
         struct txn_vote v = {.kind = VOTE_ABORTED,

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "txn/evaluate_int.h"
 
 #define SCRATCH_BYTES 4096u
@@ -115,6 +116,7 @@ static void lock_ops(struct locking *l, const struct txn_op *ops, size_t count)
     l->e.op_count = count;
     for (size_t i = 0; i < count; i++) {
         const struct txn_op *op = &ops[i];
+        if (op->kind == TXN_GET && MUTANT(reads_take_no_lock)) continue;
         struct hold like = {.mode = op->kind == TXN_GET ? HOLD_SHARED : HOLD_EXCLUSIVE};
         if (op->kind == TXN_ADD && !l->adds_lock && !evaluation_reads(&l->e, op->key)) {
             like = (struct hold){.mode = HOLD_RESERVED, .delta = op->delta, .min = op->min, .max = op->max};
@@ -190,7 +192,7 @@ enum status txn_table_load(struct txn_table *t, struct slice store_key, struct s
     memcpy(id.bytes, store_key.data + store_key.size - TXN_ID_BYTES, TXN_ID_BYTES);
     struct arena arena;
     arena_init(&arena, SCRATCH_BYTES);
-    enum status s = table_install(t, &id, value, &arena, &h);
+    enum status s = MUTANT(locks_not_rebuilt) ? STATUS_OK : table_install(t, &id, value, &arena, &h);
     arena_free(&arena);
     return s;
 }
@@ -278,9 +280,9 @@ bool txn_table_holder(const struct txn_table *t, const struct txn_id *id, struct
     return true;
 }
 
-bool txn_table_would_block(const struct txn_table *t, const struct txn *txn, bool prepare, struct txn_id *by)
+const struct held *table_meets(const struct txn_table *t, const struct txn *txn, bool adds_lock)
 {
-    if (t->keys == NULL) return false;
+    if (t->keys == NULL) return NULL;
     struct buf key;
     buf_init(&key, 4 * LIMIT_KEY_BYTES);
     const struct held *h = NULL;
@@ -288,16 +290,21 @@ bool txn_table_would_block(const struct txn_table *t, const struct txn *txn, boo
     for (size_t part = 0; part < 3; part++) {
         for (size_t i = 0; i < counts[part] && h == NULL; i++) {
             const struct txn_op *op = part == 1 ? &txn->ops[i] : part == 2 ? &txn->else_ops[i] : NULL;
-            enum access access = op == NULL || op->kind == TXN_GET ? ACCESS_READ
-                                 : op->kind == TXN_ADD             ? ACCESS_ADD
-                                                                   : ACCESS_WRITE;
-            if (prepare && op != NULL && op->kind == TXN_ADD && txn->else_count > 0) access = ACCESS_WRITE;
+            enum access access = op == NULL || op->kind == TXN_GET   ? ACCESS_READ
+                                 : op->kind == TXN_ADD && !adds_lock ? ACCESS_ADD
+                                                                     : ACCESS_WRITE;
             buf_clear(&key);
             key_encode_data(&key, txn->keyspace, op == NULL ? txn->compares[i].key : op->key);
             h = locks_conflict(t, buf_slice(&key), access, NULL);
         }
     }
     buf_free(&key);
+    return h;
+}
+
+bool txn_table_would_block(const struct txn_table *t, const struct txn *txn, bool prepare, struct txn_id *by)
+{
+    const struct held *h = table_meets(t, txn, prepare && txn->else_count > 0);
     if (h != NULL) *by = h->id;
     return h != NULL;
 }

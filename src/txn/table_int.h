@@ -81,6 +81,9 @@ MUST_CHECK enum status table_install(struct txn_table *t, const struct txn_id *i
 void table_remove(struct txn_table *t, struct held *h); /* with its holds */
 void table_keep_row(struct held *h, struct slice row);  /* its holds are what the new row says already */
 
+/* Whom the transaction meets, whatever becomes of it: all keys of both branches; NULL: nobody. */
+const struct held *table_meets(const struct txn_table *t, const struct txn *txn, bool adds_lock);
+
 /* --- locks.c --- */
 enum access { ACCESS_READ = 1, ACCESS_WRITE, ACCESS_ADD };
 struct lock_key *locks_find(const struct txn_table *t, struct slice store_key);

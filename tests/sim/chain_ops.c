@@ -154,13 +154,12 @@ void chain_call(struct worker *w)
 {
     char text[KEY_TEXT];
     if (w->task == TASK_CHAIN_READ) {
-        client_get(worker_client(w), workload_keyspace, key_text(text, "", chain_of(w)->keys[0]), worker_timeout_ms(w),
-                   got, w);
+        worker_ask_get(w, key_text(text, "", chain_of(w)->keys[0]), &(struct read_how){.mode = READ_STRONG}, got);
         return;
     }
     struct client_scan scan = {.start = slice_str("b"), .end = slice_str("n"), .how = {.mode = READ_SNAPSHOT}};
     chain_of(w)->call_ns = w->load->world->now_ns;
-    client_scan(worker_client(w), workload_keyspace, &scan, worker_timeout_ms(w), scanned, w);
+    worker_ask_scan(w, &scan, scanned);
 }
 
 /* --- shares: counters whose sum is 0, none below -SHARE_OVERDRAFT --- */

@@ -22,6 +22,7 @@ void check_order(struct world *w, const struct history *h, unsigned key_count);
 
 /* --- check_chain.c: transactions over several ranges are strictly serializable: no cycle. Trusts no timestamp. --- */
 void check_chain(struct world *w, const struct history *h);
+void check_appends(struct world *w, const struct history *h);
 
 /* --- check_versions.c: timestamps agree with real time, and a version is one write's. The tally, which ended at `final`. --- */
 void check_versions(struct world *w, const struct history *h);

@@ -91,7 +91,9 @@ static enum status client_start(struct process *p, struct errbuf *err)
 }
 static void client_end(struct process *p)
 {
+    struct cluster *c = process_cluster(p);
     client_free(p->server);
+    if (c->router_died != NULL) c->router_died(c->router_died_ctx);
 }
 
 static const struct process_ops CLIENT_OPS = {.start = client_start, .free = client_end};

@@ -36,7 +36,9 @@ struct cluster {
     struct cluster_knobs knobs;
     struct process *metas[METAS], *nodes[NODES_MAX], *clients[CLIENTS_MAX];
     char meta_addresses[128];
-    bool booted;                   /* the keyspace exists, and its ranges have their places */
+    bool booted;                    /* the keyspace exists, and its ranges have their places */
+    void (*router_died)(void *ctx); /* one of clients[] has gone, or goes */
+    void *router_died_ctx;
     struct check_raft *check_raft; /* looks at every host after each of its passes */
 };
 

@@ -92,6 +92,21 @@ static void strike_crash(struct faults *f)
     for (unsigned i = 0; i < count; i++) crash(f, servers[i], machine);
 }
 
+/* A router dies, at once or between two of the messages that it is about to send; those whose transactions it drove do not know. */
+static void strike_router(struct faults *f)
+{
+    struct cluster *c = f->cluster;
+    struct process *p = c->clients[draw(f->world, 0, c->knobs.client_count - 1)];
+    if (!c->booted) return;
+    if (p->state == PROCESS_DOWN) {
+        (void)process_start(p);
+    } else if (chance(f->world, 300)) {
+        crash(f, p, false);
+    } else {
+        p->crash_at_effect = (unsigned)draw(f->world, 1, 40);
+    }
+}
+
 /* Whoever went down by itself (a legitimate fatal, a stop that is over) starts again. */
 static void strike_revive(struct faults *f)
 {
@@ -288,6 +303,7 @@ void faults_start(struct faults *f)
     add_kind(f, fault_full_disk, k->disk_full_ns);
     add_kind(f, strike_rot, k->rot_ns);
     add_kind(f, fault_table_rot, k->table_rot_ns);
+    add_kind(f, strike_router, k->crash_ns / 2);
 }
 
 void faults_heal(struct faults *f)

@@ -15,6 +15,7 @@ void history_free(struct history *h)
     mem_free(h->commits.items);
     mem_free(h->tally.items);
     mem_free(h->chains.items);
+    mem_free(h->appends.items);
 }
 
 size_t chains_call(struct chains *c, uint64_t now_ns)
@@ -25,6 +26,15 @@ size_t chains_call(struct chains *c, uint64_t now_ns)
     }
     c->items[c->count] = (struct chain_txn){.outcome = OP_PENDING, .call_ns = now_ns, .return_ns = UINT64_MAX};
     return c->count++;
+}
+
+void appends_add(struct appends *a, struct append_txn *t)
+{
+    if (a->count == a->capacity) {
+        a->capacity = a->capacity == 0 ? 256 : a->capacity * 2;
+        a->items = mem_realloc(a->items, a->capacity * sizeof(struct append_txn *));
+    }
+    a->items[a->count++] = t;
 }
 
 size_t history_call(struct history *h, const struct op *op)

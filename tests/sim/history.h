@@ -3,6 +3,8 @@
 #ifndef QUORATE_TESTS_SIM_HISTORY_H
 #define QUORATE_TESTS_SIM_HISTORY_H
 
+#include "lib/append.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -55,8 +57,16 @@ struct chains {
 };
 size_t chains_call(struct chains *c, uint64_t now_ns); /* its index */
 
+/* Transactions on lists: tests/lib/append.h. What they point to lives as long as the world. */
+struct appends {
+    struct append_txn **items;
+    size_t count, capacity;
+};
+void appends_add(struct appends *a, struct append_txn *t);
+
 struct history {
     struct chains chains;
+    struct appends appends;
     struct op *ops;
     size_t op_count, op_capacity;
     struct commits commits;

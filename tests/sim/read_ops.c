@@ -161,8 +161,7 @@ void read_call(struct worker *w)
     w->read_floor_ts = l->history->commits.newest;
     if (w->read_what == READ_REGISTER) {
         (void)snprintf(w->keys[0], KEY_TEXT, "k%u", w->read_key);
-        client_get_how(worker_client(w), workload_keyspace, slice_str(w->keys[0]), &w->how, worker_timeout_ms(w),
-                       get_done, w);
+        worker_ask_get(w, slice_str(w->keys[0]), &w->how, get_done);
         return;
     }
     if (w->read_what == READ_BANK) {
@@ -170,5 +169,5 @@ void read_call(struct worker *w)
         (void)snprintf(end, sizeof end, "a%u0", w->bank);
     }
     struct client_scan scan = {.start = slice_str(start), .end = slice_str(end), .how = w->how};
-    client_scan(worker_client(w), workload_keyspace, &scan, worker_timeout_ms(w), scan_done, w);
+    worker_ask_scan(w, &scan, scan_done);
 }

@@ -43,12 +43,12 @@ static void begin_cas(struct worker *w, unsigned key)
 {
     struct workload *l = w->load;
     op_of(w)->expect = l->last_seen[key];
-    w->compare = (struct txn_compare){.relation = TXN_EQUAL, .key = slice_str(w->keys[0])};
+    w->compares[0] = (struct txn_compare){.relation = TXN_EQUAL, .key = slice_str(w->keys[0])};
     if (l->last_seen[key] == 0 && chance(l->world, 500)) {
-        w->compare.target = TXN_TARGET_EXISTS;
+        w->compares[0].target = TXN_TARGET_EXISTS;
     } else {
-        w->compare.target = TXN_TARGET_VERSION;
-        w->compare.version = l->last_seen_version[key];
+        w->compares[0].target = TXN_TARGET_VERSION;
+        w->compares[0].version = l->last_seen_version[key];
     }
     w->txn.compare_count = 1;
 }
@@ -207,7 +207,7 @@ void register_call(struct worker *w)
 {
     w->page_ns = w->load->world->now_ns;
     w->read_floor_ts = w->load->history->commits.newest;
-    client_get(worker_client(w), workload_keyspace, slice_str(w->keys[0]), worker_timeout_ms(w), get_done, w);
+    worker_ask_get(w, slice_str(w->keys[0]), &(struct read_how){.mode = READ_STRONG}, get_done);
 }
 
 /* A scan of all registers is a read of each of them. */

@@ -52,5 +52,5 @@ static void read_done(void *ctx, const struct client_error *e, const struct get_
 
 void tally_read(struct worker *w)
 {
-    client_get(worker_client(w), workload_keyspace, slice_str("t"), worker_timeout_ms(w), read_done, w);
+    worker_ask_get(w, slice_str("t"), &(struct read_how){.mode = READ_STRONG}, read_done);
 }

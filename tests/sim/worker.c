@@ -35,7 +35,8 @@ void worker_begin_txn(struct worker *w, bool with_id)
 {
     memset(&w->txn, 0, sizeof w->txn);
     w->txn.ops = w->ops;
-    w->txn.compares = &w->compare;
+    w->txn.compares = w->compares;
+    w->txn.else_ops = w->else_ops;
     if (with_id) workload_id(w->load, &w->txn.id);
 }
 
@@ -65,7 +66,9 @@ static void begin(struct worker *w)
         share_begin(w);
     } else if (luck < 26) {
         share_read_begin(w);
-    } else if (luck < 45) {
+    } else if (luck < 34) {
+        append_begin(w);
+    } else if (luck < 47) {
         register_begin(w);
     } else if (luck < 50) {
         tally_begin(w);
@@ -147,6 +150,8 @@ static void txn_done(void *ctx, const struct client_error *e, const struct txn_r
         tally_answered(w, e, result);
     } else if (w->task == TASK_CHAIN) {
         chain_answered(w, e, result);
+    } else if (w->task == TASK_APPEND) {
+        append_answered(w, e, result);
     } else if (w->task == TASK_SHARE || w->task == TASK_SHARE_READ) {
         share_answered(w, e, result);
     } else {
@@ -181,7 +186,7 @@ static void call_scan(struct worker *w)
     }
     struct client_scan scan = {.start = slice_str(start), .end = slice_str(end)};
     w->page_ns = w->load->world->now_ns;
-    client_scan(worker_client(w), workload_keyspace, &scan, worker_timeout_ms(w), scan_done, w);
+    worker_ask_scan(w, &scan, scan_done);
 }
 
 void worker_call(struct worker *w)
@@ -197,10 +202,12 @@ void worker_call(struct worker *w)
         tally_read(w);
     } else if (w->task == TASK_CHAIN_READ || w->task == TASK_CHAIN_SCAN) {
         chain_call(w);
+    } else if (w->task == TASK_APPEND && w->list_at < w->list_count) {
+        append_call(w);
     } else {
-        client_txn(worker_client(w), workload_keyspace, &w->txn, worker_timeout_ms(w), txn_done, w);
+        worker_ask_txn(w, txn_done);
     }
-    process_pass_soon(w->load->cluster->clients[w->client]);
+    if (worker_client(w) != NULL) process_pass_soon(w->load->cluster->clients[w->client]);
 }
 
 void worker_finish(struct worker *w)

@@ -16,6 +16,8 @@ struct workload *workload_new(struct cluster *c, struct history *h)
     l->worker_count = c->knobs.workers * c->knobs.client_count;
     ASSERT(l->worker_count <= WORKERS_MAX);
     for (unsigned i = 0; i < l->worker_count; i++) worker_init(&l->workers[i], l, i);
+    c->router_died = workload_router_died;
+    c->router_died_ctx = l;
     return l;
 }
 
@@ -157,13 +159,15 @@ void workload_check(struct workload *l)
     check_versions(l->world, l->history);
     check_reads(l->world, l->history, &l->money, &l->cuts);
     check_chain(l->world, l->history);
+    check_appends(l->world, l->history);
 }
 
 void workload_describe_pending(const struct workload *l)
 {
     static const char *const STATES[] = {"thinking", "calling", "pausing", "done"};
-    static const char *const TASKS[] = {"register", "register scan", "transfer",   "page",  "tally",      "tally read",
-                                        "chain",    "chain read",    "chain scan", "share", "share read", "read"};
+    static const char *const TASKS[] = {"register",   "register scan", "transfer",   "page",       "tally",
+                                        "tally read", "chain",         "chain read", "chain scan", "share",
+                                        "share read", "append",        "read"};
     if (l->boot != BOOT_DONE) world_trace(l->world, NULL, "boot is at step %d", (int)l->boot);
     for (unsigned i = 0; i < l->worker_count; i++) {
         const struct worker *w = &l->workers[i];

@@ -1,11 +1,11 @@
 /* Private to the workload: its parts are workload.c (phases), worker.c (one client's loop), register_ops.c, bank_ops.c,
- * tally_ops.c, read_ops.c. */
+ * tally_ops.c, read_ops.c, chain_ops.c, append_ops.c; calls.c (what they ask of routers). */
 #ifndef QUORATE_TESTS_SIM_WORKLOAD_INT_H
 #define QUORATE_TESTS_SIM_WORKLOAD_INT_H
 
 #include "sim/workload.h"
 
-enum { WORKERS_MAX = 16, KEY_TEXT = 32 };
+enum { WORKERS_MAX = 16, KEY_TEXT = 32, LISTS = 4, LISTS_PER_TXN = 3 };
 
 /* A worker does one thing at a time:
  *
@@ -26,6 +26,7 @@ enum task_kind {
     TASK_CHAIN_SCAN, /* of all, as of one timestamp */
     TASK_SHARE,      /* a transfer between accounts of different ranges */
     TASK_SHARE_READ,
+    TASK_APPEND, /* lists of several ranges are read, and written if they are still the same */
     TASK_READ
 };
 enum read_what { READ_REGISTER, READ_BANK, READ_ALL };
@@ -38,7 +39,8 @@ struct worker {
     /* the transaction under way; what it points to is here too */
     struct txn txn;
     struct txn_op ops[ACCOUNTS_MAX];
-    struct txn_compare compare;
+    struct txn_op else_ops[LISTS_PER_TXN];
+    struct txn_compare compares[LISTS_PER_TXN];
     char keys[ACCOUNTS_MAX][KEY_TEXT];
     char text[96];
     uint8_t *value;
@@ -49,6 +51,17 @@ struct worker {
     size_t chain;      /* in history->chains: of the transaction under way */
     unsigned bank;
     bool final; /* audit */
+    struct {
+        client_txn_done txn;
+        client_get_done get;
+        client_scan_done scan;
+        unsigned life; /* of the router; UINT32_MAX: there was none */
+    } asked;           /* calls.c */
+    /* a transaction on lists */
+    struct append_txn *append;
+    struct append_item *items; /* of it */
+    unsigned list_count, list_at;
+    bool appends[LISTS_PER_TXN];
     /* a read by mode */
     struct read_how how;
     enum read_what read_what;
@@ -76,7 +89,7 @@ struct workload {
     unsigned boot_bank;
     bool draining, auditing;
     bool splits_registers; /* they lie in two ranges */
-    uint64_t last_id, answers;
+    uint64_t last_id, last_append, answers;
     uint64_t last_seen[REGISTERS_MAX]; /* a value that somebody read, for cas */
     uint64_t last_seen_version[REGISTERS_MAX];
 };
@@ -103,6 +116,12 @@ void register_answered(struct worker *w, const struct client_error *e, const str
 void register_audit(struct worker *w, unsigned key);
 void register_scan_answered(struct worker *w, const struct client_error *e, const struct scan_reply *page);
 
+/* calls.c: what the worker asks of its router; one thing at a time, and `done` is called once, whatever becomes of the router */
+void worker_ask_txn(struct worker *w, client_txn_done done); /* w->txn */
+void worker_ask_get(struct worker *w, struct slice key, const struct read_how *how, client_get_done done);
+void worker_ask_scan(struct worker *w, const struct client_scan *scan, client_scan_done done);
+void workload_router_died(void *ctx);
+
 /* tally_ops.c */
 void tally_begin(struct worker *w);
 void tally_read_begin(struct worker *w);
@@ -124,6 +143,11 @@ void chain_answered(struct worker *w, const struct client_error *e, const struct
 void share_begin(struct worker *w);
 void share_read_begin(struct worker *w);
 void share_answered(struct worker *w, const struct client_error *e, const struct txn_result *result);
+
+/* append_ops.c */
+void append_begin(struct worker *w);
+void append_call(struct worker *w);
+void append_answered(struct worker *w, const struct client_error *e, const struct txn_result *result);
 
 /* bank_ops.c */
 void bank_fund(struct worker *w, unsigned bank); /* fills in the transaction */

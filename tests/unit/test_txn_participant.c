@@ -375,6 +375,27 @@ START_TEST(both_branches_are_locked_and_either_can_win)
 }
 END_TEST
 
+/* Its compares do not hold, so its operations are not looked at; they are locked all the same, and must not meet others' locks. */
+START_TEST(a_branch_that_is_not_taken_waits_for_locks)
+{
+    struct txn_compare exists = {.target = TXN_TARGET_EXISTS,
+                                 .relation = TXN_EQUAL,
+                                 .key = slice_str("absent"),
+                                 .version = 1,
+                                 .value = SLICE_EMPTY};
+    struct txn_op then_op = op_of(TXN_PUT, "t", "then"), else_op = op_of(TXN_PUT, "e", "else");
+    struct txn_op other = op_of(TXN_GET, "t", "");
+    struct txn t = {
+        .compares = &exists, .compare_count = 1, .ops = &then_op, .op_count = 1, .else_ops = &else_op, .else_count = 1};
+    ck_assert_int_eq(prepare_ops(1, &other, 1), VOTE_YES);
+    struct txn_prepare p = prepare_of(2, &t);
+    ck_assert_int_eq(send_prepare(&p), 0);
+    decide(1, false, 0);
+    ck_assert_int_eq(send_prepare(&p), VOTE_YES);
+    txn_table_check(table);
+}
+END_TEST
+
 START_TEST(a_clients_id_over_several_ranges)
 {
     struct txn_op op = op_of(TXN_PUT, "w", "1");
@@ -444,6 +465,7 @@ int main(void)
     tcase_add_test(tc, a_forgotten_commit_still_folds);
     tcase_add_test(tc, a_settled_commit_is_told_until_the_horizon);
     tcase_add_test(tc, both_branches_are_locked_and_either_can_win);
+    tcase_add_test(tc, a_branch_that_is_not_taken_waits_for_locks);
     tcase_add_test(tc, a_clients_id_over_several_ranges);
     tcase_add_test(tc, readers_wait_by_timestamp);
     return run_suite(s);
