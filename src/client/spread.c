@@ -277,7 +277,7 @@ static void take_ops(struct arena *arena, const struct txn_op *from, const uint3
 /* The part's own transaction, and where its elements stand in the whole. */
 static struct txn part_txn(struct arena *arena, const struct split *sp, size_t part, struct txn_places *places)
 {
-    struct txn t = {.keyspace = sp->t->keyspace};
+    struct txn t = {.keyspace = sp->t->keyspace, .ttl_ms = sp->t->ttl_ms};
     *places = (struct txn_places){.compare_count = 0};
     take_ops(arena, sp->t->ops, sp->ops, sp->t->op_count, part, &t.ops, &places->ops, &t.op_count);
     take_ops(arena, sp->t->else_ops, sp->elses, sp->t->else_count, part, &t.else_ops, &places->elses, &t.else_count);

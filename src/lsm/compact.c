@@ -29,6 +29,8 @@ struct compaction *compaction_new(struct lsm *l, struct pick *p, uint32_t from_l
     c->version = version_ref(l->version);
     /* Runs of the output's own level are older than a new run of it. */
     gc_init(&c->gc, l->safepoint, c->version, p->new_run ? p->level - 1 : p->level, false);
+    c->gc.expires = l->options.expires;
+    c->gc.horizons = horizons_ref(l->horizons);
     output_init(&c->out, l->env->disk, l->dir, &l->options, p->move ? 0 : lsm_reserve(l, OUTPUT_TABLES_MAX),
                 lsm_salt(l));
     c->out.boundaries = boundaries_ref(l->boundaries);

@@ -1,4 +1,6 @@
 #include "lsm/gc.h"
+#include "base/assert.h"
+#include "base/mem.h"
 #include "base/mutant.h"
 
 void gc_init(struct gc *g, uint64_t safepoint, const struct version *v, uint32_t level, bool flush)
@@ -9,6 +11,51 @@ void gc_init(struct gc *g, uint64_t safepoint, const struct version *v, uint32_t
 void gc_free(struct gc *g)
 {
     keybuf_free(&g->key);
+    horizons_unref(g->horizons);
+}
+
+struct horizons *horizons_new(const struct lsm_horizon *items, size_t count)
+{
+    struct horizons *h = mem_zalloc(sizeof(*h) + count * sizeof(h->items[0]));
+    h->refs = 1;
+    h->count = count;
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) ASSERT(slice_cmp(items[i - 1].start, items[i].start) < 0);
+        h->items[i] = (struct lsm_horizon){.start = mem_dup_slice(items[i].start), .ts = items[i].ts};
+    }
+    return h;
+}
+
+struct horizons *horizons_ref(struct horizons *h)
+{
+    if (h != NULL) h->refs++;
+    return h;
+}
+
+void horizons_unref(struct horizons *h)
+{
+    if (h == NULL) return;
+    ASSERT(h->refs > 0);
+    if (--h->refs > 0) return;
+    for (size_t i = 0; i < h->count; i++) mem_free((void *)(uintptr_t)h->items[i].start.data);
+    mem_free(h);
+}
+
+/* Keys come in order. */
+static uint64_t horizon_of(struct gc *g, struct slice key)
+{
+    const struct horizons *h = g->horizons;
+    if (MUTANT(expired_dropped_early)) return UINT64_MAX;
+    if (h == NULL) return 0;
+    while (g->stretch < h->count && slice_cmp(h->items[g->stretch].start, key) <= 0) g->stretch++;
+    return g->stretch == 0 ? 0 : h->items[g->stretch - 1].ts;
+}
+
+static bool has_expired(struct gc *g, const struct lsm_write *row)
+{
+    if (g->expires == NULL || row->kind != LSM_PUT) return false;
+    uint64_t end = g->expires(row->key, row->ts, row->value);
+    return end <= g->safepoint && end <= horizon_of(g, row->key);
 }
 
 static bool deeper_holds(const struct gc *g, struct slice key)
@@ -29,8 +76,8 @@ bool gc_keep(struct gc *g, const struct lsm_write *row)
         g->shadowed = false;
     }
     if (row->ts > g->safepoint && !MUTANT(versions_dropped_early)) return true;
-    bool keep =
-        !g->shadowed && (row->kind == LSM_PUT || (deeper_holds(g, row->key) && !MUTANT(tombstone_dropped_early)));
+    bool keep = !g->shadowed && ((row->kind == LSM_PUT && !has_expired(g, row)) ||
+                                 (deeper_holds(g, row->key) && !MUTANT(tombstone_dropped_early)));
     g->shadowed = true;
     if (!keep) g->dropped++;
     return keep;

@@ -261,6 +261,7 @@ static void lsm_release(struct lsm *l)
     pick_cursors_free(&l->cursors);
     lsm_iter_spare_free(l);
     boundaries_unref(l->boundaries);
+    horizons_unref(l->horizons);
     mem_free(l->dir);
     mem_free(l);
 }
@@ -405,6 +406,12 @@ uint64_t lsm_delay_ns(const struct lsm *l, uint64_t bytes)
 void lsm_set_safepoint(struct lsm *l, uint64_t ts)
 {
     if (ts > l->safepoint) l->safepoint = ts;
+}
+
+void lsm_set_horizons(struct lsm *l, const struct lsm_horizon *horizons, size_t count)
+{
+    horizons_unref(l->horizons);
+    l->horizons = horizons_new(horizons, count);
 }
 
 void lsm_set_boundaries(struct lsm *l, const struct slice *keys, size_t count)

@@ -33,6 +33,9 @@ struct lsm_options {
     bool compress;         /* lz4 where it gains */
     enum lsm_shape shape;
     uint64_t scrub_ms; /* everything is read and verified once in that time; 14 days; 0: never */
+    /* Rows that end by themselves: no reader at the timestamp that it answers, or above, sees the row. NULL: there are none.
+     * Any thread. The store's reads show such rows all the same; only compaction lets them go (lsm_set_horizons). */
+    uint64_t (*expires)(struct slice key, uint64_t ts, struct slice value);
 };
 void lsm_options_default(struct lsm_options *o);
 
@@ -125,6 +128,14 @@ void lsm_set_boundaries(struct lsm *l, const struct slice *keys, size_t count);
 void lsm_on_damage(struct lsm *l, void (*damaged)(void *ctx, struct slice start, struct slice end), void *ctx);
 /* Versions shadowed by a newer one with timestamp <= ts may be dropped by compaction. Never moves back. */
 void lsm_set_safepoint(struct lsm *l, uint64_t ts);
+/* Up to which timestamp rows that end by themselves may be missed by nobody: at keys from `start` on up to the next one's. Below
+ * it no reader looks, and no entry that will ever be applied, after a crash either, has a timestamp: entries are evaluated
+ * against the rows, at their own timestamps. Sorted, copied; keys before the first one: 0. */
+struct lsm_horizon {
+    struct slice start;
+    uint64_t ts;
+};
+void lsm_set_horizons(struct lsm *l, const struct lsm_horizon *horizons, size_t count);
 
 /* --- snapshots of a key range, all versions --- */
 /* A frozen view of [start, end): memtable rows are copied, tables pinned. The view's reader runs in a task, on any thread. */

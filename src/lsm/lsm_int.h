@@ -108,6 +108,7 @@ struct lsm {
     struct list flush_waiters;
     struct list checkpoints;       /* waiting or under way */
     struct boundaries *boundaries; /* or NULL */
+    struct horizons *horizons;     /* or NULL */
 
     void (*damaged)(void *ctx, struct slice start, struct slice end);
     void *damaged_ctx;

@@ -26,6 +26,7 @@ static void node_opened(struct node *n)
     disk_space_open(&n->space, n->env, n->options.reserve_bytes);
     n->options.host.wal.must_exist = n->identity.has_log;
     enum status s = identity_check_log(n->env, &n->identity, n->options.host.wal.dir, &err);
+    n->options.host.lsm.expires = row_stored_expires;
     if (s == STATUS_OK) s = host_open(n->env, &n->options.host, &n->self, &owner, &n->host, &err);
     if (s != STATUS_OK) {
         n->env->ops->fatal(n->env, err.text[0] != '\0' ? err.text : status_text(s));

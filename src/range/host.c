@@ -19,6 +19,7 @@ void host_options_default(struct host_options *o)
     o->log_keep_bytes = 8ull << 20;
     o->wal_flush_bytes = 192ull << 20;
     o->version_keep = 60000ull << 18;
+    o->horizon_ms = 10000;
     o->proposals_max = 16384;
     o->snapshot_chunk_bytes = 1u << 20;
     o->compare_every = 1024;
@@ -176,6 +177,7 @@ static void host_store_step(struct host *h)
 {
     if (h->stopping && h->snapshots_receiving == 0 && !h->flush_asked) return; /* nothing new is begun on the way out */
     lsm_set_safepoint(h->lsm, host_safepoint(h));
+    host_horizons_step(h);
     lsm_step(h->lsm);
     if (lsm_flush_count(h->lsm) != h->flushes_seen) {
         h->flushes_seen = lsm_flush_count(h->lsm);

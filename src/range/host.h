@@ -24,6 +24,7 @@ struct host_options {
     uint64_t log_lag_bytes;  /* the same for followers that lag; then they get a snapshot: 64 MiB */
     uint32_t log_lag_ms;     /* and no longer than this after they were last heard of: 15 min */
     uint64_t wal_flush_bytes; /* the store is flushed when the log holds more than this: 192 MiB */
+    uint32_t horizon_ms;      /* between two looks at which expired rows may go; 10 s */
     uint64_t version_keep;    /* shadowed versions younger than the newest by this much are kept; 60 s in timestamps */
     uint32_t proposals_max;   /* commands under way in one host; beyond it STATUS_BUSY */
     uint32_t snapshot_chunk_bytes; /* 1 MiB */

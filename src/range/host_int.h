@@ -52,7 +52,8 @@ struct host {
     struct lsm_write *writes; /* scratch */
     size_t write_capacity;
     uint64_t now_ms;
-    uint64_t newest_ts; /* applied by any group since opening */
+    uint64_t newest_ts;      /* applied by any group since opening */
+    uint64_t horizons_at_ms; /* horizon.c: when to look again */
     uint64_t flushes_seen;
     uint32_t apply_left; /* entries that may still be applied in this pass */
     uint64_t next_snapshot_id;
@@ -121,6 +122,8 @@ struct replica {
     uint64_t commit;  /* apply up to here */
     uint64_t applied;
     uint64_t rows_life;            /* 1 + snapshots installed since it was opened */
+    struct resolved horizon_next;  /* horizon.c */
+    uint64_t horizon_ts;           /* rows that expired up to here may go */
     uint64_t last_ts;              /* newest version applied since the replica was opened or replaced; 0: none */
     bool apply_wait, state_loaded; /* a block is being loaded; machine_state has been */
     void *machine_state;           /* machine.h; NULL: it has none */
@@ -172,6 +175,9 @@ void resolve_forget(struct replica *r);
 void replica_trace_step(struct replica *r, const struct raft_event *e);
 void replica_trace_effects(struct replica *r, const struct raft_effects *fx);
 void replica_trace_free(struct replica *r);
+
+/* horizon.c */
+void host_horizons_step(struct host *h); /* as often as one likes; it keeps its own pace */
 
 /* handover.c */
 void handover_step(struct host *h); /* as often as one likes; it keeps its own pace */

@@ -4,6 +4,11 @@
 #include "base/assert.h"
 
 #define FLAG_ID 1u
+#define FLAG_TTL 2u /* the last 8 bytes: the time to live of rows put without one */
+#define TTL_BYTES 8u
+/* On the wire a put or an insert with a time to live has a number of its own. */
+#define OP_PUT_TTL 6u
+#define OP_INSERT_TTL 7u
 #define BOUND_MIN 1u
 #define BOUND_MAX 2u
 #define COMPARE_WIRE_MIN 5u /* target, relation, key of one byte, operand */
@@ -38,8 +43,11 @@ static void put_compare(struct buf *out, const struct txn_compare *c)
 
 static void put_op(struct buf *out, const struct txn_op *op)
 {
-    buf_put_u8(out, (uint8_t)op->kind);
+    unsigned with_ttl = op->kind == TXN_PUT ? OP_PUT_TTL : OP_INSERT_TTL;
+    buf_put_u8(out, (uint8_t)(op->has_ttl ? with_ttl : (unsigned)op->kind));
     txn_put_bytes(out, op->key);
+    if (op->has_ttl) ASSERT(op->kind == TXN_PUT || op->kind == TXN_INSERT);
+    if (op->has_ttl) buf_put_varint(out, op->ttl_ms);
     switch (op->kind) {
     case TXN_GET:
     case TXN_DELETE: break;
@@ -60,7 +68,7 @@ void txn_encode(const struct txn *t, struct buf *out)
 {
     bool has_id = !txn_id_is_none(&t->id);
     buf_put_u8(out, TXN_VERSION);
-    buf_put_u8(out, has_id ? FLAG_ID : 0);
+    buf_put_u8(out, (uint8_t)((has_id ? FLAG_ID : 0) | (t->ttl_ms > 0 ? FLAG_TTL : 0)));
     if (has_id) buf_append(out, t->id.bytes, TXN_ID_BYTES);
     buf_put_varint(out, t->keyspace);
     buf_put_varint(out, t->compare_count);
@@ -69,6 +77,16 @@ void txn_encode(const struct txn *t, struct buf *out)
     for (size_t i = 0; i < t->compare_count; i++) put_compare(out, &t->compares[i]);
     for (size_t i = 0; i < t->op_count; i++) put_op(out, &t->ops[i]);
     for (size_t i = 0; i < t->else_count; i++) put_op(out, &t->else_ops[i]);
+    if (t->ttl_ms > 0) buf_put_u64(out, t->ttl_ms);
+}
+
+struct slice txn_without_default_ttl(struct slice encoded)
+{
+    ASSERT(encoded.size > 2);
+    bool has_ttl = (encoded.data[1] & FLAG_TTL) != 0;
+    size_t left_out = has_ttl ? 2 + TTL_BYTES : 2;
+    ASSERT(encoded.size > left_out);
+    return slice_make(encoded.data + 2, encoded.size - left_out);
 }
 
 /* --- decoding --- */
@@ -161,11 +179,15 @@ static enum status get_add(struct decoder *d, struct txn_op *op)
 static enum status get_op(struct decoder *d, struct txn_op *op)
 {
     unsigned kind = cursor_u8(&d->c);
+    op->has_ttl = kind == OP_PUT_TTL || kind == OP_INSERT_TTL;
+    if (op->has_ttl) kind = kind == OP_PUT_TTL ? TXN_PUT : TXN_INSERT;
     if (kind < TXN_GET || kind > TXN_ADD) return malformed(d, "unknown kind of an operation");
     op->kind = (enum txn_op_kind)kind;
     op->value = SLICE_EMPTY;
     enum status s = get_key(d, &op->key);
     if (s != STATUS_OK) return s;
+    if (op->has_ttl) op->ttl_ms = cursor_varint(&d->c);
+    if (op->ttl_ms > LIMIT_TTL_MS) return malformed(d, "a time to live of more than 100 years");
     if (op->kind == TXN_PUT || op->kind == TXN_INSERT) return get_value(d, &op->value);
     if (op->kind == TXN_ADD) return get_add(d, op);
     return STATUS_OK;
@@ -214,7 +236,7 @@ static enum status get_head(struct decoder *d, struct txn *out)
 {
     unsigned version = cursor_u8(&d->c), flags = cursor_u8(&d->c);
     if (d->c.failed) return malformed(d, "it is cut short");
-    if (version != TXN_VERSION || (flags & ~FLAG_ID) != 0) {
+    if (version != TXN_VERSION || (flags & ~(FLAG_ID | FLAG_TTL)) != 0) {
         errbuf_set(d->err, "a transaction of format version %u, flags %u is not known here; upgrade this process",
                    version, flags);
         return STATUS_UNSUPPORTED;
@@ -234,6 +256,13 @@ static enum status get_head(struct decoder *d, struct txn *out)
         return STATUS_TOO_LARGE;
     }
     if (compares + ops + elses == 0) return malformed(d, "it is empty");
+    if (flags & FLAG_TTL) {
+        struct slice rest = cursor_bytes(&d->c, cursor_left(&d->c));
+        if (rest.size < TTL_BYTES) return malformed(d, "it is cut short");
+        out->ttl_ms = le_u64(rest.data + rest.size - TTL_BYTES);
+        if (out->ttl_ms == 0 || out->ttl_ms > LIMIT_TTL_MS) return malformed(d, "a time to live out of bounds");
+        d->c = cursor_make(slice_make(rest.data, rest.size - TTL_BYTES));
+    }
     out->keyspace = (uint32_t)keyspace;
     out->compare_count = (size_t)compares;
     out->op_count = (size_t)ops;

@@ -36,11 +36,16 @@ struct found {
     struct row row;
 };
 
-static enum status decode_found(struct slice stored, uint64_t version, struct found *out)
+/* A row whose time to live has passed at the evaluation's timestamp is not there. */
+static enum status decode_found(struct evaluation *e, struct slice stored, uint64_t version, struct found *out)
 {
-    out->exists = true;
+    enum status s = row_decode(stored, &out->row);
+    if (s != STATUS_OK) return s;
+    uint64_t expires = row_expires(&out->row, version);
+    out->exists = expires > e->ts;
     out->version = version;
-    return row_decode(stored, &out->row);
+    if (out->exists && expires < e->until) e->until = expires;
+    return STATUS_OK;
 }
 
 /* Nobody else's lock may be in the way. */
@@ -61,7 +66,7 @@ static enum status read_row(struct evaluation *e, struct slice key, enum access 
     if (s == STATUS_OK) s = e->view->get(e->view->ctx, store_key, &stored);
     if (s == STATUS_NOT_FOUND) return STATUS_OK;
     if (s != STATUS_OK) return s;
-    return decode_found(stored.value, stored.version, out);
+    return decode_found(e, stored.value, stored.version, out);
 }
 
 /* The operation before `index` that writes `key`, or op_count. */
@@ -88,7 +93,7 @@ static enum status read_row_in_order(struct evaluation *e, size_t index, struct 
     if (writer == e->op_count) return read_row(e, key, ACCESS_READ, out);
     *out = (struct found){.exists = false};
     if (e->written[writer].data == NULL) return STATUS_OK;
-    return decode_found(e->written[writer], e->ts, out);
+    return decode_found(e, e->written[writer], e->ts, out);
 }
 
 /* --- compares --- */
@@ -187,6 +192,13 @@ static enum status do_delete(struct evaluation *e, size_t index)
     return STATUS_OK;
 }
 
+/* What a put or an insert makes of its value. */
+static struct slice new_row(struct evaluation *e, size_t index)
+{
+    const struct txn_op *op = &e->ops[index];
+    return row_make_raw(e->arena, op->value, op->has_ttl ? op->ttl_ms : e->t.ttl_ms);
+}
+
 static enum status do_insert(struct evaluation *e, size_t index)
 {
     struct found f;
@@ -195,7 +207,7 @@ static enum status do_insert(struct evaluation *e, size_t index)
     if (f.exists) {
         evaluation_refuse(e, STATUS_EXISTS, (uint32_t)index);
     } else {
-        add_write(e, index, false, row_make_raw(e->arena, e->ops[index].value));
+        add_write(e, index, false, new_row(e, index));
     }
     return STATUS_OK;
 }
@@ -267,7 +279,7 @@ static enum status do_add(struct evaluation *e, size_t index)
 static enum status do_put(struct evaluation *e, size_t index)
 {
     enum status s = check_access(e, key_make_data(e->arena, e->t.keyspace, e->ops[index].key), ACCESS_WRITE);
-    if (s == STATUS_OK) add_write(e, index, false, row_make_raw(e->arena, e->ops[index].value));
+    if (s == STATUS_OK) add_write(e, index, false, new_row(e, index));
     return s;
 }
 
@@ -354,7 +366,7 @@ enum status evaluation_look_up_id(struct evaluation *e, const struct request_has
 
 void evaluation_begin(struct evaluation *e, const struct txn_view *view, struct arena *arena, uint64_t ts)
 {
-    *e = (struct evaluation){.view = view, .arena = arena, .ts = ts};
+    *e = (struct evaluation){.view = view, .arena = arena, .ts = ts, .until = ROW_NEVER_EXPIRES};
     e->result = (struct txn_result){.status = STATUS_OK, .ts = ts, .failed_index = TXN_NO_INDEX};
 }
 

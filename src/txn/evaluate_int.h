@@ -18,6 +18,7 @@ struct evaluation {
     const struct txn_view *view;
     struct arena *arena;
     uint64_t ts;
+    uint64_t until; /* at this timestamp the first of the rows that it found expires */
     struct txn t;
     enum evaluate_mode mode;
     const struct txn_table *table; /* NULL: nothing is held */

@@ -156,7 +156,11 @@ static enum status read_counters(struct applying *a, const struct held *h, struc
         enum status s = a->view->get(a->view->ctx, c->key, &stored);
         if (s == STATUS_OK) s = row_decode(stored.value, &row);
         if (s != STATUS_OK && s != STATUS_NOT_FOUND) return s;
-        ASSERT(row.format == ROW_COUNTER); /* whoever would make it raw is blocked */
+        if (row.format !=
+            ROW_COUNTER) { /* whoever would make it raw is blocked: it had expired when this was reserved */
+            ASSERT(row_expires(&row, stored.version) <= h->ts);
+            row = (struct row){.format = ROW_COUNTER, .raw = SLICE_EMPTY};
+        }
         c->folded = row.counter;
         ++*count;
     }
@@ -409,6 +413,7 @@ static enum status vote(struct applying *a, struct evaluation *e, const struct t
     }
     enum status s = evaluate_part(e, p, &v, &able);
     if (s != STATUS_OK) return s;
+    v.until = e->until == ROW_NEVER_EXPIRES ? 0 : e->until;
     struct held_row r = {.state = HELD_PREPARED, .born = p->born, .ts = e->ts, .prepare = a->entry->command->txn};
     if (!able) {
         v.kind = VOTE_NO;

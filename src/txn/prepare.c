@@ -14,6 +14,7 @@
 #define VOTE_HOLDS 1u
 #define VOTE_HAS_ELSE 2u
 #define VOTE_KEEPS_ANSWER 4u
+#define VOTE_UNTIL 8u
 #define DECIDE_COMMIT 1u
 #define DECIDE_ELSE 2u
 
@@ -166,12 +167,13 @@ enum status txn_prepare_decode(struct slice bytes, struct arena *arena, struct t
 
 void txn_vote_encode(const struct txn_vote *v, struct buf *out)
 {
-    unsigned flags =
-        (v->holds ? VOTE_HOLDS : 0) | (v->has_else ? VOTE_HAS_ELSE : 0) | (v->keeps_answer ? VOTE_KEEPS_ANSWER : 0);
+    unsigned flags = (v->holds ? VOTE_HOLDS : 0) | (v->has_else ? VOTE_HAS_ELSE : 0) |
+                     (v->keeps_answer ? VOTE_KEEPS_ANSWER : 0) | (v->until != 0 ? VOTE_UNTIL : 0);
     buf_put_u8(out, VOTE_VERSION);
     buf_put_u8(out, (uint8_t)v->kind);
     buf_put_u64(out, v->ts);
     buf_put_u8(out, (uint8_t)flags);
+    if (v->until != 0) buf_put_u64(out, v->until);
     put_places(out, &v->places);
     txn_put_bytes(out, v->then_result);
     txn_put_bytes(out, v->else_result);
@@ -186,13 +188,15 @@ enum status txn_vote_decode(struct slice bytes, struct arena *arena, struct txn_
     unsigned kind = cursor_u8(&c);
     out->ts = cursor_u64(&c);
     unsigned flags = cursor_u8(&c);
-    if (kind < VOTE_YES || kind > VOTE_DONE || flags > (VOTE_HOLDS | VOTE_HAS_ELSE | VOTE_KEEPS_ANSWER)) {
+    if (kind < VOTE_YES || kind > VOTE_DONE || flags > (VOTE_HOLDS | VOTE_HAS_ELSE | VOTE_KEEPS_ANSWER | VOTE_UNTIL)) {
         return STATUS_INVALID;
     }
     out->kind = (enum txn_vote_kind)kind;
     out->holds = (flags & VOTE_HOLDS) != 0;
     out->has_else = (flags & VOTE_HAS_ELSE) != 0;
     out->keeps_answer = (flags & VOTE_KEEPS_ANSWER) != 0;
+    if (flags & VOTE_UNTIL) out->until = cursor_u64(&c);
+    if ((flags & VOTE_UNTIL) && out->until == 0) return STATUS_INVALID;
     get_places(&c, arena, &out->places);
     out->then_result = txn_read_bytes(&c, TXN_RESULT_BYTES_MAX);
     out->else_result = txn_read_bytes(&c, TXN_RESULT_BYTES_MAX);

@@ -58,6 +58,7 @@ enum txn_vote_kind {
 struct txn_vote {
     enum txn_vote_kind kind;
     uint64_t ts;       /* YES: min_ts, COMMITTED: the commit timestamp; ABORTED by a Seal of the unknown: the Seal's */
+    uint64_t until;    /* YES: what was found is so at timestamps below; 0: for ever */
     bool holds;        /* the compares of the part hold */
     bool has_else;     /* else_result is there */
     bool keeps_answer; /* Decide must bring the whole answer here */

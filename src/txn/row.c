@@ -6,6 +6,8 @@
 
 #define IDEMPOTENCY_FORMAT 1u
 #define COUNTER_BYTES 16u
+#define ROW_TTL 3u /* format byte: raw, with a time to live before the bytes */
+#define TTL_BYTES 8u
 #define HASH_BYTES 16u
 
 enum status row_decode(struct slice stored, struct row *out)
@@ -15,6 +17,11 @@ enum status row_decode(struct slice stored, struct row *out)
     struct slice payload = slice_make(stored.data + 1, stored.size - 1);
     switch (stored.data[0]) {
     case ROW_RAW: out->raw = payload; return STATUS_OK;
+    case ROW_TTL:
+        if (payload.size < TTL_BYTES) return STATUS_CORRUPT;
+        out->ttl_ms = le_u64(payload.data);
+        out->raw = slice_make(payload.data + TTL_BYTES, payload.size - TTL_BYTES);
+        return out->ttl_ms > 0 && out->ttl_ms <= LIMIT_TTL_MS ? STATUS_OK : STATUS_CORRUPT;
     case ROW_COUNTER:
         if (payload.size != COUNTER_BYTES) return STATUS_CORRUPT;
         out->format = ROW_COUNTER;
@@ -24,6 +31,22 @@ enum status row_decode(struct slice stored, struct row *out)
     }
 }
 
+uint64_t row_expires(const struct row *r, uint64_t version)
+{
+    uint64_t life = r->ttl_ms << TS_COUNTER_BITS;
+    return r->ttl_ms == 0 || version > ROW_NEVER_EXPIRES - life ? ROW_NEVER_EXPIRES : version + life;
+}
+
+uint64_t row_stored_expires(struct slice store_key, uint64_t version, struct slice value)
+{
+    static const uint8_t data_key_ends[] = {0x00, 0x01, ROW_DATA};
+    struct row row;
+    if (value.size == 0 || value.data[0] != ROW_TTL || store_key.size < sizeof(data_key_ends)) return ROW_NEVER_EXPIRES;
+    const uint8_t *end = store_key.data + store_key.size - sizeof(data_key_ends);
+    if (memcmp(end, data_key_ends, sizeof(data_key_ends)) != 0) return ROW_NEVER_EXPIRES;
+    return row_decode(value, &row) == STATUS_OK ? row_expires(&row, version) : ROW_NEVER_EXPIRES;
+}
+
 struct slice row_value(const struct row *r, char text[I128_TEXT_MAX])
 {
     if (r->format == ROW_RAW) return r->raw;
@@ -31,12 +54,14 @@ struct slice row_value(const struct row *r, char text[I128_TEXT_MAX])
     return slice_str(text);
 }
 
-struct slice row_make_raw(struct arena *arena, struct slice value)
+struct slice row_make_raw(struct arena *arena, struct slice value, uint64_t ttl_ms)
 {
-    uint8_t *at = arena_alloc(arena, 1 + value.size);
-    at[0] = ROW_RAW;
-    if (value.size > 0) memcpy(at + 1, value.data, value.size);
-    return slice_make(at, 1 + value.size);
+    size_t head = ttl_ms > 0 ? 1 + TTL_BYTES : 1;
+    uint8_t *at = arena_alloc(arena, head + value.size);
+    at[0] = ttl_ms > 0 ? ROW_TTL : ROW_RAW;
+    if (ttl_ms > 0) le_set_u64(at + 1, ttl_ms);
+    if (value.size > 0) memcpy(at + head, value.data, value.size);
+    return slice_make(at, head + value.size);
 }
 
 struct slice row_make_counter(struct arena *arena, i128 value)
@@ -47,9 +72,11 @@ struct slice row_make_counter(struct arena *arena, i128 value)
     return slice_make(at, 1 + COUNTER_BYTES);
 }
 
-/* Two independent 64-bit hashes: that two different requests under one id look alike is then out of the question. */
+/* Two independent 64-bit hashes: that two different requests under one id look alike is then out of the question. The keyspace's
+ * time to live is left out: it may be altered between an attempt and its repetition. */
 struct request_hash request_hash_of(struct slice encoded)
 {
+    encoded = txn_without_default_ttl(encoded);
     return (struct request_hash){.first = hash_bytes(encoded, 1), .second = hash_bytes(encoded, 2)};
 }
 

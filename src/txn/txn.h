@@ -31,6 +31,8 @@ struct txn_op {
     struct slice key;
     struct slice value;
     i128 delta, min, max;
+    bool has_ttl;    /* TXN_PUT, TXN_INSERT: ttl_ms says; else the transaction's does */
+    uint64_t ttl_ms; /* 0: the row stays */
 };
 
 enum txn_target { TXN_TARGET_VERSION = 1, TXN_TARGET_VALUE, TXN_TARGET_EXISTS };
@@ -52,6 +54,7 @@ struct txn { /* decoded: slices are borrowed from the encoded bytes, arrays from
     size_t op_count;
     struct txn_op *else_ops; /* if not; when there are none, the answer is STATUS_CONDITION_FAILED */
     size_t else_count;
+    uint64_t ttl_ms; /* of rows put or inserted without one of their own; 0: they stay. An id does not stand for it */
 };
 
 void txn_encode(const struct txn *t, struct buf *out);
@@ -81,8 +84,14 @@ struct row { /* a data row's value, decoded; slices borrowed */
     enum row_format format;
     struct slice raw; /* ROW_RAW */
     i128 counter;     /* ROW_COUNTER */
+    uint64_t ttl_ms;  /* 0: it stays */
 };
 MUST_CHECK enum status row_decode(struct slice stored, struct row *out);
+/* The row is not there for reads at this timestamp or above. ROW_NEVER_EXPIRES: it stays. */
+#define ROW_NEVER_EXPIRES UINT64_MAX
+uint64_t row_expires(const struct row *r, uint64_t version);
+/* The same of a stored row of any type. */
+uint64_t row_stored_expires(struct slice store_key, uint64_t version, struct slice value);
 /* What a client sees as the value: the raw bytes, or the counter in decimal (written to text). */
 struct slice row_value(const struct row *r, char text[I128_TEXT_MAX]);
 

@@ -14,6 +14,9 @@
 /* A varint length and that many bytes, at most size_max; otherwise the cursor has failed. */
 struct slice txn_read_bytes(struct cursor *c, uint64_t size_max);
 
+/* What an id stands for: the encoded transaction from the keyspace's number on. */
+struct slice txn_without_default_ttl(struct slice encoded);
+
 static inline bool txn_op_writes(enum txn_op_kind kind)
 {
     return kind != TXN_GET;
@@ -29,7 +32,7 @@ uint32_t *txn_order_writes(const struct txn_op *ops, size_t op_count, struct are
 struct slice key_make_data(struct arena *arena, uint32_t keyspace, struct slice user_key);
 struct slice key_make_idempotency(struct arena *arena, uint32_t keyspace, struct slice anchor, const struct txn_id *id);
 struct slice key_make_held(struct arena *arena, uint32_t keyspace, struct slice range_start, const struct txn_id *id);
-struct slice row_make_raw(struct arena *arena, struct slice value);
+struct slice row_make_raw(struct arena *arena, struct slice value, uint64_t ttl_ms); /* 0: it stays */
 struct slice row_make_counter(struct arena *arena, i128 value);
 
 struct slice idempotency_row_make(struct arena *arena, struct request_hash hash, struct slice result);

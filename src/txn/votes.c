@@ -1,5 +1,6 @@
 /* The outcome of a transaction over several ranges as a function of its votes: whoever has them finds the same. */
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "txn/prepare.h"
 #include "txn/txn_int.h"
 
@@ -78,6 +79,8 @@ void txn_votes_combine(const struct txn_vote *votes, size_t count, struct arena 
     ASSERT(count > 0);
     bool all_hold = true;
     *out = (struct txn_outcome){.commit = false};
+    uint64_t until =
+        ROW_NEVER_EXPIRES; /* what was read is so below it, and the transaction must be so at its timestamp */
     const struct txn_vote *no = refusing(votes, count), *aborted = NULL, *answered = NULL;
     for (size_t i = 0; i < count; i++) {
         const struct txn_vote *v = &votes[i];
@@ -85,6 +88,7 @@ void txn_votes_combine(const struct txn_vote *votes, size_t count, struct arena 
         if (v->kind == VOTE_ABORTED) aborted = v;
         if (!v->holds) all_hold = false;
         if (v->ts > out->ts) out->ts = v->ts;
+        if (v->until != 0 && v->until < until) until = v->until;
     }
     if (answered != NULL) {
         struct txn_result r = decode(answered->then_result, arena);
@@ -98,6 +102,11 @@ void txn_votes_combine(const struct txn_vote *votes, size_t count, struct arena 
         return;
     }
     if (aborted != NULL) {
+        tell_retry(answer);
+        return;
+    }
+    if (out->ts >= until && !MUTANT(expiry_after_the_vote_ignored)) {
+        COVER("txn.expired_before_commit");
         tell_retry(answer);
         return;
     }

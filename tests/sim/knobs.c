@@ -72,6 +72,7 @@ void knobs_draw_host(struct world *w, struct host_options *o)
     o->log_keep_bytes = half(w) ? draw(w, 200, 4000) : draw(w, 4000, 200000);
     o->wal_flush_bytes = draw(w, 128, 1024) * 1024;
     o->version_keep = draw(w, 0, 3000) << 18;
+    o->horizon_ms = (uint32_t)(o->version_keep >> 18) / 2 + 50; /* as short as what is kept, of its draw */
     o->snapshot_chunk_bytes = (uint32_t)draw(w, 100, 20000);
     o->snapshot_rate_bytes = half(w) ? 0 : draw(w, 20000, 2000000);
     o->log_lag_bytes = o->log_keep_bytes * draw(w, 1, 8);

@@ -238,7 +238,7 @@ START_TEST(claimed_counts_are_not_believed)
     ck_assert_int_eq(txn_decode(slice_make(nothing, sizeof(nothing)), &arena, &t, NULL), STATUS_INVALID);
     static const uint8_t version_2[] = {2, 0, 0, 0, 1, 0, 1, 1, 'k'};
     ck_assert_int_eq(txn_decode(slice_make(version_2, sizeof(version_2)), &arena, &t, NULL), STATUS_UNSUPPORTED);
-    static const uint8_t flags[] = {1, 2, 0, 0, 1, 0, 1, 1, 'k'};
+    static const uint8_t flags[] = {1, 4, 0, 0, 1, 0, 1, 1, 'k'};
     ck_assert_int_eq(txn_decode(slice_make(flags, sizeof(flags)), &arena, &t, NULL), STATUS_UNSUPPORTED);
     uint8_t zero_id[25] = {1, 1, [18] = 0, [19] = 0, [20] = 1, [21] = 0, [22] = 1, [23] = 1, [24] = 'k'};
     ck_assert_int_eq(txn_decode(slice_make(zero_id, sizeof(zero_id)), &arena, &t, NULL), STATUS_INVALID);
