@@ -295,7 +295,7 @@ static enum step take_served(struct request *r, uint64_t now_ns)
     struct slice payload = r->answer.head->payload;
     struct route_range *range = tried_range(r);
     if (range != NULL && !r->how.any_replica) range->leader = r->peer->node_id;
-    if (r->kind == REQUEST_SCAN) return scan_take(r, payload, now_ns);
+    if (r->kind == REQUEST_SCAN || r->kind == REQUEST_PIECE) return scan_take(r, payload, now_ns);
     if (r->kind == REQUEST_STEP) {
         r->result.payload = payload;
         return request_finish(r, STATUS_OK, "%s", "");

@@ -1,5 +1,5 @@
 /* The interface, and the pass: answers in, requests stepped, calls out. */
-#include "client/client_int.h"
+#include "client/keyspace.h"
 #include "client/spread.h"
 
 #include "base/assert.h"
@@ -172,20 +172,12 @@ static void txn_prepare(struct request *r, const struct txn *t)
     else if (txn_bytes(t) > LIMIT_TXN_BYTES)
         request_refuse(r, STATUS_TOO_LARGE, "a transaction has at most 8 MiB");
     if (r->status != STATUS_OK) return;
-    struct slice low, high;
-    txn_key_span(t, &low, &high);
-    r->low = arena_dup_slice(&r->arena, low);
-    r->high = arena_dup_slice(&r->arena, high);
     r->has_id = !txn_id_is_none(&t->id);
     if (!r->keyspace_known) {
         r->txn = copy_txn(&r->arena, t);
         return;
     }
-    struct txn whole = *t;
-    whole.keyspace = r->keyspace;
-    txn_encode(&whole, &r->body);
-    if (r->body.overflow || r->body.size > LIMIT_TXN_BYTES)
-        request_refuse(r, STATUS_TOO_LARGE, "a transaction has at most 8 MiB");
+    if (!keyspace_encode_txn(r, t)) request_refuse(r, STATUS_TOO_LARGE, "a transaction has at most 8 MiB");
 }
 
 void client_txn(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms, client_txn_done done,

@@ -16,6 +16,7 @@
 #define CLIENT_TRY_MAX_MS 8000u
 #define CLIENT_REFRESH_MS 5000u   /* deadline of one refresh */
 #define CLIENT_REFRESH_GAP_MS 20u /* between the starts of two refreshes, half of it at least */
+#define CLIENT_KEYSPACE_MS 5000u  /* a keyspace that is used is asked for again */
 #define CLIENT_MISMATCH_MAX 8u    /* news in a row without a pause */
 #define CLIENT_TURNS_MAX 8u       /* of one pass */
 #define CLIENT_TEXT_BYTES 400u
@@ -29,7 +30,18 @@ struct client_peer { /* a connection to a node; outlives its place in the map wh
 };
 
 struct spread;
-enum request_kind { REQUEST_TXN, REQUEST_STEP, REQUEST_GET, REQUEST_SCAN, REQUEST_MAP, REQUEST_META, REQUEST_NODE };
+struct buckets;
+/* STEP and PIECE are parts of others: of a transaction over several ranges (spread.c), of a scan by hash (buckets.c). */
+enum request_kind {
+    REQUEST_TXN,
+    REQUEST_STEP,
+    REQUEST_GET,
+    REQUEST_SCAN,
+    REQUEST_PIECE,
+    REQUEST_MAP,
+    REQUEST_META,
+    REQUEST_NODE
+};
 enum request_state {
     REQUEST_NEW,
     REQUEST_ROUTING,
@@ -38,6 +50,7 @@ enum request_state {
     REQUEST_WAIT_META,
     REQUEST_WAIT_PAUSE,
     REQUEST_WAIT_SPREAD,
+    REQUEST_WAIT_PIECES,
     REQUEST_DONE
 };
 enum step { STEP_AGAIN, STEP_WAIT, STEP_DONE };
@@ -78,6 +91,10 @@ struct request {
     struct slice keyspace_name;
     uint32_t keyspace;
     bool keyspace_known;
+    uint32_t buckets;       /* of the keyspace; 0: by range */
+    uint64_t ttl_ms;        /* of the keyspace */
+    bool placed;            /* keys are as the keyspace holds them */
+    struct buckets *pieces; /* WAIT_PIECES */
     struct slice low, high; /* TXN: the keys it touches; GET: the key twice */
     bool has_id;            /* TXN: may be repeated after it may have happened */
     const struct txn *txn;  /* TXN, until it is encoded: a copy in the arena */
@@ -154,7 +171,8 @@ struct client {
         uint64_t not_before_ns;
         uint32_t keyspace_size; /* of the running one, or of the next one that nobody waits for */
         uint8_t keyspace[LIMIT_KEYSPACE_NAME];
-        bool wanted; /* by requests that go on meanwhile */
+        bool is_light;      /* the running one brings one range, and the keyspace */
+        bool wanted, light; /* by requests that go on meanwhile */
         uint32_t wanted_size;
         uint8_t wanted_keyspace[LIMIT_KEYSPACE_NAME];
     } refresh;
@@ -182,11 +200,16 @@ enum step attempt_take_node_answer(struct request *r);
 
 /* scan.c */
 struct route_range *scan_route(struct request *r);
+void scan_add_mark(struct request *r, const struct read_mark *mark);
 void scan_encode(struct request *r, const struct route_range *range, struct buf *params, const struct routed *to);
 enum step scan_take(struct request *r, struct slice payload, uint64_t now_ns);
 
+/* buckets.c */
+void buckets_free(struct request *r);
+
 /* refresh.c */
 void refresh_want(struct client *c, struct slice keyspace); /* in the background */
+void refresh_keyspace_used(struct client *c, struct route_keyspace *k);
 enum step refresh_wait(struct request *r);
 uint64_t refresh_step(struct client *c, uint64_t now_ns); /* starts one when it is time; returns when to look again */
 void refresh_learn(struct client *c, const struct meta_map_reply *map);

@@ -64,12 +64,21 @@ static void forget_absent_nodes(struct client *c, const struct meta_map_reply *m
     }
 }
 
+/* What a keyspace says (time to live, dropped or not) is looked at again while it is used. */
+static uint64_t keyspace_old_at(struct client *c)
+{
+    return env_mono_ns(c->env) +
+           prng_between(&c->prng, CLIENT_KEYSPACE_MS * NS_PER_MS / 2, CLIENT_KEYSPACE_MS * NS_PER_MS);
+}
+
 void refresh_learn(struct client *c, const struct meta_map_reply *map)
 {
     for (size_t i = 0; i < map->node_count; i++) learn_node(c, &map->nodes[i]);
     if (map->node_count > 0) forget_absent_nodes(c, map);
-    for (size_t i = 0; i < map->keyspace_count; i++)
-        routes_learn_keyspace(&c->routes, map->keyspaces[i].id, map->keyspaces[i].name);
+    for (size_t i = 0; i < map->keyspace_count; i++) {
+        struct route_keyspace *k = routes_learn_keyspace(&c->routes, &map->keyspaces[i]);
+        if (k != NULL) k->old_at_ns = keyspace_old_at(c);
+    }
     for (size_t i = 0; i < map->range_count; i++) {
         (void)routes_learn_range(&c->routes, &map->ranges[i], map->leaders != NULL ? map->leaders[i] : 0);
     }
@@ -81,10 +90,19 @@ void refresh_learn(struct client *c, const struct meta_map_reply *map)
 
 /* --- refreshes --- */
 
+void refresh_keyspace_used(struct client *c, struct route_keyspace *k)
+{
+    if (env_mono_ns(c->env) < k->old_at_ns || c->refresh.wanted) return;
+    k->old_at_ns = keyspace_old_at(c);
+    refresh_want(c, slice_make(k->name, k->name_size));
+    c->refresh.light = true;
+}
+
 void refresh_want(struct client *c, struct slice keyspace)
 {
     ASSERT(keyspace.size <= LIMIT_KEYSPACE_NAME);
     c->refresh.wanted = true;
+    c->refresh.light = false;
     c->refresh.wanted_size = (uint32_t)keyspace.size;
     if (keyspace.size > 0) memcpy(c->refresh.wanted_keyspace, keyspace.data, keyspace.size);
 }
@@ -106,7 +124,8 @@ static void wake_waiting(struct client *c, struct request *r, const struct verdi
 {
     struct slice keyspace = slice_make(c->refresh.keyspace, c->refresh.keyspace_size);
     if (v->status == STATUS_OK) {
-        if (c->refresh.started >= r->map_needed && slice_eq(keyspace, r->keyspace_name)) r->map_fresh = true;
+        if (!c->refresh.is_light && c->refresh.started >= r->map_needed && slice_eq(keyspace, r->keyspace_name))
+            r->map_fresh = true;
         request_set_state(r, REQUEST_ROUTING);
         request_ready(r);
     } else if (v->status == STATUS_WRONG_CLUSTER || v->status == STATUS_UNSUPPORTED) {
@@ -131,6 +150,8 @@ static void on_refresh_done(void *ctx, enum status status, bool sent, const stru
         struct meta_map_reply map;
         v.status = unpack_meta_map_reply(head->payload, &arena, &map);
         if (v.status == STATUS_OK) refresh_learn(c, &map);
+        struct slice name = slice_make(c->refresh.keyspace, c->refresh.keyspace_size);
+        if (v.status == STATUS_OK && name.size > 0 && map.keyspace_count == 0) routes_forget_keyspace(&c->routes, name);
     }
     arena_free(&arena);
     (void)snprintf(v.text, sizeof(v.text), "metadata service: %s: %.*s", status_name(v.status),
@@ -140,8 +161,10 @@ static void on_refresh_done(void *ctx, enum status status, bool sent, const stru
     while (!list_empty(waiting)) wake_waiting(c, LIST_ENTRY(waiting->next, struct request, wait_link), &v);
 }
 
-static void refresh_start(struct client *c, struct slice keyspace, uint64_t now_ns)
+/* Light: the keyspace and one range of it. */
+static void refresh_start(struct client *c, struct slice keyspace, bool light, uint64_t now_ns)
 {
+    c->refresh.is_light = light;
     c->refresh.keyspace_size = (uint32_t)keyspace.size;
     if (keyspace.size > 0) memmove(c->refresh.keyspace, keyspace.data, keyspace.size);
     c->refresh.running = true;
@@ -150,7 +173,8 @@ static void refresh_start(struct client *c, struct slice keyspace, uint64_t now_
     c->refresh.not_before_ns =
         now_ns + prng_between(&c->prng, CLIENT_REFRESH_GAP_MS * NS_PER_MS / 2, CLIENT_REFRESH_GAP_MS * NS_PER_MS);
     c->stats.map_refreshes++;
-    struct meta_map_request m = {.keyspace = slice_make(c->refresh.keyspace, keyspace.size), .key = SLICE_EMPTY};
+    struct meta_map_request m = {
+        .keyspace = slice_make(c->refresh.keyspace, keyspace.size), .has_key = light, .key = SLICE_EMPTY};
     buf_clear(&c->scratch);
     pack_meta_map_request(&c->scratch, &m);
     c->called = true;
@@ -164,8 +188,8 @@ uint64_t refresh_step(struct client *c, uint64_t now_ns)
     if (c->refresh.running || (!waited && !c->refresh.wanted)) return DEADLINE_NONE;
     if (now_ns < c->refresh.not_before_ns) return c->refresh.not_before_ns;
     if (waited)
-        refresh_start(c, LIST_ENTRY(c->refresh.waiting.next, struct request, wait_link)->keyspace_name, now_ns);
+        refresh_start(c, LIST_ENTRY(c->refresh.waiting.next, struct request, wait_link)->keyspace_name, false, now_ns);
     else
-        refresh_start(c, slice_make(c->refresh.wanted_keyspace, c->refresh.wanted_size), now_ns);
+        refresh_start(c, slice_make(c->refresh.wanted_keyspace, c->refresh.wanted_size), c->refresh.light, now_ns);
     return DEADLINE_NONE;
 }

@@ -16,11 +16,12 @@
  *       |                               | busy, or all replicas were tried
  *       +<----------- WAIT_PAUSE <------+    woken by: its timer (the pause's end, or the deadline)
  *
+ *      ROUTING --scan of a keyspace by hash--> WAIT_PIECES --> DONE: buckets.c
  *      ROUTING --keys in several ranges--> WAIT_SPREAD --> DONE, or WAIT_PAUSE: spread.c
  *      ROUTING after the deadline, and what can never be served (no keyspace, too large...) ---> DONE
  *
  * DONE: the callback is called once, from the client's pass, and the request is freed. */
-#include "client/client_int.h"
+#include "client/keyspace.h"
 #include "client/spread.h"
 
 #include "base/assert.h"
@@ -53,17 +54,18 @@ struct request *request_new(struct client *c, enum request_kind kind, struct sli
     buf_init(&r->body, LIMIT_FRAME_BYTES);
     list_init(&r->wait_link);
     list_push_back(&c->requests, &r->link);
-    if (kind != REQUEST_STEP) { /* a part of one that is counted */
+    bool is_part = kind == REQUEST_STEP || kind == REQUEST_PIECE; /* of one that is counted */
+    if (!is_part) {
         c->stats.requests++;
         c->stats.in_flight++;
     }
-    if (kind != REQUEST_STEP && c->stats.in_flight > c->in_flight_max) {
+    if (!is_part && c->stats.in_flight > c->in_flight_max) {
         request_refuse(r, STATUS_BUSY, "too many requests are under way in this process");
     } else if (keyspace.size > LIMIT_KEYSPACE_NAME) {
         request_refuse(r, STATUS_INVALID, "a keyspace's name has at most 64 bytes");
     } else {
         r->keyspace_name = arena_dup_slice(&r->arena, keyspace);
-        r->keyspace_known = routes_keyspace(&c->routes, keyspace, &r->keyspace);
+        keyspace_look_up(r);
     }
     request_ready(r);
     return r;
@@ -72,6 +74,7 @@ struct request *request_new(struct client *c, enum request_kind kind, struct sli
 void request_free(struct request *r)
 {
     spread_owner_left(r);
+    buckets_free(r);
     list_remove(&r->link);
     list_remove(&r->wait_link);
     heap_remove(&r->client->timers, &r->timer);
@@ -104,7 +107,8 @@ static bool move_is_legal(enum request_state from, enum request_state to)
         return to == REQUEST_ROUTING || to == REQUEST_WAIT_META || to == REQUEST_WAIT_REPLY || to == REQUEST_DONE;
     case REQUEST_ROUTING:
         return to == REQUEST_WAIT_MAP || to == REQUEST_WAIT_REPLY || to == REQUEST_WAIT_PAUSE ||
-               to == REQUEST_WAIT_SPREAD || to == REQUEST_DONE;
+               to == REQUEST_WAIT_SPREAD || to == REQUEST_WAIT_PIECES || to == REQUEST_DONE;
+    case REQUEST_WAIT_PIECES: return to == REQUEST_DONE;
     case REQUEST_WAIT_SPREAD: return to == REQUEST_WAIT_PAUSE || to == REQUEST_DONE;
     case REQUEST_WAIT_MAP: return to == REQUEST_ROUTING || to == REQUEST_WAIT_PAUSE || to == REQUEST_DONE;
     case REQUEST_WAIT_REPLY: return to == REQUEST_ROUTING || to == REQUEST_WAIT_PAUSE || to == REQUEST_DONE;
@@ -167,16 +171,6 @@ enum step request_give_up(struct request *r)
 
 /* --- routing --- */
 
-/* The bytes that travel are made once the keyspace's number is known. False: they are too many. */
-static bool encode_txn(struct request *r)
-{
-    struct txn t = *r->txn;
-    t.keyspace = r->keyspace;
-    txn_encode(&t, &r->body);
-    r->txn = NULL;
-    return !r->body.overflow && r->body.size <= LIMIT_TXN_BYTES;
-}
-
 /* A gap in a map that was fetched for this request: the metadata service is about to learn more. */
 enum step request_wait_for_map(struct request *r, uint64_t now_ns)
 {
@@ -191,21 +185,17 @@ static enum step request_route(struct request *r, uint64_t now_ns)
 {
     struct client *c = r->client;
     if (now_ns >= r->deadline_ns) return request_give_up(r);
-    if (!r->keyspace_known) r->keyspace_known = routes_keyspace(&c->routes, r->keyspace_name, &r->keyspace);
-    if (!r->keyspace_known) {
-        if (!r->map_fresh) return refresh_wait(r);
-        return request_finish(r, STATUS_NOT_FOUND, "there is no keyspace named \"%.*s\"", (int)r->keyspace_name.size,
-                              (const char *)r->keyspace_name.data);
-    }
-    if (r->txn != NULL && !encode_txn(r)) {
-        return request_finish(r, STATUS_TOO_LARGE, "the transaction is larger than %u bytes", LIMIT_TXN_BYTES);
-    }
-    if (r->kind == REQUEST_SCAN && r->scan.end.size > 0 && slice_cmp(r->scan.start, r->scan.end) >= 0) {
+    bool is_part = r->kind == REQUEST_STEP || r->kind == REQUEST_PIECE;
+    bool is_scan = r->kind == REQUEST_SCAN || r->kind == REQUEST_PIECE;
+    enum step step = is_part ? STEP_AGAIN : keyspace_enter(r);
+    if (step != STEP_AGAIN) return step;
+    if (is_scan && r->scan.end.size > 0 && slice_cmp(r->scan.start, r->scan.end) >= 0) {
         r->result.scan =
             (struct scan_reply){.rows = r->scan.rows, .row_count = r->scan.row_count, .mark = r->scan.mark};
         return request_finish(r, STATUS_OK, "%s", "");
     }
-    struct route_range *range = r->kind == REQUEST_SCAN ? scan_route(r) : routes_find(&c->routes, r->keyspace, r->low);
+    if (r->kind == REQUEST_SCAN && r->buckets > 0) return buckets_start(r);
+    struct route_range *range = is_scan ? scan_route(r) : routes_find(&c->routes, r->keyspace, r->low);
     if (range == NULL) return request_wait_for_map(r, now_ns);
     if (r->kind == REQUEST_TXN && !range_desc_contains(&range->desc, r->keyspace, r->high)) {
         return spread_start(r);
@@ -275,7 +265,8 @@ static enum step request_begin(struct request *r)
     switch (r->kind) {
     case REQUEST_TXN:
     case REQUEST_GET:
-    case REQUEST_SCAN: request_set_state(r, REQUEST_ROUTING); return STEP_AGAIN;
+    case REQUEST_SCAN:
+    case REQUEST_PIECE: request_set_state(r, REQUEST_ROUTING); return STEP_AGAIN;
     case REQUEST_STEP:
         request_set_state(r, REQUEST_ROUTING);
         return r->begins_with_pause ? request_pause(r, env_mono_ns(r->client->env)) : STEP_AGAIN;
@@ -306,6 +297,7 @@ static enum step request_step(struct request *r, uint64_t now_ns)
         request_set_state(r, REQUEST_ROUTING);
         return STEP_AGAIN;
     case REQUEST_WAIT_SPREAD: return spread_take(r, now_ns);
+    case REQUEST_WAIT_PIECES: return buckets_take(r);
     case REQUEST_DONE: return STEP_DONE;
     }
     BUG("request state");
@@ -320,13 +312,18 @@ static void request_tell(struct request *r)
         r->done.call(r->ctx, &e, r->result.payload);
         return;
     }
+    if (r->kind == REQUEST_PIECE) {
+        r->done.scan(r->ctx, &e, ok ? &r->result.scan : NULL);
+        return;
+    }
     if (!ok) c->stats.failures++;
     if (r->unknown_outcome) c->stats.unknown_outcomes++;
     c->stats.in_flight--;
     switch (r->kind) {
     case REQUEST_TXN: r->done.txn(r->ctx, &e, ok ? &r->result.txn : NULL); break;
     case REQUEST_GET: r->done.get(r->ctx, &e, ok ? &r->result.get : NULL); break;
-    case REQUEST_STEP: BUG("told above");
+    case REQUEST_STEP:
+    case REQUEST_PIECE: BUG("told above");
     case REQUEST_SCAN: r->done.scan(r->ctx, &e, ok ? &r->result.scan : NULL); break;
     case REQUEST_MAP: r->done.map(r->ctx, &e, ok ? &r->result.map : NULL); break;
     case REQUEST_META:

@@ -108,35 +108,53 @@ static size_t keyspace_place(const struct routes *r, struct slice name)
     return low;
 }
 
-bool routes_keyspace(const struct routes *r, struct slice name, uint32_t *id)
+struct route_keyspace *routes_keyspace(const struct routes *r, struct slice name)
 {
     size_t at = keyspace_place(r, name);
-    if (at == r->keyspace_count) return false;
-    const struct route_keyspace *k = &r->keyspaces[at];
-    if (!slice_eq(slice_make(k->name, k->name_size), name)) return false;
-    *id = k->id;
-    return true;
+    if (at == r->keyspace_count) return NULL;
+    struct route_keyspace *k = &r->keyspaces[at];
+    return slice_eq(slice_make(k->name, k->name_size), name) ? k : NULL;
 }
 
 /* --- news --- */
 
-void routes_learn_keyspace(struct routes *r, uint32_t id, struct slice name)
+static void take_info(struct route_keyspace *k, const struct keyspace_info *info)
 {
-    if (name.size == 0 || name.size > LIMIT_KEYSPACE_NAME) return;
-    uint32_t known;
-    size_t at = keyspace_place(r, name);
-    if (routes_keyspace(r, name, &known)) {
-        r->keyspaces[at].id = id;
-        return;
+    k->id = info->id;
+    k->buckets = info->buckets <= LIMIT_HASH_BUCKETS ? info->buckets : LIMIT_HASH_BUCKETS;
+    k->ttl_ms = info->ttl_ms;
+    k->dropped = info->dropped_ts != 0;
+}
+
+struct route_keyspace *routes_learn_keyspace(struct routes *r, const struct keyspace_info *info)
+{
+    if (info->name.size == 0 || info->name.size > LIMIT_KEYSPACE_NAME) return NULL;
+    size_t at = keyspace_place(r, info->name);
+    struct route_keyspace *known = routes_keyspace(r, info->name);
+    if (known != NULL) {
+        take_info(known, info);
+        return known;
     }
     if (r->keyspace_count == r->keyspace_capacity) {
         r->keyspace_capacity = r->keyspace_capacity == 0 ? 8 : r->keyspace_capacity * 2;
         r->keyspaces = mem_realloc(r->keyspaces, r->keyspace_capacity * sizeof(*r->keyspaces));
     }
     memmove(r->keyspaces + at + 1, r->keyspaces + at, (r->keyspace_count - at) * sizeof(*r->keyspaces));
-    r->keyspaces[at] = (struct route_keyspace){.id = id, .name_size = name.size};
-    memcpy(r->keyspaces[at].name, name.data, name.size);
+    struct route_keyspace *k = &r->keyspaces[at];
+    *k = (struct route_keyspace){.name_size = info->name.size};
+    take_info(k, info);
+    memcpy(k->name, info->name.data, info->name.size);
     r->keyspace_count++;
+    return k;
+}
+
+void routes_forget_keyspace(struct routes *r, struct slice name)
+{
+    struct route_keyspace *k = routes_keyspace(r, name);
+    if (k == NULL) return;
+    size_t at = (size_t)(k - r->keyspaces);
+    memmove(k, k + 1, (r->keyspace_count - at - 1) * sizeof(*k));
+    r->keyspace_count--;
 }
 
 static int epoch_cmp(struct range_epoch a, struct range_epoch b)

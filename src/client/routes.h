@@ -13,6 +13,10 @@ struct route_range { /* one allocation with its keys */
 };
 struct route_keyspace {
     uint32_t id;
+    uint32_t buckets; /* 0: by range */
+    uint64_t ttl_ms;  /* of rows put without one */
+    bool dropped;
+    uint64_t old_at_ns; /* then it is asked for anew; the client's */
     size_t name_size;
     uint8_t name[LIMIT_KEYSPACE_NAME];
 };
@@ -29,11 +33,14 @@ void routes_init(struct routes *r);
 void routes_free(struct routes *r);
 void routes_check(const struct routes *r);
 
-void routes_learn_keyspace(struct routes *r, uint32_t id, struct slice name);
+struct route_keyspace *routes_learn_keyspace(struct routes *r,
+                                             const struct keyspace_info *info); /* NULL: no good name */
+void routes_forget_keyspace(struct routes *r, struct slice name);
 /* True if something was learned. leader: 0 if unknown; it replaces a known one only together with a newer descriptor. */
 bool routes_learn_range(struct routes *r, const struct range_desc *desc, uint64_t leader);
 
-bool routes_keyspace(const struct routes *r, struct slice name, uint32_t *id);
+/* NULL: unknown. Borrowed until something is learned. */
+struct route_keyspace *routes_keyspace(const struct routes *r, struct slice name);
 /* The ranges that hold key, or the keys just below end (empty: the end of the keyspace); NULL: unknown. Borrowed until
  * something is learned. */
 struct route_range *routes_find(const struct routes *r, uint32_t keyspace, struct slice key);

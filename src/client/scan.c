@@ -77,7 +77,7 @@ static void keep_rows(struct request *r, const struct scan_reply *reply)
 }
 
 /* The oldest of the ranges' marks; a snapshot goes on at the timestamp that the first range took. */
-static void add_mark(struct request *r, const struct read_mark *mark)
+void scan_add_mark(struct request *r, const struct read_mark *mark)
 {
     struct scan_state *s = &r->scan;
     if (!s->has_mark) s->mark = *mark;
@@ -99,7 +99,7 @@ enum step scan_take(struct request *r, struct slice payload, uint64_t now_ns)
         (void)snprintf(r->last, sizeof(r->last), "an empty part of a page from %s", rpc_peer_address(r->peer->rpc));
         return request_pause(r, now_ns);
     }
-    add_mark(r, &reply.mark);
+    scan_add_mark(r, &reply.mark);
     for (size_t i = 0; i < reply.row_count; i++) s->row_bytes += reply.rows[i].key.size + reply.rows[i].value.size;
     bool full = reply.more || s->row_count + reply.row_count >= s->limit_rows || s->row_bytes >= s->limit_bytes;
     bool more = reply.more || (full && !s->sub_last);

@@ -44,13 +44,20 @@ static void get_try(struct node_request *q)
         struct row decoded;
         s = row_decode(row.value, &decoded);
         reply.version = row.ts;
-        if (s == STATUS_OK) reply.value = row_value(&decoded, text);
+        if (s == STATUS_OK) reply.found = read_sees(q, &reply.mark, &decoded, row.ts);
+        reply.value = SLICE_EMPTY;
+        if (!reply.found) reply.version = 0;
+        if (s == STATUS_OK && reply.found) reply.value = row_value(&decoded, text);
     } else if (s == STATUS_NOT_FOUND) {
         reply.value = SLICE_EMPTY;
         s = STATUS_OK;
     }
     if (s != STATUS_OK) {
         node_refuse(q, STATUS_CORRUPT, false, "the stored row is damaged here");
+        return;
+    }
+    if (q->wants_timestamp) {
+        read_at_timestamp(q);
         return;
     }
     if (!read_stands(q, r)) return;

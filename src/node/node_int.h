@@ -112,6 +112,8 @@ struct node_request {
     uint64_t read_ts;        /* reads as of it; LSM_TS_MAX: the rows as they are */
     struct resolved closing; /* leader: is resolved when the read is ready */
     bool was_confirmed;      /* nothing acknowledged before it came is missing */
+    uint64_t expiry_ts;   /* a follower's read of the newest rows: the timestamp that the leader had for it; else 0 */
+    bool wants_timestamp; /* it has met a row of which only a timestamp can tell whether it has expired */
     /* scan.c: the page so far */
     bool is_scan, resuming;
     enum { SCAN_MEETS_LOCKS, SCAN_HAS_TS, SCAN_FREE } locks; /* scan_passes_locks */
@@ -144,6 +146,10 @@ void read_at_resolved(struct node_request *q,
 /* STATUS_OK while the rows at q->read_ts are here and whole; otherwise q was refused. */
 bool read_may_serve(struct node_request *q, const struct replica *r);
 bool read_stands(struct node_request *q, const struct replica *r); /* after the read; false: it has begun anew */
+/* Whether the row is there for the read, whose mark is this: expiry is compared with timestamps, never with a clock. Sets
+ * wants_timestamp when none is known that tells: then nothing may be answered, and read_at_timestamp reads anew. */
+bool read_sees(struct node_request *q, const struct read_mark *mark, const struct row *row, uint64_t version);
+void read_at_timestamp(struct node_request *q);
 struct read_mark read_mark(const struct node_request *q, struct replica *r); /* of a read that begins now */
 void node_on_resolve(struct node *n, struct rpc_request *req);
 

@@ -1,5 +1,6 @@
 /* What a read waits for, by its mode (docs/reads.md), until the store may be read:
  *
+ *   (strong, and a row that may have expired is met: as snapshot now; read_sees)
  *   strong, leader:    [its keys are in a call for timestamps: PARKED until that ends] -> replica_read, flights applied -> serve
  *   snapshot, leader:  [not resolved, T above what was issued: a timestamp] -> replica_close -> serve as of T
  *   follower of both:  [not resolved: ask.c] -> applied up to the index -> serve
@@ -124,6 +125,37 @@ static void read_snapshot(struct node_request *q, struct replica *r)
     timestamps_ask(n, q);
 }
 
+/* --- rows that expire --- */
+
+bool read_sees(struct node_request *q, const struct read_mark *mark, const struct row *row, uint64_t version)
+{
+    uint64_t end = row_expires(row, version), now = mark->ts > q->expiry_ts ? mark->ts : q->expiry_ts;
+    if (end == ROW_NEVER_EXPIRES) return true;
+    if (q->read_ts != LSM_TS_MAX) return end > q->read_ts;
+    if (end <= now) return false;
+    if (!q->was_confirmed || q->expiry_ts != 0)
+        return true; /* as of the mark, or of the timestamp that the leader asked for */
+    /* The newest rows, at the leader: another read may have had a higher timestamp than this node has heard of. */
+    if (end <= host_newest_ts(q->node->host)) return false;
+    q->wants_timestamp = !MUTANT(expiry_by_own_clock);
+    return true;
+}
+
+void read_at_timestamp(struct node_request *q)
+{
+    struct replica *r = host_replica(q->node->host, q->group);
+    q->wants_timestamp = false;
+    if (r == NULL || !replica_leads(r)) {
+        node_refuse(q, STATUS_NOT_LEADER, false, "leadership changed while rows were read that may have expired");
+        return;
+    }
+    COVER("read.expiry_by_timestamp");
+    q->read_ts = 0;
+    q->term = raft_term(replica_raft(r));
+    q->got_timestamp = snapshot_got_timestamp;
+    timestamps_ask(q->node, q);
+}
+
 /* --- at a follower --- */
 
 void read_at_resolved(struct node_request *q, const struct resolved *resolved)
@@ -138,6 +170,7 @@ void read_at_resolved(struct node_request *q, const struct resolved *resolved)
         return;
     }
     if (q->read_ts == 0) q->read_ts = resolved->ts; /* snapshot now */
+    q->expiry_ts = resolved->ts;
     COVER("read.follower_asked");
     q->was_confirmed = true;
     prepare_wait(q);

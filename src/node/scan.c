@@ -64,7 +64,7 @@ static enum status scan_take(struct node_request *q, const struct lsm_row *row)
     enum status s = key_decode(row->key, &keyspace, &q->user_key, &type);
     if (s != STATUS_OK || type != ROW_DATA) return s;
     s = row_decode(row->value, &decoded);
-    if (s != STATUS_OK) return s;
+    if (s != STATUS_OK || !read_sees(q, &q->scan_mark, &decoded, row->ts)) return s;
     if (q->row_count == q->row_capacity) {
         size_t capacity = q->row_capacity == 0 ? 64 : q->row_capacity * 2;
         struct scan_row *rows = arena_alloc(&q->rows_arena, capacity * sizeof *rows);
@@ -189,14 +189,17 @@ static void scan_go_on(struct node_request *q)
         s = lsm_iter_next(it, &row, &miss);
         if (s != STATUS_OK) break;
         s = scan_take(q, &row);
-        if (s != STATUS_OK) break;
+        if (s != STATUS_OK || q->wants_timestamp) break;
         full = q->row_count >= q->scan.limit_rows || q->row_bytes >= q->scan.limit_bytes;
     }
     buf_clear(&q->resume);
     buf_append_slice(&q->resume, lsm_iter_position(it));
     q->resuming = true;
     lsm_iter_free(it);
-    if (s == STATUS_MISS) {
+    if (q->wants_timestamp) {
+        q->locks = SCAN_HAS_TS; /* of its own, from now on */
+        read_at_timestamp(q);
+    } else if (s == STATUS_MISS) {
         lsm_load(store, &miss, scan_loaded, q);
     } else if (s == STATUS_END || full) {
         if (read_stands(q, r)) scan_reply(q, s != STATUS_END);

@@ -129,10 +129,10 @@ void fake_split(struct fake_cluster *f, const char *key)
     struct fake_range *left = fake_range_of_key(f, key);
     if (f->range_count == FAKE_RANGES_MAX || left == NULL || strcmp(left->start, key) == 0) return;
     struct fake_range *right = &f->ranges[f->range_count];
-    uint64_t id = 0;
-    for (size_t i = 0; i < f->range_count; i++) id = f->ranges[i].id > id ? f->ranges[i].id : id;
+    for (size_t i = 0; i < f->range_count; i++) /* an id is never used again, of a merged range neither */
+        f->newest_id = f->ranges[i].id > f->newest_id ? f->ranges[i].id : f->newest_id;
     *right = *left;
-    right->id = id + 1;
+    right->id = ++f->newest_id;
     left->epoch.version = ++right->epoch.version;
     (void)snprintf(right->start, sizeof(right->start), "%s", key);
     (void)snprintf(left->end, sizeof(left->end), "%s", key);

@@ -53,6 +53,7 @@ struct fake_cluster {
     bool keyspace_known;
     struct fake_node nodes[FAKE_NODES + 1]; /* by id; [0] is the metadata service */
     uint64_t map_requests;
+    uint64_t newest_id;  /* of a range that was split off */
     uint64_t violations; /* requests that no correct router sends */
     /* True: it has taken the request (answered, dropped or kept it). */
     bool (*hook)(struct fake_node *, struct rpc_request *, void *ctx);

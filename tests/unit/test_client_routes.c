@@ -117,23 +117,30 @@ END_TEST
 START_TEST(keyspaces)
 {
     routes_init(&routes);
-    uint32_t id;
     for (uint32_t i = 0; i < 200; i++) {
         char name[16];
         (void)snprintf(name, sizeof(name), "k%u", i * 7919 % 200);
-        routes_learn_keyspace(&routes, i * 7919 % 200, slice_str(name));
-        routes_learn_keyspace(&routes, i * 7919 % 200, slice_str(name));
+        struct keyspace_info info = {.id = i * 7919 % 200, .name = slice_str(name), .ttl_ms = i};
+        ck_assert_ptr_nonnull(routes_learn_keyspace(&routes, &info));
+        ck_assert_ptr_nonnull(routes_learn_keyspace(&routes, &info));
     }
     for (uint32_t i = 0; i < 200; i++) {
         char name[16];
         (void)snprintf(name, sizeof(name), "k%u", i);
-        ck_assert(routes_keyspace(&routes, slice_str(name), &id));
-        ck_assert_uint_eq(id, i);
+        const struct route_keyspace *k = routes_keyspace(&routes, slice_str(name));
+        ck_assert_ptr_nonnull(k);
+        ck_assert_uint_eq(k->id, i);
+        ck_assert_uint_eq(k->ttl_ms * 7919 % 200, i);
     }
     ck_assert_uint_eq(routes.keyspace_count, 200);
-    ck_assert(!routes_keyspace(&routes, slice_str("k"), &id));
-    ck_assert(!routes_keyspace(&routes, slice_str("z"), &id));
-    ck_assert(!routes_keyspace(&routes, SLICE_EMPTY, &id));
+    ck_assert_ptr_null(routes_keyspace(&routes, slice_str("k")));
+    ck_assert_ptr_null(routes_keyspace(&routes, slice_str("z")));
+    ck_assert_ptr_null(routes_keyspace(&routes, SLICE_EMPTY));
+    routes_forget_keyspace(&routes, slice_str("k17"));
+    routes_forget_keyspace(&routes, slice_str("k17"));
+    ck_assert_ptr_null(routes_keyspace(&routes, slice_str("k17")));
+    ck_assert_uint_eq(routes_keyspace(&routes, slice_str("k18"))->id, 18);
+    ck_assert_uint_eq(routes.keyspace_count, 199);
     routes_free(&routes);
 }
 END_TEST

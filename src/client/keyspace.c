@@ -1,0 +1,108 @@
+/* What its keyspace makes of a request: where its keys lie, and how long the rows that it puts live.
+ *
+ * A keyspace by hash holds each key behind one byte, its bucket (docs/formats/keys.md). Only this folder knows: keys are placed
+ * before they are routed, and the byte is taken off again from what a scan brings (buckets.c). */
+#include "client/keyspace.h"
+
+#include "base/assert.h"
+#include "base/hash.h"
+
+uint8_t keyspace_bucket(uint32_t buckets, struct slice key)
+{
+    return (uint8_t)(hash_bytes(key, 0) % buckets);
+}
+
+/* The key as the keyspace holds it, in the arena. An empty one, which is refused elsewhere, stays empty. */
+struct slice keyspace_place(struct arena *arena, uint32_t buckets, struct slice key)
+{
+    if (buckets == 0 || key.size == 0) return key;
+    uint8_t *placed = arena_alloc(arena, key.size + 1);
+    placed[0] = keyspace_bucket(buckets, key);
+    memcpy(placed + 1, key.data, key.size);
+    return slice_make(placed, key.size + 1);
+}
+
+static struct txn_op *place_ops(struct request *r, const struct txn_op *ops, size_t count)
+{
+    struct txn_op *placed = arena_zalloc(&r->arena, (count + 1) * sizeof(*placed));
+    for (size_t i = 0; i < count; i++) {
+        placed[i] = ops[i];
+        placed[i].key = keyspace_place(&r->arena, r->buckets, ops[i].key);
+    }
+    return placed;
+}
+
+static void place_txn(struct request *r, struct txn *t)
+{
+    struct txn_compare *compares = arena_zalloc(&r->arena, (t->compare_count + 1) * sizeof(*compares));
+    for (size_t i = 0; i < t->compare_count; i++) {
+        compares[i] = t->compares[i];
+        compares[i].key = keyspace_place(&r->arena, r->buckets, t->compares[i].key);
+    }
+    t->compares = compares;
+    t->ops = place_ops(r, t->ops, t->op_count);
+    t->else_ops = place_ops(r, t->else_ops, t->else_count);
+}
+
+bool keyspace_encode_txn(struct request *r, const struct txn *t)
+{
+    struct txn whole = *t;
+    struct slice low, high;
+    whole.keyspace = r->keyspace;
+    whole.ttl_ms = r->ttl_ms;
+    if (r->buckets > 0) place_txn(r, &whole);
+    txn_key_span(&whole, &low, &high);
+    r->low = arena_dup_slice(&r->arena, low);
+    r->high = arena_dup_slice(&r->arena, high);
+    txn_encode(&whole, &r->body);
+    r->txn = NULL;
+    r->placed = true;
+    return !r->body.overflow && r->body.size <= LIMIT_TXN_BYTES;
+}
+
+static void take_keyspace(struct request *r, const struct route_keyspace *k)
+{
+    r->keyspace_known = true;
+    r->keyspace = k->id;
+    r->buckets = k->buckets;
+    r->ttl_ms = k->ttl_ms;
+}
+
+void keyspace_look_up(struct request *r)
+{
+    const struct route_keyspace *k = routes_keyspace(&r->client->routes, r->keyspace_name);
+    if (k != NULL && !k->dropped) take_keyspace(r, k);
+}
+
+static enum step unknown(struct request *r, const char *what)
+{
+    if (!r->map_fresh) return refresh_wait(r);
+    return request_finish(r, STATUS_NOT_FOUND, "%s \"%.*s\"", what, (int)r->keyspace_name.size,
+                          (const char *)r->keyspace_name.data);
+}
+
+static enum step place(struct request *r)
+{
+    if (r->txn != NULL && !keyspace_encode_txn(r, r->txn))
+        return request_finish(r, STATUS_TOO_LARGE, "the transaction is larger than %u bytes", LIMIT_TXN_BYTES);
+    if (r->kind == REQUEST_GET) r->low = r->high = keyspace_place(&r->arena, r->buckets, r->low);
+    if (r->kind == REQUEST_GET && r->low.size > LIMIT_KEY_BYTES)
+        return request_finish(r, STATUS_TOO_LARGE, "a key has at most %u bytes in a keyspace by hash",
+                              LIMIT_KEY_BYTES - 1);
+    r->placed = true;
+    return STEP_AGAIN;
+}
+
+enum step keyspace_enter(struct request *r)
+{
+    struct route_keyspace *k = routes_keyspace(&r->client->routes, r->keyspace_name);
+    if (k == NULL) return unknown(r, "there is no keyspace named");
+    if (k->dropped) return unknown(r, "dropped, and to be destroyed, is the keyspace");
+    if (r->keyspace_known && k->id != r->keyspace) {
+        COVER("client.keyspace_made_anew");
+        return request_finish(r, STATUS_NOT_FOUND, "the keyspace was dropped, and another one has its name since");
+    }
+    if (!r->keyspace_known) take_keyspace(r, k);
+    refresh_keyspace_used(r->client, k);
+    return r->placed ? STEP_AGAIN : place(r);
+}
