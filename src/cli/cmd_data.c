@@ -4,6 +4,7 @@
 #include "cli/files.h"
 #include "gateway/answer.h"
 #include "gateway/json_out.h"
+#include "gateway/uri.h"
 
 struct data_call {
     struct session session;
@@ -107,6 +108,10 @@ static int kv_arguments(struct data_call *d, struct cli *c, enum http_method met
         return cli_usage("--id: %s", err.text);
     if (version != NULL && parse_etag("--if-version", version, &d->kv.if_match, &err) != STATUS_OK)
         return cli_usage("%s", err.text);
+    const char *ttl = args_text(&c->args, "ttl", NULL);
+    d->kv.has_ttl = ttl != NULL;
+    if (ttl != NULL && !text_to_duration_ms(slice_str(ttl), LIMIT_TTL_MS, &d->kv.ttl_ms))
+        return cli_usage("--ttl %s: expected a duration as 500ms, 30s, 24h, 7d or none", ttl);
     if (args_switch(&c->args, "if-absent")) d->kv.if_none_match = (struct precondition){.present = true, .any = true};
     if (d->kv.if_match.present && d->kv.if_none_match.present)
         return cli_usage("--if-version and --if-absent exclude each other");

@@ -50,6 +50,7 @@ static const struct flag flags_put[] = {
     {"id", FLAG_TEXT, "TEXT", "idempotency id: with the same one it acts once"},
     {"if-version", FLAG_TEXT, "VERSION|*", "only if the key has this version, or any"},
     {"if-absent", FLAG_SWITCH, "", "only if the key is not there"},
+    {"ttl", FLAG_TEXT, "DURATION", "the row vanishes after it: 500ms, 30s, 24h, 7d, none; default: the keyspace's"},
 };
 static const struct flag flags_del[] = {
     {"id", FLAG_TEXT, "TEXT", "idempotency id: with the same one it acts once"},

@@ -233,6 +233,7 @@ static enum status kv_conditions(const struct input *in, struct kv_action *out, 
 }
 
 enum { QUERY_TIMEOUT, QUERY_READ, QUERY_AT, QUERY_MAX_STALENESS, QUERY_REPLICA, QUERY_PARAMS };
+enum { WRITE_TIMEOUT, WRITE_TTL, WRITE_PARAMS }; /* DELETE: without the last one */
 
 /* p: QUERY_READ to QUERY_REPLICA */
 static enum status take_read(const struct query_param *p, struct read_how *out, struct errbuf *err)
@@ -248,22 +249,40 @@ static enum status take_read(const struct query_param *p, struct read_how *out, 
     return read_how_parse(&words, out, err);
 }
 
-enum status parse_kv(const struct input *in, const struct route *r, struct arena *a, struct kv_action *out,
-                     struct errbuf *err)
+static enum status kv_write_query(const struct input *in, struct arena *a, struct kv_action *out, struct errbuf *err)
+{
+    struct query_param params[WRITE_PARAMS] = {[WRITE_TIMEOUT] = {.name = "timeout_ms"}, [WRITE_TTL] = {.name = "ttl"}};
+    enum status s = query_parse(in->query, params, in->method == HTTP_PUT ? WRITE_PARAMS : WRITE_TTL, a, err);
+    if (s == STATUS_OK) s = take_timeout(&params[WRITE_TIMEOUT], &out->timeout_ms, err);
+    if (s != STATUS_OK || !params[WRITE_TTL].present) return s;
+    out->has_ttl = true;
+    if (text_to_duration_ms(params[WRITE_TTL].value, LIMIT_TTL_MS, &out->ttl_ms)) return STATUS_OK;
+    errbuf_set(err, "ttl: expected a duration as 500ms, 30s, 24h, 7d or none");
+    return STATUS_INVALID;
+}
+
+static enum status kv_read_query(const struct input *in, struct arena *a, struct kv_action *out, struct errbuf *err)
 {
     struct query_param params[QUERY_PARAMS] = {[QUERY_TIMEOUT] = {.name = "timeout_ms"},
                                                [QUERY_READ] = {.name = "read"},
                                                [QUERY_AT] = {.name = "at"},
                                                [QUERY_MAX_STALENESS] = {.name = "max_staleness_ms"},
                                                [QUERY_REPLICA] = {.name = "replica"}};
+    enum status s = query_parse(in->query, params, QUERY_PARAMS, a, err);
+    if (s == STATUS_OK) s = take_timeout(&params[QUERY_TIMEOUT], &out->timeout_ms, err);
+    if (s == STATUS_OK) s = take_read(&params[QUERY_READ], &out->how, err);
+    return s;
+}
+
+enum status parse_kv(const struct input *in, const struct route *r, struct arena *a, struct kv_action *out,
+                     struct errbuf *err)
+{
     bool reads = in->method == HTTP_GET || in->method == HTTP_HEAD;
     *out = (struct kv_action){.method = in->method, .value = in->body};
     enum status s = take_keyspace(r->keyspace, a, &out->keyspace, err);
     if (s == STATUS_OK) s = uri_decode(r->key, false, a, &out->key, err);
     if (s == STATUS_OK) s = check_key(out->key, err);
-    if (s == STATUS_OK) s = query_parse(in->query, params, reads ? QUERY_PARAMS : 1, a, err);
-    if (s == STATUS_OK) s = take_timeout(&params[QUERY_TIMEOUT], &out->timeout_ms, err);
-    if (s == STATUS_OK && reads) s = take_read(&params[QUERY_READ], &out->how, err);
+    if (s == STATUS_OK) s = reads ? kv_read_query(in, a, out, err) : kv_write_query(in, a, out, err);
     if (s == STATUS_OK) s = kv_conditions(in, out, err);
     if (s == STATUS_OK && in->method == HTTP_PUT && in->body.size > LIMIT_VALUE_BYTES) {
         errbuf_set(err, "the value has %zu bytes; the limit is %u", in->body.size, LIMIT_VALUE_BYTES);
@@ -294,6 +313,8 @@ void kv_action_txn(const struct kv_action *action, struct arena *a, struct txn *
     out->ops[0].kind = action->method == HTTP_PUT ? TXN_PUT : TXN_DELETE;
     out->ops[0].key = action->key;
     out->ops[0].value = action->method == HTTP_PUT ? action->value : SLICE_EMPTY;
+    out->ops[0].has_ttl = action->has_ttl;
+    out->ops[0].ttl_ms = action->ttl_ms;
     const struct precondition *p = action->if_match.present ? &action->if_match : &action->if_none_match;
     if (!p->present) return;
     out->compares = arena_zalloc(a, sizeof(*out->compares));

@@ -76,6 +76,8 @@ struct kv_action {
     struct txn_id id;
     uint32_t timeout_ms; /* 0: not given */
     struct read_how how; /* GET, HEAD */
+    bool has_ttl;        /* PUT; else the keyspace's */
+    uint64_t ttl_ms;     /* 0: it stays */
 };
 MUST_CHECK enum status parse_kv(const struct input *in, const struct route *r, struct arena *a, struct kv_action *out,
                                 struct errbuf *err);

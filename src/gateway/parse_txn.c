@@ -88,12 +88,19 @@ static enum status parse_add(const struct json_at *at, struct txn_op *op, struct
     return s;
 }
 
+static enum status take_ttl(const struct json_at *body, struct txn_op *op, struct errbuf *err)
+{
+    struct json_at ttl = json_field(body, "ttl");
+    op->has_ttl = ttl.value != NULL;
+    return op->has_ttl ? json_want_ttl(&ttl, &op->ttl_ms, err) : STATUS_OK;
+}
+
 static enum status parse_op(const struct json_at *at, struct arena *a, struct txn_op *op, struct errbuf *err)
 {
     static const char *const kinds[] = {"get", "put", "delete", "insert", "add"};
     static const enum txn_op_kind kind_of[] = {TXN_GET, TXN_PUT, TXN_DELETE, TXN_INSERT, TXN_ADD};
     static const char *const names_key[] = {"key", "key_b64"};
-    static const char *const names_value[] = {"key", "key_b64", "value", "value_b64"};
+    static const char *const names_value[] = {"key", "key_b64", "value", "value_b64", "ttl"};
     static const char *const names_add[] = {"key", "key_b64", "delta", "min", "max"};
     enum status s = json_want_object(at, kinds, 5, err);
     if (s != STATUS_OK) return s;
@@ -112,8 +119,9 @@ static enum status parse_op(const struct json_at *at, struct arena *a, struct tx
         return s == STATUS_OK ? take_key(&body, a, &op->key, err) : s;
     case TXN_PUT:
     case TXN_INSERT:
-        s = json_want_object(&body, names_value, 4, err);
+        s = json_want_object(&body, names_value, 5, err);
         if (s == STATUS_OK) s = take_key(&body, a, &op->key, err);
+        if (s == STATUS_OK) s = take_ttl(&body, op, err);
         return s == STATUS_OK ? take_value(&body, a, &op->value, err) : s;
     case TXN_ADD:
         s = json_want_object(&body, names_add, 5, err);

@@ -318,7 +318,12 @@ static void serve_map(struct fake_cluster *f, struct rpc_request *r, struct aren
     ck_assert_int_eq(unpack_meta_map_request(r->params, arena, &m), STATUS_OK);
     f->map_requests++;
     bool mine = f->keyspace_known && (m.keyspace.size == 0 || slice_eq(m.keyspace, slice_str("bank")));
-    struct keyspace_info info = {.id = FAKE_KEYSPACE, .name = slice_str("bank"), .replication = 3};
+    struct keyspace_info info = {.id = f->keyspace_id,
+                                 .name = slice_str("bank"),
+                                 .replication = 3,
+                                 .buckets = f->buckets,
+                                 .ttl_ms = f->ttl_ms,
+                                 .dropped_ts = f->keyspace_dropped ? 1 : 0};
     struct range_desc descs[FAKE_RANGES_MAX];
     uint64_t leaders[FAKE_RANGES_MAX];
     struct range_report reports[FAKE_RANGES_MAX];
@@ -404,6 +409,7 @@ void fake_start(struct fake_cluster *f, uint64_t seed, size_t chunk)
     f->range_count = 3;
     f->table = txn_table_new();
     f->keyspace_known = true;
+    f->keyspace_id = FAKE_KEYSPACE;
     fake_sync(f);
     for (unsigned i = 0; i <= FAKE_NODES; i++) {
         struct fake_node *n = &f->nodes[i];

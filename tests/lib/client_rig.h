@@ -50,7 +50,9 @@ struct fake_cluster {
     size_t range_count;
     struct fake_range known[FAKE_RANGES_MAX]; /* what the metadata service knows */
     size_t known_count;
-    bool keyspace_known;
+    bool keyspace_known, keyspace_dropped;
+    uint32_t keyspace_id, buckets;
+    uint64_t ttl_ms;
     struct fake_node nodes[FAKE_NODES + 1]; /* by id; [0] is the metadata service */
     uint64_t map_requests;
     uint64_t newest_id;  /* of a range that was split off */

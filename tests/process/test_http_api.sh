@@ -23,6 +23,11 @@ awk '/^```/ { inside = !inside; if (line != "") print line; line = ""; next }
      inside && line != "" { line = line "\t" $0 }' "$doc" >"$work/examples"
 check "the document has examples" test "$(wc -l <"$work/examples")" -gt 20
 
+# A new metadata leader's timestamps begin ahead of its clock, up to 3 s: rows end that much later.
+curl -sf -X PUT --data-binary x "$G/v1/kv/default/clock?ttl=1ms" >"$work/answer"
+gone() { ! curl -sf "$G/v1/kv/default/clock"; }
+check "a row ends by itself" eventually gone
+
 while IFS= read -r example; do
     command=$(printf '%s' "$example" | command cut -f 1)
     case $command in */readyz) eventually curl -sf "$G/readyz" ;; esac # new ranges elect their first leaders

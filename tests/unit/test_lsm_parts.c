@@ -294,6 +294,38 @@ START_TEST(gc_drops_what_nobody_at_the_safepoint_sees)
 }
 END_TEST
 
+static uint64_t expires_at_value(struct slice key, uint64_t ts, struct slice value)
+{
+    (void)key;
+    (void)ts;
+    return value.size == 0 ? UINT64_MAX : value.data[0];
+}
+
+static bool keep_until(struct gc *g, const char *key, uint64_t ts, uint8_t end)
+{
+    const struct lsm_write w = {LSM_PUT, slice_str(key), ts, slice_make(&end, 1)};
+    return gc_keep(g, &w);
+}
+
+START_TEST(gc_drops_what_has_ended_below_safepoint_and_horizon)
+{
+    struct version v = {.refs = 1};
+    struct lsm_horizon horizons[] = {{slice_str("b"), 50}, {slice_str("d"), 200}};
+    struct gc g;
+    gc_init(&g, 100, &v, 1, false);
+    g.expires = expires_at_value;
+    g.horizons = horizons_new(horizons, 2);
+    ck_assert(keep_until(&g, "a", 10, 20)); /* before the first horizon */
+    ck_assert(!keep_until(&g, "b", 10, 50));
+    ck_assert(keep_until(&g, "c", 10, 51)); /* entries with lower timestamps may come */
+    ck_assert(!keep_until(&g, "d", 20, 100));
+    ck_assert(!keep_until(&g, "d", 10, 250)); /* hidden by the one that has ended */
+    ck_assert(keep_until(&g, "e", 10, 101));  /* readers at the safepoint see it */
+    ck_assert(keep_until(&g, "f", 101, 90));  /* newer than the safepoint */
+    gc_free(&g);
+}
+END_TEST
+
 /* --- picking --- */
 
 struct world {
@@ -477,6 +509,7 @@ int main(void)
     tcase_add_test(tcase, a_block_waited_for_is_held);
     tcase_add_test(tcase, a_block_in_use_is_not_evicted);
     tcase_add_test(tcase, gc_drops_what_nobody_at_the_safepoint_sees);
+    tcase_add_test(tcase, gc_drops_what_has_ended_below_safepoint_and_horizon);
     tcase_add_test(tcase, level_0_is_merged_for_reads_that_have_paid_for_it);
     tcase_add_test(tcase, level_0_is_merged_when_it_has_four_runs);
     tcase_add_test(tcase, runs_that_do_not_overlap_are_moved);

@@ -1,0 +1,245 @@
+/* What a keyspace makes of requests: by hash, times to live, dropped: src/client/keyspace.c, buckets.c. */
+#include "client/keyspace.h"
+#include "lib/client_rig.h"
+#include "lib/suite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct fake_cluster f;
+static struct outcome o;
+
+/* Eight buckets over three ranges. */
+static void start_by_hash(uint64_t seed)
+{
+    static const char *const STARTS[] = {"", "\x02", "\x05", ""};
+    fake_start(&f, seed, 0);
+    f.buckets = 8;
+    for (unsigned i = 0; i < 3; i++) {
+        (void)snprintf(f.ranges[i].start, sizeof(f.ranges[i].start), "%s", STARTS[i]);
+        (void)snprintf(f.ranges[i].end, sizeof(f.ranges[i].end), "%s", STARTS[i + 1]);
+    }
+    fake_sync(&f);
+}
+
+static void put(const char *key)
+{
+    fake_add(&f, &o, key, 1, 0);
+    ck_assert_msg(o.status == STATUS_OK, "%s: %s", key, o.message);
+}
+
+static void scan(struct client_scan s)
+{
+    o = (struct outcome){.f = &f};
+    client_scan(f.client, slice_str("bank"), &s, 5000, outcome_on_scan, &o);
+    fake_wait(&f, &o, 6 * SECOND);
+    ck_assert_msg(o.status == STATUS_OK, "%s", o.message);
+}
+
+START_TEST(single_keys_are_used_as_ever)
+{
+    bool seen[8] = {false};
+    start_by_hash(1);
+    for (unsigned i = 0; i < 60; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof(key), "key%u", i);
+        put(key);
+        fake_get(&f, &o, key);
+        ck_assert(o.found);
+        ck_assert_str_eq(o.value, "1");
+        seen[keyspace_bucket(8, slice_str(key))] = true;
+    }
+    for (unsigned i = 0; i < 8; i++) ck_assert(seen[i]);
+    fake_get(&f, &o, "absent");
+    ck_assert(!o.found && o.status == STATUS_OK);
+    for (unsigned i = 1; i <= 3; i++) ck_assert_uint_gt(f.nodes[i].served, 0);
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(a_transaction_over_buckets_is_one)
+{
+    start_by_hash(2);
+    struct txn_op ops[20];
+    char keys[20][16];
+    for (unsigned i = 0; i < 20; i++) {
+        (void)snprintf(keys[i], sizeof(keys[i]), "t%u", i);
+        ops[i] = (struct txn_op){.kind = TXN_PUT, .key = slice_str(keys[i]), .value = slice_str("v")};
+    }
+    struct txn_compare absent = {
+        .target = TXN_TARGET_EXISTS, .relation = TXN_EQUAL, .key = slice_str("t7"), .version = 0};
+    struct txn t = {.compares = &absent, .compare_count = 1, .ops = ops, .op_count = 20};
+    o = (struct outcome){.f = &f};
+    client_txn(f.client, slice_str("bank"), &t, 5000, outcome_on_txn, &o);
+    fake_wait(&f, &o, 6 * SECOND);
+    ck_assert_msg(o.status == STATUS_OK, "%s", o.message);
+    o = (struct outcome){.f = &f};
+    client_txn(f.client, slice_str("bank"), &t, 5000, outcome_on_txn, &o);
+    fake_wait(&f, &o, 6 * SECOND);
+    ck_assert_int_eq(o.status, STATUS_CONDITION_FAILED);
+    fake_get(&f, &o, "t19");
+    ck_assert_str_eq(o.value, "v");
+    fake_stop(&f);
+}
+END_TEST
+
+/* Sorted keys of a scan, whatever their buckets, against a list. */
+START_TEST(scans_merge_the_buckets)
+{
+    enum { KEYS = 90 };
+    start_by_hash((uint64_t)_i + 10);
+    char whole[2048] = "", back[2048] = "";
+    for (unsigned i = 0; i < KEYS; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof(key), "%03u", i * 37 % KEYS);
+        put(key);
+    }
+    for (unsigned i = 0; i < KEYS; i++) {
+        size_t n = strlen(whole);
+        (void)snprintf(whole + n, sizeof(whole) - n, n > 0 ? " %03u" : "%03u", i);
+        n = strlen(back);
+        (void)snprintf(back + n, sizeof(back) - n, n > 0 ? " %03u" : "%03u", KEYS - 1 - i);
+    }
+    scan((struct client_scan){.start = SLICE_EMPTY, .end = SLICE_EMPTY});
+    ck_assert_str_eq(o.keys, whole);
+    ck_assert(!o.more);
+    scan((struct client_scan){.start = SLICE_EMPTY, .end = SLICE_EMPTY, .reverse = true});
+    ck_assert_str_eq(o.keys, back);
+    scan((struct client_scan){.start = slice_str("010"), .end = slice_str("013")});
+    ck_assert_str_eq(o.keys, "010 011 012");
+    scan((struct client_scan){.start = slice_str("010"), .end = slice_str("013"), .reverse = true});
+    ck_assert_str_eq(o.keys, "012 011 010");
+    scan((struct client_scan){.start = slice_str("5"), .end = SLICE_EMPTY});
+    ck_assert_uint_eq(o.row_count, 0);
+    ck_assert(!o.more);
+    /* pages, whose pieces run dry at odd places */
+    for (uint32_t limit = 1; limit < 40; limit += 7) {
+        char start[32] = "", all[2048] = "";
+        do {
+            scan((struct client_scan){.start = slice_str(start), .end = SLICE_EMPTY, .limit_rows = limit});
+            ck_assert_uint_le(o.row_count, limit);
+            size_t n = strlen(all);
+            (void)snprintf(all + n, sizeof(all) - n, n > 0 && o.row_count > 0 ? " %s" : "%s", o.keys);
+            const char *last = strrchr(o.keys, ' ');
+            (void)snprintf(start, sizeof(start), "%.20s\x01", last != NULL ? last + 1 : o.keys);
+        } while (o.more);
+        ck_assert_str_eq(all, whole);
+    }
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(a_key_with_its_bucket_has_the_length_of_a_key)
+{
+    start_by_hash(3);
+    put("a");
+    char *key = calloc(1, LIMIT_KEY_BYTES);
+    memset(key, 'k', LIMIT_KEY_BYTES);
+    o = (struct outcome){.f = &f};
+    client_get(f.client, slice_str("bank"), slice_make(key, LIMIT_KEY_BYTES), 1000, outcome_on_get, &o);
+    fake_wait(&f, &o, 2 * SECOND);
+    ck_assert_int_eq(o.status, STATUS_TOO_LARGE);
+    o = (struct outcome){.f = &f};
+    client_get(f.client, slice_str("bank"), slice_make(key, LIMIT_KEY_BYTES - 1), 1000, outcome_on_get, &o);
+    fake_wait(&f, &o, 2 * SECOND);
+    ck_assert_int_eq(o.status, STATUS_OK);
+    free(key);
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(a_failing_bucket_fails_the_page)
+{
+    start_by_hash(4);
+    put("a");
+    f.ranges[1].leader = 0;
+    o = (struct outcome){.f = &f};
+    struct client_scan s = {.start = SLICE_EMPTY, .end = SLICE_EMPTY};
+    client_scan(f.client, slice_str("bank"), &s, 300, outcome_on_scan, &o);
+    fake_wait(&f, &o, 2 * SECOND);
+    ck_assert_int_eq(o.status, STATUS_TIMEOUT);
+    ck_assert(!o.unknown);
+    ck_assert_uint_eq(fake_stats(&f).in_flight, 0);
+    o = (struct outcome){.f = &f};
+    client_scan(f.client, slice_str("bank"), &s, 300, outcome_on_scan, &o);
+    (void)fakenet_run(f.net, NULL, NULL, 50 * MS);
+    fake_stop(&f); /* with pieces under way */
+    ck_assert_uint_eq(o.done, 0);
+}
+END_TEST
+
+START_TEST(the_keyspaces_time_to_live_goes_along)
+{
+    fake_start(&f, 5, 0);
+    f.ttl_ms = 5000;
+    struct txn_op op = {.kind = TXN_PUT, .key = slice_str("a"), .value = slice_str("v")};
+    struct txn t = {.ops = &op, .op_count = 1};
+    for (unsigned i = 0; i < 2; i++) { /* the second time it is known at once */
+        op.key = slice_str(i == 0 ? "a" : "b");
+        o = (struct outcome){.f = &f};
+        client_txn(f.client, slice_str("bank"), &t, 1000, outcome_on_txn, &o);
+        fake_wait(&f, &o, 2 * SECOND);
+        ck_assert_int_eq(o.status, STATUS_OK);
+        struct row row;
+        ck_assert_int_eq(row_decode(f.rows[i].value, &row), STATUS_OK);
+        ck_assert_uint_eq(row.ttl_ms, 5000);
+    }
+    f.ttl_ms = 0; /* altered: looked at again within seconds, by a request that is as small as the keyspace */
+    uint64_t asked = f.map_requests;
+    for (unsigned i = 0; i < 100; i++) {
+        fake_get(&f, &o, "a");
+        (void)fakenet_run(f.net, NULL, NULL, 100 * MS);
+    }
+    ck_assert_uint_ge(f.map_requests, asked + 2);
+    ck_assert_uint_le(f.map_requests, asked + 5);
+    op.key = slice_str("c");
+    o = (struct outcome){.f = &f};
+    client_txn(f.client, slice_str("bank"), &t, 1000, outcome_on_txn, &o);
+    fake_wait(&f, &o, 2 * SECOND);
+    struct row row;
+    ck_assert_int_eq(row_decode(f.rows[2].value, &row), STATUS_OK);
+    ck_assert_uint_eq(row.ttl_ms, 0);
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(a_dropped_keyspace_is_refused_and_comes_back)
+{
+    fake_start(&f, 6, 0);
+    put("a");
+    f.keyspace_dropped = true;
+    for (unsigned i = 0; i < 100 && o.status == STATUS_OK; i++) {
+        (void)fakenet_run(f.net, NULL, NULL, 100 * MS);
+        fake_get(&f, &o, "a");
+    }
+    ck_assert_int_eq(o.status, STATUS_NOT_FOUND);
+    ck_assert_ptr_nonnull(strstr(o.message, "dropped"));
+    f.keyspace_dropped = false; /* whoever is refused has asked first */
+    fake_get(&f, &o, "a");
+    ck_assert_int_eq(o.status, STATUS_OK);
+    ck_assert(o.found);
+    f.keyspace_known = false; /* destroyed */
+    for (unsigned i = 0; i < 100 && o.status == STATUS_OK; i++) {
+        (void)fakenet_run(f.net, NULL, NULL, 100 * MS);
+        fake_get(&f, &o, "a");
+    }
+    ck_assert_int_eq(o.status, STATUS_NOT_FOUND);
+    fake_stop(&f);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("client_keyspace");
+    TCase *t = tcase_create("keyspace");
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, single_keys_are_used_as_ever);
+    tcase_add_test(t, a_transaction_over_buckets_is_one);
+    tcase_add_loop_test(t, scans_merge_the_buckets, 0, 4);
+    tcase_add_test(t, a_key_with_its_bucket_has_the_length_of_a_key);
+    tcase_add_test(t, a_failing_bucket_fails_the_page);
+    tcase_add_test(t, the_keyspaces_time_to_live_goes_along);
+    tcase_add_test(t, a_dropped_keyspace_is_refused_and_comes_back);
+    suite_add_tcase(suite, t);
+    return run_suite(suite);
+}
