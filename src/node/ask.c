@@ -7,6 +7,7 @@
 #include "node/ask.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "node/read.h"
 
 #define ASK_CALL_NS (2000 * NS_PER_MS)
 #define ASK_GRACE_NS (1000 * NS_PER_MS)

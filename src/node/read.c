@@ -10,6 +10,7 @@
  *
  * Woken by: timestamps_done, the read's `ready` (host_pass), the leader's answer. Timed out by: timestamps_sweep (parked,
  * waiting for a timestamp), read_wait's deadline, asks_sweep. */
+#include "node/read.h"
 #include "base/assert.h"
 #include "base/mutant.h"
 #include "node/ask.h"

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "node/locks.h"
+#include "node/read.h"
 
 enum { DEADLINE_MS_DEFAULT = 10000, DEADLINE_MS_MAX = 60000 };
 enum { REQUESTS_MAX = 32768, REQUEST_BYTES_MAX = 256 << 20 }; /* under way in one node */

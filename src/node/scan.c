@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/mutant.h"
 #include "node/locks.h"
+#include "node/read.h"
 
 enum { SCAN_ROWS_PER_PASS = 8192 };
 

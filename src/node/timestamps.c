@@ -4,6 +4,7 @@
  * One call is under way at a time; what arrives meanwhile goes with the next. */
 #include "base/assert.h"
 #include "node/ask.h"
+#include "node/read.h"
 
 #define TIMESTAMPS_CALL_NS (5000 * NS_PER_MS)
 #define TIMESTAMPS_SWEEP_NS (50 * NS_PER_MS)

@@ -176,9 +176,6 @@ void replica_trace_step(struct replica *r, const struct raft_event *e);
 void replica_trace_effects(struct replica *r, const struct raft_effects *fx);
 void replica_trace_free(struct replica *r);
 
-/* horizon.c */
-void host_horizons_step(struct host *h); /* as often as one likes; it keeps its own pace */
-
 /* handover.c */
 void handover_step(struct host *h); /* as often as one likes; it keeps its own pace */
 

@@ -52,4 +52,8 @@ struct link_resolve {
     uint64_t cover_life;    /* counts up whenever what it told is void */
     struct resolved newest; /* index unused */
 };
+/* horizon.c: which expired rows may go. As often as one likes; it keeps its own pace. */
+struct host;
+void host_horizons_step(struct host *h);
+
 #endif
