@@ -255,7 +255,7 @@ static void rows_scanned(void *ctx, const struct client_error *e, const struct s
     c->items = arena_zalloc(&c->arena, (reply->row_count + 1) * sizeof(*c->items));
     for (size_t i = 0; i < reply->row_count; i++) {
         struct ledger_key key;
-        struct transfer_row row;
+        struct transfer_row row = {.attempt = 0};
         enum status s = ledger_key_decode(reply->rows[i].key, &key);
         if (s == STATUS_OK && key.row == LEDGER_ROW_RESOLUTION) {
             s = row_get_resolution(reply->rows[i].value, &by);

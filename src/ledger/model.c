@@ -14,7 +14,7 @@ static u128 number_of(const struct ledger_id *id)
 
 struct ledger_id ledger_id_of(uint64_t high, uint64_t low)
 {
-    struct ledger_id id;
+    struct ledger_id id = {{0}};
     be_set_u64(id.bytes, high);
     be_set_u64(id.bytes + 8, low);
     return id;

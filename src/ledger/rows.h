@@ -45,6 +45,7 @@ struct transfer_row {
     uint64_t attempt;                /* tells a repetition of ours from somebody else's transfer */
 };
 void row_put_transfer(struct buf *b, const struct transfer_row *r);
+/* The id is in the key: the caller sets it before. */
 MUST_CHECK enum status row_get_transfer(struct slice value, struct transfer_row *out);
 
 enum resolution_kind { RESOLUTION_POSTED = 1, RESOLUTION_VOIDED, RESOLUTION_EXPIRED };
