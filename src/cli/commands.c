@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/cli_int.h"
+#include "cli/ledger_cli.h"
 #include "env_posix/process.h"
 
 static const struct flag flags_meta[] = {
@@ -158,6 +159,56 @@ static const struct flag flags_bench_transfer[] = {
     {"count", FLAG_NUMBER, "N", "transfers; default 20"},
 };
 
+#define FLAGS_LEDGER                                                                                                   \
+    {                                                                                                                  \
+        "scale", FLAG_NUMBER, "DIGITS", "show amounts with so many digits behind the point"                            \
+    }
+static const struct flag flags_ledger_accounts[] = {
+    {"ledger", FLAG_NUMBER, "N", "default 1"},
+    {"code", FLAG_NUMBER, "N", "default 1"},
+    {"flags", FLAG_TEXT, "FLAG,...", "debits_must_not_exceed_credits, credits_must_not_exceed_debits, linked, history"},
+};
+static const struct flag flags_ledger_transfer[] = {
+    {"id", FLAG_TEXT, "ID", "acts once, for ever; default: a random one"},
+    {"ledger", FLAG_NUMBER, "N", "default 1"},
+    {"code", FLAG_NUMBER, "N", "default 1"},
+    {"flags", FLAG_TEXT, "FLAG,...", "pending, balancing_debit, balancing_credit, closing_debit, closing_credit"},
+    {"expires-s", FLAG_NUMBER, "SECONDS", "of a pending one"},
+};
+static const struct flag flags_ledger_second[] = {
+    {"id", FLAG_TEXT, "ID", "acts once, for ever; default: a random one"},
+    {"amount", FLAG_TEXT, "AMOUNT", "default: all that is pending"},
+};
+static const struct flag flags_ledger_account[] = {
+    {"at", FLAG_NUMBER, "TIMESTAMP", "as of it; default: now"},
+    FLAGS_LEDGER,
+};
+static const struct flag flags_ledger_list[] = {
+    {"limit", FLAG_NUMBER, "N", "default 100"},
+    {"from", FLAG_NUMBER, "TIMESTAMP", "from it on"},
+    {"to", FLAG_NUMBER, "TIMESTAMP", "before it"},
+    {"code", FLAG_NUMBER, "N", "only with this code"},
+    {"ledger", FLAG_NUMBER, "N", "only of this ledger"},
+    {"reverse", FLAG_SWITCH, "", "newest first"},
+    FLAGS_LEDGER,
+};
+static const struct flag flags_ledger_show[] = {FLAGS_LEDGER};
+static const struct flag flags_ledger_import[] = {
+    {"rejects", FLAG_TEXT, "FILE", "rows that were refused, with reasons; default: FILE.rejects"},
+    {"batch", FLAG_NUMBER, "N", "rows at a time; default 8190"},
+};
+static const struct flag flags_bench_ledger[] = {
+    {"gateway", FLAG_TEXT, "HOST:PORT", "default: the local cluster's"},
+    {"connections", FLAG_NUMBER, "N", "default 64, in batches 8"},
+    {"batch", FLAG_NUMBER, "N", "transfers in a request; default 1"},
+    {"accounts", FLAG_NUMBER, "N", "default 100000"},
+    {"hot", FLAG_NUMBER, "N", "only between so many of them"},
+    {"funds", FLAG_NUMBER, "AMOUNT", "of each account; default 1000000000"},
+    {"seconds", FLAG_NUMBER, "S", "default 10"},
+    {"line", FLAG_TEXT, "NAME", "print the result as a line 'bench NAME/... ours=... unit=...'"},
+    {"report", FLAG_TEXT, "FILE", "where the result's lines are also written"},
+};
+
 #define FLAGS(f) f, sizeof(f) / sizeof((f)[0])
 #define NO_FLAGS NULL, 0
 
@@ -202,6 +253,29 @@ const struct command cli_commands[] = {
      false},
     {"bench kv", "", "load with single-key operations: throughput, latencies, errors, longest pause", run_bench_kv, 0,
      0, FLAGS(flags_bench_kv), false},
+    {"ledger create-accounts", "ID...", "make accounts", run_ledger_create_accounts, 1, ARGS_WORDS_MAX,
+     FLAGS(flags_ledger_accounts), false},
+    {"ledger transfer", "DEBIT CREDIT AMOUNT", "move an amount from one account to another", run_ledger_transfer, 3, 3,
+     FLAGS(flags_ledger_transfer), false},
+    {"ledger post", "PENDING", "post a pending transfer, or part of it", run_ledger_post, 1, 1,
+     FLAGS(flags_ledger_second), false},
+    {"ledger void", "PENDING", "give back what a pending transfer reserved", run_ledger_void, 1, 1,
+     FLAGS(flags_ledger_second), false},
+    {"ledger account", "ID", "an account and its balances", run_ledger_account, 1, 1, FLAGS(flags_ledger_account),
+     false},
+    {"ledger lookup", "ID", "a transfer and its state", run_ledger_lookup, 1, 1, FLAGS(flags_ledger_show), false},
+    {"ledger transfers", "[ACCOUNT]", "an account's transfers by time, or all by id", run_ledger_transfers, 0, 1,
+     FLAGS(flags_ledger_list), false},
+    {"ledger balances", "ACCOUNT", "an account's balances behind each transfer, newest first", run_ledger_balances, 1,
+     1, FLAGS(flags_ledger_list), false},
+    {"ledger audit", "", "prove from the rows that debits equal credits and balances their postings",
+     run_ledger_audit_command, 0, 0, FLAGS(flags_ledger_show), false},
+    {"ledger import", "FILE|-", "accounts and transfers from CSV or lines of JSON; harmless when repeated",
+     run_ledger_import, 1, 1, FLAGS(flags_ledger_import), false},
+    {"ledger dump", "", "all accounts and transfers of one snapshot, a line each", run_ledger_dump, 0, 0, NO_FLAGS,
+     false},
+    {"bench ledger", "", "transfers over HTTP: throughput, latencies", run_bench_ledger, 0, 0,
+     FLAGS(flags_bench_ledger), false},
     {"bench transfer", "", "move a range's leadership round under load: pauses, failed requests", run_bench_transfer, 0,
      0, FLAGS(flags_bench_transfer), false},
     {"cert authority", "", "make an authority for certificates", run_cert_authority, 0, 0, FLAGS(flags_cert_authority),
