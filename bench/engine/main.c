@@ -1,6 +1,6 @@
 /* The store beside RocksDB, LevelDB and LMDB, on the same work in one run.
  *   engine --dir D [--count N] [--repeat R] [--engines ours,rocksdb,...] [--work sequential,random,prefix,synced,pause]
- *     [--clock cpu] [--memtable MiB]
+ *     [--clock cpu] [--memtable MiB] [--pace PERCENT]
  * Every program of work runs in a process of its own, the engines in turn; figures are medians. Lines:
  *   bench engine/fillrandom ours=… rocksdb=… leveldb=… lmdb=… unit=op/s ratio=…
  * ratio: ours to the better of RocksDB and LevelDB, above 1 meaning that ours is the better one. */
@@ -31,6 +31,7 @@ struct bench {
     const char *dir, *engines, *work;
     uint64_t count;
     unsigned repeat;
+    double pace;
     bool cpu_clock;
     size_t peer_memtable; /* of RocksDB and LevelDB; 0: the better one is found out */
     struct metric metrics[METRICS_MAX];
@@ -92,6 +93,7 @@ static double run_work(struct bench *b, size_t engine, const struct work_kind *k
                                .dir = dir,
                                .memtable_bytes = memtable,
                                .count = b->count,
+                               .pace = b->pace,
                                .cpu_clock = b->cpu_clock,
                                .report = child_report};
         kind->run(&w);
@@ -158,6 +160,7 @@ static struct unit unit_of(const char *metric)
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         if (strcmp(metric, units[i].name) == 0) return units[i];
     }
+    if (strstr(metric, "-pauses") != NULL) return (struct unit){metric, "times", true};
     if (strstr(metric, "-pause") != NULL) return (struct unit){metric, "ms", true};
     return (struct unit){metric, "op/s", false};
 }
@@ -192,18 +195,20 @@ int main(int argc, char **argv)
                              .engines = "ours,rocksdb,leveldb,lmdb",
                              .work = "sequential,random,prefix,synced",
                              .count = 2000000,
-                             .repeat = 3};
+                             .repeat = 3,
+                             .pace = 100};
     for (int i = 1; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--dir") == 0) b.dir = argv[i + 1];
         if (strcmp(argv[i], "--engines") == 0) b.engines = argv[i + 1];
         if (strcmp(argv[i], "--work") == 0) b.work = argv[i + 1];
         if (strcmp(argv[i], "--clock") == 0) b.cpu_clock = strcmp(argv[i + 1], "cpu") == 0;
         if (strcmp(argv[i], "--memtable") == 0) b.peer_memtable = (size_t)strtoul(argv[i + 1], NULL, 10) << 20;
+        if (strcmp(argv[i], "--pace") == 0) b.pace = strtod(argv[i + 1], NULL);
         if (strcmp(argv[i], "--count") == 0) b.count = strtoull(argv[i + 1], NULL, 10);
         if (strcmp(argv[i], "--repeat") == 0) b.repeat = (unsigned)strtoul(argv[i + 1], NULL, 10);
     }
-    if (b.repeat < 1 || b.repeat > REPEAT_MAX || b.count < 1000)
-        engine_die("bench", "--repeat 1..9, --count 1000 or more");
+    if (b.repeat < 1 || b.repeat > REPEAT_MAX || b.count < 1000 || b.pace <= 0 || b.pace > 100)
+        engine_die("bench", "--repeat 1..9, --count 1000 or more, --pace above 0 up to 100");
     (void)mkdir(b.dir, 0750);
     for (size_t e = 0; e < ENGINES; e++)
         if (listed(b.engines, engines[e]->name)) choose_memtable(&b, e);

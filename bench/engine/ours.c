@@ -284,7 +284,7 @@ static void ours_settle(void *engine)
 }
 
 const struct engine_ops engine_ours = {.name = "ours",
-                                       .memtables = {32u << 20},
+                                       .memtables = {16u << 20},
                                        .open = ours_open,
                                        .close = ours_close,
                                        .put = ours_put,

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -295,21 +296,57 @@ static void work_synced(const struct work *w)
     run_end(&r);
 }
 
-/* Ten minutes' worth of it is asked for by make bench-pause. */
+/* Ten minutes. A share of the time may be left to others (--pace 60: percent): what is slept is no pause. A pause is told
+ * with what the thread did in it: a thread that did not run and never gave up the processor was waiting for that alone. */
+#define PAUSE_SECONDS 600
+#define PAUSE_TOLD_MS 50.0
+
+struct pace {
+    double begun, slept, last, longest, longest_own;
+    struct rusage before;
+    unsigned told;
+};
+
+static void pause_note(struct run *r, struct pace *p)
+{
+    struct rusage use;
+    (void)getrusage(RUSAGE_THREAD, &use);
+    double now = bench_now(), ms = (now - p->last) * 1e3;
+    bool gave_up = use.ru_nvcsw > p->before.ru_nvcsw;
+    if (now - p->last > p->longest) p->longest = now - p->last;
+    if (gave_up && now - p->last > p->longest_own) p->longest_own = now - p->last;
+    if (ms > PAUSE_TOLD_MS) {
+        p->told++;
+        (void)fprintf(stderr, "  pause %.1f ms at %.1f s: gave up the processor %ld times, was put off it %ld times\n",
+                      ms, now - p->begun, use.ru_nvcsw - p->before.ru_nvcsw, use.ru_nivcsw - p->before.ru_nivcsw);
+    }
+    double due = (now - p->begun - p->slept) * (100.0 / r->w->pace - 1) - p->slept;
+    if (due > 0.002) {
+        (void)nanosleep(&(struct timespec){.tv_nsec = (long)(due > 0.01 ? 1e7 : due * 1e9)}, NULL);
+        double woken = bench_now();
+        p->slept += woken - now;
+        now = woken;
+        (void)getrusage(RUSAGE_THREAD, &use);
+    }
+    p->last = now;
+    p->before = use;
+}
+
 static void work_pause(const struct work *w)
 {
     struct run r = run_new(w, 16);
     run_open(&r, FILL_CACHE);
-    double until = bench_now() + 600, longest = 0, begun = bench_now(), last = begun;
-    while (last < until) {
+    struct pace p = {.begun = bench_now()};
+    p.last = p.begun;
+    (void)getrusage(RUSAGE_THREAD, &p.before);
+    while (p.last < p.begun + PAUSE_SECONDS) {
         put(&r, key_shuffled(&r.keys, r.written % r.keys.count, r.written / r.keys.count));
-        if (r.written % 16 != 15) continue;
-        double now = bench_now();
-        if (now - last > longest) longest = now - last;
-        last = now;
+        if (r.written % 16 == 15) pause_note(&r, &p);
     }
-    w->report("longoverwrite", (double)r.written / (last - begun));
-    w->report("longoverwrite-pause", longest * 1e3);
+    w->report("longoverwrite", (double)r.written / (p.last - p.begun - p.slept));
+    w->report("longoverwrite-pause", p.longest * 1e3);
+    w->report("longoverwrite-own-pause", p.longest_own * 1e3);
+    w->report("longoverwrite-pauses-over-50", p.told);
     run_end(&r);
 }
 

@@ -8,7 +8,7 @@
 void lsm_options_default(struct lsm_options *o)
 {
     *o = (struct lsm_options){.dir = "store",
-                              .memtable_bytes = 32u << 20,
+                              .memtable_bytes = 16u << 20,
                               .cache_bytes = 128u << 20,
                               .block_bytes = 4096,
                               .file_bytes = 32u << 20,

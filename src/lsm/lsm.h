@@ -26,7 +26,7 @@ enum lsm_shape { LSM_LEVELED, LSM_LAZY };
 
 struct lsm_options {
     const char *dir;       /* below the disk's root, "store" by convention */
-    size_t memtable_bytes; /* freeze at this size; 32 MiB */
+    size_t memtable_bytes; /* freeze at this size; 16 MiB */
     size_t cache_bytes;    /* block cache; 128 MiB */
     size_t block_bytes;    /* 4 KiB before compression */
     uint64_t file_bytes;   /* target size of a table; 32 MiB */
