@@ -10,9 +10,9 @@ uint64_t bloom_hash(struct slice key)
     return hash_bytes(key, BLOOM_SEED);
 }
 
-uint32_t bloom_lines(uint64_t keys)
+uint32_t bloom_lines(uint64_t keys, unsigned bits_per_key)
 {
-    uint64_t lines = (keys * BLOOM_BITS_PER_KEY + BLOOM_LINE * 8 - 1) / (BLOOM_LINE * 8);
+    uint64_t lines = (keys * bits_per_key + BLOOM_LINE * 8 - 1) / (BLOOM_LINE * 8);
     ASSERT(lines < UINT32_MAX);
     return lines > 0 ? (uint32_t)lines : 1;
 }

@@ -31,8 +31,9 @@ struct compaction *compaction_new(struct lsm *l, struct pick *p, uint32_t from_l
     gc_init(&c->gc, l->safepoint, c->version, p->new_run ? p->level - 1 : p->level, false);
     c->gc.expires = l->options.expires;
     c->gc.horizons = horizons_ref(l->horizons);
-    output_init(&c->out, l->env->disk, l->dir, &l->options, p->move ? 0 : lsm_reserve(l, OUTPUT_TABLES_MAX),
-                lsm_salt(l));
+    uint32_t last = version_last_level(l->version);
+    output_init(&c->out, l->env->disk, l->dir, &l->options, last > p->level ? last - p->level : 0,
+                p->move ? 0 : lsm_reserve(l, OUTPUT_TABLES_MAX), lsm_salt(l));
     c->out.boundaries = boundaries_ref(l->boundaries);
     rowmerge_init(&c->merge, group_runs(c, false), false);
     (void)group_runs(c, true);

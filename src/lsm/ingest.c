@@ -9,7 +9,7 @@ struct lsm_ingest *lsm_ingest_new(struct lsm *l, struct slice start, struct slic
     list_init(&g->link);
     g->start = mem_dup_slice(start);
     g->end = mem_dup_slice(end);
-    output_init(&g->out, l->env->disk, l->dir, &l->options, lsm_reserve(l, OUTPUT_TABLES_MAX), lsm_salt(l));
+    output_init(&g->out, l->env->disk, l->dir, &l->options, 0, lsm_reserve(l, OUTPUT_TABLES_MAX), lsm_salt(l));
     l->ingests++;
     return g;
 }

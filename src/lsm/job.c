@@ -335,7 +335,8 @@ static void start_flush(struct lsm *l)
     struct job *j = job_new(l, JOB_FLUSH);
     j->memtable = memtable_ref(l->frozen[0]);
     j->version = version_ref(l->version);
-    output_init(&j->out, l->env->disk, l->dir, &l->options, lsm_reserve(l, OUTPUT_TABLES_MAX), lsm_salt(l));
+    output_init(&j->out, l->env->disk, l->dir, &l->options, version_last_level(l->version),
+                lsm_reserve(l, OUTPUT_TABLES_MAX), lsm_salt(l));
     j->ids = lsm_reserve(l, OUTPUT_TABLES_MAX);
     job_submit(j);
 }

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/mutant.h"
+#include "lsm/bloom.h"
 
 #define CUT_SHARE                                                                                                      \
     8u /* of file_bytes: what a table has at least before it ends at a boundary; small ranges share tables */
@@ -34,12 +35,14 @@ void boundaries_unref(struct boundaries *b)
     mem_free(b);
 }
 
-void output_init(struct output *o, struct disk *d, const char *dir, const struct lsm_options *options, uint64_t first,
-                 uint64_t salt)
+void output_init(struct output *o, struct disk *d, const char *dir, const struct lsm_options *options,
+                 uint32_t levels_below, uint64_t first, uint64_t salt)
 {
     *o = (struct output){.disk = d,
                          .dir = dir,
-                         .build = {.block_bytes = options->block_bytes, .compress = options->compress},
+                         .build = {.block_bytes = options->block_bytes,
+                                   .compress = options->compress,
+                                   .bloom_bits = bloom_bits(levels_below)},
                          .file_bytes = options->file_bytes,
                          .first = first,
                          .next = first,

@@ -31,9 +31,9 @@ struct output {
     uint64_t bytes;    /* of the finished tables */
     struct errbuf err; /* after a failure */
 };
-/* first: of OUTPUT_TABLES_MAX unused numbers. */
-void output_init(struct output *o, struct disk *d, const char *dir, const struct lsm_options *options, uint64_t first,
-                 uint64_t salt);
+/* levels_below: that of the tables, to the last one. first: of OUTPUT_TABLES_MAX unused numbers. */
+void output_init(struct output *o, struct disk *d, const char *dir, const struct lsm_options *options,
+                 uint32_t levels_below, uint64_t first, uint64_t salt);
 MUST_CHECK enum status output_add(struct output *o, const struct lsm_write *row);
 MUST_CHECK enum status output_finish(struct output *o); /* the last table; then syncs the folder */
 /* The tables, and the care for their files, are the caller's from here on. */

@@ -41,20 +41,13 @@ static uint64_t level_target(uint32_t level, uint64_t base_bytes)
     return target;
 }
 
-static uint32_t last_level(const struct version *v)
-{
-    uint32_t last = 1;
-    for (size_t r = 0; r < v->run_count; r++) last = v->runs[r].level > last ? v->runs[r].level : last;
-    return last;
-}
-
 /* 1000: at its target. A level of several runs that ought to be one (the shape was another before) goes first, the deepest
  * of them before the others, so that what it is merged with is one run. */
 static uint64_t level_score(const struct version *v, enum lsm_shape shape, uint32_t level, uint64_t base_bytes)
 {
     uint64_t runs = version_runs_of_level(v, level);
     if (level == 0) return runs * 1000 / PICK_L0_RUNS;
-    bool last = level == last_level(v);
+    bool last = level == version_last_level(v);
     if (runs > 1 && (shape == LSM_LEVELED || last)) return 1000000 + level;
     if (shape == LSM_LAZY && !last) return runs * 1000 / PICK_RATIO;
     return version_bytes_of_level(v, level) * 1000 / level_target(level, base_bytes);
@@ -128,7 +121,7 @@ static bool pick_level(const struct version *v, enum lsm_shape shape, uint32_t l
 {
     bool lazy = shape == LSM_LAZY, several = version_runs_of_level(v, level) > 1;
     *out = (struct pick){.files = mem_alloc(v->file_count * sizeof(*out->files)), .level = level + 1};
-    out->new_run = lazy && level + 1 < last_level(v);
+    out->new_run = lazy && level + 1 < version_last_level(v);
     if (level == 0 || lazy || several) {
         add_level(out, v, level);
     } else {

@@ -164,7 +164,7 @@ struct slice table_builder_last_key(const struct table_builder *b)
 
 static void put_filter(struct table_builder *b, struct buf *raw)
 {
-    uint32_t lines = bloom_lines(b->props.keys);
+    uint32_t lines = bloom_lines(b->props.keys, b->options.bloom_bits);
     buf_put_u32(raw, BLOOM_PROBES);
     buf_put_u32(raw, lines);
     uint8_t *bits = buf_extend(raw, (size_t)lines * BLOOM_LINE);

@@ -7,6 +7,7 @@
 struct table_build_options {
     size_t block_bytes;
     bool compress;
+    unsigned bloom_bits; /* of the filter, a key */
 };
 
 struct table_builder;

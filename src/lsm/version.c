@@ -162,6 +162,13 @@ bool version_deeper_holds(const struct version *v, uint32_t level, struct slice 
     return false;
 }
 
+uint32_t version_last_level(const struct version *v)
+{
+    uint32_t last = 1;
+    for (size_t r = 0; r < v->run_count; r++) last = v->runs[r].level > last ? v->runs[r].level : last;
+    return last;
+}
+
 size_t version_runs_of_level(const struct version *v, uint32_t level)
 {
     size_t n = 0;

@@ -61,6 +61,7 @@ void version_check(const struct version *v);
 size_t run_find(const struct run *r, struct slice key);
 /* A run of a level deeper than `level` may hold the key. */
 bool version_deeper_holds(const struct version *v, uint32_t level, struct slice key);
+uint32_t version_last_level(const struct version *v); /* at least 1 */
 size_t version_runs_of_level(const struct version *v, uint32_t level);
 uint64_t version_bytes_of_level(const struct version *v, uint32_t level);
 

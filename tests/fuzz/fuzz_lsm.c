@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "lib/memdisk.h"
+#include "lsm/bloom.h"
 #include "lsm/dump.h"
 #include "lsm/manifest.h"
 #include "lsm/table_build.h"
@@ -46,7 +47,7 @@ static void try_manifest(struct slice bytes)
 
 static struct table *good_table(struct disk *d, const struct table_id *id)
 {
-    const struct table_build_options options = {.block_bytes = 200, .compress = false};
+    const struct table_build_options options = {.block_bytes = 200, .compress = false, .bloom_bits = BLOOM_BITS_LAST};
     struct table_builder *b = NULL;
     struct table *t = NULL;
     ASSERT(table_builder_new(d, "s", id, &options, &b, NULL) == STATUS_OK);

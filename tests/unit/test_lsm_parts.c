@@ -271,7 +271,7 @@ END_TEST
 
 static bool keep(struct gc *g, const char *key, uint64_t ts, enum lsm_kind kind)
 {
-    const struct lsm_write w = {kind, slice_str(key), ts, SLICE_EMPTY};
+    struct lsm_write w = {kind, slice_str(key), ts, SLICE_EMPTY};
     return gc_keep(g, &w);
 }
 

@@ -114,6 +114,86 @@ START_TEST(reads_of_several_runs_bring_them_together)
 }
 END_TEST
 
+/* A value says itself when it ends, "20" or "never": at its timestamp and so much. */
+static uint64_t ends(struct slice key, uint64_t ts, struct slice value)
+{
+    ck_assert_uint_gt(key.size, 0);
+    char text[8] = "";
+    memcpy(text, value.data, value.size < 7 ? value.size : 7);
+    return text[0] == 'n' ? LSM_TS_MAX : ts + strtoull(text, NULL, 10);
+}
+
+static void put_text(struct rig *r, uint64_t ts, const char *key, const char *value)
+{
+    const struct lsm_write w = {.kind = LSM_PUT, .key = slice_str(key), .ts = ts, .value = slice_str(value)};
+    lsm_apply(r->l, 1, ts, 1, &w, 1);
+}
+
+static enum status get_text(struct rig *r, const char *key, struct lsm_row *row)
+{
+    struct lsm_miss miss;
+    lsm_set_blocking(r->l, true);
+    return lsm_get(r->l, slice_str(key), LSM_TS_MAX, row, &miss);
+}
+
+static uint64_t rows_in_files(const struct rig *r)
+{
+    uint64_t rows = 0;
+    for (size_t i = 0; i < r->l->version->file_count; i++) rows += r->l->version->files[i]->table->props.rows;
+    return rows;
+}
+
+/* What has ended below the safepoint goes, and what it hides does not come back, in whatever level that lies. */
+START_TEST(values_that_have_ended_are_dropped)
+{
+    struct rig r;
+    rig_init(&r, 5);
+    r.options.expires = ends;
+    ck_assert(rig_open(&r));
+    struct lsm_row row;
+    put_text(&r, 10, "hidden", "never");
+    put_text(&r, 11, "stays", "never");
+    put_text(&r, 12, "later", "100");
+    rig_flush(&r);
+    rig_settle(&r);
+    put_text(&r, 20, "hidden", "20");
+    put_text(&r, 21, "alone", "20");
+    if (_i == 1) rig_flush(&r); /* the end comes while it lies in a table, not in the memtable */
+    ck_assert_int_eq(get_text(&r, "hidden", &row), STATUS_OK); /* reads do not ask */
+    const struct lsm_horizon everywhere = {.start = SLICE_EMPTY, .ts = LSM_TS_MAX};
+    lsm_set_horizons(r.l, &everywhere, 1);
+    lsm_set_safepoint(r.l, 39);
+    rig_flush(&r);
+    ck_assert_int_eq(get_text(&r, "hidden", &row), STATUS_OK); /* 40 is the end */
+    lsm_set_safepoint(r.l, 60);
+    for (uint64_t ts = 100; ts < 104; ts++) { /* enough runs for a compaction */
+        put_text(&r, ts, "stays", "never");
+        put_text(&r, ts, "hidden2", "never");
+        rig_flush(&r);
+    }
+    rig_settle(&r);
+    ck_assert_int_eq(get_text(&r, "hidden", &row), STATUS_NOT_FOUND);
+    ck_assert_int_eq(get_text(&r, "alone", &row), STATUS_NOT_FOUND);
+    ck_assert_int_eq(get_text(&r, "stays", &row), STATUS_OK);
+    ck_assert_int_eq(get_text(&r, "later", &row), STATUS_OK);
+    uint64_t before = rows_in_files(&r);
+    lsm_set_safepoint(r.l, 112);
+    for (uint64_t ts = 120; ts < 126; ts++) {
+        put_text(&r, ts, "a", "never");
+        put_text(&r, ts, "z", "never");
+        rig_flush(&r);
+        rig_settle(&r);
+    }
+    ck_assert_int_eq(get_text(&r, "later", &row), STATUS_NOT_FOUND);
+    ck_assert_uint_lt(rows_in_files(&r), before + 12);
+    rig_close(&r);
+    ck_assert(rig_open(&r));
+    ck_assert_int_eq(get_text(&r, "hidden", &row), STATUS_NOT_FOUND);
+    ck_assert_int_eq(get_text(&r, "stays", &row), STATUS_OK);
+    rig_free(&r);
+}
+END_TEST
+
 /* With boundaries, what a compaction wrote of one range lies in tables of its own, once there is enough of it. */
 START_TEST(tables_end_at_boundaries)
 {
@@ -150,6 +230,7 @@ int main(void)
     tcase_add_loop_test(tcase, random_operations_with_gc_agree_above_the_safepoint, 0, 8);
     tcase_add_test(tcase, deleted_rows_use_up_an_allowance);
     tcase_add_loop_test(tcase, tables_end_at_boundaries, 0, 2);
+    tcase_add_loop_test(tcase, values_that_have_ended_are_dropped, 0, 2);
     tcase_add_loop_test(tcase, reads_of_several_runs_bring_them_together, 0, 4);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
