@@ -124,7 +124,8 @@ void lsm_flush(struct lsm *l, void (*done)(void *ctx), void *ctx);
 /* Keys at which a table of a compaction ends where it can, so that ranges share few tables: sorted, copied. */
 void lsm_set_boundaries(struct lsm *l, const struct slice *keys, size_t count);
 /* Called from the loop when a table is found damaged, for each stretch of keys [start, end) that it held: reads of it answer
- * STATUS_CORRUPT until rows from elsewhere are installed in its place (lsm_ingest_install). Also at once for what is known. */
+ * STATUS_CORRUPT until rows from elsewhere are installed in its place (lsm_ingest_install). Also at once for what is known.
+ * It may be called from within a read: it notes what it is told. `damaged` NULL: nobody is told any more. */
 void lsm_on_damage(struct lsm *l, void (*damaged)(void *ctx, struct slice start, struct slice end), void *ctx);
 /* Versions shadowed by a newer one with timestamp <= ts may be dropped by compaction. Never moves back. */
 void lsm_set_safepoint(struct lsm *l, uint64_t ts);

@@ -27,7 +27,7 @@ void lsm_on_damage(struct lsm *l, void (*damaged)(void *ctx, struct slice start,
 {
     l->damaged = damaged;
     l->damaged_ctx = ctx;
-    for (size_t i = 0; i < l->version->file_count; i++) {
+    for (size_t i = 0; damaged != NULL && i < l->version->file_count; i++) {
         const struct lsm_file *f = l->version->files[i];
         if (f->table->quarantined) damaged(ctx, f->lower, f->upper);
     }

@@ -8,7 +8,7 @@ struct lsm_view {
     size_t memtable_count;
     struct rowmerge merge;
     struct slice start, end; /* owned */
-    bool begun;
+    bool begun, damaged;
 };
 
 /* The rows of the active memtable, which goes on changing. */
@@ -59,10 +59,12 @@ enum status lsm_view_next(struct lsm_view *v, struct lsm_write *row)
 {
     if (!v->begun) {
         enum status s = rowmerge_seek(&v->merge, v->start, LSM_TS_MAX);
+        v->damaged = s == STATUS_CORRUPT;
         if (s != STATUS_OK) return s;
         v->begun = true;
     }
     enum status s = rowmerge_next(&v->merge, row);
+    v->damaged = v->damaged || s == STATUS_CORRUPT;
     if (s == STATUS_OK && v->end.size > 0 && slice_cmp(row->key, v->end) >= 0) return STATUS_END;
     return s;
 }
@@ -71,6 +73,7 @@ void lsm_view_free(struct lsm_view *v)
 {
     if (v == NULL) return;
     v->l->views--;
+    if (v->damaged) lsm_quarantine(v->l, v->merge.failed->bad, v->merge.failed->miss.block);
     rowmerge_free(&v->merge);
     for (size_t i = 0; i < v->memtable_count; i++) memtable_unref(v->memtables[i]);
     mem_free(v->memtables);

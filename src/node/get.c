@@ -11,8 +11,8 @@ static void get_loaded(void *ctx, enum status s)
     if (s == STATUS_OK) {
         get_try(q);
     } else {
-        node_refuse(q, s == STATUS_CLOSED ? STATUS_CLOSED : STATUS_CORRUPT, false,
-                    "the block that holds the key cannot be read here");
+        node_refuse(q, s == STATUS_CLOSED ? STATUS_CLOSED : STATUS_NOT_LEADER, false,
+                    "the block that holds the key cannot be read here: ask another replica");
     }
 }
 
@@ -37,6 +37,10 @@ static void get_try(struct node_request *q)
     enum status s = lsm_get(host_store(n->host), buf_slice(&n->scratch), q->read_ts, &row, &miss);
     if (s == STATUS_MISS) {
         lsm_load(host_store(n->host), &miss, get_loaded, q);
+        return;
+    }
+    if (s == STATUS_CORRUPT) {
+        node_refuse(q, STATUS_NOT_LEADER, false, "a table is damaged here, and fetched again: ask another replica");
         return;
     }
     struct get_reply reply = {.found = s == STATUS_OK, .mark = read_mark(q, r)};

@@ -89,8 +89,8 @@ static void scan_loaded(void *ctx, enum status s)
     if (s == STATUS_OK) {
         scan_go_on(q);
     } else {
-        node_refuse(q, s == STATUS_CLOSED ? STATUS_CLOSED : STATUS_CORRUPT, false,
-                    "a block of the span cannot be read here");
+        node_refuse(q, s == STATUS_CLOSED ? STATUS_CLOSED : STATUS_NOT_LEADER, false,
+                    "a block of the span cannot be read here: ask another replica");
     }
 }
 
@@ -184,13 +184,14 @@ static void scan_go_on(struct node_request *q)
     struct lsm_row row;
     struct lsm_miss miss;
     enum status s = STATUS_OK;
-    bool full = false;
+    bool full = false, taking = false;
     lsm_iter_allow(it, &n->scan_left);
     while (!full && n->scan_left > 0) {
         s = lsm_iter_next(it, &row, &miss);
         if (s != STATUS_OK) break;
         s = scan_take(q, &row);
-        if (s != STATUS_OK || q->wants_timestamp) break;
+        taking = s != STATUS_OK;
+        if (taking || q->wants_timestamp) break;
         full = q->row_count >= q->scan.limit_rows || q->row_bytes >= q->scan.limit_bytes;
     }
     buf_clear(&q->resume);
@@ -208,8 +209,10 @@ static void scan_go_on(struct node_request *q)
         COVER("scan.yielded");
         list_push_back(&n->scans_yielded, &q->link);
         n->env->ops->wake(n->env);
+    } else if (taking) {
+        node_refuse(q, STATUS_CORRUPT, false, "a stored row does not make sense");
     } else {
-        node_refuse(q, STATUS_CORRUPT, false, "a stored row is damaged here");
+        node_refuse(q, STATUS_NOT_LEADER, false, "a table is damaged here, and fetched again: ask another replica");
     }
 }
 

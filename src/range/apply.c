@@ -29,7 +29,7 @@ static void apply_loaded(void *ctx, enum status s)
     r->apply_wait = false;
     r->host->loads--;
     if (s == STATUS_CLOSED) return;
-    if (s != STATUS_OK) {
+    if (s != STATUS_OK && !(s == STATUS_CORRUPT && r->divergence.damaged)) {
         r->host->env->ops->fatal(r->host->env, "a block that apply needs cannot be read: its table is damaged");
         return;
     }
@@ -133,14 +133,15 @@ static bool state_load(struct replica *r)
     buf_free(&prefix);
     buf_free(&end);
     if (s == STATUS_MISS) apply_wait_for(r, &miss);
-    if (s != STATUS_MISS && s != STATUS_END) {
+    bool taken_out = s == STATUS_CORRUPT && r->divergence.damaged; /* damage.c */
+    if (s != STATUS_MISS && s != STATUS_END && !taken_out) {
         h->env->ops->fatal(h->env, "the rows of held transactions cannot be read: a table is damaged");
     }
     r->state_loaded = s == STATUS_END;
     return r->state_loaded;
 }
 
-/* STATUS_OK: applied; STATUS_MISS: waits for a block. */
+/* STATUS_OK: applied; STATUS_MISS: waits for a block; STATUS_CORRUPT: the replica cannot go on. */
 static enum status apply_entry(struct replica *r, const struct raft_entry *e)
 {
     struct host *h = r->host;
@@ -159,6 +160,7 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
             apply_wait_for(r, &view.miss);
             return s;
         }
+        if (s == STATUS_CORRUPT && r->divergence.damaged) return s; /* it is taken out (damage.c) */
         if (s != STATUS_OK) {
             h->env->ops->fatal(h->env, "apply cannot read the store: a table is damaged");
             return s;

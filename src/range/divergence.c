@@ -180,8 +180,14 @@ static void diverge(struct replica *r, const struct effects_window *at)
     log_event(h->env->log, LOG_ERROR, "range.diverged", "range=%llu index=%llu applied=%llu evidence=%s",
               (unsigned long long)r->desc.id, (unsigned long long)at->index, (unsigned long long)r->applied,
               EVIDENCE_DIR);
+    divergence_take_out(r, at->index);
+    evidence_keep(r, at);
+}
+
+void divergence_take_out(struct replica *r, uint64_t at)
+{
     r->state = REPLICA_DIVERGED;
-    r->divergence.at = at->index;
+    r->divergence.at = at;
     r->divergence.evidence_kept = false;
     if (r->sending != NULL) {
         uint64_t to = snapshot_send_abort(r->sending);
@@ -189,8 +195,7 @@ static void diverge(struct replica *r, const struct effects_window *at)
     }
     replica_fail_all(r, STATUS_NOT_LEADER, true);
     replica_set_leads(r);
-    evidence_keep(r, at);
-    host_mark_ready(h, r);
+    host_mark_ready(r->host, r);
 }
 
 static void judge(struct replica *r)
@@ -274,9 +279,12 @@ void divergence_rebuilt(struct replica *r)
 {
     effects_init(&r->divergence.effects, r->host->options.compare_every, r->applied);
     if (r->divergence.at == 0) return;
-    struct evidence *v = evidence_new(r, r->divergence.at);
-    v->rename = true;
-    evidence_submit(v);
+    if (!r->divergence.damaged) {
+        struct evidence *v = evidence_new(r, r->divergence.at);
+        v->rename = true;
+        evidence_submit(v);
+    }
+    r->divergence.damaged = false;
     log_event(r->host->env->log, LOG_WARN, "range.rebuilt", "range=%llu index=%llu", (unsigned long long)r->desc.id,
               (unsigned long long)r->applied);
     r->divergence.at = 0;

@@ -54,6 +54,7 @@ enum status host_open(struct env *env, const struct host_options *o, const struc
     disk_health_init(&h->disk);
     enum status s = host_recover(h, err);
     if (s == STATUS_OK) divergence_recall(h);
+    if (s == STATUS_OK) damage_watch(h, true);
     if (s != STATUS_OK) {
         host_close(h);
         return s;
@@ -67,6 +68,7 @@ void host_close(struct host *h)
     if (h == NULL) return;
     uint64_t key;
     void *value;
+    if (h->lsm != NULL) damage_watch(h, false);
     for (size_t it = 0; map_next(&h->replicas, &it, &key, &value);) replica_free(value);
     for (size_t it = 0; map_next(&h->links, &it, &key, &value);) link_free(value);
     if (h->wal != NULL) wal_close(h->wal);

@@ -131,6 +131,7 @@ uint64_t replica_last_ts(const struct replica *r);
  * has replaced the rows: what was read before and after does not go together. */
 uint64_t replica_rows_life(const struct replica *r);
 bool replica_diverged(const struct replica *r); /* it has found its rows to be wrong, and waits for a snapshot */
+bool replica_damaged(const struct replica *r);  /* some of them cannot be read; it waits likewise, or is about to */
 /* NULL until it has been loaded; changes with replica_rows_life. */
 void *replica_machine_state(const struct replica *r);
 const char *replica_waits_for(const struct replica *r); /* why it does not go on; "" when nothing is in the way */

@@ -421,6 +421,7 @@ void replica_run(struct replica *r)
     if (r->receiving != NULL) snapshot_recv_step(r);
     bool more = replica_apply(r);
     divergence_run(r);
+    damage_run(r);
     replica_reads_ready(r);
     replica_compact(r);
     if (more) host_mark_ready(h, r);
@@ -522,7 +523,11 @@ void replica_span(const struct replica *r, struct slice *start, struct slice *en
 }
 bool replica_diverged(const struct replica *r)
 {
-    return r->divergence.at != 0;
+    return r->divergence.at != 0 && !r->divergence.damaged;
+}
+bool replica_damaged(const struct replica *r)
+{
+    return r->divergence.damaged;
 }
 const char *replica_waits_for(const struct replica *r)
 {

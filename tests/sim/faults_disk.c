@@ -66,8 +66,8 @@ static void rot_consider(void *ctx, const char *path, struct slice content)
     r->size = content.size;
 }
 
-/* Nobody mends a table yet: a server that meets the damage may refuse to answer, and to start. It takes no part in the
- * liveness phase. The others of its kind are a quorum without it. */
+/* Rows are fetched again from a peer; but where the damage is in a table's index, or was met when nobody leads, the server may
+ * refuse to answer, and to start. It takes no part in the liveness phase. The others of its kind are a quorum without it. */
 void fault_table_rot(struct faults *f)
 {
     struct rot r = {.wanted = UINT_MAX};

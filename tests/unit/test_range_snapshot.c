@@ -60,6 +60,8 @@ static void on_request(void *ctx, struct rpc_request *req)
         host_on_raft(b->host, req);
     } else if (req->method == METHOD_SNAPSHOT) {
         host_on_snapshot(b->host, req);
+    } else if (req->method == METHOD_EFFECTS) {
+        host_on_effects(b->host, req);
     } else {
         rpc_request_drop(req);
     }
@@ -432,6 +434,95 @@ START_TEST(a_lagging_follower_pins_the_log)
 }
 END_TEST
 
+/* --- damage --- */
+
+static struct lsm *store_on(unsigned i)
+{
+    return host_store(((struct bare *)p[i]->server)->host);
+}
+
+static void flip_in_table(void *ctx, const char *path, struct slice content)
+{
+    size_t length = strlen(path);
+    if (length < 4 || strcmp(path + length - 4, ".tbl") != 0) return;
+    ck_assert_uint_gt(content.size, 200);
+    memdisk_flip(ctx, path, 100, 3); /* in its first block */
+}
+
+static uint64_t rows_on(unsigned i)
+{
+    const struct replica *r = replica_on(i);
+    struct lsm_view *v = lsm_view_new(store_on(i), r->span_start, r->span_end);
+    struct lsm_write row;
+    uint64_t rows = 0;
+    enum status s;
+    while ((s = lsm_view_next(v, &row)) == STATUS_OK) rows++;
+    ck_assert_int_eq(s, STATUS_END);
+    lsm_view_free(v);
+    return rows;
+}
+
+/* How a table's damage is met: by the scrubber, or by a snapshot that is read for somebody else. */
+static void meet_damage(unsigned victim, bool by_view)
+{
+    if (!by_view) {
+        run_ms(3000);
+        return;
+    }
+    const struct replica *r = replica_on(victim);
+    struct lsm_view *v = lsm_view_new(store_on(victim), r->span_start, r->span_end);
+    struct lsm_write row;
+    enum status s;
+    while ((s = lsm_view_next(v, &row)) == STATUS_OK) continue;
+    ck_assert_int_eq(s, STATUS_CORRUPT);
+    lsm_view_free(v);
+    process_pass_soon(p[victim]);
+}
+
+/* T24: the table is quarantined, its replica takes itself out, hands over if it leads, and fetches its rows from the leader. What
+ * is left of the table goes, rows of nobody included. */
+START_TEST(a_damaged_table_is_replaced_from_a_peer)
+{
+    bool leads = _i % 2 == 1, by_view = _i >= 2;
+    uint64_t met = cover_count("range.damaged");
+    begin(8 + (uint64_t)_i);
+    options.lsm.scrub_ms = by_view ? 0 : 1000;
+    for (unsigned i = 0; i < 2; i++) process_crash(p[i], MEMDISK_KEEP, false);
+    for (unsigned i = 0; i < HOSTS; i++) ck_assert_int_eq(process_start(p[i]), STATUS_OK);
+    run_ms(1000);
+    put();
+    until_caught_up("start", 0);
+    unsigned victim = (unsigned)leader();
+    if (!leads) victim = (victim + 1) % HOSTS;
+    const struct lsm_write stray = {.kind = LSM_PUT, .key = slice_str("\xff stray"), .ts = 1, .value = slice_str("x")};
+    lsm_apply(store_on(victim), 77, 1, 1, &stray, 1); /* in the same table; of no replica */
+    lsm_flush(store_on(victim), NULL, NULL);
+    process_pass_soon(p[victim]);
+    run_ms(300);
+    uint64_t rows = rows_on(victim);
+    ck_assert_uint_gt(rows, ROWS);
+    struct memdisk *copy = memdisk_clone(p[victim]->disk, 1);
+    memdisk_each(copy, flip_in_table, p[victim]->disk);
+    memdisk_free(copy);
+    meet_damage(victim, by_view);
+    for (unsigned i = 0; i < 100 && (cover_count("range.damaged") == met || replica_damaged(replica_on(victim))); i++)
+        run_ms(100);
+    ck_assert_uint_eq(cover_count("range.damaged"), met + 1);
+    ck_assert(!replica_damaged(replica_on(victim)));
+    put();
+    run_ms(300);
+    until_caught_up("damaged", 0);
+    ck_assert_uint_eq(rows_on(victim), rows + 1);
+    struct lsm_stats stats;
+    lsm_stats(store_on(victim), &stats);
+    ck_assert_uint_ge(stats.quarantined, 1);
+    uint64_t bytes, stray_rows;
+    lsm_estimate(store_on(victim), slice_str("\xff"), SLICE_EMPTY, &bytes, &stray_rows);
+    ck_assert_uint_eq(stray_rows, 0);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("range_snapshot");
@@ -444,6 +535,7 @@ int main(void)
     tcase_add_test(c, the_rate_is_kept);
     tcase_add_test(c, writes_do_not_outrun_it_for_ever);
     tcase_add_test(c, a_lagging_follower_pins_the_log);
+    tcase_add_loop_test(c, a_damaged_table_is_replaced_from_a_peer, 0, 4);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
