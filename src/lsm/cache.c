@@ -11,7 +11,9 @@ static size_t lines(size_t bytes)
 
 void cache_init(struct cache *c, size_t budget, size_t room_bytes)
 {
-    *c = (struct cache){.budget = budget, .slot_bytes = lines(sizeof(struct cache_entry)) + lines(room_bytes)};
+    *c = (struct cache){.budget = budget,
+                        .floor = CACHE_FLOOR_LARGE,
+                        .slot_bytes = lines(sizeof(struct cache_entry)) + lines(room_bytes)};
     list_init(&c->clock);
 }
 
@@ -94,7 +96,8 @@ struct cache_entry *cache_load_begin(struct cache *c, const struct table *t, uin
 
 static bool full(const struct cache *c)
 {
-    return c->bytes > c->budget && c->count - c->held > CACHE_FLOOR + 8 * c->loading;
+    size_t floor = c->bytes > c->budget + CACHE_OVER_BYTES ? c->floor : CACHE_FLOOR;
+    return c->bytes > c->budget && c->count - c->held > floor + 8 * c->loading;
 }
 
 /* Two rounds at most: the first may clear every mark of use, the second then finds what is neither used nor held. The hand

@@ -8,8 +8,9 @@
  *      +----------------------------------------------- CACHED   (the clock passes by and finds it unused, unreferenced)
  *
  * Progress: a block that somebody waited for is held until it was used once, and the clock evicts nothing while no more than
- * CACHE_FLOOR + 8 per load under way blocks are there besides those held, so that readers who need several blocks at once
- * get them together however small the budget is. */
+ * CACHE_FLOOR + 8 per load under way blocks are there besides those held, so that readers who need several blocks at once get them
+ * together however small the budget is. Where blocks are so large that these exceed it by CACHE_OVER_BYTES, `floor` takes the place
+ * of CACHE_FLOOR: what one reader needs at once, a block of each run, and a few. */
 #ifndef QUORATE_LSM_CACHE_H
 #define QUORATE_LSM_CACHE_H
 
@@ -17,6 +18,8 @@
 #include "lsm/table.h"
 
 #define CACHE_FLOOR 64u
+#define CACHE_FLOOR_LARGE 8u /* and one per run */
+#define CACHE_OVER_BYTES ((size_t)16 << 20)
 #define CACHE_HOLD_PASSES 64u
 #define CACHE_SPARE_MAX 16u /* entries with room kept for the next loads */
 
@@ -41,6 +44,7 @@ struct cache {
     size_t slot_bytes; /* of an entry with room */
     struct cache_entry *spare[CACHE_SPARE_MAX];
     size_t spare_count;
+    size_t floor;
     size_t count, bytes, budget; /* of entries that are not LOADING */
     size_t loading, held;
     struct list clock; /* the front is under the hand */

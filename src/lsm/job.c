@@ -219,6 +219,7 @@ static void job_applied(struct job *j)
     struct version *before = l->version;
     l->version = edit_apply(&j->edit, before);
     version_unref(before);
+    l->cache.floor = CACHE_FLOOR_LARGE + l->version->run_count;
     for (size_t i = 0; i < j->edit.applied_count; i++) lsm_note_applied(l, &j->edit.applied[i]);
     if (j->kind == JOB_FLUSH) flush_done(j);
     if (j->compaction != NULL) compact_done(l, j->compaction);

@@ -295,6 +295,7 @@ enum status lsm_open(struct env *env, const struct lsm_options *options, struct 
         return s;
     }
     remove_buried(l);
+    l->cache.floor = CACHE_FLOOR_LARGE + l->version->run_count;
     lsm_check(l);
     log_event(env->log, LOG_INFO, "lsm.opened", "dir=%s files=%zu groups=%zu", l->dir, l->version->file_count,
               l->applied.count);

@@ -57,6 +57,57 @@ START_TEST(a_crash_while_opening_loses_nothing)
 }
 END_TEST
 
+static void ignore(void *ctx, enum status s)
+{
+    (void)ctx;
+    (void)s;
+}
+
+/* A process that was killed does nothing: it is not waited for. */
+static void settle_or_die(struct rig *r)
+{
+    for (unsigned i = 0; i < 300 && r->l != NULL && !r->env.env.dead && !memdisk_fail_fired(r->disk); i++) rig_step(r);
+}
+
+/* Each kind of job at least once: flush, compaction, a change of files by ingest and by excise, removals, the manifest written anew. */
+static void every_kind(struct rig *r)
+{
+    for (unsigned i = 0; i < 5 && r->l != NULL && !r->env.env.dead; i++) {
+        rig_write_many(r, 25);
+        rig_flush(r);
+        if (r->l != NULL && i == 2) (void)rig_replace(r);
+        if (r->l != NULL && i == 3) lsm_excise(r->l, slice_str("x"), slice_str("y"), ignore, NULL);
+        if (i % 2 == 1) settle_or_die(r);
+    }
+    settle_or_die(r);
+}
+
+/* T18, T26: killed before each call to the disk, in turn, until the work gets by; then the power fails or does not. */
+START_TEST(a_crash_at_each_call_leaves_the_durable_prefix)
+{
+    uint64_t n = 1;
+    for (bool fired = true; fired; n++) {
+        struct rig r;
+        rig_init(&r, 50 + (uint64_t)_i);
+        r.options.shape = _i == 0 ? LSM_LEVELED : LSM_LAZY;
+        ck_assert(rig_open(&r));
+        rig_write_many(&r, 60);
+        r.damaged_allowed = true;
+        memdisk_fail_at(r.disk, MEMDISK_ANY, n, STATUS_CLOSED, true);
+        every_kind(&r);
+        fired = memdisk_fail_fired(r.disk);
+        rig_crash(&r, n % 3 == 0 ? MEMDISK_KEEP : n % 3 == 1 ? MEMDISK_DROP : MEMDISK_RANDOM);
+        r.damaged_allowed = false;
+        ck_assert_msg(rig_open(&r), "call %llu: %s", (unsigned long long)n, r.err.text);
+        rig_recover(&r, n % 2 == 0);
+        rig_check_random(&r, 30);
+        rig_free(&r);
+    }
+    printf("crashed at each of %llu calls\n", (unsigned long long)n - 2);
+    ck_assert_uint_gt(n, 100);
+}
+END_TEST
+
 /* T21: a failed write or sync is final; what was durable before is there afterwards. */
 static bool fail_once(uint64_t seed, uint64_t n, unsigned calls, enum status with)
 {
@@ -184,6 +235,7 @@ int main(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, a_crash_leaves_the_durable_prefix, 0, 12);
     tcase_add_loop_test(tcase, a_crash_while_opening_loses_nothing, 0, 1);
+    tcase_add_loop_test(tcase, a_crash_at_each_call_leaves_the_durable_prefix, 0, 2);
     tcase_add_loop_test(tcase, every_failing_write_or_sync_stops_the_process, 0, 2);
     tcase_add_loop_test(tcase, any_call_may_fail, 0, 1);
     tcase_add_loop_test(tcase, no_space_is_outlived, 0, 2);
