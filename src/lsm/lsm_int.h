@@ -135,6 +135,7 @@ void lsm_bury(struct lsm *l, struct table *t, uint64_t number);
 /* Sets numbers aside: ids and table numbers are never used twice. */
 uint64_t lsm_reserve(struct lsm *l, uint64_t count);
 uint64_t lsm_salt(struct lsm *l);
+size_t lsm_chunk_bytes(const struct lsm *l); /* of a memtable's arena */
 void lsm_freeze(struct lsm *l);
 void lsm_check(const struct lsm *l);
 void lsm_note_applied(struct lsm *l, const struct applied *a);
@@ -165,6 +166,9 @@ bool lsm_scrub_due(const struct lsm *l);
 bool lsm_scrub_next(struct lsm *l, struct job *j); /* what to read; false: nothing */
 void lsm_scrubbed(struct lsm *l, struct job *j);   /* the step ended, well or not */
 
+struct job *lsm_job_new(struct lsm *l, enum job_kind kind);
+void lsm_job_submit(struct job *j);
+void lsm_job_execute(struct task *t); /* on a worker (job_run.c) */
 void lsm_job_free(struct job *j);
 
 struct compaction *compaction_new(struct lsm *l, struct pick *p, uint32_t from_level);

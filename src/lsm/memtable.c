@@ -1,29 +1,9 @@
 #include "lsm/memtable.h"
 
 #include "base/mem.h"
-#include "lsm/row.h"
+#include "lsm/memnode.h"
 
-/* Each node keeps, next to the pointers to its rows, an array of key heads taken after the prefix that all keys of the
- * node share. A search touches the heads and, as a rule, one row. The prefix is checked against its last 8 bytes, which
- * the node holds too; the bytes before them are known to match from the node above. */
-#define NODE_ROWS 64u
 #define HEIGHT_MAX 12u
-#define KIND_BIT 0x80000000u
-
-struct memrow {
-    uint64_t ts;
-    uint32_t key_size;
-    uint32_t value_size; /* KIND_BIT: LSM_PUT */
-    uint8_t bytes[];     /* key, value */
-};
-
-struct memnode {
-    uint32_t count;
-    uint32_t prefix; /* bytes shared by the keys of all rows below */
-    uint64_t tail;   /* the last 8 bytes of the prefix (all of a shorter one), big-endian */
-    uint64_t heads[NODE_ROWS];
-    const struct memrow *rows[NODE_ROWS]; /* inner: rows[i] is the least that child i + 1 may hold */
-};
 
 struct memleaf {
     struct memnode node;
@@ -34,87 +14,6 @@ struct meminner {
     struct memnode node;
     struct memnode *children[NODE_ROWS + 1];
 };
-
-struct target {
-    struct slice key;
-    uint64_t ts;
-};
-
-static struct slice row_key(const struct memrow *r)
-{
-    return slice_make(r->bytes, r->key_size);
-}
-
-static int cmp_row_target(const struct memrow *r, const struct target *t)
-{
-    return row_cmp(row_key(r), r->ts, t->key, t->ts);
-}
-
-static uint64_t prefix_tail(struct slice key, size_t prefix)
-{
-    if (prefix >= 8) return load_be64(key.data + prefix - 8);
-    uint64_t tail = 0;
-    for (size_t i = 0; i < prefix; i++) tail = tail << 8 | key.data[i];
-    return tail;
-}
-
-static void node_set_prefix(struct memnode *n, size_t prefix)
-{
-    n->prefix = (uint32_t)prefix;
-    n->tail = prefix_tail(row_key(n->rows[0]), prefix);
-    for (unsigned i = 0; i < n->count; i++) n->heads[i] = key_head(row_key(n->rows[i]), prefix);
-}
-
-/* Rows are sorted, so what the first and the last share is shared by all. */
-static void node_refresh(struct memnode *n)
-{
-    if (n->count > 0) node_set_prefix(n, key_shared(row_key(n->rows[0]), row_key(n->rows[n->count - 1])));
-}
-
-/* < 0: the target's key is before all keys with the node's prefix; > 0: after; 0: it has the prefix. `known`: bytes of the
- * prefix that are known to match. */
-static int cmp_prefix(const struct memnode *n, struct slice key, size_t known)
-{
-    size_t prefix = n->prefix;
-    if (prefix <= known) return 0;
-    if (key.size >= prefix && prefix - known <= 8) {
-        uint64_t tail = prefix_tail(key, prefix);
-        return (tail > n->tail) - (tail < n->tail);
-    }
-    size_t size = key.size < prefix ? key.size : prefix;
-    int c = size > 0 ? memcmp(key.data, n->rows[0]->bytes, size) : 0;
-    if (c == 0 && key.size < prefix) return -1;
-    return c;
-}
-
-/* The number of rows before the target; *equal: the next one is the target itself. *known as for cmp_prefix, and on return
- * what is known of every child but the first and the last. */
-static unsigned node_search(const struct memnode *n, const struct target *t, size_t *known, bool *equal)
-{
-    *equal = false;
-    if (n->count == 0) return 0;
-    int c = cmp_prefix(n, t->key, *known);
-    if (c != 0) return c < 0 ? 0 : n->count;
-    *known = n->prefix;
-    uint64_t head = key_head(t->key, n->prefix);
-    unsigned low = heads_below(n->heads, n->count, head);
-    unsigned high = low;
-    while (high < n->count && n->heads[high] == head) high++;
-    while (low < high) {
-        unsigned middle = (low + high) / 2;
-        int order = cmp_row_target(n->rows[middle], t);
-        if (order == 0) {
-            *equal = true;
-            return middle;
-        }
-        if (order < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
 
 static struct memleaf *leaf_new(struct memtable *m)
 {
@@ -170,54 +69,19 @@ static const struct memrow *memrow_new(struct memtable *m, const struct lsm_writ
     return r;
 }
 
-/* Puts the row before rows[at]. The prefix stays unless the row is a new first or last that shares less. */
-static void node_insert(struct memnode *n, unsigned at, const struct memrow *r)
-{
-    ASSERT(n->count < NODE_ROWS);
-    ASSERT(at <= n->count);
-    memmove(&n->rows[at + 1], &n->rows[at], (n->count - at) * sizeof(n->rows[0]));
-    memmove(&n->heads[at + 1], &n->heads[at], (n->count - at) * sizeof(n->heads[0]));
-    n->rows[at] = r;
-    n->count++;
-    if (n->count == 1) {
-        node_refresh(n);
-        return;
-    }
-    size_t prefix = n->prefix;
-    if (at == 0 || at == n->count - 1) {
-        size_t shared = key_shared(row_key(r), row_key(n->rows[at == 0 ? 1 : at - 1]));
-        if (shared < prefix) {
-            node_set_prefix(n, shared);
-            return;
-        }
-    }
-    n->heads[at] = key_head(row_key(r), prefix);
-}
-
-/* Moves the rows from `at` on to the empty node `to`. */
-static void node_split(struct memnode *from, struct memnode *to, unsigned at)
-{
-    ASSERT(to->count == 0);
-    to->count = from->count - at;
-    memcpy(to->rows, &from->rows[at], to->count * sizeof(to->rows[0]));
-    from->count = at;
-    node_refresh(from);
-    node_refresh(to);
-}
-
 struct path {
     struct meminner *nodes[HEIGHT_MAX];
     unsigned at[HEIGHT_MAX]; /* the child taken */
 };
 
-static struct memleaf *descend(const struct memtable *m, const struct target *t, struct path *path, size_t *known)
+static struct memleaf *descend(const struct memtable *m, const struct memtarget *t, struct path *path, size_t *known)
 {
     struct memnode *n = m->root;
     *known = 0;
     for (unsigned level = 0; level + 1 < m->height; level++) {
         struct meminner *inner = (struct meminner *)(void *)n;
         bool equal;
-        unsigned at = node_search(n, t, known, &equal);
+        unsigned at = memnode_search(n, t, known, &equal);
         if (equal) at++;
         if (at == 0 || at == n->count) *known = 0; /* an outermost child may hold keys without the prefix */
         if (path != NULL) {
@@ -236,7 +100,7 @@ static void root_grow(struct memtable *m, struct memnode *right, const struct me
     root->node.count = 0;
     root->children[0] = m->root;
     root->children[1] = right;
-    node_insert(&root->node, 0, least);
+    memnode_insert(&root->node, 0, least);
     m->root = &root->node;
     m->height++;
 }
@@ -245,7 +109,7 @@ static void inner_insert(struct meminner *n, unsigned at, const struct memrow *l
 {
     memmove(&n->children[at + 2], &n->children[at + 1], (n->node.count - at) * sizeof(n->children[0]));
     n->children[at + 1] = right;
-    node_insert(&n->node, at, least);
+    memnode_insert(&n->node, at, least);
 }
 
 /* The child at path->at[level] was split: `right`, whose least row is `least`, stands after it. */
@@ -264,9 +128,9 @@ static void insert_child(struct memtable *m, const struct path *path, const stru
         sibling->node.count = 0;
         const struct memrow *up = n->node.rows[cut];
         memcpy(sibling->children, &n->children[cut + 1], (NODE_ROWS - cut) * sizeof(n->children[0]));
-        node_split(&n->node, &sibling->node, cut + 1);
+        memnode_split(&n->node, &sibling->node, cut + 1);
         n->node.count = cut;
-        node_refresh(&n->node);
+        memnode_refresh(&n->node);
         if (at <= cut) {
             inner_insert(n, at, least, right);
         } else {
@@ -290,7 +154,7 @@ static struct memleaf *leaf_split(struct memtable *m, struct memleaf *leaf, unsi
     }
     leaf->next = right;
     unsigned cut = at == NODE_ROWS && right->next == NULL ? NODE_ROWS : NODE_ROWS / 2;
-    node_split(&leaf->node, &right->node, cut);
+    memnode_split(&leaf->node, &right->node, cut);
     return right;
 }
 
@@ -298,26 +162,26 @@ void memtable_put(struct memtable *m, const struct lsm_write *w)
 {
     ASSERT(!m->frozen);
     const struct memrow *r = memrow_new(m, w);
-    struct target t = {.key = w->key, .ts = w->ts};
+    struct memtarget t = {.key = w->key, .ts = w->ts};
     struct path path;
     size_t known;
     struct memleaf *leaf = descend(m, &t, &path, &known);
     bool equal;
-    unsigned at = node_search(&leaf->node, &t, &known, &equal);
+    unsigned at = memnode_search(&leaf->node, &t, &known, &equal);
     if (equal) {
         leaf->node.rows[at] = r;
         return;
     }
     m->rows++;
     if (leaf->node.count < NODE_ROWS) {
-        node_insert(&leaf->node, at, r);
+        memnode_insert(&leaf->node, at, r);
         return;
     }
     struct memleaf *right = leaf_split(m, leaf, at);
     if (at <= leaf->node.count && leaf->node.count < NODE_ROWS) {
-        node_insert(&leaf->node, at, r);
+        memnode_insert(&leaf->node, at, r);
     } else {
-        node_insert(&right->node, at - leaf->node.count, r);
+        memnode_insert(&right->node, at - leaf->node.count, r);
     }
     insert_child(m, &path, right->node.rows[0], &right->node);
 }
@@ -355,22 +219,22 @@ static void cursor_settle(struct memtable_cursor *c)
 
 void memtable_seek(const struct memtable *m, struct slice key, uint64_t ts, struct memtable_cursor *c)
 {
-    struct target t = {.key = key, .ts = ts};
+    struct memtarget t = {.key = key, .ts = ts};
     size_t known;
     const struct memleaf *leaf = descend(m, &t, NULL, &known);
     bool equal;
-    c->at = node_search(&leaf->node, &t, &known, &equal);
+    c->at = memnode_search(&leaf->node, &t, &known, &equal);
     c->leaf = leaf;
     cursor_settle(c);
 }
 
 void memtable_seek_before(const struct memtable *m, struct slice key, uint64_t ts, struct memtable_cursor *c)
 {
-    struct target t = {.key = key, .ts = ts};
+    struct memtarget t = {.key = key, .ts = ts};
     size_t known;
     bool equal;
     c->leaf = descend(m, &t, NULL, &known);
-    c->at = node_search(&c->leaf->node, &t, &known, &equal);
+    c->at = memnode_search(&c->leaf->node, &t, &known, &equal);
     memtable_prev(c);
 }
 
@@ -400,7 +264,7 @@ static void row_of(const struct memrow *r, struct lsm_write *row)
 {
     uint32_t value_size = r->value_size & ~KIND_BIT;
     row->kind = (r->value_size & KIND_BIT) != 0 ? LSM_PUT : LSM_DELETE;
-    row->key = row_key(r);
+    row->key = memrow_key(r);
     row->ts = r->ts;
     row->value = slice_make(r->bytes + r->key_size, value_size);
 }
@@ -420,7 +284,7 @@ bool memtable_get(const struct memtable *m, struct slice key, uint64_t ts, struc
     memtable_seek(m, key, ts, &c);
     if (c.leaf == NULL) return false;
     const struct memrow *r = c.leaf->node.rows[c.at];
-    if (!slice_eq(row_key(r), key)) return false;
+    if (!slice_eq(memrow_key(r), key)) return false;
     row_of(r, row);
     return true;
 }
@@ -442,25 +306,13 @@ uint64_t memtable_estimate(const struct memtable *m, struct slice start, struct 
 
 /* --- the invariants --- */
 
-static void node_check(const struct memnode *n)
-{
-    ASSERT(n->count <= NODE_ROWS);
-    for (unsigned i = 0; i < n->count; i++) {
-        struct slice key = row_key(n->rows[i]);
-        ASSERT(key.size >= n->prefix);
-        ASSERT(memcmp(key.data, n->rows[0]->bytes, n->prefix) == 0);
-        ASSERT(n->heads[i] == key_head(key, n->prefix));
-        if (i > 0) ASSERT(row_cmp(row_key(n->rows[i - 1]), n->rows[i - 1]->ts, key, n->rows[i]->ts) < 0);
-    }
-}
-
 static void tree_check(const struct memnode *n, unsigned height, const struct memrow *low, const struct memrow *high)
 {
-    node_check(n);
+    memnode_check(n);
     if (n->count > 0) {
         const struct memrow *first = n->rows[0], *last = n->rows[n->count - 1];
-        if (low != NULL) ASSERT(row_cmp(row_key(low), low->ts, row_key(first), first->ts) <= 0);
-        if (high != NULL) ASSERT(row_cmp(row_key(last), last->ts, row_key(high), high->ts) < 0);
+        if (low != NULL) ASSERT(row_cmp(memrow_key(low), low->ts, memrow_key(first), first->ts) <= 0);
+        if (high != NULL) ASSERT(row_cmp(memrow_key(last), last->ts, memrow_key(high), high->ts) < 0);
     }
     if (height == 1) return;
     const struct meminner *inner = (const struct meminner *)(const void *)n;

@@ -315,6 +315,13 @@ void replica_arm(struct replica *r)
 
 /* --- commands and reads --- */
 
+/* Commands that may be under way: fewer as the store falls behind, none when it is full, so that writers slow down before they
+ * have to stop. */
+static uint32_t proposals_room(const struct host *h)
+{
+    return (uint32_t)((uint64_t)h->options.proposals_max * (100 - lsm_pressure(h->lsm)) / 100);
+}
+
 enum status replica_propose(struct replica *r, struct slice command, struct proposal *p)
 {
     struct host *h = r->host;
@@ -322,7 +329,7 @@ enum status replica_propose(struct replica *r, struct slice command, struct prop
     if (r->state != REPLICA_RUNNING || !r->leads) return STATUS_NOT_LEADER;
     if (command.size > COMMAND_BYTES_MAX) return STATUS_TOO_LARGE;
     if (p->ts != 0 && p->ts <= r->resolve.closed_ts && !MUTANT(closed_timestamp_passed)) return STATUS_RETRY;
-    if (h->proposals >= h->options.proposals_max || lsm_pressure(h->lsm) >= 100) return STATUS_BUSY;
+    if (h->proposals >= proposals_room(h)) return STATUS_BUSY;
     enum status s = raft_propose(r->raft, RAFT_ENTRY_COMMAND, command, &p->index, &p->term);
     uint64_t again;
     if (MUTANT(proposal_doubled)) s = raft_propose(r->raft, RAFT_ENTRY_COMMAND, command, &again, &again);

@@ -181,6 +181,37 @@ static void check_recovering(const char *when)
     ck_assert_ptr_nonnull(r->recovering);
 }
 
+/* Flushes that do not get on, as on a slow disk: fewer and fewer commands are taken, then none; and again when they do. */
+START_TEST(the_stores_pressure_takes_room_from_proposals)
+{
+    static struct proposal puts[400];
+    static uint8_t value[3000];
+    build();
+    host->options.proposals_max = 10;
+    struct replica *r = host_replica(host, GROUP);
+    enum status s = STATUS_OK;
+    for (unsigned i = 0; i < 400 && s == STATUS_OK; i++) {
+        puts[i] = (struct proposal){.done = put_done, .deadline_ns = UINT64_MAX};
+        s = replica_propose(r, slice_make(value, sizeof value), &puts[i]);
+        for (unsigned k = 0; k < 3; k++) {
+            testenv_advance_ms(&t, 1);
+            (void)host_pass(host, env_mono_ns(&t.env));
+            while (testenv_execute(&t, LANE_LOG)) continue;
+            while (testenv_complete(&t)) continue;
+        }
+    }
+    ck_assert_int_eq(s, STATUS_BUSY);
+    ck_assert_uint_gt(lsm_pressure(host_store(host)), 90); /* a tenth is the last of ten */
+    pass(200);
+    ck_assert_uint_eq(lsm_pressure(host_store(host)), 0);
+    static struct proposal last;
+    last = (struct proposal){.done = put_done, .deadline_ns = UINT64_MAX};
+    ck_assert_int_eq(replica_propose(r, slice_make(value, 100), &last), STATUS_OK);
+    pass(3);
+    teardown();
+}
+END_TEST
+
 START_TEST(a_sound_one_leads_again)
 {
     build();
@@ -359,6 +390,7 @@ int main(void)
     TCase *c = tcase_create("repair");
     tcase_set_timeout(c, 120);
     tcase_add_test(c, a_sound_one_leads_again);
+    tcase_add_test(c, the_stores_pressure_takes_room_from_proposals);
     tcase_add_test(c, a_damaged_log);
     tcase_add_test(c, a_damaged_store);
     tcase_add_test(c, a_store_begun_anew_is_known);
