@@ -11,11 +11,11 @@ static enum status answer(const struct lsm_write *found, struct lsm_row *row)
 }
 
 /* The newest version of key at or below ts in one file. STATUS_NOT_FOUND: the file holds none (a tombstone is a version). */
-static enum status get_in_file(struct lsm *l, struct lsm_file *f, struct slice key, uint64_t ts,
+static enum status get_in_file(struct lsm *l, struct lsm_file *f, uint32_t at, struct slice key, uint64_t ts,
                                struct lsm_write *found, struct lsm_miss *miss)
 {
     const struct table *t = f->table;
-    for (uint32_t at = table_find_block(t, key, ts); at < t->block_count; at++) {
+    for (; at < t->block_count; at++) {
         struct cache_entry *e;
         enum status s = lsm_block(f, at, &e);
         if (s == STATUS_MISS) *miss = (struct lsm_miss){.file = lsm_file_ref(f), .block = at};
@@ -32,6 +32,45 @@ static enum status get_in_file(struct lsm *l, struct lsm_file *f, struct slice k
     return STATUS_NOT_FOUND;
 }
 
+/* The run's file that may hold the key, or NULL. Its filter's line comes to the processor meanwhile. */
+static struct lsm_file *candidate(const struct version *v, size_t r, struct slice key, uint64_t hash)
+{
+    if (r >= v->run_count) return NULL;
+    const struct run *run = &v->runs[r];
+    size_t i = run_find(run, key);
+    if (i == run->count) return NULL;
+    struct lsm_file *f = run->files[i];
+    if (f->clipped && slice_cmp(f->lower, key) > 0) return NULL;
+    __builtin_prefetch(bloom_line(f->table->filter, f->table->filter_lines, hash));
+    return f;
+}
+
+/* Of two runs, the filter of the second is fetched while the first is looked at; in the last one the key probably is, so that its
+ * place is looked up before its filter is there. */
+static enum status get_in_runs(struct lsm *l, struct slice key, uint64_t ts, struct lsm_write *found,
+                               struct lsm_miss *miss)
+{
+    const struct version *v = l->version;
+    uint64_t hash = bloom_hash(key);
+    unsigned looked = 0;
+    struct lsm_file *f = candidate(v, 0, key, hash), *next;
+    for (size_t r = 0; r < v->run_count; r++, f = next) {
+        next = candidate(v, r + 1, key, hash);
+        if (f == NULL) continue;
+        if (looked++ > 0) l->looks++;
+        bool last = r + 1 == v->run_count;
+        uint32_t at = last ? table_find_block(f->table, key, ts) : 0;
+        if (!table_may_hold(f->table, hash)) {
+            l->bloom_skips++;
+            continue;
+        }
+        if (!last) at = table_find_block(f->table, key, ts);
+        enum status s = get_in_file(l, f, at, key, ts, found, miss);
+        if (s != STATUS_NOT_FOUND) return s;
+    }
+    return STATUS_NOT_FOUND;
+}
+
 /* Newer sources hold newer versions of a key: the first version found is the one. */
 enum status lsm_get(struct lsm *l, struct slice key, uint64_t ts, struct lsm_row *row, struct lsm_miss *miss)
 {
@@ -41,20 +80,6 @@ enum status lsm_get(struct lsm *l, struct slice key, uint64_t ts, struct lsm_row
         const struct memtable *m = l->frozen[MUTANT(oldest_memtable_first) ? l->frozen_count - 1 - i : i];
         if (memtable_get(m, key, ts, &found)) return answer(&found, row);
     }
-    uint64_t hash = bloom_hash(key);
-    unsigned looked = 0;
-    for (size_t r = 0; r < l->version->run_count; r++) {
-        const struct run *run = &l->version->runs[r];
-        size_t i = run_find(run, key);
-        if (i == run->count || (run->files[i]->clipped && slice_cmp(run->files[i]->lower, key) > 0)) continue;
-        if (looked++ > 0) l->looks++;
-        if (!table_may_hold(run->files[i]->table, hash)) {
-            l->bloom_skips++;
-            continue;
-        }
-        enum status s = get_in_file(l, run->files[i], key, ts, &found, miss);
-        if (s == STATUS_OK) return answer(&found, row);
-        if (s != STATUS_NOT_FOUND) return s;
-    }
-    return STATUS_NOT_FOUND;
+    enum status s = get_in_runs(l, key, ts, &found, miss);
+    return s == STATUS_OK ? answer(&found, row) : s;
 }
