@@ -89,7 +89,7 @@ SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))
 
 # ---- targets -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement bench-recovery soak bench-failover fuzz replay FORCE
+.PHONY: all bench-bank run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement bench-recovery soak bench-failover fuzz replay FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -136,6 +136,9 @@ sim: $(SIM)
 
 bench-failover: all $(PROCESS_TOOLS)
 	@QUORATE_BUILD=$(OUT) $(if $(TRIALS),TRIALS=$(TRIALS)) sh bench/failover/run.sh
+
+bench-bank: all
+	@QUORATE_BUILD=$(OUT) $(if $(ROUNDS),ROUNDS=$(ROUNDS)) sh bench/bank/run.sh
 
 bench-idle: all
 	@QUORATE_BUILD=$(OUT) $(if $(RANGES),RANGES=$(RANGES)) sh bench/idle/run.sh
