@@ -234,7 +234,9 @@ int run_bench_kv(struct cli *c)
     b.fill = args_switch(&c->args, "fill");
     int code = cli_certs_take(c, false, false);
     if (code != CLI_OK) return code;
-    struct env_posix_options o = {.log_level = c->log_level_given ? c->log_level : LOG_ERROR, .tls = cli_tls(c)};
+    struct env_posix_options o = {.log_level = c->log_level_given ? c->log_level : LOG_ERROR,
+                                  .precise_timers = args_given(&c->args, "rate"),
+                                  .tls = cli_tls(c)};
     b.env = env_posix_new(&o, &err);
     if (b.env == NULL) return cli_fail("%s", err.text);
     b.env->ops->random(b.env, &b.run, sizeof(b.run));

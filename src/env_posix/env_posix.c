@@ -165,11 +165,12 @@ static size_t raise_file_limit(void)
     return soft > 1000000u ? 1000000u : (size_t)soft;
 }
 
-static struct event_base *base_new(void)
+static struct event_base *base_new(bool precise_timers)
 {
     struct event_config *config = event_config_new();
     ASSERT(config != NULL);
-    (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER);
+    (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    if (precise_timers) (void)event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
     struct event_base *base = event_base_new_with_config(config);
     event_config_free(config);
     ASSERT(base != NULL);
@@ -195,7 +196,7 @@ struct env *env_posix_new(const struct env_posix_options *options, struct errbuf
     posix_signal_init(p);
     size_t files = raise_file_limit();
     size_t connections = options->connections_max > 0 ? options->connections_max : files / CONNECTIONS_SHARE;
-    p->base = base_new();
+    p->base = base_new(options->precise_timers);
     p->timer = event_new(p->base, -1, 0, timer_cb, p);
     ASSERT(p->timer != NULL);
     p->exec = posix_exec_new(p, options->read_threads > 0 ? options->read_threads : 2,

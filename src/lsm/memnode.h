@@ -75,6 +75,8 @@ static inline unsigned memnode_search(const struct memnode *n, const struct memt
     *known = n->prefix;
     uint64_t head = key_head(t->key, n->prefix);
     unsigned low = heads_below(n->heads, n->count, head);
+    /* Versions of one key, as a rule, of which the newest is wanted or a newer one comes: before all of them. */
+    if (low < n->count && n->heads[low] == head && memrow_cmp(n->rows[low], t) > 0) return low;
     unsigned high = low;
     while (high < n->count && n->heads[high] == head) high++;
     while (low < high) {

@@ -48,6 +48,9 @@ struct rpc_peer {
     char *address;
     const struct rpc_identity *self;
     struct rpc_stream stream;
+    struct list news;  /* holds the stream when something has happened to it */
+    bool used;         /* a call or notify since the last pass */
+    uint64_t looks_ns; /* the last pass had nothing to do before */
     enum peer_state state;
     bool wanted;         /* somebody has used it: keep it connected */
     unsigned failures;   /* attempts that failed, or broke within a second, since a connection lasted */
@@ -89,7 +92,8 @@ struct rpc_peer *rpc_peer_new(struct env *env, const char *address, const struct
     p->state = PEER_RESTING;
     p->refusal = STATUS_CLOSED;
     p->next_id = 1;
-    rpc_stream_init(&p->stream, env, NULL);
+    list_init(&p->news);
+    rpc_stream_init(&p->stream, env, &p->news);
     map_init(&p->calls);
     heap_init(&p->timers);
     list_init(&p->waiting);
@@ -201,7 +205,7 @@ uint64_t rpc_call(struct rpc_peer *p, enum method method, struct slice params, u
     *c = (struct call){
         .id = p->next_id++, .method = method, .state = CALL_WAITING, .done = done, .ctx = ctx, .params_size = kept};
     if (kept > 0) memcpy(c->params, params.data, kept);
-    p->wanted = true;
+    p->wanted = p->used = true;
     p->waiting_bytes += kept;
     list_push_back(&p->waiting, &c->link);
     (void)map_put(&p->calls, c->id, c);
@@ -244,7 +248,7 @@ void rpc_call_cancel(struct rpc_peer *p, uint64_t id)
 
 bool rpc_notify(struct rpc_peer *p, enum method method, struct slice params)
 {
-    p->wanted = true;
+    p->wanted = p->used = true;
     if (p->state != PEER_READY || p->stream.ended) return false;
     if (rpc_stream_unsent(&p->stream) + params.size > RPC_UNSENT_NOTIFY_MAX_BYTES) {
         COVER("rpc.notify_dropped");
@@ -538,7 +542,10 @@ static uint64_t peer_deadline(const struct rpc_peer *p)
 uint64_t rpc_peer_pass(struct rpc_peer *p, uint64_t now_ns)
 {
     if (p->env->dead) return DEADLINE_NONE;
+    if (!p->used && list_empty(&p->news) && now_ns < p->looks_ns) return p->looks_ns; /* a client has many idle ones */
     peer_check(p);
+    list_remove(&p->stream.ready_link);
+    p->used = false;
     take_news(p, now_ns);
     watch_silence(p, now_ns);
     expire(p, now_ns);
@@ -546,6 +553,7 @@ uint64_t rpc_peer_pass(struct rpc_peer *p, uint64_t now_ns)
     if (p->state == PEER_RESTING && p->wanted && now_ns >= p->until_ns) peer_connect(p, now_ns);
     peer_flush(p, now_ns);
     peer_check(p);
-    uint64_t deadline = peer_deadline(p);
-    return deadline < now_ns ? now_ns : deadline;
+    p->looks_ns = peer_deadline(p);
+    if (p->looks_ns < now_ns) p->looks_ns = now_ns;
+    return p->looks_ns;
 }
