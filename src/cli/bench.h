@@ -19,7 +19,7 @@
 #define BENCH_VALUE_TEXT 40u       /* "<run>-<number>": unique, filled up to the value's size */
 #define BENCH_IN_FLIGHT_PER_KEY 8u /* in histories: what an exhaustive search copes with */
 
-enum bench_kind { BENCH_GET, BENCH_PUT, BENCH_DELETE, BENCH_CAS, BENCH_KINDS };
+enum bench_kind { BENCH_GET, BENCH_PUT, BENCH_DELETE, BENCH_CAS, BENCH_TRANSFER, BENCH_KINDS };
 enum bench_outcome {
     BENCH_OK,
     BENCH_REFUSED, /* served: a compare-and-swap found another value */
@@ -38,7 +38,7 @@ uint64_t bench_keys_next(struct bench_keys *k, struct prng *p);
 struct bench;
 struct bench_op {
     enum bench_kind kind;
-    uint64_t key;
+    uint64_t key, other;           /* other: transfer, who is given */
     uint64_t number;               /* of this operation in the run */
     char value[BENCH_VALUE_TEXT];  /* put, cas */
     char expect[BENCH_VALUE_TEXT]; /* cas; "": absent */

@@ -28,6 +28,7 @@ static int take_numbers(struct bench *b)
         {"reads", 0, 0, 100, &b->shares[BENCH_GET]},
         {"cas", 0, 0, 100, &b->shares[BENCH_CAS]},
         {"deletes", 0, 0, 100, &b->shares[BENCH_DELETE]},
+        {"transfers", 0, 0, 100, &b->shares[BENCH_TRANSFER]},
         {"seconds", has_total ? SECONDS_MAX : 10, 1, SECONDS_MAX, &b->seconds},
         {"total", 0, 1, UINT64_MAX, &b->total},
         {"rate", 0, 1, 100000000, &b->rate},
@@ -39,8 +40,10 @@ static int take_numbers(struct bench *b)
             return cli_usage("%s", err.text);
     }
     prng_init(&b->prng, seed);
-    if (b->shares[BENCH_GET] + b->shares[BENCH_CAS] + b->shares[BENCH_DELETE] > 100)
-        return cli_usage("--reads, --cas and --deletes are more than 100 percent together");
+    if (b->shares[BENCH_GET] + b->shares[BENCH_CAS] + b->shares[BENCH_DELETE] + b->shares[BENCH_TRANSFER] > 100)
+        return cli_usage("--reads, --cas, --deletes and --transfers are more than 100 percent together");
+    if (b->shares[BENCH_TRANSFER] > 0 && (b->history_path != NULL || b->key_count < 2))
+        return cli_usage("--transfers wants two --keys at least, and leaves no --history");
     if (b->connections * b->depth > 65536) return cli_usage("--connections times --depth is at most 65536");
     if (b->history_path != NULL && b->connections * b->depth > b->key_count * BENCH_IN_FLIGHT_PER_KEY)
         return cli_usage(
@@ -75,6 +78,7 @@ static int take_places(struct bench *b)
     size_t size = strcspn(url, "/");
     if (size == 0 || size >= sizeof(b->http_address)) return cli_usage("--http: expected http://HOST:PORT");
     snprintf(b->http_address, sizeof(b->http_address), "%.*s", (int)size, url);
+    if (b->shares[BENCH_TRANSFER] > 0) return cli_usage("--transfers go to the nodes, without --http");
     return b->depth == 1 ? CLI_OK : cli_usage("--depth: HTTP connections carry one request at a time");
 }
 
@@ -108,11 +112,11 @@ static void latency_text(const char *what, const struct latency *l)
 
 static void report_text(const struct bench *b)
 {
-    out_printf("operations      %llu in %.1f s: %.0f /s (%llu get, %llu put, %llu del, %llu cas, %llu cas refused)\n",
+    out_printf("operations      %llu in %.1f s: %.0f /s (%llu get, %llu put, %llu del, %llu cas, %llu refused, %llu transfer)\n",
                (unsigned long long)(b->read.count + b->write.count), (double)(b->last_ok_ns - b->begun_ns) / 1e9,
                rate_of(b), (unsigned long long)b->ok[BENCH_GET], (unsigned long long)b->ok[BENCH_PUT],
                (unsigned long long)b->ok[BENCH_DELETE], (unsigned long long)b->ok[BENCH_CAS],
-               (unsigned long long)b->refused);
+               (unsigned long long)b->refused, (unsigned long long)b->ok[BENCH_TRANSFER]);
     latency_text("reads", &b->read);
     latency_text("writes", &b->write);
     out_printf("longest pause   %.1f ms, %.1f s after the start\n", ms_of(b->pause_ns), (double)b->pause_at_ns / 1e9);
@@ -136,7 +140,7 @@ static void latency_json(struct buf *out, const char *name, const struct latency
 
 static void report_json(const struct bench *b)
 {
-    static const char *const kinds[] = {"get", "put", "del", "cas"};
+    static const char *const kinds[] = {"get", "put", "del", "cas", "transfer"};
     struct buf out;
     buf_init(&out, 1u << 16);
     json_open(&out, '{');

@@ -62,18 +62,20 @@ static void op_draw(struct bench *b, struct bench_op *op)
             op->key = bench_keys_next(&b->keys, &b->prng);
         } while (b->in_flight != NULL && b->in_flight[op->key] >= BENCH_IN_FLIGHT_PER_KEY);
     }
+    if (op->kind == BENCH_TRANSFER) op->other = (op->key + 1 + prng_below(&b->prng, b->key_count - 1)) % b->key_count;
     if (op->kind == BENCH_PUT || op->kind == BENCH_CAS)
         snprintf(op->value, sizeof(op->value), "%012llx-%llu", (unsigned long long)b->run & 0xFFFFFFFFFFFFull,
                  (unsigned long long)op->number);
     if (op->kind == BENCH_CAS) memcpy(op->expect, b->last_seen[op->key], sizeof(op->expect));
 }
 
-static void lane_send(struct bench_lane *l, uint64_t due_ns)
+/* now_ns: of the pass, which is at most a moment ago: a latency comes out longer, never shorter. */
+static void lane_send(struct bench_lane *l, uint64_t now_ns, uint64_t due_ns)
 {
     struct bench *b = l->bench;
     op_draw(b, &l->op);
-    l->op.call_ns = env_mono_ns(b->env);
-    l->op.due_ns = due_ns != 0 ? due_ns : l->op.call_ns;
+    l->op.call_ns = now_ns;
+    l->op.due_ns = due_ns != 0 ? due_ns : now_ns;
     if (b->in_flight != NULL) b->in_flight[l->op.key]++;
     l->state = BENCH_WAITING;
     b->busy++;
@@ -192,7 +194,7 @@ static uint64_t bench_pass(struct actor *a, uint64_t now_ns)
         struct bench_lane *l = &b->lanes[i];
         if (l->state == BENCH_RESTING && now_ns >= l->again_ns) l->state = BENCH_IDLE;
         if (l->state == BENCH_RESTING && l->again_ns < deadline) deadline = l->again_ns;
-        if (l->state == BENCH_IDLE && may_send(b, now_ns, &due_ns, &deadline)) lane_send(l, due_ns);
+        if (l->state == BENCH_IDLE && may_send(b, now_ns, &due_ns, &deadline)) lane_send(l, now_ns, due_ns);
     }
     if (b->phase == BENCH_MEASURE && b->end_ns < deadline) deadline = b->end_ns;
     return b->done ? DEADLINE_NONE : deadline;

@@ -2,6 +2,8 @@
 #include "base/mem.h"
 #include "cli/bench.h"
 
+#define COUNTER_MAX 1000000000000000000ll
+
 static struct slice why_of(const struct client_error *e)
 {
     return e->message.size > 0 ? e->message : slice_str(status_text(e->status));
@@ -27,6 +29,12 @@ static void txn_done(void *ctx, const struct client_error *e, const struct txn_r
         bench_answered(ctx, BENCH_OK, r->op_count > 0 && r->ops[0].found, SLICE_EMPTY, SLICE_EMPTY);
 }
 
+static void native_id(const struct bench_lane *l, struct txn *t)
+{
+    memcpy(t->id.bytes, &l->bench->run, 8);
+    memcpy(t->id.bytes + 8, &l->op.number, 8);
+}
+
 static void native_write(struct bench_lane *l, struct slice keyspace, struct slice key, struct buf *value)
 {
     const struct bench *b = l->bench;
@@ -44,12 +52,34 @@ static void native_write(struct bench_lane *l, struct slice keyspace, struct sli
         compare.target = TXN_TARGET_VALUE;
         compare.value = buf_slice(&expect);
     }
-    if (b->ids) {
-        memcpy(t.id.bytes, &b->run, 8);
-        memcpy(t.id.bytes + 8, &l->op.number, 8);
-    }
+    if (b->ids) native_id(l, &t);
     client_txn(l->client, keyspace, &t, b->cli->timeout_ms, txn_done, l);
     buf_free(&expect);
+}
+
+static void counter_key(const struct bench *b, uint64_t number, struct buf *out)
+{
+    buf_append_str(out, "counter/");
+    bench_key(b, number, out);
+}
+
+/* 1 from one counter to another: two guarded additions, all or nothing. */
+static void native_transfer(struct bench_lane *l, struct slice keyspace)
+{
+    const struct bench *b = l->bench;
+    struct buf from, to;
+    buf_init(&from, LIMIT_KEY_BYTES);
+    buf_init(&to, LIMIT_KEY_BYTES);
+    counter_key(b, l->op.key, &from);
+    counter_key(b, l->op.other, &to);
+    struct txn_op ops[] = {
+        {.kind = TXN_ADD, .key = buf_slice(&from), .delta = -1, .min = -COUNTER_MAX, .max = COUNTER_MAX},
+        {.kind = TXN_ADD, .key = buf_slice(&to), .delta = 1, .min = -COUNTER_MAX, .max = COUNTER_MAX}};
+    struct txn t = {.ops = ops, .op_count = 2};
+    if (b->ids) native_id(l, &t);
+    client_txn(l->client, keyspace, &t, b->cli->timeout_ms, txn_done, l);
+    buf_free(&from);
+    buf_free(&to);
 }
 
 static void native_send(struct bench_lane *l)
@@ -62,6 +92,8 @@ static void native_send(struct bench_lane *l)
     bench_key(b, l->op.key, &key);
     if (l->op.kind == BENCH_GET)
         client_get(l->client, keyspace, buf_slice(&key), b->cli->timeout_ms, get_done, l);
+    else if (l->op.kind == BENCH_TRANSFER)
+        native_transfer(l, keyspace);
     else
         native_write(l, keyspace, buf_slice(&key), &value);
     buf_free(&key);

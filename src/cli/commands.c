@@ -144,6 +144,7 @@ static const struct flag flags_bench_kv[] = {
     {"reads", FLAG_NUMBER, "PERCENT", "default 0: the rest are puts"},
     {"cas", FLAG_NUMBER, "PERCENT", "compare-and-swaps"},
     {"deletes", FLAG_NUMBER, "PERCENT", "deletes"},
+    {"transfers", FLAG_NUMBER, "PERCENT", "1 from one counter to another: two guarded additions"},
     {"spread", FLAG_TEXT, "uniform|zipfian|sequential", "which keys; default uniform, zipfian is YCSB's 0.99"},
     {"fill", FLAG_SWITCH, "", "write every key once before the clock starts"},
     {"seconds", FLAG_NUMBER, "S", "default 10, without a limit when --total is given"},

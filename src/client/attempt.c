@@ -100,7 +100,7 @@ static void on_reply(void *ctx, enum status status, bool sent, const struct repl
     r->answer.status = status;
     r->answer.sent = sent;
     r->answer.head = head;
-    request_run(r, env_mono_ns(r->client->env));
+    request_run(r, r->client->now_ns);
 }
 
 static void encode_params(struct request *r, const struct route_range *range, uint64_t left_ns, struct buf *params)

@@ -105,6 +105,7 @@ static uint64_t client_pass(struct actor *actor, uint64_t now_ns)
     struct client *c = LIST_ENTRY(actor, struct client, actor);
     if (c->env->dead) return DEADLINE_NONE;
     c->in_pass = true;
+    c->now_ns = now_ns;
     uint64_t deadline = DEADLINE_NONE, refresh_at = DEADLINE_NONE;
     for (unsigned turn = 0; turn < CLIENT_TURNS_MAX; turn++) {
         c->called = false;
