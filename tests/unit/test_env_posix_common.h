@@ -18,7 +18,8 @@
 static inline struct env *test_env_new(const char *data_dir)
 {
     struct errbuf err = {.text = ""};
-    struct env_posix_options o = {.data_dir = data_dir, .log_path = "/dev/null", .http_timeout_ms = 400};
+    struct env_posix_options o = {
+        .precise_timers = true, .data_dir = data_dir, .log_path = "/dev/null", .http_timeout_ms = 400};
     struct env *env = env_posix_new(&o, &err);
     ck_assert_msg(env != NULL, "%s", err.text);
     return env;
