@@ -111,6 +111,8 @@ int run_cert_show(struct cli *c);
 int run_debug_table(struct cli *c); /* cmd_debug.c */
 int run_debug_manifest(struct cli *c);
 int run_bench_kv(struct cli *c);       /* bench_kv.c */
+int run_bench_bank(struct cli *c);     /* bench_bank.c */
+int run_bench_append(struct cli *c);   /* bench_append.c */
 int run_bench_transfer(struct cli *c); /* bench_transfer.c */
 int run_demo_records(struct cli *c);   /* demo_records.c */
 int run_demo_bank(struct cli *c);      /* demo_bank.c */

@@ -156,6 +156,26 @@ static const struct flag flags_bench_kv[] = {
     {"line", FLAG_TEXT, "NAME", "print the result as lines 'bench NAME/... ours=... unit=...'"},
     {"seed", FLAG_NUMBER, "N", "of the choice of keys and operations; default: a random one"},
 };
+static const struct flag flags_bench_bank[] = {
+    {"keyspace", FLAG_TEXT, "NAME",
+     "default: default; of one range, or of many: then transfers go over several ranges"},
+    {"accounts", FLAG_NUMBER, "N", "default 100000; made first, this run's own"},
+    {"hot", FLAG_NUMBER, "N", "transfers go among so many of them alone"},
+    {"connections", FLAG_NUMBER, "N", "default 4"},
+    {"depth", FLAG_NUMBER, "N", "transfers under way on each connection; default 64"},
+    {"seconds", FLAG_NUMBER, "S", "default 10"},
+    {"ids", FLAG_SWITCH, "", "an idempotency id for each transfer"},
+    {"audit", FLAG_SWITCH, "", "read all balances as of one timestamp again and again meanwhile"},
+    {"history", FLAG_TEXT, "FILE", "each such reading, one line (docs/formats/history.md)"},
+    {"line", FLAG_TEXT, "NAME", "print the result as lines 'bench NAME/... ours=... unit=...'"},
+};
+static const struct flag flags_bench_append[] = {
+    {"keyspace", FLAG_TEXT, "NAME", "default: default; of many ranges: then transactions go over several"},
+    {"clients", FLAG_NUMBER, "N", "transactions under way; default 8"},
+    {"lists", FLAG_NUMBER, "N", "lists in use at a time; default 6"},
+    {"seconds", FLAG_NUMBER, "S", "default 10"},
+    {"history", FLAG_TEXT, "FILE", "what was done, two lines a transaction (docs/formats/history.md)"},
+};
 static const struct flag flags_bench_transfer[] = {
     {"count", FLAG_NUMBER, "N", "transfers; default 20"},
 };
@@ -277,6 +297,10 @@ const struct command cli_commands[] = {
      false},
     {"bench ledger", "", "transfers over HTTP: throughput, latencies", run_bench_ledger, 0, 0,
      FLAGS(flags_bench_ledger), false},
+    {"bench bank", "", "transfers between accounts, in one range or over many: throughput, latencies, exact sums",
+     run_bench_bank, 0, 0, FLAGS(flags_bench_bank), false},
+    {"bench append", "", "transactions that read lists and append to them, for a checker of histories",
+     run_bench_append, 0, 0, FLAGS(flags_bench_append), false},
     {"bench transfer", "", "move a range's leadership round under load: pauses, failed requests", run_bench_transfer, 0,
      0, FLAGS(flags_bench_transfer), false},
     {"cert authority", "", "make an authority for certificates", run_cert_authority, 0, 0, FLAGS(flags_cert_authority),

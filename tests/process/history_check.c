@@ -2,12 +2,14 @@
  *   - strong operations on each key are linearizable (tests/lib/linear.h: by call and return times alone);
  *   - nobody reads what nobody wrote;
  *   - a bounded read is not older than it was asked to be.
+ * Of transactions on lists (lines with a type): strict serializability (history_append.c).
  * Exit status 0: all of it holds; 1: it does not, and the operations are shown; 2: the history cannot be read. */
 #define _GNU_SOURCE /* getline */
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "lib/history_append.h"
 #include "lib/linear.h"
 
 #include <jansson.h>
@@ -234,8 +236,24 @@ static size_t check_all(struct events *all, size_t *keys)
     return bad;
 }
 
+/* Told by the first line. */
+static bool is_of_transactions(const char *path)
+{
+    FILE *f = fopen(path, "r");
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t size = f == NULL ? 0 : getline(&line, &room, f);
+    json_t *o = size > 0 ? json_loadb(line, (size_t)size, 0, NULL) : NULL;
+    bool found = json_object_get(o, "type") != NULL;
+    json_decref(o);
+    free(line);
+    if (f != NULL) (void)fclose(f);
+    return found;
+}
+
 int main(int argc, char *argv[])
 {
+    if (argc > 1 && is_of_transactions(argv[1])) return history_append_judge(argv + 1, argc - 1);
     struct events all = {0};
     size_t keys = 0, unknown = 0, failed = 0;
     int code = argc > 1 ? 0 : 2;
