@@ -15,9 +15,9 @@ anon_kib() { awk '/^RssAnon/ { print $2 }' "/proc/$1/status"; }
 led() { "$quorate" range list -o json | json "sum(1 for r in d['ranges'] if r['leader'])" 2>/dev/null || echo 0; }
 now_ms() { date +%s%3N; }
 
-# until_led COUNT: milliseconds until so many ranges have a leader.
+# until_led COUNT BEGUN: milliseconds from BEGUN until so many ranges have a leader.
 until_led() {
-    begun=$(now_ms)
+    begun=$2
     while [ "$(led)" -lt "$1" ]; do
         [ $(($(now_ms) - begun)) -lt 120000 ] || return 1
         sleep 0.1
@@ -42,6 +42,7 @@ cluster_start >/dev/null || exit 1
 sleep 2
 node=$(pids node-1)
 before=$(anon_kib "$node")
+begun=$(now_ms)
 made=1 # the keyspace "default"
 while [ "$made" -le "$ranges" ]; do
     count=$((ranges + 1 - made))
@@ -49,8 +50,8 @@ while [ "$made" -le "$ranges" ]; do
     "$quorate" keyspace create "idle$made" --timeout 60000 --splits "$(seq -f 'k%07g' -s, 2 "$count")" >/dev/null || exit 1
     made=$((made + count))
 done
-say created_until_led "$(until_led $((ranges + 1)))" ms
-sleep 5
+say created_until_led "$(until_led $((ranges + 1)) "$begun")" ms
+sleep 15
 after=$(anon_kib "$node")
 say memory_per_range "$(((after - before) * 1024 / ranges))" bytes
 # shellcheck disable=SC2046
@@ -58,6 +59,8 @@ cpu nodes $(pids node-)
 # shellcheck disable=SC2046
 cpu metadata $(pids meta-)
 "$quorate" cluster stop >/dev/null
+begun=$(now_ms)
 cluster_start >/dev/null || exit 1
-say cold_start_until_led "$(until_led $((ranges + 1)))" ms
+say cold_start_until_led "$(until_led $((ranges + 1)) "$begun")" ms
 "$quorate" cluster stop >/dev/null
+finish >/dev/null

@@ -6,12 +6,13 @@
 
 #define MAP_FIRST_CAPACITY 16u
 
-/* value NULL: the slot ends a probe if `deleted` is false, and is stepped over if it is true. */
+/* A slot without a value ends a probe if its key is 0, and is stepped over if it is DELETED. */
 struct map_slot {
     uint64_t key;
     void *value;
-    bool deleted;
 };
+
+#define DELETED 1u
 
 static void map_check(const struct map *m)
 {
@@ -38,7 +39,7 @@ static struct map_slot *find(const struct map *m, uint64_t key)
     size_t mask = m->capacity - 1;
     for (size_t i = (size_t)hash_u64(key) & mask;; i = (i + 1) & mask) {
         struct map_slot *s = &m->slots[i];
-        if (s->value == NULL && !s->deleted) return NULL;
+        if (s->value == NULL && s->key != DELETED) return NULL;
         if (s->value != NULL && s->key == key) return s;
     }
 }
@@ -49,7 +50,7 @@ static void insert_new(struct map *m, uint64_t key, void *value)
     size_t mask = m->capacity - 1;
     size_t i = (size_t)hash_u64(key) & mask;
     while (m->slots[i].value != NULL) i = (i + 1) & mask;
-    if (!m->slots[i].deleted) m->used++;
+    if (m->slots[i].key != DELETED) m->used++;
     m->slots[i] = (struct map_slot){.key = key, .value = value};
     m->count++;
 }
@@ -98,7 +99,7 @@ void *map_remove(struct map *m, uint64_t key)
     if (s == NULL) return NULL;
     void *value = s->value;
     s->value = NULL;
-    s->deleted = true;
+    s->key = DELETED;
     m->count--;
     map_check(m);
     return value;

@@ -18,6 +18,7 @@
     X(flights_ignored, "T42", "a latest read does not wait for writes that have asked for their timestamp already")    \
     X(bounded_without_bound, "T6", "a bounded read is served however old the replica's rows are")                      \
     X(drop_forgotten, "T33", "peers are not told that a range is no longer resolved by its former leader")             \
+    X(rest_outlives_support, "T6", "ranges at rest are resolved though the supports that their leases count on ended") \
     X(closed_timestamp_passed, "T33", "a write takes a timestamp below one at which rows have been read")              \
     X(read_before_apply, "T7", "a read does not wait until its index has been applied")                                \
     X(scan_of_many_moments, "T42", "each row of a page is read as of the moment when its turn comes")                  \

@@ -55,16 +55,20 @@ static void heartbeat_count(void *ctx, struct replica *r)
     struct node *n = b->node;
     if (!replica_leads(r)) return;
     struct range_report *report = &b->request->leads[b->request->lead_count++];
-    struct range_counters *c = node_counters(n, replica_group(r));
+    struct range_counters none = {0}, *known = map_get(&n->counters, replica_group(r)),
+                          *c = known != NULL ? known : &none;
     *report = (struct range_report){.range_id = replica_group(r),
                                     .epoch = replica_desc(r)->epoch,
                                     .term = raft_term(replica_raft(r)),
                                     .writes = c->writes,
                                     .reads = c->reads};
-    if (b->request->lead_count % ESTIMATE_EVERY == n->heartbeats % ESTIMATE_EVERY || c->bytes == 0) {
+    bool used_first = known != NULL && c->bytes == 0;
+    if (b->request->lead_count % ESTIMATE_EVERY == n->heartbeats % ESTIMATE_EVERY || used_first) {
         struct slice start, end;
         replica_span(r, &start, &end);
         lsm_estimate(host_store(n->host), start, end, &c->bytes, &c->rows);
+        if (known == NULL && c->bytes > 0)
+            *node_counters(n, replica_group(r)) = none; /* an unused empty range has none */
     }
     report->bytes = c->bytes;
     report->rows = c->rows;
@@ -89,7 +93,7 @@ uint64_t heartbeat_pass(struct node *n, uint64_t now_ns)
                                              .disk_write_us = host_disk_write_us(n->host),
                                              .disk_free = n->space.free_bytes,
                                              .disk_total = n->space.total_bytes};
-    request.leads = arena_alloc(&n->arena, (host_replica_count(n->host) + 1) * sizeof *request.leads);
+    request.leads = arena_alloc(&n->arena, (host_led_most(n->host) + 1) * sizeof *request.leads);
     struct heartbeat_build build = {.node = n, .request = &request};
     host_each_replica(n->host, heartbeat_count, &build);
     orders_report(n, &request);

@@ -157,11 +157,38 @@ struct slice raft_config_note(struct slice data)
 
 /* --- the one in force --- */
 
+static void set_base_bytes(struct raft *r, struct slice bytes)
+{
+    struct slice copy = bytes.size > 0 ? mem_dup_slice(bytes) : SLICE_EMPTY;
+    if (r->base_config.size > 0) mem_free((void *)(uintptr_t)r->base_config.data);
+    r->base_config = copy;
+}
+
+void raft_config_set_base(struct raft *r, const struct raft_config *c)
+{
+    struct buf b;
+    buf_init(&b, CONFIG_BYTES_MAX);
+    if (c->voter_count > 0) raft_config_encode(c, SLICE_EMPTY, &b);
+    ASSERT(!b.overflow);
+    set_base_bytes(r, buf_slice(&b));
+    buf_free(&b);
+}
+
+/* Most groups have the configuration of their base in force: then it is not kept twice. */
+static void base_only(struct raft *r, uint64_t base_index)
+{
+    if (r->config_index == base_index) set_base_bytes(r, SLICE_EMPTY);
+}
+
 void raft_config_enter(struct raft *r, const struct raft_config *c, uint64_t index)
 {
+    uint64_t base_index = r->log.base_index;
+    if (index > base_index && r->config_index == base_index && r->base_config.size == 0)
+        raft_config_set_base(r, &r->config);
     r->config = *c;
     r->config_index = index;
     r->config_changed = true;
+    base_only(r, base_index);
     if (r->peers != NULL) raft_peers_rebuild(r);
 }
 
@@ -169,6 +196,7 @@ void raft_config_enter(struct raft *r, const struct raft_config *c, uint64_t ind
 static void base_config_decode(const struct raft *r, struct raft_config *c)
 {
     memset(c, 0, sizeof(*c));
+    if (r->base_config.size == 0 && r->config_index == r->log.base_index) *c = r->config;
     if (r->base_config.size == 0) return;
     enum status s = raft_config_decode(r->base_config, c);
     ASSERT(s == STATUS_OK);
@@ -211,28 +239,12 @@ bool raft_config_at(const struct raft *r, uint64_t index, struct raft_config *ou
     return true;
 }
 
-static void set_base_bytes(struct raft *r, struct slice bytes)
-{
-    struct slice copy = bytes.size > 0 ? mem_dup_slice(bytes) : SLICE_EMPTY;
-    if (r->base_config.size > 0) mem_free((void *)(uintptr_t)r->base_config.data);
-    r->base_config = copy;
-}
-
-void raft_config_set_base(struct raft *r, const struct raft_config *c)
-{
-    struct buf b;
-    buf_init(&b, CONFIG_BYTES_MAX);
-    if (c->voter_count > 0) raft_config_encode(c, SLICE_EMPTY, &b);
-    ASSERT(!b.overflow);
-    set_base_bytes(r, buf_slice(&b));
-    buf_free(&b);
-}
-
 void raft_config_rebase(struct raft *r, uint64_t index)
 {
     const struct raft_entry *e = last_config_entry(r, index);
     if (e != NULL) set_base_bytes(r, e->data);
     if (r->config_index < index) r->config_index = index;
+    base_only(r, index);
 }
 
 bool raft_config_entries_valid(const struct raft_message *m)

@@ -10,12 +10,8 @@
 
 /* A configuration; joint while old_voter_count > 0 (a decision then needs a majority of both sets). */
 struct raft_config {
-    uint64_t voters[RAFT_VOTERS_MAX];
-    unsigned voter_count;
-    uint64_t old_voters[RAFT_VOTERS_MAX];
-    unsigned old_voter_count;
-    uint64_t learners[RAFT_VOTERS_MAX];
-    unsigned learner_count;
+    uint64_t voters[RAFT_VOTERS_MAX], old_voters[RAFT_VOTERS_MAX], learners[RAFT_VOTERS_MAX];
+    uint8_t voter_count, old_voter_count, learner_count;
 };
 
 #define RAFT_NOTE_BYTES_MAX 256u

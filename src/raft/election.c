@@ -76,7 +76,7 @@ bool raft_hears_leader(const struct raft *r)
 
 void raft_reset_election(struct raft *r)
 {
-    r->election_deadline_ms = r->now_ms + r->options.election_ms + prng_below(&r->prng, r->options.election_ms + 1ull);
+    r->election_deadline_ms = r->now_ms + r->options.election_ms + raft_draw(r, r->options.election_ms + 1ull);
 }
 
 static uint64_t heard_of(const void *ctx, uint64_t id)

@@ -109,14 +109,14 @@ static uint64_t turn(const struct raft *r, uint64_t without)
 void raft_wake_after_silence(struct raft *r)
 {
     uint64_t step = r->options.election_ms;
-    uint64_t at = r->options.silent_until_ms + turn(r, 0) * step + prng_below(&r->prng, step / 2 + 1);
+    uint64_t at = r->options.silent_until_ms + turn(r, 0) * step + raft_draw(r, step / 2 + 1);
     if (!raft_votes_alone(r)) r->election_deadline_ms = at;
 }
 
 void raft_release(struct raft *r)
 {
     uint64_t step = r->options.heartbeat_ms;
-    r->election_deadline_ms = r->now_ms + step / 4 + turn(r, r->leader) * step + prng_below(&r->prng, step / 4 + 1);
+    r->election_deadline_ms = r->now_ms + step / 4 + turn(r, r->leader) * step + raft_draw(r, step / 4 + 1);
     if (r->election_deadline_ms < r->options.silent_until_ms) r->election_deadline_ms = r->options.silent_until_ms;
 }
 

@@ -31,7 +31,7 @@ void raft_set_term(struct raft *r, uint64_t term, uint64_t vote)
     r->term = term;
     r->vote = vote;
     r->durable.hard_seq = r->durable.seq + 1;
-    r->durable.hard_dirty = true;
+    r->hard_dirty = true;
 }
 
 void raft_note_dirty(struct raft *r, uint64_t from)
@@ -178,16 +178,16 @@ static void report_persist(struct raft *r, struct raft_effects *fx)
 {
     struct raft_durable *d = &r->durable;
     uint64_t last = raft_log_last(&r->log);
-    if (d->hard_dirty || d->commit_dirty) fx->persist_hard_state = true;
+    if (r->hard_dirty || r->commit_dirty) fx->persist_hard_state = true;
     bool recovered = r->recovery == RAFT_RECOVERED && r->recovery_seq > d->seq;
-    bool sync = d->hard_dirty || d->dirty_from > 0 || d->trunc_seq > d->seq || recovered;
+    bool sync = r->hard_dirty || d->dirty_from > 0 || d->trunc_seq > d->seq || recovered;
     if (recovered) fx->recovered = true;
     if (d->dirty_from > 0) {
         ASSERT(d->dirty_from <= last);
         if (fx->append_from == 0 || d->dirty_from < fx->append_from) fx->append_from = d->dirty_from;
         fx->append_to = last;
     }
-    d->hard_dirty = d->commit_dirty = false;
+    r->hard_dirty = r->commit_dirty = false;
     d->dirty_from = 0;
     if (!sync) return;
     fx->must_sync = true;

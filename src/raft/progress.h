@@ -32,15 +32,15 @@ struct raft_progress {
     uint64_t recovery_fence;     /* then: the entry that it has to get to */
     uint64_t heard_ms;           /* when it was last heard of in this term; at the start of the term: then */
     struct raft_flight *flights; /* REPLICATE: a ring; NULL when nothing is under way for long */
-    uint32_t flight_head, flight_count, flight_capacity;
     uint64_t flight_bytes;
-    enum raft_progress_state state;
-    enum raft_ballot ballot;
+    uint32_t flight_head, flight_count, flight_capacity;
     bool heard; /* at all in this term */
     bool recovery_told;
     bool blank;  /* it takes no entry before a snapshot */
     bool paused; /* PROBE: the one append is under way; a heartbeat's reply lets the next one out */
     bool nudge;  /* REPLICATE: send an append even if there is nothing new, to learn whether one was lost */
+    enum raft_progress_state state;
+    enum raft_ballot ballot;
 };
 
 void raft_progress_init(struct raft_progress *p, uint64_t id, uint64_t next, uint64_t now_ms);

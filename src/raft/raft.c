@@ -3,6 +3,7 @@
 #include "raft/raft.h"
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/mutant.h"
 #include "raft/lease_int.h"
@@ -19,6 +20,13 @@ void raft_options_default(struct raft_options *o)
 
 /* --- making --- */
 
+/* The seed is the state: of thousands of groups each has room for one number. */
+uint64_t raft_draw(struct raft *r, uint64_t bound)
+{
+    r->options.seed = hash_u64(r->options.seed + 1);
+    return r->options.seed % bound;
+}
+
 struct raft *raft_new(const struct raft_options *options, const struct raft_restore *restore, uint64_t now_ms)
 {
     ASSERT(options->id != 0);
@@ -29,8 +37,8 @@ struct raft *raft_new(const struct raft_options *options, const struct raft_rest
     ASSERT(restore->applied == restore->snapshot_index);
     struct raft *r = mem_zalloc(sizeof(*r));
     r->options = *options;
-    prng_init(&r->prng, options->seed);
-    r->read_round = prng_next(&r->prng) >> 16; /* answers to READs of an earlier life must not fit those of this one */
+    r->read_round =
+        raft_draw(r, UINT64_MAX) >> 16; /* answers to READs of an earlier life must not fit those of this one */
     r->now_ms = now_ms;
     r->term = restore->hard.term;
     r->vote = restore->hard.vote;
@@ -344,7 +352,7 @@ static void install_anew(struct raft *r, uint64_t index, uint64_t term, struct r
     r->durable.dirty_from = 0;
     fx->append_from = fx->append_to = 0;
     r->commit = index;
-    r->durable.commit_dirty = true;
+    r->commit_dirty = true;
 }
 
 void raft_install(struct raft *r, uint64_t index, uint64_t term, const struct raft_config *config,
@@ -365,7 +373,7 @@ void raft_install(struct raft *r, uint64_t index, uint64_t term, const struct ra
     raft_config_set_base(r, config);
     raft_config_reload(r);
     /* Also when nothing else changed the host writes: its reset, and term and vote, which the reset must not lose. */
-    r->durable.hard_dirty = true;
+    r->hard_dirty = true;
     settle(r, fx);
 }
 

@@ -45,6 +45,10 @@ static void check_config(const struct raft *r)
         if (i > r->config_index) BUG("a newer configuration is in the log");
     }
     if (r->config_index > r->log.base_index) ASSERT(raft_log_at(&r->log, r->config_index)->type == RAFT_ENTRY_CONFIG);
+    if (r->config_index == r->log.base_index) {
+        ASSERT(r->base_config.size == 0);
+        return;
+    }
     struct buf now;
     buf_init(&now, 4096);
     if (r->config.voter_count > 0) raft_config_encode(&r->config, raft_config_note(held), &now);

@@ -3,7 +3,6 @@
 #define QUORATE_RAFT_RAFT_INT_H
 
 #include "base/buf.h"
-#include "base/prng.h"
 #include "raft/log.h"
 #include "raft/progress.h"
 #include "raft/raft.h"
@@ -38,8 +37,6 @@ struct raft_durable {
     uint64_t index;       /* our entries up to here are durable, and stay so unless a later leader truncates them */
     uint64_t dirty_from;  /* first entry that the host has not been told of; 0: none */
     uint64_t commit_told; /* last commit_to */
-    bool hard_dirty;      /* term or vote changed since the last effects */
-    bool commit_dirty;
 };
 
 enum raft_recovery { RAFT_NORMAL, RAFT_RECOVERING, RAFT_RECOVERED }; /* drawn in recover.c */
@@ -50,29 +47,26 @@ struct raft_promise { /* to no other leader, while grant stands; to: 0: none */
 
 struct raft {
     struct raft_options options;
-    struct prng prng;
     uint64_t now_ms;
 
     uint64_t term, vote, commit, applied;
     enum raft_role role;
-    uint64_t leader; /* of this term; 0: unknown */
-    bool blank;      /* nothing is known here of what the range is: no entry is taken before a snapshot */
     enum raft_recovery recovery;
+    uint64_t leader;         /* of this term; 0: unknown */
     uint64_t recovery_nonce; /* of this life; 0: it never was recovering */
     uint64_t recovery_seq;   /* RECOVERED: the mark that covers it */
     struct raft_log log;
 
     struct raft_config config; /* the last one in the log, committed or not (thesis 4.1), or base_config */
     uint64_t config_index;     /* its entry; the log's base index when it is base_config */
-    struct slice base_config;  /* encoded; as of the log's base; owned */
+    struct slice base_config;  /* encoded; as of the log's base; owned; empty when it is in force, or there is none */
 
     struct raft_durable durable;
     struct raft_message *held; /* wait until term and vote are durable; freed when they are */
-    size_t held_count, held_capacity;
+    uint32_t held_count, held_capacity;
 
     uint64_t ack_match; /* follower: our log equals the leader's up to here; only within one term and leader */
     uint64_t ack_sent;  /* acknowledged so far in this term */
-    bool ack_due;       /* an append waits for its acknowledgement, which waits for the disk */
 
     uint64_t election_deadline_ms;  /* not the leader: when to campaign, or to forget the leader */
     uint64_t heartbeat_deadline_ms; /* leader */
@@ -84,19 +78,25 @@ struct raft {
     uint64_t term_start;        /* leader: index of its own term's no-op */
     uint64_t uncommitted_bytes; /* leader: data of entries above commit */
     uint64_t transfer_to, transfer_deadline_ms;
+    uint64_t backed_ms;       /* leader: when a quorum last backed it, at the latest; 0: never in this term */
+    enum raft_role told_role; /* as of the last effects */
+    bool config_changed;
+    bool blank;      /* nothing is known here of what the range is: no entry is taken before a snapshot */
+    bool hard_dirty; /* term or vote changed since the last effects */
+    bool commit_dirty;
     bool transfer_sent;
-    uint64_t backed_ms; /* leader: when a quorum last backed it, at the latest; 0: never in this term */
     bool lease_void; /* leader: somebody was told to campaign in the next term, so the promises to us no longer bind */
     bool append_due; /* leader: something may be there to send at the next flush */
+    bool ack_due;    /* follower: an append waits for its acknowledgement, which waits for the disk */
 
     struct raft_read_item *reads; /* in order of round, those without one last */
     size_t read_count, read_capacity;
     uint64_t read_round; /* leader: newest round of heartbeats; follower: newest READ message; never falls */
 
-    enum raft_role told_role; /* as of the last effects */
-    uint64_t told_leader;
-    bool config_changed;
+    uint64_t told_leader; /* as of the last effects */
 };
+
+uint64_t raft_draw(struct raft *r, uint64_t bound); /* 0 <= x < bound */
 
 /* config.c: pure functions of configurations, and the one in force */
 typedef uint64_t raft_value_fn(const void *ctx, uint64_t id);

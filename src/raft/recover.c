@@ -29,7 +29,7 @@ bool raft_recovering(const struct raft *r)
 void raft_recovery_begin(struct raft *r)
 {
     r->recovery = RAFT_RECOVERING;
-    r->recovery_nonce = prng_next(&r->prng) | 1;
+    r->recovery_nonce = raft_draw(r, UINT64_MAX) | 1;
 }
 
 /* What leaves a recovering replica says so. */

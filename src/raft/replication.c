@@ -225,7 +225,7 @@ void raft_commit_to(struct raft *r, uint64_t index)
         r->append_due = true;
     }
     r->commit = index;
-    r->durable.commit_dirty = true;
+    r->commit_dirty = true;
 }
 
 static uint64_t matched(const void *ctx, uint64_t id)

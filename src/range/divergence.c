@@ -167,7 +167,9 @@ static void evidence_keep(struct replica *r, const struct effects_window *at)
 {
     struct evidence *v = evidence_new(r, at->index);
     evidence_text(r, at, &v->text);
-    v->view = lsm_view_new(r->host->lsm, r->span_start, r->span_end);
+    struct slice start, end;
+    replica_span(r, &start, &end);
+    v->view = lsm_view_new(r->host->lsm, start, end);
     evidence_submit(v);
 }
 
@@ -206,9 +208,9 @@ static void judge(struct replica *r)
     enum effects_verdict v = effects_judge(&r->divergence.effects, c->voters, c->voter_count, r->id, &at);
     if (v == EFFECTS_DIVERGED) {
         diverge(r, &at);
-    } else if (v == EFFECTS_DOUBT && r->divergence.doubted != at.index) {
+    } else if (v == EFFECTS_DOUBT && r->divergence.effects.memory->doubted != at.index) {
         COVER("range.doubt");
-        r->divergence.doubted = at.index;
+        r->divergence.effects.memory->doubted = at.index;
         log_event(r->host->env->log, LOG_ERROR, "range.doubt",
                   "range=%llu index=%llu why=\"a replica differs from this one\"", (unsigned long long)r->desc.id,
                   (unsigned long long)at.index);

@@ -14,7 +14,6 @@ struct divergence { /* of a replica */
     bool news;           /* a window is complete, and nobody was told yet */
     bool evidence_kept;  /* DIVERGED: it may be replaced */
     uint64_t at;         /* index of the window in which it differs; 0: it does not */
-    uint64_t doubted;    /* the window of the last log line about a difference */
     uint64_t want_at_ms; /* DIVERGED: when to ask for a snapshot again */
     bool damaged;        /* a table that holds rows of it cannot be read (any more) */
 };

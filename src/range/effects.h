@@ -31,6 +31,7 @@ struct effects_memory {
     struct effects_window own[EFFECTS_WINDOWS]; /* newest first */
     struct effects_claim claims[EFFECTS_CLAIMS];
     unsigned claim_next;
+    uint64_t doubted; /* the window of the last log line about a difference; its owner's */
 };
 struct effects {
     uint64_t every; /* 0: nothing is hashed */

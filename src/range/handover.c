@@ -133,7 +133,9 @@ static int larger_first(const void *a, const void *b)
 static uint64_t range_bytes(struct replica *r)
 {
     uint64_t bytes, rows;
-    lsm_estimate(r->host->lsm, r->span_start, r->span_end, &bytes, &rows);
+    struct slice start, end;
+    replica_span(r, &start, &end);
+    lsm_estimate(r->host->lsm, start, end, &bytes, &rows);
     return bytes;
 }
 

@@ -40,14 +40,19 @@ static void horizons_tell(struct host *h)
     size_t count = 0;
     uint64_t group;
     void *value;
+    struct arena keys;
+    arena_init(&keys, 16 * 1024);
     for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
         const struct replica *r = value;
-        items[count++] = (struct lsm_horizon){.start = r->span_start, .ts = r->horizon_ts};
+        struct slice start, end;
+        replica_span(r, &start, &end);
+        items[count++] = (struct lsm_horizon){.start = arena_dup_slice(&keys, start), .ts = r->horizon_ts};
     }
     qsort(items, count, sizeof(*items), horizon_cmp);
     bool apart = true; /* one range may be leaving while the one that replaces it is here already */
     for (size_t i = 1; i < count; i++) apart = apart && !slice_eq(items[i - 1].start, items[i].start);
     if (apart) lsm_set_horizons(h->lsm, items, count);
+    arena_free(&keys);
     mem_free(items);
 }
 

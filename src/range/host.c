@@ -4,7 +4,7 @@
 #include "range/host_int.h"
 
 enum { DECIDE_MS = 1000 }; /* what is proposed when the host stops is decided by then, or its outcome is unknown */
-enum { RUN_ROUNDS_MAX = 4, APPLY_ENTRIES_PER_PASS = 8192 };
+enum { RUN_ROUNDS_MAX = 4, APPLY_ENTRIES_PER_PASS = 8192, MARKS_KEPT = 1024 };
 #define WATCH_EVERY_NS (10 * NS_PER_MS)
 #define WAKE_EVERY_NS (50 * NS_PER_MS) /* for what has no timer of its own */
 
@@ -37,18 +37,17 @@ enum status host_open(struct env *env, const struct host_options *o, const struc
     h->self = self;
     h->owner = *owner;
     h->now_ms = env_mono_ns(env) / NS_PER_MS;
-    env->ops->random(env, &h->resolve.life, sizeof h->resolve.life);
-    h->resolve.life |= 1;
     map_init(&h->replicas);
     map_init(&h->links);
     heap_init(&h->timers);
     nodes_open(h);
+    resolve_open(h);
     list_init(&h->ready);
-    list_init(&h->led);
     list_init(&h->created);
     arena_init(&h->apply_arena, 64 * 1024);
     arena_init(&h->decode_arena, 64 * 1024);
     buf_init(&h->answer, LIMIT_FRAME_BYTES);
+    buf_init(&h->span, 2 * LSM_KEY_MAX);
     raft_effects_init(&h->fx);
     buf_init(&h->trace_line, 4096);
     disk_health_init(&h->disk);
@@ -79,6 +78,7 @@ void host_close(struct host *h)
     arena_free(&h->apply_arena);
     arena_free(&h->decode_arena);
     buf_free(&h->answer);
+    buf_free(&h->span);
     raft_effects_free(&h->fx);
     buf_free(&h->trace_line);
     mem_free(h->filling.items);
@@ -103,11 +103,15 @@ static void host_batch_durable(void *ctx)
         if (r != NULL) replica_step(r, &(struct raft_event){.type = RAFT_EVENT_PERSISTED, .mark = m->items[i].mark});
     }
     m->count = 0;
+    if (m->capacity > MARKS_KEPT) { /* thousands of groups began at once: that is rare */
+        mem_free(m->items);
+        *m = (struct batch_marks){.items = NULL};
+    }
     LIST_FOR(it, &h->created)
     {
-        struct replica *r = LIST_ENTRY(it, struct replica, created_link);
+        struct replica *r = LIST_ENTRY(it, struct replica, ready_link);
         if (r->created_batch >= h->batch_seq) continue; /* in the batch that is still being filled */
-        list_remove(&r->created_link);
+        list_remove(&r->ready_link);
         r->state = REPLICA_RUNNING;
         host_mark_ready(h, r);
     }
@@ -375,7 +379,7 @@ void host_create_replica(struct host *h, const struct range_desc *desc)
     struct replica *r = replica_new(h, desc, &restore, true, why);
     raft_restore_done(r->raft);
     r->created_batch = h->batch_seq;
-    list_push_back(&h->created, &r->created_link);
+    list_push_back(&h->created, &r->ready_link);
     if (why == NULL && desc->replica_count > 0 && desc->replicas[0].replica_id == r->id) {
         r->campaign_at_ms = h->now_ms + h->options.heartbeat_ms;
     }

@@ -98,6 +98,7 @@ void host_log_lost_below(struct host *h, uint64_t range_id);
 void host_create_replica(struct host *h, const struct range_desc *desc);
 struct replica *host_replica(const struct host *h, uint64_t group); /* NULL: none here */
 size_t host_replica_count(const struct host *h);
+size_t host_led_most(const struct host *h); /* at least as many as lead now */
 void host_each_replica(const struct host *h, void (*each)(void *ctx, struct replica *r), void *ctx);
 
 /* Versions that a newer one up to this timestamp shadows may be gone from the store. It rises with what is applied, and leaps
@@ -142,7 +143,8 @@ MUST_CHECK enum status replica_transfer(struct replica *r, uint64_t node_id, str
 MUST_CHECK enum status replica_transfer_away(struct replica *r, struct errbuf *err);
 bool replica_transferring(const struct replica *r);
 /* Rows of the group lie in [start, end) of store keys. Borrowed. */
-void replica_span(const struct replica *r, struct slice *start, struct slice *end);
+void replica_span(const struct replica *r, struct slice *start,
+                  struct slice *end); /* until the host's next such call */
 
 /* A command under way. The caller owns the struct and keeps it until `done`, which is called exactly once, from host_pass
  * or never from inside replica_propose. STATUS_OK: answer is what the machine said. Otherwise unknown tells whether the

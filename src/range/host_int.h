@@ -36,9 +36,7 @@ struct host {
     struct map replicas; /* group -> struct replica */
     struct map links;    /* node id -> struct link */
     struct list ready;   /* replicas that have something to do in this pass (replica.ready_link) */
-    struct list led; /* replica.led_link: those that lead, or that peers were told to have resolved here (resolve.c) */
-    size_t led_count;
-    struct heap timers; /* replica.timer, keyed by ms: the replicas that have something to do at a time */
+    struct heap timers;  /* replica.timer, keyed by ms: the replicas that have something to do at a time */
     struct host_nodes nodes;
     uint64_t watch_at_ns; /* the disk is looked at next */
     struct batch_marks filling, writing;
@@ -47,6 +45,7 @@ struct host {
     struct arena apply_arena;
     struct arena decode_arena;
     struct buf answer;
+    struct buf span; /* replica_span's answer */
     struct raft_effects fx;
     struct buf trace_line;
     struct lsm_write *writes; /* scratch */
@@ -101,45 +100,42 @@ struct read_batch { /* reads that share one read index */
 struct replica {
     struct host *host;
     enum replica_state state;
+    unsigned lag_shift; /* doublings of the log that is kept: snapshots were outrun by writes */
     struct range_desc desc;
     uint8_t *desc_bytes; /* packed descriptor: desc's slices point into it */
     size_t desc_size;
-    uint64_t id;                       /* replica id */
-    struct slice span_start, span_end; /* store keys; owned */
+    uint64_t id; /* replica id */
     struct raft *raft;
-    struct list ready_link;
-    struct list led_link;
+    struct list ready_link; /* while CREATING: in host.created */
     struct heap_node timer;
-    struct list created_link;
-    uint64_t created_batch;    /* the log batch that holds its group record */
+    uint64_t created_batch;    /* CREATING: the log batch that holds its group record */
     struct list proposals;     /* struct proposal, by index */
     struct list reads_waiting; /* struct read_wait: next flush asks for an index */
     struct list read_batches;  /* struct read_batch, by context */
     struct list reads_late;    /* struct read_wait: confirmed, or in no need of it; wait for apply */
     struct resolve_replica resolve;
     uint64_t next_read_context;
-    size_t mark_slot; /* + 1, in host->filling; 0: none */
-    uint64_t commit;  /* apply up to here */
+    uint32_t mark_slot; /* + 1, in host->filling; 0: none */
+    uint32_t rows_life; /* 1 + snapshots installed since it was opened */
+    uint64_t commit;    /* apply up to here */
     uint64_t applied;
-    uint64_t rows_life;            /* 1 + snapshots installed since it was opened */
     struct resolved horizon_next;  /* horizon.c */
     uint64_t horizon_ts;           /* rows that expired up to here may go */
     uint64_t last_ts;              /* newest version applied since the replica was opened or replaced; 0: none */
-    bool apply_wait, state_loaded; /* a block is being loaded; machine_state has been */
     void *machine_state;           /* machine.h; NULL: it has none */
     struct buf state_at;           /* store key from which loading goes on */
+    bool apply_wait, state_loaded; /* a block is being loaded; machine_state has been */
     bool no_heir;                  /* leads although leaderships are handed over: nobody else may */
     bool leads;                    /* as last told to the owner */
     bool needs_flush;              /* raft_flush in this pass */
-    uint64_t campaign_at_ms;       /* 0: none */
-    char *recovering;              /* why the replica is (raft_recovering); NULL when it is not */
-    struct trace_state *traced;    /* NULL: not traced */
+    uint8_t snapshot_queue_count;
+    uint64_t campaign_at_ms;    /* 0: none */
+    char *recovering;           /* why the replica is (raft_recovering); NULL when it is not */
+    struct trace_state *traced; /* NULL: not traced */
     struct divergence divergence;
-    unsigned lag_shift; /* doublings of the log that is kept: snapshots were outrun by writes */
     struct snapshot_send *sending;
     struct snapshot_recv *receiving;
-    uint64_t snapshot_queue[LIMIT_REPLICAS]; /* replica ids that wait for their turn */
-    size_t snapshot_queue_count;
+    uint64_t *snapshot_queue; /* replica ids that wait for their turn; NULL: none ever did */
 };
 
 void host_mark_ready(struct host *h, struct replica *r);
@@ -168,8 +164,12 @@ void replica_reads_ready(struct replica *r);
 void replica_state_reset(struct replica *r); /* the rows were replaced: the machine's state is loaded again */
 
 /* resolve.c */
+void resolve_open(struct host *h);
 void resolve_led(struct replica *r, bool leads);
 void resolve_forget(struct replica *r);
+void resolve_wake(struct replica *r); /* something is done with it */
+void resolve_wake_all(struct host *h);
+uint64_t resolve_closed_ts(const struct replica *r);
 
 /* trace.c: an event before it is stepped; the effects before they are carried out */
 void replica_trace_step(struct replica *r, const struct raft_event *e);

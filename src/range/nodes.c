@@ -51,6 +51,7 @@ static void nodes_changed(struct host *h, uint64_t node, unsigned changed)
               (changed & LIVENESS_HELD) != 0 ? " supports us" : "",
               (changed & LIVENESS_LOST) != 0 ? " supports us no more" : "",
               (changed & LIVENESS_WITHDRAWN) != 0 ? " is supported no more" : "");
+    if ((changed & (LIVENESS_HELD | LIVENESS_LOST)) != 0) resolve_wake_all(h);
     for (size_t it = 0; map_next(&h->replicas, &it, &group, &value) && !h->env->dead;) {
         struct replica *r = value;
         uint64_t leader = raft_leader(r->raft);

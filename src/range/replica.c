@@ -30,13 +30,6 @@ uint64_t replica_node_of(const struct replica *r, uint64_t replica_id)
     return 0;
 }
 
-static void replica_set_bound(struct slice *bound, struct buf *key)
-{
-    mem_free((void *)(uintptr_t)bound->data);
-    *bound = mem_dup_slice(buf_slice(key));
-    buf_clear(key);
-}
-
 /* Keeps a copy of the descriptor whose slices point into memory of the replica's own. */
 static void replica_set_desc(struct replica *r, const struct range_desc *desc)
 {
@@ -50,17 +43,6 @@ static void replica_set_desc(struct replica *r, const struct range_desc *desc)
     enum status s = unpack_range_desc(slice_make(r->desc_bytes, r->desc_size), &arena, &r->desc);
     ASSERT(s == STATUS_OK); /* a descriptor that was packed a moment ago; its slices borrow from desc_bytes alone */
     arena_free(&arena);
-    struct buf key;
-    buf_init(&key, LSM_KEY_MAX);
-    key_encode_bound(&key, r->desc.keyspace, r->desc.start);
-    replica_set_bound(&r->span_start, &key);
-    if (r->desc.end.size > 0) {
-        key_encode_bound(&key, r->desc.keyspace, r->desc.end);
-    } else {
-        key_encode_bound(&key, r->desc.keyspace + 1, SLICE_EMPTY);
-    }
-    replica_set_bound(&r->span_end, &key);
-    buf_free(&key);
 }
 
 void replica_adopt_desc(struct replica *r, struct slice packed)
@@ -86,13 +68,10 @@ struct replica *replica_new(struct host *h, const struct range_desc *desc, const
     r->id = self->replica_id;
     replica_set_desc(r, desc);
     list_init(&r->ready_link);
-    list_init(&r->led_link);
-    list_init(&r->created_link);
     list_init(&r->proposals);
     list_init(&r->reads_waiting);
     list_init(&r->read_batches);
     list_init(&r->reads_late);
-    list_init(&r->resolve.wait.link);
     resolved_forget_past(&r->resolve.state, restore->applied);
     struct raft_options o;
     raft_options_default(&o);
@@ -120,7 +99,6 @@ void replica_free(struct replica *r)
 {
     if (r == NULL) return;
     list_remove(&r->ready_link);
-    list_remove(&r->created_link);
     heap_remove(&r->host->timers, &r->timer);
     resolve_forget(r);
     effects_free(&r->divergence.effects);
@@ -134,10 +112,9 @@ void replica_free(struct replica *r)
     if (r->receiving != NULL) snapshot_recv_close(r->receiving);
     replica_trace_free(r);
     raft_free(r->raft);
-    mem_free((void *)(uintptr_t)r->span_start.data);
-    mem_free((void *)(uintptr_t)r->span_end.data);
     if (r->machine_state != NULL) r->host->owner.machine->state_free(r->host->owner.machine_ctx, r->machine_state);
     buf_free(&r->state_at);
+    mem_free(r->snapshot_queue);
     mem_free(r->desc_bytes);
     mem_free(r->recovering);
     mem_free(r);
@@ -145,6 +122,7 @@ void replica_free(struct replica *r)
 
 void host_mark_ready(struct host *h, struct replica *r)
 {
+    resolve_wake(r);
     if (list_empty(&r->ready_link)) list_push_back(&h->ready, &r->ready_link);
 }
 
@@ -158,7 +136,7 @@ static void replica_note_mark(struct replica *r, const struct raft_persist_mark 
             m->capacity = m->capacity == 0 ? 64 : m->capacity * 2;
             m->items = mem_realloc(m->items, m->capacity * sizeof *m->items);
         }
-        r->mark_slot = ++m->count;
+        r->mark_slot = (uint32_t)++m->count;
     }
     m->items[r->mark_slot - 1] = (struct batch_mark){.group = r->desc.id, .mark = *mark};
 }
@@ -328,7 +306,7 @@ enum status replica_propose(struct replica *r, struct slice command, struct prop
     if (h->stopping) return STATUS_CLOSED;
     if (r->state != REPLICA_RUNNING || !r->leads) return STATUS_NOT_LEADER;
     if (command.size > COMMAND_BYTES_MAX) return STATUS_TOO_LARGE;
-    if (p->ts != 0 && p->ts <= r->resolve.closed_ts && !MUTANT(closed_timestamp_passed)) return STATUS_RETRY;
+    if (p->ts != 0 && p->ts <= resolve_closed_ts(r) && !MUTANT(closed_timestamp_passed)) return STATUS_RETRY;
     if (h->proposals >= proposals_room(h)) return STATUS_BUSY;
     enum status s = raft_propose(r->raft, RAFT_ENTRY_COMMAND, command, &p->index, &p->term);
     uint64_t again;
@@ -523,10 +501,18 @@ uint64_t replica_rows_life(const struct replica *r)
 {
     return r->state == REPLICA_INSTALLING || r->state == REPLICA_DIVERGED ? 0 : r->rows_life;
 }
+/* Made when asked for: thousands of ranges need not keep what few ask for. */
 void replica_span(const struct replica *r, struct slice *start, struct slice *end)
 {
-    *start = r->span_start;
-    *end = r->span_end;
+    struct buf *keys = &r->host->span;
+    const struct range_desc *d = &r->desc;
+    buf_clear(keys);
+    key_encode_bound(keys, d->keyspace, d->start);
+    size_t size = keys->size;
+    key_encode_bound(keys, d->end.size > 0 ? d->keyspace : d->keyspace + 1, d->end);
+    ASSERT(!keys->overflow);
+    *start = slice_make(keys->data, size);
+    *end = slice_make(keys->data + size, keys->size - size);
 }
 bool replica_diverged(const struct replica *r)
 {

@@ -53,34 +53,96 @@ uint64_t host_newest_ts(const struct host *h)
 
 /* --- closing --- */
 
-void resolve_led(struct replica *r, bool leads)
+void resolve_open(struct host *h)
 {
-    r->resolve.led_since_ns = leads ? env_mono_ns(r->host->env) : 0;
-    r->resolve.closed_ts = 0;
-    if (leads && list_empty(&r->led_link)) {
-        list_push_back(&r->host->led, &r->led_link);
-        r->host->led_count++;
-    }
-    /* What peers were told stands until they are told otherwise: they reckon with it. */
-    if (MUTANT(drop_forgotten)) memset(r->resolve.told, 0, sizeof r->resolve.told);
+    h->env->ops->random(h->env, &h->resolve.life, sizeof h->resolve.life);
+    h->resolve.life |= 1;
+    list_init(&h->resolve.led);
+    list_init(&h->resolve.resting);
 }
 
-void resolve_forget(struct replica *r)
+static struct resolve_leader *leader_of(struct replica *r)
 {
-    if (list_empty(&r->led_link)) return;
-    list_remove(&r->led_link);
-    r->host->led_count--;
+    struct resolve_leader *v = r->resolve.leader;
+    if (v != NULL) return v;
+    v = r->resolve.leader = mem_zalloc(sizeof *v);
+    v->replica = r;
+    list_init(&v->wait.link);
+    list_push_back(&r->host->resolve.led, &v->link);
+    r->host->resolve.led_count++;
+    return v;
+}
+
+void resolve_forget(struct replica *r) /* also while the host is taken apart */
+{
+    struct resolve_leader *v = r->resolve.leader;
+    if (v == NULL) return;
+    resolve_wake(r);
+    list_remove(&v->wait.link);
+    list_remove(&v->link);
+    r->host->resolve.led_count--;
+    mem_free(v);
+    r->resolve.leader = NULL;
+}
+
+size_t host_led_most(const struct host *h)
+{
+    return h->resolve.led_count;
+}
+
+void resolve_wake(struct replica *r)
+{
+    struct resolve_leader *v = r->resolve.leader;
+    if (v == NULL || !v->resting) return;
+    struct resolve_host *round = &r->host->resolve;
+    v->resting = false;
+    round->resting_count--;
+    list_remove(&v->link);
+    list_push_back(&round->led, &v->link);
+    v->round = v->confirmed_round = round->number;
+    v->closing.ts = round->rest.ts;
+    v->closing.since_ns = round->rest.since_ns;
+    if (v->closing.ts > v->closed_ts) v->closed_ts = v->closing.ts;
+    resolved_note(&r->resolve.state, &v->closing, r->applied);
+}
+
+void resolve_wake_all(struct host *h)
+{
+    if (MUTANT(rest_outlives_support)) return;
+    LIST_FOR(it, &h->resolve.resting)
+    {
+        resolve_wake(LIST_ENTRY(it, struct resolve_leader, link)->replica);
+    }
+}
+
+void resolve_led(struct replica *r, bool leads)
+{
+    if (!leads && r->resolve.leader == NULL) return;
+    struct resolve_leader *v = leader_of(r);
+    resolve_wake(r);
+    v->since_ns = leads ? env_mono_ns(r->host->env) : 0;
+    v->closed_ts = 0;
+    /* What peers were told stands until they are told otherwise: they reckon with it. */
+    if (MUTANT(drop_forgotten)) memset(v->told, 0, sizeof v->told);
 }
 
 uint64_t replica_led_since_ns(const struct replica *r)
 {
-    return r->resolve.led_since_ns;
+    return r->resolve.leader != NULL ? r->resolve.leader->since_ns : 0;
+}
+
+uint64_t resolve_closed_ts(const struct replica *r)
+{
+    const struct resolve_leader *v = r->resolve.leader;
+    if (v == NULL) return 0;
+    uint64_t rest_ts = v->resting ? r->host->resolve.rest.ts : 0;
+    return rest_ts > v->closed_ts ? rest_ts : v->closed_ts;
 }
 
 /* From now on nothing at or below ts is proposed; w: a read that confirms the leadership of this very term. */
 static void close_at(struct replica *r, uint64_t ts, struct read_wait *w)
 {
-    if (ts > r->resolve.closed_ts) r->resolve.closed_ts = ts;
+    replica_raise(r, ts);
     w->term = raft_term(r->raft);
 }
 
@@ -94,15 +156,22 @@ enum status replica_close(struct replica *r, uint64_t ts, struct read_wait *w)
 
 void replica_raise(struct replica *r, uint64_t ts)
 {
-    if (ts > r->resolve.closed_ts) r->resolve.closed_ts = ts;
+    struct resolve_leader *v = leader_of(r);
+    resolve_wake(r);
+    if (ts > v->closed_ts) v->closed_ts = ts;
 }
 
 /* --- what is known here --- */
 
-/* Reckons what the leader's node last told, if it stands. */
+/* Reckons what the leader's node last told, if it stands; at rest, what the last round resolved. */
 static void resolve_fold(struct replica *r)
 {
     struct resolve_replica *v = &r->resolve;
+    if (v->leader != NULL && v->leader->resting) {
+        struct resolved rest = r->host->resolve.rest;
+        rest.index = v->leader->closing.index;
+        resolved_note(&v->state, &rest, r->applied);
+    }
     struct link *l = v->cover_node == 0 ? NULL : map_get(&r->host->links, v->cover_node);
     if (l == NULL || link_resolve(l)->cover_life != v->cover_life) {
         v->cover_node = 0;
@@ -137,39 +206,39 @@ uint64_t replica_applied(const struct replica *r)
 
 static void round_confirmed(struct read_wait *w, enum status s)
 {
-    struct replica *r = LIST_ENTRY(w, struct replica, resolve.wait);
+    struct resolve_leader *v = LIST_ENTRY(w, struct resolve_leader, wait);
+    struct replica *r = v->replica;
     struct resolve_host *round = &r->host->resolve;
-    bool present = r->resolve.round == round->number && round->state == ROUND_CONFIRMING;
-    r->resolve.busy = false;
+    bool present = v->round == round->number && round->state == ROUND_CONFIRMING;
+    v->busy = false;
     if (present) {
         ASSERT(round->pending > 0);
         if (--round->pending == 0) r->host->env->ops->wake(r->host->env);
     }
     if (s != STATUS_OK) return;
-    r->resolve.confirmed_round = r->resolve.round;
-    resolved_note(&r->resolve.state, &r->resolve.closing, r->applied);
+    v->confirmed_round = v->round;
+    resolved_note(&r->resolve.state, &v->closing, r->applied);
 }
 
 /* Under the lease the clock, read after the timestamp came, confirms the leadership: no list is touched for a range at rest. */
-static bool round_close_at_once(struct replica *r, uint64_t now_ns)
+static bool round_close_at_once(struct replica *r, struct resolve_leader *v, uint64_t now_ns)
 {
     if (r->state != REPLICA_RUNNING || now_ns >= replica_lease_until_ns(r)) return false;
-    struct resolve_replica *v = &r->resolve;
     v->closing = r->host->resolve.at;
     v->closing.index = raft_last_index(r->raft);
     if (v->closing.ts > v->closed_ts) v->closed_ts = v->closing.ts;
     v->round = v->confirmed_round = r->host->resolve.number;
-    resolved_note(&v->state, &v->closing, r->applied);
+    resolved_note(&r->resolve.state, &v->closing, r->applied);
     return true;
 }
 
-static void round_close(struct replica *r, uint64_t now_ns)
+static void round_close(struct resolve_leader *v, uint64_t now_ns)
 {
+    struct replica *r = v->replica;
     struct resolve_host *round = &r->host->resolve;
-    struct resolve_replica *v = &r->resolve;
     if (!replica_leads(r) || v->busy) return;
-    if (round->at.since_ns <= v->led_since_ns) return; /* the timestamp was asked for before this replica led */
-    if (round_close_at_once(r, now_ns)) return;
+    if (round->at.since_ns <= v->since_ns) return; /* the timestamp was asked for before this replica led */
+    if (round_close_at_once(r, v, now_ns)) return;
     v->closing = round->at;
     v->closing.index = raft_last_index(r->raft);
     close_at(r, round->at.ts, &v->wait);
@@ -183,6 +252,19 @@ static void round_close(struct replica *r, uint64_t now_ns)
         v->busy = false;
         round->pending--;
     }
+}
+
+/* Is each support that is held good beyond now_ns? Then so are the leases of those at rest, which count on some of them. */
+static bool supports_last(const struct host *h, uint64_t now_ns)
+{
+    uint64_t node;
+    void *value;
+    if (MUTANT(rest_outlives_support)) return true;
+    for (size_t it = 0; map_next(&h->links, &it, &node, &value);) {
+        const struct liveness *l = link_liveness(value);
+        if (liveness_held(l) != 0 && now_ns >= l->lease_until_ns) return false;
+    }
+    return true;
 }
 
 static void round_begin(struct host *h, uint64_t now_ns)
@@ -201,31 +283,43 @@ static void round_begin(struct host *h, uint64_t now_ns)
         v->round = v->issued;
     }
     now_ns = env_mono_ns(h->env);
-    LIST_FOR(it, &h->led)
+    if (!supports_last(h, now_ns)) resolve_wake_all(h);
+    round->rest = round->at;
+    LIST_FOR(it, &round->led)
     {
-        round_close(LIST_ENTRY(it, struct replica, led_link), now_ns);
+        round_close(LIST_ENTRY(it, struct resolve_leader, link), now_ns);
     }
 }
 
 /* The index at which the range is resolved in the present round; 0: it is not. */
-static uint64_t round_index(const struct replica *r)
+static uint64_t round_index(const struct resolve_leader *v)
 {
-    bool resolved = !r->resolve.busy && r->resolve.confirmed_round == r->host->resolve.number;
-    return resolved && r->leads ? r->resolve.closing.index : 0;
+    const struct replica *r = v->replica;
+    bool resolved = v->resting || (!v->busy && v->confirmed_round == r->host->resolve.number);
+    return resolved && r->leads ? v->closing.index : 0;
 }
 
-static void news_of_replica(struct resolved_news *news, struct replica *r, uint64_t node_id)
+static void news_of_replica(struct resolved_news *news, struct resolve_leader *v, uint64_t node_id)
 {
+    const struct replica *r = v->replica;
     const struct range_replica *other = range_desc_replica(&r->desc, node_id);
     if (other == NULL) return;
-    uint64_t *told = &r->resolve.told[other - r->desc.replicas];
-    uint64_t index = round_index(r);
+    uint64_t *told = &v->told[other - r->desc.replicas];
+    uint64_t index = round_index(v);
     if (index != 0 && (news->whole || *told != index)) {
         news->changed[news->changed_count++] = (struct resolved_item){.group = r->desc.id, .index = index};
     } else if (index == 0 && *told != 0 && !news->whole) {
         news->dropped[news->dropped_count++] = r->desc.id;
     }
     *told = index;
+}
+
+static void news_of_list(struct resolved_news *news, struct list *leaders, uint64_t node_id)
+{
+    LIST_FOR(it, leaders)
+    {
+        news_of_replica(news, LIST_ENTRY(it, struct resolve_leader, link), node_id);
+    }
 }
 
 static void round_tell_link(struct host *h, struct link *l, uint64_t now_ns)
@@ -244,12 +338,11 @@ static void round_tell_link(struct host *h, struct link *l, uint64_t now_ns)
                                  .whole = v->whole,
                                  .want_whole = v->want_whole};
     arena_reset(&h->decode_arena);
-    news.changed = arena_alloc(&h->decode_arena, (h->led_count + 1) * sizeof *news.changed);
-    news.dropped = arena_alloc(&h->decode_arena, (h->led_count + 1) * sizeof *news.dropped);
-    LIST_FOR(it, &h->led)
-    {
-        news_of_replica(&news, LIST_ENTRY(it, struct replica, led_link), link_node(l));
-    }
+    size_t most = (v->whole ? h->resolve.led_count : h->resolve.led_count - h->resolve.resting_count) + 1;
+    news.changed = arena_alloc(&h->decode_arena, most * sizeof *news.changed);
+    news.dropped = arena_alloc(&h->decode_arena, most * sizeof *news.dropped);
+    news_of_list(&news, &h->resolve.led, link_node(l));
+    if (v->whole) news_of_list(&news, &h->resolve.resting, link_node(l));
     struct buf b;
     buf_init(&b, LIMIT_FRAME_BYTES - 65536);
     pack_resolved_news(&b, &news);
@@ -257,13 +350,33 @@ static void round_tell_link(struct host *h, struct link *l, uint64_t now_ns)
     buf_free(&b);
 }
 
-/* It leads no more, and whoever was told of it has been told so. */
-static bool led_is_over(const struct replica *r)
+/* Does every other replica know this index? */
+static bool all_told(const struct resolve_leader *v, uint64_t index)
 {
-    for (size_t i = 0; i < r->desc.replica_count; i++) {
-        if (r->resolve.told[i] != 0) return false;
+    const struct range_desc *d = &v->replica->desc;
+    for (size_t i = 0; i < d->replica_count; i++) {
+        if (d->replicas[i].replica_id != v->replica->id && v->told[i] != index) return false;
     }
-    return !r->leads;
+    return true;
+}
+
+/* At the end of a round: may it rest, or be forgotten? */
+static void round_leave(struct resolve_leader *v)
+{
+    struct replica *r = v->replica;
+    uint64_t index = round_index(v);
+    if (index == 0) {
+        if (!r->leads && !v->busy && all_told(v, 0)) resolve_forget(r);
+        return;
+    }
+    bool quiet =
+        list_empty(&r->ready_link) && raft_deadline_ms(r->raft) == UINT64_MAX && raft_last_index(r->raft) == index;
+    if (!quiet || !all_told(v, index) || !replica_has_lease(r)) return;
+    COVER("resolve.rest");
+    v->resting = true;
+    r->host->resolve.resting_count++;
+    list_remove(&v->link);
+    list_push_back(&r->host->resolve.resting, &v->link);
 }
 
 static void round_tell(struct host *h, uint64_t now_ns)
@@ -271,10 +384,9 @@ static void round_tell(struct host *h, uint64_t now_ns)
     uint64_t node;
     void *value;
     for (size_t it = 0; map_next(&h->links, &it, &node, &value);) round_tell_link(h, value, now_ns);
-    LIST_FOR(it, &h->led)
+    LIST_FOR(it, &h->resolve.led)
     {
-        struct replica *r = LIST_ENTRY(it, struct replica, led_link);
-        if (led_is_over(r)) resolve_forget(r);
+        round_leave(LIST_ENTRY(it, struct resolve_leader, link));
     }
     h->resolve.state = ROUND_IDLE;
     h->resolve.next_ns = h->resolve.begun_ns + ROUND_NS;
@@ -288,7 +400,7 @@ uint64_t host_resolve_pass(struct host *h, uint64_t now_ns)
         round->state = ROUND_ASKING;
         round->begun_ns = now_ns;
         round->next_ns = now_ns + ROUND_PATIENCE_NS;
-        if (list_empty(&h->led)) round->next_ns = now_ns; /* nothing to close */
+        if (round->led_count == 0) round->next_ns = now_ns; /* nothing to close */
     }
     if (round->state == ROUND_ASKING) {
         bool young = round->issued.ts != 0 && round->issued.since_ns + TIMESTAMP_YOUNG_NS > round->begun_ns;

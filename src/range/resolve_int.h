@@ -20,21 +20,36 @@ struct resolve_host {
     uint64_t asked_ns;      /* the call for timestamps that is under way left then; 0: none is */
     struct resolved issued; /* newest that came */
     uint64_t heard_ts;      /* newest that peers told of */
+    struct list led;        /* struct resolve_leader: looked at in each round */
+    struct list resting;    /* likewise: not looked at */
+    size_t led_count;       /* of both */
+    size_t resting_count;
+    struct resolved rest; /* the round that those at rest are resolved in; index unused */
+};
+
+/* A replica that leads, or that led and whose peers are still to be told that it does no more. At rest: its peers know the index,
+ * nothing was proposed since, and its lease rests on supports under grants that have not changed. Then each round resolves it
+ * without a look at it, as long as all supports that are held last beyond the moment at which the round's timestamp had come.
+ *
+ *   LED --told to all, under the lease, nothing new--> RESTING --anything is done with it, a grant changes--> LED */
+struct resolve_leader {
+    struct list link;
+    struct replica *replica;
+    uint64_t since_ns;     /* 0: it leads no more */
+    uint64_t closed_ts;    /* nothing at or below it is proposed any more; RESTING: nor at or below rest.ts */
+    struct read_wait wait; /* the confirmation for a round, while busy */
+    bool busy, resting;
+    uint64_t round, confirmed_round;
+    struct resolved closing;       /* under confirmation; then, of confirmed_round, resolved */
+    uint64_t told[LIMIT_REPLICAS]; /* index that the replica at this place was last told; 0: none */
 };
 
 /* What one replica has to do with rounds. */
 struct resolve_replica {
     struct resolved_state state;
-    uint64_t led_since_ns;
-    uint64_t closed_ts;    /* leader: nothing at or below it is proposed any more */
-    struct read_wait wait; /* the confirmation for a round, while busy */
-    bool busy;
-    uint64_t round, confirmed_round;
-    struct resolved closing;       /* under confirmation; then, of confirmed_round, resolved */
-    uint64_t told[LIMIT_REPLICAS]; /* leader: index that the replica at this place was last told; 0: none */
-    uint64_t cover_node,
-        cover_life;       /* follower: its resolved timestamp is the link's newest at cover_index, as long as */
-    uint64_t cover_index; /* cover_life is the link's */
+    struct resolve_leader *leader; /* NULL: nothing to resolve, and nobody to tell */
+    /* Follower: its resolved timestamp is the link's newest at cover_index, as long as cover_life is the link's. */
+    uint64_t cover_node, cover_life, cover_index;
 };
 
 /* Of the other side's resolved timestamps, and what it is told of ours. */

@@ -222,7 +222,9 @@ static struct snapshot_recv *recv_new(struct replica *r, const struct snapshot_c
     s->heard_ms = h->now_ms;
     s->term = c->index_term;
     s->config = config;
-    s->ingest = lsm_ingest_new(h->lsm, r->span_start, r->span_end);
+    struct slice start, end;
+    replica_span(r, &start, &end);
+    s->ingest = lsm_ingest_new(h->lsm, start, end);
     h->snapshots_receiving++;
     return s;
 }

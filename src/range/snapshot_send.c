@@ -226,6 +226,7 @@ static void send_queue(struct replica *r, uint64_t to)
         if (r->snapshot_queue[i] == to) return;
     }
     ASSERT(r->snapshot_queue_count < LIMIT_REPLICAS);
+    if (r->snapshot_queue == NULL) r->snapshot_queue = mem_alloc(LIMIT_REPLICAS * sizeof *r->snapshot_queue);
     r->snapshot_queue[r->snapshot_queue_count++] = to;
 }
 
@@ -252,7 +253,9 @@ void snapshot_send_start(struct replica *r, uint64_t to)
     s->index = r->applied;
     s->term = raft_term_at(r->raft, r->applied);
     if (!raft_config_at(r->raft, s->index, &s->config)) s->config = *raft_config_now(r->raft);
-    s->view = lsm_view_new(h->lsm, r->span_start, r->span_end);
+    struct slice start, end;
+    replica_span(r, &start, &end);
+    s->view = lsm_view_new(h->lsm, start, end);
     buf_init(&s->rows, LIMIT_FRAME_BYTES - 65536);
     r->sending = s;
     h->snapshots_sending++;

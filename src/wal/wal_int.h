@@ -34,9 +34,9 @@ struct wal_group {
     struct wal_hard_state hard_state;
     /* What was put, durable or not yet. */
     uint64_t put_last;                       /* as last_index */
-    bool put_since_drop;                     /* anything but a drop was put after the last drop */
     uint64_t record_batch, hard_state_batch; /* the last batch in which this was put, or voided by a drop */
     unsigned drops_pending;                  /* group-dropped records put and not durable yet */
+    bool put_since_drop;                     /* anything but a drop was put after the last drop */
     uint64_t floor_after_drop;               /* floor of the group's next life, while drops_pending */
 };
 

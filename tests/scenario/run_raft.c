@@ -87,9 +87,9 @@ static uint64_t option_number(const struct script *s, const char *name, uint64_t
     return text == NULL ? otherwise : strtoull(text, NULL, 10);
 }
 
-static unsigned id_list(const char *text, uint64_t ids[RAFT_VOTERS_MAX])
+static uint8_t id_list(const char *text, uint64_t ids[RAFT_VOTERS_MAX])
 {
-    unsigned count = 0;
+    uint8_t count = 0;
     while (text != NULL && *text != '\0' && count < RAFT_VOTERS_MAX) {
         char *end;
         ids[count++] = strtoull(text, &end, 10);

@@ -35,9 +35,9 @@ static uint64_t brute_force(const struct raft_config *c, const uint64_t *values)
     return best;
 }
 
-static unsigned ids_of_mask(unsigned mask, uint64_t *ids)
+static uint8_t ids_of_mask(unsigned mask, uint64_t *ids)
 {
-    unsigned count = 0;
+    uint8_t count = 0;
     for (unsigned i = 0; i < 5; i++) {
         if ((mask >> i & 1u) != 0) ids[count++] = i + 1;
     }

@@ -289,7 +289,7 @@ static void run_seed(uint64_t seed, bool trace, struct totals *totals)
     buf_init(&w.text, 64u << 20);
     prng_init(&w.random, seed);
     struct raft_config config = {0};
-    config.voter_count = (unsigned)prng_between(&w.random, 3, 5);
+    config.voter_count = (uint8_t)prng_between(&w.random, 3, 5);
     for (unsigned i = 0; i < config.voter_count; i++) config.voters[i] = i + 1;
     size_t nodes = config.voter_count + (size_t)prng_below(&w.random, 3);
     struct raft_options o;
