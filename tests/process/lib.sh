@@ -93,7 +93,14 @@ leader_of() {
     done
     printf '%s\n' "$leads"
 }
-meta_leader() { printf 'meta-%s' "$("$quorate" status -o json | json "d['meta']['leader']")"; }
+meta_leader() { # asks until there is one
+    for _ in $(seq 100); do
+        leads=$("$quorate" status -o json 2>/dev/null | json "d['meta']['leader']" 2>/dev/null)
+        if [ "${leads:-0}" != 0 ]; then break; fi
+        sleep 0.1
+    done
+    printf 'meta-%s' "$leads"
+}
 
 # faults_prepare [power] [proxy]: what cluster_start starts from now on runs under preload/faults.h (see there), and with
 # `proxy` speaks through proxy.c. fault NAME LINE sets a process's fault; cut "FROM TO"... replaces what is cut, by ID.

@@ -7,8 +7,8 @@ set -u
 
 faults_prepare
 field_of() { "$quorate" cluster status -o json | json "[p['$2'] for p in d['processes'] if p['name'] == '$1'][0]"; }
-ended_with() { # ended_with NAME CODE STARTS: within 3 s it has ended so and was started again
-    for _ in $(seq 30); do
+ended_with() { # ended_with NAME CODE STARTS [SECONDS]: by then it has ended so and was started again
+    for _ in $(seq $((${4:-10} * 10))); do
         if [ "$(field_of "$1" starts)" -gt "$3" ] && [ "$(field_of "$1" exit_code)" = "$2" ]; then return 0; fi
         sleep 0.1
     done
@@ -27,20 +27,26 @@ check "the cluster starts" cluster_start
 history_start
 node=$(leader_of default)
 check "a sync that fails once on the leader ($node) ends it" fails_once "$node" "fail-sync"
-check "operations go on" goes_on 4
+check "operations go on" goes_on 10
 node=$(leader_of default)
 check "a write that fails once on the leader ($node) ends it" fails_once "$node" "fail-write"
-check "operations go on" goes_on 4
+check "operations go on" goes_on 10
+node=$(leader_of default)
+starts_before_hang=$(field_of "$node" starts)
+fault "$node" "hang"
+check "operations are back within 5 s after the leader's disk ($node) has hung" goes_on 5
 meta=$(meta_leader)
 check "a sync that fails once on the metadata leader ($meta) ends it" fails_once "$meta" "fail-sync"
-check "operations go on" goes_on 4
+check "operations go on" goes_on 10
+check "the node whose disk hangs stops by itself after 20 s" ended_with "$node" 70 "$starts_before_hang" 30
+fault "$node" ""
 node=$(leader_of default)
 fault "$node" "stall 40"
-check "operations go on while the leader's disk ($node) is slow" goes_on 4
+check "operations go on while the leader's disk ($node) is slow" goes_on 10
 fault "$node" ""
 pid=$(pid_of "$node")
 fault "$node" "full"
-check "operations go on while the leader's disk is full" goes_on 4
+check "operations go on while the leader's disk is full" goes_on 10
 check "it is still the same process" same_process "$node" "$pid"
 fault "$node" ""
 check "what clients saw is linearizable" history_judge
