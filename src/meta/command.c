@@ -31,6 +31,10 @@ void meta_command_encode(const struct meta_command *c, struct buf *out)
         pack_uint(out, c->destroy.id);
         pack_uint(out, c->destroy.destroy_ts);
         break;
+    case META_CMD_RANGES_DESTROY:
+        pack_array(out, (uint32_t)c->range_id_count);
+        for (size_t i = 0; i < c->range_id_count; i++) pack_uint(out, c->range_ids[i]);
+        break;
     case META_CMD_OPERATOR_BEGIN:
     case META_CMD_OPERATOR_END: PACK_INNER(out, operator_row, &c->operator); break;
     case META_CMD_SETTING: PACK_INNER(out, meta_config_request, &c->setting); break;
@@ -88,6 +92,13 @@ enum status meta_command_decode(struct slice bytes, struct arena *arena, struct 
         out->destroy.id = (uint32_t)unpack_uint(&u);
         out->destroy.destroy_ts = unpack_uint(&u);
         break;
+    case META_CMD_RANGES_DESTROY: {
+        uint32_t count = unpack_array(&u);
+        if (u.failed || count > META_DESTROY_RANGES_MAX) return STATUS_INVALID;
+        out->range_ids = arena_alloc(arena, (count + 1) * sizeof *out->range_ids);
+        for (uint32_t i = 0; i < count && !u.failed; i++) out->range_ids[out->range_id_count++] = unpack_uint(&u);
+        break;
+    }
     case META_CMD_OPERATOR_BEGIN:
     case META_CMD_OPERATOR_END: s = unpack_operator_row(unpack_bin(&u), arena, &out->operator); break;
     case META_CMD_SETTING: s = unpack_meta_config_request(unpack_bin(&u), arena, &out->setting); break;

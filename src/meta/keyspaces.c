@@ -3,8 +3,8 @@
  *           create                    drop                  the grace has passed
  *   (none) ---------> in use -----------------> dropped ----------------------------> (none)
  *                        ^                         |        its ranges go; a row x/<id> remembers that
- *                        +--- alter: restore ------+
- *
+ *                        +--- alter: restore ------+                              then: its ranges, some at a time,
+ *                                                                                       lose all their replicas
  * All of them may be repeated: what is done already is no error. The ranges of a dropped keyspace stay as they are, and routers
  * refuse its name; so it can be taken back whole. */
 #include "meta/machine_int.h"
@@ -235,4 +235,28 @@ void eval_keyspace_destroy(struct eval *e, const struct meta_keyspace_destroy *d
     eval_delete(e, eval_key_text(e, "k/", d->name));
     eval_raise_map_version(e);
     answer_keyspace(e, &row, true);
+}
+
+/* Ranges of a keyspace that is no more, one that a split made known meanwhile included. */
+static void destroy_range(struct eval *e, uint64_t id)
+{
+    struct slice value, key = eval_key_id(e, "r/", id);
+    struct range_desc d;
+    if (!eval_read(e, key, &value)) return;
+    if (unpack_range_desc(value, e->arena, &d) != STATUS_OK) BUG("a range row of the metadata is damaged");
+    if (d.replica_count == 0 || eval_read_number(e, eval_key_id(e, "x/", d.keyspace), 0) == 0) return;
+    d.replica_count = 0;
+    d.epoch.conf_ver = META_DESTROYED_CONF_VER;
+    struct buf b;
+    buf_init(&b, 64 * 1024);
+    pack_range_desc(&b, &d);
+    eval_write(e, key, &b);
+    buf_free(&b);
+}
+
+void eval_ranges_destroy(struct eval *e, const struct meta_command *c)
+{
+    for (size_t i = 0; i < c->range_id_count; i++) destroy_range(e, c->range_ids[i]);
+    if (e->writes->count > 0) eval_raise_map_version(e);
+    eval_answer(e, STATUS_OK, "", SLICE_EMPTY);
 }

@@ -234,6 +234,7 @@ static enum status meta_apply(void *ctx, const struct machine_entry *me, const s
     case META_CMD_KEYSPACE_ALTER: eval_keyspace_alter(&e, &c.alter); break;
     case META_CMD_KEYSPACE_DROP: eval_keyspace_drop(&e, &c.drop); break;
     case META_CMD_KEYSPACE_DESTROY: eval_keyspace_destroy(&e, &c.destroy); break;
+    case META_CMD_RANGES_DESTROY: eval_ranges_destroy(&e, &c); break;
     case META_CMD_TS_BOUND: /* never falls */
         if (eval_read_number(&e, slice_str("t"), 0) < c.ts_bound) eval_write_number(&e, slice_str("t"), c.ts_bound);
         eval_answer(&e, STATUS_OK, "", SLICE_EMPTY);

@@ -39,8 +39,13 @@ enum meta_command_kind {
     META_CMD_OPERATOR_BEGIN,
     META_CMD_OPERATOR_END,
     META_CMD_SETTING,
-    META_CMD_NODE
+    META_CMD_NODE,
+    META_CMD_RANGES_DESTROY
 };
+/* A destroyed range: a descriptor without replicas, with a conf_ver above whatever the group's own log may reach, so that every
+ * replica of it is gone (docs/moves.md). The row stays: a replica that comes back in years is told. */
+#define META_DESTROY_RANGES_MAX 256u
+#define META_DESTROYED_CONF_VER ((uint64_t)1 << 48)
 struct meta_keyspace_destroy { /* by the leader, when the grace has passed */
     struct slice name;
     uint32_t id;
@@ -60,6 +65,8 @@ struct meta_command {
     struct meta_keyspace_alter_request alter;
     struct meta_keyspace_drop_request drop;
     struct meta_keyspace_destroy destroy;
+    uint64_t *range_ids; /* META_CMD_RANGES_DESTROY: of keyspaces that have been destroyed */
+    size_t range_id_count;
     struct operator_row operator;
     struct meta_config_request setting;
     struct meta_node_request node_verb;

@@ -55,5 +55,6 @@ void eval_keyspace_create(struct eval *e, const struct meta_command *c);
 void eval_keyspace_alter(struct eval *e, const struct meta_keyspace_alter_request *q);
 void eval_keyspace_drop(struct eval *e, const struct meta_keyspace_drop_request *q);
 void eval_keyspace_destroy(struct eval *e, const struct meta_keyspace_destroy *d);
+void eval_ranges_destroy(struct eval *e, const struct meta_command *c);
 
 #endif

@@ -182,6 +182,7 @@ enum status meta_new(struct env *env, const struct meta_options *o, struct meta 
     list_init(&m->ts_parked);
     list_init(&m->ts_proposal.link);
     list_init(&m->default_proposal.link);
+    list_init(&m->drop_proposal.link);
     meta_state_init(&m->state);
     map_init(&m->beginning);
     placement_plan_init(&m->schedule.plan);

@@ -37,8 +37,8 @@ struct meta {
         uint64_t at_ns, rounds, took_ns;
         struct placement_plan plan; /* of the last round */
     } schedule;
-    bool default_busy;
-    struct proposal default_proposal;
+    bool default_busy, drop_busy;
+    struct proposal default_proposal, drop_proposal;
     struct arena arena;
     struct buf scratch;
 };
@@ -86,6 +86,9 @@ MUST_CHECK enum status admin_command(struct meta *m, const struct rpc_request *r
 bool admin_answers(struct meta *m, struct rpc_request *req);
 bool admin_is_read(struct meta *m, const struct rpc_request *req);
 void admin_read(struct meta_request *q);
+
+/* drops.c */
+void drops_step(struct meta *m); /* at most one proposal at a time */
 
 /* duties.c */
 uint64_t duties_pass(struct meta *m, uint64_t now_ns);

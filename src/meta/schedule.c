@@ -150,13 +150,17 @@ static void view_fill(struct meta *m, uint64_t now_ns, struct placement_view *v)
     }
     rules[count] = (struct placement_rules){.voters = m->state.cluster.replication, .pinned = true};
     struct placement_range *ranges = arena_alloc(&m->arena, (m->state.range_count + 1) * sizeof *ranges);
-    for (size_t i = 0; i < m->state.range_count; i++) view_range(m, m->state.ranges[i], now_ns, &ranges[i]);
+    size_t range_count = 0;
+    for (size_t i = 0; i < m->state.range_count; i++) {
+        if (m->state.ranges[i]->desc.replica_count > 0)
+            view_range(m, m->state.ranges[i], now_ns, &ranges[range_count++]);
+    }
     *v = (struct placement_view){.sites = view_sites(m, now_ns),
                                  .site_count = m->state.node_count,
                                  .rules = rules,
                                  .rules_count = count + 1,
                                  .ranges = ranges,
-                                 .range_count = m->state.range_count,
+                                 .range_count = range_count,
                                  .round = m->schedule.rounds};
     view_traffic(m, v);
 }

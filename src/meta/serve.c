@@ -192,7 +192,14 @@ static void fill_ranges(struct meta *m, struct meta_node *n, const struct meta_h
     for (size_t i = 0; i < m->state.range_count; i++) {
         if (range_desc_replica(&m->state.ranges[i]->desc, n->id) != NULL) expected++;
     }
-    if (hb->range_count >= expected) {
+    if (hb->tells_all) {
+        n->strays = 0;
+        for (size_t i = 0; i < hb->hold_count; i++) {
+            const struct meta_range *r = meta_state_range(&m->state, hb->holds[i].range_id);
+            n->strays += r == NULL || range_desc_replica(&r->desc, n->id) == NULL;
+        }
+    }
+    if (hb->range_count >= expected + n->strays) {
         n->told = 0;
         return;
     }
@@ -265,6 +272,7 @@ static void on_heartbeat(struct meta *m, struct rpc_request *req)
 
 static bool map_wants(const struct meta_map_request *q, uint32_t keyspace, const struct range_desc *d)
 {
+    if (d->replica_count == 0) return false; /* destroyed */
     if (q->keyspace.size > 0 && d->keyspace != keyspace) return false;
     return !q->has_key || range_desc_contains(d, d->keyspace, q->key);
 }

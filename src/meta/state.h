@@ -20,6 +20,7 @@ struct meta_node {
     bool drained, leaving;
     uint64_t maintenance_until_ms;
     uint64_t heard_ns; /* 0: not since this member leads */
+    size_t strays;     /* replicas that it held, when it last told all, and should not hold */
     size_t told;       /* ranges[0..told) have been offered to it; begins anew when it still lacks some */
 };
 struct meta_range {

@@ -59,5 +59,11 @@ expect "drop" 0 "dropped" "$quorate" keyspace drop events --yes --grace 1h
 expect "it goes in an hour" 0 "dropped, goes in" "$quorate" keyspace show events
 expect "its name is not free yet" 1 "restore it" "$quorate" keyspace create events
 expect "restore" 0 "altered" "$quorate" keyspace alter events --restore
+check "a row before the end" "$quorate" put events k v
+expect "a drop without grace" 0 "dropped" "$quorate" keyspace drop events --yes --grace none
+destroyed() { ! "$quorate" keyspace show events && "$quorate" keyspace create events --splits m; }
+check "its name is free soon" eventually destroyed
+nothing_there() { test "$("$quorate" scan events --timeout 1000 -o plain | wc -l)" = 0 && "$quorate" put events n w; }
+check "and the new one is another" eventually nothing_there
 expect "the default keyspace is not dropped" 1 "belongs to every cluster" "$quorate" keyspace drop default --yes
 finish

@@ -346,6 +346,19 @@ START_TEST(a_dropped_keyspace_comes_back_or_goes)
     ck_assert_int_eq(destroy("bank", id, later, &r), STATUS_OK);
     ck_assert_ptr_null(meta_state_keyspace(&w.state, slice_str("bank")));
     ck_assert_int_eq(destroy("bank", id, later, &r), STATUS_NOT_FOUND);
+    uint64_t ids[] = {w.state.ranges[0]->desc.id, w.state.ranges[1]->desc.id, 999};
+    struct reply_head head;
+    struct meta_command c = {.kind = META_CMD_RANGES_DESTROY, .range_ids = ids, .range_id_count = 3};
+    ck_assert_int_eq(run(&c, &head), STATUS_OK);
+    const struct range_desc *gone = &meta_state_range(&w.state, ids[0])->desc,
+                            *kept = &meta_state_range(&w.state, ids[1])->desc;
+    ck_assert_uint_eq(gone->keyspace, id);
+    ck_assert_uint_eq(gone->replica_count, 0);
+    ck_assert(range_desc_is_gone(gone, 1) && range_desc_is_gone(gone, 70000));
+    ck_assert_uint_eq(kept->replica_count, 3); /* of a keyspace that is in use */
+    uint64_t version = w.state.map_version;
+    ck_assert_int_eq(run(&c, &head), STATUS_OK);
+    ck_assert_uint_eq(w.state.map_version, version);
     bool created = false;
     ck_assert_int_eq(keyspace("bank", NULL, 0, 3, &created), STATUS_OK);
     ck_assert(created);
