@@ -22,6 +22,15 @@ int admin_close(struct admin_call *a);               /* waits for admin_end; the
 /* A whole command: shows the shard map, of --keyspace if given. */
 int admin_map(struct cli *c, int (*show)(struct admin_call *, const struct meta_map_reply *));
 void admin_print_json(void (*fill)(struct answer *, const struct meta_map_reply *), const struct meta_map_reply *map);
+/* One question, waited for: CLI_OK and the answer in the arena, or an exit code with the text already printed. */
+int admin_ask(struct admin_call *a, const char *what, enum method method, struct slice params, struct slice *payload);
+int admin_ask_map(struct admin_call *a, struct meta_map_reply *map);
+int admin_ask_operators(struct admin_call *a, struct meta_ops_reply *ops);
+void admin_pause(struct admin_call *a, uint32_t ms);
+/* A whole command that asks; with --watch again every second. */
+int admin_watch(struct cli *c, int (*show)(struct admin_call *a));
+/* The word as a number above 0; false: a usage error was printed. */
+bool admin_number(struct cli *c, unsigned word, const char *what, uint64_t *out, int *code);
 void admin_print_table(struct text_table *t, enum output output); /* and frees it */
 
 #endif

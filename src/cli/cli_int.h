@@ -98,12 +98,33 @@ int run_node_drain(struct cli *c);
 int run_node_undrain(struct cli *c);
 int run_node_list(struct cli *c);
 int run_status(struct cli *c);
+int run_op_list(struct cli *c); /* cmd_ops.c */
+int run_op_show(struct cli *c);
+int run_op_cancel(struct cli *c);
+int run_op_history(struct cli *c);
+int run_range_show(struct cli *c);
+int run_range_move(struct cli *c);
+int run_range_scatter(struct cli *c);
+int run_range_hot(struct cli *c);
+int run_config_get(struct cli *c);
+int run_config_set(struct cli *c);
+int run_scheduler_list(struct cli *c);
+int run_scheduler_pause(struct cli *c);
+int run_scheduler_resume(struct cli *c);
+int run_scheduler_describe(struct cli *c);
+int run_node_show(struct cli *c); /* cmd_nodes.c */
+int run_node_decommission(struct cli *c);
+int run_node_recommission(struct cli *c);
+int run_node_maintenance(struct cli *c);
+int run_placement_show(struct cli *c);
+int run_placement_check(struct cli *c);
 int run_version(struct cli *c);
 int run_help(struct cli *c);
 int run_cluster_start(struct cli *c); /* cmd_cluster.c */
 int run_cluster_stop(struct cli *c);
 int run_cluster_status(struct cli *c);
 int run_cluster_kill(struct cli *c);
+int run_cluster_add_node(struct cli *c);
 int run_cluster_supervise(struct cli *c); /* supervisor.c */
 int run_cert_authority(struct cli *c);    /* cmd_cert.c */
 int run_cert_issue(struct cli *c);

@@ -4,6 +4,9 @@
 #include "cli/admin_int.h"
 #include "gateway/health.h"
 #include "gateway/json_out.h"
+#include "meta/operator.h"
+
+#define STATUS_MOVES_MAX 5u
 
 #ifndef QUORATE_VERSION
 #define QUORATE_VERSION "0.1.0"
@@ -191,6 +194,32 @@ static void show_health(struct buf *b, const struct meta_status_reply *status, c
         buf_printf(b, "%-16s %s\n", i == 0 ? "problems" : "", h.problems[i].text);
 }
 
+/* What moves and why, what is stuck and why. Nothing, when the metadata service has no leader to ask. */
+static void show_moves(struct admin_call *a, struct buf *b)
+{
+    struct meta_ops_reply ops;
+    size_t running = 0;
+    if (admin_ask_operators(a, &ops) != CLI_OK) return;
+    for (size_t i = 0; i < ops.op_count; i++) {
+        const struct operator_info *o = &ops.ops[i];
+        if (o->state != OPERATOR_RUNNING || ++running > STATUS_MOVES_MAX) continue;
+        buf_printf(b, "%-16s %s of range %llu", running == 1 ? "moving" : "", operator_kind_name(o->kind),
+                   (unsigned long long)o->range_id);
+        if (o->from != 0) buf_printf(b, " from node %llu", (unsigned long long)o->from);
+        if (o->to != 0) buf_printf(b, " to node %llu", (unsigned long long)o->to);
+        buf_printf(b, ": %.*s; %.*s", (int)o->why.size, (const char *)o->why.data, (int)o->step.size,
+                   (const char *)o->step.data);
+        if (o->percent > 0) buf_printf(b, " (%u %%)", o->percent);
+        buf_append_byte(b, '\n');
+    }
+    if (running == 0) buf_append_str(b, "moving           nothing\n");
+    if (running > STATUS_MOVES_MAX)
+        buf_printf(b, "%-16s and %zu more: `quorate op list`\n", "", running - STATUS_MOVES_MAX);
+    for (size_t i = 0; i < ops.note_count; i++)
+        buf_printf(b, "%-16s %.*s\n", i == 0 ? "not done" : "", (int)ops.notes[i].text.size,
+                   (const char *)ops.notes[i].text.data);
+}
+
 static int show_status(struct admin_call *a, const struct meta_map_reply *map)
 {
     struct meta_status_reply status;
@@ -208,6 +237,7 @@ static int show_status(struct admin_call *a, const struct meta_map_reply *map)
         struct buf b;
         buf_init(&b, 1u << 20);
         show_health(&b, &status, map);
+        show_moves(a, &b);
         out_buf(&b);
         buf_free(&b);
     }
@@ -215,25 +245,17 @@ static int show_status(struct admin_call *a, const struct meta_map_reply *map)
     return h.ready ? CLI_OK : CLI_FAILED;
 }
 
-static void status_done(void *ctx, const struct client_error *e, struct slice payload)
+static int ask_status(struct admin_call *a)
 {
-    struct admin_call *a = ctx;
-    if (e->status != STATUS_OK) {
-        admin_end(a, cli_client_failed("the metadata service", e));
-        return;
-    }
-    a->status_payload = arena_dup_slice(&a->arena, payload);
-    client_map(a->session.client, SLICE_EMPTY, a->session.cli->timeout_ms, map_done, a);
+    struct meta_map_reply map;
+    int code = admin_ask(a, "the metadata service", METHOD_META_STATUS, SLICE_EMPTY, &a->status_payload);
+    if (code == CLI_OK) code = admin_ask_map(a, &map);
+    return code == CLI_OK ? show_status(a, &map) : code;
 }
 
 int run_status(struct cli *c)
 {
-    struct admin_call a;
-    int code = admin_open(&a, c);
-    if (code != CLI_OK) return code;
-    a.show = show_status;
-    client_meta(a.session.client, METHOD_META_STATUS, SLICE_EMPTY, c->timeout_ms, status_done, &a);
-    return admin_close(&a);
+    return admin_watch(c, ask_status);
 }
 
 /* --- init --- */

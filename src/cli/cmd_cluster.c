@@ -42,7 +42,7 @@ static void accept_none(void *ctx, struct net_conn *conn)
 
 static int check_ports(struct env *env, const struct local_cluster *cluster)
 {
-    for (unsigned i = 0; i < LOCAL_PROCESSES; i++) {
+    for (unsigned i = 0; i < cluster->process_count; i++) {
         struct net_listener *listener;
         struct errbuf err;
         const struct local_process *p = &cluster->processes[i];
@@ -60,15 +60,19 @@ static int check_ports(struct env *env, const struct local_cluster *cluster)
 static int directory_prepare(struct env *env, struct local_cluster *cluster, const struct args *args)
 {
     struct errbuf err;
-    uint64_t base_port;
+    uint64_t base_port, nodes;
     unsigned names = 0;
-    if (args_number(args, "base-port", cluster->base_port, 1, 65000, &base_port, &err) != STATUS_OK)
+    if (args_number(args, "base-port", cluster->base_port, 1, 65000, &base_port, &err) != STATUS_OK ||
+        args_number(args, "nodes", LOCAL_NODES, 3, LOCAL_NODES_MAX, &nodes, &err) != STATUS_OK)
         return cli_usage("%s", err.text);
     char dir[LOCAL_PATH_MAX], prefix[LOCAL_PATH_MAX];
     snprintf(dir, sizeof(dir), "%s", cluster->dir);
     enum status s = local_load(cluster, dir, &err);
     if (s == STATUS_OK && args_switch(args, "secure") && !certs_of_local(dir, "", prefix))
         return cli_fail("the cluster in %s was made without --secure, and its processes speak plainly", dir);
+    if (s == STATUS_OK && args_given(args, "nodes") && nodes != cluster->nodes)
+        return cli_fail("the cluster in %s has %u storage nodes; `quorate cluster add-node` adds one", dir,
+                        cluster->nodes);
     if (s == STATUS_OK && (!args_given(args, "base-port") || base_port == cluster->base_port)) return CLI_OK;
     if (s == STATUS_OK) {
         return cli_fail("the cluster in %s was made with --base-port %u; its members know each other by these ports",
@@ -79,7 +83,7 @@ static int directory_prepare(struct env *env, struct local_cluster *cluster, con
     if (names > 0)
         return cli_fail("%s holds files, but no Quorate cluster; nothing was touched. Name a new directory with --dir",
                         dir);
-    local_set(cluster, dir, (unsigned)base_port);
+    local_set(cluster, dir, (unsigned)base_port, (unsigned)nodes);
     if (args_switch(args, "secure") && certs_make_local(dir, &err) != STATUS_OK) return cli_fail("%s", err.text);
     if (local_save(cluster, &err) != STATUS_OK) return cli_fail("%s", err.text);
     return CLI_OK;
@@ -131,7 +135,7 @@ static void starting_map_done(void *ctx, const struct client_error *e, const str
         starting_answered(s, false);
         return;
     }
-    for (unsigned i = 0; i < LOCAL_PROCESSES; i++) {
+    for (unsigned i = 0; i < s->cluster.process_count; i++) {
         const struct local_process *p = &s->cluster.processes[i];
         if (p->role != LOCAL_ROLE_NODE || local_held(&s->cluster, p))
             continue; /* held down on purpose: not waited for */
@@ -220,7 +224,7 @@ static void starting_explain(const struct starting *s)
         cli_fail("the supervisor does not run; see %s", log);
         return;
     }
-    for (unsigned i = 0; i < LOCAL_PROCESSES; i++) {
+    for (unsigned i = 0; i < s->cluster.process_count; i++) {
         const struct local_child *child = &status.children[i];
         if (child->state == LOCAL_STATE_RUNNING && child->starts == 1) continue;
         char path[LOCAL_PATH_MAX];
@@ -242,7 +246,7 @@ static int wait_ready(struct cli *c, const struct local_cluster *cluster, uint64
     if (code != CLI_OK) return code;
     struct env *env = s.session.env;
     arena_init(&s.arena, 4096);
-    s.http = env->http->ops->client_new(env->http, cluster->processes[LOCAL_PROCESSES - 1].address, 3000);
+    s.http = env->http->ops->client_new(env->http, local_gateway(cluster)->address, 3000);
     s.deadline_ns = env_mono_ns(env) + wait_ms * NS_PER_MS;
     s.actor.pass = starting_pass;
     env->ops->attach(env, &s.actor);
@@ -266,7 +270,7 @@ static bool child_lives(const struct local_child *child)
 static unsigned children_tell(const struct local_status *status, int signal_number)
 {
     unsigned alive = 0;
-    for (unsigned i = 0; i < LOCAL_PROCESSES; i++) {
+    for (unsigned i = 0; i < LOCAL_PROCESSES_MAX; i++) {
         struct errbuf err;
         if (!child_lives(&status->children[i])) continue;
         alive++;
@@ -320,7 +324,8 @@ static int start_one(const struct local_cluster *cluster, const struct local_sta
     struct errbuf err;
     const struct local_process *p = local_find(cluster, name);
     if (p == NULL)
-        return cli_usage("no process is called '%s': meta-1..%u, node-1..%u, gateway", name, LOCAL_META, LOCAL_NODES);
+        return cli_usage("no process is called '%s': meta-1..%u, node-1..%u, gateway", name, LOCAL_META,
+                         cluster->nodes);
     if (!status->supervised)
         return cli_fail("the cluster in %s is not running; `quorate cluster start` starts all of it", cluster->dir);
     if (local_release(cluster, p, &err) != STATUS_OK) return cli_fail("%s", err.text);
@@ -359,13 +364,13 @@ static int start_supervised(struct cli *c, struct local_cluster *cluster, struct
 
 static void print_started(const struct cli *c, const struct local_cluster *cluster, bool was_running)
 {
-    const char *gateway = cluster->processes[LOCAL_PROCESSES - 1].address, *scheme = c->certs.on ? "https" : "http";
+    const char *gateway = local_gateway(cluster)->address, *scheme = c->certs.on ? "https" : "http";
     if (c->output == OUTPUT_JSON) {
         out_printf("{\"started\":%s,\"gateway\":\"%s://%s\",\"dir\":\"%s\"}\n", was_running ? "false" : "true", scheme,
                    gateway, cluster->dir);
     } else {
         out_printf("local cluster %s: %u metadata servers, %u storage nodes, gateway %s://%s, data in %s\n",
-                   was_running ? "is running already" : "started", LOCAL_META, LOCAL_NODES, scheme, gateway,
+                   was_running ? "is running already" : "started", LOCAL_META, cluster->nodes, scheme, gateway,
                    cluster->dir);
     }
 }
@@ -436,7 +441,7 @@ static void status_rows(const struct local_cluster *cluster, const struct local_
     struct env *env = env_posix_new(&options, NULL);
     uint64_t now_ms = env != NULL ? env_wall_ms(env) : 0;
     env_posix_free(env);
-    for (unsigned i = 0; i < LOCAL_PROCESSES; i++) {
+    for (unsigned i = 0; i < cluster->process_count; i++) {
         static const char *const roles[] = {"metadata", "storage node", "gateway"};
         const struct local_process *p = &cluster->processes[i];
         const struct local_child *child = &status->children[i];
@@ -469,7 +474,7 @@ static void status_json(const struct local_cluster *cluster, const struct local_
     buf_init(&b, 1u << 16);
     buf_printf(&b, "{\"running\":%s,\"supervisor_pid\":%d,\"processes\":[", status->supervised ? "true" : "false",
                status->supervised ? status->supervisor.pid : 0);
-    for (unsigned i = 0; i < LOCAL_PROCESSES; i++) {
+    for (unsigned i = 0; i < cluster->process_count; i++) {
         const struct local_child *child = &status->children[i];
         bool lives = child_lives(child);
         buf_printf(&b,
@@ -508,6 +513,22 @@ int run_cluster_status(struct cli *c)
     return status.supervised ? CLI_OK : CLI_FAILED;
 }
 
+/* The supervisor sees the new description and starts what is new in it. */
+int run_cluster_add_node(struct cli *c)
+{
+    struct local_cluster cluster;
+    struct local_status status;
+    struct errbuf err;
+    int code = cluster_open(c, &cluster, &status);
+    if (code != CLI_OK) return code;
+    if (!status.supervised) return cli_fail("the cluster in %s is not running", cluster.dir);
+    if (cluster.nodes == LOCAL_NODES_MAX) return cli_fail("a local cluster has %u nodes at most", LOCAL_NODES_MAX);
+    local_set(&cluster, cli_cluster_dir(c), cluster.base_port, cluster.nodes + 1);
+    if (local_save(&cluster, &err) != STATUS_OK) return cli_fail("%s", err.text);
+    code = start_one(&cluster, &status, cluster.processes[cluster.process_count - 1].name);
+    return code == CLI_OK ? wait_ready(c, &cluster, 60000) : code;
+}
+
 int run_cluster_kill(struct cli *c)
 {
     struct local_cluster cluster;
@@ -518,7 +539,7 @@ int run_cluster_kill(struct cli *c)
     const struct local_process *p = local_find(&cluster, c->args.words[0]);
     if (p == NULL)
         return cli_usage("no process is called '%s': meta-1..%u, node-1..%u, gateway", c->args.words[0], LOCAL_META,
-                         LOCAL_NODES);
+                         cluster.nodes);
     if (local_kill(&cluster, p, &err) != STATUS_OK) return cli_fail("%s", err.text);
     for (unsigned waited = 0; waited < 10000; waited += POLL_MS) {
         if (local_status_load(&cluster, &status, &err) == STATUS_OK &&

@@ -43,7 +43,8 @@ static const struct flag flags_init[] = {
     {"replication", FLAG_NUMBER, "N", "replicas of a range unless a keyspace says otherwise; default 3"},
 };
 static const struct flag flags_cluster_start[] = {
-    {"base-port", FLAG_NUMBER, "PORT", "metadata at +1..3, nodes at +11..13, gateway at +80; default 7400"},
+    {"base-port", FLAG_NUMBER, "PORT", "metadata at +1..3, nodes at +11..., gateway at +80; default 7400"},
+    {"nodes", FLAG_NUMBER, "N", "storage nodes of a new cluster; default 3"},
     {"wait", FLAG_NUMBER, "MS", "how long to wait until it is ready; default 60000"},
     {"secure", FLAG_SWITCH, "", "a new cluster whose connections are encrypted, with certificates in DIR/certs"},
 };
@@ -92,6 +93,24 @@ static const struct flag flags_keyspace_drop[] = {
 };
 static const struct flag flags_range_list[] = {
     {"keyspace", FLAG_TEXT, "NAME", "only its ranges"},
+};
+#define FLAG_WATCH                                                                                                     \
+    {                                                                                                                  \
+        "watch", FLAG_SWITCH, "", "again every second"                                                                 \
+    }
+static const struct flag flags_watch[] = {FLAG_WATCH};
+static const struct flag flags_range_move[] = {
+    {"from", FLAG_NUMBER, "NODE", "the replica there goes; alone: the range has one replica less"},
+    {"to", FLAG_NUMBER, "NODE", "a replica comes there; alone: the range has one more"},
+    {"no-wait", FLAG_SWITCH, "", "print the operator's id and do not follow it"},
+};
+static const struct flag flags_decommission[] = {
+    {"dry-run", FLAG_SWITCH, "", "only say whether it can be done, and what it would take"},
+    {"no-wait", FLAG_SWITCH, "", "do not follow it"},
+};
+static const struct flag flags_maintenance[] = {
+    {"minutes", FLAG_NUMBER, "N", "how long; default 60"},
+    {"end", FLAG_SWITCH, "", "it is over"},
 };
 static const struct flag flags_demo_records[] = {
     {"gateway", FLAG_TEXT, "HOST:PORT", "default: the local cluster's"},
@@ -240,8 +259,11 @@ const struct command cli_commands[] = {
     {"cluster status", "", "the local cluster's processes", run_cluster_status, 0, 0, NO_FLAGS, false},
     {"cluster kill", "NAME", "kill -9 a process of the local cluster and hold it down", run_cluster_kill, 1, 1,
      NO_FLAGS, false},
+    {"cluster add-node", "", "start one more storage node, with the next number", run_cluster_add_node, 0, 0, NO_FLAGS,
+     false},
     {"cluster supervise", "", "the local cluster's parent process", run_cluster_supervise, 0, 0, NO_FLAGS, true},
-    {"status", "", "one screen: what is up, what may still fail, what is wrong", run_status, 0, 0, NO_FLAGS, false},
+    {"status", "", "one screen: what is up, what may still fail, what is wrong", run_status, 0, 0, FLAGS(flags_watch),
+     false},
     {"get", "KEYSPACE KEY", "print a value", run_get, 2, 2, FLAGS(flags_get), false},
     {"put", "KEYSPACE KEY VALUE|-", "write a value; - reads it from standard input", run_put, 3, 3, FLAGS(flags_put),
      false},
@@ -268,6 +290,34 @@ const struct command cli_commands[] = {
     {"meta", "", "run a metadata server", run_meta, 0, 0, FLAGS(flags_meta), false},
     {"node", "", "run a storage node", run_node, 0, 0, FLAGS(flags_node), false},
     {"gateway", "", "run an HTTP gateway", run_gateway, 0, 0, FLAGS(flags_gateway), false},
+    {"range show", "RANGE", "one range: span, replicas, size", run_range_show, 1, 1, NO_FLAGS, false},
+    {"range move", "RANGE", "move a replica, or add or remove one", run_range_move, 1, 1, FLAGS(flags_range_move),
+     false},
+    {"range transfer-leader", "RANGE NODE", "the same as range transfer", run_range_transfer, 2, 2, NO_FLAGS, false},
+    {"range scatter", "KEYSPACE", "deal its leaderships out over the nodes", run_range_scatter, 1, 1, NO_FLAGS, false},
+    {"range hot", "", "the ranges with most operations per second", run_range_hot, 0, 0, FLAGS(flags_watch), false},
+    {"node show", "NODE", "one node: state, replicas, disk", run_node_show, 1, 1, NO_FLAGS, false},
+    {"node decommission", "NODE", "move all its replicas elsewhere, then it may be stopped for good",
+     run_node_decommission, 1, 1, FLAGS(flags_decommission), false},
+    {"node recommission", "NODE", "take it back: it takes replicas and leaderships again", run_node_recommission, 1, 1,
+     NO_FLAGS, false},
+    {"node maintenance", "NODE", "it leads nothing and is not replaced for a while", run_node_maintenance, 1, 1,
+     FLAGS(flags_maintenance), false},
+    {"op list", "", "operators under way: what moves, why, what it waits for", run_op_list, 0, 0, FLAGS(flags_watch),
+     false},
+    {"op show", "OP", "one operator", run_op_show, 1, 1, FLAGS(flags_watch), false},
+    {"op cancel", "OP", "stop an operator where it is", run_op_cancel, 1, 1, NO_FLAGS, false},
+    {"op history", "", "operators that have ended, and how", run_op_history, 0, 0, NO_FLAGS, false},
+    {"scheduler list", "", "the schedulers and whether they are on", run_scheduler_list, 0, 0, NO_FLAGS, false},
+    {"scheduler pause", "NAME", "repair, balance, leaders, split or merge: off", run_scheduler_pause, 1, 1, NO_FLAGS,
+     false},
+    {"scheduler resume", "NAME", "on again", run_scheduler_resume, 1, 1, NO_FLAGS, false},
+    {"scheduler describe", "", "what is not done, and why", run_scheduler_describe, 0, 0, FLAGS(flags_watch), false},
+    {"placement show", "", "what each node holds, and its share", run_placement_show, 0, 0, FLAGS(flags_watch), false},
+    {"placement check", "", "which ranges lack replicas; exit status 1 if any", run_placement_check, 0, 0, NO_FLAGS,
+     false},
+    {"config get", "[NAME]", "settings of the cluster", run_config_get, 0, 1, NO_FLAGS, false},
+    {"config set", "NAME VALUE|default", "change one", run_config_set, 2, 2, NO_FLAGS, false},
     {"demo records", "", "store the package index from standard input, read it back, compare", run_demo_records, 0, 0,
      FLAGS(flags_demo_records), false},
     {"demo bank", "", "DebitCredit postings with a leader killed half way", run_demo_bank, 0, 0, FLAGS(flags_demo_bank),

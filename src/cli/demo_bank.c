@@ -358,7 +358,7 @@ static int phase(struct bank *b, const char *label, uint64_t total)
 static int held_release(struct bank *b)
 {
     struct errbuf err;
-    for (unsigned i = 0; i < LOCAL_PROCESSES && b->kill != KILL_OFF; i++) {
+    for (unsigned i = 0; i < b->cluster.process_count && b->kill != KILL_OFF; i++) {
         const struct local_process *p = &b->cluster.processes[i];
         if (!local_held(&b->cluster, p)) continue;
         out_printf("bank: %s was held down; it is started again first\n", p->name);

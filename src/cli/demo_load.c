@@ -16,7 +16,7 @@ void demo_gateway(const struct cli *c, char *address, size_t size)
     struct local_cluster local;
     struct errbuf err;
     if (local_load(&local, cli_cluster_dir(c), &err) != STATUS_OK) local_default(&local, cli_cluster_dir(c));
-    snprintf(address, size, "%s", args_text(&c->args, "gateway", local.processes[LOCAL_PROCESSES - 1].address));
+    snprintf(address, size, "%s", args_text(&c->args, "gateway", local_gateway(&local)->address));
 }
 
 struct env *demo_env(const struct cli *c, const char *data_dir, struct errbuf *err)

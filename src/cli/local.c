@@ -18,21 +18,28 @@ static void process_set(struct local_process *p, enum local_role role, const cha
     snprintf(p->address, sizeof(p->address), "127.0.0.1:%u", port);
 }
 
-void local_set(struct local_cluster *c, const char *dir, unsigned base_port)
+void local_set(struct local_cluster *c, const char *dir, unsigned base_port, unsigned nodes)
 {
+    ASSERT(nodes > 0 && nodes <= LOCAL_NODES_MAX);
     memset(c, 0, sizeof(*c));
     snprintf(c->dir, sizeof(c->dir), "%s", dir);
     c->base_port = base_port;
     struct local_process *p = c->processes;
     for (unsigned i = 1; i <= LOCAL_META; i++) process_set(p++, LOCAL_ROLE_META, "meta", i, base_port + i);
-    for (unsigned i = 1; i <= LOCAL_NODES; i++) process_set(p++, LOCAL_ROLE_NODE, "node", i, base_port + 10 + i);
     process_set(p++, LOCAL_ROLE_GATEWAY, "gateway", 0, base_port + 80);
-    ASSERT(p == c->processes + LOCAL_PROCESSES);
+    for (unsigned i = 1; i <= nodes; i++) process_set(p++, LOCAL_ROLE_NODE, "node", i, base_port + 10 + i);
+    c->nodes = nodes;
+    c->process_count = (unsigned)(p - c->processes);
 }
 
 void local_default(struct local_cluster *c, const char *dir)
 {
-    local_set(c, dir, LOCAL_BASE_PORT);
+    local_set(c, dir, LOCAL_BASE_PORT, LOCAL_NODES);
+}
+
+const struct local_process *local_gateway(const struct local_cluster *c)
+{
+    return &c->processes[LOCAL_META];
 }
 
 void local_path(const struct local_cluster *c, const char *name, char path[LOCAL_PATH_MAX])
@@ -67,27 +74,28 @@ static enum status read_text(const char *path, char *text, size_t size, struct e
 enum status local_load(struct local_cluster *c, const char *dir, struct errbuf *err)
 {
     char path[LOCAL_PATH_MAX], text[256];
-    unsigned base_port = 0;
+    unsigned base_port = 0, nodes = LOCAL_NODES;
     local_default(c, dir);
     local_path(c, "cluster.conf", path);
     enum status s = read_text(path, text, sizeof(text), err);
     if (s != STATUS_OK) return s;
     size_t head = sizeof(CONF_HEAD) - 1;
-    if (strncmp(text, CONF_HEAD, head) != 0 || sscanf(text + head, "base_port %u", &base_port) != 1 || base_port == 0 ||
-        base_port > 65000) {
+    bool fine =
+        strncmp(text, CONF_HEAD, head) == 0 && sscanf(text + head, "base_port %u nodes %u", &base_port, &nodes) >= 1;
+    if (!fine || base_port == 0 || base_port > 65000 || nodes == 0 || nodes > LOCAL_NODES_MAX) {
         errbuf_set(err,
                    "%s is not the description of a local cluster of this version; name another directory with --dir",
                    path);
         return STATUS_CORRUPT;
     }
-    local_set(c, dir, base_port);
+    local_set(c, dir, base_port, nodes);
     return STATUS_OK;
 }
 
 enum status local_save(const struct local_cluster *c, struct errbuf *err)
 {
     char path[LOCAL_PATH_MAX], text[256];
-    snprintf(text, sizeof(text), "%sbase_port %u\n", CONF_HEAD, c->base_port);
+    snprintf(text, sizeof(text), "%sbase_port %u\nnodes %u\n", CONF_HEAD, c->base_port, c->nodes);
     local_path(c, "cluster.conf", path);
     return process_file_write(path, slice_str(text), err);
 }
@@ -99,7 +107,7 @@ void local_meta_addresses(const struct local_cluster *c, char *text, size_t size
 
 const struct local_process *local_find(const struct local_cluster *c, const char *name)
 {
-    for (unsigned i = 0; i < LOCAL_PROCESSES; i++) {
+    for (unsigned i = 0; i < c->process_count; i++) {
         if (strcmp(c->processes[i].name, name) == 0) return &c->processes[i];
     }
     return NULL;
@@ -107,7 +115,7 @@ const struct local_process *local_find(const struct local_cluster *c, const char
 
 const struct local_process *local_by_address(const struct local_cluster *c, struct slice address)
 {
-    for (unsigned i = 0; i < LOCAL_PROCESSES; i++) {
+    for (unsigned i = 0; i < c->process_count; i++) {
         if (slice_eq(address, slice_str(c->processes[i].address))) return &c->processes[i];
     }
     return NULL;
@@ -131,7 +139,7 @@ enum status local_status_save(const struct local_cluster *c, const struct local_
     buf_init(&b, 8192);
     process_id_format(&s->supervisor, id);
     buf_printf(&b, "%ssupervisor %s\n", STATE_HEAD, id);
-    for (unsigned i = 0; i < LOCAL_PROCESSES; i++) {
+    for (unsigned i = 0; i < c->process_count; i++) {
         const struct local_child *child = &s->children[i];
         process_id_format(&child->id, id);
         buf_printf(&b, "%s %s %llu %u %d %s\n", c->processes[i].name, local_state_name(child->state),

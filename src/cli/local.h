@@ -5,7 +5,7 @@
  *   supervisor.state   who runs, written by the supervisor at each change; process ids outlive a reuse of the pid
  *   hold/NAME          this process is to stay down: made by `cluster kill NAME`, removed by `cluster start NAME`
  *   log/NAME.log       what it printed
- *   meta-1/ ... node-3/ data directories
+ *   meta-1/ ... node-3/ ... data directories
  */
 #ifndef QUORATE_CLI_LOCAL_H
 #define QUORATE_CLI_LOCAL_H
@@ -13,8 +13,9 @@
 #include "env_posix/process.h"
 
 #define LOCAL_META 3u
-#define LOCAL_NODES 3u
-#define LOCAL_PROCESSES (LOCAL_META + LOCAL_NODES + 1u)
+#define LOCAL_NODES 3u      /* unless more are asked for */
+#define LOCAL_NODES_MAX 16u /* ports +11..+26 */
+#define LOCAL_PROCESSES_MAX (LOCAL_META + 1u + LOCAL_NODES_MAX)
 #define LOCAL_BASE_PORT 7400u
 #define LOCAL_PATH_MAX 1024u
 
@@ -32,9 +33,11 @@ struct local_process {
 struct local_cluster {
     char dir[LOCAL_PATH_MAX];
     unsigned base_port; /* meta +1.., node +11.., gateway +80 */
-    struct local_process processes[LOCAL_PROCESSES];
+    unsigned nodes, process_count;
+    struct local_process processes[LOCAL_PROCESSES_MAX]; /* metadata, gateway, nodes: new ones come last */
 };
-void local_set(struct local_cluster *c, const char *dir, unsigned base_port);
+void local_set(struct local_cluster *c, const char *dir, unsigned base_port, unsigned nodes);
+const struct local_process *local_gateway(const struct local_cluster *c);
 void local_default(struct local_cluster *c, const char *dir);
 MUST_CHECK enum status local_load(struct local_cluster *c, const char *dir,
                                   struct errbuf *err); /* NOT_FOUND: none there */
@@ -69,7 +72,7 @@ struct local_child {
 struct local_status {
     bool supervised; /* the supervisor lives */
     struct process_id supervisor;
-    struct local_child children[LOCAL_PROCESSES]; /* as local_cluster.processes */
+    struct local_child children[LOCAL_PROCESSES_MAX]; /* as local_cluster.processes */
 };
 MUST_CHECK enum status local_status_load(const struct local_cluster *c, struct local_status *out, struct errbuf *err);
 MUST_CHECK enum status local_status_save(const struct local_cluster *c, const struct local_status *s,

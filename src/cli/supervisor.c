@@ -10,6 +10,8 @@
  * The pause before a restart is 1 s and doubles to 30 s while the process does not live for a minute. On SIGTERM: gateway
  * and nodes are told to stop, then the metadata servers; who is still there STOP_KILL_MS later is killed. */
 
+#include <stdio.h>
+
 #include "base/assert.h"
 #include "cli/cli_int.h"
 #include "cli/local.h"
@@ -31,7 +33,7 @@ struct supervisor {
         uint64_t started_ns, restart_ns;
         uint32_t pause_ms;
         bool told; /* SIGTERM was sent */
-    } timing[LOCAL_PROCESSES];
+    } timing[LOCAL_PROCESSES_MAX];
     bool changed;
     bool stopping, killed;
     uint64_t stop_ns;
@@ -52,8 +54,7 @@ static void child_argv(const struct supervisor *s, unsigned i, char data[LOCAL_P
     const struct local_process *p = &s->cluster.processes[i];
     unsigned n = 0;
     local_path(&s->cluster, p->name, data);
-    id[0] = (char)('0' + p->number);
-    id[1] = '\0';
+    snprintf(id, 8, "%u", p->number);
     argv[n++] = s->self;
     switch (p->role) {
     case LOCAL_ROLE_META:
@@ -184,7 +185,7 @@ static void child_step(struct supervisor *s, unsigned i, uint64_t now_ns)
 
 static bool role_ended(const struct supervisor *s, bool meta)
 {
-    for (unsigned i = 0; i < LOCAL_PROCESSES; i++) {
+    for (unsigned i = 0; i < s->cluster.process_count; i++) {
         if ((s->cluster.processes[i].role == LOCAL_ROLE_META) == meta &&
             s->status.children[i].state == LOCAL_STATE_RUNNING)
             return false;
@@ -204,7 +205,7 @@ static void stop_step(struct supervisor *s, uint64_t now_ns)
 {
     bool others_ended = role_ended(s, false);
     bool late = now_ns >= s->stop_ns + STOP_KILL_MS * NS_PER_MS;
-    for (unsigned i = 0; i < LOCAL_PROCESSES; i++) {
+    for (unsigned i = 0; i < s->cluster.process_count; i++) {
         if (s->status.children[i].state != LOCAL_STATE_RUNNING) continue;
         if (late && !s->killed) {
             log_event(s->env->log, LOG_WARN, "supervisor.killed", "name=%s why=\"did not stop in time\"",
@@ -219,11 +220,23 @@ static void stop_step(struct supervisor *s, uint64_t now_ns)
     if (others_ended && role_ended(s, true)) env_posix_stop(s->env, CLI_OK);
 }
 
+/* `cluster add-node` has written another description: new processes are DOWN, and so are started. */
+static void nodes_reload(struct supervisor *s)
+{
+    struct local_cluster now;
+    struct errbuf err;
+    if (s->stopping || local_load(&now, s->cluster.dir, &err) != STATUS_OK || now.nodes <= s->cluster.nodes) return;
+    log_event(s->env->log, LOG_INFO, "supervisor.nodes", "from=%u to=%u", s->cluster.nodes, now.nodes);
+    s->cluster = now;
+    s->changed = true;
+}
+
 static uint64_t supervisor_pass(struct actor *a, uint64_t now_ns)
 {
     struct supervisor *s = LIST_ENTRY(a, struct supervisor, actor);
     struct errbuf err;
-    for (unsigned i = 0; i < LOCAL_PROCESSES; i++) child_step(s, i, now_ns);
+    nodes_reload(s);
+    for (unsigned i = 0; i < s->cluster.process_count; i++) child_step(s, i, now_ns);
     if (s->stopping) stop_step(s, now_ns);
     if (s->changed && local_status_save(&s->cluster, &s->status, &err) == STATUS_OK) s->changed = false;
     return now_ns + POLL_NS;

@@ -21,10 +21,9 @@ void node_state_text(const struct node_info *n, struct buf *out)
     static const struct {
         uint32_t flag;
         const char *text;
-    } FLAGS[] = {{NODE_DRAINED, ", drained"},
-                 {NODE_DISK_SLOW, ", disk SLOW"},
-                 {NODE_DISK_FULL, ", disk FULL"},
-                 {NODE_DISK_TIGHT, ", disk nearly full"}};
+    } FLAGS[] = {
+        {NODE_DRAINED, ", drained"},     {NODE_LEAVING, ", decommissioned"}, {NODE_MAINTENANCE, ", in maintenance"},
+        {NODE_DISK_SLOW, ", disk SLOW"}, {NODE_DISK_FULL, ", disk FULL"},    {NODE_DISK_TIGHT, ", disk nearly full"}};
     buf_append_str(out, n->alive ? "up" : "DOWN");
     for (size_t i = 0; i < sizeof(FLAGS) / sizeof(FLAGS[0]); i++) {
         bool said = FLAGS[i].flag == NODE_DISK_TIGHT && (n->flags & NODE_DISK_FULL) != 0;

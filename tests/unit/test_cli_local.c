@@ -21,7 +21,7 @@ static void write_text(const char *name, const char *text)
 START_TEST(description_round_trips)
 {
     struct local_cluster back;
-    local_set(&c, dir, 9000);
+    local_set(&c, dir, 9000, 3);
     ck_assert_int_eq(local_load(&back, dir, &err), STATUS_NOT_FOUND);
     ck_assert_int_eq(local_save(&c, &err), STATUS_OK);
     ck_assert_int_eq(local_load(&back, dir, &err), STATUS_OK);
@@ -57,8 +57,8 @@ END_TEST
 START_TEST(state_round_trips)
 {
     struct local_status s = {.supervisor = process_self()}, back;
-    local_set(&c, dir, 9000);
-    for (unsigned i = 0; i < LOCAL_PROCESSES; i++) {
+    local_set(&c, dir, 9000, 3);
+    for (unsigned i = 0; i < c.process_count; i++) {
         s.children[i] = (struct local_child){.state = (enum local_state)(i % LOCAL_STATE_COUNT),
                                              .since_ms = 1000 + i,
                                              .starts = i,
@@ -68,7 +68,7 @@ START_TEST(state_round_trips)
     ck_assert_int_eq(local_status_save(&c, &s, &err), STATUS_OK);
     ck_assert_int_eq(local_status_load(&c, &back, &err), STATUS_OK);
     ck_assert(back.supervised); /* this very process */
-    for (unsigned i = 0; i < LOCAL_PROCESSES; i++) {
+    for (unsigned i = 0; i < c.process_count; i++) {
         ck_assert_int_eq(back.children[i].state, s.children[i].state);
         ck_assert_uint_eq(back.children[i].since_ms, s.children[i].since_ms);
         ck_assert_uint_eq(back.children[i].starts, s.children[i].starts);
@@ -88,7 +88,7 @@ START_TEST(nothing_is_killed_without_a_supervisor)
     char where[LOCAL_PATH_MAX];
     local_path(&c, "elsewhere", where);
     ck_assert_int_eq(process_make_dirs(where, &err), STATUS_OK);
-    local_set(&other, where, 9000);
+    local_set(&other, where, 9000, 3);
     ck_assert_int_eq(local_kill(&other, &other.processes[0], &err), STATUS_UNAVAILABLE);
     ck_assert(!local_held(&other, &other.processes[0]));
     ck_assert_int_eq(local_release(&other, &other.processes[0], &err), STATUS_OK);
@@ -111,7 +111,7 @@ static void directory_remove(void)
 int main(void)
 {
     if (mkdtemp(dir) == NULL) return EXIT_FAILURE;
-    local_set(&c, dir, 9000);
+    local_set(&c, dir, 9000, 3);
     Suite *s = suite_create("cli local");
     TCase *t = tcase_create("all");
     tcase_add_test(t, description_round_trips);

@@ -1,0 +1,45 @@
+#!/bin/sh
+# The admin's verbs on a cluster in good health: what they print, their exit statuses, JSON that parses; a node is added.
+set -u
+# shellcheck source=tests/process/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+is_json() { "$@" -o json | json "type(d).__name__ == 'dict'" | grep -q True; }
+four() { [ "$("$quorate" node list -o json | json "sum(n['alive'] for n in d['nodes'])")" = 4 ]; }
+ended() { "$quorate" op history -o json | json "any(o['kind'] == '$1' and o['state'] == 'done' for o in d['operators'])" | grep -q True; }
+
+check "the cluster starts" cluster_start
+check "a node is added" "$quorate" cluster add-node
+check "it is up" four
+expect "the supervisor knows it" 0 "node-4" "$quorate" cluster status
+check "a keyspace of six ranges" "$quorate" keyspace create six --splits b,c,d,e,f
+for verb in status "node list" "node show 1" "range list" "range show 2" "op list" "op history" "scheduler list" \
+    "scheduler describe" "config get" "config get node.dead_after_s"; do
+    # shellcheck disable=SC2086 # words
+    check "$verb -o json" is_json "$quorate" $verb
+done
+expect "status says what moves" 0 "moving" "$quorate" status
+expect "placement is as asked for" 0 "0 of" "$quorate" placement check
+check "placement show" "$quorate" placement show
+check "range hot" "$quorate" range hot
+expect "a setting" 0 "77" "$quorate" config set node.dead_after_s 77
+expect "it stays" 0 "77" "$quorate" config get node.dead_after_s
+expect "back to the default" 0 "300" "$quorate" config set node.dead_after_s default
+expect "beyond its bounds" 1 "a number from" "$quorate" config set node.dead_after_s 0
+expect "an unknown one" 1 "no setting" "$quorate" config set nothing 1
+expect "a scheduler is paused" 0 "scheduler.leaders is off" "$quorate" scheduler pause leaders
+expect "the list says so" 0 '"scheduler.leaders":"off"' "$quorate" scheduler list -o json
+expect "and goes on" 0 "scheduler.leaders is on" "$quorate" scheduler resume leaders
+check "scatter" "$quorate" range scatter six
+sleep 2
+check "transfers have ended well" ended transfer
+expect "no such operator" 1 "no operator" "$quorate" op cancel 4711
+expect "no such range" 1 "no range" "$quorate" range show 4711
+expect "no such node" 1 "no node" "$quorate" node decommission 99
+expect "a usage error" 2 "expected a number" "$quorate" node show one
+expect "maintenance" 0 "leads nothing" "$quorate" node maintenance 2 --minutes 5
+sleep 1
+expect "the list says so" 0 "maintenance" "$quorate" node list
+expect "it ends" 0 "ended" "$quorate" node maintenance 2 --end
+expect "three nodes are needed" 0 "other nodes" "$quorate" node decommission 1 --dry-run
+finish
