@@ -3,7 +3,6 @@
  * like one that has diverged, hands over if it leads, and fetches its rows again by a snapshot, whose installation removes what
  * is left of the table. What no replica has rows in is removed at once. */
 #include "base/assert.h"
-#include "base/mem.h"
 #include "range/host_int.h"
 
 #include <stdlib.h>
@@ -20,20 +19,24 @@ static bool before(struct slice key, struct slice end) /* end empty: no bound */
     return end.size == 0 || slice_cmp(key, end) < 0;
 }
 
+struct span { /* in store keys; an empty end: no bound */
+    struct slice start, end;
+};
+
 static int by_start(const void *a, const void *b)
 {
-    const struct replica *const *x = a, *const *y = b;
-    return slice_cmp((*x)->span_start, (*y)->span_start);
+    const struct span *x = a, *y = b;
+    return slice_cmp(x->start, y->start);
 }
 
 /* Of [start, end), what lies between the spans, which do not overlap. */
-static void excise_gaps(struct host *h, struct replica **of, size_t count, struct slice start, struct slice end)
+static void excise_gaps(struct host *h, struct span *of, size_t count, struct slice start, struct slice end)
 {
-    if (count > 0) qsort(of, count, sizeof(struct replica *), by_start);
+    if (count > 0) qsort(of, count, sizeof(*of), by_start);
     for (size_t i = 0; i < count; i++) {
-        if (slice_cmp(start, of[i]->span_start) < 0) lsm_excise(h->lsm, start, of[i]->span_start, excised, h);
-        if (of[i]->span_end.size == 0) return;
-        start = of[i]->span_end;
+        if (slice_cmp(start, of[i].start) < 0) lsm_excise(h->lsm, start, of[i].start, excised, h);
+        if (of[i].end.size == 0) return;
+        start = of[i].end;
     }
     if (before(start, end)) lsm_excise(h->lsm, start, end, excised, h);
 }
@@ -42,20 +45,24 @@ static void excise_gaps(struct host *h, struct replica **of, size_t count, struc
 static void damaged(void *ctx, struct slice start, struct slice end)
 {
     struct host *h = ctx;
-    struct replica **of = mem_alloc((h->replicas.count + 1) * sizeof(struct replica *));
+    struct arena arena;
+    arena_init(&arena, 4096);
+    struct span *of = arena_alloc(&arena, (h->replicas.count + 1) * sizeof(*of));
     size_t count = 0;
     uint64_t group;
     void *value;
     for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
         struct replica *r = value;
-        if (!before(r->span_start, end) || !before(start, r->span_end)) continue;
-        of[count++] = r;
+        struct slice from, to;
+        replica_span(r, &from, &to);
+        if (!before(from, end) || !before(start, to)) continue;
+        of[count++] = (struct span){arena_dup_slice(&arena, from), arena_dup_slice(&arena, to)};
         if (r->state == REPLICA_DIVERGED || r->state == REPLICA_INSTALLING) continue; /* it is replaced in any case */
         r->divergence.damaged = true;
         host_mark_ready(h, r);
     }
     excise_gaps(h, of, count, start, end);
-    mem_free(of);
+    arena_free(&arena);
     h->env->ops->wake(h->env);
 }
 
