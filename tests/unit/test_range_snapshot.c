@@ -452,7 +452,9 @@ static void flip_in_table(void *ctx, const char *path, struct slice content)
 static uint64_t rows_on(unsigned i)
 {
     const struct replica *r = replica_on(i);
-    struct lsm_view *v = lsm_view_new(store_on(i), r->span_start, r->span_end);
+    struct slice start, end;
+    replica_span(r, &start, &end);
+    struct lsm_view *v = lsm_view_new(store_on(i), start, end);
     struct lsm_write row;
     uint64_t rows = 0;
     enum status s;
@@ -470,7 +472,9 @@ static void meet_damage(unsigned victim, bool by_view)
         return;
     }
     const struct replica *r = replica_on(victim);
-    struct lsm_view *v = lsm_view_new(store_on(victim), r->span_start, r->span_end);
+    struct slice start, end;
+    replica_span(r, &start, &end);
+    struct lsm_view *v = lsm_view_new(store_on(victim), start, end);
     struct lsm_write row;
     enum status s;
     while ((s = lsm_view_next(v, &row)) == STATUS_OK) continue;
