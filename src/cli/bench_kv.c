@@ -112,7 +112,8 @@ static void latency_text(const char *what, const struct latency *l)
 
 static void report_text(const struct bench *b)
 {
-    out_printf("operations      %llu in %.1f s: %.0f /s (%llu get, %llu put, %llu del, %llu cas, %llu refused, %llu transfer)\n",
+    out_printf("operations      %llu in %.1f s: %.0f /s (%llu get, %llu put, %llu del, %llu cas, %llu refused, %llu "
+               "transfer)\n",
                (unsigned long long)(b->read.count + b->write.count), (double)(b->last_ok_ns - b->begun_ns) / 1e9,
                rate_of(b), (unsigned long long)b->ok[BENCH_GET], (unsigned long long)b->ok[BENCH_PUT],
                (unsigned long long)b->ok[BENCH_DELETE], (unsigned long long)b->ok[BENCH_CAS],

@@ -46,7 +46,7 @@ struct client {
     struct prng prng;
     struct buf scratch; /* for encoding params */
     struct client_stats stats;
-    uint64_t now_ns; /* of the pass */
+    uint64_t now_ns;      /* of the pass */
     bool in_pass, called; /* called: something was handed to a peer whose pass has been */
 
     struct { /* one refresh of the shard map at a time, for all that wait */
