@@ -26,6 +26,7 @@
     X(vote_despite_promise, "T3", "a bound follower votes for another")                                                \
     X(promise_forgotten, "T3", "a node that starts votes at once, whatever an earlier life promised")                  \
     X(lease_outlives_transfer, "T4", "a leader that told another to campaign still reads by its lease")                \
+    X(lease_on_old_time, "T2", "a lease is judged by the time at which the pass began")                                \
     X(lease_from_receipt, "T3", "a lease counts from when the answer came")                                            \
     /* consensus */                                                                                                    \
     X(quorum_too_small, "T11", "half of the members are a majority")                                                   \

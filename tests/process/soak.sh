@@ -1,7 +1,8 @@
 #!/bin/sh
-# Random faults on real processes for SECONDS (default 600), one after the other; SEED repeats the choice of them (not their
-# timing):  make soak SECONDS=3600 SEED=7     Rounds of half a minute: each has a history of its own, judged at its end; the
-# bank runs through all of them and is audited at the end of each.
+# Random faults on real processes for SECONDS (default 600); SEED repeats the choice of them (not their timing):
+#   make soak SECONDS=3600 SEED=7
+# One fault after the other, or three that overlap: one of a metadata server, one of a storage node, one of the network. Rounds
+# of half a minute: each has a history of its own, judged at its end, and a bank, which is audited.
 set -u
 # shellcheck source=tests/process/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -17,21 +18,22 @@ random() {
     seed=$(((seed * 1103515245 + 12345) % 2147483648))
     drawn=$((seed / 65536 % $1))
 }
-victim() { # a random server, in `name`; half of the time the one that leads
-    random 12
+victim() { # victim LOW HIGH: a random server, in `name`; half of the time one that leads. 0 12: any; 0 6: metadata; 6 12: nodes
+    random $(($2 - $1))
+    drawn=$((drawn + $1))
     case $drawn in
     0 | 1 | 2) name=meta-$((drawn + 1)) ;;
-    3 | 4 | 5) name=node-$((drawn - 2)) ;;
-    6 | 7) name=$(meta_leader) ;;
-    8) name=gateway ;;
+    3 | 4) name=$(meta_leader) ;;
+    5) name=gateway ;;
+    6 | 7 | 8) name=node-$((drawn - 5)) ;;
     *) name=$(leader_of default) ;;
     esac
     pid=$(pid_of "$name")
 }
-one_fault() {
-    victim
-    random 10
-    kind=$drawn
+one_fault() { # one_fault LOW HIGH KIND KINDS: a victim, and a kind out of so many from KIND on
+    victim "$1" "$2"
+    random "$4"
+    kind=$(((drawn + $3) % 10))
     random 4
     length=$((drawn + 1))
     case $kind in
@@ -69,6 +71,25 @@ one_fault() {
         fault "$name" ""
         ;;
     esac
+}
+# Kinds 4 to 6 cut the network, by one file for all: of several faults at a time only one.
+some_faults() {
+    random 2
+    if [ "$drawn" -eq 0 ]; then
+        one_fault 0 12 0 10
+    else
+        echo "  together:"
+        one_fault 0 6 7 7 &
+        lane=$!
+        seed=$((seed + 1))
+        one_fault 6 12 7 7 &
+        lanes="$lane $!"
+        seed=$((seed + 1))
+        one_fault 0 12 4 3
+        # shellcheck disable=SC2086 # two words
+        wait $lanes
+        seed=$((seed + 1))
+    fi
     random 3
     sleep "$drawn"
 }
@@ -83,7 +104,7 @@ while [ $(($(date +%s) - begun)) -lt "$seconds" ] && [ "$failed" -eq 0 ]; do
     load_start --count 100000000 --seconds $round_seconds
     history_start
     until=$(($(date +%s) + round_seconds - 5))
-    while [ "$(date +%s)" -lt "$until" ]; do one_fault; done
+    while [ "$(date +%s)" -lt "$until" ]; do some_faults; done
     check "round $round: what clients saw is linearizable" history_judge
     tail -n 1 "$work/check.out"
     check "round $round: the load finishes, every request answered" load_wait

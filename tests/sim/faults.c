@@ -126,7 +126,13 @@ static void strike_pause(struct faults *f)
 {
     struct process *p =
         chance(f->world, 900) ? fault_victim(f) : f->world->processes[draw(f->world, 0, f->world->process_count - 1)];
-    if (process_runs(p)) process_pause(p, draw(f->world, MS_NS, f->cluster->knobs.pause_max_ns));
+    if (!process_runs(p)) return;
+    uint64_t ns = draw(f->world, MS_NS, f->cluster->knobs.pause_max_ns);
+    if (chance(f->world, 500)) {
+        process_pause(p, ns);
+    } else {
+        process_pause_within(p, ns, (unsigned)draw(f->world, 1, 40));
+    }
 }
 
 static void strike_wall(struct faults *f)
@@ -316,7 +322,7 @@ void faults_heal(struct faults *f)
         struct process *p = w->processes[i];
         p->log_slow = p->io_slow = 1;
         p->disk_stalls_ns = 0;
-        p->crash_in_log_tasks = p->crash_at_effect = 0;
+        p->crash_in_log_tasks = p->crash_at_effect = p->pause_at_clock = 0;
         if (p->disk_full) fault_disk_freed(w, p);
         handed_over(w, p);
         if (p->disk != NULL) memdisk_fail_at(p->disk, 0, 0, STATUS_OK, false);

@@ -15,9 +15,14 @@ static struct process *process_of(struct env *env)
 
 /* --- clocks --- */
 
+uint64_t process_now_ns(const struct process *p)
+{
+    return p->world->now_ns + p->late_ns;
+}
+
 static uint64_t mono_now(const struct process *p)
 {
-    uint64_t passed = p->world->now_ns - p->mono_world_ns;
+    uint64_t passed = process_now_ns(p) - p->mono_world_ns;
     return p->mono_base_ns + passed + (uint64_t)((int64_t)(passed / 1000) * p->mono_ppm / 1000);
 }
 
@@ -31,15 +36,22 @@ static uint64_t world_at(const struct process *p, uint64_t at_ns)
     return p->world->now_ns + (uint64_t)((int64_t)left - (int64_t)(left / 1000) * p->mono_ppm / 1000) + 1;
 }
 
+/* Between any two statements a process may be stopped for a while. Where its clock is read it can notice; what it has done up to
+ * there is done, what follows happens when it goes on, and meanwhile the world is another one. */
 static uint64_t op_mono_ns(struct env *env)
 {
-    return mono_now(process_of(env));
+    struct process *p = process_of(env);
+    if (p->pause_at_clock > 0 && --p->pause_at_clock == 0 && process_runs(p)) {
+        world_trace(p->world, p, "PAUSE within, %llu ms", (unsigned long long)(p->pause_ns / MS_NS));
+        p->late_ns = p->pause_ns;
+    }
+    return mono_now(p);
 }
 
 static uint64_t op_wall_ms(struct env *env)
 {
     struct process *p = process_of(env);
-    return (uint64_t)(1700000000000 + (int64_t)(p->world->now_ns / MS_NS) + p->wall_jump_ms);
+    return (uint64_t)(1700000000000 + (int64_t)(process_now_ns(p) / MS_NS) + p->wall_jump_ms);
 }
 
 void process_wall_jump(struct process *p, int64_t ms)
@@ -205,6 +217,8 @@ static void life_begin(struct process *p)
     p->woken = false;
     p->cancelling = false;
     p->paused_until_ns = 0;
+    p->pause_at_clock = 0;
+    p->late_ns = 0;
     p->log_done_ns = 0;
     p->crashing = false;
     sim_net_attach(p);
@@ -314,6 +328,10 @@ void process_crash_soon(struct process *p, uint64_t within_ns)
 
 void process_settle(struct process *p)
 {
+    if (p->late_ns > 0) {
+        p->paused_until_ns = p->world->now_ns + p->late_ns;
+        p->late_ns = 0;
+    }
     if (!process_runs(p) || !p->env.dead) return;
     if (p->crashing) {
         crash_now(p);
@@ -359,6 +377,12 @@ void process_stop(struct process *p)
     struct stopping *s = world_alloc(p->world, sizeof *s);
     *s = (struct stopping){.p = p, .life = p->lives};
     world_after(p->world, 10 * MS_NS, stop_step, s);
+}
+
+void process_pause_within(struct process *p, uint64_t ns, unsigned clock_reads)
+{
+    p->pause_at_clock = clock_reads;
+    p->pause_ns = ns;
 }
 
 void process_pause(struct process *p, uint64_t ns)

@@ -75,8 +75,12 @@ struct process {
     struct prng prng;
     struct list actors;
     struct sim_event pass;
-    bool woken;                /* another pass soon, whatever the deadlines say */
-    uint64_t paused_until_ns;  /* no event reaches it before */
+    bool woken;               /* another pass soon, whatever the deadlines say */
+    uint64_t paused_until_ns; /* no event reaches it before */
+    unsigned
+        pause_at_clock; /* a pause in the middle of what it does: when its clock is read the so many-th time; 0: none */
+    uint64_t pause_ns;  /* then: so long */
+    uint64_t late_ns;   /* it is past such a pause: what it does now happens so much later */
     uint64_t passes_second_ns; /* start of the second that is being counted, against spinning */
     unsigned passes_second;
     /* clocks */
@@ -155,6 +159,8 @@ void process_crash_soon(struct process *p,
 bool process_effect(struct process *p);
 void process_stop(struct process *p); /* in good order; it is down some time later, or crashed if it does not end */
 void process_pause(struct process *p, uint64_t ns);
+void process_pause_within(struct process *p, uint64_t ns, unsigned clock_reads);
+uint64_t process_now_ns(const struct process *p); /* of the world: when what it does at this moment happens */
 void process_wall_jump(struct process *p, int64_t ms);
 void process_set_drift(struct process *p, int64_t ppm);
 void process_pass_soon(struct process *p);

@@ -35,7 +35,7 @@ static void log_lane_next(struct process *p)
     {
         struct sim_task *t = LIST_ENTRY(it, struct sim_task, link);
         if (t->task->lane != LANE_LOG || t->executed) continue;
-        if (t->event.node.pos == 0) world_schedule(p->world, &t->event, p->world->now_ns + task_latency(p, LANE_LOG));
+        if (t->event.node.pos == 0) world_schedule(p->world, &t->event, process_now_ns(p) + task_latency(p, LANE_LOG));
         return;
     }
 }
@@ -62,11 +62,10 @@ static void task_fire(struct world *w, struct sim_event *e)
     }
     t->executed = true;
     t->task->execute(t->task);
-    if (p->env.dead) {
-        process_settle(p);
-        return;
-    }
-    uint64_t done = w->now_ns + draw(w, 1, 20000);
+    uint64_t done = process_now_ns(p) + draw(w, 1, 20000);
+    bool dead = p->env.dead;
+    process_settle(p);
+    if (dead) return;
     if (t->task->lane == LANE_LOG) {
         if (done <= p->log_done_ns) done = p->log_done_ns + 1;
         p->log_done_ns = done;
@@ -90,7 +89,7 @@ static void op_submit(struct exec *e, enum exec_lane lane, struct task *task)
             process_crash_soon(p, p->world->knobs.log_max_ns);
         }
     } else {
-        world_schedule(p->world, &t->event, p->world->now_ns + task_latency(p, lane));
+        world_schedule(p->world, &t->event, process_now_ns(p) + task_latency(p, lane));
     }
 }
 

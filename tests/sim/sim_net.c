@@ -341,12 +341,12 @@ static struct net_conn *op_connect(struct net *net, const char *address, const s
     struct net_conn *c = conn_new(p, process_at(p->world, address), CONN_CONNECTING);
     c->handler = *handler;
     c->ctx = ctx;
-    c->begun_ns = p->world->now_ns;
+    c->begun_ns = process_now_ns(p);
     (void)snprintf(c->address, sizeof c->address, "%s", address);
     if (p->env.dead) {
         c->state = CONN_DEAD;
     } else {
-        world_schedule(p->world, &c->event, p->world->now_ns + 2 * latency(p->world, p->index, c->remote));
+        world_schedule(p->world, &c->event, process_now_ns(p) + 2 * latency(p->world, p->index, c->remote));
     }
     return c;
 }
@@ -367,10 +367,10 @@ static void op_send(struct net_conn *c, struct slice bytes)
     if (other == NULL) {
         c->lost += bytes.size;
         bool answers = process_runs(w->processes[c->remote]) && !w->cut[c->p->index][c->remote];
-        if (answers) conn_end_at(c, STATUS_IO, w->now_ns + 2 * latency(w, c->p->index, c->remote), SIZE_MAX);
+        if (answers) conn_end_at(c, STATUS_IO, process_now_ns(c->p) + 2 * latency(w, c->p->index, c->remote), SIZE_MAX);
         return;
     }
-    segment_push(other, bytes, w->now_ns + latency(w, c->p->index, c->remote));
+    segment_push(other, bytes, process_now_ns(c->p) + latency(w, c->p->index, c->remote));
     if (other->state == CONN_OPEN && other->event.node.pos == 0) conn_schedule(other);
 }
 
@@ -391,7 +391,8 @@ static void op_close(struct net_conn *c)
     struct world *w = c->p->world;
     ASSERT(!c->gone);
     struct net_conn *other = conn_part(c);
-    if (other != NULL) conn_end_at(other, STATUS_CLOSED, w->now_ns + latency(w, c->p->index, c->remote), SIZE_MAX);
+    if (other != NULL)
+        conn_end_at(other, STATUS_CLOSED, process_now_ns(c->p) + latency(w, c->p->index, c->remote), SIZE_MAX);
     if (c->in_callback) {
         c->gone = true;
     } else {
