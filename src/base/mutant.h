@@ -18,6 +18,9 @@
     X(flights_ignored, "T42", "a latest read does not wait for writes that have asked for their timestamp already")    \
     X(bounded_without_bound, "T6", "a bounded read is served however old the replica's rows are")                      \
     X(drop_forgotten, "T33", "peers are not told that a range is no longer resolved by its former leader")             \
+    X(floor_forgotten, "T6", "after a start or a snapshot reads are served below what another life has let go")        \
+    X(resolved_unconfirmed, "T6", "a range is told to be resolved though nobody confirmed its leader")                 \
+    X(resolved_before_leading, "T6", "a range is resolved at a timestamp asked for before its leader led")             \
     X(rest_outlives_support, "T6", "ranges at rest are resolved though the supports that their leases count on ended") \
     X(closed_timestamp_passed, "T33", "a write takes a timestamp below one at which rows have been read")              \
     X(read_before_apply, "T7", "a read does not wait until its index has been applied")                                \
@@ -26,7 +29,6 @@
     X(vote_despite_promise, "T3", "a bound follower votes for another")                                                \
     X(promise_forgotten, "T3", "a node that starts votes at once, whatever an earlier life promised")                  \
     X(lease_outlives_transfer, "T4", "a leader that told another to campaign still reads by its lease")                \
-    X(lease_on_old_time, "T2", "a lease is judged by the time at which the pass began")                                \
     X(lease_from_receipt, "T3", "a lease counts from when the answer came")                                            \
     /* consensus */                                                                                                    \
     X(quorum_too_small, "T11", "half of the members are a majority")                                                   \

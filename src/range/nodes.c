@@ -2,7 +2,6 @@
  * groups, and the clock that leases are read on. The rules are raft/liveness.h's and raft/lease.c's. */
 #include "base/assert.h"
 #include "base/mem.h"
-#include "base/mutant.h"
 #include "range/host_int.h"
 
 #define STALL_NS (50 * NS_PER_MS) /* a loop that comes so much too late may have been stopped, and its clock with it */
@@ -142,8 +141,7 @@ void host_hold_heartbeats(struct host *h, bool hold)
 bool replica_has_lease(const struct replica *r)
 {
     uint64_t until = raft_lease_until_ns(r->raft);
-    uint64_t now_ns = MUTANT(lease_on_old_time) ? r->host->now_ms * NS_PER_MS : env_mono_ns(r->host->env);
-    return until != 0 && r->state == REPLICA_RUNNING && now_ns < until;
+    return until != 0 && r->state == REPLICA_RUNNING && env_mono_ns(r->host->env) < until;
 }
 
 uint64_t replica_lease_until_ns(const struct replica *r)

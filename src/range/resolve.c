@@ -223,7 +223,8 @@ static void round_confirmed(struct read_wait *w, enum status s)
 /* Under the lease the clock, read after the timestamp came, confirms the leadership: no list is touched for a range at rest. */
 static bool round_close_at_once(struct replica *r, struct resolve_leader *v, uint64_t now_ns)
 {
-    if (r->state != REPLICA_RUNNING || now_ns >= replica_lease_until_ns(r)) return false;
+    bool holds = r->state == REPLICA_RUNNING && now_ns < replica_lease_until_ns(r);
+    if (!holds && !MUTANT(resolved_unconfirmed)) return false;
     v->closing = r->host->resolve.at;
     v->closing.index = raft_last_index(r->raft);
     if (v->closing.ts > v->closed_ts) v->closed_ts = v->closing.ts;
@@ -237,7 +238,8 @@ static void round_close(struct resolve_leader *v, uint64_t now_ns)
     struct replica *r = v->replica;
     struct resolve_host *round = &r->host->resolve;
     if (!replica_leads(r) || v->busy) return;
-    if (round->at.since_ns <= v->since_ns) return; /* the timestamp was asked for before this replica led */
+    if (round->at.since_ns <= v->since_ns && !MUTANT(resolved_before_leading))
+        return; /* the timestamp was asked for before this replica led */
     if (round_close_at_once(r, v, now_ns)) return;
     v->closing = round->at;
     v->closing.index = raft_last_index(r->raft);

@@ -1,11 +1,12 @@
 #include "range/resolved.h"
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 void resolved_forget_past(struct resolved_state *s, uint64_t index)
 {
     s->floor_index = index;
-    s->floor_ts = index == 0 ? 0 : RESOLVED_NO_FLOOR;
+    s->floor_ts = index == 0 || MUTANT(floor_forgotten) ? 0 : RESOLVED_NO_FLOOR;
 }
 
 void resolved_check(const struct resolved_state *s, uint64_t applied)
