@@ -312,7 +312,11 @@ START_TEST(a_forgotten_commit_still_folds)
     ck_assert_int_eq(prepare_ops(1, &one, 1), VOTE_YES);
     ck_assert_int_eq(prepare_ops(2, &two, 1), VOTE_YES);
     decide(2, true, vote.ts);
+    uint64_t ts = vote.ts;
     ck_assert_int_eq(send_seal(2, TXN_COMMAND_FORGET), VOTE_DONE);
+    ck_assert_int_eq(send_seal(2, TXN_COMMAND_SEAL), VOTE_COMMITTED); /* a late question of one who settles */
+    ck_assert_uint_eq(vote.ts, ts);
+    ck_assert_int_eq(prepare_ops(2, &two, 1), VOTE_COMMITTED);
     decide(1, false, 0);
     ck_assert(is(get("acct"), "8"));
     ck_assert_uint_eq(txn_table_count(table), 1); /* the tombstone of 1 */
