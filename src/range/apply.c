@@ -92,7 +92,20 @@ void replica_state_reset(struct replica *r)
     r->machine_state = NULL;
     r->state_loaded = o->machine->state_new == NULL;
     buf_clear(&r->state_at);
-    if (!r->state_loaded) r->machine_state = o->machine->state_new(o->machine_ctx, &r->desc);
+}
+
+/* Made when there is something to remember: of thousands of ranges most have nothing. */
+static void *machine_state_of(struct replica *r)
+{
+    const struct host_owner *o = &r->host->owner;
+    if (r->machine_state == NULL && o->machine->state_new != NULL)
+        r->machine_state = o->machine->state_new(o->machine_ctx, &r->desc);
+    return r->machine_state;
+}
+
+void *replica_machine_state(struct replica *r)
+{
+    return r->state_loaded && r->state == REPLICA_RUNNING ? machine_state_of(r) : NULL;
 }
 
 static void apply_wait_for(struct replica *r, struct lsm_miss *miss)
@@ -122,7 +135,7 @@ static bool state_load(struct replica *r)
     struct lsm_iter *it = lsm_iter_new(h->lsm, from, buf_slice(&end), LSM_TS_MAX, false);
     do {
         s = lsm_iter_next(it, &row, &miss);
-        if (s == STATUS_OK) s = o->machine->state_load(o->machine_ctx, r->machine_state, row.key, row.value);
+        if (s == STATUS_OK) s = o->machine->state_load(o->machine_ctx, machine_state_of(r), row.key, row.value);
     } while (s == STATUS_OK);
     struct slice at = lsm_iter_position(it);
     buf_clear(&prefix);
@@ -138,6 +151,7 @@ static bool state_load(struct replica *r)
         h->env->ops->fatal(h->env, "the rows of held transactions cannot be read: a table is damaged");
     }
     r->state_loaded = s == STATUS_END;
+    if (r->state_loaded) buf_free(&r->state_at);
     return r->state_loaded;
 }
 
@@ -152,7 +166,7 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
         arena_reset(&h->apply_arena);
         struct apply_view view = {.host = h};
         struct machine_entry me = {
-            .index = e->index, .term = e->term, .desc = &r->desc, .command = e->data, .state = r->machine_state};
+            .index = e->index, .term = e->term, .desc = &r->desc, .command = e->data, .state = machine_state_of(r)};
         enum status s =
             h->owner.machine->apply(h->owner.machine_ctx, &me, &(struct txn_view){.get = apply_view_get, .ctx = &view},
                                     &h->apply_arena, &writes, &ts, &h->answer);

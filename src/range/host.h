@@ -134,7 +134,7 @@ uint64_t replica_rows_life(const struct replica *r);
 bool replica_diverged(const struct replica *r); /* it has found its rows to be wrong, and waits for a snapshot */
 bool replica_damaged(const struct replica *r);  /* some of them cannot be read; it waits likewise, or is about to */
 /* NULL until it has been loaded; changes with replica_rows_life. */
-void *replica_machine_state(const struct replica *r);
+void *replica_machine_state(struct replica *r);
 const char *replica_waits_for(const struct replica *r); /* why it does not go on; "" when nothing is in the way */
 /* Gives the leadership of the range to the replica on that node: begun, or it is there already. The new leader is known when
  * replica_leader_node says so; given up when replica_transferring ends and this replica still leads. */

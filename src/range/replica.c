@@ -493,10 +493,6 @@ uint64_t replica_last_ts(const struct replica *r)
 {
     return r->last_ts;
 }
-void *replica_machine_state(const struct replica *r)
-{
-    return r->state_loaded && r->state == REPLICA_RUNNING ? r->machine_state : NULL;
-}
 uint64_t replica_rows_life(const struct replica *r)
 {
     return r->state == REPLICA_INSTALLING || r->state == REPLICA_DIVERGED ? 0 : r->rows_life;

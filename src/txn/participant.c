@@ -340,7 +340,8 @@ static enum status tell_held(struct applying *a, const struct held *h)
     if (r.vote.size == 0) {
         COVER("txn.asked_after_forget");
         ASSERT(h->state == HELD_COMMITTED);
-    } else if (txn_vote_decode(r.vote, a->arena, &v) != STATUS_OK) BUG("a vote that was stored");
+    } else if (txn_vote_decode(r.vote, a->arena, &v) != STATUS_OK)
+        BUG("a vote that was stored");
     if (h->state == HELD_COMMITTED || h->state == HELD_SETTLED) {
         v.kind = VOTE_COMMITTED;
         v.ts = h->ts;
