@@ -1,8 +1,9 @@
 # The audit of `quorate demo bank`, apart from the database's own code:
-#   quorate scan bank -o plain | awk -f audit.awk bank-acknowledged.txt -
-# First file: "id posted" or "id refused", one line per acknowledged answer. Second: the rows, "key TAB value".
-# Exact means: each balance is the sum of its history rows; each id is in the history at most once; each acknowledged
-# posting is there; nothing that was refused is there. Amounts are integers far below 2^53, where awk still counts exactly.
+#   quorate ledger dump | awk -f audit.awk bank-acknowledged.txt -
+# First file: "id posted" or "id refused", one line per acknowledged answer. Second: every account and transfer, TAB between the
+# words (`quorate ledger dump --help`). Exact means: each account's debits and credits are those of its transfers; debits equal credits;
+# no account that may not has spent more than it had; each id is there once; each acknowledged transfer is there as it was
+# acknowledged. Amounts are integers far below 2^53, where awk still counts exactly.
 
 BEGIN { FS = "[ \t]" }
 
@@ -12,60 +13,61 @@ function wrong(text) {
 
 FNR == NR {
     if ($2 != "posted" && $2 != "refused") next # a line cut short when a run was killed
-    if (($1 in acknowledged) && acknowledged[$1] != $2) wrong($1 " was acknowledged both as posted and as refused")
-    acknowledged[$1] = $2
+    if (("x" $1 in acknowledged) && acknowledged["x" $1] != $2) wrong($1 " was acknowledged both as posted and as refused")
+    acknowledged["x" $1] = $2 # "x": ids have more digits than a number
     next
 }
 
-$1 ~ /^b\/[0-9]+\/hist\// {
-    split($1, part, "/")
-    branch = part[2]; id = part[4]
-    amount = $4; sub(/^amount=/, "", amount)
-    account = $2; sub(/^acct=/, "", account)
-    teller = $3; sub(/^teller=/, "", teller)
-    if (amount !~ /^-?[0-9]+$/ || NF != 4) wrong("history row " $1 " cannot be read: " $0)
-    if (id in history) wrong(id " was posted twice")
-    history[id] = 1
-    rows++
-    sum["b/" branch "/acct/" account] += amount
-    sum["b/" branch "/teller/" teller] += amount
-    sum["b/" branch "/branch"] += amount
+$1 == "account" {
+    accounts++
+    debits["x" $2] = $5
+    credits["x" $2] = $6
+    if (int($4 / 2) % 2 == 1 && $5 + $7 > $6) wrong("account " $2 " has spent " $5 " of " $6)
     next
 }
 
-$1 ~ /^b\/[0-9]+\/(acct|teller)\// || $1 ~ /^b\/[0-9]+\/branch$/ {
-    if ($2 !~ /^-?[0-9]+$/) wrong($1 " is no number: " $2)
-    if ($1 ~ /acct/ && $2 < 0) wrong($1 " is overdrawn: " $2)
-    balance[$1] = $2
-    balances++
-    if ($1 ~ /branch$/) total += $2
+$1 == "transfer" {
+    id = "x" $2
+    if (id in seen) wrong("transfer " $2 " is there twice")
+    seen[id] = $7
+    if ($7 != "created") next
+    transfers++
+    if ($6 == 0 || int($6 / 4) % 2 == 1) { # plain, or posts a pending one
+        spent["x" $3] += $5
+        earned["x" $4] += $5
+    }
     next
 }
 
-$1 == "run" || $1 == "shape" { next }
+$1 == "resolution" { next }
 
-{ wrong("a row that nobody wrote: " $0) }
+{ wrong("a line that cannot be read: " $0) }
 
 END {
-    for (key in balance) {
-        if (balance[key] != sum[key] + 0) wrong(key " holds " balance[key] ", its history rows sum up to " sum[key] + 0)
+    for (id in debits) {
+        if (debits[id] != spent[id] + 0) wrong("account " substr(id, 2) " has debits " debits[id] ", its transfers make " spent[id] + 0)
+        if (credits[id] != earned[id] + 0) wrong("account " substr(id, 2) " has credits " credits[id] ", its transfers make " earned[id] + 0)
+        all_debits += debits[id]
+        all_credits += credits[id]
     }
-    for (key in sum) if (!(key in balance)) wrong(key " has history rows and no balance")
+    for (id in spent) if (!(id in debits)) wrong("account " substr(id, 2) " has transfers and is not there")
+    for (id in earned) if (!(id in debits)) wrong("account " substr(id, 2) " has transfers and is not there")
+    if (all_debits != all_credits) wrong("debits " all_debits ", credits " all_credits)
     for (id in acknowledged) {
         if (acknowledged[id] == "posted") {
             posted++
-            if (!(id in history)) wrong(id " was acknowledged as posted and is not there")
+            if (seen[id] != "created") wrong("transfer " substr(id, 2) " was acknowledged as posted and is not there")
         } else {
             refused++
-            if (id in history) wrong(id " was refused and is there")
+            if (seen[id] == "created") wrong("transfer " substr(id, 2) " was refused and is there")
         }
     }
-    printf "bank: audit: %d history rows, %d balances, money in all branches %d; %d acknowledged as posted, %d as refused\n", \
-        rows, balances, total, posted, refused
-    if (rows == 0 || posted == 0) wrong("nothing to audit")
+    printf "bank: audit: %d transfers, %d accounts, debits %d = credits %d; %d acknowledged as posted, %d as refused\n", \
+        transfers, accounts, all_debits, all_credits, posted, refused
+    if (transfers == 0 || posted == 0) wrong("nothing to audit")
     if (mismatches > 0) {
         printf "bank: VERDICT MISMATCH (%d)\n", mismatches
         exit 1
     }
-    print "bank: VERDICT exact: every balance is the sum of its history, every id posted once, every acknowledged posting is there"
+    print "bank: VERDICT exact: every balance is the sum of its transfers, every id is there once, every acknowledged transfer is there"
 }

@@ -34,11 +34,13 @@ if ! apt-cache dumpavail >"$work/available" || ! [ -s "$work/available" ]; then
 fi
 
 exact=yes
-rm -f "$work/records.report" "$work/bank.report" "$work/audit.report"
+rm -f "$work/records.report" "$work/bank.report" "$work/books.report" "$work/audit.report"
 "$quorate" demo records --report "$work/records.report" <"$work/available" || exact=no
 "$quorate" demo bank --report "$work/bank.report" ${DEMO_COUNT:+--count "$DEMO_COUNT"} || exact=no
 touch "$work/bank-acknowledged.txt"
-"$quorate" scan bank -o plain --timeout 60000 >"$work/bank.rows" || exact=no
+"$quorate" ledger audit >"$work/books.report" || exact=no
+cat "$work/books.report"
+"$quorate" ledger dump --timeout 60000 >"$work/bank.rows" || exact=no
 awk -f "$here/audit.awk" "$work/bank-acknowledged.txt" "$work/bank.rows" >"$work/audit.report" || exact=no
 cat "$work/audit.report"
 rm -f "$work/bank.rows" "$work/available"
@@ -46,7 +48,7 @@ rm -f "$work/bank.rows" "$work/available"
 gateway=$("$quorate" cluster status -o plain | awk -F '\t' '$1 == "gateway" { print $3 }')
 say
 say "--- what was done"
-for report in "$work/records.report" "$work/bank.report" "$work/audit.report"; do
+for report in "$work/records.report" "$work/bank.report" "$work/books.report" "$work/audit.report"; do
     if [ -f "$report" ]; then cat "$report"; fi
 done
 say

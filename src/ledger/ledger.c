@@ -192,7 +192,7 @@ struct ledger *ledger_new(struct env *env, struct client *client, const struct l
     l->env = env;
     l->client = client;
     l->options = *o;
-    if (l->options.runs_max == 0) l->options.runs_max = 4;
+    if (l->options.runs_max == 0) l->options.runs_max = 2;
     l->keyspace = mem_dup_slice(slice_str(o->keyspace == NULL ? LEDGER_KEYSPACE : o->keyspace));
     list_init(&l->ready);
     list_init(&l->careful);

@@ -11,7 +11,7 @@
 
 struct ledger_options {
     const char *keyspace;   /* NULL: LEDGER_KEYSPACE */
-    uint32_t runs_max;      /* transactions under way at a time; 0: 4 */
+    uint32_t runs_max;      /* transactions under way at a time; 0: 2 */
     bool expires;           /* looks for pending transfers whose timeout has passed, every second */
     bool keyspace_is_there; /* it is not created when it is missing */
 };

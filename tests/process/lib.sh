@@ -147,8 +147,8 @@ id_of() { # of a process, for cut
 load_start() {
     "$quorate" demo bank --no-kill --accounts 50 "$@" >"$work/load.out" 2>&1 &
     load=$!
-    for _ in $(seq 100); do # until postings flow
-        if [ -s "$QUORATE_DIR/demo/bank-acknowledged.txt" ] && grep -q '^r' "$QUORATE_DIR/demo/bank-acknowledged.txt"; then break; fi
+    for _ in $(seq 200); do # until transfers flow
+        if [ -s "$QUORATE_DIR/demo/bank-acknowledged.txt" ]; then break; fi
         sleep 0.1
     done
 }
@@ -190,7 +190,8 @@ history_judge() {
 }
 
 bank_audit() {
-    "$quorate" scan bank -o plain --timeout 20000 >"$work/bank.rows" || return 1
+    "$quorate" ledger audit || return 1
+    "$quorate" ledger dump --timeout 20000 >"$work/bank.rows" || return 1
     awk -f "$audit" "$QUORATE_DIR/demo/bank-acknowledged.txt" "$work/bank.rows"
 }
 

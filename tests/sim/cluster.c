@@ -93,6 +93,11 @@ static void client_end(struct process *p)
 {
     struct cluster *c = process_cluster(p);
     client_free(p->server);
+    for (unsigned i = 0; i < c->knobs.client_count; i++) {
+        if (c->clients[i] != p) continue;
+        ledger_free(c->ledgers[i]);
+        c->ledgers[i] = NULL;
+    }
     if (c->router_died != NULL) c->router_died(c->router_died_ctx);
 }
 

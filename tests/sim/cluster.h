@@ -3,6 +3,7 @@
 #define QUORATE_TESTS_SIM_CLUSTER_H
 
 #include "client/client.h"
+#include "ledger/ledger.h"
 #include "meta/meta.h"
 #include "node/node.h"
 #include "sim/sim.h"
@@ -35,6 +36,7 @@ struct cluster {
     struct world *world;
     struct cluster_knobs knobs;
     struct process *metas[METAS], *nodes[NODES_MAX], *clients[CLIENTS_MAX];
+    struct ledger *ledgers[CLIENTS_MAX]; /* on the clients; NULL until somebody uses one */
     char meta_addresses[128];
     bool booted;                    /* the keyspace exists, and its ranges have their places */
     void (*router_died)(void *ctx); /* one of clients[] has gone, or goes */

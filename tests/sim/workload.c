@@ -12,6 +12,7 @@ struct workload *workload_new(struct cluster *c, struct history *h)
     l->cluster = c;
     l->world = c->world;
     l->history = h;
+    if (chance(c->world, 500)) l->ledger = ledger_load_new(c);
     money_init(&l->money, c->knobs.bank_ranges, c->knobs.accounts);
     l->worker_count = c->knobs.workers * c->knobs.client_count;
     ASSERT(l->worker_count <= WORKERS_MAX);
@@ -24,6 +25,7 @@ struct workload *workload_new(struct cluster *c, struct history *h)
 void workload_free(struct workload *l)
 {
     for (unsigned i = 0; i < l->worker_count; i++) worker_free(&l->workers[i]);
+    if (l->ledger != NULL) ledger_load_free(l->ledger);
     money_free(&l->money);
     cuts_free(&l->cuts);
     mem_free(l);
@@ -106,6 +108,7 @@ static void boot_go_on(struct world *w, void *ctx)
         break;
     case BOOT_DONE:
         for (unsigned i = 0; i < l->worker_count; i++) worker_think(&l->workers[i]);
+        if (l->ledger != NULL) ledger_load_start(l->ledger);
         break;
     }
     buf_free(&params);
@@ -128,11 +131,13 @@ bool workload_booted(const struct workload *l)
 void workload_drain(struct workload *l)
 {
     l->draining = true;
+    if (l->ledger != NULL) ledger_load_drain(l->ledger);
 }
 
 bool workload_idle(const struct workload *l)
 {
     if (l->boot != BOOT_DONE) return false;
+    if (l->ledger != NULL && !ledger_load_idle(l->ledger)) return false;
     for (unsigned i = 0; i < l->worker_count; i++) {
         if (l->workers[i].state != WORKER_DONE) return false;
     }
@@ -145,6 +150,7 @@ void workload_audit(struct workload *l)
     l->auditing = true;
     l->workers[0].audit_at = 0;
     worker_think(&l->workers[0]);
+    if (l->ledger != NULL) ledger_load_audit(l->ledger);
 }
 
 uint64_t workload_answers(const struct workload *l)
@@ -169,6 +175,7 @@ void workload_describe_pending(const struct workload *l)
                                         "tally read", "chain",         "chain read", "chain scan", "share",
                                         "share read", "append",        "read"};
     if (l->boot != BOOT_DONE) world_trace(l->world, NULL, "boot is at step %d", (int)l->boot);
+    if (l->ledger != NULL) ledger_load_describe(l->ledger);
     for (unsigned i = 0; i < l->worker_count; i++) {
         const struct worker *w = &l->workers[i];
         if (w->state == WORKER_DONE) continue;

@@ -3,6 +3,7 @@
 #ifndef QUORATE_TESTS_SIM_WORKLOAD_INT_H
 #define QUORATE_TESTS_SIM_WORKLOAD_INT_H
 
+#include "sim/ledger_load.h"
 #include "sim/workload.h"
 
 enum { WORKERS_MAX = 16, KEY_TEXT = 32, LISTS = 4, LISTS_PER_TXN = 3 };
@@ -81,6 +82,7 @@ struct workload {
     struct cluster *cluster;
     struct world *world;
     struct history *history;
+    struct ledger_load *ledger; /* NULL: not in this run */
     struct money money;
     struct cuts cuts;
     struct worker workers[WORKERS_MAX];
