@@ -15,8 +15,9 @@
 #define LIMIT_REPLICAS 8u                       /* of one range: the voters, and one that comes or goes */
 #define LIMIT_SPLIT_KEYS 4096u                  /* initial ranges of a keyspace */
 #define LIMIT_HASH_BUCKETS 256u                 /* of a keyspace by hash */
-#define LIMIT_TTL_MS 3155760000000u             /* 100 years: the longest time to live */
-#define LIMIT_DROP_GRACE_MS 7776000000u         /* 90 days: between a keyspace's drop and its end */
+#define LIMIT_ID_LIFE_MS 172800000u /* an idempotency id acts once for so long: 24 h even if a clock leaps by a day */
+#define LIMIT_TTL_MS 3155760000000u /* 100 years: the longest time to live */
+#define LIMIT_DROP_GRACE_MS 7776000000u /* 90 days: between a keyspace's drop and its end */
 #define LIMIT_HTTP_BODY_BYTES (12u * 1024u * 1024u)
 #define LIMIT_HTTP_HEADER_BYTES (16u * 1024u)
 #define LIMIT_JSON_DEPTH 32u

@@ -343,6 +343,10 @@ enum status evaluation_look_up_id(struct evaluation *e, const struct request_has
     if (s == STATUS_OK && MUTANT(id_not_looked_up)) s = STATUS_NOT_FOUND;
     if (s == STATUS_NOT_FOUND) return STATUS_OK;
     if (s != STATUS_OK) return s;
+    if (idempotency_row_expires(stored.version) <= e->ts) {
+        COVER("txn.id_expired");
+        return STATUS_OK;
+    }
     struct request_hash then;
     struct slice answer;
     s = idempotency_row_decode(stored.value, &then, &answer);

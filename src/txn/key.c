@@ -55,6 +55,15 @@ static void held_write(uint8_t *at, uint32_t keyspace, struct slice range_start,
     if (id != NULL) memcpy(at, id->bytes, TXN_ID_BYTES);
 }
 
+/* Inside an escaped user key no 0x01 follows a 0x00: so what stands there is the terminator, whatever the id's bytes are. */
+bool key_is_idempotency(struct slice store_key)
+{
+    static const uint8_t before_id[] = {0x00, 0x01, ROW_IDEMPOTENCY};
+    size_t tail = sizeof(before_id) + TXN_ID_BYTES;
+    if (store_key.size < HEAD_BYTES + tail || store_key.data[0] != SPACE_USER) return false;
+    return memcmp(store_key.data + store_key.size - tail, before_id, sizeof(before_id)) == 0;
+}
+
 void key_encode_data(struct buf *out, uint32_t keyspace, struct slice user_key)
 {
     uint8_t *at = buf_extend(out, bound_size(user_key) + 1);

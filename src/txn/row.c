@@ -41,10 +41,16 @@ uint64_t row_stored_expires(struct slice store_key, uint64_t version, struct sli
 {
     static const uint8_t data_key_ends[] = {0x00, 0x01, ROW_DATA};
     struct row row;
+    if (key_is_idempotency(store_key)) return idempotency_row_expires(version);
     if (value.size == 0 || value.data[0] != ROW_TTL || store_key.size < sizeof(data_key_ends)) return ROW_NEVER_EXPIRES;
     const uint8_t *end = store_key.data + store_key.size - sizeof(data_key_ends);
     if (memcmp(end, data_key_ends, sizeof(data_key_ends)) != 0) return ROW_NEVER_EXPIRES;
     return row_decode(value, &row) == STATUS_OK ? row_expires(&row, version) : ROW_NEVER_EXPIRES;
+}
+
+uint64_t idempotency_row_expires(uint64_t version)
+{
+    return row_expires(&(struct row){.ttl_ms = LIMIT_ID_LIFE_MS}, version);
 }
 
 struct slice row_value(const struct row *r, char text[I128_TEXT_MAX])

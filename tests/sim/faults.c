@@ -140,7 +140,9 @@ static void strike_wall(struct faults *f)
     static const int64_t JUMPS_MS[] = {50, 2000, 60000, 86400000};
     struct process *p = fault_any_server(f);
     int64_t ms = (int64_t)draw(f->world, 1, (uint64_t)JUMPS_MS[draw(f->world, 0, 3)]);
-    process_wall_jump(p, chance(f->world, 500) ? ms : -ms);
+    if (chance(f->world, 500)) ms = -ms;
+    /* A day ahead at most: ids are kept for two, and timestamps follow the clock that is furthest ahead. */
+    process_wall_jump(p, p->wall_jump_ms + ms <= JUMPS_MS[3] ? ms : -ms);
     unsigned ppm = f->world->knobs.clock_drift_ppm;
     if (ppm > 0) process_set_drift(p, (int64_t)draw(f->world, 0, 2 * ppm) - (int64_t)ppm);
 }

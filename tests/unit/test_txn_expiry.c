@@ -176,8 +176,30 @@ START_TEST(a_stored_row_says_when_it_ends)
     ck_assert_uint_eq(row_stored_expires(buf_slice(&key), 100, SLICE_EMPTY), ROW_NEVER_EXPIRES);
     buf_clear(&key);
     key_encode_idempotency(&key, 7, slice_str("k"), &id);
+    ck_assert_uint_eq(row_stored_expires(buf_slice(&key), 100, slice_make(stays, sizeof(stays))),
+                      100 + LIMIT_ID_LIFE_MS * MS_TS);
+    buf_clear(&key);
+    key_encode_held(&key, 7, slice_str("k"), &id);
+    ck_assert_uint_eq(row_stored_expires(buf_slice(&key), 100, slice_make(stays, sizeof(stays))), ROW_NEVER_EXPIRES);
+    buf_clear(&key); /* the head of keyspace 0x00010202 is what an id would have before it */
+    key_encode_data(&key, 0x010202, slice_str("twelve bytes"));
     ck_assert_uint_eq(row_stored_expires(buf_slice(&key), 100, slice_make(stays, sizeof(stays))), ROW_NEVER_EXPIRES);
     buf_free(&key);
+}
+END_TEST
+
+START_TEST(an_id_acts_once_for_its_time)
+{
+    struct txn_op add = op_of(TXN_ADD, "n", "");
+    struct txn t = {.id = {{7}}, .ops = &add, .op_count = 1};
+    uint64_t first = 1000 * MS_TS, end = first + LIMIT_ID_LIFE_MS * MS_TS;
+    ck_assert_int_eq(run(t, first), STATUS_OK);
+    ck_assert_int_eq(run(t, end - 1), STATUS_OK);
+    ck_assert(result.replayed && slice_eq(result.ops[0].value, slice_str("1")));
+    ck_assert_int_eq(run(t, end), STATUS_OK);
+    ck_assert(!result.replayed && slice_eq(result.ops[0].value, slice_str("2")));
+    ck_assert_int_eq(run(t, end + 1), STATUS_OK);
+    ck_assert(result.replayed && slice_eq(result.ops[0].value, slice_str("2")));
 }
 END_TEST
 
@@ -228,6 +250,7 @@ int main(void)
     tcase_add_test(tc, an_ended_row_is_absent_for_every_operation);
     tcase_add_test(tc, the_keyspaces_time_to_live_is_for_rows_without_one);
     tcase_add_test(tc, an_id_does_not_stand_for_the_keyspaces_time_to_live);
+    tcase_add_test(tc, an_id_acts_once_for_its_time);
     tcase_add_test(tc, bytes_and_bounds);
     tcase_add_test(tc, a_stored_row_says_when_it_ends);
     tcase_add_test(tc, a_commit_lies_before_the_end_of_what_was_read);
