@@ -217,6 +217,18 @@ void client_get_how(struct client *c, struct slice keyspace, struct slice key, c
         r->low = r->high = arena_dup_slice(&r->arena, key);
 }
 
+void client_get_answer(struct client *c, struct slice keyspace, struct slice anchor, const struct txn_id *id,
+                       uint32_t timeout_ms, client_get_done done, void *ctx)
+{
+    struct request *r = request_new(c, REQUEST_GET, keyspace, timeout_ms, ctx);
+    r->done.get = done;
+    r->how.id = arena_dup_slice(&r->arena, slice_make(id->bytes, TXN_ID_BYTES));
+    if (txn_id_is_none(id)) request_refuse(r, STATUS_INVALID, "an id is not all zero");
+    if (anchor.size == 0 || anchor.size > LIMIT_KEY_BYTES)
+        request_refuse(r, STATUS_INVALID, "a key has 1 to 4096 bytes");
+    r->low = r->high = arena_dup_slice(&r->arena, anchor);
+}
+
 static uint32_t limit(uint32_t asked, uint32_t max)
 {
     return asked == 0 || asked > max ? max : asked;

@@ -47,6 +47,12 @@ void client_get(struct client *c, struct slice keyspace, struct slice key, uint3
 void client_get_how(struct client *c, struct slice keyspace, struct slice key, const struct read_how *how,
                     uint32_t timeout_ms, client_get_done done, void *ctx);
 
+/* What the transaction with this id was answered, whichever router it went through; anchor: the key of its first operation. It waits for one
+ * that is under way over several ranges. reply->value: an encoded txn_result; not found: it has not happened, or not yet, or its id
+ * has been forgotten (docs/limits.md). */
+void client_get_answer(struct client *c, struct slice keyspace, struct slice anchor, const struct txn_id *id,
+                       uint32_t timeout_ms, client_get_done done, void *ctx);
+
 struct client_scan {
     struct slice start, end; /* user keys; empty end: to the end of the keyspace */
     uint32_t limit_rows;     /* of this page; 0: LIMIT_SCAN_ROWS */

@@ -253,6 +253,7 @@ void answer_root(struct answer *a)
         "Quorate: a replicated, strictly serializable key-value database.\n\n"
         "  PUT|GET|HEAD|DELETE /v1/kv/{keyspace}/{key}   raw values; ETag, If-Match, If-None-Match, Idempotency-Key\n"
         "  GET  /v1/kv/{keyspace}?prefix=&start=&end=&limit=&reverse=&keys_only=&encoding=base64&next=\n"
+        "  GET /v1/txn/{id}?keyspace=&key=               what it was answered; key: its first operation's\n"
         "  POST /v1/txn                                  {\"id\",\"keyspace\",\"compare\":[],\"then\":[],\"else\":[]}\n"
         "  GET|POST /v1/keyspaces                        "
         "{\"name\",\"splits\":[],\"hash_buckets\",\"replication\",\"ttl\"}\n"

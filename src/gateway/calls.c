@@ -149,6 +149,38 @@ static void txn_done(void *ctx, const struct client_error *e, const struct txn_r
     call_send(c, &a);
 }
 
+static void lookup_done(void *ctx, const struct client_error *e, const struct get_reply *reply)
+{
+    struct call *c = ctx;
+    struct txn_result result;
+    if (e->status != STATUS_OK) {
+        call_fail(c, e);
+        return;
+    }
+    struct answer a;
+    answer_init(&a);
+    if (!reply->found) {
+        answer_error(&a, STATUS_NOT_FOUND, false, slice_str("no answer is kept for this id beside this key"));
+    } else if (txn_result_decode(reply->value, &c->arena, &result) != STATUS_OK) {
+        answer_error(&a, STATUS_CORRUPT, false, slice_str("the answer that is kept cannot be read"));
+    } else {
+        result.replayed = true;
+        answer_txn(&a, &result);
+    }
+    call_send(c, &a);
+}
+
+static void handle_txn_lookup(struct call *c, const struct input *in, const struct route *route)
+{
+    struct errbuf err;
+    struct txn_lookup l;
+    enum status s = parse_txn_lookup(in, route, &c->arena, &l, &err);
+    if (s == STATUS_OK)
+        client_get_answer(c->gateway->client, l.keyspace, l.key, &l.id, call_timeout(c, l.timeout_ms), lookup_done, c);
+    else
+        call_refuse(c, s, &err);
+}
+
 static void handle_txn(struct call *c, const struct input *in)
 {
     struct errbuf err;
@@ -315,6 +347,7 @@ void call_dispatch(struct call *c)
     case ENDPOINT_KV: handle_kv(c, &in, &route); break;
     case ENDPOINT_SCAN: handle_scan(c, &in, &route); break;
     case ENDPOINT_TXN: handle_txn(c, &in); break;
+    case ENDPOINT_TXN_ANSWER: handle_txn_lookup(c, &in, &route); break;
     case ENDPOINT_LEDGER_ACCOUNTS:
     case ENDPOINT_LEDGER_ACCOUNT:
     case ENDPOINT_LEDGER_BALANCES:

@@ -87,7 +87,7 @@ void route_find(struct slice path, struct route *out)
         {"/metrics", ENDPOINT_METRICS},
         {"/", ENDPOINT_ROOT},
     };
-    static const char kv[] = "/v1/kv/", keyspaces[] = "/v1/keyspaces/";
+    static const char kv[] = "/v1/kv/", keyspaces[] = "/v1/keyspaces/", txn[] = "/v1/txn/";
     *out = (struct route){.endpoint = ENDPOINT_UNKNOWN, .keyspace = SLICE_EMPTY, .key = SLICE_EMPTY};
     if (slice_starts(path, slice_str(kv))) {
         struct slice rest = slice_make(path.data + sizeof(kv) - 1, path.size - (sizeof(kv) - 1));
@@ -103,6 +103,11 @@ void route_find(struct slice path, struct route *out)
     if (slice_starts(path, slice_str(keyspaces))) {
         out->endpoint = ENDPOINT_KEYSPACE;
         out->keyspace = slice_make(path.data + sizeof(keyspaces) - 1, path.size - (sizeof(keyspaces) - 1));
+        return;
+    }
+    if (slice_starts(path, slice_str(txn))) {
+        out->key = slice_make(path.data + sizeof(txn) - 1, path.size - (sizeof(txn) - 1));
+        if (out->key.size > 0) out->endpoint = ENDPOINT_TXN_ANSWER;
         return;
     }
     if (route_ledger(path, out)) return;

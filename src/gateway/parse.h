@@ -14,6 +14,7 @@
     X(KV, "kv", "GET, HEAD, PUT, DELETE")                                                                              \
     X(SCAN, "scan", "GET")                                                                                             \
     X(TXN, "txn", "POST")                                                                                              \
+    X(TXN_ANSWER, "txn_answer", "GET")                                                                                 \
     X(LEDGER_ACCOUNTS, "ledger_accounts", "POST")                                                                      \
     X(LEDGER_ACCOUNT, "ledger_account", "GET")                                                                         \
     X(LEDGER_BALANCES, "ledger_balances", "GET")                                                                       \
@@ -105,6 +106,14 @@ struct txn_action {
     json_t *tree; /* keeps the slices alive: json_decref, also after a failure */
 };
 MUST_CHECK enum status parse_txn(const struct input *in, struct arena *a, struct txn_action *out, struct errbuf *err);
+
+struct txn_lookup { /* GET /v1/txn/{id} */
+    struct txn_id id;
+    struct slice keyspace, key; /* of its first operation */
+    uint32_t timeout_ms;
+};
+MUST_CHECK enum status parse_txn_lookup(const struct input *in, const struct route *r, struct arena *a,
+                                        struct txn_lookup *out, struct errbuf *err);
 
 struct keyspace_action { /* create, alter (PUT), drop (DELETE), show (GET) */
     struct slice name;

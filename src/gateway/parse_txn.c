@@ -1,4 +1,4 @@
-/* The body of POST /v1/txn. */
+/* The body of POST /v1/txn, and the question what one was answered. */
 #include "gateway/parse.h"
 #include "gateway/uri.h"
 
@@ -215,4 +215,26 @@ enum status parse_txn(const struct input *in, struct arena *a, struct txn_action
     if (out->txn.op_count + out->txn.else_count == 0)
         return json_refuse(&root, STATUS_INVALID, err, "then: expected at least one operation");
     return STATUS_OK;
+}
+
+enum status parse_txn_lookup(const struct input *in, const struct route *r, struct arena *a, struct txn_lookup *out,
+                             struct errbuf *err)
+{
+    enum { LOOKUP_KEYSPACE, LOOKUP_KEY, LOOKUP_TIMEOUT, LOOKUP_PARAMS };
+    struct query_param q[LOOKUP_PARAMS] = {{.name = "keyspace"}, {.name = "key"}, {.name = "timeout_ms"}};
+    struct slice id;
+    *out = (struct txn_lookup){.keyspace = slice_str("default")};
+    enum status s = query_parse(in->query, q, LOOKUP_PARAMS, a, err);
+    if (s == STATUS_OK) s = uri_decode(r->key, false, a, &id, err);
+    if (s == STATUS_OK) s = parse_idempotency_key(id, &out->id, err);
+    if (s == STATUS_OK) s = take_timeout(&q[LOOKUP_TIMEOUT], &out->timeout_ms, err);
+    if (s != STATUS_OK) return s;
+    if (q[LOOKUP_KEYSPACE].present) out->keyspace = q[LOOKUP_KEYSPACE].value;
+    if ((s = check_keyspace_name(out->keyspace, err)) != STATUS_OK) return s;
+    if (!q[LOOKUP_KEY].present) {
+        errbuf_set(err, "key: the key of the transaction's first operation is needed, beside it the answer is kept");
+        return STATUS_INVALID;
+    }
+    out->key = q[LOOKUP_KEY].value;
+    return check_key(out->key, err);
 }

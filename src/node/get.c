@@ -16,6 +16,32 @@ static void get_loaded(void *ctx, enum status s)
     }
 }
 
+static void store_key(const struct node_request *q, struct buf *out)
+{
+    struct txn_id id;
+    buf_clear(out);
+    if (q->get.how.id.size == 0) {
+        key_encode_data(out, q->get.keyspace, q->get.key);
+        return;
+    }
+    memcpy(id.bytes, q->get.how.id.data, TXN_ID_BYTES);
+    key_encode_idempotency(out, q->get.keyspace, q->get.key, &id);
+}
+
+/* What the client sees. STATUS_TOO_LARGE: the answer of an id, larger than a reply may be. */
+static enum status get_value(const struct node_request *q, struct slice stored, struct row *row,
+                             char text[I128_TEXT_MAX], struct slice *value)
+{
+    if (q->get.how.id.size == 0) {
+        enum status s = row_decode(stored, row);
+        if (s == STATUS_OK) *value = row_value(row, text);
+        return s;
+    }
+    *row = (struct row){.format = ROW_RAW, .ttl_ms = LIMIT_ID_LIFE_MS};
+    enum status s = txn_stored_answer(stored, value);
+    return s == STATUS_OK && value->size > LIMIT_VALUE_BYTES ? STATUS_TOO_LARGE : s;
+}
+
 static void get_try(struct node_request *q)
 {
     struct node *n = q->node;
@@ -31,8 +57,7 @@ static void get_try(struct node_request *q)
         return;
     }
     if (!read_may_serve(q, r)) return;
-    buf_clear(&n->scratch);
-    key_encode_data(&n->scratch, q->get.keyspace, q->get.key);
+    store_key(q, &n->scratch);
     if (!locks_let_read(q, buf_slice(&n->scratch), q->read_ts, get_try)) return;
     enum status s = lsm_get(host_store(n->host), buf_slice(&n->scratch), q->read_ts, &row, &miss);
     if (s == STATUS_MISS) {
@@ -47,15 +72,18 @@ static void get_try(struct node_request *q)
     char text[I128_TEXT_MAX];
     if (s == STATUS_OK) {
         struct row decoded;
-        s = row_decode(row.value, &decoded);
+        s = get_value(q, row.value, &decoded, text, &reply.value);
         reply.version = row.ts;
         if (s == STATUS_OK) reply.found = read_sees(q, &reply.mark, &decoded, row.ts);
-        reply.value = SLICE_EMPTY;
+        if (s != STATUS_OK || !reply.found) reply.value = SLICE_EMPTY;
         if (!reply.found) reply.version = 0;
-        if (s == STATUS_OK && reply.found) reply.value = row_value(&decoded, text);
     } else if (s == STATUS_NOT_FOUND) {
         reply.value = SLICE_EMPTY;
         s = STATUS_OK;
+    }
+    if (s == STATUS_TOO_LARGE) {
+        node_refuse(q, s, false, "the answer that is kept is larger than a reply may be");
+        return;
     }
     if (s != STATUS_OK) {
         node_refuse(q, STATUS_CORRUPT, false, "the stored row is damaged here");

@@ -108,3 +108,9 @@ enum status idempotency_row_decode(struct slice stored, struct request_hash *has
     *result = slice_make(stored.data + 1 + HASH_BYTES, stored.size - 1 - HASH_BYTES);
     return STATUS_OK;
 }
+
+enum status txn_stored_answer(struct slice stored, struct slice *answer)
+{
+    struct request_hash hash;
+    return idempotency_row_decode(stored, &hash, answer);
+}

@@ -92,6 +92,8 @@ MUST_CHECK enum status row_decode(struct slice stored, struct row *out);
 uint64_t row_expires(const struct row *r, uint64_t version);
 /* The same of a stored row of any type. */
 uint64_t row_stored_expires(struct slice store_key, uint64_t version, struct slice value);
+/* The answer in the row of an idempotency id, an encoded txn_result, borrowed. */
+MUST_CHECK enum status txn_stored_answer(struct slice stored, struct slice *answer);
 /* What a client sees as the value: the raw bytes, or the counter in decimal (written to text). */
 struct slice row_value(const struct row *r, char text[I128_TEXT_MAX]);
 

@@ -46,6 +46,7 @@ struct read_how {
     uint64_t ts;               /* READ_SNAPSHOT: as of it; 0: now */
     uint32_t max_staleness_ms; /* READ_BOUNDED */
     bool any_replica;          /* the replica that is asked need not lead */
+    struct slice id;           /* of a get: 16 bytes: the answer kept beside the key for this id; empty: the row */
 };
 #define STALENESS_UNKNOWN UINT32_MAX
 struct read_mark {
@@ -68,7 +69,7 @@ struct get_request {
 struct get_reply {
     bool found;
     uint64_t version;
-    struct slice value; /* as a client sees it */
+    struct slice value; /* as a client sees it; of an id: an encoded txn_result */
     struct read_mark mark;
 };
 struct scan_request {

@@ -33,31 +33,34 @@ const char *read_mode_name(enum read_mode m)
     return names[m];
 }
 
-/* At the end of a read: [mode, ts, max_staleness_ms, any_replica]; left out when it is strong and at the leader. */
+/* At the end of a read: [mode, ts, max_staleness_ms, any_replica, id]; left out when it is strong, at the leader, of a row. */
 static uint32_t read_how_count(const struct read_how *how)
 {
-    return how->mode == READ_STRONG && !how->any_replica ? 0 : 1;
+    return how->mode == READ_STRONG && !how->any_replica && how->id.size == 0 ? 0 : 1;
 }
 
 static void pack_read_how(struct buf *b, const struct read_how *how)
 {
     if (read_how_count(how) == 0) return;
-    pack_array(b, 4);
+    pack_array(b, 5);
     pack_uint(b, (uint64_t)how->mode);
     pack_uint(b, how->ts);
     pack_uint(b, how->max_staleness_ms);
     pack_bool(b, how->any_replica);
+    pack_bin(b, how->id);
 }
 
 /* Of the elements beyond the first version's; returns how many are left to skip. */
 static uint32_t read_read_how(struct unpack *u, uint32_t extra, struct read_how *how)
 {
     if (extra == 0) return 0;
-    uint32_t more = unpack_open(u, 4);
+    uint32_t more = unpack_open(u, 5);
     how->mode = (enum read_mode)read_enum(u, READ_STRONG, READ_EVENTUAL);
     how->ts = unpack_uint(u);
     how->max_staleness_ms = read_u32(u);
     how->any_replica = unpack_bool(u);
+    how->id = read_bin(u, 0, TXN_ID_BYTES);
+    if (how->id.size != 0 && how->id.size != TXN_ID_BYTES) u->failed = true;
     unpack_close(u, more);
     return extra - 1;
 }

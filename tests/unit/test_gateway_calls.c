@@ -65,6 +65,14 @@ void client_get(struct client *c, struct slice keyspace, struct slice key, uint3
     struct read_how how = {.mode = READ_STRONG};
     client_get_how(c, keyspace, key, &how, timeout_ms, done, ctx);
 }
+void client_get_answer(struct client *c, struct slice keyspace, struct slice anchor, const struct txn_id *id,
+                       uint32_t timeout_ms, client_get_done done, void *ctx)
+{
+    note(c, "answer", keyspace, timeout_ms, ctx);
+    c->txn.id = *id;
+    c->key = arena_dup_slice(&c->arena, anchor);
+    c->get_done = done;
+}
 void client_scan(struct client *c, struct slice keyspace, const struct client_scan *s, uint32_t timeout_ms,
                  client_scan_done done, void *ctx)
 {
@@ -198,6 +206,35 @@ START_TEST(put_and_its_refusal)
     client.txn_done(client.ctx, &fine, &r);
     ck_assert_int_eq(http.code, 412);
     ck_assert(said("\"condition_failed\"") && said("\"outcome\":\"definite\""));
+}
+END_TEST
+
+START_TEST(what_a_transaction_was_answered)
+{
+    struct txn_result r = {.status = STATUS_GUARD_FAILED, .failed_index = 1};
+    struct get_reply reply = {.found = true, .version = 9, .value = SLICE_EMPTY};
+    struct txn_id id;
+    struct errbuf err;
+    struct buf kept;
+    buf_init(&kept, 1024);
+    txn_result_encode(&r, &kept);
+    reply.value = buf_slice(&kept);
+    ask(HTTP_GET, "/v1/txn/t%2F1?key=a&keyspace=other", NULL, NULL);
+    ck_assert_str_eq(client.what, "answer");
+    ck_assert_str_eq(client.keyspace, "other");
+    ck_assert(slice_eq(client.key, slice_str("a")));
+    ck_assert_int_eq(parse_idempotency_key(slice_str("t/1"), &id, &err), STATUS_OK);
+    ck_assert_mem_eq(id.bytes, client.txn.id.bytes, TXN_ID_BYTES);
+    client.get_done(client.ctx, &fine, &reply);
+    ck_assert_int_eq(http.code, 409);
+    ck_assert(said("guard_failed"));
+    ask(HTTP_GET, "/v1/txn/t1?key=a", NULL, NULL);
+    reply.found = false;
+    client.get_done(client.ctx, &fine, &reply);
+    ck_assert_int_eq(http.code, 404);
+    ask(HTTP_GET, "/v1/txn/t1", NULL, NULL);
+    ck_assert_int_eq(http.code, 400);
+    buf_free(&kept);
 }
 END_TEST
 
@@ -523,6 +560,7 @@ int main(void)
     tcase_add_test(t, get_of_an_empty_value_and_of_none);
     tcase_add_test(t, get_conditions);
     tcase_add_test(t, put_and_its_refusal);
+    tcase_add_test(t, what_a_transaction_was_answered);
     tcase_add_test(t, errors_of_the_client);
     tcase_add_test(t, txn_results);
     tcase_add_test(t, reads_say_what_they_were);

@@ -185,6 +185,8 @@ static void v_read_how(struct visit *v, struct read_how *h) /* a strong read at 
     v_u64(v, &h->ts);
     v_u32(v, &h->max_staleness_ms);
     v_bool(v, &h->any_replica);
+    size_t size = v->mode == GENERATE && prng_chance(&v->p, 1, 2) ? TXN_ID_BYTES : 0;
+    v_bin(v, &h->id, size, size);
 }
 
 static void v_read_mark(struct visit *v, struct read_mark *m)
