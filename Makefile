@@ -7,6 +7,7 @@
 #   make unit T=base_buf       one program;  make sim SEED=7 SIM_ARGS="..."
 #   make bench-engine N=200000 REPEAT=1 ENGINES=ours,rocksdb WORK=random     the store beside its peers (bench/engine)
 #   make bench-recovery MB=1024      a node comes back with that much log
+#   make bench-quick           what became slower;  make bench-vs-etcd     beside etcd on the same machine
 #   make bench-placement       the scheduler alone: 1000 nodes, 1000000 ranges
 #   make fuzz SECONDS=600      decoders under libFuzzer;  make replay: its corpus
 #   make soak SECONDS=3600     random faults on real processes
@@ -89,7 +90,7 @@ SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))
 
 # ---- targets -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all bench-bank run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement bench-recovery soak bench-failover fuzz replay FORCE
+.PHONY: all bench-bank run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement bench-recovery bench-quick bench-vs-etcd soak bench-failover fuzz replay FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -139,6 +140,13 @@ bench-failover: all $(PROCESS_TOOLS)
 
 bench-bank: all
 	@QUORATE_BUILD=$(OUT) $(if $(ROUNDS),ROUNDS=$(ROUNDS)) sh bench/bank/run.sh
+
+# Under two minutes: what is slower than the recorded ratios to a bare server on the same machine. RECORD=1 records.
+bench-quick: all $(OUT)/bench/floor
+	@QUORATE_BUILD=$(OUT) sh bench/quick/run.sh
+
+bench-vs-etcd: all
+	@QUORATE_BUILD=$(OUT) sh bench/etcd/run.sh
 
 bench-idle: all
 	@QUORATE_BUILD=$(OUT) $(if $(RANGES),RANGES=$(RANGES)) sh bench/idle/run.sh
