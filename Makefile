@@ -188,7 +188,7 @@ clean:
 # The goals say which tools are wanted. Quick when nothing is missing.
 DEPS := build $(if $(filter check test unit scenario sim sim-mutants process soak replay bench-failover,$(MAKECMDGOALS)),test) \
 	$(if $(filter check format fuzz,$(MAKECMDGOALS)),check)
-DEPS += $(if $(filter bench-engine,$(MAKECMDGOALS)),bench)
+DEPS += $(if $(filter bench-engine,$(MAKECMDGOALS)),bench) $(if $(filter bench-vs-etcd,$(MAKECMDGOALS)),peers)
 DEPS += $(if $(filter deps,$(MAKECMDGOALS)),test check)
 deps:
 	@sh deploy/install-deps.sh $(DEPS)

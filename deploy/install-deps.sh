@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what is missing of the Debian packages that Quorate is built, tested and checked with.
-#   sh deploy/install-deps.sh [build] [test] [check] [bench]      default: build
+#   sh deploy/install-deps.sh [build] [test] [check] [bench] [peers]      default: build
 # Looks for a command or a header of each package, so it is quick when nothing is missing and does not mind where the
 # thing came from. Installs as root or through sudo; says what to do when it can do neither.
 set -eu
@@ -53,11 +53,18 @@ needs_bench() {
     need liblmdb-dev header lmdb.h
 }
 
+# What `make bench-vs-etcd` runs beside a cluster.
+needs_peers() {
+    need etcd-server command etcd
+    need etcd-client command etcdctl
+    need wrk command wrk
+}
+
 for set in "${@:-build}"; do
     case $set in
-    build | test | check | bench) "needs_$set" ;;
+    build | test | check | bench | peers) "needs_$set" ;;
     *)
-        say "no set of packages is called '$set': build, test, check or bench"
+        say "no set of packages is called '$set': build, test, check, bench or peers"
         exit 2
         ;;
     esac
