@@ -122,7 +122,7 @@ static uint32_t ingest_level(const struct lsm *l, uint64_t bytes)
         bytes += l->version->files[i]->bytes;
         if (l->version->files[i]->level > level) level = l->version->files[i]->level;
     }
-    uint64_t target = PICK_L0_RUNS * (uint64_t)l->options.memtable_bytes;
+    uint64_t target = pick_base_bytes(l->options.memtable_bytes);
     for (uint32_t i = 1; i < level; i++) target *= PICK_RATIO;
     while (level + 1 < LSM_LEVELS && bytes > target) {
         level++;

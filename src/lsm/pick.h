@@ -15,6 +15,13 @@
 #define PICK_L0_RUNS 4u
 #define PICK_RATIO 8u
 
+/* The target of level 1: what the runs of level 0 come to when they are merged, a memtable being about half of its size in a file.
+ * A larger level 1 would hold more rows twice, a smaller one be rewritten into level 2 more often. */
+static inline uint64_t pick_base_bytes(uint64_t memtable_bytes)
+{
+    return PICK_L0_RUNS * memtable_bytes / 2;
+}
+
 struct pick_cursors {
     struct slice
         after[LSM_LEVELS]; /* owned: per level, where the last pick ended; the next file is above it, cyclically */

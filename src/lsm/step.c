@@ -71,8 +71,9 @@ static bool start_compaction(struct lsm *l)
 {
     if (l->compaction == NULL) {
         struct pick p;
-        uint64_t base = PICK_L0_RUNS * (uint64_t)l->options.memtable_bytes;
-        if (!lsm_pick(l->version, l->options.shape, base, &l->cursors, &p) && !pick_for_reads(l, &p)) return false;
+        if (!lsm_pick(l->version, l->options.shape, pick_base_bytes(l->options.memtable_bytes), &l->cursors, &p) &&
+            !pick_for_reads(l, &p))
+            return false;
         l->compaction = compaction_new(l, &p, p.files[0]->level);
     }
     struct compaction *c = l->compaction;
