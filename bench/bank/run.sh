@@ -30,6 +30,13 @@ ours() { # ours NAME KEYSPACE ARGUMENTS...: a round, its rate appended to NAME
         --line round >"$work/ours.out" 2>&1 || { cat "$work/ours.out" >&2; exit 1; }
     awk '/^bench round/ { for (i = 2; i <= NF; i++) if ($i ~ /^ours=/ && $2 ~ /transfers/) print substr($i, 6) }' "$work/ours.out" >>"$work/$name"
 }
+ledger() { # ledger NAME ARGUMENTS...: likewise of the ledger, over HTTP
+    name=$1
+    shift
+    "$quorate" bench ledger --accounts "$accounts" --seconds "$seconds" "$@" --line round >"$work/ours.out" 2>&1 ||
+        { cat "$work/ours.out" >&2; exit 1; }
+    sed -n 's/^bench round.* ours=\([0-9]*\) .*/\1/p' "$work/ours.out" >>"$work/$name"
+}
 theirs() { # theirs NAME LEVEL
     pg_run "$1" "$2" 64 "$seconds" >>"$work/pg_$1_$(printf %s "$2" | tr -d ' ')" || exit 1
 }
@@ -42,6 +49,10 @@ for round in $(seq "$rounds"); do
     ours one_hot one --hot 10
     theirs hot serializable
     ours many_hot many --hot 10
+    ledger ledger_uniform --connections 64
+    ledger ledger_hot --connections 64 --hot 10
+    ledger ledger_batches_uniform --connections 8 --batch 1000
+    ledger ledger_batches_hot --connections 8 --batch 1000 --hot 10
     echo "round $round of $rounds done" >&2
 done
 check "PostgreSQL's books are right" pg_audit "$accounts"
@@ -54,7 +65,7 @@ def median(name, column=0):
 for load in ("uniform", "hot"):
     locks, ssi = median("pg_%s_readcommitted" % load), median("pg_%s_serializable" % load)
     peer = max(locks, ssi)
-    for shards in ("one", "many"):
+    for shards in ("one", "many", "ledger", "ledger_batches"):
         mine = median("%s_%s" % (shards, load))
         print("bench bank/%s_%s ours=%.0f postgres=%.0f unit=transfer/s ratio=%.2f" % (shards, load, mine, peer, mine / peer))
     print("bench bank/postgres_%s_retries ours=%.0f unit=retries_under_serializable" % (load, median("pg_%s_serializable" % load, 1)))

@@ -18,8 +18,11 @@
 #include "base/mem.h"
 #include "ledger/ledger_int.h"
 
-#define RUN_WEIGHT_MAX (LIMIT_TXN_OPS - 64u)
+/* Operations of a run, unless a single chain is longer. Each block of the store that an entry misses makes its evaluation begin anew, so
+ * long entries over many cold rows cost the square of their length: 290 transfers a run beat 1,100 by far (bench/bank/README.md). */
+#define RUN_WEIGHT_MAX 2048u
 #define LIMITS_AFTER_TRIES 2u
+_Static_assert(LEDGER_CHAIN_MAX * 12u <= LIMIT_TXN_OPS, "the longest chain fits one transaction");
 #define TIMESTAMPS_PER_EVENT 2u /* its own, and that of an expiry which it meets */
 
 static void run_plan(struct ledger_run *r);
@@ -356,7 +359,7 @@ static void run_plan(struct ledger_run *r)
 
 /* --- filling a run --- */
 
-/* As many whole chains as there is room for; 0: none. */
+/* As many whole chains as there is room for, one at least in an empty run; j->next: none. */
 static size_t slice_end(const struct ledger_job *j, unsigned *weight)
 {
     size_t end = j->next;
@@ -368,7 +371,7 @@ static size_t slice_end(const struct ledger_job *j, unsigned *weight)
             to++;
         } while (to < j->count && j->transfers[to - 1].flags != LEDGER_EXPIRE &&
                  (j->transfers[to - 1].flags & LEDGER_LINKED));
-        if (*weight + chain > RUN_WEIGHT_MAX) break;
+        if (*weight > 0 && *weight + chain > RUN_WEIGHT_MAX) break;
         *weight += chain;
         end = to;
     }
