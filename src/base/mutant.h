@@ -93,6 +93,8 @@
     X(ledger_posts_twice, "T43", "a pending transfer is posted although it has been resolved")                         \
     X(ledger_chain_half_done, "T43", "a chain that fails leaves what it did before")                                   \
     X(ledger_posting_lost, "T43", "a balance changes without its posting")                                             \
+    /* ranges that change */                                                                                           \
+    X(split_forgets_held, "T33", "transactions held in a range that splits are forgotten by both halves")              \
     /* timestamps */                                                                                                   \
     X(timestamps_from_the_clock, "T44", "a new metadata leader begins at its clock, not at the bound")                 \
     X(timestamps_unconfirmed, "T44", "a deposed metadata leader goes on handing out timestamps")                       \

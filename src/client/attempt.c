@@ -231,7 +231,10 @@ static enum step take_mismatch(struct request *r, uint64_t now_ns)
 {
     bool news = false;
     for (size_t i = 0; i < r->answer.head->range_count; i++) {
-        if (routes_learn_range(&r->client->routes, &r->answer.head->ranges[i], 0)) news = true;
+        /* Who leads the one leads what was split off from it, most likely. */
+        const struct range_desc *d = &r->answer.head->ranges[i];
+        uint64_t leader = range_desc_replica(d, r->peer->node_id) != NULL ? r->peer->node_id : 0;
+        if (routes_learn_range(&r->client->routes, d, leader)) news = true;
     }
     if (news && ++r->mismatches < CLIENT_MISMATCH_MAX) return route_again(r);
     COVER("client.mismatch_without_news");

@@ -120,6 +120,12 @@ void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, con
     if (memtable_bytes(l->active) >= l->options.memtable_bytes) lsm_freeze(l);
 }
 
+void lsm_apply_also(struct lsm *l, uint64_t group, uint64_t index, uint64_t term)
+{
+    const struct applied a = {.group = group, .index = index, .term = term};
+    memtable_set_applied(l->active, &a);
+}
+
 void lsm_group_forget(struct lsm *l, uint64_t group)
 {
     const struct applied a = {.group = group, .forgotten = true};

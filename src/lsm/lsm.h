@@ -56,6 +56,8 @@ struct lsm_write {
  * Copies. Always succeeds: admission is the caller's (lsm_pressure). Call also with count 0 to move the index. */
 void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, const struct lsm_write *writes,
                size_t count);
+/* In the same unit as the lsm_apply that follows at once: another group is applied up to (index, term). */
+void lsm_apply_also(struct lsm *l, uint64_t group, uint64_t index, uint64_t term);
 /* The group is gone (its rows go by lsm_excise). */
 void lsm_group_forget(struct lsm *l, uint64_t group);
 
@@ -169,6 +171,16 @@ void lsm_checkpoint(struct lsm *l, const char *dir, void (*done)(void *ctx, enum
 
 /* Approximate bytes and rows of [start, end), from properties: for status and split decisions. */
 void lsm_estimate(const struct lsm *l, struct slice start, struct slice end, uint64_t *bytes, uint64_t *rows);
+
+/* Where the bytes of [start, end) lie, roughly, in the order of keys: `bytes` of them at or behind the key, before the next one's.
+ * Keys are those of rows or cut short in front of one. Array and keys are the arena's. */
+struct lsm_sample {
+    struct slice key;
+    uint64_t bytes;
+};
+struct arena;
+size_t lsm_sample(const struct lsm *l, struct slice start, struct slice end, struct arena *arena,
+                  struct lsm_sample **out);
 
 struct lsm_stats {
     uint64_t memtable_bytes, frozen_memtables, files, file_bytes;

@@ -21,7 +21,7 @@ void meta_command_encode(const struct meta_command *c, struct buf *out)
     case META_CMD_REGISTER: PACK_INNER(out, meta_register_request, &c->node); break;
     case META_CMD_KEYSPACE: PACK_INNER(out, meta_keyspace_request, &c->keyspace); break;
     case META_CMD_TS_BOUND: pack_uint(out, c->ts_bound); break;
-    case META_CMD_IDS: pack_uint(out, c->id_count); break;
+    case META_CMD_IDS: PACK_INNER(out, meta_ids_request, &c->ids); break;
     case META_CMD_DRAIN: PACK_INNER(out, meta_node_drain_request, &c->drain); break;
     case META_CMD_KEYSPACE_ALTER: PACK_INNER(out, meta_keyspace_alter_request, &c->alter); break;
     case META_CMD_KEYSPACE_DROP: PACK_INNER(out, meta_keyspace_drop_request, &c->drop); break;
@@ -42,6 +42,12 @@ void meta_command_encode(const struct meta_command *c, struct buf *out)
         pack_array(out, 2);
         PACK_INNER(out, meta_node_request, &c->node_verb);
         pack_uint(out, c->now_ms);
+        break;
+    case META_CMD_RANGES:
+        pack_array(out, 2);
+        PACK_INNER(out, range_change_reply, &c->news);
+        pack_array(out, (uint32_t)c->gone_count);
+        for (size_t i = 0; i < c->gone_count; i++) pack_uint(out, c->gone[i]);
         break;
     }
     pack_array(out, (uint32_t)c->candidate_count);
@@ -70,6 +76,17 @@ static void decode_candidates(struct unpack *u, struct arena *arena, struct meta
     }
 }
 
+static enum status decode_news(struct unpack *u, struct arena *arena, struct meta_command *out)
+{
+    if (!unpack_array_of(u, 2)) return STATUS_INVALID;
+    enum status s = unpack_range_change_reply(unpack_bin(u), arena, &out->news);
+    uint32_t count = unpack_array(u);
+    if (s != STATUS_OK || u->failed) return STATUS_INVALID;
+    out->gone = arena_alloc(arena, (count + 1) * sizeof *out->gone);
+    for (uint32_t i = 0; i < count && !u->failed; i++) out->gone[out->gone_count++] = unpack_uint(u);
+    return u->failed ? STATUS_INVALID : STATUS_OK;
+}
+
 enum status meta_command_decode(struct slice bytes, struct arena *arena, struct meta_command *out)
 {
     struct unpack u = unpack_make(bytes);
@@ -82,7 +99,7 @@ enum status meta_command_decode(struct slice bytes, struct arena *arena, struct 
     case META_CMD_REGISTER: s = unpack_meta_register_request(unpack_bin(&u), arena, &out->node); break;
     case META_CMD_KEYSPACE: s = unpack_meta_keyspace_request(unpack_bin(&u), arena, &out->keyspace); break;
     case META_CMD_TS_BOUND: out->ts_bound = unpack_uint(&u); break;
-    case META_CMD_IDS: out->id_count = (uint32_t)unpack_uint(&u); break;
+    case META_CMD_IDS: s = unpack_meta_ids_request(unpack_bin(&u), arena, &out->ids); break;
     case META_CMD_DRAIN: s = unpack_meta_node_drain_request(unpack_bin(&u), arena, &out->drain); break;
     case META_CMD_KEYSPACE_ALTER: s = unpack_meta_keyspace_alter_request(unpack_bin(&u), arena, &out->alter); break;
     case META_CMD_KEYSPACE_DROP: s = unpack_meta_keyspace_drop_request(unpack_bin(&u), arena, &out->drop); break;
@@ -107,6 +124,7 @@ enum status meta_command_decode(struct slice bytes, struct arena *arena, struct 
         s = unpack_meta_node_request(unpack_bin(&u), arena, &out->node_verb);
         out->now_ms = unpack_uint(&u);
         break;
+    case META_CMD_RANGES: s = decode_news(&u, arena, out); break;
     default: return STATUS_UNSUPPORTED;
     }
     if (s != STATUS_OK) return s;

@@ -240,7 +240,8 @@ static enum status meta_apply(void *ctx, const struct machine_entry *me, const s
         eval_answer(&e, STATUS_OK, "", SLICE_EMPTY);
         break;
     case META_CMD_IDS: {
-        uint64_t first = eval_take_ids(&e, "user", 1, c.id_count);
+        uint64_t first =
+            eval_take_ids(&e, c.ids.ranges ? "range" : "user", c.ids.ranges ? META_FIRST_RANGE : 1, c.ids.count);
         ANSWER_WITH(&e, meta_ids_reply, &(struct meta_ids_reply){.first = first});
         break;
     }
@@ -249,6 +250,7 @@ static enum status meta_apply(void *ctx, const struct machine_entry *me, const s
     case META_CMD_OPERATOR_END: eval_operator_end(&e, &c.operator); break;
     case META_CMD_SETTING: eval_setting(&e, &c.setting); break;
     case META_CMD_NODE: eval_node_verb(&e, &c.node_verb, c.now_ms); break;
+    case META_CMD_RANGES: eval_ranges(&e, &c); break;
     }
     if (e.failed != STATUS_OK) writes->count = 0;
     return e.failed;

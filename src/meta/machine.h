@@ -40,7 +40,8 @@ enum meta_command_kind {
     META_CMD_OPERATOR_END,
     META_CMD_SETTING,
     META_CMD_NODE,
-    META_CMD_RANGES_DESTROY
+    META_CMD_RANGES_DESTROY,
+    META_CMD_RANGES
 };
 /* A destroyed range: a descriptor without replicas, with a conf_ver above whatever the group's own log may reach, so that every
  * replica of it is gone (docs/moves.md). The row stays: a replica that comes back in years is told. */
@@ -60,7 +61,10 @@ struct meta_command {
     struct placement_node *candidates; /* META_CMD_KEYSPACE: live nodes with their loads, as the leader knows them */
     size_t candidate_count;
     uint64_t ts_bound;
-    uint32_t id_count;
+    struct meta_ids_request ids;
+    struct range_change_reply news; /* META_CMD_RANGES: of a stretch of the key space that they tile... */
+    uint64_t *gone;                 /* ...and ranges of the map that are no more there */
+    size_t gone_count;
     struct meta_node_drain_request drain;
     struct meta_keyspace_alter_request alter;
     struct meta_keyspace_drop_request drop;

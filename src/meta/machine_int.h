@@ -57,4 +57,7 @@ void eval_keyspace_drop(struct eval *e, const struct meta_keyspace_drop_request 
 void eval_keyspace_destroy(struct eval *e, const struct meta_keyspace_destroy *d);
 void eval_ranges_destroy(struct eval *e, const struct meta_command *c);
 
+/* --- ranges.c --- */
+void eval_ranges(struct eval *e, struct meta_command *c);
+
 #endif

@@ -100,6 +100,7 @@ static uint64_t meta_pass(struct actor *a, uint64_t now_ns)
     rpc_server_pass(m->server, now_ns);
     if (m->env->dead) return DEADLINE_NONE;
     state_load(m);
+    news_step(m);
     uint64_t duties = duties_pass(m, now_ns);
     uint64_t next = host_pass(m->host, now_ns);
     if (m->env->dead) return DEADLINE_NONE;
@@ -183,6 +184,8 @@ enum status meta_new(struct env *env, const struct meta_options *o, struct meta 
     list_init(&m->ts_proposal.link);
     list_init(&m->default_proposal.link);
     list_init(&m->drop_proposal.link);
+    list_init(&m->news_proposal.link);
+    map_init(&m->news);
     meta_state_init(&m->state);
     map_init(&m->beginning);
     placement_plan_init(&m->schedule.plan);
@@ -239,6 +242,8 @@ void meta_free(struct meta *m)
     meta_state_clear(&m->state);
     map_free(&m->beginning);
     placement_plan_free(&m->schedule.plan);
+    news_clear(m);
+    map_free(&m->news);
     arena_free(&m->arena);
     buf_free(&m->scratch);
     mem_free(m);

@@ -39,6 +39,10 @@ struct meta {
     } schedule;
     bool default_busy, drop_busy;
     struct proposal default_proposal, drop_proposal;
+    /* news.c: descriptors that are newer than the map */
+    struct map news; /* range id -> struct range_news */
+    bool news_busy;
+    struct proposal news_proposal;
     struct arena arena;
     struct buf scratch;
 };
@@ -86,6 +90,12 @@ MUST_CHECK enum status admin_command(struct meta *m, const struct rpc_request *r
 bool admin_answers(struct meta *m, struct rpc_request *req);
 bool admin_is_read(struct meta *m, const struct rpc_request *req);
 void admin_read(struct meta_request *q);
+/* news.c */
+void news_take(struct meta *m, const struct range_desc *d);
+bool news_wanted(const struct meta *m,
+                 const struct range_report *r); /* the map is older, and nobody has told how it is */
+void news_step(struct meta *m);
+void news_clear(struct meta *m);
 
 /* drops.c */
 void drops_step(struct meta *m); /* at most one proposal at a time */

@@ -116,10 +116,8 @@ static void on_command(struct meta *m, struct rpc_request *req)
         s = unpack_meta_keyspace_request(req->params, &m->arena, &c.keyspace);
         meta_candidates(m, &c);
     } else if (req->method == METHOD_META_IDS) {
-        struct meta_ids_request ids;
         c.kind = META_CMD_IDS;
-        s = unpack_meta_ids_request(req->params, &m->arena, &ids);
-        c.id_count = ids.count;
+        s = unpack_meta_ids_request(req->params, &m->arena, &c.ids);
     } else if (req->method == METHOD_META_NODE_DRAIN) {
         c.kind = META_CMD_DRAIN;
         s = unpack_meta_node_drain_request(req->params, &m->arena, &c.drain);
@@ -233,6 +231,14 @@ static void fill_gone(struct meta *m, const struct meta_node *n, const struct me
     }
 }
 
+static void fill_wants(struct meta *m, const struct meta_heartbeat_request *hb, struct meta_heartbeat_reply *reply)
+{
+    reply->wants = arena_alloc(&m->arena, HEARTBEAT_RANGES_MAX * sizeof *reply->wants);
+    for (size_t i = 0; i < hb->lead_count && reply->want_count < HEARTBEAT_RANGES_MAX; i++) {
+        if (news_wanted(m, &hb->leads[i])) reply->wants[reply->want_count++] = hb->leads[i].range_id;
+    }
+}
+
 static void on_heartbeat(struct meta *m, struct rpc_request *req)
 {
     struct meta_heartbeat_request hb;
@@ -255,12 +261,14 @@ static void on_heartbeat(struct meta *m, struct rpc_request *req)
     n->info.disk_free = hb.disk_free;
     n->info.disk_total = hb.disk_total;
     note_reports(m, &hb);
+    for (size_t i = 0; i < hb.changed_count; i++) news_take(m, &hb.changed[i]);
     struct meta_heartbeat_reply reply = {.map_version = m->state.map_version};
     fill_nodes(m, &reply.nodes, &reply.node_count);
     fill_ranges(m, n, &hb, &reply);
     fill_gone(m, n, &hb, &reply);
     operators_verdicts(m, hb.verdicts, hb.verdict_count, n->heard_ns);
     operators_orders(m, n->id, &reply);
+    fill_wants(m, &hb, &reply);
     struct buf payload;
     buf_init(&payload, LIMIT_FRAME_BYTES);
     pack_meta_heartbeat_reply(&payload, &reply);
@@ -454,6 +462,9 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     case METHOD_META_KEYSPACE_ALTER:
     case METHOD_META_KEYSPACE_DROP: on_led(m, req); return;
     case METHOD_RANGE_TRANSFER:
+    case METHOD_RANGE_SPLIT:
+    case METHOD_RANGE_MERGE:
+    case METHOD_RANGE_MERGE_STEP:
     case METHOD_HELLO:
     case METHOD_TXN:
     case METHOD_GET:

@@ -1,6 +1,7 @@
 #include "meta/state.h"
 
 #include "base/assert.h"
+#include "base/cursor.h"
 #include "base/mem.h"
 
 static void free_slice(struct slice s)
@@ -129,6 +130,18 @@ static void row_range(struct meta_state *s, struct slice value)
     map_put(&s->ranges_by_id, desc.id, r);
 }
 
+static void range_gone(struct meta_state *s, uint64_t id)
+{
+    struct meta_range *r = map_remove(&s->ranges_by_id, id);
+    size_t at = 0;
+    if (r == NULL) return;
+    while (s->ranges[at] != r) at++;
+    memmove(s->ranges + at, s->ranges + at + 1, (s->range_count - at - 1) * sizeof(struct meta_range *));
+    s->range_count--;
+    free_slice(r->row);
+    mem_free(r);
+}
+
 static uint64_t number(struct slice value)
 {
     uint64_t n;
@@ -154,6 +167,7 @@ void meta_state_row(struct meta_state *s, struct slice user_key, struct slice va
         if (user_key.data[0] == 'k') keyspace_gone(s, rest);
         if (user_key.data[0] == 'o') operators_row(&s->operators, user_key, value, true);
         if (user_key.data[0] == 's') row_setting(s, rest, SLICE_EMPTY);
+        if (user_key.data[0] == 'r' && rest.size == 8) range_gone(s, be_u64(rest.data));
         return;
     }
     switch (user_key.data[0]) {

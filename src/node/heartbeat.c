@@ -2,11 +2,12 @@
  * and, when the map has changed, the ranges of which this node is to hold a replica. */
 #include "base/assert.h"
 #include "base/mem.h"
-#include "node/node_int.h"
+#include "node/changes.h"
 
 #define HEARTBEAT_EVERY_NS (250 * NS_PER_MS)
 enum { ESTIMATE_EVERY = 8 }; /* sizes are estimated for one range in so many each time */
 #define HEARTBEAT_CALL_NS (2000 * NS_PER_MS)
+enum { CHANGES_MAX = 256 }; /* descriptors told in one heartbeat */
 
 static void heartbeat_adopt(struct node *n, const struct meta_heartbeat_reply *reply)
 {
@@ -22,6 +23,71 @@ static void heartbeat_adopt(struct node *n, const struct meta_heartbeat_reply *r
     for (size_t i = 0; i < reply->range_count; i++) host_create_replica(n->host, &reply->ranges[i]);
     if (reply->map_version > n->map_version) n->map_version = reply->map_version;
     orders_take(n, reply);
+    for (size_t i = 0; i < reply->want_count; i++) {
+        const struct replica *r = host_replica(n->host, reply->wants[i]);
+        if (r != NULL) heartbeat_note_changed(n, r);
+    }
+}
+
+/* --- what has changed --- */
+
+struct range_changed {
+    struct list link;
+    uint64_t group;
+    bool sent; /* with the heartbeat that is under way */
+};
+
+void heartbeat_note_changed(struct node *n, const struct replica *r)
+{
+    n->heartbeat_news = true;
+    n->env->ops->wake(n->env);
+    LIST_FOR(it, &n->changes)
+    {
+        struct range_changed *c = LIST_ENTRY(it, struct range_changed, link);
+        if (c->group != replica_group(r)) continue;
+        c->sent = false;
+        return;
+    }
+    struct range_changed *c = mem_zalloc(sizeof *c);
+    c->group = replica_group(r);
+    list_push_back(&n->changes, &c->link);
+}
+
+static void changes_sent(struct node *n, bool arrived)
+{
+    LIST_FOR(it, &n->changes)
+    {
+        struct range_changed *c = LIST_ENTRY(it, struct range_changed, link);
+        if (c->sent && arrived) {
+            list_remove(it);
+            mem_free(c);
+        } else {
+            c->sent = false;
+        }
+    }
+}
+
+void heartbeat_free(struct node *n)
+{
+    LIST_FOR(it, &n->changes)
+    {
+        list_remove(it);
+        mem_free(LIST_ENTRY(it, struct range_changed, link));
+    }
+}
+
+static void fill_changed(struct node *n, struct meta_heartbeat_request *request)
+{
+    n->heartbeat_news = false;
+    request->changed = arena_alloc(&n->arena, CHANGES_MAX * sizeof *request->changed);
+    LIST_FOR(it, &n->changes)
+    {
+        struct range_changed *c = LIST_ENTRY(it, struct range_changed, link);
+        const struct replica *r = host_replica(n->host, c->group);
+        if (request->changed_count == CHANGES_MAX) return;
+        c->sent = true;
+        if (r != NULL) request->changed[request->changed_count++] = *replica_desc(r);
+    }
 }
 
 static void heartbeat_done(void *ctx, enum status status, bool sent, const struct reply_head *head)
@@ -29,6 +95,7 @@ static void heartbeat_done(void *ctx, enum status status, bool sent, const struc
     (void)sent;
     struct node *n = ctx;
     n->heartbeat_busy = false;
+    changes_sent(n, status == STATUS_OK && head->status == STATUS_OK);
     n->env->ops->wake(n->env);
     if (status == STATUS_WRONG_CLUSTER || (status == STATUS_OK && head->status == STATUS_WRONG_CLUSTER)) {
         n->env->ops->fatal(n->env,
@@ -77,7 +144,7 @@ static void heartbeat_count(void *ctx, struct replica *r)
 uint64_t heartbeat_pass(struct node *n, uint64_t now_ns)
 {
     if (n->heartbeat_busy) return DEADLINE_NONE;
-    if (now_ns < n->heartbeat_at_ns) return n->heartbeat_at_ns;
+    if (now_ns < n->heartbeat_at_ns && !n->heartbeat_news) return n->heartbeat_at_ns;
     n->heartbeat_at_ns = now_ns + HEARTBEAT_EVERY_NS;
     n->heartbeat_busy = true;
     n->heartbeats++;
@@ -97,6 +164,7 @@ uint64_t heartbeat_pass(struct node *n, uint64_t now_ns)
     struct heartbeat_build build = {.node = n, .request = &request};
     host_each_replica(n->host, heartbeat_count, &build);
     orders_report(n, &request);
+    fill_changed(n, &request);
     struct buf params;
     buf_init(&params, LIMIT_FRAME_BYTES);
     pack_meta_heartbeat_request(&params, &request);

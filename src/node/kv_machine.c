@@ -18,8 +18,11 @@ static enum status kv_apply(void *ctx, const struct machine_entry *e, const stru
         return STATUS_OK;
     }
     if (txn_command_has_ts(c.kind)) *ts = c.ts;
-    struct txn_entry entry = {
-        .command = &c, .index = e->index, .keyspace = e->desc->keyspace, .range_start = e->desc->start};
+    struct txn_entry entry = {.command = &c,
+                              .range_id = e->desc->id,
+                              .index = e->index,
+                              .keyspace = e->desc->keyspace,
+                              .range_start = e->desc->start};
     enum status s = txn_table_apply(state->table, &entry, view, arena, writes, answer);
     if (s == STATUS_OK) ASSERT_SLOW((txn_table_check(state->table), true));
     if (s == STATUS_OK && c.kind == TXN_COMMAND_DECIDE) locks_changed(state);
@@ -39,8 +42,37 @@ static enum status kv_state_load(void *ctx, void *state, struct slice key, struc
     return txn_table_load(s->table, key, value);
 }
 
+static struct txn_cut cut_of(const struct machine_cut *c)
+{
+    return (struct txn_cut){.keyspace = c->left->keyspace,
+                            .left_start = c->left->start,
+                            .right_start = c->right->start,
+                            .left_version = c->left_version,
+                            .right_version = c->right_version};
+}
+
+static enum status kv_cut(void *ctx, void *state, const struct machine_cut *c, struct arena *arena,
+                          struct txn_writes *writes)
+{
+    (void)ctx;
+    const struct kv_state *s = state;
+    struct txn_cut cut = cut_of(c);
+    return txn_table_cut(s->table, &cut, arena, writes);
+}
+
+static void kv_join(void *ctx, void *left, void *right, const struct machine_cut *c, struct arena *arena,
+                    struct txn_writes *writes)
+{
+    (void)ctx;
+    const struct kv_state *l = left, *r = right;
+    struct txn_cut cut = cut_of(c);
+    txn_table_join(l->table, r->table, &cut, arena, writes);
+}
+
 const struct machine_ops kv_machine_ops = {.apply = kv_apply,
                                            .state_new = locks_state_new,
                                            .state_free = locks_state_free,
                                            .state_prefix = kv_state_prefix,
-                                           .state_load = kv_state_load};
+                                           .state_load = kv_state_load,
+                                           .cut = kv_cut,
+                                           .join = kv_join};

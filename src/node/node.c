@@ -2,6 +2,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "node/ask.h"
+#include "node/changes.h"
 #include "node/locks.h"
 
 #define REGISTER_EVERY_NS (500 * NS_PER_MS)
@@ -18,11 +19,20 @@ static void node_first_durable(void *ctx)
     if (identity_note_log(n->env, &n->identity, &err) != STATUS_OK) n->env->ops->fatal(n->env, err.text);
 }
 
+/* Leader or not: a range that was split off here has perhaps no other who has applied that yet. */
+static void node_range_changed(void *ctx, struct replica *r)
+{
+    heartbeat_note_changed(ctx, r);
+}
+
 static void node_opened(struct node *n)
 {
     struct errbuf err = {{0}};
-    struct host_owner owner = {
-        .machine = &kv_machine_ops, .machine_ctx = n, .first_durable = node_first_durable, .ctx = n};
+    struct host_owner owner = {.machine = &kv_machine_ops,
+                               .machine_ctx = n,
+                               .first_durable = node_first_durable,
+                               .changed = node_range_changed,
+                               .ctx = n};
     disk_space_open(&n->space, n->env, n->options.reserve_bytes);
     n->options.host.wal.must_exist = n->identity.has_log;
     enum status s = identity_check_log(n->env, &n->identity, n->options.host.wal.dir, &err);
@@ -117,6 +127,8 @@ static uint64_t node_pass(struct actor *a, uint64_t now_ns)
         next = earlier(next, locks_pass(n, now_ns));
         timestamps_pass(n, now_ns);
         transfers_pass(n, now_ns);
+        next = earlier(next, splits_pass(n, now_ns));
+        next = earlier(next, deferred_pass(n, now_ns));
         next = earlier(next, health_pass(n, now_ns));
         if (n->state == NODE_SERVING) next = earlier(next, heartbeat_pass(n, now_ns));
     }
@@ -150,6 +162,9 @@ enum status node_new(struct env *env, const struct node_options *o, struct node 
     list_init(&n->ts_asked);
     list_init(&n->scans_yielded);
     list_init(&n->transfers);
+    list_init(&n->splits);
+    list_init(&n->deferred);
+    list_init(&n->changes);
     list_init(&n->reads_parked);
     list_init(&n->lock_states);
     map_init(&n->counters);
@@ -182,6 +197,7 @@ void node_stop(struct node *n)
     timestamps_fail_all(n);
     locks_fail_all(n);
     transfers_refuse(n);
+    deferred_fail_all(n);
     if (n->host != NULL) host_stop(n->host);
     n->env->ops->wake(n->env);
 }
@@ -210,7 +226,10 @@ void node_free(struct node *n)
     if (n->meta != NULL) meta_call_free(n->meta);
     timestamps_fail_all(n);
     transfers_refuse(n);
+    deferred_fail_all(n);
     if (n->host != NULL) host_each_replica(n->host, node_fail_replica, n);
+    splits_free(n);
+    heartbeat_free(n);
     struct list *it;
     while ((it = list_pop_front(&n->scans_yielded)) != NULL) {
         node_refuse(LIST_ENTRY(it, struct node_request, link), STATUS_CLOSED, false, "the node is stopping");

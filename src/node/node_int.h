@@ -37,8 +37,8 @@ struct node {
     uint64_t register_at_ns;
     /* heartbeat.c */
     uint64_t heartbeat_at_ns;
-    bool heartbeat_busy;
-    uint64_t heartbeats; /* sent */
+    bool heartbeat_busy, heartbeat_news; /* something has changed since the present one left */
+    uint64_t heartbeats;                 /* sent */
     uint64_t map_version;
     struct node_orders orders;
     struct map counters; /* group -> struct range_counters */
@@ -51,6 +51,9 @@ struct node {
     uint64_t ts_asked_ns;     /* when the call that is under way left */
     struct list reads_parked; /* strong reads: transactions on their keys are in the call under way */
     struct list transfers;    /* transfer.c */
+    struct list splits;       /* split.c */
+    struct list deferred;     /* requests for ranges that are about to be served here (defer.c) */
+    struct list changes;      /* heartbeat.c: struct range_changed, to be told */
     struct list lock_states;  /* locks.c: struct kv_state in which requests are parked */
     uint64_t locks_sweep_ns;
     /* health.c */

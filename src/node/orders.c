@@ -3,7 +3,7 @@
  * void, so nothing is remembered of them. */
 #include "base/assert.h"
 #include "base/mem.h"
-#include "node/node_int.h"
+#include "node/changes.h"
 
 static enum status order_transfer(struct replica *r, const struct range_order *o, struct errbuf *err)
 {
@@ -21,9 +21,9 @@ static enum status order_obey(struct node *n, const struct range_order *o, uint3
     *percent = 0;
     switch (o->kind) {
     case ORDER_TRANSFER: return order_transfer(r, o, err);
+    case ORDER_SPLIT: split_ordered(n, o->range_id); return STATUS_OK;
     case ORDER_ADD:
     case ORDER_SWAP:
-    case ORDER_SPLIT:
     case ORDER_MERGE: break;
     }
     errbuf_set(err, "this node does not know how to do that");

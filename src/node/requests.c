@@ -4,10 +4,12 @@
  *   get, scan:   checked -> (by its mode: read.c) -> read the store, (block loads) -> replied        get.c, scan.c */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "node/changes.h"
 #include "node/locks.h"
 #include "node/read.h"
 
 enum { DEADLINE_MS_DEFAULT = 10000, DEADLINE_MS_MAX = 60000 };
+enum { NEIGHBOURS_MAX = 4 };
 enum { REQUESTS_MAX = 32768, REQUEST_BYTES_MAX = 256 << 20 }; /* under way in one node */
 
 struct node_request *node_request_new(struct node *n, struct rpc_request *req)
@@ -43,23 +45,42 @@ void node_reply(struct node_request *q, struct slice payload)
     request_reply(q, &(struct reply_head){.status = STATUS_OK, .message = SLICE_EMPTY, .payload = payload});
 }
 
+struct neighbours {
+    const struct range_desc *of;
+    struct range_desc *items;
+    size_t count;
+};
+
+static void note_neighbour(void *ctx, struct replica *r)
+{
+    struct neighbours *n = ctx;
+    const struct range_desc *d = replica_desc(r), *of = n->of;
+    bool behind = d->keyspace == of->keyspace && of->end.size > 0 && slice_eq(d->start, of->end);
+    if (n->count < NEIGHBOURS_MAX && (d->id == of->id || behind)) n->items[n->count++] = *d;
+}
+
+/* The range as it is, and the one behind it, which may have been split off from it. Owned by the caller. */
+static size_t neighbours(struct node *node, const struct replica *r, struct range_desc **out)
+{
+    struct neighbours n = {.of = replica_desc(r), .items = mem_alloc(NEIGHBOURS_MAX * sizeof *n.items)};
+    host_each_replica(node->host, note_neighbour, &n);
+    *out = n.items;
+    return n.count;
+}
+
 /* Answers with a refusal, and with what helps the router to do better: a leader, or the range's descriptor. */
 void node_refuse(struct node_request *q, enum status s, bool unknown, const char *message)
 {
     struct host *h = q->node->host;
     struct replica *r = h == NULL ? NULL : host_replica(h, q->group);
     struct reply_head head = {.status = s, .unknown_outcome = unknown, .message = slice_str(message)};
-    struct range_desc desc;
     if (r != NULL && s == STATUS_NOT_LEADER) {
         head.leader_hint = replica_leader_node(r);
         if (head.leader_hint == q->node->self.node_id && !replica_leads(r)) head.leader_hint = 0;
     }
-    if (r != NULL && s == STATUS_EPOCH_MISMATCH) {
-        desc = *replica_desc(r);
-        head.ranges = &desc;
-        head.range_count = 1;
-    }
+    if (r != NULL && s == STATUS_EPOCH_MISMATCH) head.range_count = neighbours(q->node, r, &head.ranges);
     request_reply(q, &head);
+    mem_free(head.ranges);
 }
 
 void node_refuse_with(struct node_request *q, enum status s, const char *message, struct slice payload)
@@ -110,6 +131,7 @@ struct replica *node_request_route(struct node_request *q, const struct routed *
         node_refuse(q, STATUS_EPOCH_MISMATCH, false, "the range has changed");
         return NULL;
     }
+    if (!any_replica && !replica_leads(r) && node_defer(q, r)) return NULL;
     if (!any_replica && !replica_leads(r)) {
         node_refuse(q, STATUS_NOT_LEADER, false, "this replica does not lead the range");
         return NULL;
@@ -154,6 +176,7 @@ void node_on_request(void *ctx, struct rpc_request *req)
     case METHOD_SCAN: node_on_scan(n, req); return;
     case METHOD_NODE_STATUS: node_status(n, req); return;
     case METHOD_RANGE_TRANSFER: transfer_asked(n, req); return;
+    case METHOD_RANGE_SPLIT: split_asked(n, req); return;
     case METHOD_RESOLVE: node_on_resolve(n, req); return;
     case METHOD_EFFECTS:
         if (from_host(n, req)) {
@@ -179,6 +202,8 @@ void node_on_request(void *ctx, struct rpc_request *req)
     case METHOD_META_STATUS:
     case METHOD_META_IDS:
     case METHOD_META_NODE_DRAIN:
+    case METHOD_RANGE_MERGE:
+    case METHOD_RANGE_MERGE_STEP:
     case METHOD_META_NODE:
     case METHOD_META_OP:
     case METHOD_META_OPS:

@@ -163,6 +163,17 @@ static void become_leader(struct raft *r, struct raft_effects *fx)
     raft_send_heartbeats(r, fx);
 }
 
+/* Once in the life of a group, at a replica that has never spoken: all members begin in this term, with this vote. */
+void raft_lead_from_birth(struct raft *r, struct raft_effects *fx)
+{
+    if (r->role != RAFT_FOLLOWER || r->leader != 0 || r->vote != r->options.id) return; /* others were quicker */
+    if (raft_log_last(&r->log) != r->log.base_index || r->term != raft_log_last_term(&r->log)) return;
+    COVER("raft.born_leader");
+    raft_peers_rebuild(r);
+    r->role = RAFT_CANDIDATE;
+    become_leader(r, fx);
+}
+
 static void count_ballots(struct raft *r, struct raft_effects *fx)
 {
     if (raft_config_quorum(&r->config, granted, r) == 1) {

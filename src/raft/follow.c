@@ -37,7 +37,7 @@ static void refuse(struct raft *r, const struct raft_message *m, struct raft_eff
                                         .to = m->from,
                                         .reject = true,
                                         .index = m->index,
-                                        .context = RAFT_CONTEXT_BLANK},
+                                        .hint_index = RAFT_HINT_BLANK},
                   fx);
         return;
     }

@@ -13,8 +13,8 @@
     1u /* in a VOTE: its leader asked for this election, so hearing a leader is no reason to ignore it */
 #define RAFT_CONTEXT_NEWS                                                                                              \
     1u /* in an APPEND without entries: only tells the commit index; need not be acknowledged again */
-#define RAFT_CONTEXT_BLANK 1u /* in an APPEND_REPLY that rejects: takes nothing before a snapshot */
-#define RAFT_CONTEXT_POKE 2u  /* in a PRE_VOTE: asks whether the receiver leads, and for no vote */
+#define RAFT_HINT_BLANK UINT64_MAX /* hint_index of an APPEND_REPLY that rejects: takes nothing before a snapshot */
+#define RAFT_CONTEXT_POKE 2u       /* in a PRE_VOTE: asks whether the receiver leads, and for no vote */
 #define RAFT_READS_MAX 65536u
 #define RAFT_HELD_MAX 64u
 
@@ -134,6 +134,7 @@ bool raft_hears_leader(const struct raft *r);
 void raft_reset_election(struct raft *r);
 void raft_follow(struct raft *r, uint64_t term, uint64_t leader, struct raft_effects *fx);
 void raft_campaign(struct raft *r, bool transfer, struct raft_effects *fx);
+void raft_lead_from_birth(struct raft *r, struct raft_effects *fx);
 void raft_pre_campaign(struct raft *r, struct raft_effects *fx);
 void raft_recv_pre_vote(struct raft *r, const struct raft_message *m, struct raft_effects *fx);
 void raft_recv_vote(struct raft *r, const struct raft_message *m, struct raft_effects *fx);

@@ -162,7 +162,7 @@ void raft_recv_append_reply(struct raft *r, const struct raft_message *m)
         raft_recovery_go_on(r, p, m->index);
         return;
     }
-    if (m->reject && m->context == RAFT_CONTEXT_BLANK) {
+    if (m->reject && m->hint_index == RAFT_HINT_BLANK) {
         COVER("raft.blank_follower");
         if (p->state != RAFT_SNAPSHOT) p->blank = r->append_due = true;
         return;

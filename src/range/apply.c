@@ -3,7 +3,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
-#include "range/host_int.h"
+#include "range/change_int.h"
 
 enum { APPLY_BYTES_MAX = 2 * 1024 * 1024 }; /* per replica and round, for fairness */
 
@@ -56,7 +56,8 @@ static void apply_answer(struct replica *r, const struct raft_entry *e, struct s
     }
 }
 
-static void apply_write(struct replica *r, const struct raft_entry *e, const struct txn_writes *w, uint64_t ts)
+static void apply_write(struct replica *r, const struct raft_entry *e, const struct txn_writes *w, uint64_t ts,
+                        const struct range_change *c)
 {
     struct host *h = r->host;
     if (w->count > h->write_capacity) {
@@ -70,6 +71,7 @@ static void apply_write(struct replica *r, const struct raft_entry *e, const str
                                           .value = w->items[i].value};
         if (MUTANT(rows_differ_by_node)) h->writes[i].ts += h->self->node_id % 2;
     }
+    if (c->splits) lsm_apply_also(h->lsm, c->right.desc.id, BIRTH_INDEX, BIRTH_TERM);
     lsm_apply(h->lsm, r->desc.id, e->index, e->term, h->writes, w->count);
 }
 
@@ -160,13 +162,23 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
 {
     struct host *h = r->host;
     struct txn_writes writes = {0};
+    struct range_change change = {.effective = false};
     uint64_t ts = 0;
     buf_clear(&h->answer);
-    if (e->type == RAFT_ENTRY_COMMAND) {
+    if (e->type == RAFT_ENTRY_COMMAND && change_is(r, e)) {
+        arena_reset(&h->apply_arena);
+        if (change_evaluate(r, e, &writes, &change) != STATUS_OK) return STATUS_MISS;
+        apply_write(r, e, &writes, ts, &change);
+        divergence_applied(r, e, &writes, ts, buf_slice(&h->answer));
+        if (change.effective) change_carry_out(r, &change);
+    } else if (e->type == RAFT_ENTRY_COMMAND) {
         arena_reset(&h->apply_arena);
         struct apply_view view = {.host = h};
-        struct machine_entry me = {
-            .index = e->index, .term = e->term, .desc = &r->desc, .command = e->data, .state = machine_state_of(r)};
+        struct machine_entry me = {.index = r->row_base + e->index,
+                                   .term = e->term,
+                                   .desc = &r->desc,
+                                   .command = e->data,
+                                   .state = machine_state_of(r)};
         enum status s =
             h->owner.machine->apply(h->owner.machine_ctx, &me, &(struct txn_view){.get = apply_view_get, .ctx = &view},
                                     &h->apply_arena, &writes, &ts, &h->answer);
@@ -180,12 +192,12 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
             return s;
         }
         if (writes.count > 0 && ts != 0) ASSERT(ts > r->last_ts); /* versions rise along the log, whoever leads */
-        apply_write(r, e, &writes, ts);
+        apply_write(r, e, &writes, ts, &change);
         apply_note_ts(r, &writes, ts);
         divergence_applied(r, e, &writes, ts, buf_slice(&h->answer));
         if (h->owner.machine->applied != NULL) h->owner.machine->applied(h->owner.machine_ctx, &me, &writes);
     } else {
-        apply_write(r, e, &writes, ts);
+        apply_write(r, e, &writes, ts, &change);
         divergence_applied(r, e, &writes, ts, SLICE_EMPTY);
     }
     return STATUS_OK;
@@ -194,12 +206,13 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
 bool replica_apply(struct replica *r)
 {
     struct host *h = r->host;
-    if (r->state != REPLICA_RUNNING || r->apply_wait || h->env->dead) return false;
+    if (r->state != REPLICA_RUNNING || r->unborn || r->apply_wait || h->env->dead) return false;
     if (!r->state_loaded && !state_load(r)) return false;
     size_t bytes = 0;
     unsigned count = 0;
     while (r->applied < r->commit) {
         if (h->apply_left == 0 || bytes >= APPLY_BYTES_MAX) break;
+        if (!r->state_loaded && !state_load(r)) break; /* the range has changed */
         const struct raft_entry *e = raft_entry_at(r->raft, r->applied + 1);
         ASSERT(e != NULL);
         if (apply_entry(r, e) != STATUS_OK) break;

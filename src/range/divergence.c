@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "range/host_int.h"
+#include "range/snapshot_int.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,27 +2,28 @@
 #include "range/group_record.h"
 
 #include "base/assert.h"
-#include "base/limits.h"
 #include "wire/wire.h"
 
-void group_record_put(struct wal *w, uint64_t group, struct slice desc, const char *recovering)
+void group_record_pack(struct buf *out, const struct group_record *r)
 {
-    struct buf b;
-    buf_init(&b, LIMIT_FRAME_BYTES);
-    pack_array(&b, 2);
-    pack_bin(&b, desc);
-    pack_bin(&b, slice_str(recovering != NULL ? recovering : ""));
-    ASSERT(!b.overflow);
-    wal_put_group(w, group, buf_slice(&b));
-    buf_free(&b);
+    pack_array(out, 5);
+    pack_bin(out, r->range);
+    pack_bin(out, r->recovering);
+    pack_uint(out, r->birth.group);
+    pack_uint(out, r->birth.index);
+    pack_uint(out, r->birth.leader);
+    ASSERT(!out->overflow);
 }
 
-enum status group_record_read(struct slice state, struct slice *desc, struct slice *recovering)
+enum status group_record_read(struct slice state, struct group_record *out)
 {
     struct unpack u = unpack_make(state);
-    uint32_t extra = unpack_open(&u, 2);
-    *desc = unpack_bin(&u);
-    *recovering = unpack_bin(&u);
+    uint32_t extra = unpack_open(&u, 5);
+    *out = (struct group_record){.range = unpack_bin(&u)};
+    out->recovering = unpack_bin(&u);
+    out->birth.group = unpack_uint(&u);
+    out->birth.index = unpack_uint(&u);
+    out->birth.leader = unpack_uint(&u);
     unpack_close(&u, extra);
     return unpack_done(&u) ? STATUS_OK : STATUS_CORRUPT;
 }

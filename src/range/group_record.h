@@ -7,9 +7,17 @@
 
 #define HOST_GROUP UINT64_MAX /* the group record of this id is the host's own */
 
-/* recovering: why the replica is, or NULL. */
-void group_record_put(struct wal *w, uint64_t group, struct slice desc, const char *recovering);
-MUST_CHECK enum status group_record_read(struct slice state, struct slice *desc, struct slice *recovering);
+struct birth {             /* of a replica that a split has made; group 0: it was made otherwise */
+    uint64_t group, index; /* the entry that split it off */
+    uint64_t leader;       /* replica that has every vote of the first term */
+};
+struct group_record {
+    struct slice range;      /* packed range_state in which the replica was created */
+    struct slice recovering; /* why it is; empty: it is not */
+    struct birth birth;
+};
+void group_record_pack(struct buf *out, const struct group_record *r);
+MUST_CHECK enum status group_record_read(struct slice state, struct group_record *out);
 void host_record_put(struct wal *w, uint64_t lost_below);
 MUST_CHECK enum status host_record_read(struct slice state, uint64_t *lost_below);
 

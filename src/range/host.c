@@ -1,7 +1,8 @@
 /* The host: opening and closing, and the pass that drives everything on it (docs/architecture.md draws it). */
 #include "base/assert.h"
 #include "base/mem.h"
-#include "range/host_int.h"
+#include "range/change_int.h"
+#include "range/snapshot_int.h"
 
 enum { DECIDE_MS = 1000 }; /* what is proposed when the host stops is decided by then, or its outcome is unknown */
 enum { RUN_ROUNDS_MAX = 4, APPLY_ENTRIES_PER_PASS = 8192, MARKS_KEPT = 1024 };
@@ -44,6 +45,7 @@ enum status host_open(struct env *env, const struct host_options *o, const struc
     resolve_open(h);
     list_init(&h->ready);
     list_init(&h->created);
+    list_init(&h->waiting);
     arena_init(&h->apply_arena, 64 * 1024);
     arena_init(&h->decode_arena, 64 * 1024);
     buf_init(&h->answer, LIMIT_FRAME_BYTES);
@@ -70,6 +72,7 @@ void host_close(struct host *h)
     if (h->lsm != NULL) damage_watch(h, false);
     for (size_t it = 0; map_next(&h->replicas, &it, &key, &value);) replica_free(value);
     for (size_t it = 0; map_next(&h->links, &it, &key, &value);) link_free(value);
+    waiting_clear(h);
     if (h->wal != NULL) wal_close(h->wal);
     if (h->lsm != NULL) lsm_close(h->lsm);
     map_free(&h->replicas);
@@ -114,6 +117,7 @@ static void host_batch_durable(void *ctx)
         list_remove(&r->ready_link);
         r->state = REPLICA_RUNNING;
         host_mark_ready(h, r);
+        birth_durable(r);
     }
 }
 
@@ -182,6 +186,7 @@ static void host_unpin(struct host *h)
 static void host_store_step(struct host *h)
 {
     if (h->stopping && h->snapshots_receiving == 0 && !h->flush_asked) return; /* nothing new is begun on the way out */
+    host_spans_step(h);
     lsm_set_safepoint(h->lsm, host_safepoint(h));
     host_horizons_step(h);
     lsm_step(h->lsm);
@@ -227,6 +232,7 @@ static void host_tick(struct host *h, uint64_t now_ns)
         h->watch_at_ns = now_ns + WATCH_EVERY_NS;
         host_watch_disk(h, now_ns);
         if (h->env->dead) return;
+        waiting_expire(h);
     }
     struct heap_node *due;
     while ((due = heap_min(&h->timers)) != NULL && due->key <= h->now_ms && !h->env->dead) {
@@ -286,6 +292,21 @@ static bool host_is_deaf(const struct host *h)
     return h->proposals == 0 || h->now_ms >= h->stopping_ms + DECIDE_MS;
 }
 
+void host_take_envelope(struct host *h, uint64_t from_node, struct slice envelope)
+{
+    struct unpack u = unpack_make(envelope);
+    struct raft_envelope e;
+    arena_reset(&h->decode_arena);
+    if (unpack_raft_envelope(&u, &h->decode_arena, &e) != STATUS_OK) return;
+    struct replica *r = map_get(&h->replicas, e.group);
+    if (r == NULL) waiting_keep(h, from_node, e.group, envelope);
+    if (r == NULL || e.message.to != r->id || divergence_mutes(r)) return;
+    if (r->state == REPLICA_CREATING && r->birth.group != 0) waiting_keep(h, from_node, e.group, envelope);
+    if (r->state != REPLICA_RUNNING && r->state != REPLICA_DIVERGED) return;
+    if (replica_node_of(r, e.message.from) != from_node) return; /* not a member: an old life's message */
+    replica_step(r, &(struct raft_event){.type = RAFT_EVENT_MESSAGE, .message = &e.message});
+}
+
 void host_on_raft(struct host *h, struct rpc_request *req)
 {
     if (host_is_deaf(h)) {
@@ -295,14 +316,9 @@ void host_on_raft(struct host *h, struct rpc_request *req)
     struct unpack u = unpack_make(req->params);
     uint32_t count = unpack_array(&u);
     for (uint32_t i = 0; i < count && !u.failed && !h->env->dead; i++) {
-        arena_reset(&h->decode_arena);
-        struct raft_envelope e;
-        if (unpack_raft_envelope(&u, &h->decode_arena, &e) != STATUS_OK) break;
-        struct replica *r = map_get(&h->replicas, e.group);
-        if (r == NULL || e.message.to != r->id || divergence_mutes(r)) continue;
-        if (r->state != REPLICA_RUNNING && r->state != REPLICA_DIVERGED) continue;
-        if (replica_node_of(r, e.message.from) != req->peer_node_id) continue; /* not a member: an old life's message */
-        replica_step(r, &(struct raft_event){.type = RAFT_EVENT_MESSAGE, .message = &e.message});
+        const uint8_t *start = u.at;
+        unpack_skip(&u);
+        if (!u.failed) host_take_envelope(h, req->peer_node_id, slice_make(start, (size_t)(u.at - start)));
     }
     if (u.failed)
         log_event(h->env->log, LOG_WARN, "range.bad_raft_frame", "from_node=%llu",
@@ -359,36 +375,6 @@ void host_set_peer(struct host *h, uint64_t node_id, const char *address)
     }
     l = link_new(h, node_id, address);
     if (known) *link_liveness(l) = kept;
-}
-
-void host_create_replica(struct host *h, const struct range_desc *desc)
-{
-    const struct range_replica *self = range_desc_replica(desc, h->self->node_id);
-    if (self == NULL || map_get(&h->replicas, desc->id) != NULL || h->stopping) return;
-    struct raft_restore restore = {0};
-    replica_config_of(desc, &restore.config);
-    const char *why = NULL;
-    if (desc->id < h->lost_below) { /* its votes may have been lost with the log */
-        COVER("host.lost_replica");
-        why = "the log was damaged and may have held it";
-        restore.recovering = true;
-        (void)lsm_durable(h->lsm, desc->id, &restore.snapshot_index, &restore.snapshot_term);
-        restore.applied = restore.snapshot_index;
-        restore.hard = (struct raft_hard_state){.term = restore.snapshot_term, .commit = restore.snapshot_index};
-    }
-    struct replica *r = replica_new(h, desc, &restore, true, why);
-    raft_restore_done(r->raft);
-    r->created_batch = h->batch_seq;
-    list_push_back(&h->created, &r->ready_link);
-    if (why == NULL && desc->replica_count > 0 && desc->replicas[0].replica_id == r->id) {
-        r->campaign_at_ms = h->now_ms + h->options.heartbeat_ms;
-    }
-    group_record_put(h->wal, desc->id, slice_make(r->desc_bytes, r->desc_size), why);
-    if (restore.snapshot_index > 0) wal_put_reset(h->wal, desc->id, restore.snapshot_index, restore.snapshot_term);
-    if (restore.hard.term > 0)
-        wal_put_hard_state(h->wal, desc->id,
-                           &(struct wal_hard_state){.term = restore.hard.term, .commit = restore.hard.commit});
-    h->env->ops->wake(h->env);
 }
 
 bool host_log_lost(const struct host *h)
@@ -476,5 +462,5 @@ void host_stop(struct host *h)
 bool host_quiet(const struct host *h)
 {
     return !wal_busy(h->wal) && !lsm_busy(h->lsm) && h->loads == 0 && h->snapshots_sending == 0 &&
-           h->snapshots_receiving == 0 && h->evidences == 0;
+           h->snapshots_receiving == 0 && h->evidences == 0 && h->excises == 0;
 }

@@ -47,6 +47,8 @@ struct host_owner {
     void (*leadership)(void *ctx, struct replica *r, bool leads);
     /* The first batch of this run is durable: from now on the directory must never be without its log. */
     void (*first_durable)(void *ctx);
+    /* The range is another than before: its descriptor has changed. May be NULL. */
+    void (*changed)(void *ctx, struct replica *r);
     /* A snapshot replaced the rows of the group: caches of it are void. May be NULL. */
     void (*installed)(void *ctx, struct replica *r);
     void *ctx;
@@ -93,7 +95,8 @@ bool host_log_lost(const struct host *h);
 /* Every range that existed when the log was damaged has an id below this one. */
 void host_log_lost_below(struct host *h, uint64_t range_id);
 
-/* Makes the replica of this host named in the descriptor durable, then starts it. Harmless when it exists.
+/* Makes the replica of this host named in the descriptor durable, then starts it. Harmless when it exists, or when another
+ * replica here has its keys. One of a range that has changed before begins blank, and waits for a snapshot.
  * The first replica in the descriptor campaigns at once, so that leaderships start out spread. */
 void host_create_replica(struct host *h, const struct range_desc *desc);
 struct replica *host_replica(const struct host *h, uint64_t group); /* NULL: none here */
@@ -125,6 +128,8 @@ const struct range_desc *replica_desc(const struct replica *r); /* borrowed whil
 const struct raft *replica_raft(const struct replica *r);
 bool replica_leads(const struct replica *r);           /* leader, and its own-term no-op has committed */
 uint64_t replica_leader_node(const struct replica *r); /* node id; 0: unknown */
+bool replica_awaited(
+    const struct replica *r); /* it was split off here, and will lead in a moment if nothing goes wrong */
 /* Newest version that was applied since the replica was opened or replaced by a snapshot; 0: none, the rows have not changed
  * since. All rows of the group with versions up to it are in the store. */
 uint64_t replica_last_ts(const struct replica *r);

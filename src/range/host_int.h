@@ -11,6 +11,7 @@
 #include "range/link_int.h"
 #include "range/nodes_int.h"
 #include "range/resolve_int.h"
+#include "range/state.h"
 
 struct snapshot_send;
 struct snapshot_recv;
@@ -41,6 +42,10 @@ struct host {
     uint64_t watch_at_ns; /* the disk is looked at next */
     struct batch_marks filling, writing;
     struct resolve_host resolve;
+    struct list waiting; /* messages for groups that are not here yet (waiting.c) */
+    size_t waiting_bytes;
+    bool spans_changed;  /* since the store was told where ranges end */
+    uint32_t excises;    /* under way */
     struct list created; /* replicas whose creation is in the batch being filled, then in the one being written */
     struct arena apply_arena;
     struct arena decode_arena;
@@ -102,9 +107,16 @@ struct replica {
     enum replica_state state;
     unsigned lag_shift; /* doublings of the log that is kept: snapshots were outrun by writes */
     struct range_desc desc;
-    uint8_t *desc_bytes; /* packed descriptor: desc's slices point into it */
-    size_t desc_size;
-    uint64_t id; /* replica id */
+    struct range_phase_of merge; /* with desc and row_base the range's state, as of what is applied */
+    uint64_t row_base;
+    uint8_t *range_bytes; /* the state, packed: desc's slices point into it */
+    size_t range_size;
+    struct slice record;  /* the state in which it was created, as its group record says; empty: the same. Owned */
+    struct birth birth;   /* by a split; its rows are here when that is applied */
+    uint64_t birth_floor; /* children are unborn: nothing replaces this replica before it has applied so much */
+    bool unborn;          /* its log is here, its rows are not yet: nothing is applied (recover.c) */
+    bool leads_at_birth;  /* when its creation is durable, in this life */
+    uint64_t id;          /* replica id */
     struct raft *raft;
     struct list ready_link; /* while CREATING: in host.created */
     struct heap_node timer;
@@ -139,12 +151,19 @@ struct replica {
 };
 
 void host_mark_ready(struct host *h, struct replica *r);
+struct range_change; /* change_int.h */
 
 enum { LAG_SHIFT_MAX = 3 };
 
 /* replica.c */
-struct replica *replica_new(struct host *h, const struct range_desc *desc, const struct raft_restore *restore,
-                            bool creating, const char *recovering);
+struct replica_birth {                /* how a replica comes up */
+    bool creating;                    /* silent until its creation is durable */
+    const char *recovering;           /* why it is; NULL: it is not */
+    const struct range_state *record; /* what its group record says */
+    struct birth birth;
+};
+struct replica *replica_new(struct host *h, const struct range_state *state, const struct raft_restore *restore,
+                            const struct replica_birth *how);
 void replica_free(struct replica *r);
 void replica_tick(struct replica *r);
 void replica_set_leads(struct replica *r); /* tells whoever has to know when it has begun or ceased to lead */
@@ -155,13 +174,10 @@ void replica_run(struct replica *r);                    /* one pass's worth of w
 void replica_sweep(struct replica *r, uint64_t now_ns); /* expires proposals and reads */
 void replica_fail_all(struct replica *r, enum status s, bool unknown);
 void replica_config_of(const struct range_desc *d, struct raft_config *c);
-void replica_adopt_desc(struct replica *r, struct slice packed); /* and puts it into the log */
+struct range_state replica_range(const struct replica *r);              /* borrowed, until it changes */
+void replica_set_range(struct replica *r, const struct range_state *s); /* copies; tells whoever has to know */
+void replica_record_put(struct replica *r);                             /* its group record */
 uint64_t replica_node_of(const struct replica *r, uint64_t replica_id);
-
-/* apply.c */
-bool replica_apply(struct replica *r); /* true: there is more to apply at once */
-void replica_reads_ready(struct replica *r);
-void replica_state_reset(struct replica *r); /* the rows were replaced: the machine's state is loaded again */
 
 /* resolve.c */
 void resolve_open(struct host *h);
@@ -180,19 +196,5 @@ void replica_trace_free(struct replica *r);
 void handover_step(struct host *h); /* as often as one likes; it keeps its own pace */
 
 void handover_away(struct replica *r); /* this one, to whoever can take it */
-
-/* recover.c */
-MUST_CHECK enum status host_recover(struct host *h, struct errbuf *err);
-
-/* snapshot_send.c, snapshot_recv.c */
-void snapshot_send_start(struct replica *r, uint64_t to);
-void snapshot_send_tick(struct replica *r);
-uint64_t snapshot_send_abort(struct snapshot_send *s); /* freed when its task has ended; to whom it was going */
-void snapshot_recv_chunk(struct replica *r, struct rpc_request *req, const struct snapshot_chunk *c);
-uint64_t snapshot_send_index(const struct snapshot_send *s);
-void snapshot_recv_tick(struct replica *r);        /* gives up what nobody goes on with */
-void snapshot_recv_step(struct replica *r);        /* installs when apply stands still */
-void snapshot_recv_abort(struct snapshot_recv *s); /* unless it is being installed */
-void snapshot_recv_close(struct snapshot_recv *s);
 
 #endif

@@ -8,10 +8,17 @@
 struct range_desc;
 
 struct machine_entry {
-    uint64_t index, term;
+    uint64_t index; /* above all that there was beside any key of the range, also before it was split off or merged */
+    uint64_t term;
     const struct range_desc *desc; /* of the group, as of this entry */
     struct slice command;          /* as proposed */
     void *state;                   /* the machine's own for this replica; NULL if it has none */
+};
+
+/* A range is cut in two, or two become one: the version that rows by index get on each side. */
+struct machine_cut {
+    const struct range_desc *left, *right;
+    uint64_t left_version, right_version;
 };
 
 struct machine_ops {
@@ -28,6 +35,11 @@ struct machine_ops {
     void (*state_free)(void *ctx, void *state);
     void (*state_prefix)(void *ctx, const struct range_desc *desc, struct buf *prefix);
     enum status (*state_load)(void *ctx, void *state, struct slice key, struct slice value);
+    /* What becomes of the rows that the state is made of. STATUS_RETRY: it cannot be cut there now. NULL: ranges never change. */
+    enum status (*cut)(void *ctx, void *state, const struct machine_cut *cut, struct arena *arena,
+                       struct txn_writes *writes);
+    void (*join)(void *ctx, void *left, void *right, const struct machine_cut *cut, struct arena *arena,
+                 struct txn_writes *writes);
 };
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "range/host_int.h"
+#include "range/change_int.h"
 
 struct recovered_entry {
     uint64_t index, term;
@@ -19,8 +19,13 @@ struct recovered_entry {
 /* A group's log as read so far: entries are contiguous, a later append at i having replaced everything from i on. */
 struct recovered {
     uint64_t group;
-    struct slice desc; /* owned */
-    char *why;         /* it is recovering; NULL: it is not. Owned */
+    struct slice record; /* packed range_state in which it was created. Owned */
+    char *why;           /* it is recovering; NULL: it is not. Owned */
+    struct birth birth;
+    struct range_state created, range; /* decoded, of the record; and as the store says, else the same */
+    bool usable;                       /* these make sense, and have a replica here */
+    bool unborn;          /* its log is here; its rows are not, until its parent's split is applied again */
+    uint64_t birth_floor; /* an index at which it has had a child: that is committed */
     struct raft_hard_state hard;
     uint64_t store_index, store_term; /* what the store holds durably */
     uint64_t reset_index;             /* of the last reset record: 0 when there was none */
@@ -32,6 +37,7 @@ struct recovered {
 struct recovery {
     struct host *host;
     struct map groups;
+    struct arena arena;
     const char *lost; /* what every replica has lost; NULL: nothing */
     bool damaged;     /* a record makes no sense */
 };
@@ -48,7 +54,7 @@ static void recovered_free(struct recovered *g)
 {
     recovered_truncate(g, 0);
     mem_free(g->entries);
-    mem_free((void *)(uintptr_t)g->desc.data);
+    mem_free((void *)(uintptr_t)g->record.data);
     mem_free(g->why);
     mem_free(g);
 }
@@ -71,17 +77,18 @@ static void on_group(void *ctx, uint64_t group, struct slice state)
         if (host_record_read(state, &rec->host->lost_below) != STATUS_OK) rec->damaged = true;
         return;
     }
+    struct group_record r;
     struct recovered *g = recovered_get(rec, group);
-    struct slice desc, why;
-    mem_free((void *)(uintptr_t)g->desc.data);
+    mem_free((void *)(uintptr_t)g->record.data);
     mem_free(g->why);
-    g->desc.data = NULL;
+    g->record.data = NULL;
     g->why = NULL;
-    if (group_record_read(state, &desc, &why) != STATUS_OK) return; /* recover_group says so */
-    g->desc = mem_dup_slice(desc);
-    if (why.size == 0) return;
-    g->why = mem_zalloc(why.size + 1);
-    memcpy(g->why, why.data, why.size);
+    if (group_record_read(state, &r) != STATUS_OK) return; /* recover_group says so */
+    g->record = mem_dup_slice(r.range);
+    g->birth = r.birth;
+    if (r.recovering.size == 0) return;
+    g->why = mem_zalloc(r.recovering.size + 1);
+    memcpy(g->why, r.recovering.data, r.recovering.size);
 }
 
 static void on_group_dropped(void *ctx, uint64_t group)
@@ -158,9 +165,21 @@ static size_t recovered_tail(const struct recovered *g, bool *astray, bool *lost
 static const char *recovered_loss(const struct recovery *rec, const struct recovered *g, bool gap, uint64_t last)
 {
     if (rec->lost != NULL) return rec->lost;
+    if (g->birth.group != 0 && g->store_index == 0) return "the range that it was split off from has lost that";
     if (gap || g->reset_index > g->store_index) return "the store is older than the log";
     if (g->hard.commit > last) return "committed entries are missing from the log";
     return NULL;
+}
+
+static void recovered_record_put(struct host *h, const struct recovered *g)
+{
+    struct buf b;
+    buf_init(&b, LIMIT_FRAME_BYTES);
+    group_record_pack(&b, &(struct group_record){.range = g->record,
+                                                 .recovering = g->why != NULL ? slice_str(g->why) : SLICE_EMPTY,
+                                                 .birth = g->birth});
+    wal_put_group(h->wal, g->group, buf_slice(&b));
+    buf_free(&b);
 }
 
 /* Nothing is left but what the store holds, and terms: the log begins anew behind that. */
@@ -174,25 +193,37 @@ static void recovered_forget(struct host *h, struct recovered *g, const char *wh
     g->hard.commit = g->store_index;
     if (g->hard.term < g->store_term)
         g->hard = (struct raft_hard_state){.term = g->store_term, .commit = g->store_index};
-    group_record_put(h->wal, g->group, g->desc, why);
+    recovered_record_put(h, g);
     wal_put_reset(h->wal, g->group, g->store_index, g->store_term);
     wal_put_hard_state(h->wal, g->group,
                        &(struct wal_hard_state){.term = g->hard.term, .vote = g->hard.vote, .commit = g->hard.commit});
 }
 
-static struct replica *recovered_replica(struct host *h, struct recovered *g, const struct range_desc *desc,
-                                         size_t from)
+/* Nothing of a range that has changed before: it takes no entry before a snapshot. */
+static bool is_blank(const struct recovered *g)
+{
+    const struct range_epoch *e = &g->range.desc.epoch;
+    return g->store_index == 0 && (e->version > 1 || e->conf_ver > 1);
+}
+
+static struct replica *recovered_replica(struct host *h, struct recovered *g, size_t from)
 {
     struct raft_restore restore = {.hard = g->hard,
                                    .snapshot_index = g->store_index,
                                    .snapshot_term = g->store_term,
                                    .applied = g->store_index,
+                                   .blank = is_blank(g),
                                    .recovering = g->why != NULL};
-    replica_config_of(desc, &restore.config);
+    if (!restore.blank) replica_config_of(&g->range.desc, &restore.config);
     if (restore.hard.commit < g->store_index) restore.hard.commit = g->store_index;
+    if (restore.hard.commit < g->birth_floor) restore.hard.commit = g->birth_floor;
     if (restore.hard.term < g->store_term)
         restore.hard = (struct raft_hard_state){.term = g->store_term, .commit = g->store_index};
-    struct replica *r = replica_new(h, desc, &restore, false, g->why);
+    struct replica *r =
+        replica_new(h, &g->range, &restore,
+                    &(struct replica_birth){.recovering = g->why, .record = &g->created, .birth = g->birth});
+    r->unborn = g->unborn;
+    r->birth_floor = g->birth_floor;
     for (size_t i = from; i < g->count; i++) {
         struct recovered_entry *e = &g->entries[i];
         raft_restore_entry(
@@ -208,10 +239,7 @@ static struct replica *recovered_replica(struct host *h, struct recovered *g, co
 static enum status recover_group(struct recovery *rec, struct recovered *g, struct errbuf *err)
 {
     struct host *h = rec->host;
-    struct range_desc desc;
-    arena_reset(&h->decode_arena);
-    if (g->desc.data == NULL || unpack_range_desc(g->desc, &h->decode_arena, &desc) != STATUS_OK ||
-        range_desc_replica(&desc, h->self->node_id) == NULL) {
+    if (!g->usable) {
         if (rec->lost != NULL) return STATUS_OK; /* when its descriptor comes, host->lost_below makes it recovering */
         errbuf_set(err,
                    "the log has entries of range %llu but no usable descriptor of it: the data directory is damaged or "
@@ -226,15 +254,16 @@ static enum status recover_group(struct recovery *rec, struct recovered *g, stru
     const char *why = recovered_loss(rec, g, gap, last);
     if (why != NULL) {
         COVER("recover.lost");
+        ASSERT(!g->unborn);
         recovered_forget(h, g, why);
         from = 0;
     }
-    struct replica *r = recovered_replica(h, g, &desc, from);
+    struct replica *r = recovered_replica(h, g, from);
     if (astray && why == NULL) {
         COVER("recover.astray");
         wal_put_reset(h->wal, g->group, g->store_index, g->store_term);
     }
-    wal_set_floor(h->wal, g->group, g->store_index);
+    if (!g->unborn) wal_set_floor(h->wal, g->group, g->store_index);
     host_mark_ready(h, r);
     return STATUS_OK;
 }
@@ -381,12 +410,107 @@ static bool store_is_blank(const struct host *h)
     return h->lsm != NULL && groups == 0;
 }
 
+/* --- what the groups are --- */
+
+static bool state_of_row(struct host *h, const struct range_state *created, struct arena *arena,
+                         struct range_state *out)
+{
+    struct buf key;
+    struct lsm_row row;
+    struct lsm_miss miss;
+    buf_init(&key, LSM_KEY_MAX);
+    key_encode_range(&key, created->desc.keyspace, created->desc.start);
+    bool found = lsm_get(h->lsm, buf_slice(&key), LSM_TS_MAX, &row, &miss) == STATUS_OK;
+    found = found && range_state_unpack(arena_dup_slice(arena, row.value), out) == STATUS_OK;
+    buf_free(&key);
+    return found && out->desc.id == created->desc.id;
+}
+
+/* The record of a birth that the log does not have, because the crash came first, is in the store with its rows. */
+static void find_unwritten(void *ctx, uint64_t group, uint64_t index, uint64_t term)
+{
+    struct recovery *rec = ctx;
+    struct host *h = rec->host;
+    struct buf key;
+    struct lsm_row row;
+    struct lsm_miss miss;
+    if (map_get(&rec->groups, group) != NULL || index != BIRTH_INDEX || term != BIRTH_TERM) return;
+    buf_init(&key, 16);
+    birth_row_key(&key, group);
+    if (lsm_get(h->lsm, buf_slice(&key), LSM_TS_MAX, &row, &miss) == STATUS_OK) {
+        COVER("recover.birth_unwritten");
+        on_group(rec, group, row.value);
+        struct recovered *g = recovered_get(rec, group);
+        g->hard = (struct raft_hard_state){.term = BIRTH_TERM, .vote = g->birth.leader, .commit = BIRTH_INDEX};
+        recovered_record_put(h, g);
+        wal_put_reset(h->wal, group, BIRTH_INDEX, BIRTH_TERM);
+        wal_put_hard_state(h->wal, group,
+                           &(struct wal_hard_state){.term = BIRTH_TERM, .vote = g->hard.vote, .commit = BIRTH_INDEX});
+    }
+    buf_free(&key);
+}
+
+static void decode_group(struct recovery *rec, struct recovered *g)
+{
+    struct host *h = rec->host;
+    if (g->record.data == NULL || range_state_unpack(g->record, &g->created) != STATUS_OK) return;
+    g->range = g->created;
+    if (h->lsm != NULL && g->store_index > 0) (void)state_of_row(h, &g->created, &rec->arena, &g->range);
+    g->usable = range_desc_replica(&g->range.desc, h->self->node_id) != NULL;
+}
+
+/* What it will turn out to have lost (recover_group), or NULL. */
+static const char *group_loss(const struct recovery *rec, const struct recovered *g)
+{
+    bool astray, gap;
+    if (g->why != NULL) return g->why;
+    size_t from = recovered_tail(g, &astray, &gap);
+    return recovered_loss(rec, g, gap, from < g->count ? g->entries[g->count - 1].index : g->store_index);
+}
+
+/* Of a range that was split off the store may know nothing yet: then it is made again by its parent, for whom that entry is
+ * committed. Meanwhile it is as if the store had what the split makes. */
+static void find_unborn(struct recovery *rec, struct recovered *g)
+{
+    if (!g->usable || g->birth.group == 0 || g->store_index > 0 || rec->lost != NULL) return;
+    struct recovered *parent = map_get(&rec->groups, g->birth.group);
+    if (parent == NULL || parent == g || !parent->usable) return;
+    find_unborn(rec, parent);
+    if (parent->store_index >= g->birth.index || group_loss(rec, parent) != NULL) return;
+    if (parent->count == 0 || parent->entries[parent->count - 1].index < g->birth.index) return;
+    g->unborn = true;
+    g->store_index = BIRTH_INDEX;
+    g->store_term = BIRTH_TERM;
+    if (group_loss(rec, g) != NULL) {
+        g->unborn = false;
+        g->store_index = g->store_term = 0;
+        return;
+    }
+    COVER("recover.unborn");
+    if (parent->birth_floor < g->birth.index) parent->birth_floor = g->birth.index;
+}
+
+static void decode_groups(struct recovery *rec)
+{
+    struct host *h = rec->host;
+    uint64_t group;
+    void *value;
+    if (h->lsm != NULL) {
+        lsm_set_blocking(h->lsm, true);
+        if (rec->lost == NULL && h->lost_below == 0) lsm_each_group(h->lsm, find_unwritten, rec);
+    }
+    for (size_t it = 0; map_next(&rec->groups, &it, &group, &value);) decode_group(rec, value);
+    for (size_t it = 0; map_next(&rec->groups, &it, &group, &value);) find_unborn(rec, value);
+    if (h->lsm != NULL) lsm_set_blocking(h->lsm, false);
+}
+
 static enum status recover_groups(struct recovery *rec, bool anew, bool store_damaged, struct errbuf *err)
 {
     struct host *h = rec->host;
     uint64_t group;
     void *value;
     if (rec->lost == NULL && store_is_blank(h) && wal_first_batch(h->wal) > 1) rec->lost = "the store is missing";
+    decode_groups(rec);
     enum status s = recover_check(rec, err);
     for (size_t it = 0; s == STATUS_OK && map_next(&rec->groups, &it, &group, &value);)
         s = recover_group(rec, value, err);
@@ -402,6 +526,7 @@ enum status host_recover(struct host *h, struct errbuf *err)
     struct recovery rec = {.host = h};
     bool anew, store_damaged = false;
     map_init(&rec.groups);
+    arena_init(&rec.arena, 4096);
     enum status s = lsm_open(h->env, &h->options.lsm, &h->lsm, err);
     if (s == STATUS_CORRUPT) {
         COVER("recover.damaged_store");
@@ -414,5 +539,6 @@ enum status host_recover(struct host *h, struct errbuf *err)
     if (s == STATUS_OK) s = recover_groups(&rec, anew, store_damaged, err);
     recovery_clear(&rec);
     map_free(&rec.groups);
+    arena_free(&rec.arena);
     return s;
 }

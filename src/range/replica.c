@@ -2,7 +2,8 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
-#include "range/host_int.h"
+#include "range/change_int.h"
+#include "range/snapshot_int.h"
 
 #define COMMAND_BYTES_MAX (LIMIT_TXN_BYTES + 65536u) /* fits a frame between hosts, with room for what surrounds it */
 #define LOG_HOST_BYTES (256ull << 20)                /* of all groups' logs in memory, as a target */
@@ -30,55 +31,65 @@ uint64_t replica_node_of(const struct replica *r, uint64_t replica_id)
     return 0;
 }
 
-/* Keeps a copy of the descriptor whose slices point into memory of the replica's own. */
-static void replica_set_desc(struct replica *r, const struct range_desc *desc)
+struct range_state replica_range(const struct replica *r)
+{
+    return (struct range_state){.desc = r->desc, .row_base = r->row_base, .merge = r->merge};
+}
+
+/* Keeps a copy whose slices point into memory of the replica's own. What the group record says stays what it was. */
+void replica_set_range(struct replica *r, const struct range_state *state)
 {
     struct buf packed;
+    struct range_state own;
     buf_init(&packed, LIMIT_FRAME_BYTES);
-    pack_range_desc(&packed, desc);
-    mem_free(r->desc_bytes);
-    r->desc_bytes = buf_take(&packed, &r->desc_size);
-    struct arena arena;
-    arena_init(&arena, 1024);
-    enum status s = unpack_range_desc(slice_make(r->desc_bytes, r->desc_size), &arena, &r->desc);
-    ASSERT(s == STATUS_OK); /* a descriptor that was packed a moment ago; its slices borrow from desc_bytes alone */
-    arena_free(&arena);
+    range_state_pack(&packed, state);
+    ASSERT(!packed.overflow);
+    if (r->range_bytes != NULL && r->record.size == 0) {
+        r->record = slice_make(r->range_bytes, r->range_size);
+    } else {
+        mem_free(r->range_bytes);
+    }
+    struct slice bytes = mem_dup_slice(buf_slice(&packed));
+    buf_free(&packed);
+    r->range_bytes = (uint8_t *)(uintptr_t)bytes.data;
+    r->range_size = bytes.size;
+    enum status s = range_state_unpack(bytes, &own);
+    ASSERT(s == STATUS_OK); /* packed a moment ago */
+    r->desc = own.desc;
+    r->row_base = own.row_base;
+    r->merge = own.merge;
+    r->host->spans_changed = true;
 }
 
-void replica_adopt_desc(struct replica *r, struct slice packed)
+/* It never changes but for what the replica is recovering from: what the range has become is a row of the store. */
+void replica_record_put(struct replica *r)
 {
-    struct range_desc d;
-    struct arena arena;
-    arena_init(&arena, 1024);
-    enum status s = unpack_range_desc(packed, &arena, &d);
-    ASSERT(s == STATUS_OK);
-    replica_set_desc(r, &d);
-    arena_free(&arena);
-    group_record_put(r->host->wal, r->desc.id, slice_make(r->desc_bytes, r->desc_size), r->recovering);
+    struct buf b;
+    buf_init(&b, LIMIT_FRAME_BYTES);
+    group_record_pack(
+        &b, &(struct group_record){.range = r->record.size > 0 ? r->record : slice_make(r->range_bytes, r->range_size),
+                                   .recovering = r->recovering != NULL ? slice_str(r->recovering) : SLICE_EMPTY,
+                                   .birth = r->birth});
+    wal_put_group(r->host->wal, r->desc.id, buf_slice(&b));
+    buf_free(&b);
 }
 
-struct replica *replica_new(struct host *h, const struct range_desc *desc, const struct raft_restore *restore,
-                            bool creating, const char *recovering)
+static void replica_init_lists(struct replica *r)
 {
-    const struct range_replica *self = range_desc_replica(desc, h->self->node_id);
-    ASSERT(self != NULL);
-    struct replica *r = mem_zalloc(sizeof *r);
-    r->host = h;
-    r->state = creating ? REPLICA_CREATING : REPLICA_RUNNING;
-    r->id = self->replica_id;
-    replica_set_desc(r, desc);
     list_init(&r->ready_link);
     list_init(&r->proposals);
     list_init(&r->reads_waiting);
     list_init(&r->read_batches);
     list_init(&r->reads_late);
-    resolved_forget_past(&r->resolve.state, restore->applied);
+}
+
+static void replica_make_raft(struct replica *r, const struct raft_restore *restore, bool creating)
+{
+    struct host *h = r->host;
     struct raft_options o;
     raft_options_default(&o);
-    ASSERT(restore->recovering == (recovering != NULL));
-    if (recovering != NULL) r->recovering = mem_strdup(recovering);
     o.id = r->id;
-    o.group = desc->id;
+    o.group = r->desc.id;
     o.election_ms = h->options.election_ms;
     o.heartbeat_ms = h->options.heartbeat_ms;
     o.support = h->options.support_ms > 0 ? &h->nodes.support : NULL;
@@ -86,12 +97,31 @@ struct replica *replica_new(struct host *h, const struct range_desc *desc, const
     if (!creating) o.silent_until_ms = h->nodes.silent_until_ms;
     h->env->ops->random(h->env, &o.seed, sizeof o.seed);
     r->raft = raft_new(&o, restore, h->now_ms);
+}
+
+struct replica *replica_new(struct host *h, const struct range_state *state, const struct raft_restore *restore,
+                            const struct replica_birth *how)
+{
+    const struct range_replica *self = range_desc_replica(&state->desc, h->self->node_id);
+    ASSERT(self != NULL);
+    ASSERT(restore->recovering == (how->recovering != NULL));
+    struct replica *r = mem_zalloc(sizeof *r);
+    r->host = h;
+    r->state = how->creating ? REPLICA_CREATING : REPLICA_RUNNING;
+    r->id = self->replica_id;
+    replica_set_range(r, how->record);
+    if (how->record != state) replica_set_range(r, state);
+    r->birth = how->birth;
+    if (how->recovering != NULL) r->recovering = mem_strdup(how->recovering);
+    replica_init_lists(r);
+    resolved_forget_past(&r->resolve.state, restore->applied);
+    replica_make_raft(r, restore, how->creating);
     r->applied = r->commit = restore->applied;
     buf_init(&r->state_at, LSM_KEY_MAX);
     replica_state_reset(r);
     r->rows_life = 1;
     effects_init(&r->divergence.effects, h->options.compare_every, r->applied);
-    map_put(&h->replicas, desc->id, r);
+    map_put(&h->replicas, r->desc.id, r);
     return r;
 }
 
@@ -115,7 +145,8 @@ void replica_free(struct replica *r)
     if (r->machine_state != NULL) r->host->owner.machine->state_free(r->host->owner.machine_ctx, r->machine_state);
     buf_free(&r->state_at);
     mem_free(r->snapshot_queue);
-    mem_free(r->desc_bytes);
+    mem_free(r->range_bytes);
+    mem_free((void *)(uintptr_t)r->record.data);
     mem_free(r->recovering);
     mem_free(r);
 }
@@ -148,7 +179,7 @@ static void replica_recovered(struct replica *r)
               (unsigned long long)r->desc.id, (unsigned long long)raft_commit(r->raft), r->recovering);
     mem_free(r->recovering);
     r->recovering = NULL;
-    group_record_put(r->host->wal, r->desc.id, slice_make(r->desc_bytes, r->desc_size), NULL);
+    replica_record_put(r);
 }
 
 static void replica_persist(struct replica *r, const struct raft_effects *fx)
@@ -408,7 +439,7 @@ void replica_run(struct replica *r)
     divergence_run(r);
     damage_run(r);
     replica_reads_ready(r);
-    replica_compact(r);
+    if (!r->unborn) replica_compact(r);
     if (more) host_mark_ready(h, r);
     replica_arm(r);
 }
@@ -485,6 +516,12 @@ bool replica_leads(const struct replica *r)
 {
     return r->leads && r->state == REPLICA_RUNNING;
 }
+bool replica_awaited(const struct replica *r)
+{
+    if (r->leads_at_birth) return true;
+    return r->birth.leader == r->id && raft_term(r->raft) == BIRTH_TERM && raft_role(r->raft) == RAFT_LEADER &&
+           !r->leads;
+}
 uint64_t replica_leader_node(const struct replica *r)
 {
     return replica_node_of(r, raft_leader(r->raft));
@@ -521,6 +558,7 @@ bool replica_damaged(const struct replica *r)
 const char *replica_waits_for(const struct replica *r)
 {
     if (r->state == REPLICA_CREATING) return "its creation to be durable";
+    if (r->unborn) return "the range that it was split off from, to apply that again";
     if (r->state == REPLICA_INSTALLING) return "a snapshot to be installed";
     if (r->receiving != NULL) return "the rest of a snapshot";
     if (r->state == REPLICA_DIVERGED) return "a snapshot: its rows differ from its peers'";

@@ -2,7 +2,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
-#include "range/host_int.h"
+#include "range/change_int.h"
 
 #define ROUND_NS (200 * NS_PER_MS)
 #define ROUND_PATIENCE_NS (200 * NS_PER_MS)
@@ -124,6 +124,15 @@ void resolve_led(struct replica *r, bool leads)
     v->closed_ts = 0;
     /* What peers were told stands until they are told otherwise: they reckon with it. */
     if (MUTANT(drop_forgotten)) memset(v->told, 0, sizeof v->told);
+}
+
+/* A range that was split off: what is resolved of its rows, and since when their past is known, at its first index. */
+void resolve_inherit(struct replica *child, const struct replica *parent)
+{
+    const struct resolved_state *from = &parent->resolve.state;
+    struct resolved_state *to = &child->resolve.state;
+    *to = (struct resolved_state){.now = from->now, .floor_ts = from->floor_ts, .floor_index = BIRTH_INDEX};
+    to->now.index = BIRTH_INDEX;
 }
 
 uint64_t replica_led_since_ns(const struct replica *r)

@@ -10,7 +10,8 @@
 #include "base/assert.h"
 #include "base/crc32c.h"
 #include "base/mem.h"
-#include "range/host_int.h"
+#include "range/change_int.h"
+#include "range/snapshot_int.h"
 
 enum { SNAPSHOTS_RECEIVING_MAX = 4 }; /* by one host */
 #define SNAPSHOT_IDLE_MS 30000u       /* without a chunk: the sender is gone */
@@ -30,7 +31,7 @@ struct snapshot_recv {
     struct slice rows;       /* owned */
     uint32_t rows_crc, stream_crc,
         stream_crc_sent; /* of this chunk; of all so far, as received and as the sender says */
-    struct slice desc;   /* packed, of the range as of index; empty: ours is as new. Owned */
+    struct slice range;  /* packed state of the range as of index. Owned */
     bool last;
     enum status stored;
 };
@@ -47,7 +48,7 @@ static void recv_free(struct snapshot_recv *s)
     if (s->req != NULL) rpc_reply_status(s->req, STATUS_RETRY, "the snapshot was given up");
     if (s->ingest != NULL) lsm_ingest_abort(s->ingest);
     mem_free((void *)(uintptr_t)s->rows.data);
-    mem_free((void *)(uintptr_t)s->desc.data);
+    mem_free((void *)(uintptr_t)s->range.data);
     mem_free(s);
 }
 
@@ -112,6 +113,53 @@ static void recv_complete(struct task *t)
     rpc_reply_status(req, STATUS_OK, "");
 }
 
+static void excised(void *ctx, enum status s)
+{
+    struct host *h = ctx;
+    h->excises--;
+    if (s != STATUS_OK) h->env->ops->fatal(h->env, "rows cannot be dropped: the store's manifest cannot be written");
+}
+
+/* The keys that the range had here and has no longer are nobody's, unless another replica has them: their rows go. */
+static void drop_lost_keys(struct replica *r, const struct range_desc *before)
+{
+    struct host *h = r->host;
+    struct range_desc lost = *before;
+    uint64_t group;
+    void *value;
+    if (r->desc.end.size == 0 || (before->end.size > 0 && slice_cmp(before->end, r->desc.end) <= 0)) return;
+    lost.start = r->desc.end;
+    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
+        if (value != r && range_desc_overlaps(&((struct replica *)value)->desc, &lost)) return;
+    }
+    COVER("snapshot.shrinks");
+    struct buf end;
+    buf_init(&end, LSM_KEY_MAX);
+    key_encode_bound(&end, lost.end.size > 0 ? lost.keyspace : lost.keyspace + 1, lost.end);
+    h->excises++;
+    struct slice ours, from;
+    replica_span(r, &ours, &from);
+    lsm_excise(h->lsm, from, buf_slice(&end), excised, h);
+    buf_free(&end);
+}
+
+/* What the range has become with these rows; its state is one of them. */
+static void recv_adopt(const struct snapshot_recv *s, struct replica *r)
+{
+    struct range_state state;
+    struct slice end = mem_dup_slice(r->desc.end);
+    struct range_desc before = r->desc;
+    before.start = SLICE_EMPTY;
+    before.end = end;
+    enum status ok = range_state_unpack(s->range, &state);
+    ASSERT(ok == STATUS_OK); /* looked at when it came */
+    replica_set_range(r, &state);
+    drop_lost_keys(r, &before);
+    mem_free((void *)(uintptr_t)end.data);
+    replica_state_reset(r);
+    if (r->host->owner.changed != NULL) r->host->owner.changed(r->host->owner.ctx, r);
+}
+
 static void recv_installed(void *ctx, enum status status)
 {
     struct snapshot_recv *s = ctx;
@@ -127,14 +175,13 @@ static void recv_installed(void *ctx, enum status status)
     replica_fail_all(r, STATUS_NOT_LEADER, true);
     r->state = REPLICA_RUNNING;
     r->applied = r->commit = s->index;
-    replica_state_reset(r);
+    recv_adopt(s, r);
     r->last_ts = 0;
     resolved_forget_past(&r->resolve.state, s->index);
     resolved_applied(&r->resolve.state, r->applied);
     r->rows_life++;
     r->receiving = NULL;
     divergence_rebuilt(r);
-    if (s->desc.size > 0) replica_adopt_desc(r, s->desc);
     wal_put_reset(h->wal, r->desc.id, s->index, s->term);
     raft_install(r->raft, s->index, s->term, &s->config, &h->fx);
     replica_take_effects(r);
@@ -163,7 +210,7 @@ void snapshot_recv_tick(struct replica *r)
 void snapshot_recv_step(struct replica *r)
 {
     struct snapshot_recv *s = r->receiving;
-    if (s->state != RECV_READY || r->apply_wait) return;
+    if (s->state != RECV_READY || r->apply_wait || r->applied < r->birth_floor) return;
     if (!is_news(r, s->index)) { /* the log got there first */
         COVER("snapshot.overtaken");
         struct rpc_request *req = s->req;
@@ -179,23 +226,29 @@ void snapshot_recv_step(struct replica *r)
     lsm_ingest_install(g, r->desc.id, s->index, s->term, recv_installed, s);
 }
 
-/* The sender's descriptor must be of the same rows. */
-static bool recv_desc(struct replica *r, struct slice packed, bool *newer)
+/* What the sender says of the range must have a place here: none of the others' keys, unless they have been given away already. */
+static bool recv_fits(const struct replica *r, const struct range_state *state)
 {
-    struct range_desc d;
-    if (unpack_range_desc(packed, &r->host->decode_arena, &d) != STATUS_OK) return false;
-    const struct range_epoch *ours = &r->desc.epoch;
-    *newer = d.epoch.version > ours->version || (d.epoch.version == ours->version && d.epoch.conf_ver > ours->conf_ver);
-    const struct range_replica *self = range_desc_replica(&d, r->host->self->node_id);
-    if (self == NULL || self->replica_id != r->id) return false;
-    return d.id == r->desc.id && d.keyspace == r->desc.keyspace && slice_eq(d.start, r->desc.start) &&
-           slice_eq(d.end, r->desc.end);
+    const struct range_desc *d = &state->desc;
+    const struct range_replica *self = range_desc_replica(d, r->host->self->node_id);
+    if (self == NULL || self->replica_id != r->id || d->id != r->desc.id) return false;
+    if (d->keyspace != r->desc.keyspace || !slice_eq(d->start, r->desc.start)) return false;
+    uint64_t group;
+    void *value;
+    for (size_t it = 0; map_next(&r->host->replicas, &it, &group, &value);) {
+        const struct replica *other = value;
+        if (other == r || !range_desc_overlaps(&other->desc, d)) continue;
+        COVER("snapshot.covered");
+        return false;
+    }
+    return true;
 }
 
 static struct snapshot_recv *recv_new(struct replica *r, const struct snapshot_chunk *c, enum status *why)
 {
     struct host *h = r->host;
     struct raft_config config;
+    struct range_state state;
     *why = STATUS_INVALID;
     if (c->term < raft_term(r->raft)) {
         *why = STATUS_RETRY;
@@ -209,10 +262,10 @@ static struct snapshot_recv *recv_new(struct replica *r, const struct snapshot_c
         *why = STATUS_BUSY;
         return NULL;
     }
-    bool newer;
-    if (raft_config_decode(c->config, &config) != STATUS_OK || !recv_desc(r, c->descriptor, &newer)) return NULL;
+    if (raft_config_decode(c->config, &config) != STATUS_OK) return NULL;
+    if (range_state_unpack(c->descriptor, &state) != STATUS_OK || !recv_fits(r, &state)) return NULL;
     struct snapshot_recv *s = mem_zalloc(sizeof *s);
-    if (newer) s->desc = mem_dup_slice(c->descriptor);
+    s->range = mem_dup_slice(c->descriptor);
     s->task = (struct task){.execute = recv_execute, .complete = recv_complete};
     list_init(&s->task.link);
     s->host = h;
@@ -222,9 +275,13 @@ static struct snapshot_recv *recv_new(struct replica *r, const struct snapshot_c
     s->heard_ms = h->now_ms;
     s->term = c->index_term;
     s->config = config;
-    struct slice start, end;
-    replica_span(r, &start, &end);
-    s->ingest = lsm_ingest_new(h->lsm, start, end);
+    struct buf start, end;
+    buf_init(&start, LSM_KEY_MAX);
+    buf_init(&end, LSM_KEY_MAX);
+    range_desc_span(&state.desc, &start, &end);
+    s->ingest = lsm_ingest_new(h->lsm, buf_slice(&start), buf_slice(&end));
+    buf_free(&start);
+    buf_free(&end);
     h->snapshots_receiving++;
     return s;
 }

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/mutant.h"
 #include "range/host_int.h"
+#include "range/snapshot_int.h"
 
 enum { SNAPSHOTS_SENDING_MAX = 2 }; /* by one host */
 #define SNAPSHOT_CALL_NS (5000 * NS_PER_MS)
@@ -33,6 +34,7 @@ struct snapshot_send {
     uint64_t to, id, seq, index, term, call;
     uint64_t rest_until_ms, got_through_ms; /* when a chunk was last answered */
     struct raft_config config;              /* as of index */
+    struct slice range;                     /* packed state, as of index. Owned */
     struct buf rows;
     uint32_t stream_crc; /* of all rows up to and including this chunk */
     bool last;
@@ -43,6 +45,7 @@ static void send_free(struct snapshot_send *s)
 {
     s->host->snapshots_sending--;
     lsm_view_free(s->view);
+    mem_free((void *)(uintptr_t)s->range.data);
     buf_free(&s->rows);
     mem_free(s);
 }
@@ -189,7 +192,7 @@ static void send_chunk(struct snapshot_send *s)
                                .stream_crc = s->stream_crc};
     if (s->seq == 0) {
         raft_config_encode(&s->config, SLICE_EMPTY, &config);
-        c.descriptor = slice_make(r->desc_bytes, r->desc_size);
+        c.descriptor = s->range;
         c.config = buf_slice(&config);
     }
     pack_snapshot_chunk(&params, &c);
@@ -235,7 +238,7 @@ void snapshot_send_start(struct replica *r, uint64_t to)
     struct host *h = r->host;
     uint64_t node = replica_node_of(r, to);
     struct link *l = node == 0 ? NULL : map_get(&h->links, node);
-    bool busy = r->sending != NULL || h->snapshots_sending >= SNAPSHOTS_SENDING_MAX;
+    bool busy = r->unborn || r->sending != NULL || h->snapshots_sending >= SNAPSHOTS_SENDING_MAX;
     if (busy || l == NULL || h->stopping || r->state != REPLICA_RUNNING) {
         if (r->sending != NULL && r->sending->to == to) return;
         send_queue(r, to); /* started when the one under way ends, or by the next tick */
@@ -253,6 +256,7 @@ void snapshot_send_start(struct replica *r, uint64_t to)
     s->index = r->applied;
     s->term = raft_term_at(r->raft, r->applied);
     if (!raft_config_at(r->raft, s->index, &s->config)) s->config = *raft_config_now(r->raft);
+    s->range = mem_dup_slice(slice_make(r->range_bytes, r->range_size));
     struct slice start, end;
     replica_span(r, &start, &end);
     s->view = lsm_view_new(h->lsm, start, end);

@@ -7,7 +7,7 @@
 
 struct slice held_row_make(struct arena *arena, const struct held_row *r)
 {
-    size_t size = 18 + 10 + r->vote.size + r->prepare.size + 10;
+    size_t size = 18 + 10 + r->vote.size + r->prepare.size + 10 + r->low.size + 10;
     for (size_t i = 0; i < r->add_count; i++) size += 10 + r->adds[i].key.size + 16;
     struct buf b = {.data = arena_alloc(arena, size), .capacity = size, .max = size};
     buf_put_u8(&b, HELD_FORMAT);
@@ -19,6 +19,7 @@ struct slice held_row_make(struct arena *arena, const struct held_row *r)
     case HELD_PREPARED: buf_append_slice(&b, r->prepare); break;
     case HELD_COMMITTED:
     case HELD_SETTLED:
+        txn_put_bytes(&b, r->low);
         buf_put_varint(&b, r->add_count);
         for (size_t i = 0; i < r->add_count; i++) {
             uint8_t delta[16];
@@ -51,7 +52,7 @@ static void get_adds(struct cursor *c, struct arena *arena, struct held_row *out
 
 enum status held_row_decode(struct slice value, struct arena *arena, struct held_row *out)
 {
-    *out = (struct held_row){.vote = SLICE_EMPTY, .prepare = SLICE_EMPTY};
+    *out = (struct held_row){.vote = SLICE_EMPTY, .prepare = SLICE_EMPTY, .low = SLICE_EMPTY};
     struct cursor c = cursor_make(value);
     unsigned format = cursor_u8(&c), state = cursor_u8(&c);
     out->born = cursor_u64(&c);
@@ -60,6 +61,9 @@ enum status held_row_decode(struct slice value, struct arena *arena, struct held
     if (c.failed || format != HELD_FORMAT || state < HELD_PREPARED || state > HELD_SETTLED) return STATUS_CORRUPT;
     out->state = (enum held_state)state;
     if (out->state == HELD_PREPARED) out->prepare = cursor_bytes(&c, cursor_left(&c));
-    if (out->state == HELD_COMMITTED || out->state == HELD_SETTLED) get_adds(&c, arena, out);
+    if (out->state == HELD_COMMITTED || out->state == HELD_SETTLED) {
+        out->low = txn_read_bytes(&c, LIMIT_KEY_BYTES);
+        get_adds(&c, arena, out);
+    }
     return c.failed || cursor_left(&c) > 0 ? STATUS_CORRUPT : STATUS_OK;
 }

@@ -82,6 +82,12 @@ void key_encode_held(struct buf *out, uint32_t keyspace, struct slice range_star
     if (at != NULL) held_write(at, keyspace, range_start, id);
 }
 
+void key_encode_range(struct buf *out, uint32_t keyspace, struct slice range_start)
+{
+    uint8_t *at = buf_extend(out, bound_size(range_start) + 1);
+    if (at != NULL) *bound_write(at, keyspace, range_start) = ROW_RANGE;
+}
+
 /* Takes keyspace TXN_KEYSPACE_MAX + 1 with an empty key: the bound behind the last keyspace. */
 void key_encode_bound(struct buf *out, uint32_t keyspace, struct slice user_key)
 {
@@ -133,6 +139,16 @@ static const uint8_t *find_terminator(const uint8_t *at, const uint8_t *end)
     return NULL;
 }
 
+void key_user_of(struct slice store_key, struct buf *user)
+{
+    for (size_t i = HEAD_BYTES; i < store_key.size; i++) {
+        uint8_t byte = store_key.data[i];
+        if (byte == 0 && (i + 1 == store_key.size || store_key.data[i + 1] != 0xff)) return;
+        buf_append_byte(user, byte);
+        if (byte == 0) i++;
+    }
+}
+
 enum status key_decode(struct slice store_key, uint32_t *keyspace, struct buf *user, enum row_type *type)
 {
     if (store_key.size < HEAD_BYTES || store_key.data[0] != SPACE_USER) return STATUS_CORRUPT;
@@ -143,7 +159,8 @@ enum status key_decode(struct slice store_key, uint32_t *keyspace, struct buf *u
     const uint8_t *tail = terminator + TERMINATOR_BYTES;
     size_t tail_size = (size_t)(end - tail);
     bool with_id = tail[0] == ROW_IDEMPOTENCY || tail[0] == ROW_HELD;
-    if (!(tail[0] == ROW_DATA && tail_size == 1) && !(with_id && tail_size == 1 + TXN_ID_BYTES)) return STATUS_CORRUPT;
+    bool alone = tail[0] == ROW_DATA || tail[0] == ROW_RANGE;
+    if (!(alone && tail_size == 1) && !(with_id && tail_size == 1 + TXN_ID_BYTES)) return STATUS_CORRUPT;
     *keyspace = be_u32(store_key.data + 1);
     if (*keyspace > TXN_KEYSPACE_MAX) return STATUS_CORRUPT;
     *type = (enum row_type)tail[0];

@@ -225,8 +225,10 @@ static void hold_pending_adds(struct applying *a, const struct evaluation *e)
     if (e->add_count == 0) return;
     COVER("escrow.decided_add_waits");
     struct txn_id id = {{0}};
+    be_set_u64(id.bytes, a->entry->range_id);
     be_set_u64(id.bytes + 8, a->entry->index);
-    struct held_row r = {.state = HELD_COMMITTED, .ts = e->ts, .vote = SLICE_EMPTY, .prepare = SLICE_EMPTY};
+    struct held_row r = {
+        .state = HELD_COMMITTED, .ts = e->ts, .vote = SLICE_EMPTY, .prepare = SLICE_EMPTY, .low = SLICE_EMPTY};
     r.adds = arena_alloc(a->arena, e->add_count * sizeof(*r.adds));
     for (size_t i = 0; i < e->add_count; i++) {
         r.adds[r.add_count++] = (struct held_add){.key = e->adds[i].key, .delta = e->adds[i].add.delta};
@@ -491,7 +493,9 @@ static enum status decide_prepared(struct applying *a, struct held *h, const str
                          .born = h->born,
                          .ts = d->commit ? d->ts : h->ts,
                          .vote = old.vote,
-                         .prepare = SLICE_EMPTY};
+                         .prepare = SLICE_EMPTY,
+                         .low = SLICE_EMPTY};
+    struct slice high;
     struct txn_prepare p;
     struct evaluation e;
     struct counter *counters;
@@ -507,6 +511,7 @@ static enum status decide_prepared(struct applying *a, struct held *h, const str
         ASSERT(d->ts >= h->ts);
         put_writes(a, &e.writes, d->ts);
         committed_adds(a, h, &r);
+        txn_key_span(&e.t, &r.low, &high);
     } else {
         struct txn_vote v = {
             .kind = VOTE_ABORTED, .then_result = refusal(a->arena, STATUS_RETRY), .else_result = SLICE_EMPTY};

@@ -14,7 +14,8 @@ MUST_CHECK enum status txn_table_load(struct txn_table *t, struct slice store_ke
 
 struct txn_entry { /* an entry of the range's log, its epoch checked */
     const struct txn_command *command;
-    uint64_t index;           /* rows of held transactions get it as their version */
+    uint64_t range_id;
+    uint64_t index;           /* rows of held transactions get it as their version: it rises for ever beside any key */
     uint32_t keyspace;        /* of the range */
     struct slice range_start; /* user key: beside it lie the rows of held transactions */
 };
@@ -22,6 +23,20 @@ struct txn_entry { /* an entry of the range's log, its epoch checked */
  * is after the entry; or a failure of the view, with nothing done. Deterministic. */
 MUST_CHECK enum status txn_table_apply(struct txn_table *t, const struct txn_entry *e, const struct txn_view *view,
                                        struct arena *arena, struct txn_writes *writes, struct buf *answer);
+
+/* --- ranges that split and merge: reshape.c --- */
+struct txn_cut {
+    uint32_t keyspace;
+    struct slice left_start, right_start; /* user keys */
+    uint64_t left_version, right_version; /* that rows of held transactions get there */
+};
+/* What the rows become when the range is cut at right_start. The table is as before: the parts are loaded anew.
+ * STATUS_RETRY: one of them holds keys on both sides. */
+MUST_CHECK enum status txn_table_cut(const struct txn_table *t, const struct txn_cut *cut, struct arena *arena,
+                                     struct txn_writes *writes);
+/* Likewise when the left range takes in its right neighbour: all rows come to lie beside left_start. */
+void txn_table_join(const struct txn_table *left, const struct txn_table *right, const struct txn_cut *cut,
+                    struct arena *arena, struct txn_writes *writes);
 
 /* --- questions of the leader --- */
 size_t txn_table_count(const struct txn_table *t); /* held transactions, tombstones included */

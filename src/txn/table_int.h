@@ -65,8 +65,10 @@ struct held_add {     /* COMMITTED: a reservation that is not in its counter's r
 struct held_row {
     enum held_state state;
     uint64_t born, ts;
-    struct slice vote;     /* as encoded; COMMITTED by an entry of one range: empty */
-    struct slice prepare;  /* PREPARED: as encoded */
+    struct slice vote;    /* as encoded; COMMITTED by an entry of one range: empty */
+    struct slice prepare; /* PREPARED: as encoded */
+    struct slice
+        low; /* COMMITTED, SETTLED: lowest user key of the part: where Forget will come; empty: nobody sends one */
     struct held_add *adds; /* COMMITTED, SETTLED */
     size_t add_count;
 };

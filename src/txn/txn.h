@@ -69,13 +69,17 @@ struct slice txn_anchor(const struct txn *t);
 #define TXN_KEYSPACE_MAX 0xFFFFFFFEu /* so that (keyspace + 1, empty key) is always the bound behind a keyspace */
 /* Store keys: docs/formats/keys.md. An ordered encoding of (keyspace, user key, row type): a range of user keys is a range
  * of store keys that holds the data rows and the idempotency rows anchored in it. */
-enum row_type { ROW_DATA = 1, ROW_IDEMPOTENCY = 2, ROW_HELD = 3 };
+enum row_type { ROW_DATA = 1, ROW_IDEMPOTENCY = 2, ROW_HELD = 3, ROW_RANGE = 4 };
 void key_encode_data(struct buf *out, uint32_t keyspace, struct slice user_key);
 void key_encode_idempotency(struct buf *out, uint32_t keyspace, struct slice anchor, const struct txn_id *id);
 /* The row of a held transaction (table.h); all of a range lie beside its start key, together. With id NULL: what they begin with. */
 void key_encode_held(struct buf *out, uint32_t keyspace, struct slice range_start, const struct txn_id *id);
+/* The row that says what the range is (range/state.h), beside its start key. */
+void key_encode_range(struct buf *out, uint32_t keyspace, struct slice range_start);
 /* The lower bound of all rows of user keys >= user_key; with an empty user_key, of the keyspace. */
 void key_encode_bound(struct buf *out, uint32_t keyspace, struct slice user_key);
+/* Appends the user key of a store key that may be cut short: rows below the cut have lower user keys, or this one. */
+void key_user_of(struct slice store_key, struct buf *user);
 /* Decodes a store key; user_key is appended to `user` . STATUS_CORRUPT if it is none of ours. */
 MUST_CHECK enum status key_decode(struct slice store_key, uint32_t *keyspace, struct buf *user, enum row_type *type);
 

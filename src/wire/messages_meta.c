@@ -85,7 +85,7 @@ MESSAGE_UNPACK(meta_register_reply)
 
 void pack_meta_heartbeat_request(struct buf *b, const struct meta_heartbeat_request *m)
 {
-    pack_array(b, 13);
+    pack_array(b, 14);
     pack_uint(b, m->node_id);
     pack_bin(b, m->address);
     pack_uint(b, m->map_version);
@@ -99,11 +99,12 @@ void pack_meta_heartbeat_request(struct buf *b, const struct meta_heartbeat_requ
     pack_bool(b, m->tells_all);
     pack_replica_names(b, m->holds, m->hold_count);
     pack_order_verdicts(b, m->verdicts, m->verdict_count);
+    pack_range_descs(b, m->changed, m->changed_count);
 }
 
 static void read_meta_heartbeat_request(struct unpack *u, struct arena *arena, struct meta_heartbeat_request *m)
 {
-    uint32_t extra = unpack_open(u, 13);
+    uint32_t extra = unpack_open(u, 14);
     m->node_id = unpack_uint(u);
     m->address = read_bin(u, 0, LIMIT_ADDRESS_BYTES);
     m->map_version = unpack_uint(u);
@@ -117,13 +118,14 @@ static void read_meta_heartbeat_request(struct unpack *u, struct arena *arena, s
     m->tells_all = unpack_bool(u);
     m->holds = read_replica_names(u, arena, &m->hold_count);
     m->verdicts = read_order_verdicts(u, arena, &m->verdict_count);
+    m->changed = read_range_descs(u, arena, &m->changed_count);
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(meta_heartbeat_request)
 
 void pack_meta_heartbeat_reply(struct buf *b, const struct meta_heartbeat_reply *m)
 {
-    pack_array(b, 7);
+    pack_array(b, 8);
     pack_uint(b, m->map_version);
     pack_range_descs(b, m->ranges, m->range_count);
     pack_node_infos(b, m->nodes, m->node_count);
@@ -131,11 +133,13 @@ void pack_meta_heartbeat_reply(struct buf *b, const struct meta_heartbeat_reply 
     pack_bool(b, m->tell_all);
     pack_replica_names(b, m->gone, m->gone_count);
     pack_range_orders(b, m->orders, m->order_count);
+    pack_array(b, list_count(m->want_count));
+    for (size_t i = 0; i < m->want_count; i++) pack_uint(b, m->wants[i]);
 }
 
 static void read_meta_heartbeat_reply(struct unpack *u, struct arena *arena, struct meta_heartbeat_reply *m)
 {
-    uint32_t extra = unpack_open(u, 7);
+    uint32_t extra = unpack_open(u, 8);
     m->map_version = unpack_uint(u);
     m->ranges = read_range_descs(u, arena, &m->range_count);
     m->nodes = read_node_infos(u, arena, &m->node_count);
@@ -143,6 +147,8 @@ static void read_meta_heartbeat_reply(struct unpack *u, struct arena *arena, str
     m->tell_all = unpack_bool(u);
     m->gone = read_replica_names(u, arena, &m->gone_count);
     m->orders = read_range_orders(u, arena, &m->order_count);
+    m->wants = read_list(u, arena, sizeof(*m->wants), 1, MESSAGE_LIST_MAX, &m->want_count);
+    for (size_t i = 0; i < m->want_count; i++) m->wants[i] = unpack_uint(u);
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(meta_heartbeat_reply)
@@ -200,15 +206,17 @@ MESSAGE_UNPACK(meta_timestamps_reply)
 
 void pack_meta_ids_request(struct buf *b, const struct meta_ids_request *m)
 {
-    pack_array(b, 1);
+    pack_array(b, 2);
     pack_uint(b, m->count);
+    pack_bool(b, m->ranges);
 }
 
 static void read_meta_ids_request(struct unpack *u, struct arena *arena, struct meta_ids_request *m)
 {
     (void)arena;
-    uint32_t extra = unpack_open(u, 1);
+    uint32_t extra = unpack_open(u, 2);
     m->count = read_u32(u);
+    m->ranges = unpack_bool(u);
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(meta_ids_request)

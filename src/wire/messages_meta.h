@@ -37,6 +37,8 @@ struct meta_heartbeat_request {
     size_t hold_count;
     struct order_verdict *verdicts; /* on orders of former answers */
     size_t verdict_count;
+    struct range_desc *changed; /* of what it leads: as they are since they changed, or because they were wanted */
+    size_t changed_count;
 };
 struct meta_heartbeat_reply {
     uint64_t map_version;
@@ -50,6 +52,8 @@ struct meta_heartbeat_reply {
     size_t gone_count;
     struct range_order *orders;
     size_t order_count;
+    uint64_t *wants; /* ranges that are newer than the map says: tell their descriptors */
+    size_t want_count;
 };
 struct meta_timestamps_request {
     uint32_t count;
@@ -104,6 +108,7 @@ struct meta_node_drain_request { /* kept until it is taken back */
 };
 struct meta_ids_request {
     uint32_t count;
+    bool ranges; /* for new ranges; else for whatever the asker likes */
 };
 struct meta_ids_reply {
     uint64_t first;
@@ -128,6 +133,20 @@ struct node_range_status {
 struct
     range_transfer_request { /* to the leader: give leadership to the replica on that node; done when that one leads */
     uint64_t range_id, node_id;
+};
+struct range_split_request { /* to the leader */
+    uint64_t range_id;
+    uint64_t version; /* expected, of the range; 0: whichever it is */
+    uint64_t new_id;  /* of the new right range, from the metadata service */
+    struct slice key; /* where it begins; empty: somewhere in the middle */
+};
+struct range_merge_request { /* to the left one's leader */
+    uint64_t left_id, right_id;
+    uint64_t left_version, right_version; /* expected; 0: whichever they are */
+};
+struct range_change_reply { /* the ranges that there are now */
+    struct range_desc *ranges;
+    size_t range_count;
 };
 struct node_status_reply {
     uint64_t node_id;
@@ -162,6 +181,9 @@ struct node_status_reply {
     X(meta_ids_reply)                                                                                                  \
     X(meta_node_drain_request)                                                                                         \
     X(range_transfer_request)                                                                                          \
+    X(range_split_request)                                                                                             \
+    X(range_merge_request)                                                                                             \
+    X(range_change_reply)                                                                                              \
     X(meta_status_reply)                                                                                               \
     X(node_status_reply)
 

@@ -14,6 +14,7 @@ struct faults {
         struct process *p; /* NULL: nothing has rotted yet */
         size_t replicas;   /* that it had */
     } rotten[2];           /* of the members, of the nodes: one of a kind at a time is not sound */
+    unsigned splits;       /* asked for */
     uint64_t lag_until_ns; /* meanwhile nothing else befalls the network */
 };
 
@@ -33,6 +34,9 @@ void fault_partition(struct faults *f);
 void fault_lag(struct faults *f);
 void fault_reset(struct faults *f);
 void fault_heal_network(struct faults *f);
+
+/* faults_ranges.c */
+void fault_split(struct faults *f);
 
 /* faults_disk.c */
 void fault_slow_disk(struct faults *f);

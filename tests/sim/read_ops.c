@@ -100,8 +100,9 @@ static struct cut *read_answered(struct worker *w, const struct client_error *e,
     cut->must_see_ns = must_see_ns(w, mark);
     if (w->how.mode == READ_STRONG) cut->must_see_ts = w->read_floor_ts;
     /* Measured: whatever was acknowledged so long ago, anywhere, is below the timestamp. */
-    cut->is_aged = w->how.mode >= READ_BOUNDED && mark->staleness_ms != 0 && w->read_what != READ_ALL &&
-                   mark->staleness_ms != STALENESS_UNKNOWN;
+    bool one_range = w->read_what == READ_REGISTER || (w->read_what == READ_BANK && l->cluster->knobs.split_ns == 0);
+    cut->is_aged =
+        w->how.mode >= READ_BOUNDED && mark->staleness_ms != 0 && one_range && mark->staleness_ms != STALENESS_UNKNOWN;
     if (w->how.mode == READ_SNAPSHOT && mark->ts > l->history->commits.newest) l->history->commits.newest = mark->ts;
     if (w->how.mode == READ_SNAPSHOT && w->how.ts == 0 && mark->ts < w->read_floor_ts)
         world_fail(l->world, "reads: a snapshot as of now is as of %llu, but %llu had been answered before",
@@ -143,7 +144,8 @@ static void scan_done(void *ctx, const struct client_error *e, const struct scan
     if (w->read_what == READ_BANK) {
         cut->banks = 1u << w->bank;
         /* A page of one range is one instant of it, however old: sums and history rows fit together. */
-        if (!page->more && cut->balances[w->bank] > 0)
+        bool one_instant = cut->mode == READ_SNAPSHOT || l->cluster->knobs.split_ns == 0;
+        if (!page->more && cut->balances[w->bank] > 0 && one_instant)
             check_money_page(l->world, &l->money, w->bank, cut->must_see_ns, page, false);
     } else if (!page->more) {
         cut->banks = (1u << l->money.bank_count) - 1;

@@ -84,6 +84,12 @@ static void store(const struct txn_writes *writes)
             mem_free((void *)(uintptr_t)w.values[i].data);
         }
         w.values[i] = mem_dup_slice(writes->items[k].value);
+        if (!writes->items[k].is_delete) continue;
+        mem_free((void *)(uintptr_t)w.keys[i].data);
+        mem_free((void *)(uintptr_t)w.values[i].data);
+        w.count--;
+        w.keys[i] = w.keys[w.count];
+        w.values[i] = w.values[w.count];
     }
 }
 
@@ -463,11 +469,66 @@ START_TEST(ids_are_given_once)
     struct meta_ids_reply reply;
     uint64_t next = 1;
     for (uint32_t n = 1; n < 20; n++) {
-        ck_assert_int_eq(run(&(struct meta_command){.kind = META_CMD_IDS, .id_count = n}, &head), STATUS_OK);
+        ck_assert_int_eq(run(&(struct meta_command){.kind = META_CMD_IDS, .ids = {.count = n}}, &head), STATUS_OK);
         ck_assert_int_eq(unpack_meta_ids_reply(head.payload, &w.arena, &reply), STATUS_OK);
         ck_assert_uint_eq(reply.first, next);
         next += n;
     }
+}
+END_TEST
+
+static void tiles(size_t count)
+{
+    ck_assert_uint_eq(w.state.range_count, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct range_desc *d = &w.state.ranges[i]->desc;
+        ck_assert(slice_eq(d->start, i == 0 ? SLICE_EMPTY : w.state.ranges[i - 1]->desc.end));
+    }
+    ck_assert_uint_eq(w.state.ranges[count - 1]->desc.end.size, 0);
+}
+
+static enum status tell(struct range_desc *news, size_t count, uint64_t *gone, size_t gone_count)
+{
+    struct reply_head head;
+    struct meta_command c = {.kind = META_CMD_RANGES,
+                             .news = {.ranges = news, .range_count = count},
+                             .gone = gone,
+                             .gone_count = gone_count};
+    return run(&c, &head);
+}
+
+/* The map tiles whatever it is told: news are taken as a whole stretch, and only if they are newer (T15). */
+START_TEST(news_of_ranges)
+{
+    init(1);
+    struct placement_node nodes[3] = {{.id = 1}, {.id = 2}, {.id = 3}};
+    struct reply_head head;
+    struct meta_command c = {
+        .kind = META_CMD_KEYSPACE, .keyspace = {.name = slice_str("k")}, .candidates = nodes, .candidate_count = 3};
+    ck_assert_int_eq(run(&c, &head), STATUS_OK);
+    tiles(1);
+    struct range_desc left = w.state.ranges[0]->desc;
+    left.epoch.version = 2;
+    struct range_desc right = left;
+    left.end = right.start = slice_str("m");
+    right.id = 77;
+    ck_assert_int_eq(tell(&left, 1, NULL, 0), STATUS_RETRY); /* half of the news */
+    ck_assert_int_eq(tell(&right, 1, NULL, 0), STATUS_RETRY);
+    tiles(1);
+    struct range_desc both[] = {right, left};
+    ck_assert_int_eq(tell(both, 2, NULL, 0), STATUS_OK);
+    tiles(2);
+    ck_assert_int_eq(tell(both, 2, NULL, 0), STATUS_RETRY); /* again: it is not newer */
+    struct range_desc merged = left;
+    merged.end = SLICE_EMPTY;
+    merged.epoch.version = 4;
+    uint64_t gone[] = {77};
+    ck_assert_int_eq(tell(&merged, 1, NULL, 0), STATUS_RETRY); /* whose keys are they now? */
+    ck_assert_int_eq(tell(&merged, 1, gone, 1), STATUS_OK);
+    tiles(1);
+    ck_assert_uint_eq(w.state.ranges[0]->desc.epoch.version, 4);
+    ck_assert_int_eq(tell(both, 2, NULL, 0), STATUS_RETRY); /* old news */
+    tiles(1);
 }
 END_TEST
 
@@ -565,6 +626,7 @@ int main(void)
     tcase_add_test(tc, bound_never_falls);
     tcase_add_test(tc, a_drained_node_stays_drained);
     tcase_add_test(tc, ids_are_given_once);
+    tcase_add_test(tc, news_of_ranges);
     tcase_add_test(tc, a_miss_leaves_nothing);
     tcase_add_test(tc, state_is_a_function_of_the_rows);
     tcase_add_test(tc, damaged_commands_do_not_decode);

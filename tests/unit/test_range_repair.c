@@ -304,9 +304,9 @@ START_TEST(a_store_without_a_flush_is_known)
     for (unsigned i = 1; i < 3; i++)
         d.replicas[i] = (struct range_replica){.node_id = i + 1, .replica_id = i + 1, .role = 1};
     host_create_replica(host, &d);
-    const struct replica *r = host_replica(host, GROUP);
+    struct replica *r = host_replica(host, GROUP);
     for (unsigned i = 0; i < 200 && wal_first_batch(host_log(host)) <= 1; i++) {
-        group_record_put(host_log(host), GROUP, slice_make(r->desc_bytes, r->desc_size), NULL);
+        replica_record_put(r);
         pass(2);
     }
     for (unsigned life = 0; life < 2; life++) {

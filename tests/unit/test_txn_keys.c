@@ -148,6 +148,8 @@ static void check_damaged(struct slice bytes, struct buf *user, struct buf *agai
     buf_clear(again);
     if (type == ROW_DATA) {
         key_encode_data(again, keyspace, buf_slice(user));
+    } else if (type == ROW_RANGE) {
+        key_encode_range(again, keyspace, buf_slice(user));
     } else {
         struct txn_id id;
         memcpy(id.bytes, bytes.data + bytes.size - TXN_ID_BYTES, TXN_ID_BYTES);

@@ -273,11 +273,14 @@ static void v_resolve_request(struct visit *v, struct resolve_request *m)
     v_routed(v, &m->to);
 }
 
-static void v_resolve_reply(struct visit *v, struct resolve_reply *m)
-{
-    v_u64(v, &m->ts);
-    v_u64(v, &m->index);
-}
+/* Messages that are numbers and nothing else. */
+#define V_NUMBERS(name, ...)                                                                                           \
+    static void v_##name(struct visit *v, struct name *m)                                                              \
+    {                                                                                                                  \
+        uint64_t *const all[] = {__VA_ARGS__};                                                                         \
+        for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) v_u64(v, all[i]);                                    \
+    }
+V_NUMBERS(resolve_reply, &m->ts, &m->index)
 
 static void v_meta_init_request(struct visit *v, struct meta_init_request *m)
 {
@@ -421,6 +424,7 @@ static void v_meta_heartbeat_request(struct visit *v, struct meta_heartbeat_requ
     v_replica_names(v, &m->holds, &m->hold_count);
     V_LIST(v, m->verdicts, m->verdict_count, 8);
     for (size_t i = 0; i < m->verdict_count; i++) v_verdict(v, &m->verdicts[i]);
+    v_ranges(v, &m->changed, &m->changed_count);
 }
 
 static void v_meta_heartbeat_reply(struct visit *v, struct meta_heartbeat_reply *m)
@@ -433,6 +437,8 @@ static void v_meta_heartbeat_reply(struct visit *v, struct meta_heartbeat_reply 
     v_replica_names(v, &m->gone, &m->gone_count);
     V_LIST(v, m->orders, m->order_count, 8);
     for (size_t i = 0; i < m->order_count; i++) v_order(v, &m->orders[i]);
+    V_LIST(v, m->wants, m->want_count, 9);
+    for (size_t i = 0; i < m->want_count; i++) v_u64(v, &m->wants[i]);
 }
 
 static void v_meta_timestamps_request(struct visit *v, struct meta_timestamps_request *m)
@@ -440,10 +446,7 @@ static void v_meta_timestamps_request(struct visit *v, struct meta_timestamps_re
     v_u32(v, &m->count);
 }
 
-static void v_meta_timestamps_reply(struct visit *v, struct meta_timestamps_reply *m)
-{
-    v_u64(v, &m->first);
-}
+V_NUMBERS(meta_timestamps_reply, &m->first)
 
 static void v_meta_node_drain_request(struct visit *v, struct meta_node_drain_request *m)
 {
@@ -451,21 +454,30 @@ static void v_meta_node_drain_request(struct visit *v, struct meta_node_drain_re
     v_bool(v, &m->drain);
 }
 
-static void v_range_transfer_request(struct visit *v, struct range_transfer_request *m)
-{
-    v_u64(v, &m->range_id);
-    v_u64(v, &m->node_id);
-}
+V_NUMBERS(range_transfer_request, &m->range_id, &m->node_id)
 
 static void v_meta_ids_request(struct visit *v, struct meta_ids_request *m)
 {
     v_u32(v, &m->count);
+    v_bool(v, &m->ranges);
 }
 
-static void v_meta_ids_reply(struct visit *v, struct meta_ids_reply *m)
+static void v_range_split_request(struct visit *v, struct range_split_request *m)
 {
-    v_u64(v, &m->first);
+    v_u64(v, &m->range_id);
+    v_u64(v, &m->version);
+    v_u64(v, &m->new_id);
+    v_bin(v, &m->key, 0, LIMIT_KEY_BYTES);
 }
+
+V_NUMBERS(range_merge_request, &m->left_id, &m->right_id, &m->left_version, &m->right_version)
+
+static void v_range_change_reply(struct visit *v, struct range_change_reply *m)
+{
+    v_ranges(v, &m->ranges, &m->range_count);
+}
+
+V_NUMBERS(meta_ids_reply, &m->first)
 
 static void v_meta_map_request(struct visit *v, struct meta_map_request *m)
 {

@@ -1,0 +1,22 @@
+/* Private to node/: ranges that change (docs/ranges.md). */
+#ifndef QUORATE_NODE_CHANGES_H
+#define QUORATE_NODE_CHANGES_H
+
+#include "node/node_int.h"
+
+/* split.c */
+void split_asked(struct node *n, struct rpc_request *req);
+void split_ordered(struct node *n, uint64_t range_id); /* at a key of our choice */
+uint64_t splits_pass(struct node *n, uint64_t now_ns);
+void splits_free(struct node *n);
+
+/* defer.c */
+bool node_defer(struct node_request *q, const struct replica *r); /* true: it comes again by itself */
+uint64_t deferred_pass(struct node *n, uint64_t now_ns);
+void deferred_fail_all(struct node *n);
+
+/* heartbeat.c */
+void heartbeat_note_changed(struct node *n, const struct replica *r); /* the metadata service is told, soon */
+void heartbeat_free(struct node *n);
+
+#endif

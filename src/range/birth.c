@@ -1,0 +1,94 @@
+/* A replica that comes into being because its range was split off: docs/ranges.md, "Split".
+ *
+ *   SPLIT applied --> CREATING --its record is durable--> RUNNING, and leads at once if it is the one that was named
+ *
+ * After a crash in between, or before the store held its rows: recover.c makes it `unborn` from its record in the log, and
+ * SPLIT is applied again. Or its record is lost and the store held it: then the record is found there (a row of the host's own,
+ * written in one unit with its rows). In neither case does it lead at birth: it may have led already. */
+#include "base/assert.h"
+#include "base/cursor.h"
+#include "base/mutant.h"
+#include "range/change_int.h"
+
+static void record_put(struct replica *r)
+{
+    replica_record_put(r);
+    wal_put_reset(r->host->wal, r->desc.id, BIRTH_INDEX, BIRTH_TERM);
+    wal_put_hard_state(r->host->wal, r->desc.id,
+                       &(struct wal_hard_state){.term = BIRTH_TERM, .vote = r->birth.leader, .commit = BIRTH_INDEX});
+}
+
+static void inherit(struct replica *child, const struct replica *parent)
+{
+    child->last_ts = parent->last_ts;
+    resolve_inherit(child, parent);
+}
+
+static void born_again(struct replica *r, const struct replica *parent, const struct range_state *state)
+{
+    if (!r->unborn) return; /* it came by a snapshot: then our parent cannot have covered its keys */
+    COVER("range.born_again");
+    r->unborn = false;
+    replica_set_range(r, state);
+    inherit(r, parent);
+    host_mark_ready(r->host, r);
+}
+
+void birth_row_key(struct buf *key, uint64_t group)
+{
+    uint8_t *at = buf_extend(key, 10);
+    if (at == NULL) return;
+    at[0] = 0;
+    at[1] = 'b';
+    be_set_u64(at + 2, group);
+}
+
+void birth_row_value(struct buf *value, const struct range_change *c, uint64_t parent, uint64_t index)
+{
+    struct buf range;
+    buf_init(&range, LIMIT_FRAME_BYTES);
+    range_state_pack(&range, &c->right);
+    group_record_pack(value, &(struct group_record){.range = buf_slice(&range),
+                                                    .recovering = SLICE_EMPTY,
+                                                    .birth = {.group = parent, .index = index, .leader = c->leader}});
+    buf_free(&range);
+}
+
+void birth_of(struct replica *parent, const struct range_change *c, uint64_t index)
+{
+    struct host *h = parent->host;
+    const struct range_state *state = &c->right;
+    struct replica *r = map_get(&h->replicas, state->desc.id);
+    if (r != NULL) {
+        born_again(r, parent, state);
+        return;
+    }
+    if (range_desc_replica(&state->desc, h->self->node_id) == NULL) return; /* this replica is on its way out */
+    struct raft_restore restore = {.hard = {.term = BIRTH_TERM, .vote = c->leader, .commit = BIRTH_INDEX},
+                                   .snapshot_index = BIRTH_INDEX,
+                                   .snapshot_term = BIRTH_TERM,
+                                   .applied = BIRTH_INDEX};
+    replica_config_of(&state->desc, &restore.config);
+    r = replica_new(h, state, &restore,
+                    &(struct replica_birth){.creating = true,
+                                            .record = state,
+                                            .birth = {.group = parent->desc.id, .index = index, .leader = c->leader}});
+    raft_restore_done(r->raft);
+    r->leads_at_birth = r->id == c->leader;
+    inherit(r, parent);
+    r->created_batch = h->batch_seq;
+    list_push_back(&h->created, &r->ready_link);
+    record_put(r);
+    h->env->ops->wake(h->env);
+    if (h->owner.changed != NULL) h->owner.changed(h->owner.ctx, r);
+}
+
+void birth_durable(struct replica *r)
+{
+    struct host *h = r->host;
+    if (r->leads_at_birth) {
+        r->leads_at_birth = false;
+        replica_step(r, &(struct raft_event){.type = RAFT_EVENT_BORN});
+    }
+    waiting_deliver(h, r);
+}

@@ -1,0 +1,50 @@
+/* Private to range/: what entries do to a replica, and to the range itself (docs/ranges.md). */
+#ifndef QUORATE_RANGE_CHANGE_INT_H
+#define QUORATE_RANGE_CHANGE_INT_H
+
+#include "range/host_int.h"
+
+/* apply.c */
+bool replica_apply(struct replica *r); /* true: there is more to apply at once */
+void replica_reads_ready(struct replica *r);
+void replica_state_reset(struct replica *r); /* the rows were replaced: the machine's state is loaded again */
+
+/* change.c: entries that change the range */
+struct range_change {
+    bool effective;
+    struct range_state left; /* what this range becomes */
+    bool splits;
+    struct range_state right; /* splits: what is born */
+    uint64_t leader;          /* splits: replica that leads it first */
+};
+bool change_is(const struct replica *r, const struct raft_entry *e);
+enum status change_evaluate(struct replica *r, const struct raft_entry *e, struct txn_writes *writes,
+                            struct range_change *out);
+void change_carry_out(struct replica *r, const struct range_change *c); /* its rows are in the store */
+
+/* birth.c */
+#define BIRTH_INDEX 1u
+#define BIRTH_TERM 1u
+void birth_of(struct replica *parent, const struct range_change *c, uint64_t index);
+void birth_durable(struct replica *r); /* its creation is */
+/* A row of the host's own, beside those of no range: the record of a birth, until the log has it for sure. */
+void birth_row_key(struct buf *key, uint64_t group);
+void birth_row_value(struct buf *value, const struct range_change *c, uint64_t parent, uint64_t index);
+
+/* waiting.c: messages for groups that may be born in a moment */
+void waiting_keep(struct host *h, uint64_t from_node, uint64_t group, struct slice envelope);
+void waiting_deliver(struct host *h, struct replica *r);
+void waiting_expire(struct host *h);
+void waiting_clear(struct host *h);
+void host_take_envelope(struct host *h, uint64_t from_node, struct slice envelope);
+
+/* boundaries.c */
+void host_spans_step(struct host *h);
+
+/* recover.c */
+MUST_CHECK enum status host_recover(struct host *h, struct errbuf *err);
+
+/* resolve.c */
+void resolve_inherit(struct replica *child, const struct replica *parent);
+
+#endif

@@ -1,0 +1,17 @@
+/* Private to range/: sending and receiving snapshots. */
+#ifndef QUORATE_RANGE_SNAPSHOT_INT_H
+#define QUORATE_RANGE_SNAPSHOT_INT_H
+
+#include "range/host_int.h"
+
+void snapshot_send_start(struct replica *r, uint64_t to);
+void snapshot_send_tick(struct replica *r);
+uint64_t snapshot_send_abort(struct snapshot_send *s); /* freed when its task has ended; to whom it was going */
+void snapshot_recv_chunk(struct replica *r, struct rpc_request *req, const struct snapshot_chunk *c);
+uint64_t snapshot_send_index(const struct snapshot_send *s);
+void snapshot_recv_tick(struct replica *r);        /* gives up what nobody goes on with */
+void snapshot_recv_step(struct replica *r);        /* installs when apply stands still */
+void snapshot_recv_abort(struct snapshot_recv *s); /* unless it is being installed */
+void snapshot_recv_close(struct snapshot_recv *s);
+
+#endif

@@ -1,0 +1,60 @@
+#include "range/state.h"
+
+#include "wire/messages.h"
+
+void range_state_pack(struct buf *out, const struct range_state *s)
+{
+    struct buf desc;
+    buf_init(&desc, LIMIT_FRAME_BYTES);
+    pack_range_desc(&desc, &s->desc);
+    pack_array(out, 6);
+    pack_bin(out, buf_slice(&desc));
+    pack_uint(out, s->row_base);
+    pack_uint(out, (uint64_t)s->merge.phase);
+    pack_uint(out, s->merge.with);
+    pack_uint(out, s->merge.version);
+    pack_uint(out, s->merge.frozen_at);
+    buf_free(&desc);
+}
+
+enum status range_state_unpack(struct slice bytes, struct range_state *out)
+{
+    struct unpack u = unpack_make(bytes);
+    struct arena arena; /* a descriptor's slices borrow from the bytes alone */
+    *out = (struct range_state){.row_base = 0};
+    uint32_t extra = unpack_open(&u, 6);
+    struct slice desc = unpack_bin(&u);
+    out->row_base = unpack_uint(&u);
+    uint64_t phase = unpack_uint(&u);
+    out->merge.with = unpack_uint(&u);
+    out->merge.version = unpack_uint(&u);
+    out->merge.frozen_at = unpack_uint(&u);
+    unpack_close(&u, extra);
+    if (!unpack_done(&u) || phase > RANGE_FROZEN) return STATUS_INVALID;
+    out->merge.phase = (enum range_phase)phase;
+    arena_init(&arena, 64);
+    enum status s = unpack_range_desc(desc, &arena, &out->desc);
+    arena_free(&arena);
+    return s;
+}
+
+bool range_epoch_newer(const struct range_epoch *a, const struct range_epoch *than)
+{
+    return a->version > than->version || (a->version == than->version && a->conf_ver > than->conf_ver);
+}
+
+void range_desc_span(const struct range_desc *d, struct buf *start, struct buf *end)
+{
+    key_encode_bound(start, d->keyspace, d->start);
+    key_encode_bound(end, d->end.size > 0 ? d->keyspace : d->keyspace + 1, d->end);
+}
+
+static bool reaches(const struct range_desc *d, struct slice key)
+{
+    return d->end.size == 0 || slice_cmp(d->end, key) > 0;
+}
+
+bool range_desc_overlaps(const struct range_desc *a, const struct range_desc *b)
+{
+    return a->keyspace == b->keyspace && reaches(a, b->start) && reaches(b, a->start);
+}

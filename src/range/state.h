@@ -1,0 +1,32 @@
+/* What a range is: its descriptor, and what is under way with it. A row of the store beside the range's start key, changed
+ * by entries of the group's log (docs/ranges.md). Bytes: docs/formats/ranges.md. */
+#ifndef QUORATE_RANGE_STATE_H
+#define QUORATE_RANGE_STATE_H
+
+#include "base/buf.h"
+#include "base/status.h"
+#include "wire/descriptors.h"
+
+enum range_phase { RANGE_NORMAL = 0, RANGE_INTENDING, RANGE_FROZEN };
+
+struct range_phase_of { /* a merge that is under way */
+    enum range_phase phase;
+    uint64_t with;      /* INTENDING: the right neighbour; FROZEN: the left one */
+    uint64_t version;   /* of the left one's epoch, as it began to intend */
+    uint64_t frozen_at; /* FROZEN: index of the entry that says so */
+};
+struct range_state {
+    struct range_desc desc;
+    uint64_t
+        row_base; /* rows whose version is an index of the log get row_base + index: it rises for ever beside any key */
+    struct range_phase_of merge;
+};
+
+void range_state_pack(struct buf *out, const struct range_state *s);
+/* Slices are borrowed from the bytes. */
+MUST_CHECK enum status range_state_unpack(struct slice bytes, struct range_state *out);
+bool range_epoch_newer(const struct range_epoch *a, const struct range_epoch *than);  /* version first, then conf_ver */
+void range_desc_span(const struct range_desc *d, struct buf *start, struct buf *end); /* appends: of store keys */
+bool range_desc_overlaps(const struct range_desc *a, const struct range_desc *b);
+
+#endif

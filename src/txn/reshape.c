@@ -1,0 +1,112 @@
+/* Held transactions of a range that splits or merges: docs/ranges.md. Rows only; the tables are loaded from them anew. */
+#include "base/assert.h"
+#include "txn/table_int.h"
+
+#include <stdlib.h>
+
+struct side {
+    bool left, right;
+};
+
+static int by_id(const void *a, const void *b)
+{
+    const struct held *const *x = a, *const *y = b;
+    return memcmp((*x)->id.bytes, (*y)->id.bytes, TXN_ID_BYTES);
+}
+
+/* All of them in the order of their ids: the same on every replica, however its table came about. */
+static const struct held **in_order(const struct txn_table *t, struct arena *arena)
+{
+    const struct held **all = arena_alloc(arena, (t->count + 1) * sizeof(*all));
+    size_t count = 0;
+    void *first;
+    uint64_t key;
+    for (size_t it = 0; map_next(&t->by_id, &it, &key, &first);) {
+        for (const struct held *h = first; h != NULL; h = h->same_hash) all[count++] = h;
+    }
+    ASSERT(count == t->count);
+    if (count > 1) qsort(all, count, sizeof(*all), by_id);
+    return all;
+}
+
+/* Where it holds keys. One that holds none: a tombstone is good on both sides, and goes by itself; one that has committed is
+ * where its lowest key is, for there Forget will come. */
+static struct side side_of(const struct held *h, const struct txn_cut *cut, struct slice bound, struct arena *arena)
+{
+    struct side s = {false, false};
+    for (size_t i = 0; i < h->hold_count; i++) {
+        if (h->holds[i].at == NULL) continue;
+        bool below = slice_cmp(h->holds[i].at->key, bound) < 0;
+        s.left = s.left || below;
+        s.right = s.right || !below;
+    }
+    if (s.left || s.right) return s;
+    struct held_row r;
+    if (held_row_decode(slice_make(h->row, h->row_size), arena, &r) != STATUS_OK) BUG("a held row that is installed");
+    if (h->state == HELD_ABORTED) return (struct side){true, true};
+    bool below = r.low.size == 0 || slice_cmp(r.low, cut->right_start) < 0;
+    return (struct side){below, !below};
+}
+
+static void put(struct txn_writes *w, struct txn_write one)
+{
+    one.by_index = true;
+    w->items[w->count++] = one;
+}
+
+static struct slice row_key(const struct txn_cut *cut, struct arena *arena, const struct held *h, bool right)
+{
+    return key_make_held(arena, cut->keyspace, right ? cut->right_start : cut->left_start, &h->id);
+}
+
+enum status txn_table_cut(const struct txn_table *t, const struct txn_cut *cut, struct arena *arena,
+                          struct txn_writes *writes)
+{
+    const struct held **all = in_order(t, arena);
+    struct slice bound = key_make_data(arena, cut->keyspace, cut->right_start);
+    bound.size--; /* without the row type: before all rows of the key */
+    *writes = (struct txn_writes){.items = arena_alloc(arena, (2 * t->count + 2) * sizeof(*writes->items))};
+    for (size_t i = 0; i < t->count; i++) {
+        const struct held *h = all[i];
+        struct side s = side_of(h, cut, bound, arena);
+        if (s.left && s.right && h->hold_count > 0) {
+            COVER("txn.cut_across");
+            writes->count = 0;
+            return STATUS_RETRY;
+        }
+        if (s.right) {
+            put(writes, (struct txn_write){.ts = cut->right_version,
+                                           .key = row_key(cut, arena, h, true),
+                                           .value = arena_dup_slice(arena, slice_make(h->row, h->row_size))});
+        }
+        if (!s.left) {
+            COVER("txn.cut_moves_held");
+            put(writes, (struct txn_write){.is_delete = true,
+                                           .ts = cut->left_version,
+                                           .key = row_key(cut, arena, h, false),
+                                           .value = SLICE_EMPTY});
+        }
+    }
+    return STATUS_OK;
+}
+
+void txn_table_join(const struct txn_table *left, const struct txn_table *right, const struct txn_cut *cut,
+                    struct arena *arena, struct txn_writes *writes)
+{
+    const struct held **all = in_order(right, arena);
+    *writes = (struct txn_writes){.items = arena_alloc(arena, (2 * right->count + 2) * sizeof(*writes->items))};
+    for (size_t i = 0; i < right->count; i++) {
+        const struct held *h = all[i];
+        const struct held *same = table_find(left, &h->id);
+        if (same != NULL) ASSERT(same->state == HELD_ABORTED && h->state == HELD_ABORTED); /* a tombstone of both */
+        if (same == NULL) {
+            put(writes, (struct txn_write){.ts = cut->left_version,
+                                           .key = row_key(cut, arena, h, false),
+                                           .value = arena_dup_slice(arena, slice_make(h->row, h->row_size))});
+        }
+        put(writes, (struct txn_write){.is_delete = true,
+                                       .ts = cut->right_version,
+                                       .key = row_key(cut, arena, h, true),
+                                       .value = SLICE_EMPTY});
+    }
+}
