@@ -64,6 +64,12 @@
     X(snapshot_without_ids, "T39", "a snapshot leaves the idempotency rows behind")                                    \
     X(install_leaves_memtable, "T36", "rows in memory survive the snapshot that replaces them")                        \
     X(snapshot_failure_forgotten, "T37", "Raft is not told that a snapshot did not arrive")                            \
+    /* moves */                                                                                                        \
+    X(conf_ver_not_compared, "T46", "a change of replicas is taken whatever conf_ver it expects")                      \
+    X(learner_promoted_blank, "T35", "a learner gets a vote before it has caught up")                                  \
+    X(stale_orders_obeyed, "T46", "orders of a deposed metadata leader are carried out")                               \
+    X(zombie_returns, "T14", "a replica that left is made again when an old map says so")                              \
+    X(tombstone_forgotten, "T14", "a replica that leaves keeps no tombstone")                                          \
     /* transactions and clients */                                                                                     \
     X(repeated_without_id, "T39", "the router repeats a transaction that has no id after an unknown outcome")          \
     X(unknown_called_definite, "T39", "a node says that nothing happened when it does not know")                       \

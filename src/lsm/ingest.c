@@ -109,6 +109,16 @@ void lsm_excise(struct lsm *l, struct slice start, struct slice end, void (*done
     install(g, done, ctx);
 }
 
+void lsm_drop_group(struct lsm *l, uint64_t group, struct slice start, struct slice end,
+                    void (*done)(void *ctx, enum status s), void *ctx)
+{
+    ASSERT(group != 0);
+    struct lsm_ingest *g = lsm_ingest_new(l, start, end);
+    g->applied = (struct applied){.group = group, .forgotten = true};
+    g->finished = true;
+    install(g, done, ctx);
+}
+
 bool ingest_ready(const struct lsm_ingest *g)
 {
     return g->l->frozen_count == 0 || g->l->frozen[0]->seq > g->after_seq;

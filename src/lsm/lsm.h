@@ -164,6 +164,10 @@ void lsm_ingest_abort(struct lsm_ingest *g); /* removes its files; loop only; no
 /* Installs nothing in place of [start, end): drops a range. Until `done` the range must not be read or written. */
 void lsm_excise(struct lsm *l, struct slice start, struct slice end, void (*done)(void *ctx, enum status s), void *ctx);
 
+/* The same, and in the same edit the group is forgotten: afterwards lsm_durable does not know it. */
+void lsm_drop_group(struct lsm *l, uint64_t group, struct slice start, struct slice end,
+                    void (*done)(void *ctx, enum status s), void *ctx);
+
 /* A copy of the store in the new folder `dir` (below the disk's root, beside the store's own), which can be opened like it:
  * hard links of tables that never change, and a manifest. It holds at least what was applied before the call; the store goes
  * on meanwhile. A copy that failed is not there: what was made of it is removed. */

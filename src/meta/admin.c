@@ -8,6 +8,15 @@
 
 /* --- commands --- */
 
+static bool may_lose_one(const struct meta *m, uint64_t range_id)
+{
+    const struct meta_range *r = meta_state_range(&m->state, range_id);
+    uint32_t voters = 0;
+    if (r == NULL) return true; /* refused elsewhere */
+    for (size_t i = 0; i < r->desc.replica_count; i++) voters += r->desc.replicas[i].role != RANGE_LEARNER;
+    return voters < r->desc.replica_count || voters > schedule_replication(m, r->desc.keyspace);
+}
+
 static enum status op_command(struct meta *m, const struct meta_op_request *q, struct meta_command *c,
                               struct errbuf *err)
 {
@@ -27,6 +36,13 @@ static enum status op_command(struct meta *m, const struct meta_op_request *q, s
     if (q->kind == 0) {
         errbuf_set(err, "it is not said what is to be done");
         return STATUS_INVALID;
+    }
+    if (q->kind == OPERATOR_REMOVE && !may_lose_one(m, q->range_id)) {
+        errbuf_set(
+            err,
+            "the range would have fewer replicas than its keyspace asks for: move the replica, or lower that first "
+            "(keyspace alter --replication)");
+        return STATUS_CONDITION_FAILED;
     }
     c->kind = META_CMD_OPERATOR_BEGIN;
     c->operator=(struct operator_row){.range_id = q->range_id,

@@ -73,6 +73,8 @@ uint64_t timestamps_about_now(const struct meta *m);
 
 /* operators.c */
 void operators_begin(struct meta *m, const struct operator_row *row); /* proposes; nothing if the range has one */
+/* Of the range, under way or proposed; NULL: none. Its texts are not there. */
+const struct operator_row *operators_row_of(const struct meta *m, uint64_t range_id);
 void operators_pass(struct meta *m, uint64_t now_ns);
 void operators_reset(struct meta *m); /* leadership came */
 struct meta_operator *operator_by_id(const struct meta *m, uint64_t id);
@@ -80,6 +82,7 @@ void operators_orders(struct meta *m, uint64_t node_id, struct meta_heartbeat_re
 void operators_verdicts(struct meta *m, const struct order_verdict *verdicts, size_t count, uint64_t now_ns);
 
 /* schedule.c */
+uint32_t schedule_replication(const struct meta *m, uint32_t keyspace); /* replicas that its ranges are to have */
 uint64_t schedule_pass(struct meta *m, uint64_t now_ns);
 enum placement_life schedule_life(const struct meta *m, const struct meta_node *n, uint64_t now_ns);
 void schedule_note_load(struct meta_range *r, const struct range_report *report, uint64_t node_id, uint64_t now_ns);

@@ -62,7 +62,7 @@ void operators_row(struct meta_operators *o, struct slice key, struct slice valu
 struct operator_proposal {
     struct proposal proposal;
     struct meta *meta;
-    uint64_t range_id;
+    struct operator_row row; /* without its texts */
     bool is_end;
 };
 
@@ -72,35 +72,43 @@ static void proposal_done(struct proposal *p, enum status s, bool unknown, struc
     (void)unknown;
     (void)answer;
     struct operator_proposal *q = LIST_ENTRY(p, struct operator_proposal, proposal);
-    struct meta_operator *op = map_get(&q->meta->state.operators.running, q->range_id);
+    struct meta_operator *op = map_get(&q->meta->state.operators.running, q->row.range_id);
     if (op != NULL && q->is_end) op->ending = false; /* another try, if it is still there */
-    if (!q->is_end) (void)map_remove(&q->meta->beginning, q->range_id);
+    if (!q->is_end) (void)map_remove(&q->meta->beginning, q->row.range_id);
     mem_free(q);
 }
 
-static bool operator_propose(struct meta *m, enum meta_command_kind kind, const struct operator_row *row)
+static struct operator_proposal *operator_propose(struct meta *m, enum meta_command_kind kind,
+                                                  const struct operator_row *row)
 {
     struct meta_command c = {.kind = kind, .operator= * row };
     struct operator_proposal *q = mem_zalloc(sizeof *q);
     q->meta = m;
-    q->range_id = row->range_id;
+    q->row = *row;
     q->is_end = kind == META_CMD_OPERATOR_END;
     q->proposal.done = proposal_done;
     q->proposal.deadline_ns = DEADLINE_NONE;
     list_init(&q->proposal.link);
     buf_clear(&m->scratch);
     meta_command_encode(&c, &m->scratch);
-    if (replica_propose(host_replica(m->host, META_GROUP), buf_slice(&m->scratch), &q->proposal) == STATUS_OK)
-        return true;
+    if (replica_propose(host_replica(m->host, META_GROUP), buf_slice(&m->scratch), &q->proposal) == STATUS_OK) return q;
     mem_free(q);
-    return false;
+    return NULL;
 }
 
 void operators_begin(struct meta *m, const struct operator_row *row)
 {
     if (map_get(&m->beginning, row->range_id) != NULL) return;
     if (map_get(&m->state.operators.running, row->range_id) != NULL) return;
-    if (operator_propose(m, META_CMD_OPERATOR_BEGIN, row)) map_put(&m->beginning, row->range_id, m);
+    struct operator_proposal *q = operator_propose(m, META_CMD_OPERATOR_BEGIN, row);
+    if (q != NULL) map_put(&m->beginning, row->range_id, q);
+}
+
+const struct operator_row *operators_row_of(const struct meta *m, uint64_t range_id)
+{
+    const struct meta_operator *op = map_get(&m->state.operators.running, range_id);
+    const struct operator_proposal *q = map_get(&m->beginning, range_id);
+    return op != NULL ? &op->row : q != NULL ? &q->row : NULL;
 }
 
 static void operator_end(struct meta *m, struct meta_operator *op, enum operator_state state, const char *how)
@@ -109,10 +117,10 @@ static void operator_end(struct meta *m, struct meta_operator *op, enum operator
     end.state = state;
     end.ended_ms = env_wall_ms(m->env);
     end.how_ended = slice_str(how);
-    op->ending = operator_propose(m, META_CMD_OPERATOR_END, &end);
-    log_event(m->env->log, LOG_INFO, "operator.ends", "op=%llu range=%llu kind=%s %s: %s",
+    op->ending = operator_propose(m, META_CMD_OPERATOR_END, &end) != NULL;
+    log_event(m->env->log, LOG_INFO, "operator.ends", "op=%llu range=%llu kind=%s why=\"%.*s\" %s: %s",
               (unsigned long long)op->row.id, (unsigned long long)op->row.range_id, operator_kind_name(op->row.kind),
-              operator_state_name(state), how);
+              (int)op->row.why.size, (const char *)op->row.why.data, operator_state_name(state), how);
 }
 
 /* --- steps --- */

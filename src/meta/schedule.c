@@ -90,12 +90,52 @@ static uint32_t site_of(const struct meta *m, uint64_t node_id)
     return found ? (uint32_t)low : PLACEMENT_NO_SITE;
 }
 
+uint32_t schedule_replication(const struct meta *m, uint32_t keyspace)
+{
+    for (size_t i = 0; i < m->state.keyspace_count; i++) {
+        if (m->state.keyspaces[i].row.id == keyspace) return m->state.keyspaces[i].row.replication;
+    }
+    return m->state.cluster.replication;
+}
+
 static uint32_t rules_of(const struct meta *m, uint32_t keyspace)
 {
     for (size_t i = 0; i < m->state.keyspace_count; i++) {
         if (m->state.keyspaces[i].row.id == keyspace) return (uint32_t)i;
     }
     return (uint32_t)m->state.keyspace_count;
+}
+
+/* A range that an operator works on counts as what it will be: else every round until then would send more the same way. Not so
+ * when a node is in trouble: then it counts as what it is. */
+static void view_outcome(const struct meta *m, const struct operator_row *row, uint64_t now_ns,
+                         struct placement_range *g)
+{
+    uint32_t to = row->to == 0 ? PLACEMENT_NO_SITE : site_of(m, row->to);
+    uint32_t from = row->from == 0 ? PLACEMENT_NO_SITE : site_of(m, row->from);
+    if (to == PLACEMENT_NO_SITE || schedule_life(m, m->state.nodes[to], now_ns) != PLACEMENT_UP) return;
+    bool moves = row->kind == OPERATOR_REPLACE && from != PLACEMENT_NO_SITE &&
+                 schedule_life(m, m->state.nodes[from], now_ns) == PLACEMENT_UP;
+    uint8_t kept = 0, from_seat = PLACEMENT_NOBODY, to_seat = PLACEMENT_NOBODY;
+    for (uint8_t i = 0; i < g->seats; i++) {
+        if (g->nodes[i] == from) from_seat = i;
+        if (g->nodes[i] == to) to_seat = i;
+    }
+    if (row->kind == OPERATOR_TRANSFER && to_seat != PLACEMENT_NOBODY) g->leader = to_seat;
+    if (!moves || from_seat == PLACEMENT_NOBODY) return;
+    if (to_seat == PLACEMENT_NOBODY) {
+        g->nodes[from_seat] = to;
+        return;
+    }
+    uint8_t leader = PLACEMENT_NOBODY;
+    for (uint8_t i = 0; i < g->seats; i++) { /* both are there: from goes */
+        if (i == from_seat) continue;
+        if (i == g->leader) leader = kept;
+        g->nodes[kept++] = g->nodes[i];
+    }
+    g->leader = leader;
+    g->seats = kept;
+    g->learners = 0;
 }
 
 static void view_range(const struct meta *m, const struct meta_range *r, uint64_t now_ns, struct placement_range *g)
@@ -121,7 +161,10 @@ static void view_range(const struct meta *m, const struct meta_range *r, uint64_
         g->nodes[g->seats++] = site;
     }
     if (range_desc_joint(d) || r->report.epoch.conf_ver > d->epoch.conf_ver) g->busy = true;
-    if (map_get(&m->state.operators.running, d->id) != NULL || map_get(&m->beginning, d->id) != NULL) g->busy = true;
+    const struct operator_row *row = operators_row_of(m, d->id);
+    if (row == NULL) return;
+    g->busy = true;
+    view_outcome(m, row, now_ns, g);
 }
 
 static void view_traffic(struct meta *m, struct placement_view *v)

@@ -8,8 +8,8 @@
 
 /* X(enumerator, name, default, lowest, highest) */
 #define SETTING_MAP(X)                                                                                                 \
-    X(REPAIR, "scheduler.repair", 0, 0, 1)                                                                             \
-    X(BALANCE, "scheduler.balance", 0, 0, 1)                                                                           \
+    X(REPAIR, "scheduler.repair", 1, 0, 1)                                                                             \
+    X(BALANCE, "scheduler.balance", 1, 0, 1)                                                                           \
     X(LEADERS, "scheduler.leaders", 1, 0, 1)                                                                           \
     X(SPLIT, "scheduler.split", 0, 0, 1)                                                                               \
     X(MERGE, "scheduler.merge", 0, 0, 1)                                                                               \

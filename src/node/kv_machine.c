@@ -12,7 +12,7 @@ static enum status kv_apply(void *ctx, const struct machine_entry *e, const stru
     struct kv_state *state = e->state;
     if (txn_command_decode(e->command, &c) != STATUS_OK) BUG("a log entry that is no command of this version");
     *ts = 0;
-    if (c.conf_ver != e->desc->epoch.conf_ver || c.version != e->desc->epoch.version) {
+    if (c.version != e->desc->epoch.version) {
         COVER("apply.epoch_mismatch");
         writes->count = 0;
         return STATUS_OK;

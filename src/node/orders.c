@@ -3,7 +3,9 @@
  * void, so nothing is remembered of them. */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "node/changes.h"
+#include "range/members.h"
 
 static enum status order_transfer(struct replica *r, const struct range_order *o, struct errbuf *err)
 {
@@ -18,12 +20,14 @@ static enum status order_obey(struct node *n, const struct range_order *o, uint3
         errbuf_set(err, "node %llu does not lead the range any more", (unsigned long long)n->self.node_id);
         return STATUS_NOT_LEADER;
     }
-    *percent = 0;
     switch (o->kind) {
+    case ORDER_ADD:
+    case ORDER_SWAP: {
+        struct replica_change c = {.conf_ver = o->conf_ver, .add = o->kind == ORDER_ADD, .to = o->to, .from = o->from};
+        return replica_change(r, &c, percent, err);
+    }
     case ORDER_TRANSFER: return order_transfer(r, o, err);
     case ORDER_SPLIT: split_ordered(n, o->range_id); return STATUS_OK;
-    case ORDER_ADD:
-    case ORDER_SWAP:
     case ORDER_MERGE: break;
     }
     errbuf_set(err, "this node does not know how to do that");
@@ -56,7 +60,9 @@ void orders_take(struct node *n, const struct meta_heartbeat_reply *reply)
 {
     orders_clear(n);
     n->orders.tell_all = reply->tell_all;
-    if (reply->term < n->orders.term) {
+    for (size_t i = 0; i < reply->gone_count; i++)
+        host_replica_gone(n->host, reply->gone[i].range_id, reply->gone[i].replica_id, reply->gone[i].conf_ver);
+    if (reply->term < n->orders.term && !MUTANT(stale_orders_obeyed)) {
         COVER("orders.stale");
         return;
     }

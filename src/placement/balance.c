@@ -59,7 +59,7 @@ static bool settled(const struct round *r, const struct placement_range *g)
     for (unsigned i = 0; i < g->seats; i++) {
         if (r->view->sites[g->nodes[i]].life != PLACEMENT_UP) return false;
     }
-    return g->seats == rules->voters + rules->learners && g->leader < g->seats;
+    return seat_voters(g) == rules->voters && g->seats == rules->voters + rules->learners && g->leader < g->seats;
 }
 
 static void balance_weight(struct round *r)

@@ -34,6 +34,7 @@ uint64_t round_leads(const struct round *r, const struct placement_range *g);
 
 /* seat.c: questions about the seats of one range */
 bool seat_is_voter(const struct placement_range *g, unsigned seat);
+unsigned seat_voters(const struct placement_range *g);
 bool seat_lives(const struct round *r, const struct placement_range *g, unsigned seat); /* answers, or may again soon */
 bool seat_may_lead(const struct round *r, const struct placement_range *g, unsigned seat);
 /* How badly `site` would sit beside the seats of g without `without`: 0 is best; a shared region weighs more than all

@@ -15,9 +15,28 @@ struct todo {
 
 static unsigned majority(const struct placement_range *g)
 {
-    unsigned voters = 0;
-    for (unsigned i = 0; i < g->seats; i++) voters += seat_is_voter(g, i);
-    return voters / 2 + 1;
+    return seat_voters(g) / 2 + 1;
+}
+
+/* A learner that nobody asked for, left by a move that did not end: it may take the place of a voter, or go. */
+static unsigned spare_learner(const struct round *r, const struct placement_range *g)
+{
+    unsigned learners = g->seats - seat_voters(g), best = PLACEMENT_NOBODY;
+    if (learners <= r->view->rules[g->rules].learners) return PLACEMENT_NOBODY;
+    for (unsigned i = 0; i < g->seats; i++) {
+        if (seat_is_voter(g, i)) continue;
+        if (r->view->sites[g->nodes[i]].life == PLACEMENT_UP) return i;
+        best = i;
+    }
+    return best;
+}
+
+/* The site of one that may become a voter; PLACEMENT_NO_SITE: none. */
+static uint32_t spare_site(const struct round *r, const struct placement_range *g)
+{
+    unsigned seat = spare_learner(r, g);
+    if (seat == PLACEMENT_NOBODY || r->view->sites[g->nodes[seat]].life != PLACEMENT_UP) return PLACEMENT_NO_SITE;
+    return g->nodes[seat];
 }
 
 /* Voters that answer now. */
@@ -64,17 +83,18 @@ static enum concern look(const struct round *r, const struct placement_range *g)
 {
     struct placement_plan *p = r->plan;
     const struct placement_rules *rules = &r->view->rules[g->rules];
-    unsigned need = majority(g), have = answering(r, g), want = rules->voters + rules->learners;
+    unsigned need = majority(g), have = answering(r, g), voters = seat_voters(g), learners = g->seats - voters;
     unsigned spare = have < need ? 0 : have - need;
     if (spare < p->failures_borne) p->failures_borne = spare;
     if (have < need) p->ranges_without_quorum++;
     if (have < rules->voters) p->ranges_short++;
     if (g->busy) return CONCERNS;
     if (first_seat(r, g, PLACEMENT_DEAD) != PLACEMENT_NOBODY) return spare == 0 ? LAST_QUORUM : DEAD;
-    if (g->seats < want) return spare == 0 && rules->voters > 1 ? LAST_QUORUM : FEW;
+    if (voters < rules->voters || learners < rules->learners)
+        return spare == 0 && rules->voters > 1 ? LAST_QUORUM : FEW;
     if (misled(r, g)) return LEAD;
     if (first_seat(r, g, PLACEMENT_LEAVING) != PLACEMENT_NOBODY) return LEAVING;
-    if (g->seats > want) return MANY;
+    if (voters > rules->voters || learners > rules->learners) return MANY;
     return most_crowded(r, g) != PLACEMENT_NOBODY ? TOGETHER : CONCERNS;
 }
 
@@ -89,7 +109,13 @@ static void replace(struct round *r, size_t range, unsigned seat, unsigned crowd
         round_note(r, PLACEMENT_NOT_NODE_LIMIT, range);
         return;
     }
-    uint32_t to = seat_target(r, g, seat, crowding_max, &not );
+    if (!seat_is_voter(
+            g, seat)) { /* one that lags behind for ever is no loss; where learners are asked for, another comes */
+        round_emit(r, PLACEMENT_REMOVE, why, range, from, PLACEMENT_NO_SITE);
+        return;
+    }
+    uint32_t to = spare_site(r, g);
+    if (to == PLACEMENT_NO_SITE) to = seat_target(r, g, seat, crowding_max, &not );
     if (to == PLACEMENT_NO_SITE) {
         round_note(r, not, range);
     } else {
@@ -106,7 +132,7 @@ static void mend_dead(struct round *r, size_t range, bool mass_silence)
         round_note(r, PLACEMENT_NOT_NO_QUORUM, range);
     } else if (mass_silence) {
         round_note(r, PLACEMENT_NOT_MASS_SILENCE, range);
-    } else if (g->seats > rules->voters + rules->learners) {
+    } else if (seat_voters(g) > rules->voters && seat_is_voter(g, seat)) {
         round_emit(r, PLACEMENT_REMOVE, PLACEMENT_WHY_DEAD, range, g->nodes[seat], PLACEMENT_NO_SITE);
     } else {
         replace(r, range, seat, UINT_MAX, PLACEMENT_WHY_DEAD);
@@ -117,7 +143,8 @@ static void mend_few(struct round *r, size_t range)
 {
     const struct placement_range *g = &r->view->ranges[range];
     enum placement_reason not ;
-    uint32_t to = seat_target(r, g, PLACEMENT_NOBODY, UINT_MAX, &not );
+    uint32_t to = spare_site(r, g);
+    if (to == PLACEMENT_NO_SITE) to = seat_target(r, g, PLACEMENT_NOBODY, UINT_MAX, &not );
     if (to == PLACEMENT_NO_SITE) {
         round_note(r, not, range);
     } else {
@@ -125,14 +152,14 @@ static void mend_few(struct round *r, size_t range)
     }
 }
 
-/* The one whose going leaves the others furthest apart; among equals the one on the fullest node; never the leader. */
+/* A learner that nobody asked for; else the voter whose going leaves the others furthest apart; among equals the one on the fullest node; never the leader. */
 static void mend_many(struct round *r, size_t range)
 {
     const struct placement_range *g = &r->view->ranges[range];
-    unsigned worst = PLACEMENT_NOBODY, worst_crowding = 0;
-    for (unsigned i = 0; i < g->seats; i++) {
+    unsigned worst = spare_learner(r, g), worst_crowding = 0;
+    for (unsigned i = 0; i < g->seats && spare_learner(r, g) == PLACEMENT_NOBODY; i++) {
         unsigned crowding = seat_crowding(r, g, i, g->nodes[i]);
-        if (i == g->leader) continue;
+        if (i == g->leader || !seat_is_voter(g, i)) continue;
         bool better = worst == PLACEMENT_NOBODY || crowding > worst_crowding ||
                       (crowding == worst_crowding && r->desks[g->nodes[i]].weight > r->desks[g->nodes[worst]].weight);
         if (!better) continue;

@@ -6,6 +6,13 @@ bool seat_is_voter(const struct placement_range *g, unsigned seat)
     return (g->learners >> seat & 1) == 0;
 }
 
+unsigned seat_voters(const struct placement_range *g)
+{
+    unsigned voters = 0;
+    for (unsigned i = 0; i < g->seats; i++) voters += seat_is_voter(g, i);
+    return voters;
+}
+
 bool seat_lives(const struct round *r, const struct placement_range *g, unsigned seat)
 {
     return r->view->sites[g->nodes[seat]].life != PLACEMENT_DEAD;

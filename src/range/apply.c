@@ -3,7 +3,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
-#include "range/change_int.h"
+#include "range/members_int.h"
 
 enum { APPLY_BYTES_MAX = 2 * 1024 * 1024 }; /* per replica and round, for fairness */
 
@@ -165,9 +165,11 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
     struct range_change change = {.effective = false};
     uint64_t ts = 0;
     buf_clear(&h->answer);
-    if (e->type == RAFT_ENTRY_COMMAND && change_is(r, e)) {
+    bool config = e->type == RAFT_ENTRY_CONFIG && h->owner.machine->cut != NULL;
+    if (config || (e->type == RAFT_ENTRY_COMMAND && change_is(r, e))) {
         arena_reset(&h->apply_arena);
-        if (change_evaluate(r, e, &writes, &change) != STATUS_OK) return STATUS_MISS;
+        enum status s = config ? change_config(r, e, &writes, &change) : change_evaluate(r, e, &writes, &change);
+        if (s != STATUS_OK) return STATUS_MISS;
         apply_write(r, e, &writes, ts, &change);
         divergence_applied(r, e, &writes, ts, buf_slice(&h->answer));
         if (change.effective) change_carry_out(r, &change);
@@ -206,13 +208,13 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
 bool replica_apply(struct replica *r)
 {
     struct host *h = r->host;
-    if (r->state != REPLICA_RUNNING || r->unborn || r->apply_wait || h->env->dead) return false;
+    if (r->state != REPLICA_RUNNING || r->members.leaving || r->unborn || r->apply_wait || h->env->dead) return false;
     if (!r->state_loaded && !state_load(r)) return false;
     size_t bytes = 0;
     unsigned count = 0;
     while (r->applied < r->commit) {
         if (h->apply_left == 0 || bytes >= APPLY_BYTES_MAX) break;
-        if (!r->state_loaded && !state_load(r)) break; /* the range has changed */
+        if (r->members.leaving || (!r->state_loaded && !state_load(r))) break; /* the range has changed */
         const struct raft_entry *e = raft_entry_at(r->raft, r->applied + 1);
         ASSERT(e != NULL);
         if (apply_entry(r, e) != STATUS_OK) break;

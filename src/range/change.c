@@ -2,8 +2,8 @@
  * the same on every replica. What becomes of it is carried out when its rows, the new state among them, are in the store. */
 #include "base/assert.h"
 #include "base/mutant.h"
-#include "range/change_int.h"
 #include "range/command.h"
+#include "range/members_int.h"
 
 #define CHANGE_WRITES 4u /* states of two ranges, with room */
 
@@ -132,8 +132,31 @@ enum status change_evaluate(struct replica *r, const struct raft_entry *e, struc
     return STATUS_OK;
 }
 
+enum status change_config(struct replica *r, const struct raft_entry *e, struct txn_writes *writes,
+                          struct range_change *out)
+{
+    struct changing c = {.r = r, .index = e->index, .arena = &r->host->apply_arena, .writes = writes, .out = out};
+    out->left = replica_range(r);
+    reconfigure_desc(&r->desc, e->data, &out->left.desc);
+    put_state(&c, &out->left, r->row_base + e->index);
+    out->effective = out->reconfigures = true;
+    return STATUS_OK;
+}
+
+static void reconfigure(struct replica *r, const struct range_change *c)
+{
+    struct range_desc former = r->desc; /* its keys are void behind this */
+    replica_set_range(r, &c->left);
+    reconfigure_carry_out(r, &former);
+    if (r->host->owner.changed != NULL) r->host->owner.changed(r->host->owner.ctx, r);
+}
+
 void change_carry_out(struct replica *r, const struct range_change *c)
 {
+    if (c->reconfigures) {
+        reconfigure(r, c);
+        return;
+    }
     struct host *h = r->host;
     uint64_t index = r->applied + 1;
     if (c->splits) {

@@ -14,12 +14,16 @@ struct range_change {
     bool effective;
     struct range_state left; /* what this range becomes */
     bool splits;
+    bool reconfigures;        /* the keys are the same, the replicas are others */
     struct range_state right; /* splits: what is born */
     uint64_t leader;          /* splits: replica that leads it first */
 };
 bool change_is(const struct replica *r, const struct raft_entry *e);
 enum status change_evaluate(struct replica *r, const struct raft_entry *e, struct txn_writes *writes,
                             struct range_change *out);
+/* A configuration entry: who holds the range becomes another. */
+enum status change_config(struct replica *r, const struct raft_entry *e, struct txn_writes *writes,
+                          struct range_change *out);
 void change_carry_out(struct replica *r, const struct range_change *c); /* its rows are in the store */
 
 /* birth.c */

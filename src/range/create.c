@@ -1,6 +1,6 @@
 /* Replicas that somebody else asks for: of a range that is new, or of one that has been elsewhere already. */
 #include "base/assert.h"
-#include "range/host_int.h"
+#include "range/members_int.h"
 
 /* A range that was never changed, as it is made with its keyspace: its replicas begin with nothing, all together. */
 static bool is_new(const struct range_desc *d)
@@ -16,11 +16,11 @@ static bool is_covered(const struct host *h, const struct range_desc *desc)
     for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
         if (range_desc_overlaps(&((const struct replica *)value)->desc, desc)) return true;
     }
-    return false;
+    return members_cover(h, desc);
 }
 
 /* What the store says of it after the log was lost: it is read while the loop waits, once in a disk's life. */
-static void state_of_store(struct host *h, struct range_state *state)
+static bool state_of_store(struct host *h, struct range_state *state)
 {
     struct buf key;
     struct lsm_row row;
@@ -29,18 +29,22 @@ static void state_of_store(struct host *h, struct range_state *state)
     buf_init(&key, LSM_KEY_MAX);
     key_encode_range(&key, state->desc.keyspace, state->desc.start);
     lsm_set_blocking(h->lsm, true);
-    if (lsm_get(h->lsm, buf_slice(&key), LSM_TS_MAX, &row, &miss) == STATUS_OK &&
-        range_state_unpack(arena_dup_slice(&h->decode_arena, row.value), &found) == STATUS_OK &&
-        found.desc.id == state->desc.id && range_desc_replica(&found.desc, h->self->node_id) != NULL)
-        *state = found;
+    uint64_t id = range_desc_replica(&state->desc, h->self->node_id)->replica_id;
+    bool known = lsm_get(h->lsm, buf_slice(&key), LSM_TS_MAX, &row, &miss) == STATUS_OK &&
+                 range_state_unpack(arena_dup_slice(&h->decode_arena, row.value), &found) == STATUS_OK;
+    const struct range_replica *self = known ? range_desc_replica(&found.desc, h->self->node_id) : NULL;
+    known = self != NULL && found.desc.id == state->desc.id && self->replica_id == id;
+    if (known) *state = found;
     lsm_set_blocking(h->lsm, false);
     buf_free(&key);
+    return known;
 }
 
 void host_create_replica(struct host *h, const struct range_desc *desc)
 {
     const struct range_replica *self = range_desc_replica(desc, h->self->node_id);
     if (self == NULL || map_get(&h->replicas, desc->id) != NULL || h->stopping) return;
+    if (!members_may_create(h, desc->id, self->replica_id)) return;
     if (is_covered(h, desc)) {
         COVER("host.covered");
         return;
@@ -54,9 +58,11 @@ void host_create_replica(struct host *h, const struct range_desc *desc)
         how.recovering = "the log was damaged and may have held it";
         restore.recovering = true;
         (void)lsm_durable(h->lsm, desc->id, &restore.snapshot_index, &restore.snapshot_term);
+        /* Rows of another replica's, or of a state that is not known, are no beginning. */
+        if (restore.snapshot_index > 0 && !state_of_store(h, &state) && !is_new(desc))
+            restore.snapshot_index = restore.snapshot_term = 0;
         restore.applied = restore.snapshot_index;
         restore.hard = (struct raft_hard_state){.term = restore.snapshot_term, .commit = restore.snapshot_index};
-        if (restore.snapshot_index > 0) state_of_store(h, &state);
     }
     restore.blank = restore.snapshot_index == 0 && !is_new(desc);
     if (restore.blank) {

@@ -2,6 +2,7 @@
 #include "range/group_record.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "wire/wire.h"
 
 void group_record_pack(struct buf *out, const struct group_record *r)
@@ -26,6 +27,30 @@ enum status group_record_read(struct slice state, struct group_record *out)
     out->birth.leader = unpack_uint(&u);
     unpack_close(&u, extra);
     return unpack_done(&u) ? STATUS_OK : STATUS_CORRUPT;
+}
+
+enum { GONE_FIELDS = 3 }; /* fewer than a group record has */
+
+void gone_record_put(struct wal *w, uint64_t group, const struct gone_record *r)
+{
+    struct buf b;
+    buf_init(&b, LIMIT_FRAME_BYTES);
+    pack_array(&b, GONE_FIELDS);
+    pack_uint(&b, r->replica_id);
+    pack_bin(&b, r->start);
+    pack_bin(&b, r->end);
+    wal_put_group(w, group, buf_slice(&b));
+    buf_free(&b);
+}
+
+bool gone_record_read(struct slice state, struct gone_record *out)
+{
+    struct unpack u = unpack_make(state);
+    if (unpack_array(&u) != GONE_FIELDS) return false;
+    *out = (struct gone_record){.replica_id = unpack_uint(&u)};
+    out->start = unpack_bin(&u);
+    out->end = unpack_bin(&u);
+    return unpack_done(&u);
 }
 
 void host_record_put(struct wal *w, uint64_t lost_below)

@@ -18,6 +18,14 @@ struct group_record {
 };
 void group_record_pack(struct buf *out, const struct group_record *r);
 MUST_CHECK enum status group_record_read(struct slice state, struct group_record *out);
+/* A tombstone in place of a record: no replica of the group with an id up to this one is made here again. With a span of store
+ * keys, its rows may still be in the store. */
+struct gone_record {
+    uint64_t replica_id;
+    struct slice start, end;
+};
+void gone_record_put(struct wal *w, uint64_t group, const struct gone_record *r);
+bool gone_record_read(struct slice state, struct gone_record *out); /* false: it is another record */
 void host_record_put(struct wal *w, uint64_t lost_below);
 MUST_CHECK enum status host_record_read(struct slice state, uint64_t *lost_below);
 

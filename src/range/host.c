@@ -1,7 +1,7 @@
 /* The host: opening and closing, and the pass that drives everything on it (docs/architecture.md draws it). */
 #include "base/assert.h"
 #include "base/mem.h"
-#include "range/change_int.h"
+#include "range/members_int.h"
 #include "range/snapshot_int.h"
 
 enum { DECIDE_MS = 1000 }; /* what is proposed when the host stops is decided by then, or its outcome is unknown */
@@ -45,6 +45,8 @@ enum status host_open(struct env *env, const struct host_options *o, const struc
     resolve_open(h);
     list_init(&h->ready);
     list_init(&h->created);
+    list_init(&h->members.leaving);
+    map_init(&h->members.gone);
     list_init(&h->waiting);
     arena_init(&h->apply_arena, 64 * 1024);
     arena_init(&h->decode_arena, 64 * 1024);
@@ -73,6 +75,7 @@ void host_close(struct host *h)
     for (size_t it = 0; map_next(&h->replicas, &it, &key, &value);) replica_free(value);
     for (size_t it = 0; map_next(&h->links, &it, &key, &value);) link_free(value);
     waiting_clear(h);
+    members_close(h);
     if (h->wal != NULL) wal_close(h->wal);
     if (h->lsm != NULL) lsm_close(h->lsm);
     map_free(&h->replicas);
@@ -119,6 +122,7 @@ static void host_batch_durable(void *ctx)
         host_mark_ready(h, r);
         birth_durable(r);
     }
+    members_durable(h);
 }
 
 static void host_submit(struct host *h)
@@ -274,6 +278,7 @@ uint64_t host_pass(struct host *h, uint64_t now_ns)
         uint64_t d = link_pass(value, now_ns);
         if (d < next) next = d;
     }
+    members_pass(h);
     host_unpin(h);
     host_submit(h);
     host_store_step(h);
@@ -300,10 +305,10 @@ void host_take_envelope(struct host *h, uint64_t from_node, struct slice envelop
     if (unpack_raft_envelope(&u, &h->decode_arena, &e) != STATUS_OK) return;
     struct replica *r = map_get(&h->replicas, e.group);
     if (r == NULL) waiting_keep(h, from_node, e.group, envelope);
-    if (r == NULL || e.message.to != r->id || divergence_mutes(r)) return;
+    if (r == NULL || r->members.leaving || !members_address(r, e.message.to) || divergence_mutes(r)) return;
     if (r->state == REPLICA_CREATING && r->birth.group != 0) waiting_keep(h, from_node, e.group, envelope);
     if (r->state != REPLICA_RUNNING && r->state != REPLICA_DIVERGED) return;
-    if (replica_node_of(r, e.message.from) != from_node) return; /* not a member: an old life's message */
+    if (!members_may_speak(r, e.message.from, from_node)) return;
     replica_step(r, &(struct raft_event){.type = RAFT_EVENT_MESSAGE, .message = &e.message});
 }
 
@@ -335,8 +340,9 @@ void host_on_snapshot(struct host *h, struct rpc_request *req)
         return;
     }
     struct replica *r = map_get(&h->replicas, c.group);
-    bool takes = r != NULL && (r->state == REPLICA_RUNNING || r->state == REPLICA_INSTALLING ||
-                               (r->state == REPLICA_DIVERGED && divergence_mutes(r)));
+    bool takes = r != NULL && !r->members.leaving &&
+                 (r->state == REPLICA_RUNNING || r->state == REPLICA_INSTALLING ||
+                  (r->state == REPLICA_DIVERGED && divergence_mutes(r)));
     if (!takes || r->id != c.to || h->stopping) {
         rpc_reply_status(req, STATUS_RANGE_NOT_FOUND, "no such replica takes a snapshot here");
         return;

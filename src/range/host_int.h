@@ -9,6 +9,7 @@
 #include "range/group_record.h"
 #include "range/host.h"
 #include "range/link_int.h"
+#include "range/members_state.h"
 #include "range/nodes_int.h"
 #include "range/resolve_int.h"
 #include "range/state.h"
@@ -44,8 +45,9 @@ struct host {
     struct resolve_host resolve;
     struct list waiting; /* messages for groups that are not here yet (waiting.c) */
     size_t waiting_bytes;
-    bool spans_changed;  /* since the store was told where ranges end */
-    uint32_t excises;    /* under way */
+    bool spans_changed; /* since the store was told where ranges end */
+    uint32_t excises;   /* under way */
+    struct members_host members;
     struct list created; /* replicas whose creation is in the batch being filled, then in the one being written */
     struct arena apply_arena;
     struct arena decode_arena;
@@ -145,14 +147,13 @@ struct replica {
     char *recovering;           /* why the replica is (raft_recovering); NULL when it is not */
     struct trace_state *traced; /* NULL: not traced */
     struct divergence divergence;
+    struct members_replica members;
     struct snapshot_send *sending;
     struct snapshot_recv *receiving;
     uint64_t *snapshot_queue; /* replica ids that wait for their turn; NULL: none ever did */
 };
 
 void host_mark_ready(struct host *h, struct replica *r);
-struct range_change; /* change_int.h */
-
 enum { LAG_SHIFT_MAX = 3 };
 
 /* replica.c */
@@ -193,8 +194,7 @@ void replica_trace_effects(struct replica *r, const struct raft_effects *fx);
 void replica_trace_free(struct replica *r);
 
 /* handover.c */
-void handover_step(struct host *h); /* as often as one likes; it keeps its own pace */
-
+void handover_step(struct host *h);    /* as often as one likes; it keeps its own pace */
 void handover_away(struct replica *r); /* this one, to whoever can take it */
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "range/change_int.h"
+#include "range/members_int.h"
 
 struct recovered_entry {
     uint64_t index, term;
@@ -26,6 +26,8 @@ struct recovered {
     bool usable;                       /* these make sense, and have a replica here */
     bool unborn;          /* its log is here; its rows are not, until its parent's split is applied again */
     uint64_t birth_floor; /* an index at which it has had a child: that is committed */
+    struct slice gone;    /* its record is a tombstone (group_record.h). Owned */
+    bool left;            /* the store's state leaves this host out: it was on its way out */
     struct raft_hard_state hard;
     uint64_t store_index, store_term; /* what the store holds durably */
     uint64_t reset_index;             /* of the last reset record: 0 when there was none */
@@ -55,6 +57,7 @@ static void recovered_free(struct recovered *g)
     recovered_truncate(g, 0);
     mem_free(g->entries);
     mem_free((void *)(uintptr_t)g->record.data);
+    mem_free((void *)(uintptr_t)g->gone.data);
     mem_free(g->why);
     mem_free(g);
 }
@@ -80,9 +83,15 @@ static void on_group(void *ctx, uint64_t group, struct slice state)
     struct group_record r;
     struct recovered *g = recovered_get(rec, group);
     mem_free((void *)(uintptr_t)g->record.data);
+    mem_free((void *)(uintptr_t)g->gone.data);
     mem_free(g->why);
-    g->record.data = NULL;
+    g->record.data = g->gone.data = NULL;
     g->why = NULL;
+    struct gone_record tombstone;
+    if (gone_record_read(state, &tombstone)) {
+        g->gone = mem_dup_slice(state);
+        return;
+    }
     if (group_record_read(state, &r) != STATUS_OK) return; /* recover_group says so */
     g->record = mem_dup_slice(r.range);
     g->birth = r.birth;
@@ -236,9 +245,33 @@ static struct replica *recovered_replica(struct host *h, struct recovered *g, si
     return r;
 }
 
+/* A tombstone: what it covers goes, if it is still there. True: nothing else is to be done for the group. */
+static bool recover_gone(struct recovery *rec, struct recovered *g)
+{
+    struct host *h = rec->host;
+    struct gone_record tombstone;
+    if (g->left) {
+        struct buf start, end;
+        buf_init(&start, LSM_KEY_MAX);
+        buf_init(&end, LSM_KEY_MAX);
+        range_desc_span(&g->range.desc, &start, &end);
+        uint64_t id = range_desc_replica(&g->created.desc, h->self->node_id)->replica_id;
+        members_recall_left(h, g->group, id, buf_slice(&start), buf_slice(&end));
+        buf_free(&start);
+        buf_free(&end);
+        return true;
+    }
+    if (g->gone.data == NULL || !gone_record_read(g->gone, &tombstone)) return false;
+    if (h->lsm == NULL) tombstone.start = tombstone.end = SLICE_EMPTY; /* the store goes as a whole */
+    if (rec->lost != NULL) gone_record_put(h->wal, g->group, &tombstone);
+    members_recall(h, g->group, tombstone.replica_id, tombstone.start, tombstone.end);
+    return true;
+}
+
 static enum status recover_group(struct recovery *rec, struct recovered *g, struct errbuf *err)
 {
     struct host *h = rec->host;
+    if (recover_gone(rec, g)) return STATUS_OK;
     if (!g->usable) {
         if (rec->lost != NULL) return STATUS_OK; /* when its descriptor comes, host->lost_below makes it recovering */
         errbuf_set(err,
@@ -457,6 +490,7 @@ static void decode_group(struct recovery *rec, struct recovered *g)
     g->range = g->created;
     if (h->lsm != NULL && g->store_index > 0) (void)state_of_row(h, &g->created, &rec->arena, &g->range);
     g->usable = range_desc_replica(&g->range.desc, h->self->node_id) != NULL;
+    g->left = !g->usable && range_desc_replica(&g->created.desc, h->self->node_id) != NULL;
 }
 
 /* What it will turn out to have lost (recover_group), or NULL. */

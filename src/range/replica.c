@@ -10,23 +10,13 @@
 #define LAG_HOST_BYTES (1024ull << 20)               /* the same while followers lag */
 #define SWEEP_MS 10u
 
-void replica_config_of(const struct range_desc *d, struct raft_config *c)
-{
-    memset(c, 0, sizeof *c);
-    for (size_t i = 0; i < d->replica_count; i++) {
-        const struct range_replica *m = &d->replicas[i];
-        if (m->role == 1) {
-            c->voters[c->voter_count++] = m->replica_id;
-        } else {
-            c->learners[c->learner_count++] = m->replica_id;
-        }
-    }
-}
-
 uint64_t replica_node_of(const struct replica *r, uint64_t replica_id)
 {
     for (size_t i = 0; i < r->desc.replica_count; i++) {
         if (r->desc.replicas[i].replica_id == replica_id) return r->desc.replicas[i].node_id;
+    }
+    for (size_t i = 0; i < MEMBERS_HINTS; i++) {
+        if (r->members.hints[i].replica_id == replica_id) return r->members.hints[i].node_id;
     }
     return 0;
 }
@@ -229,7 +219,7 @@ static void replica_read_answered(struct replica *r, const struct raft_read_read
 
 static bool may_lead(const struct replica *r)
 {
-    return r->state != REPLICA_DIVERGED && raft_leader_ready(r->raft);
+    return r->state != REPLICA_DIVERGED && !r->members.leaving && raft_leader_ready(r->raft);
 }
 
 void replica_set_leads(struct replica *r)
@@ -272,7 +262,7 @@ void replica_take_effects(struct replica *r)
 
 void replica_step(struct replica *r, const struct raft_event *ev)
 {
-    if (r->state == REPLICA_CREATING) return;
+    if (r->state == REPLICA_CREATING || r->members.leaving) return;
     struct raft_event e = *ev;
     e.now_ms = r->host->now_ms;
     replica_trace_step(r, &e);
@@ -286,7 +276,7 @@ void replica_step(struct replica *r, const struct raft_event *ev)
 void replica_tick(struct replica *r)
 {
     struct host *h = r->host;
-    if (r->state == REPLICA_CREATING) return;
+    if (r->state == REPLICA_CREATING || r->members.leaving) return;
     if (r->campaign_at_ms != 0 && h->now_ms >= r->campaign_at_ms) {
         r->campaign_at_ms = 0;
         if (raft_leader(r->raft) == 0) replica_step(r, &(struct raft_event){.type = RAFT_EVENT_CAMPAIGN});
@@ -427,7 +417,7 @@ static void replica_compact(struct replica *r)
 void replica_run(struct replica *r)
 {
     struct host *h = r->host;
-    if (r->state == REPLICA_CREATING) return;
+    if (r->state == REPLICA_CREATING || r->members.leaving) return;
     if (r->needs_flush) {
         r->needs_flush = false;
         replica_ask_read_index(r);
@@ -532,7 +522,7 @@ uint64_t replica_last_ts(const struct replica *r)
 }
 uint64_t replica_rows_life(const struct replica *r)
 {
-    return r->state == REPLICA_INSTALLING || r->state == REPLICA_DIVERGED ? 0 : r->rows_life;
+    return r->state == REPLICA_INSTALLING || r->state == REPLICA_DIVERGED || r->members.leaving ? 0 : r->rows_life;
 }
 /* Made when asked for: thousands of ranges need not keep what few ask for. */
 void replica_span(const struct replica *r, struct slice *start, struct slice *end)
@@ -557,6 +547,7 @@ bool replica_damaged(const struct replica *r)
 }
 const char *replica_waits_for(const struct replica *r)
 {
+    if (r->members.leaving) return "what is under way for it to end: its range has gone on without it";
     if (r->state == REPLICA_CREATING) return "its creation to be durable";
     if (r->unborn) return "the range that it was split off from, to apply that again";
     if (r->state == REPLICA_INSTALLING) return "a snapshot to be installed";

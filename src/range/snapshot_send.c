@@ -32,6 +32,7 @@ struct snapshot_send {
     struct rpc_peer *peer;
     enum send_state state;
     uint64_t to, id, seq, index, term, call;
+    uint64_t bytes_sent, bytes_expected;
     uint64_t rest_until_ms, got_through_ms; /* when a chunk was last answered */
     struct raft_config config;              /* as of index */
     struct slice range;                     /* packed state, as of index. Owned */
@@ -116,6 +117,7 @@ static void send_note_rate(struct snapshot_send *s)
     if (rate > 0)
         h->snapshot_free_ns += s->rows.size * 1000 / rate * NS_PER_MS + s->rows.size * 1000 % rate * NS_PER_MS / rate;
     h->snapshot_bytes += s->rows.size;
+    s->bytes_sent += s->rows.size;
 }
 
 static void send_rest(struct snapshot_send *s)
@@ -261,10 +263,19 @@ void snapshot_send_start(struct replica *r, uint64_t to)
     replica_span(r, &start, &end);
     s->view = lsm_view_new(h->lsm, start, end);
     buf_init(&s->rows, LIMIT_FRAME_BYTES - 65536);
+    uint64_t rows;
+    lsm_estimate(h->lsm, start, end, &s->bytes_expected, &rows);
     r->sending = s;
     h->snapshots_sending++;
     s->got_through_ms = h->now_ms;
     send_read(s);
+}
+
+/* By the rows read so far against an estimate. */
+uint32_t snapshot_send_percent(const struct snapshot_send *s, uint64_t to)
+{
+    uint64_t percent = s->bytes_expected == 0 ? 0 : s->bytes_sent * 100 / s->bytes_expected;
+    return s->to != to ? 0 : percent > 99 ? 99 : (uint32_t)percent;
 }
 
 uint64_t snapshot_send_index(const struct snapshot_send *s)

@@ -4,7 +4,9 @@
  *
  * And what these rest on: a replica that starts again holds what a leader counts on it for, and the voters that could elect
  * a second leader of a term are fewer than a majority. So a promise that was given before the disk held it is found when it
- * is lost, not only when, some rare time, somebody makes use of that. */
+ * is lost, not only when, some rare time, somebody makes use of that.
+ *
+ * A replica that has left a host never comes back to it: whoever holds the range there again has a higher id. */
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/map.h"
@@ -20,6 +22,7 @@ struct known_entry {
 struct seen { /* how far this life of the replica has been looked at */
     unsigned life;
     uint64_t id, term, vote, commit, last, last_term;
+    uint64_t look; /* of the host, in which it was there last */
     bool recovering;
 };
 
@@ -36,10 +39,13 @@ struct group {
     size_t committed_capacity;
     struct seen seen[SIM_PROCESSES_MAX];
     struct promise promises[SIM_PROCESSES_MAX];
+    uint64_t gone[SIM_PROCESSES_MAX]; /* highest id of a replica that was there and is not any more */
+    uint64_t conf_ver;                /* highest that was seen */
 };
 
 struct check_raft {
     struct world *world;
+    uint64_t looks;
     struct map groups;
 };
 
@@ -153,6 +159,8 @@ static void check_votes(struct check_raft *c, const struct group *g, const struc
         const struct seen *s = &g->seen[i];
         if (s->id == 0 || !votes(config, s->id)) continue;
         if (s->recovering) continue; /* it has no vote */
+        /* One that came later was perhaps no voter when that was decided. */
+        if (s->id > RANGE_FIRST_REPLICAS && s->term == g->elected_term) continue;
         if (s->term < g->elected_term || (s->term == g->elected_term && s->vote == 0)) free_to_vote++;
     }
     if (free_to_vote <= config->voter_count / 2) return;
@@ -206,6 +214,15 @@ static void check_lease(struct check_raft *c, const struct replica *r, const str
     }
 }
 
+/* Its data went with it: nobody counts on it there any more. */
+static void seen_gone(struct group *g, const struct process *p)
+{
+    struct seen *s = &g->seen[p->index];
+    if (s->id > g->gone[p->index]) g->gone[p->index] = s->id;
+    *s = (struct seen){.life = p->lives};
+    g->promises[p->index] = (struct promise){.term = 0};
+}
+
 struct look {
     struct check_raft *check;
     const struct process *p;
@@ -218,7 +235,18 @@ static void look_replica(void *ctx, struct replica *r)
     struct group *g = group_of(l->check, replica_group(r));
     struct seen *s = &g->seen[l->p->index];
     bool new_life = s->life != l->p->lives;
+    if (s->id != 0 && s->id != replica_id(r)) {
+        seen_gone(g, l->p);
+        new_life = true;
+    }
     if (new_life) *s = (struct seen){.life = l->p->lives};
+    s->look = l->check->looks;
+    if (replica_id(r) <= g->gone[l->p->index])
+        world_fail(l->check->world, "zombie: replica %llu of range %llu is on %s again, after %llu has left",
+                   (unsigned long long)replica_id(r), (unsigned long long)g->id, l->p->name,
+                   (unsigned long long)g->gone[l->p->index]);
+    uint64_t conf_ver = replica_desc(r)->epoch.conf_ver;
+    if (conf_ver > g->conf_ver) g->conf_ver = conf_ver;
     if (raft_role(raft) == RAFT_LEADER) check_leader(l->check, g, l->p, raft_term(raft));
     check_lease(l->check, r, l->p);
     uint64_t first = raft_first_index(raft), last = raft_last_index(raft), commit = raft_commit(raft);
@@ -242,7 +270,7 @@ static void look_replica(void *ctx, struct replica *r)
     s->recovering = raft_recovering(raft);
     s->term = raft_term(raft);
     s->vote = raft_hard_state_now(raft).vote;
-    if (new_life) check_votes(l->check, g, raft_config_now(raft));
+    if (new_life && conf_ver == g->conf_ver) check_votes(l->check, g, raft_config_now(raft));
     if (s->recovering)
         g->promises[l->p->index] = (struct promise){.term = 0}; /* it says itself that it may have lost some */
     if (new_life) check_promise(l->check, g, l->p);
@@ -259,5 +287,13 @@ void check_raft_look(struct check_raft *c, const struct process *p)
     const struct host *h = process_host(p);
     if (h == NULL) return;
     struct look l = {.check = c, .p = p};
+    uint64_t id;
+    void *value;
+    c->looks++;
     host_each_replica(h, look_replica, &l);
+    for (size_t it = 0; map_next(&c->groups, &it, &id, &value);) {
+        struct group *g = value;
+        const struct seen *s = &g->seen[p->index];
+        if (s->id != 0 && s->life == p->lives && s->look != c->looks) seen_gone(g, p);
+    }
 }

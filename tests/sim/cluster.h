@@ -18,6 +18,7 @@ struct cluster_knobs {
     uint64_t crash_ns, partition_ns, lag_ns, pause_ns, reset_ns, stop_ns, transfer_ns, wall_ns, slow_ns, disk_fault_ns,
         disk_full_ns, rot_ns, table_rot_ns, split_ns;
     uint64_t pause_max_ns, down_max_ns;
+    uint64_t admin_ns;      /* mean pause between two words of an admin (admin.c) */
     unsigned all_at_once;   /* chance that a crash takes everything down, in 1/1000 */
     unsigned machine_crash; /* chance that it is the machine's, not the process's */
     bool chaos_from_start;  /* faults already while the cluster comes up */

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "sim/admin.h"
 #include "sim/faults.h"
 #include "sim/workload.h"
 
@@ -18,6 +19,7 @@ struct run {
     struct history history;
     struct workload *load;
     struct faults *faults;
+    struct admin *admin;
     bool healed;
 };
 
@@ -74,6 +76,10 @@ static bool idle(struct run *r)
 {
     return workload_idle(r->load);
 }
+static bool moves_ended(struct run *r)
+{
+    return admin_settled(r->admin);
+}
 static bool settled(struct run *r)
 {
     return check_state_settled(&r->cluster);
@@ -84,6 +90,7 @@ static void run_phases(struct run *r)
     const struct cluster_knobs *k = &r->cluster.knobs;
     cluster_start(&r->cluster);
     workload_start(r->load);
+    admin_start(r->admin);
     if (k->chaos_from_start) {
         faults_start(r->faults);
     } else {
@@ -92,6 +99,7 @@ static void run_phases(struct run *r)
     }
     if (!step_until(r, r->world.now_ns + k->safety_ns)) return;
     faults_heal(r->faults);
+    admin_heal(r->admin);
     r->healed = true;
     if (!step_while_not(r, unpaused_and_up, LIVENESS_LIMIT_NS, "coming up")) return;
     if (!step_while_not(r, booted, BOOT_LIMIT_NS, "booting")) return;
@@ -100,6 +108,7 @@ static void run_phases(struct run *r)
     if (!step_while_not(r, idle, LIVENESS_LIMIT_NS, "answering what was open")) return;
     workload_audit(r->load);
     if (!step_while_not(r, idle, LIVENESS_LIMIT_NS, "the audit")) return;
+    if (!step_while_not(r, moves_ended, LIVENESS_LIMIT_NS, "the end of all operators")) return;
     if (!step_while_not(r, settled, LIVENESS_LIMIT_NS, "catching up of all replicas")) return;
     check_state(&r->cluster);
     workload_check(r->load);
@@ -130,6 +139,7 @@ void run_seed(const struct run_options *o, struct run_result *out)
     history_init(&r->history);
     r->load = workload_new(&r->cluster, &r->history);
     r->faults = faults_new(&r->cluster);
+    r->admin = admin_new(&r->cluster);
     run_phases(r);
     if (r->world.failed) {
         if (!o->trace) world_trace_dump(&r->world, o->tail_lines);
@@ -149,6 +159,7 @@ void run_seed(const struct run_options *o, struct run_result *out)
     workload_free(r->load);
     world_free(&r->world);
     faults_free(r->faults);
+    admin_free(r->admin);
     history_free(&r->history);
     mem_free(r);
 }

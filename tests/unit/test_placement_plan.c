@@ -76,6 +76,49 @@ START_TEST(random_clusters_settle_evenly)
 }
 END_TEST
 
+/* What a move left half-way: the learner takes the place of a voter that is missing or goes, else it goes itself; it is never a
+ * reason to take a voter away. */
+START_TEST(a_stray_learner_costs_no_voter)
+{
+    static const enum placement_life lives[] = {PLACEMENT_UP, PLACEMENT_DEAD, PLACEMENT_LEAVING};
+    for (unsigned life = 0; life < 3; life++) {
+        for (unsigned voters = 2; voters <= 3; voters++) {
+            begin(3, 5, 1, 5, 1u << 20);
+            struct placement_range *g = &world.ranges[0];
+            uint32_t learner = 0;
+            while (learner == g->nodes[0] || learner == g->nodes[1] || learner == g->nodes[2]) learner++;
+            uint32_t third = g->nodes[2];
+            g->nodes[voters] = learner;
+            g->seats = (uint8_t)(voters + 1);
+            g->learners = (uint8_t)(1u << voters);
+            g->leader = 0;
+            world.sites[voters == 3 ? third : g->nodes[1]].life = voters == 3 ? lives[life] : PLACEMENT_UP;
+            placement_round(&(struct placement_view){.sites = world.sites,
+                                                     .site_count = world.site_count,
+                                                     .rules = &world.rules,
+                                                     .rules_count = 1,
+                                                     .ranges = world.ranges,
+                                                     .range_count = 1},
+                            &world.options, &world.plan);
+            ck_assert_uint_eq(world.plan.op_count, 1);
+            const struct placement_op *op = &world.plan.ops[0];
+            if (voters == 2) {
+                ck_assert_int_eq(op->kind, PLACEMENT_ADD);
+                ck_assert_uint_eq(op->to, learner);
+            } else if (lives[life] == PLACEMENT_UP) {
+                ck_assert_int_eq(op->kind, PLACEMENT_REMOVE);
+                ck_assert_uint_eq(op->from, learner);
+            } else {
+                ck_assert_int_eq(op->kind, PLACEMENT_REPLACE);
+                ck_assert_uint_eq(op->from, third);
+                ck_assert_uint_eq(op->to, learner);
+            }
+            placement_world_free(&world);
+        }
+    }
+}
+END_TEST
+
 START_TEST(a_dead_nodes_replicas_are_replaced)
 {
     begin((uint64_t)_i + 1, 5, 200, 5, 1u << 20);
@@ -255,6 +298,7 @@ int main(void)
     tcase_add_loop_test(t, a_new_node_gets_its_share, 0, 10);
     tcase_add_loop_test(t, random_clusters_settle_evenly, 0, 40);
     tcase_add_loop_test(t, a_dead_nodes_replicas_are_replaced, 0, 5);
+    tcase_add_test(t, a_stray_learner_costs_no_voter);
     tcase_add_test(t, too_few_nodes_are_said);
     tcase_add_test(t, mass_silence_replaces_nothing);
     tcase_add_loop_test(t, a_leaving_node_is_emptied_and_leads_nothing, 0, 5);

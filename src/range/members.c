@@ -1,0 +1,297 @@
+/* Who may speak for a group, and replicas of this host that go (docs/moves.md):
+ *
+ *   LEAVING ---- nothing works on it any more ----> DETACHED ---- tombstone durable ----> CUTTING ---- rows gone ----> (end)
+ *     mute                                           the replica is freed                  excise of its rows
+ *
+ * A host that starts and finds a tombstone with a span begins at CUTTING. */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/mutant.h"
+#include "range/members_int.h"
+#include "range/snapshot_int.h"
+
+enum leaving_state { LEAVING_DETACHED, LEAVING_CUTTING };
+
+struct leaving {
+    struct list link;
+    struct host *host;
+    enum leaving_state state;
+    uint64_t group, replica_id;
+    uint64_t batch;          /* the log batch that holds the tombstone */
+    struct slice start, end; /* owned; store keys */
+};
+
+/* --- tombstones --- */
+
+/* Of the replicas of the group none up to this id is ever made here again; 0: any may be. */
+static uint64_t gone_up_to(const struct host *h, uint64_t group)
+{
+    const uint64_t *id = map_get(&h->members.gone, group);
+    return id == NULL ? 0 : *id;
+}
+
+void members_note_gone(struct host *h, uint64_t group, uint64_t replica_id)
+{
+    uint64_t *id = map_get(&h->members.gone, group);
+    if (id == NULL) {
+        id = mem_zalloc(sizeof *id);
+        map_put(&h->members.gone, group, id);
+    }
+    if (replica_id > *id) *id = replica_id;
+}
+
+bool members_may_create(const struct host *h, uint64_t group, uint64_t replica_id)
+{
+    if (MUTANT(zombie_returns)) return true;
+    if (replica_id <= gone_up_to(h, group)) return false;
+    LIST_FOR(it, &h->members.leaving)
+    {
+        if (LIST_ENTRY(it, struct leaving, link)->group == group) return false; /* its rows are not gone yet */
+    }
+    return true;
+}
+
+/* Does one that is on its way out still hold rows of these keys? */
+bool members_cover(const struct host *h, const struct range_desc *desc)
+{
+    bool covered = false;
+    struct buf start, end;
+    buf_init(&start, LSM_KEY_MAX);
+    buf_init(&end, LSM_KEY_MAX);
+    range_desc_span(desc, &start, &end);
+    LIST_FOR(it, &h->members.leaving)
+    {
+        const struct leaving *l = LIST_ENTRY(it, struct leaving, link);
+        covered = covered || (slice_cmp(l->start, buf_slice(&end)) < 0 && slice_cmp(buf_slice(&start), l->end) < 0);
+    }
+    buf_free(&start);
+    buf_free(&end);
+    return covered;
+}
+
+/* --- who sent it --- */
+
+/* Messages of a replica that the descriptor does not name: of one that is gone, which is told so, or of one that is to come,
+ * whose node is remembered. */
+static bool stranger_may_speak(struct replica *r, uint64_t replica_id, uint64_t node_id)
+{
+    if (range_desc_is_gone(&r->desc, replica_id)) {
+        COVER("members.zombie");
+        members_tell_gone(r, node_id, replica_id);
+        return false;
+    }
+    for (size_t i = 0; i < MEMBERS_HINTS; i++) {
+        if (r->members.hints[i].replica_id == replica_id) return r->members.hints[i].node_id == node_id;
+    }
+    r->members.hints[r->members.hint_next].replica_id = replica_id;
+    r->members.hints[r->members.hint_next].node_id = node_id;
+    r->members.hint_next = (r->members.hint_next + 1) % MEMBERS_HINTS;
+    return true;
+}
+
+/* A message to a replica with a higher id than ours says that ours is gone: a node holds one of a range. */
+static bool is_successor(const struct replica *r, uint64_t to)
+{
+    return to > r->id && to > RANGE_FIRST_REPLICAS;
+}
+
+bool members_address(struct replica *r, uint64_t to)
+{
+    if (to == r->id) return true;
+    if (is_successor(r, to)) replica_leave(r, "its successor on this node is spoken to");
+    return false;
+}
+
+bool members_may_speak(struct replica *r, uint64_t replica_id, uint64_t node_id)
+{
+    for (size_t i = 0; i < r->desc.replica_count; i++) {
+        if (r->desc.replicas[i].replica_id == replica_id) return r->desc.replicas[i].node_id == node_id;
+    }
+    return stranger_may_speak(r, replica_id, node_id);
+}
+
+void members_tell_gone(struct replica *r, uint64_t node_id, uint64_t replica_id)
+{
+    struct link *l = map_get(&r->host->links, node_id);
+    if (l == NULL) return;
+    struct buf b;
+    buf_init(&b, 64);
+    pack_replica_name(&b, &(struct replica_name){
+                              .range_id = r->desc.id, .replica_id = replica_id, .conf_ver = r->desc.epoch.conf_ver});
+    (void)link_notify(l, METHOD_GONE, buf_slice(&b));
+    buf_free(&b);
+}
+
+void host_on_gone(struct host *h, struct rpc_request *req)
+{
+    struct replica_name m;
+    arena_reset(&h->decode_arena);
+    if (unpack_replica_name(req->params, &h->decode_arena, &m) == STATUS_OK)
+        host_replica_gone(h, m.range_id, m.replica_id, m.conf_ver);
+    rpc_request_drop(req);
+}
+
+void host_replica_gone(struct host *h, uint64_t group, uint64_t replica_id, uint64_t conf_ver)
+{
+    struct replica *r = map_get(&h->replicas, group);
+    if (r == NULL || r->id != replica_id || conf_ver <= r->desc.epoch.conf_ver) return;
+    replica_leave(r, "a member says that the range has gone on without it");
+}
+
+/* --- going --- */
+
+void replica_leave(struct replica *r, const char *why)
+{
+    struct host *h = r->host;
+    if (r->members.leaving) return;
+    COVER("members.leave");
+    log_event(h->env->log, LOG_INFO, "range.leaving", "range=%llu replica=%llu why=\"%s\"",
+              (unsigned long long)r->desc.id, (unsigned long long)r->id, why);
+    r->members.leaving = true;
+    h->members.departures = true;
+    if (r->leads) {
+        r->leads = false;
+        resolve_led(r, false);
+        if (h->owner.leadership != NULL) h->owner.leadership(h->owner.ctx, r, false);
+    }
+    h->env->ops->wake(h->env);
+}
+
+size_t host_leaving_count(const struct host *h)
+{
+    size_t count = 0;
+    LIST_FOR(it, &h->members.leaving)
+    {
+        count++;
+    }
+    return count;
+}
+
+static void leaving_free(struct leaving *l)
+{
+    mem_free((void *)(uintptr_t)l->start.data);
+    mem_free((void *)(uintptr_t)l->end.data);
+    mem_free(l);
+}
+
+static void tombstone_put(struct host *h, uint64_t group, uint64_t replica_id, struct slice start, struct slice end)
+{
+    wal_put_group_dropped(h->wal, group);
+    if (MUTANT(tombstone_forgotten)) return;
+    gone_record_put(h->wal, group, &(struct gone_record){.replica_id = replica_id, .start = start, .end = end});
+}
+
+static void leaving_cut(void *ctx, enum status s)
+{
+    struct leaving *l = ctx;
+    struct host *h = l->host;
+    if (s == STATUS_OK) {
+        gone_record_put(h->wal, l->group,
+                        &(struct gone_record){.replica_id = l->replica_id, .start = SLICE_EMPTY, .end = SLICE_EMPTY});
+        log_event(h->env->log, LOG_INFO, "range.left", "range=%llu replica=%llu", (unsigned long long)l->group,
+                  (unsigned long long)l->replica_id);
+    } else {
+        h->env->ops->fatal(h->env, "the rows of a range that left cannot be dropped: the manifest cannot be written");
+    }
+    list_remove(&l->link);
+    leaving_free(l);
+    h->env->ops->wake(h->env);
+}
+
+static void leaving_begin_cut(struct leaving *l)
+{
+    l->state = LEAVING_CUTTING;
+    lsm_drop_group(l->host->lsm, l->group, l->start, l->end, leaving_cut, l);
+}
+
+static struct leaving *leaving_new(struct host *h, uint64_t group, uint64_t replica_id, struct slice start,
+                                   struct slice end)
+{
+    struct leaving *l = mem_zalloc(sizeof *l);
+    l->host = h;
+    l->group = group;
+    l->replica_id = replica_id;
+    l->start = mem_dup_slice(start);
+    l->end = mem_dup_slice(end);
+    list_push_back(&h->members.leaving, &l->link);
+    return l;
+}
+
+void members_recall(struct host *h, uint64_t group, uint64_t replica_id, struct slice start, struct slice end)
+{
+    members_note_gone(h, group, replica_id);
+    if (end.size == 0) return;
+    COVER("members.cut_again");
+    leaving_begin_cut(leaving_new(h, group, replica_id, start, end));
+}
+
+void members_recall_left(struct host *h, uint64_t group, uint64_t replica_id, struct slice start, struct slice end)
+{
+    COVER("members.left_at_restart");
+    members_note_gone(h, group, replica_id);
+    leaving_new(h, group, replica_id, start, end)->batch = h->batch_seq;
+    tombstone_put(h, group, replica_id, start, end);
+}
+
+/* Nothing that was begun for the replica may still come back to it. */
+static bool detachable(struct replica *r)
+{
+    if (r->sending != NULL) (void)snapshot_send_abort(r->sending);
+    if (r->receiving != NULL) snapshot_recv_abort(r->receiving);
+    return r->receiving == NULL && !r->apply_wait && r->state != REPLICA_CREATING;
+}
+
+static void detach(struct host *h, struct replica *r)
+{
+    struct slice start, end;
+    replica_span(r, &start, &end);
+    struct leaving *l = leaving_new(h, r->desc.id, r->id, start, end);
+    l->batch = h->batch_seq;
+    replica_fail_all(r, STATUS_NOT_LEADER, true);
+    members_note_gone(h, l->group, l->replica_id);
+    if (r->mark_slot != 0) h->filling.items[r->mark_slot - 1].group = 0; /* nobody is told */
+    tombstone_put(h, l->group, l->replica_id, l->start, l->end);
+    (void)map_remove(&h->replicas, l->group);
+    replica_free(r);
+}
+
+void members_pass(struct host *h)
+{
+    if (!h->members.departures) return;
+    h->members.departures = false;
+    uint64_t group;
+    void *value;
+    bool again = true;
+    while (again) { /* the map changes under the walk */
+        again = false;
+        for (size_t it = 0; !again && map_next(&h->replicas, &it, &group, &value);) {
+            struct replica *r = value;
+            if (!r->members.leaving) continue;
+            if (detachable(r)) {
+                detach(h, r);
+                again = true;
+            } else {
+                h->members.departures = true; /* looked at again in the next pass */
+            }
+        }
+    }
+}
+
+void members_durable(struct host *h)
+{
+    LIST_FOR(it, &h->members.leaving)
+    {
+        struct leaving *l = LIST_ENTRY(it, struct leaving, link);
+        if (l->state == LEAVING_DETACHED && l->batch < h->batch_seq) leaving_begin_cut(l);
+    }
+}
+
+void members_close(struct host *h)
+{
+    struct list *it;
+    while ((it = list_pop_front(&h->members.leaving)) != NULL) leaving_free(LIST_ENTRY(it, struct leaving, link));
+    uint64_t group;
+    void *value;
+    for (size_t i = 0; map_next(&h->members.gone, &i, &group, &value);) mem_free(value);
+    map_free(&h->members.gone);
+}

@@ -1,0 +1,24 @@
+/* Changes of a group's replicas, and the coming and going of this host's own: docs/moves.md. */
+#ifndef QUORATE_RANGE_MEMBERS_H
+#define QUORATE_RANGE_MEMBERS_H
+
+#include "range/host.h"
+
+/* What a leader is asked to change. 0: no node. */
+struct replica_change {
+    uint64_t conf_ver; /* the change is void when the descriptor has another */
+    bool add;          /* a learner on `to`; else: the learner on `to` becomes a voter, the replica on `from` goes */
+    uint64_t to, from;
+};
+/* STATUS_OK: proposed; that it took effect is seen by the descriptor. Otherwise nothing has changed, and err says why:
+ * STATUS_EPOCH_MISMATCH: another conf_ver; STATUS_RETRY: the learner catches up (*percent of what it needs); STATUS_BUSY: a
+ * change is under way; STATUS_INVALID: it makes no sense; STATUS_NOT_LEADER. */
+MUST_CHECK enum status replica_change(struct replica *r, const struct replica_change *c, uint32_t *percent,
+                                      struct errbuf *err);
+
+/* The replica of that id is of its range no more, by a descriptor of that conf_ver: if it is here, it goes. */
+void host_replica_gone(struct host *h, uint64_t group, uint64_t replica_id, uint64_t conf_ver);
+void host_on_gone(struct host *h, struct rpc_request *req); /* GONE frames of other hosts; takes over the request */
+size_t host_leaving_count(const struct host *h);            /* replicas on their way out */
+
+#endif

@@ -1,0 +1,23 @@
+/* What members.c keeps in a host and in its replicas. */
+#ifndef QUORATE_RANGE_MEMBERS_STATE_H
+#define QUORATE_RANGE_MEMBERS_STATE_H
+
+#include "base/list.h"
+#include "base/map.h"
+
+struct members_host {
+    struct map gone;     /* group -> highest replica id that is never made here again */
+    struct list leaving; /* struct leaving: replicas on their way out */
+    bool departures;     /* a replica is to leave */
+};
+
+enum { MEMBERS_HINTS = 4 };
+struct members_replica {
+    bool leaving; /* its range has gone on without it: mute, about to be dropped */
+    struct {
+        uint64_t replica_id, node_id;
+    } hints[MEMBERS_HINTS]; /* where replicas are that the descriptor does not name yet */
+    unsigned hint_next;
+};
+
+#endif
