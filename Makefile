@@ -3,6 +3,7 @@
 #   make SANITIZE=address,undefined unit     or SANITIZE=thread: objects in a folder of their own
 #   make COVERAGE=1 test       then gcov over the objects' folder
 #   make BUILD=/elsewhere MODULES="base env raft" unit     only these folders of src, and their unit tests
+#   make lib, make install-lib PREFIX=/usr/local      libquorate.a, .so, quorate.pc (include/quorate.h)
 #   make sim-mutants           bugs planted on purpose must be found
 #   make unit T=base_buf       one program;  make sim SEED=7 SIM_ARGS="..."
 #   make bench-engine N=200000 REPEAT=1 ENGINES=ours,rocksdb WORK=random     the store beside its peers (bench/engine)
@@ -77,14 +78,19 @@ UNITS := $(UNIT_SRC:tests/unit/%.c=$(OUT)/unit/%)
 SCENARIOS := $(patsubst tests/scenario/%.c,$(OUT)/scenario/%,$(wildcard tests/scenario/*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(OUT)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_COMMANDS = $(foreach f,$(FUZZ),'$(f) $(f:$(OUT)/fuzz/%=tests/fuzz/%.hex)')
+# The client library: these folders, position independent, and of their names only what include/quorate.h declares.
+API_SRC := $(foreach m,base raft txn placement wire env tls http rpc client env_posix api,$(wildcard src/$(m)/*.c))
+API_OBJ := $(API_SRC:src/%.c=$(OUT)/pic/%.o)
+API_LIBS := $(OUT)/lib/libquorate.a $(OUT)/lib/libquorate.so $(OUT)/lib/quorate.pc
+PREFIX ?= /usr/local
 FUZZED := $(foreach m,base raft txn placement wire lsm,$(wildcard src/$(m)/*.c)) tests/lib/memdisk.c \
-	$(patsubst %,src/gateway/%.c,parse parse_read parse_txn json_in json_out uri codec) src/http/reader.c src/http/head.c
+	$(patsubst %,src/gateway/%.c,parse parse_read parse_txn parse_keyspace parse_session json_in json_out uri codec) src/http/reader.c src/http/head.c
 SIM := $(if $(wildcard tests/sim/main.c),$(OUT)/sim)
 MODEL_SRC := $(wildcard tests/model/*.c)
 MODEL := $(if $(MODEL_SRC),$(OUT)/model)
 PROCESS_C := $(patsubst tests/process/%.c,$(OUT)/process/%,$(wildcard tests/process/test_*.c))
 PROCESS_TOOLS := $(patsubst tests/process/%.c,$(OUT)/process/%,$(filter-out tests/process/test_%.c,$(wildcard tests/process/*.c)))
-PROCESS_TOOLS += $(OUT)/process/faults.so
+PROCESS_TOOLS += $(OUT)/process/faults.so $(OUT)/lib/api_test $(OUT)/lib/api_test_static
 PROCESS := $(PROCESS_C) $(wildcard tests/process/test_*.sh tests/process/test_*.py)
 SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))'
 
@@ -96,6 +102,17 @@ SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))
 .SECONDARY:
 
 all: $(LIB) $(BINARY)
+
+# libquorate.a, libquorate.so and quorate.pc in $(OUT)/lib; install-lib puts them and the header under $(DESTDIR)$(PREFIX).
+.PHONY: lib install-lib
+lib: $(API_LIBS)
+install-lib: lib
+	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -m 644 include/quorate.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 $(OUT)/lib/libquorate.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(OUT)/lib/libquorate.so.0 $(DESTDIR)$(PREFIX)/lib/
+	ln -sf libquorate.so.0 $(DESTDIR)$(PREFIX)/lib/libquorate.so
+	install -m 644 $(OUT)/lib/quorate.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
 
 run: all
 	sh bench/demo/run.sh
@@ -245,6 +262,35 @@ $(HELPER_LIB): $(HELPER_OBJ) $(OUT)/members
 $(OUT)/quorate: $(OUT)/obj/main.o $(LIB)
 	$(call say,ld)
 	$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# All of it as one object, whose hidden names are local: nothing of it meets the names of a program.
+$(OUT)/pic/%.o: src/%.c $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,cc)
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -c $< -o $@
+$(OUT)/lib/quorate.o: $(API_OBJ)
+	@mkdir -p $(@D)
+	$(Q)ld -r -o $@ $(API_OBJ) && objcopy --localize-hidden $@
+$(OUT)/lib/libquorate.a: $(OUT)/lib/quorate.o
+	$(call say,ar)
+	$(Q)rm -f $@ && ar qcs $@ $<
+$(OUT)/lib/libquorate.so: $(API_OBJ)
+	$(call say,ld)
+	$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -shared -Wl,-soname,libquorate.so.0 -Wl,--as-needed -Wl,-z,defs -o $@.0 $(API_OBJ) $(LIBS)
+	$(Q)ln -sf libquorate.so.0 $@
+$(OUT)/lib/quorate.pc: Makefile
+	@mkdir -p $(@D)
+	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: quorate' \
+		'Description: client library of the Quorate database' 'Version: 0.1.0' 'Libs: -L$${libdir} -lquorate' \
+		'Libs.private: $(LIBS)' 'Cflags: -I$${includedir}' >$@
+# The public test sees include/ and the library, nothing else.
+$(OUT)/lib/api_test: tests/api/api_test.c include/quorate.h $(OUT)/lib/libquorate.so
+	$(call say,ld)
+	$(Q)$(CC) -std=c11 $(CFLAGS) $(WARNINGS) $(INSTRUMENT) -I include -o $@ $< -L$(OUT)/lib -lquorate -Wl,-rpath,'$$ORIGIN'
+$(OUT)/lib/api_test_static: tests/api/api_test.c include/quorate.h $(OUT)/lib/libquorate.a
+	$(call say,ld)
+	$(Q)$(CC) -std=c11 $(CFLAGS) $(WARNINGS) $(INSTRUMENT) -I include -o $@ $< $(OUT)/lib/libquorate.a $(LIBS)
+-include $(shell find $(OUT)/pic -name '*.d' 2>/dev/null)
 
 $(OUT)/bench/engine: $(BENCH_ENGINE_SRC:bench/%.c=$(OUT)/bench/obj/%.o) $(LIB)
 	$(call say,ld)

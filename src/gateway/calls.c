@@ -347,7 +347,15 @@ void call_dispatch(struct call *c)
     case ENDPOINT_KV: handle_kv(c, &in, &route); break;
     case ENDPOINT_SCAN: handle_scan(c, &in, &route); break;
     case ENDPOINT_TXN: handle_txn(c, &in); break;
-    case ENDPOINT_TXN_ANSWER: handle_txn_lookup(c, &in, &route); break;
+    case ENDPOINT_TXN_ANSWER:
+        if (c->method == HTTP_POST)
+            handle_session(c, &in, &route);
+        else
+            handle_txn_lookup(c, &in, &route);
+        break;
+    case ENDPOINT_TXN_BEGIN:
+    case ENDPOINT_TXN_COMMIT:
+    case ENDPOINT_TXN_ABORT: handle_session(c, &in, &route); break;
     case ENDPOINT_LEDGER_ACCOUNTS:
     case ENDPOINT_LEDGER_ACCOUNT:
     case ENDPOINT_LEDGER_BALANCES:

@@ -34,6 +34,7 @@ static void call_free(struct call *c)
 static void call_end(struct call *c)
 {
     struct gateway *g = c->gateway;
+    session_call_end(c);
     list_remove(&c->link);
     ASSERT(g->metrics.in_flight > 0);
     g->metrics.in_flight--;
@@ -95,6 +96,7 @@ enum status gateway_new(struct env *env, const struct gateway_options *o, struct
     if (g->options.in_flight_max == 0) g->options.in_flight_max = 8192;
     list_init(&g->calls);
     list_init(&g->spare);
+    list_init(&g->sessions);
     enum status s = env->http->ops->listen(env->http, o->listen, LIMIT_HTTP_HEADER_BYTES, LIMIT_HTTP_BODY_BYTES,
                                            on_request, on_gone, g, &g->server, err);
     if (s != STATUS_OK) {
@@ -128,6 +130,7 @@ void gateway_free(struct gateway *g)
         answer_free(&a);
     }
     g->env->http->ops->unlisten(g->server);
+    sessions_free(&g->sessions);
     struct list *it;
     while ((it = list_pop_front(&g->spare)) != NULL) call_free(LIST_ENTRY(it, struct call, link));
     mem_free(g);

@@ -12,6 +12,7 @@
 #include "gateway/answer.h"
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
+#include "gateway/session.h"
 #include "ledger/ledger.h"
 
 struct gateway {
@@ -27,6 +28,8 @@ struct gateway {
     uint64_t ready_until_ns; /* /readyz was fine and is answered from memory until then */
     uint64_t ready_ranges;
     struct metrics metrics;
+    struct list sessions; /* struct session */
+    size_t session_count;
 };
 
 struct call {
@@ -47,6 +50,14 @@ struct call {
         size_t count;
         bool single, transfers;
     } ledger;
+    struct { /* calls_session.c */
+        struct session *held;
+        json_t *tree;
+        struct session_op *ops;
+        size_t count, at;
+        bool answering;
+        struct answer answer;
+    } session;
 };
 
 /* calls.c */
@@ -58,6 +69,9 @@ uint32_t call_timeout(const struct call *c, uint32_t asked_ms);
 /* calls_keyspace.c */
 void handle_keyspace_create(struct call *c, const struct input *in);
 void handle_keyspace(struct call *c, const struct input *in, const struct route *route);
+/* calls_session.c */
+void handle_session(struct call *c, const struct input *in, const struct route *route);
+void session_call_end(struct call *c);
 /* calls_ledger.c */
 void call_ledger(struct call *c, const struct input *in, const struct route *route);
 /* gateway.c */

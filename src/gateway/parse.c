@@ -68,6 +68,24 @@ static bool route_ledger(struct slice path, struct route *out)
     return true;
 }
 
+/* /v1/txn/begin, /v1/txn/{session}/commit and /abort; else /v1/txn/{id or session}, by the method: an id may hold a slash */
+static bool route_session(struct slice path, struct route *out)
+{
+    static const char txn[] = "/v1/txn/", commit[] = "/commit", abort_text[] = "/abort";
+    if (!slice_starts(path, slice_str(txn))) return false;
+    struct slice rest = slice_make(path.data + sizeof(txn) - 1, path.size - (sizeof(txn) - 1));
+    const uint8_t *slash = rest.size > 0 ? memchr(rest.data, '/', rest.size) : NULL;
+    struct slice tail = slash == NULL ? SLICE_EMPTY : slice_make(slash, (size_t)(rest.data + rest.size - slash));
+    out->key = rest;
+    out->endpoint = rest.size == 0                          ? ENDPOINT_UNKNOWN
+                    : slice_eq(rest, slice_str("begin"))    ? ENDPOINT_TXN_BEGIN
+                    : slice_eq(tail, slice_str(commit))     ? ENDPOINT_TXN_COMMIT
+                    : slice_eq(tail, slice_str(abort_text)) ? ENDPOINT_TXN_ABORT
+                                                            : ENDPOINT_TXN_ANSWER;
+    if (out->endpoint == ENDPOINT_TXN_COMMIT || out->endpoint == ENDPOINT_TXN_ABORT) out->key.size -= tail.size;
+    return true;
+}
+
 void route_find(struct slice path, struct route *out)
 {
     static const struct {
@@ -87,7 +105,7 @@ void route_find(struct slice path, struct route *out)
         {"/metrics", ENDPOINT_METRICS},
         {"/", ENDPOINT_ROOT},
     };
-    static const char kv[] = "/v1/kv/", keyspaces[] = "/v1/keyspaces/", txn[] = "/v1/txn/";
+    static const char kv[] = "/v1/kv/", keyspaces[] = "/v1/keyspaces/";
     *out = (struct route){.endpoint = ENDPOINT_UNKNOWN, .keyspace = SLICE_EMPTY, .key = SLICE_EMPTY};
     if (slice_starts(path, slice_str(kv))) {
         struct slice rest = slice_make(path.data + sizeof(kv) - 1, path.size - (sizeof(kv) - 1));
@@ -105,12 +123,8 @@ void route_find(struct slice path, struct route *out)
         out->keyspace = slice_make(path.data + sizeof(keyspaces) - 1, path.size - (sizeof(keyspaces) - 1));
         return;
     }
-    if (slice_starts(path, slice_str(txn))) {
-        out->key = slice_make(path.data + sizeof(txn) - 1, path.size - (sizeof(txn) - 1));
-        if (out->key.size > 0) out->endpoint = ENDPOINT_TXN_ANSWER;
-        return;
-    }
     if (route_ledger(path, out)) return;
+    if (route_session(path, out)) return;
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
         if (slice_eq(path, slice_str(fixed[i].path))) out->endpoint = fixed[i].endpoint;
     }

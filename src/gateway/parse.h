@@ -14,7 +14,10 @@
     X(KV, "kv", "GET, HEAD, PUT, DELETE")                                                                              \
     X(SCAN, "scan", "GET")                                                                                             \
     X(TXN, "txn", "POST")                                                                                              \
-    X(TXN_ANSWER, "txn_answer", "GET")                                                                                 \
+    X(TXN_ANSWER, "txn_answer", "GET, POST")                                                                           \
+    X(TXN_BEGIN, "txn_begin", "POST")                                                                                  \
+    X(TXN_COMMIT, "txn_commit", "POST")                                                                                \
+    X(TXN_ABORT, "txn_abort", "POST")                                                                                  \
     X(LEDGER_ACCOUNTS, "ledger_accounts", "POST")                                                                      \
     X(LEDGER_ACCOUNT, "ledger_account", "GET")                                                                         \
     X(LEDGER_BALANCES, "ledger_balances", "GET")                                                                       \
@@ -114,6 +117,30 @@ struct txn_lookup { /* GET /v1/txn/{id} */
 };
 MUST_CHECK enum status parse_txn_lookup(const struct input *in, const struct route *r, struct arena *a,
                                         struct txn_lookup *out, struct errbuf *err);
+struct session_begin_action {
+    struct slice keyspace;
+    uint32_t idle_ms; /* after which the session is given up */
+    uint32_t timeout_ms;
+    json_t *tree; /* NULL: no body */
+};
+#define SESSION_IDLE_MAX_MS 60000u /* versions are kept for about as long */
+MUST_CHECK enum status parse_session_begin(const struct input *in, struct arena *a, struct session_begin_action *out,
+                                           struct errbuf *err);
+struct session_op { /* a step of a session: a get, put or delete, or a scan */
+    bool is_scan;
+    struct txn_op op;
+    struct scan_action scan; /* bounds, limit and order */
+};
+struct session_action {
+    struct session_op *ops; /* in the arena */
+    size_t count;
+    uint32_t timeout_ms;
+    json_t *tree; /* keeps the slices alive: json_decref, also after a failure */
+};
+MUST_CHECK enum status parse_session(const struct input *in, struct arena *a, struct session_action *out,
+                                     struct errbuf *err);
+/* One operation of a transaction: {"put":{...}} and so on. */
+MUST_CHECK enum status json_want_op(const struct json_at *at, struct arena *a, struct txn_op *op, struct errbuf *err);
 
 struct keyspace_action { /* create, alter (PUT), drop (DELETE), show (GET) */
     struct slice name;

@@ -95,7 +95,7 @@ static enum status take_ttl(const struct json_at *body, struct txn_op *op, struc
     return op->has_ttl ? json_want_ttl(&ttl, &op->ttl_ms, err) : STATUS_OK;
 }
 
-static enum status parse_op(const struct json_at *at, struct arena *a, struct txn_op *op, struct errbuf *err)
+enum status json_want_op(const struct json_at *at, struct arena *a, struct txn_op *op, struct errbuf *err)
 {
     static const char *const kinds[] = {"get", "put", "delete", "insert", "add"};
     static const enum txn_op_kind kind_of[] = {TXN_GET, TXN_PUT, TXN_DELETE, TXN_INSERT, TXN_ADD};
@@ -144,7 +144,7 @@ static enum status parse_ops(const struct json_at *at, struct arena *a, struct t
     *out = arena_zalloc(a, n * sizeof(struct txn_op));
     for (size_t i = 0; i < n; i++) {
         struct json_at element = json_element(at, i);
-        if ((s = parse_op(&element, a, &(*out)[i], err)) != STATUS_OK) return s;
+        if ((s = json_want_op(&element, a, &(*out)[i], err)) != STATUS_OK) return s;
     }
     *count = n;
     return STATUS_OK;

@@ -32,6 +32,8 @@ while IFS= read -r example; do
     command=$(printf '%s' "$example" | command cut -f 1)
     case $command in */readyz) eventually curl -sf "$G/readyz" ;; esac # new ranges elect their first leaders
     sh -c "curl -sS${command#curl}" >"$work/answer" 2>&1 </dev/null
+    named=$(sed -n 's/.*"session":"\([0-9a-f]*\)".*/\1/p' "$work/answer")
+    if [ -n "$named" ]; then S=$named && export S; fi
     missing=$(printf '%s' "$example" | command cut -s -f 2- | tr '\t' '\n' | while IFS= read -r text; do
         if ! grep -qF -- "$text" "$work/answer"; then printf '%s' "$text"; break; fi
     done)

@@ -45,6 +45,11 @@ START_TEST(routes)
         {"/v1/kv/", ENDPOINT_SCAN},
         {"/v1/txn", ENDPOINT_TXN},
         {"/v1/txn/", ENDPOINT_UNKNOWN},
+        {"/v1/txn/begin", ENDPOINT_TXN_BEGIN},
+        {"/v1/txn/00ff", ENDPOINT_TXN_ANSWER},
+        {"/v1/txn/00ff/commit", ENDPOINT_TXN_COMMIT},
+        {"/v1/txn/00ff/abort", ENDPOINT_TXN_ABORT},
+        {"/v1/txn/00ff/nonsense", ENDPOINT_TXN_ANSWER},
         {"/v1/keyspaces", ENDPOINT_KEYSPACES},
         {"/v1/keyspaces/bank", ENDPOINT_KEYSPACE},
         {"/v1/kvx", ENDPOINT_UNKNOWN},
@@ -501,6 +506,56 @@ START_TEST(keyspaces_by_hash_and_times_to_live)
 }
 END_TEST
 
+START_TEST(steps_of_a_session)
+{
+    static const struct {
+        const char *body, *text;
+    } cases[] = {
+        {"{\"ops\":[{\"get\":{\"key\":\"a\"}},{\"put\":{\"key\":\"a\",\"value\":\"v\",\"ttl\":\"1h\"}},{\"delete\":{"
+         "\"key\":\"b\"}}]}",
+         NULL},
+        {"{\"ops\":[{\"scan\":{\"prefix\":\"p\",\"limit\":7,\"reverse\":true}}]}", NULL},
+        {"{\"ops\":[]}", "ops: expected 1 to"},
+        {"{}", "ops: expected an array"},
+        {"{\"ops\":[7]}", "ops[0]"},
+        {"{\"ops\":[{\"add\":{\"key\":\"a\",\"delta\":1}}]}", "ops[0]: a session knows"},
+        {"{\"ops\":[{\"insert\":{\"key\":\"a\",\"value\":\"v\"}}]}", "ops[0]: a session knows"},
+        {"{\"ops\":[{\"scan\":{\"limit\":0}}]}", "ops[0].scan.limit"},
+        {"{\"ops\":[{\"scan\":{\"limt\":1}}]}", "unknown field 'limt'"},
+        {"{\"ops\":[{\"scan\":{},\"get\":{\"key\":\"a\"}}]}", "unknown field 'get'"},
+        {"{\"ops\":[{\"scan\":7}]}", "ops[0].scan"},
+        {"nonsense", "not JSON"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct input in = {.method = HTTP_POST, .query = SLICE_EMPTY, .body = slice_str(cases[i].body)};
+        struct session_action a;
+        enum status s = parse_session(&in, &arena, &a, &err);
+        if (cases[i].text == NULL) {
+            ck_assert_msg(s == STATUS_OK, "%s: %s", cases[i].body, err.text);
+        } else {
+            ck_assert_int_ne(s, STATUS_OK);
+            ck_assert_msg(strstr(err.text, cases[i].text) != NULL, "%s: %s", cases[i].body, err.text);
+        }
+        if (s == STATUS_OK && a.count == 1)
+            ck_assert(a.ops[0].is_scan && a.ops[0].scan.limit == 7 && slice_eq(a.ops[0].scan.end, slice_str("q")));
+        if (s == STATUS_OK && a.count == 3) ck_assert(a.ops[1].op.has_ttl && a.ops[1].op.ttl_ms == 3600000);
+        if (a.tree != NULL) json_decref(a.tree);
+    }
+    struct session_begin_action b;
+    struct input none = {.method = HTTP_POST, .query = SLICE_EMPTY, .body = SLICE_EMPTY};
+    ck_assert_int_eq(parse_session_begin(&none, &arena, &b, &err), STATUS_OK);
+    ck_assert(slice_eq(b.keyspace, slice_str("default")) && b.idle_ms == SESSION_IDLE_MAX_MS && b.tree == NULL);
+    struct input some = none;
+    some.body = slice_str("{\"keyspace\":\"bank\",\"idle\":\"5s\"}");
+    ck_assert_int_eq(parse_session_begin(&some, &arena, &b, &err), STATUS_OK);
+    ck_assert(slice_eq(b.keyspace, slice_str("bank")) && b.idle_ms == 5000);
+    json_decref(b.tree);
+    some.body = slice_str("{\"idle\":\"none\"}");
+    ck_assert_int_eq(parse_session_begin(&some, &arena, &b, &err), STATUS_INVALID);
+    json_decref(b.tree);
+}
+END_TEST
+
 static enum status one_keyspace(enum http_method m, const char *path, const char *query, const char *body,
                                 struct keyspace_action *a)
 {
@@ -558,6 +613,7 @@ int main(void)
     tcase_add_test(t, keyspaces);
     tcase_add_test(t, keyspaces_by_hash_and_times_to_live);
     tcase_add_test(t, one_keyspace_is_altered_and_dropped);
+    tcase_add_test(t, steps_of_a_session);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

@@ -1,0 +1,354 @@
+#include "client/interact.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#define BYTES_MAX LIMIT_TXN_BYTES
+
+struct seen { /* a key that was read */
+    struct slice key;
+    uint64_t version; /* 0: it was not there */
+};
+
+struct interact {
+    struct env *env;
+    struct client *client;
+    struct arena arena; /* keys and values of both lists */
+    struct slice keyspace;
+    uint64_t ts;
+    bool busy, scanned, ended;
+    struct seen *seen; /* sorted by key */
+    size_t seen_count, seen_capacity;
+    struct txn_op *writes; /* sorted by key */
+    size_t write_count, write_capacity;
+    size_t bytes; /* of all that was kept */
+    /* the call under way */
+    struct slice key;
+    struct client_scan scan;
+    union {
+        interact_done end;
+        interact_get_done get;
+        interact_scan_done scan;
+    } done;
+    void *ctx;
+};
+
+struct interact *interact_new(struct env *env, struct client *c, struct slice keyspace)
+{
+    struct interact *t = mem_zalloc(sizeof(*t));
+    t->env = env;
+    t->client = c;
+    arena_init(&t->arena, 4096);
+    t->keyspace = arena_dup_slice(&t->arena, keyspace);
+    return t;
+}
+
+void interact_free(struct interact *t)
+{
+    if (t == NULL) return;
+    arena_free(&t->arena);
+    mem_free(t->seen);
+    mem_free(t->writes);
+    mem_free(t);
+}
+
+bool interact_busy(const struct interact *t)
+{
+    return t->busy;
+}
+
+uint64_t interact_timestamp(const struct interact *t)
+{
+    return t->ts;
+}
+
+/* --- what is kept --- */
+
+/* Index of the first element whose key is not below `key`. The key is the first member of both kinds of elements' order. */
+static size_t seen_place(const struct interact *t, struct slice key)
+{
+    size_t low = 0, high = t->seen_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (slice_cmp(t->seen[middle].key, key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static size_t write_place(const struct interact *t, struct slice key)
+{
+    size_t low = 0, high = t->write_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (slice_cmp(t->writes[middle].key, key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static const struct txn_op *own_write(const struct interact *t, struct slice key)
+{
+    size_t at = write_place(t, key);
+    return at < t->write_count && slice_eq(t->writes[at].key, key) ? &t->writes[at] : NULL;
+}
+
+static void note_seen(struct interact *t, struct slice key, uint64_t version)
+{
+    size_t at = seen_place(t, key);
+    if (at < t->seen_count && slice_eq(t->seen[at].key, key)) return; /* as of the same timestamp: the same */
+    if (t->seen_count == t->seen_capacity) {
+        t->seen_capacity = t->seen_capacity == 0 ? 16 : t->seen_capacity * 2;
+        t->seen = mem_realloc(t->seen, t->seen_capacity * sizeof(*t->seen));
+    }
+    memmove(t->seen + at + 1, t->seen + at, (t->seen_count - at) * sizeof(*t->seen));
+    t->seen[at] = (struct seen){.key = arena_dup_slice(&t->arena, key), .version = version};
+    t->seen_count++;
+    t->bytes += key.size;
+}
+
+enum status interact_write(struct interact *t, const struct txn_op *op, struct errbuf *err)
+{
+    ASSERT(op->kind == TXN_PUT || op->kind == TXN_DELETE);
+    if (op->key.size == 0 || op->key.size > LIMIT_KEY_BYTES || op->value.size > LIMIT_VALUE_BYTES) {
+        errbuf_set(err, "a key has 1 to %u bytes, a value at most %u", LIMIT_KEY_BYTES, LIMIT_VALUE_BYTES);
+        return op->key.size == 0 ? STATUS_INVALID : STATUS_TOO_LARGE;
+    }
+    if (t->bytes + op->key.size + op->value.size > BYTES_MAX || t->write_count == LIMIT_TXN_OPS) {
+        errbuf_set(err, "a transaction has at most 8 MiB and %u operations", LIMIT_TXN_OPS);
+        return STATUS_TOO_LARGE;
+    }
+    t->bytes += op->key.size + op->value.size;
+    size_t at = write_place(t, op->key);
+    if (at == t->write_count || !slice_eq(t->writes[at].key, op->key)) {
+        if (t->write_count == t->write_capacity) {
+            t->write_capacity = t->write_capacity == 0 ? 16 : t->write_capacity * 2;
+            t->writes = mem_realloc(t->writes, t->write_capacity * sizeof(*t->writes));
+        }
+        memmove(t->writes + at + 1, t->writes + at, (t->write_count - at) * sizeof(*t->writes));
+        t->write_count++;
+    }
+    t->writes[at] = *op;
+    t->writes[at].key = arena_dup_slice(&t->arena, op->key);
+    t->writes[at].value = arena_dup_slice(&t->arena, op->value);
+    return STATUS_OK;
+}
+
+/* --- calls --- */
+
+static void call_begins(struct interact *t, void *ctx)
+{
+    ASSERT(!t->busy && !t->ended);
+    t->busy = true;
+    t->ctx = ctx;
+}
+
+/* A read that is refused because its time has passed, and a commit whose comparison failed, are the same to the caller. */
+static struct client_error as_retry(const struct client_error *e)
+{
+    struct client_error r = *e;
+    if (e->status != STATUS_TOO_OLD) return r;
+    r.status = STATUS_RETRY;
+    r.message = slice_str("the transaction took so long that what it reads is no longer kept: begin again");
+    return r;
+}
+
+static void begun(void *ctx, const struct client_error *e, struct slice payload)
+{
+    struct interact *t = ctx;
+    struct meta_timestamps_reply reply = {0};
+    struct client_error told = *e;
+    struct arena arena;
+    arena_init(&arena, 256);
+    if (e->status == STATUS_OK && unpack_meta_timestamps_reply(payload, &arena, &reply) != STATUS_OK) {
+        told.status = STATUS_CORRUPT;
+        told.message = slice_str("the metadata service's answer cannot be read");
+    }
+    arena_free(&arena);
+    t->ts = told.status == STATUS_OK ? reply.first : 0;
+    told.unknown_outcome = false; /* nothing was to happen */
+    t->busy = false;
+    t->done.end(t->ctx, &told, t->ts);
+}
+
+void interact_begin(struct interact *t, uint32_t timeout_ms, interact_done done, void *ctx)
+{
+    struct buf params;
+    ASSERT(t->ts == 0);
+    call_begins(t, ctx);
+    t->done.end = done;
+    buf_init(&params, 64);
+    pack_meta_timestamps_request(&params, &(struct meta_timestamps_request){.count = 1});
+    client_meta(t->client, METHOD_META_TIMESTAMPS, buf_slice(&params), timeout_ms, begun, t);
+    buf_free(&params);
+}
+
+static struct read_how how_of(const struct interact *t)
+{
+    ASSERT(t->ts != 0);
+    return (struct read_how){.mode = READ_SNAPSHOT, .ts = t->ts};
+}
+
+static void got(void *ctx, const struct client_error *e, const struct get_reply *reply)
+{
+    struct interact *t = ctx;
+    struct client_error told = as_retry(e);
+    struct interact_row row = {.key = t->key, .value = SLICE_EMPTY};
+    const struct txn_op *own = own_write(t, t->key);
+    t->busy = false;
+    if (e->status == STATUS_OK) {
+        note_seen(t, t->key, reply->found ? reply->version : 0);
+        row.found = reply->found;
+        row.value = reply->found ? reply->value : SLICE_EMPTY;
+        row.version = reply->found ? reply->version : 0;
+        if (own != NULL) row = (struct interact_row){.key = t->key, .value = own->value, .found = own->kind == TXN_PUT};
+    }
+    t->done.get(t->ctx, &told, &row);
+}
+
+void interact_get(struct interact *t, struct slice key, uint32_t timeout_ms, interact_get_done done, void *ctx)
+{
+    struct read_how how = how_of(t);
+    call_begins(t, ctx);
+    t->done.get = done;
+    t->key = arena_dup_slice(&t->arena, key);
+    t->bytes += key.size;
+    client_get_how(t->client, t->keyspace, key, &how, timeout_ms, got, t);
+}
+
+/* --- scans: the rows as they were, with what this transaction has written laid over them --- */
+
+static bool inside(const struct client_scan *s, struct slice key)
+{
+    return slice_cmp(key, s->start) >= 0 && (s->end.size == 0 || slice_cmp(key, s->end) < 0);
+}
+
+/* The writes that fall into what the page covers: [*from, *to). A page that is not the last ends with its last row. */
+static void covered(const struct interact *t, const struct scan_reply *reply, size_t *from, size_t *to)
+{
+    const struct client_scan *s = &t->scan;
+    *from = write_place(t, s->start);
+    *to = s->end.size == 0 ? t->write_count : write_place(t, s->end);
+    if (!reply->more || reply->row_count == 0) return;
+    struct slice last = reply->rows[reply->row_count - 1].key;
+    size_t at = write_place(t, last);
+    bool same = at < t->write_count && slice_eq(t->writes[at].key, last);
+    if (s->reverse)
+        *from = at;
+    else
+        *to = same ? at + 1 : at;
+    if (*to < *from) *to = *from;
+}
+
+static size_t lay_over(const struct interact *t, const struct scan_reply *reply, struct interact_row *out)
+{
+    size_t from, to, n = 0, i = 0;
+    bool reverse = t->scan.reverse;
+    covered(t, reply, &from, &to);
+    while (i < reply->row_count || from < to) {
+        const struct txn_op *own = from < to ? &t->writes[reverse ? to - 1 : from] : NULL;
+        const struct scan_row *row = i < reply->row_count ? &reply->rows[i] : NULL;
+        int order = own == NULL ? 1 : row == NULL ? -1 : slice_cmp(own->key, row->key);
+        if (own != NULL && row != NULL && reverse) order = -order;
+        if (order <= 0) {
+            struct slice value = t->scan.keys_only ? SLICE_EMPTY : own->value;
+            if (own->kind == TXN_PUT) out[n++] = (struct interact_row){.key = own->key, .value = value, .found = true};
+            if (reverse)
+                to--;
+            else
+                from++;
+        } else {
+            out[n++] =
+                (struct interact_row){.key = row->key, .value = row->value, .version = row->version, .found = true};
+        }
+        if (order >= 0) i++;
+    }
+    return n;
+}
+
+static void scanned(void *ctx, const struct client_error *e, const struct scan_reply *reply)
+{
+    struct interact *t = ctx;
+    struct client_error told = as_retry(e);
+    t->busy = false;
+    if (e->status != STATUS_OK) {
+        t->done.scan(t->ctx, &told, NULL, 0, false);
+        return;
+    }
+    for (size_t i = 0; i < reply->row_count; i++) {
+        ASSERT(inside(&t->scan, reply->rows[i].key));
+    }
+    struct interact_row *rows = mem_alloc((reply->row_count + t->write_count + 1) * sizeof(*rows));
+    size_t count = lay_over(t, reply, rows);
+    t->done.scan(t->ctx, &told, rows, count, reply->more);
+    mem_free(rows);
+}
+
+void interact_scan(struct interact *t, const struct client_scan *s, uint32_t timeout_ms, interact_scan_done done,
+                   void *ctx)
+{
+    call_begins(t, ctx);
+    t->done.scan = done;
+    t->scanned = true;
+    t->scan = *s;
+    t->scan.start = arena_dup_slice(&t->arena, s->start);
+    t->scan.end = arena_dup_slice(&t->arena, s->end);
+    t->scan.how = how_of(t);
+    client_scan(t->client, t->keyspace, &t->scan, timeout_ms, scanned, t);
+}
+
+/* --- commit --- */
+
+static void committed(void *ctx, const struct client_error *e, const struct txn_result *result)
+{
+    struct interact *t = ctx;
+    struct client_error told = *e;
+    t->busy = false;
+    if (e->status == STATUS_OK && result->status != STATUS_OK) {
+        bool changed = result->status == STATUS_CONDITION_FAILED || result->status == STATUS_RETRY;
+        told.status = changed ? STATUS_RETRY : result->status;
+        told.message = changed ? slice_str("something that the transaction read has changed: begin again")
+                               : slice_str(status_text(result->status));
+    }
+    t->done.end(t->ctx, &told, told.status == STATUS_OK ? result->ts : 0);
+}
+
+static void end_at_once(struct interact *t, enum status s, const char *message, interact_done done, void *ctx)
+{
+    struct client_error e = {.status = s, .message = slice_str(message)};
+    done(ctx, &e, s == STATUS_OK ? t->ts : 0);
+}
+
+void interact_commit(struct interact *t, uint32_t timeout_ms, interact_done done, void *ctx)
+{
+    ASSERT(!t->busy && !t->ended);
+    t->ended = true;
+    if (t->write_count == 0) {
+        end_at_once(t, STATUS_OK, "", done, ctx);
+    } else if (t->scanned) {
+        end_at_once(t, STATUS_UNSUPPORTED,
+                    "a transaction that has scanned may not write: read the keys that it depends on one by one", done,
+                    ctx);
+    } else if (t->seen_count + t->write_count > LIMIT_TXN_OPS) {
+        end_at_once(t, STATUS_TOO_LARGE, "it has read and written more than 8192 keys", done, ctx);
+    } else {
+        struct txn whole = {.ops = t->writes, .op_count = t->write_count, .compare_count = t->seen_count};
+        whole.compares = arena_zalloc(&t->arena, (t->seen_count + 1) * sizeof(*whole.compares));
+        for (size_t i = 0; i < t->seen_count; i++) {
+            whole.compares[i] = (struct txn_compare){.target = TXN_TARGET_VERSION,
+                                                     .relation = TXN_EQUAL,
+                                                     .key = t->seen[i].key,
+                                                     .version = t->seen[i].version,
+                                                     .value = SLICE_EMPTY};
+        }
+        t->env->ops->random(t->env, whole.id.bytes, sizeof(whole.id.bytes));
+        t->busy = true;
+        t->ctx = ctx;
+        t->done.end = done;
+        client_txn(t->client, t->keyspace, &whole, timeout_ms, committed, t);
+    }
+}

@@ -1,0 +1,43 @@
+/* Interactive transactions over the router: reads as of one start timestamp, writes kept here until the commit, which compares the
+ * versions of all that was read and writes, or does neither: strictly serializable. Nothing is locked before the commit, and an
+ * abandoned transaction leaves nothing behind.
+ *
+ *   NEW --begin--> OPEN --get, scan, put, delete--> OPEN --commit--> ENDED (committed, RETRY, or unknown)
+ *
+ * One call at a time: its callback comes before the next one. RETRY is definite: nothing was written, a new transaction may try.
+ *
+ * A transaction that has scanned may read only: what a scan did not find is not compared at the commit (interact_commit refuses,
+ * UNSUPPORTED). A transaction that writes nothing needs no commit: all its reads are of one instant. */
+#ifndef QUORATE_CLIENT_INTERACT_H
+#define QUORATE_CLIENT_INTERACT_H
+
+#include "client/client.h"
+
+struct interact;
+struct interact *interact_new(struct env *env, struct client *c, struct slice keyspace);
+void interact_free(struct interact *t); /* no call is under way, or the client has been freed before */
+bool interact_busy(const struct interact *t);
+uint64_t interact_timestamp(const struct interact *t); /* of its reads; 0: not begun */
+
+/* Borrowed for the callback. */
+struct interact_row {
+    struct slice key, value;
+    uint64_t version; /* 0: put by this transaction */
+    bool found;
+};
+typedef void (*interact_done)(void *ctx, const struct client_error *e, uint64_t ts);
+typedef void (*interact_get_done)(void *ctx, const struct client_error *e, const struct interact_row *row);
+typedef void (*interact_scan_done)(void *ctx, const struct client_error *e, const struct interact_row *rows,
+                                   size_t count, bool more);
+
+void interact_begin(struct interact *t, uint32_t timeout_ms, interact_done done, void *ctx);
+void interact_get(struct interact *t, struct slice key, uint32_t timeout_ms, interact_get_done done, void *ctx);
+/* A page, this transaction's own writes included. more: go on behind the last row (reverse: before it). */
+void interact_scan(struct interact *t, const struct client_scan *s, uint32_t timeout_ms, interact_scan_done done,
+                   void *ctx);
+/* STATUS_OK, or why not (INVALID, TOO_LARGE). op: TXN_PUT or TXN_DELETE; copied; the last write of a key counts. */
+MUST_CHECK enum status interact_write(struct interact *t, const struct txn_op *op, struct errbuf *err);
+/* STATUS_OK with the commit's timestamp; RETRY; or as any write. */
+void interact_commit(struct interact *t, uint32_t timeout_ms, interact_done done, void *ctx);
+
+#endif
