@@ -76,6 +76,8 @@ static void begin(struct worker *w)
         register_scan_begin(w);
     } else if (luck < 68) {
         read_begin_task(w);
+    } else if (luck < 78) {
+        ending_begin(w);
     } else if (luck < 92) {
         transfer_begin(w);
     } else {
@@ -152,6 +154,8 @@ static void txn_done(void *ctx, const struct client_error *e, const struct txn_r
         chain_answered(w, e, result);
     } else if (w->task == TASK_APPEND) {
         append_answered(w, e, result);
+    } else if (w->task == TASK_ENDING) {
+        ending_answered(w, e, result);
     } else if (w->task == TASK_SHARE || w->task == TASK_SHARE_READ) {
         share_answered(w, e, result);
     } else {
@@ -196,6 +200,8 @@ void worker_call(struct worker *w)
     w->state = WORKER_CALLING;
     if (w->task == TASK_READ) {
         read_call(w);
+    } else if (w->task == TASK_ENDING && w->txn.op_count == 0) {
+        ending_call(w);
     } else if (w->task == TASK_PAGE || w->task == TASK_REGISTER_SCAN) {
         call_scan(w);
     } else if (w->task == TASK_REGISTER && w->txn.op_count == 0) {

@@ -1,12 +1,12 @@
 /* Private to the workload: its parts are workload.c (phases), worker.c (one client's loop), register_ops.c, bank_ops.c,
- * tally_ops.c, read_ops.c, chain_ops.c, append_ops.c; calls.c (what they ask of routers). */
+ * tally_ops.c, read_ops.c, expiry_ops.c, chain_ops.c, append_ops.c; calls.c (what they ask of routers). */
 #ifndef QUORATE_TESTS_SIM_WORKLOAD_INT_H
 #define QUORATE_TESTS_SIM_WORKLOAD_INT_H
 
 #include "sim/ledger_load.h"
 #include "sim/workload.h"
 
-enum { WORKERS_MAX = 16, KEY_TEXT = 32, LISTS = 4, LISTS_PER_TXN = 3 };
+enum { WORKERS_MAX = 16, KEY_TEXT = 32, LISTS = 4, LISTS_PER_TXN = 3, ENDINGS = 4 };
 
 /* A worker does one thing at a time:
  *
@@ -28,6 +28,7 @@ enum task_kind {
     TASK_SHARE,      /* a transfer between accounts of different ranges */
     TASK_SHARE_READ,
     TASK_APPEND, /* lists of several ranges are read, and written if they are still the same */
+    TASK_ENDING, /* rows that end by themselves */
     TASK_READ
 };
 enum read_what { READ_REGISTER, READ_BANK, READ_ALL };
@@ -69,11 +70,23 @@ struct worker {
     unsigned read_key;
     uint64_t read_floor_ts; /* answered to anybody when the read was called */
     unsigned audit_at;      /* next thing to audit */
+    /* a row that ends: what was known of read_key when it was called, and what is put */
+    bool ending_reads, ending_writes;
+    unsigned write_key, read_life, write_life;
+    uint64_t ending_floor, ending_acked, ending_acked_ttl_ms, ending_read_calls;
+    uint64_t ending_ttl_ms, ending_calls;
     /* the first answer, against which a repetition is compared */
     bool repeating;
     enum status answer;
     uint64_t answer_ts;
     char answer_value[I128_TEXT_MAX];
+};
+
+struct ending {                               /* a key whose rows end by themselves */
+    uint64_t calls;                           /* puts that were called */
+    uint64_t acked, acked_call, acked_ttl_ms; /* the newest that was acknowledged */
+    unsigned life, open;                      /* puts under way */
+    uint64_t missed;                          /* this version and those below have been missed by somebody */
 };
 
 enum boot_step { BOOT_INIT, BOOT_KEYSPACE, BOOT_FUND, BOOT_DONE };
@@ -92,6 +105,7 @@ struct workload {
     bool draining, auditing;
     bool splits_registers; /* they lie in two ranges */
     uint64_t last_id, last_append, answers;
+    struct ending endings[ENDINGS];
     uint64_t last_seen[REGISTERS_MAX]; /* a value that somebody read, for cas */
     uint64_t last_seen_version[REGISTERS_MAX];
 };
@@ -150,6 +164,11 @@ void share_answered(struct worker *w, const struct client_error *e, const struct
 void append_begin(struct worker *w);
 void append_call(struct worker *w);
 void append_answered(struct worker *w, const struct client_error *e, const struct txn_result *result);
+
+/* expiry_ops.c */
+void ending_begin(struct worker *w);
+void ending_call(struct worker *w);
+void ending_answered(struct worker *w, const struct client_error *e, const struct txn_result *result);
 
 /* bank_ops.c */
 void bank_fund(struct worker *w, unsigned bank); /* fills in the transaction */
