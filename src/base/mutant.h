@@ -57,8 +57,6 @@
     X(oldest_memtable_first, "T18", "frozen memtables are searched from the oldest on")                                \
     X(tombstone_dropped_early, "T30", "compaction drops a deletion that still hides older versions")                   \
     X(versions_dropped_early, "T42", "versions that a page may still read are dropped")                                \
-    X(expired_dropped_early, "T42", "expired rows go although entries from before their end are still to be applied")  \
-    X(expiry_by_own_clock, "T42", "a latest read takes a row for alive as far as its node has heard of timestamps")    \
     X(expiry_after_the_vote_ignored, "T42", "a transaction commits at a timestamp at which what it read has expired")  \
     /* snapshots */                                                                                                    \
     X(snapshot_without_ids, "T39", "a snapshot leaves the idempotency rows behind")                                    \

@@ -138,7 +138,7 @@ bool read_sees(struct node_request *q, const struct read_mark *mark, const struc
         return true; /* as of the mark, or of the timestamp that the leader asked for */
     /* The newest rows, at the leader: another read may have had a higher timestamp than this node has heard of. */
     if (end <= host_newest_ts(q->node->host)) return false;
-    q->wants_timestamp = !MUTANT(expiry_by_own_clock);
+    q->wants_timestamp = true;
     return true;
 }
 
