@@ -91,12 +91,23 @@ static bool may_be_forgotten(const struct coordinator *c)
     return late;
 }
 
+/* The anchor's participant was sealed: whether it has an answer for the client's id already it did not say. What others refuse may
+ * be what an earlier attempt has done. */
+static bool anchor_is_mute(const struct coordinator *c)
+{
+    return c->o.has_client_id && c->participants[c->o.anchor].vote.kind == VOTE_ABORTED;
+}
+
 static void decide(struct coordinator *c)
 {
     struct txn_vote *votes = arena_alloc(&c->arena, c->o.participant_count * sizeof(*votes));
     size_t count = 0;
     for (size_t i = 0; i < c->o.participant_count; i++) {
         if (c->participants[i].has_vote) votes[count++] = c->participants[i].vote;
+        if (count > 0 && votes[count - 1].kind == VOTE_NO && anchor_is_mute(c)) {
+            COVER("txn.anchor_mute");
+            votes[count - 1].kind = VOTE_ABORTED;
+        }
     }
     txn_votes_combine(votes, count, &c->arena, &c->outcome, &c->answer);
     c->decided = true;
