@@ -1,0 +1,109 @@
+/* What a coordinator tells its client, vote by vote; the interleavings are the model's (tests/model). */
+#include "base/mem.h"
+#include "txn/coordinator.h"
+#include "txn/prepare.h"
+#include "txn/txn_int.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+static struct arena arena;
+
+static struct coordinator *begun(bool has_client_id)
+{
+    struct coordinator *c = coordinator_new(&(struct coordinator_options){
+        .id = {{1}}, .born = 5, .participant_count = 2, .has_client_id = has_client_id, .anchor = 0});
+    struct buf body;
+    buf_init(&body, 1u << 16);
+    ck_assert_int_eq((int)coordinator_ask(c, 0, &body), (int)ASK_PREPARE);
+    ck_assert_int_eq((int)coordinator_ask(c, 1, &body), (int)ASK_PREPARE);
+    buf_free(&body);
+    return c;
+}
+
+static void votes(struct coordinator *c, size_t participant, enum txn_vote_kind kind, enum status refusal)
+{
+    struct buf result, bytes;
+    buf_init(&result, 4096);
+    buf_init(&bytes, 4096);
+    struct txn_result r = {.status = refusal, .failed_index = TXN_NO_INDEX};
+    txn_result_encode(&r, &result);
+    txn_vote_encode(
+        &(struct txn_vote){.kind = kind, .ts = 9, .then_result = buf_slice(&result), .else_result = SLICE_EMPTY},
+        &bytes);
+    ck_assert_int_eq(coordinator_voted(c, participant, buf_slice(&bytes)), STATUS_OK);
+    buf_free(&result);
+    buf_free(&bytes);
+}
+
+static void sealed(struct coordinator *c, size_t participant)
+{
+    struct buf body;
+    buf_init(&body, 4096);
+    coordinator_failed(c, participant);
+    ck_assert_int_eq((int)coordinator_ask(c, participant, &body), (int)ASK_SEAL);
+    buf_free(&body);
+    votes(c, participant, VOTE_ABORTED, STATUS_RETRY);
+}
+
+static enum status answer_of(struct coordinator *c)
+{
+    struct slice bytes;
+    struct txn_result r;
+    ck_assert(coordinator_answer(c, &bytes));
+    ck_assert_int_eq(txn_result_decode(bytes, &arena, &r), STATUS_OK);
+    coordinator_free(c);
+    return r.status;
+}
+
+/* An earlier attempt was committed, and its Decide has reached one range. The repetition finds the row there; the anchor, where
+ * the answer is kept, is still locked, and is sealed. */
+START_TEST(a_refusal_waits_for_what_the_anchor_knows)
+{
+    struct coordinator *c = begun(true);
+    votes(c, 1, VOTE_NO, STATUS_EXISTS);
+    struct slice answer;
+    ck_assert(!coordinator_answer(c, &answer));
+    sealed(c, 0);
+    ck_assert_int_eq(answer_of(c), STATUS_RETRY);
+
+    c = begun(true); /* the other way round */
+    sealed(c, 0);
+    votes(c, 1, VOTE_NO, STATUS_EXISTS);
+    ck_assert_int_eq(answer_of(c), STATUS_RETRY);
+
+    c = begun(true); /* the anchor knows the id */
+    votes(c, 1, VOTE_NO, STATUS_EXISTS);
+    votes(c, 0, VOTE_ANSWERED, STATUS_OK);
+    ck_assert_int_eq(answer_of(c), STATUS_OK);
+
+    c = begun(true); /* it refuses as well: it has looked */
+    votes(c, 1, VOTE_NO, STATUS_EXISTS);
+    votes(c, 0, VOTE_NO, STATUS_GUARD_FAILED);
+    ck_assert_int_ne(answer_of(c), STATUS_RETRY);
+}
+END_TEST
+
+START_TEST(without_an_id_a_refusal_is_told_at_once)
+{
+    struct coordinator *c = begun(false);
+    votes(c, 1, VOTE_NO, STATUS_EXISTS);
+    ck_assert_int_eq(answer_of(c), STATUS_EXISTS);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("txn_coordinator");
+    TCase *tc = tcase_create("answers");
+    arena_init(&arena, 4096);
+    tcase_add_test(tc, a_refusal_waits_for_what_the_anchor_knows);
+    tcase_add_test(tc, without_an_id_a_refusal_is_told_at_once);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    arena_free(&arena);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
