@@ -8,11 +8,9 @@
 
 /* --- commands --- */
 
-static bool may_lose_one(const struct meta *m, uint64_t range_id)
+static bool may_lose_one(const struct meta *m, const struct meta_range *r)
 {
-    const struct meta_range *r = meta_state_range(&m->state, range_id);
     uint32_t voters = 0;
-    if (r == NULL) return true; /* refused elsewhere */
     for (size_t i = 0; i < r->desc.replica_count; i++) voters += r->desc.replicas[i].role != RANGE_LEARNER;
     return voters < r->desc.replica_count || voters > schedule_replication(m, r->desc.keyspace);
 }
@@ -37,7 +35,12 @@ static enum status op_command(struct meta *m, const struct meta_op_request *q, s
         errbuf_set(err, "it is not said what is to be done");
         return STATUS_INVALID;
     }
-    if (q->kind == OPERATOR_REMOVE && !may_lose_one(m, q->range_id)) {
+    const struct meta_range *range = meta_state_range(&m->state, q->range_id);
+    if (range == NULL) {
+        errbuf_set(err, "there is no range of that id");
+        return STATUS_NOT_FOUND;
+    }
+    if (q->kind == OPERATOR_REMOVE && !may_lose_one(m, range)) {
         errbuf_set(
             err,
             "the range would have fewer replicas than its keyspace asks for: move the replica, or lower that first "
@@ -49,6 +52,7 @@ static enum status op_command(struct meta *m, const struct meta_op_request *q, s
                                       .kind = q->kind,
                                       .from = q->from,
                                       .to = q->to,
+                                      .conf_ver = range->desc.epoch.conf_ver, /* what was looked at here */
                                       .began_ms = env_wall_ms(m->env),
                                       .why = slice_str("asked for by an admin"),
                                       .state = OPERATOR_RUNNING,

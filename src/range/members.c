@@ -217,6 +217,16 @@ static struct leaving *leaving_new(struct host *h, uint64_t group, uint64_t repl
     return l;
 }
 
+bool host_replica_departs(const struct host *h, uint64_t group)
+{
+    LIST_FOR(it, &h->members.leaving)
+    {
+        const struct leaving *l = LIST_ENTRY(it, struct leaving, link);
+        if (l->group == group) return l->state == LEAVING_DETACHED;
+    }
+    return false;
+}
+
 void members_recall(struct host *h, uint64_t group, uint64_t replica_id, struct slice start, struct slice end)
 {
     members_note_gone(h, group, replica_id);

@@ -16,6 +16,8 @@ struct replica_change {
 MUST_CHECK enum status replica_change(struct replica *r, const struct replica_change *c, uint32_t *percent,
                                       struct errbuf *err);
 
+/* It has been taken out, and its tombstone is not durable yet: a crash brings it back, as it was. For those who look from outside. */
+bool host_replica_departs(const struct host *h, uint64_t group);
 /* The replica of that id is of its range no more, by a descriptor of that conf_ver: if it is here, it goes. */
 void host_replica_gone(struct host *h, uint64_t group, uint64_t replica_id, uint64_t conf_ver);
 void host_on_gone(struct host *h, struct rpc_request *req); /* GONE frames of other hosts; takes over the request */

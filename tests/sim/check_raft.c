@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "raft/raft_int.h"
+#include "range/members.h"
 #include "sim/check.h"
 #include "sim/cluster.h"
 
@@ -294,6 +295,6 @@ void check_raft_look(struct check_raft *c, const struct process *p)
     for (size_t it = 0; map_next(&c->groups, &it, &id, &value);) {
         struct group *g = value;
         const struct seen *s = &g->seen[p->index];
-        if (s->id != 0 && s->life == p->lives && s->look != c->looks) seen_gone(g, p);
+        if (s->id != 0 && s->life == p->lives && s->look != c->looks && !host_replica_departs(h, id)) seen_gone(g, p);
     }
 }
