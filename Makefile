@@ -275,6 +275,7 @@ $(OUT)/lib/libquorate.a: $(OUT)/lib/quorate.o
 	$(call say,ar)
 	$(Q)rm -f $@ && ar qcs $@ $<
 $(OUT)/lib/libquorate.so: $(API_OBJ)
+	@mkdir -p $(@D)
 	$(call say,ld)
 	$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -shared -Wl,-soname,libquorate.so.0 -Wl,--as-needed -Wl,-z,defs -o $@.0 $(API_OBJ) $(LIBS)
 	$(Q)ln -sf libquorate.so.0 $@

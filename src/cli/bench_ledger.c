@@ -13,6 +13,8 @@
 #define SETUP_BATCH 2000u
 #define VAULT "1"
 
+enum phase { SETUP_ACCOUNTS, SETUP_FUNDS, MEASURE };
+
 struct bench_ledger {
     struct cli *cli;
     struct env *env;
@@ -20,7 +22,7 @@ struct bench_ledger {
     struct prng prng;
     char gateway[LIMIT_ADDRESS_BYTES];
     uint64_t run, accounts, hot, batch, connections, seconds, funds;
-    enum { SETUP_ACCOUNTS, SETUP_FUNDS, MEASURE } phase;
+    enum phase phase;
     uint64_t next, total;
     uint64_t begun_ns, end_ns, ended_ns;
     uint64_t *sent_ns; /* by lane */
@@ -115,7 +117,7 @@ static void bench_answer(void *ctx, struct lane *lane, int code, struct slice bo
     b->ended_ns = now_ns;
 }
 
-static int run_phase(struct bench_ledger *b, int phase, uint64_t total, unsigned lanes)
+static int run_phase(struct bench_ledger *b, enum phase phase, uint64_t total, unsigned lanes)
 {
     b->phase = phase;
     b->total = total;

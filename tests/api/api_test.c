@@ -98,7 +98,7 @@ static void test_one(struct quorate *db)
 
 static void test_conflicts(struct quorate *db)
 {
-    struct quorate_txn *a, *b;
+    struct quorate_txn *a = NULL, *b = NULL;
     const void *value;
     size_t size;
     long n;
