@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static int passed, failed;
 
@@ -128,9 +129,10 @@ static void test_conflicts(struct quorate *db)
     (void)quorate_begin(db, "default", &a);
     check("a row that ends",
           quorate_put_ttl(a, "api/brief", 9, "x", 1, 1) == QUORATE_OK && quorate_commit(a, NULL) == QUORATE_OK, db);
-    check("has ended, sooner or later", true, db);
     int e = QUORATE_OK;
-    for (int i = 0; i < 2000 && e == QUORATE_OK; i++) {
+    time_t until =
+        time(NULL) + 20; /* a new metadata leader's timestamps begin up to 3 s ahead, and wait for the clock */
+    while (e == QUORATE_OK && time(NULL) < until) {
         (void)quorate_begin(db, "default", &a);
         e = quorate_get(a, "api/brief", 9, &value, &size);
         quorate_abort(a);
