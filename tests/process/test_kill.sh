@@ -17,7 +17,7 @@ wait_again() { # wait_again NAME: until it was started a second time, at most 5 
 check "the cluster starts" cluster_start
 load_start --count 1000000 --seconds 12
 history_start
-node=$(leader_of bank)
+node=$(leader_of ledger)
 meta=$(meta_leader)
 for victim in gateway "$node" "$meta"; do
     sleep 1

@@ -21,7 +21,7 @@ pause() { # pause NAME SECONDS: others go on meanwhile
 check "the cluster starts" cluster_start
 load_start --count 1000000 --seconds 14
 history_start
-check "postings go on while the leader of most ranges is stopped for 4 s" pause "$(leader_of bank)" 4
+check "postings go on while the leader of most ranges is stopped for 4 s" pause "$(leader_of ledger)" 4
 sleep 1
 check "postings go on while the metadata leader is stopped for 3 s" pause "$(meta_leader)" 3
 check "the load finishes, every request answered" load_wait
