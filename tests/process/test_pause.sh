@@ -19,7 +19,7 @@ pause() { # pause NAME SECONDS: others go on meanwhile
 }
 
 check "the cluster starts" cluster_start
-load_start --count 1000000 --seconds 14
+load_start --count 1000000 --seconds 20
 history_start
 check "postings go on while the leader of most ranges is stopped for 4 s" pause "$(leader_of ledger)" 4
 sleep 1
