@@ -124,7 +124,7 @@ clean-data:
 	@if [ -x $(BUILD)/quorate ]; then $(BUILD)/quorate cluster stop || true; fi
 	rm -rf -- "$${QUORATE_DIR:-./quorate-data}"
 
-# Programs before `--` may run two at a time; those behind it run alone, one after the other.
+# Programs before `--` use the processor; those behind it are processes under load, which mostly wait.
 RUN = QUORATE_BUILD=$(OUT) sh tests/run.sh
 test: all $(UNITS) $(SCENARIOS) $(MODEL) $(SIM) $(FUZZ) $(PROCESS_C) $(PROCESS_TOOLS)
 	@$(RUN) $(UNITS) $(SCENARIOS) $(FUZZ_COMMANDS) $(if $(MODEL),'$(MODEL) --short') $(if $(SIM),$(SIM_COMMAND)) -- $(PROCESS)

@@ -48,10 +48,11 @@ expect() {
     else pass "$name"; fi
 }
 
-# A base port B such that B+1..3, B+11..13, B+80 and, for proxies, B+101..103 and B+111..113 are free.
+# A base port B such that B+1..3, B+11..13, B+80 and, for proxies, B+101..103 and B+111..113 are free. Tests that run at the
+# same time have different hundreds.
 free_base_port() {
-    python3 - <<'PYTHON'
-import random, socket
+    python3 - "${TEST_SLOT:-0}" <<'PYTHON'
+import random, socket, sys
 def free(port):
     with socket.socket() as s:
         try:
@@ -60,7 +61,7 @@ def free(port):
         except OSError:
             return False
 while True:
-    base = random.randrange(15000, 32000, 100)
+    base = random.randrange(15000, 32000, 800) + 200 * (int(sys.argv[1]) % 4)
     if all(free(base + o) for o in (1, 2, 3, 11, 12, 13, 80, 101, 102, 103, 111, 112, 113)):
         print(base)
         break
