@@ -99,6 +99,13 @@
     X(ledger_posting_lost, "T43", "a balance changes without its posting")                                             \
     /* ranges that change */                                                                                           \
     X(split_forgets_held, "T33", "transactions held in a range that splits are forgotten by both halves")              \
+    X(split_twice_led, "T31", "who finds a range born by a split in its log leads it once more in its first term")     \
+    X(split_without_rows, "T31", "a range whose rows are not here yet applies its log all the same")                   \
+    X(stale_range_served, "T9", "a read is served whatever has become of the range meanwhile")                         \
+    X(merge_forgets_held, "T33", "transactions held in a range that is absorbed are forgotten")                        \
+    X(merge_unaligned, "T32", "a merge does not wait until every replica has all of the right range's log")            \
+    X(merge_serves_frozen, "T32", "a range goes on with writes while it is frozen")                                    \
+    X(merge_drops_log_early, "T32", "the absorbed range's log goes before the store holds the merge")                  \
     /* timestamps */                                                                                                   \
     X(timestamps_from_the_clock, "T44", "a new metadata leader begins at its clock, not at the bound")                 \
     X(timestamps_unconfirmed, "T44", "a deposed metadata leader goes on handing out timestamps")                       \

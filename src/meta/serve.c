@@ -464,7 +464,6 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     case METHOD_RANGE_TRANSFER:
     case METHOD_RANGE_SPLIT:
     case METHOD_RANGE_MERGE:
-    case METHOD_RANGE_MERGE_STEP:
     case METHOD_HELLO:
     case METHOD_TXN:
     case METHOD_GET:

@@ -10,6 +10,12 @@ void split_ordered(struct node *n, uint64_t range_id); /* at a key of our choice
 uint64_t splits_pass(struct node *n, uint64_t now_ns);
 void splits_free(struct node *n);
 
+/* merge.c */
+void merge_asked(struct node *n, struct rpc_request *req);
+void merge_notice(struct node *n, const struct replica *r); /* it has changed, or begun to lead */
+uint64_t merges_pass(struct node *n, uint64_t now_ns);
+void merges_free(struct node *n);
+
 /* defer.c */
 bool node_defer(struct node_request *q, const struct replica *r); /* true: it comes again by itself */
 uint64_t deferred_pass(struct node *n, uint64_t now_ns);

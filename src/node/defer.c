@@ -1,7 +1,7 @@
-/* Requests that have come too early: for a range that this node is about to lead, because it was split off here a moment ago. They
- * wait, unread, and are taken in again when that has become clear; half a second at most.
+/* Requests that have come too early: for a range that this node is about to lead, because it was split off here a moment ago; or for
+ * one that is frozen, and about to be part of another. They wait, unread, and are taken in again when that has become clear; half a second at most.
  *
- *   arrived --about to lead--> DEFERRED --leads, or does not after all, or DEFER_NS--> arrived again */
+ *   arrived --about to lead, frozen--> DEFERRED --leads, merged, thawed, or not after all, or DEFER_NS--> arrived again */
 #include "base/assert.h"
 #include "node/changes.h"
 
@@ -9,7 +9,8 @@
 
 static bool must_wait(const struct node_request *q, const struct replica *r, uint64_t now_ns)
 {
-    return r != NULL && replica_awaited(r) && now_ns < q->req->received_ns + DEFER_NS && now_ns < q->deadline_ns;
+    return r != NULL && (replica_awaited(r) || replica_merge(r).frozen) && now_ns < q->req->received_ns + DEFER_NS &&
+           now_ns < q->deadline_ns;
 }
 
 bool node_defer(struct node_request *q, const struct replica *r)

@@ -23,6 +23,12 @@ static void node_first_durable(void *ctx)
 static void node_range_changed(void *ctx, struct replica *r)
 {
     heartbeat_note_changed(ctx, r);
+    merge_notice(ctx, r);
+}
+
+static void node_leads(void *ctx, struct replica *r, bool leads)
+{
+    if (leads) merge_notice(ctx, r);
 }
 
 static void node_opened(struct node *n)
@@ -32,6 +38,7 @@ static void node_opened(struct node *n)
                                .machine_ctx = n,
                                .first_durable = node_first_durable,
                                .changed = node_range_changed,
+                               .leadership = node_leads,
                                .ctx = n};
     disk_space_open(&n->space, n->env, n->options.reserve_bytes);
     n->options.host.wal.must_exist = n->identity.has_log;
@@ -128,6 +135,7 @@ static uint64_t node_pass(struct actor *a, uint64_t now_ns)
         timestamps_pass(n, now_ns);
         transfers_pass(n, now_ns);
         next = earlier(next, splits_pass(n, now_ns));
+        next = earlier(next, merges_pass(n, now_ns));
         next = earlier(next, deferred_pass(n, now_ns));
         next = earlier(next, health_pass(n, now_ns));
         if (n->state == NODE_SERVING) next = earlier(next, heartbeat_pass(n, now_ns));
@@ -163,6 +171,7 @@ enum status node_new(struct env *env, const struct node_options *o, struct node 
     list_init(&n->scans_yielded);
     list_init(&n->transfers);
     list_init(&n->splits);
+    list_init(&n->merges);
     list_init(&n->deferred);
     list_init(&n->changes);
     list_init(&n->reads_parked);
@@ -229,6 +238,7 @@ void node_free(struct node *n)
     deferred_fail_all(n);
     if (n->host != NULL) host_each_replica(n->host, node_fail_replica, n);
     splits_free(n);
+    merges_free(n);
     heartbeat_free(n);
     struct list *it;
     while ((it = list_pop_front(&n->scans_yielded)) != NULL) {

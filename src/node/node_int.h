@@ -48,13 +48,13 @@ struct node {
     struct list ts_waiting, ts_asked;
     uint32_t ts_waiting_count, ts_asked_count;
     bool ts_busy;
-    uint64_t ts_asked_ns;     /* when the call that is under way left */
-    struct list reads_parked; /* strong reads: transactions on their keys are in the call under way */
-    struct list transfers;    /* transfer.c */
-    struct list splits;       /* split.c */
-    struct list deferred;     /* requests for ranges that are about to be served here (defer.c) */
-    struct list changes;      /* heartbeat.c: struct range_changed, to be told */
-    struct list lock_states;  /* locks.c: struct kv_state in which requests are parked */
+    uint64_t ts_asked_ns;       /* when the call that is under way left */
+    struct list reads_parked;   /* strong reads: transactions on their keys are in the call under way */
+    struct list transfers;      /* transfer.c */
+    struct list splits, merges; /* split.c, merge.c */
+    struct list deferred;       /* requests for ranges that are about to be served here (defer.c) */
+    struct list changes;        /* heartbeat.c: struct range_changed, to be told */
+    struct list lock_states;    /* locks.c: struct kv_state in which requests are parked */
     uint64_t locks_sweep_ns;
     /* health.c */
     uint32_t flags, flags_told; /* enum node_flag; as the metadata service was told */

@@ -4,6 +4,7 @@
  *   get, scan:   checked -> (by its mode: read.c) -> read the store, (block loads) -> replied        get.c, scan.c */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "node/changes.h"
 #include "node/locks.h"
 #include "node/read.h"
@@ -74,6 +75,7 @@ void node_refuse(struct node_request *q, enum status s, bool unknown, const char
 {
     struct host *h = q->node->host;
     struct replica *r = h == NULL ? NULL : host_replica(h, q->group);
+    if (r == NULL && h != NULL) r = host_absorber(h, q->group);
     struct reply_head head = {.status = s, .unknown_outcome = unknown, .message = slice_str(message)};
     if (r != NULL && s == STATUS_NOT_LEADER) {
         head.leader_hint = replica_leader_node(r);
@@ -101,6 +103,7 @@ struct range_counters *node_counters(struct node *n, uint64_t group)
 
 bool node_epoch_holds(const struct replica *r, const struct routed *to)
 {
+    if (MUTANT(stale_range_served)) return true;
     const struct range_desc *d = replica_desc(r);
     return d->epoch.version == to->epoch.version; /* who holds the rows is another matter: docs/decisions/020 */
 }
@@ -119,6 +122,10 @@ struct replica *node_request_route(struct node_request *q, const struct routed *
                     "the node is starting or stopping");
         return NULL;
     }
+    if (r == NULL && n->host != NULL && host_absorber(n->host, to->range_id) != NULL) {
+        node_refuse(q, STATUS_EPOCH_MISMATCH, false, "the range was taken in by its left neighbour");
+        return NULL;
+    }
     if (r == NULL) {
         node_refuse(q, STATUS_RANGE_NOT_FOUND, false, "no replica of that range is on this node");
         return NULL;
@@ -132,7 +139,12 @@ struct replica *node_request_route(struct node_request *q, const struct routed *
         node_refuse(q, STATUS_EPOCH_MISMATCH, false, "the range has changed");
         return NULL;
     }
-    if (!any_replica && !replica_leads(r) && node_defer(q, r)) return NULL;
+    bool frozen = replica_merge(r).frozen && !MUTANT(merge_serves_frozen);
+    if ((frozen || (!any_replica && !replica_leads(r))) && node_defer(q, r)) return NULL;
+    if (frozen) {
+        node_refuse(q, STATUS_RETRY, false, "the range is about to be taken in by its left neighbour");
+        return NULL;
+    }
     if (!any_replica && !replica_leads(r)) {
         node_refuse(q, STATUS_NOT_LEADER, false, "this replica does not lead the range");
         return NULL;
@@ -176,6 +188,7 @@ void node_on_request(void *ctx, struct rpc_request *req)
     case METHOD_NODE_STATUS: node_status(n, req); return;
     case METHOD_RANGE_TRANSFER: transfer_asked(n, req); return;
     case METHOD_RANGE_SPLIT: split_asked(n, req); return;
+    case METHOD_RANGE_MERGE: merge_asked(n, req); return;
     case METHOD_RESOLVE: node_on_resolve(n, req); return;
     case METHOD_EFFECTS: take_news(n, req, host_on_effects); return;
     case METHOD_RESOLVED: take_news(n, req, host_on_resolved); return;
@@ -190,8 +203,6 @@ void node_on_request(void *ctx, struct rpc_request *req)
     case METHOD_META_STATUS:
     case METHOD_META_IDS:
     case METHOD_META_NODE_DRAIN:
-    case METHOD_RANGE_MERGE:
-    case METHOD_RANGE_MERGE_STEP:
     case METHOD_META_NODE:
     case METHOD_META_OP:
     case METHOD_META_OPS:

@@ -262,6 +262,9 @@ void raft_step(struct raft *r, const struct raft_event *event, struct raft_effec
     case RAFT_EVENT_SNAPSHOT_SENT: raft_snapshot_sent(r, event->to, event->index, event->ok); break;
     case RAFT_EVENT_TRANSFER: raft_transfer(r, event->to, fx); break;
     case RAFT_EVENT_CAMPAIGN: raft_pre_campaign(r, fx); break;
+    case RAFT_EVENT_PROVEN:
+        if (event->index <= raft_log_last(&r->log)) raft_commit_to(r, event->index);
+        break;
     case RAFT_EVENT_BORN: raft_lead_from_birth(r, fx); break;
     case RAFT_EVENT_UNREACHABLE: raft_unreachable(r, event->to); break;
     case RAFT_EVENT_SUPPORT:

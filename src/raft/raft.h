@@ -122,7 +122,8 @@ enum raft_event_type {
     RAFT_EVENT_SNAPSHOT_SENT, /* to: replica; index; ok: it has installed it, else it failed or was given up */
     RAFT_EVENT_TRANSFER,      /* to: give leadership to it */
     RAFT_EVENT_CAMPAIGN,      /* start an election now (tests, transfer, quick start) */
-    RAFT_EVENT_BORN, /* lead in the term of the restore: every voter began with its vote for us (docs/ranges.md) */
+    RAFT_EVENT_BORN,   /* lead in the term of the restore: every voter began with its vote for us (docs/ranges.md) */
+    RAFT_EVENT_PROVEN, /* index: it is in our log, and others have proved that it is committed (docs/ranges.md) */
     RAFT_EVENT_UNREACHABLE, /* to: the connection to it broke: probe instead of streaming */
     RAFT_EVENT_SUPPORT,     /* to: its node has begun or ceased to support us, or does so under another grant */
     RAFT_EVENT_RELEASED     /* our support of the leader's node has ended: campaign soon, in turn */

@@ -212,12 +212,16 @@ bool replica_apply(struct replica *r)
     if (!r->state_loaded && !state_load(r)) return false;
     size_t bytes = 0;
     unsigned count = 0;
+    bool waits = false;
     while (r->applied < r->commit) {
         if (h->apply_left == 0 || bytes >= APPLY_BYTES_MAX) break;
         if (r->members.leaving || (!r->state_loaded && !state_load(r))) break; /* the range has changed */
         const struct raft_entry *e = raft_entry_at(r->raft, r->applied + 1);
         ASSERT(e != NULL);
-        if (apply_entry(r, e) != STATUS_OK) break;
+        if (apply_entry(r, e) != STATUS_OK) {
+            waits = true; /* for a block, or for another replica (merge.c) */
+            break;
+        }
         r->applied++;
         count++;
         h->apply_left--;
@@ -230,7 +234,8 @@ bool replica_apply(struct replica *r)
                   &h->fx);
         replica_take_effects(r);
     }
-    return r->applied < r->commit && !r->apply_wait && !h->env->dead;
+    if (r->merge_waiter != 0) merge_applied(r);
+    return r->applied < r->commit && !waits && !r->apply_wait && !h->env->dead;
 }
 
 /* Serves the reads whose index has been applied. */

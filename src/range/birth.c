@@ -68,13 +68,17 @@ void birth_of(struct replica *parent, const struct range_change *c, uint64_t ind
                                    .snapshot_index = BIRTH_INDEX,
                                    .snapshot_term = BIRTH_TERM,
                                    .applied = BIRTH_INDEX};
+    struct replica_birth how = {
+        .creating = true, .record = state, .birth = {.group = parent->desc.id, .index = index, .leader = c->leader}};
+    if (state->desc.id < h->lost_below) { /* it was here before, perhaps: its votes were lost with the log */
+        COVER("range.born_recovering");
+        how.recovering = "the log was damaged and may have held it";
+        restore.recovering = true;
+    }
     replica_config_of(&state->desc, &restore.config);
-    r = replica_new(h, state, &restore,
-                    &(struct replica_birth){.creating = true,
-                                            .record = state,
-                                            .birth = {.group = parent->desc.id, .index = index, .leader = c->leader}});
+    r = replica_new(h, state, &restore, &how);
     raft_restore_done(r->raft);
-    r->leads_at_birth = r->id == c->leader;
+    r->leads_at_birth = r->id == c->leader && !restore.recovering;
     inherit(r, parent);
     r->created_batch = h->batch_seq;
     list_push_back(&h->created, &r->ready_link);

@@ -12,16 +12,7 @@ bool change_is(const struct replica *r, const struct raft_entry *e)
     return r->host->owner.machine->cut != NULL && range_command_is(e->data);
 }
 
-struct changing {
-    struct replica *r;
-    const struct range_command *command;
-    uint64_t index;
-    struct arena *arena;
-    struct txn_writes *writes;
-    struct range_change *out;
-};
-
-static void put_write(struct changing *c, struct txn_write w)
+void change_put_write(struct changing *c, struct txn_write w)
 {
     struct txn_write *items = arena_alloc(c->arena, (c->writes->count + 1) * sizeof *items);
     if (c->writes->count > 0) memcpy(items, c->writes->items, c->writes->count * sizeof *items);
@@ -29,17 +20,17 @@ static void put_write(struct changing *c, struct txn_write w)
     c->writes->items = items;
 }
 
-static void put_state(struct changing *c, const struct range_state *s, uint64_t version)
+void change_put_state(struct changing *c, const struct range_state *s, uint64_t version)
 {
     struct buf key, value;
     buf_init(&key, LSM_KEY_MAX);
     buf_init(&value, LIMIT_FRAME_BYTES);
     key_encode_range(&key, s->desc.keyspace, s->desc.start);
     range_state_pack(&value, s);
-    put_write(c, (struct txn_write){.by_index = true,
-                                    .ts = version,
-                                    .key = arena_dup_slice(c->arena, buf_slice(&key)),
-                                    .value = arena_dup_slice(c->arena, buf_slice(&value))});
+    change_put_write(c, (struct txn_write){.by_index = true,
+                                           .ts = version,
+                                           .key = arena_dup_slice(c->arena, buf_slice(&key)),
+                                           .value = arena_dup_slice(c->arena, buf_slice(&value))});
     buf_free(&key);
     buf_free(&value);
 }
@@ -53,10 +44,10 @@ static void put_birth(struct changing *c)
     buf_init(&value, LIMIT_FRAME_BYTES);
     birth_row_key(&key, c->out->right.desc.id);
     birth_row_value(&value, c->out, c->r->desc.id, c->index);
-    put_write(c, (struct txn_write){.by_index = true,
-                                    .ts = 1,
-                                    .key = arena_dup_slice(c->arena, buf_slice(&key)),
-                                    .value = arena_dup_slice(c->arena, buf_slice(&value))});
+    change_put_write(c, (struct txn_write){.by_index = true,
+                                           .ts = 1,
+                                           .key = arena_dup_slice(c->arena, buf_slice(&key)),
+                                           .value = arena_dup_slice(c->arena, buf_slice(&value))});
     buf_free(&key);
     buf_free(&value);
 }
@@ -88,8 +79,8 @@ static enum status split(struct changing *c)
     enum status s = o->machine->cut(o->machine_ctx, replica_machine_state(r), &cut, c->arena, c->writes);
     if (s != STATUS_OK) return s;
     if (MUTANT(split_forgets_held)) c->writes->count = 0;
-    put_state(c, &out->left, cut.left_version);
-    put_state(c, &out->right, cut.right_version);
+    change_put_state(c, &out->left, cut.left_version);
+    change_put_state(c, &out->right, cut.right_version);
     out->splits = true;
     out->leader = c->command->leader;
     put_birth(c);
@@ -108,7 +99,7 @@ static enum status evaluate(struct changing *c)
     case RANGE_FREEZE:
     case RANGE_COMMIT:
     case RANGE_ABORT:
-    case RANGE_THAW: return STATUS_UNSUPPORTED;
+    case RANGE_THAW: return merge_evaluate(c);
     }
     BUG("range command");
 }
@@ -127,6 +118,7 @@ enum status change_evaluate(struct replica *r, const struct raft_entry *e, struc
         COVER("range.change_refused");
         writes->count = 0;
         out->splits = false;
+        out->absorbs = NULL;
     }
     buf_append_byte(&r->host->answer, (uint8_t)s);
     return STATUS_OK;
@@ -138,7 +130,7 @@ enum status change_config(struct replica *r, const struct raft_entry *e, struct 
     struct changing c = {.r = r, .index = e->index, .arena = &r->host->apply_arena, .writes = writes, .out = out};
     out->left = replica_range(r);
     reconfigure_desc(&r->desc, e->data, &out->left.desc);
-    put_state(&c, &out->left, r->row_base + e->index);
+    change_put_state(&c, &out->left, r->row_base + e->index);
     out->effective = out->reconfigures = true;
     return STATUS_OK;
 }
@@ -167,6 +159,10 @@ void change_carry_out(struct replica *r, const struct range_change *c)
         birth_of(r, c, index);
     }
     replica_set_range(r, &c->left); /* what c borrows from the former state ends here */
-    replica_state_reset(r);         /* who waits there is told the new state of things */
+    log_event(h->env->log, LOG_INFO, "range.changed", "range=%llu version=%llu phase=%d index=%llu",
+              (unsigned long long)r->desc.id, (unsigned long long)r->desc.epoch.version, (int)r->merge.phase,
+              (unsigned long long)index);
+    if (c->absorbs != NULL) merge_absorb(r, c->absorbs, index);
+    if (c->splits || c->absorbs != NULL) replica_state_reset(r); /* who waits there is told the new state of things */
     if (h->owner.changed != NULL) h->owner.changed(h->owner.ctx, r);
 }

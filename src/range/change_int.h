@@ -2,6 +2,7 @@
 #ifndef QUORATE_RANGE_CHANGE_INT_H
 #define QUORATE_RANGE_CHANGE_INT_H
 
+#include "range/command.h"
 #include "range/host_int.h"
 
 /* apply.c */
@@ -17,7 +18,18 @@ struct range_change {
     bool reconfigures;        /* the keys are the same, the replicas are others */
     struct range_state right; /* splits: what is born */
     uint64_t leader;          /* splits: replica that leads it first */
+    struct replica *absorbs;  /* a merge: the right neighbour's replica, which has applied all */
 };
+struct changing { /* an entry while it is evaluated */
+    struct replica *r;
+    const struct range_command *command;
+    uint64_t index;
+    struct arena *arena;
+    struct txn_writes *writes;
+    struct range_change *out;
+};
+void change_put_write(struct changing *c, struct txn_write w);
+void change_put_state(struct changing *c, const struct range_state *s, uint64_t version);
 bool change_is(const struct replica *r, const struct raft_entry *e);
 enum status change_evaluate(struct replica *r, const struct raft_entry *e, struct txn_writes *writes,
                             struct range_change *out);
@@ -25,6 +37,17 @@ enum status change_evaluate(struct replica *r, const struct raft_entry *e, struc
 enum status change_config(struct replica *r, const struct raft_entry *e, struct txn_writes *writes,
                           struct range_change *out);
 void change_carry_out(struct replica *r, const struct range_change *c); /* its rows are in the store */
+
+/* merge.c */
+MUST_CHECK enum status merge_evaluate(struct changing *c); /* of the kinds that merge; STATUS_MISS: it waits */
+/* right is gone; left has its keys from index on */
+void merge_absorb(struct replica *left, struct replica *right, uint64_t index);
+void merge_remove(struct replica *right, const struct replica *left, uint64_t index);
+void merge_applied(struct replica *right); /* somebody may wait for that */
+/* Groups that were taken in; their logs are dropped when the store is durably past that. */
+void absorbed_step(struct host *h);
+void absorbed_note(struct host *h, uint64_t group, uint64_t by, uint64_t index);
+void absorbed_clear(struct host *h);
 
 /* birth.c */
 #define BIRTH_INDEX 1u
@@ -45,10 +68,15 @@ void host_take_envelope(struct host *h, uint64_t from_node, struct slice envelop
 /* boundaries.c */
 void host_spans_step(struct host *h);
 
+/* handover.c */
+void handover_step(struct host *h);    /* as often as one likes; it keeps its own pace */
+void handover_away(struct replica *r); /* this one, to whoever can take it */
+
 /* recover.c */
 MUST_CHECK enum status host_recover(struct host *h, struct errbuf *err);
 
 /* resolve.c */
+void resolve_join(struct replica *left, const struct replica *right, uint64_t index);
 void resolve_inherit(struct replica *child, const struct replica *parent);
 
 #endif

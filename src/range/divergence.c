@@ -7,7 +7,7 @@
  * leadership over first. That it is diverged is remembered by a file, so that a restart does not make it forget. */
 #include "base/assert.h"
 #include "base/mem.h"
-#include "range/host_int.h"
+#include "range/change_int.h"
 #include "range/snapshot_int.h"
 
 #include <stdio.h>
@@ -282,12 +282,12 @@ void divergence_rebuilt(struct replica *r)
 {
     effects_init(&r->divergence.effects, r->host->options.compare_every, r->applied);
     if (r->divergence.at == 0) return;
-    if (!r->divergence.damaged) {
+    if (!r->divergence.damaged && !r->divergence.lacking) {
         struct evidence *v = evidence_new(r, r->divergence.at);
         v->rename = true;
         evidence_submit(v);
     }
-    r->divergence.damaged = false;
+    r->divergence.damaged = r->divergence.lacking = false;
     log_event(r->host->env->log, LOG_WARN, "range.rebuilt", "range=%llu index=%llu", (unsigned long long)r->desc.id,
               (unsigned long long)r->applied);
     r->divergence.at = 0;

@@ -12,6 +12,7 @@ struct txn_writes;
 struct divergence { /* of a replica */
     struct effects effects;
     bool news;           /* a window is complete, and nobody was told yet */
+    bool lacking;        /* DIVERGED: no difference was found, the rows are not here (merge.c) */
     bool evidence_kept;  /* DIVERGED: it may be replaced */
     uint64_t at;         /* index of the window in which it differs; 0: it does not */
     uint64_t want_at_ms; /* DIVERGED: when to ask for a snapshot again */

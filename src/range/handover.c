@@ -2,7 +2,7 @@
  * disk is slow or full). Raft does the transfer; here it is chosen who gets which, how many at a time, and tried again. */
 #include "base/assert.h"
 #include "base/mem.h"
-#include "range/host_int.h"
+#include "range/change_int.h"
 
 #include <stdlib.h>
 

@@ -25,6 +25,7 @@ static bool horizon_move(struct host *h, struct replica *r)
         r->horizon_next.ts = 0;
     }
     if (r->horizon_next.ts == 0) r->horizon_next = replica_resolved(r);
+    if (r->horizon_next.index < r->merged_at) r->horizon_next.index = r->merged_at; /* the other's log was behind us */
     return moved;
 }
 

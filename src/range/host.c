@@ -48,6 +48,7 @@ enum status host_open(struct env *env, const struct host_options *o, const struc
     list_init(&h->members.leaving);
     map_init(&h->members.gone);
     list_init(&h->waiting);
+    list_init(&h->absorbed);
     arena_init(&h->apply_arena, 64 * 1024);
     arena_init(&h->decode_arena, 64 * 1024);
     buf_init(&h->answer, LIMIT_FRAME_BYTES);
@@ -76,6 +77,7 @@ void host_close(struct host *h)
     for (size_t it = 0; map_next(&h->links, &it, &key, &value);) link_free(value);
     waiting_clear(h);
     members_close(h);
+    absorbed_clear(h);
     if (h->wal != NULL) wal_close(h->wal);
     if (h->lsm != NULL) lsm_close(h->lsm);
     map_free(&h->replicas);
@@ -156,6 +158,7 @@ static void host_flushed(void *ctx)
     h->flush_asked = false;
     h->flushes_seen = lsm_flush_count(h->lsm);
     lsm_each_group(h->lsm, host_floor, h);
+    absorbed_step(h);
     h->live_after_flush = wal_live_bytes(h->wal);
     h->unpinning = h->live_after_flush > h->options.wal_flush_bytes / 2;
 }
@@ -197,6 +200,7 @@ static void host_store_step(struct host *h)
     if (lsm_flush_count(h->lsm) != h->flushes_seen) {
         h->flushes_seen = lsm_flush_count(h->lsm);
         lsm_each_group(h->lsm, host_floor, h);
+        absorbed_step(h);
     }
     /* Whole segments are freed: asking again makes sense when the log has grown by one since. */
     uint64_t live = wal_live_bytes(h->wal);

@@ -99,7 +99,8 @@ void host_log_lost_below(struct host *h, uint64_t range_id);
  * replica here has its keys. One of a range that has changed before begins blank, and waits for a snapshot.
  * The first replica in the descriptor campaigns at once, so that leaderships start out spread. */
 void host_create_replica(struct host *h, const struct range_desc *desc);
-struct replica *host_replica(const struct host *h, uint64_t group); /* NULL: none here */
+struct replica *host_replica(const struct host *h, uint64_t group);  /* NULL: none here */
+struct replica *host_absorber(const struct host *h, uint64_t group); /* has its keys here since a merge; or NULL */
 size_t host_replica_count(const struct host *h);
 size_t host_led_most(const struct host *h); /* at least as many as lead now */
 void host_each_replica(const struct host *h, void (*each)(void *ctx, struct replica *r), void *ctx);
@@ -128,8 +129,14 @@ const struct range_desc *replica_desc(const struct replica *r); /* borrowed whil
 const struct raft *replica_raft(const struct replica *r);
 bool replica_leads(const struct replica *r);           /* leader, and its own-term no-op has committed */
 uint64_t replica_leader_node(const struct replica *r); /* node id; 0: unknown */
-bool replica_awaited(
-    const struct replica *r); /* it was split off here, and will lead in a moment if nothing goes wrong */
+struct replica_merge {                                 /* docs/ranges.md */
+    bool intends, frozen;
+    uint64_t with, version, frozen_at;
+};
+struct replica_merge replica_merge(const struct replica *r);
+/* Leader: every replica holds the log up to there durably. */
+bool replica_aligned(const struct replica *r, uint64_t index);
+bool replica_awaited(const struct replica *r); /* split off here a moment ago: it is about to lead */
 /* Newest version that was applied since the replica was opened or replaced by a snapshot; 0: none, the rows have not changed
  * since. All rows of the group with versions up to it are in the store. */
 uint64_t replica_last_ts(const struct replica *r);

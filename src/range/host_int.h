@@ -45,8 +45,9 @@ struct host {
     struct resolve_host resolve;
     struct list waiting; /* messages for groups that are not here yet (waiting.c) */
     size_t waiting_bytes;
-    bool spans_changed; /* since the store was told where ranges end */
-    uint32_t excises;   /* under way */
+    struct list absorbed; /* groups that were taken in by others (merge.c) */
+    bool spans_changed;   /* since the store was told where ranges end */
+    uint32_t excises;     /* under way */
     struct members_host members;
     struct list created; /* replicas whose creation is in the batch being filled, then in the one being written */
     struct arena apply_arena;
@@ -113,12 +114,14 @@ struct replica {
     uint64_t row_base;
     uint8_t *range_bytes; /* the state, packed: desc's slices point into it */
     size_t range_size;
-    struct slice record;  /* the state in which it was created, as its group record says; empty: the same. Owned */
-    struct birth birth;   /* by a split; its rows are here when that is applied */
-    uint64_t birth_floor; /* children are unborn: nothing replaces this replica before it has applied so much */
-    bool unborn;          /* its log is here, its rows are not yet: nothing is applied (recover.c) */
-    bool leads_at_birth;  /* when its creation is durable, in this life */
-    uint64_t id;          /* replica id */
+    struct slice record;   /* the state in which it was created, as its group record says; empty: the same. Owned */
+    struct birth birth;    /* by a split; its rows are here when that is applied */
+    uint64_t birth_floor;  /* children are unborn: nothing replaces this replica before it has applied so much */
+    bool unborn;           /* its log is here, its rows are not yet: nothing is applied (recover.c) */
+    uint64_t merged_at;    /* index at which it last took in another */
+    uint64_t merge_waiter; /* the left neighbour, whose apply waits for this one's; 0: none */
+    bool leads_at_birth;   /* when its creation is durable, in this life */
+    uint64_t id;           /* replica id */
     struct raft *raft;
     struct list ready_link; /* while CREATING: in host.created */
     struct heap_node timer;
@@ -192,9 +195,5 @@ uint64_t resolve_closed_ts(const struct replica *r);
 void replica_trace_step(struct replica *r, const struct raft_event *e);
 void replica_trace_effects(struct replica *r, const struct raft_effects *fx);
 void replica_trace_free(struct replica *r);
-
-/* handover.c */
-void handover_step(struct host *h);    /* as often as one likes; it keeps its own pace */
-void handover_away(struct replica *r); /* this one, to whoever can take it */
 
 #endif

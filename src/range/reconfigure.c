@@ -219,8 +219,8 @@ enum status replica_change(struct replica *r, const struct replica_change *c, ui
                    (unsigned long long)r->desc.epoch.conf_ver, (unsigned long long)c->conf_ver);
         return STATUS_EPOCH_MISMATCH;
     }
-    if (!settled(r)) {
-        errbuf_set(err, "another change of the range's replicas is under way");
+    if (!settled(r) || r->merge.phase != RANGE_NORMAL) {
+        errbuf_set(err, "another change of the range is under way");
         return STATUS_BUSY;
     }
     struct raft_config target;

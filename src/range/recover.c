@@ -5,9 +5,11 @@
  * replica is noted as recovering; a damaged store is set aside when the log says so of every replica; a log that does not
  * continue the store costs the one group. What cannot be told from another node's or another day's directory is refused. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "range/members_int.h"
 
 struct recovered_entry {
@@ -24,6 +26,7 @@ struct recovered {
     struct birth birth;
     struct range_state created, range; /* decoded, of the record; and as the store says, else the same */
     bool usable;                       /* these make sense, and have a replica here */
+    struct recovered *absorber;        /* has its keys since a merge; NULL: nobody */
     bool unborn;          /* its log is here; its rows are not, until its parent's split is applied again */
     uint64_t birth_floor; /* an index at which it has had a child: that is committed */
     struct slice gone;    /* its record is a tombstone (group_record.h). Owned */
@@ -231,7 +234,7 @@ static struct replica *recovered_replica(struct host *h, struct recovered *g, si
     struct replica *r =
         replica_new(h, &g->range, &restore,
                     &(struct replica_birth){.recovering = g->why, .record = &g->created, .birth = g->birth});
-    r->unborn = g->unborn;
+    r->unborn = g->unborn && !MUTANT(split_without_rows);
     r->birth_floor = g->birth_floor;
     for (size_t i = from; i < g->count; i++) {
         struct recovered_entry *e = &g->entries[i];
@@ -271,6 +274,7 @@ static bool recover_gone(struct recovery *rec, struct recovered *g)
 static enum status recover_group(struct recovery *rec, struct recovered *g, struct errbuf *err)
 {
     struct host *h = rec->host;
+    if (g->absorber != NULL) return STATUS_OK; /* its log goes in time */
     if (recover_gone(rec, g)) return STATUS_OK;
     if (!g->usable) {
         if (rec->lost != NULL) return STATUS_OK; /* when its descriptor comes, host->lost_below makes it recovering */
@@ -487,8 +491,9 @@ static void decode_group(struct recovery *rec, struct recovered *g)
 {
     struct host *h = rec->host;
     if (g->record.data == NULL || range_state_unpack(g->record, &g->created) != STATUS_OK) return;
+    struct range_state stored;
     g->range = g->created;
-    if (h->lsm != NULL && g->store_index > 0) (void)state_of_row(h, &g->created, &rec->arena, &g->range);
+    if (h->lsm != NULL && g->store_index > 0 && state_of_row(h, &g->created, &rec->arena, &stored)) g->range = stored;
     g->usable = range_desc_replica(&g->range.desc, h->self->node_id) != NULL;
     g->left = !g->usable && range_desc_replica(&g->created.desc, h->self->node_id) != NULL;
 }
@@ -524,6 +529,44 @@ static void find_unborn(struct recovery *rec, struct recovered *g)
     if (parent->birth_floor < g->birth.index) parent->birth_floor = g->birth.index;
 }
 
+static int by_place(const void *a, const void *b)
+{
+    const struct range_desc *x = &(*(const struct recovered *const *)a)->range.desc;
+    const struct range_desc *y = &(*(const struct recovered *const *)b)->range.desc;
+    if (x->keyspace != y->keyspace) return x->keyspace < y->keyspace ? -1 : 1;
+    int order = slice_cmp(x->start, y->start);
+    return order != 0 ? order : (x->epoch.version < y->epoch.version) - (x->epoch.version > y->epoch.version);
+}
+
+/* A group lives as long as it owns its start key: a newer one that has it has taken in the other. */
+static void find_absorbed(struct recovery *rec)
+{
+    struct recovered **all = mem_alloc((rec->groups.count + 1) * sizeof(struct recovered *));
+    struct recovered *cover = NULL;
+    size_t count = 0;
+    uint64_t group;
+    void *value;
+    for (size_t it = 0; map_next(&rec->groups, &it, &group, &value);) {
+        struct recovered *g = value;
+        if (g->usable && !g->unborn) all[count++] = g; /* what is unborn is so as of later than the store */
+    }
+    if (count > 1) qsort(all, count, sizeof(struct recovered *), by_place);
+    for (size_t i = 0; i < count; i++) {
+        struct recovered *g = all[i];
+        bool taken = cover != NULL &&
+                     range_desc_contains(&cover->range.desc, g->range.desc.keyspace, g->range.desc.start) &&
+                     cover->range.desc.epoch.version > g->created.desc.epoch.version;
+        if (taken) {
+            COVER("recover.absorbed");
+            g->absorber = cover;
+            absorbed_note(rec->host, g->group, cover->group, 0);
+        } else if (g->store_index > 0) {
+            cover = g;
+        }
+    }
+    mem_free(all);
+}
+
 static void decode_groups(struct recovery *rec)
 {
     struct host *h = rec->host;
@@ -536,6 +579,7 @@ static void decode_groups(struct recovery *rec)
     for (size_t it = 0; map_next(&rec->groups, &it, &group, &value);) decode_group(rec, value);
     for (size_t it = 0; map_next(&rec->groups, &it, &group, &value);) find_unborn(rec, value);
     if (h->lsm != NULL) lsm_set_blocking(h->lsm, false);
+    if (h->lsm != NULL) find_absorbed(rec);
 }
 
 static enum status recover_groups(struct recovery *rec, bool anew, bool store_damaged, struct errbuf *err)

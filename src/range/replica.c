@@ -506,6 +506,21 @@ bool replica_leads(const struct replica *r)
 {
     return r->leads && r->state == REPLICA_RUNNING;
 }
+struct replica_merge replica_merge(const struct replica *r)
+{
+    return (struct replica_merge){.intends = r->merge.phase == RANGE_INTENDING,
+                                  .frozen = r->merge.phase == RANGE_FROZEN,
+                                  .with = r->merge.with,
+                                  .version = r->merge.version,
+                                  .frozen_at = r->merge.frozen_at};
+}
+bool replica_aligned(const struct replica *r, uint64_t index)
+{
+    for (size_t i = 0; i < r->desc.replica_count; i++) {
+        if (raft_match_of(r->raft, r->desc.replicas[i].replica_id) < index && !MUTANT(merge_unaligned)) return false;
+    }
+    return true;
+}
 bool replica_awaited(const struct replica *r)
 {
     if (r->leads_at_birth) return true;
@@ -539,7 +554,7 @@ void replica_span(const struct replica *r, struct slice *start, struct slice *en
 }
 bool replica_diverged(const struct replica *r)
 {
-    return r->divergence.at != 0 && !r->divergence.damaged;
+    return r->divergence.at != 0 && !r->divergence.damaged && !r->divergence.lacking;
 }
 bool replica_damaged(const struct replica *r)
 {

@@ -135,6 +135,17 @@ void resolve_inherit(struct replica *child, const struct replica *parent)
     to->now.index = BIRTH_INDEX;
 }
 
+/* Two ranges become one. What was resolved of the left one's log is so for the right one's rows, which ended before; what is
+ * not known of the right one's past is not known of the whole. */
+void resolve_join(struct replica *left, const struct replica *right, uint64_t index)
+{
+    struct resolved_state *to = &left->resolve.state;
+    uint64_t floor_ts = right->resolve.state.floor_ts;
+    if (floor_ts <= to->floor_ts) return;
+    to->floor_ts = floor_ts;
+    to->floor_index = index;
+}
+
 uint64_t replica_led_since_ns(const struct replica *r)
 {
     return r->resolve.leader != NULL ? r->resolve.leader->since_ns : 0;

@@ -198,6 +198,33 @@ static void recv_installed(void *ctx, enum status status)
     h->env->ops->wake(h->env);
 }
 
+/* The range has taken in the other, here to be taken in by its snapshot. */
+static bool takes_in(const struct range_desc *d, const struct range_desc *other)
+{
+    return other->id != d->id && range_desc_contains(d, other->keyspace, other->start) &&
+           d->epoch.version > other->epoch.version;
+}
+
+/* Replicas of ranges that this one has taken in meanwhile end here. False: one of them is in the middle of something. */
+static bool take_in_others(struct replica *r, const struct snapshot_recv *s)
+{
+    struct host *h = r->host;
+    struct range_state state;
+    uint64_t group;
+    void *value;
+    if (range_state_unpack(s->range, &state) != STATUS_OK) BUG("a state that was looked at");
+    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
+        struct replica *other = value;
+        if (other == r || !takes_in(&state.desc, &other->desc)) continue;
+        bool idle = other->state != REPLICA_CREATING && other->state != REPLICA_INSTALLING && !other->apply_wait;
+        if (!idle || other->receiving != NULL || other->sending != NULL) return false;
+        COVER("snapshot.takes_in");
+        merge_remove(other, r, s->index);
+        it = 0; /* the walk begins anew */
+    }
+    return true;
+}
+
 void snapshot_recv_tick(struct replica *r)
 {
     struct snapshot_recv *s = r->receiving;
@@ -219,6 +246,7 @@ void snapshot_recv_step(struct replica *r)
         snapshot_recv_abort(s);
         return;
     }
+    if (!take_in_others(r, s)) return;
     COVER("snapshot.install");
     s->state = RECV_INSTALLING;
     r->state = REPLICA_INSTALLING;
@@ -237,7 +265,7 @@ static bool recv_fits(const struct replica *r, const struct range_state *state)
     void *value;
     for (size_t it = 0; map_next(&r->host->replicas, &it, &group, &value);) {
         const struct replica *other = value;
-        if (other == r || !range_desc_overlaps(&other->desc, d)) continue;
+        if (other == r || !range_desc_overlaps(&other->desc, d) || takes_in(d, &other->desc)) continue;
         COVER("snapshot.covered");
         return false;
     }

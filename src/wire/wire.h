@@ -55,11 +55,10 @@ enum frame_type { FRAME_REQUEST = 0, FRAME_RESPONSE = 1, FRAME_NOTIFY = 2 };
     X(SCAN, 12, "scan")                                                                                                \
     X(NODE_STATUS, 13, "node_status")                                                                                  \
     X(RANGE_TRANSFER, 14, "range_transfer")                                                                            \
-    X(RESOLVE, 15, "resolve")                   /* a replica to its leader */                                          \
-    X(RANGE_SPLIT, 16, "range_split")           /* admin to the range's leader */                                      \
-    X(RANGE_MERGE, 17, "range_merge")           /* admin to the left range's leader */                                 \
-    X(RANGE_MERGE_STEP, 18, "range_merge_step") /* leader of one of two ranges that merge to the other's */            \
-    X(META_INIT, 20, "meta_init")               /* anybody to metadata service */                                      \
+    X(RESOLVE, 15, "resolve")         /* a replica to its leader */                                                    \
+    X(RANGE_SPLIT, 16, "range_split") /* admin to the range's leader */                                                \
+    X(RANGE_MERGE, 17, "range_merge") /* admin to the left range's leader */                                           \
+    X(META_INIT, 20, "meta_init")     /* anybody to metadata service */                                                \
     X(META_REGISTER, 21, "meta_register")                                                                              \
     X(META_HEARTBEAT, 22, "meta_heartbeat")                                                                            \
     X(META_TIMESTAMPS, 23, "meta_timestamps")                                                                          \

@@ -16,7 +16,7 @@ struct cluster_knobs {
     struct host_options host;
     /* faults: mean pause between two of them; 0: none of that kind */
     uint64_t crash_ns, partition_ns, lag_ns, pause_ns, reset_ns, stop_ns, transfer_ns, wall_ns, slow_ns, disk_fault_ns,
-        disk_full_ns, rot_ns, table_rot_ns, split_ns;
+        disk_full_ns, rot_ns, table_rot_ns, split_ns, merge_ns;
     uint64_t pause_max_ns, down_max_ns;
     uint64_t admin_ns;      /* mean pause between two words of an admin (admin.c) */
     unsigned all_at_once;   /* chance that a crash takes everything down, in 1/1000 */

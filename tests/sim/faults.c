@@ -313,6 +313,7 @@ void faults_start(struct faults *f)
     add_kind(f, fault_table_rot, k->table_rot_ns);
     add_kind(f, strike_router, k->crash_ns / 2);
     add_kind(f, fault_split, k->split_ns);
+    add_kind(f, fault_merge, k->merge_ns);
 }
 
 void faults_heal(struct faults *f)

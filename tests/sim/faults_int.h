@@ -37,6 +37,7 @@ void fault_heal_network(struct faults *f);
 
 /* faults_ranges.c */
 void fault_split(struct faults *f);
+void fault_merge(struct faults *f);
 
 /* faults_disk.c */
 void fault_slow_disk(struct faults *f);

@@ -1,4 +1,4 @@
-/* What admins and schedulers do to ranges while everything goes on: splits at any key. Asked for over the wire, of the leader, like
+/* What admins and schedulers do to ranges while everything goes on: splits at any key, merges of neighbours. Asked for over the wire, of the leader, like
  * anything else; what becomes of it is seen by the workload and the checkers. */
 #include "sim/faults_int.h"
 
@@ -80,5 +80,50 @@ void fault_split(struct faults *f)
     client_node(client, p->address, METHOD_RANGE_SPLIT, buf_slice(&params), 5000, split_answered, f);
     process_pass_soon(c->clients[at]);
     buf_free(&key);
+    buf_free(&params);
+}
+
+/* --- merges --- */
+
+static void merge_answered(void *ctx, const struct client_error *e, struct slice payload)
+{
+    (void)payload;
+    struct faults *f = ctx;
+    world_note(f->world, 31, (uint64_t)e->status, 0);
+    world_trace(f->world, NULL, "merge: %s %.*s", status_name(e->status), (int)e->message.size,
+                (const char *)e->message.data);
+    if (e->status == STATUS_OK) COVER("sim.merge");
+}
+
+struct right_of {
+    const struct range_desc *left;
+    uint64_t found;
+};
+
+static void look_right(void *ctx, struct replica *r)
+{
+    struct right_of *q = ctx;
+    const struct range_desc *d = replica_desc(r);
+    if (d->keyspace == q->left->keyspace && q->left->end.size > 0 && slice_eq(d->start, q->left->end)) q->found = d->id;
+}
+
+void fault_merge(struct faults *f)
+{
+    struct replica *r = NULL;
+    struct cluster *c = f->cluster;
+    struct process *p = c->booted ? pick_range(f, &r) : NULL;
+    unsigned at = (unsigned)draw(f->world, 0, c->knobs.client_count - 1);
+    struct client *client = cluster_client(c, at);
+    if (p == NULL || client == NULL) return;
+    struct right_of q = {.left = replica_desc(r)};
+    host_each_replica(process_host(p), look_right, &q);
+    if (q.found == 0) return;
+    struct buf params;
+    buf_init(&params, 65536);
+    world_trace(f->world, p, "MERGE range %llu with %llu", (unsigned long long)replica_group(r),
+                (unsigned long long)q.found);
+    pack_range_merge_request(&params, &(struct range_merge_request){.left_id = replica_group(r), .right_id = q.found});
+    client_node(client, p->address, METHOD_RANGE_MERGE, buf_slice(&params), 5000, merge_answered, f);
+    process_pass_soon(c->clients[at]);
     buf_free(&params);
 }

@@ -56,6 +56,8 @@ static void draw_faults(struct world *w, struct cluster_knobs *k)
     k->table_rot_ns = draw_fault(w, 150, 300, 3000);
     k->split_ns = draw_fault(w, 500, 20, 2000);
     k->admin_ns = draw_fault(w, 500, 30, 1500);
+    k->merge_ns = draw_fault(w, 600, 20, 2000);
+    if (k->split_ns == 0) k->merge_ns = 0; /* nothing to merge that the workload does not count on */
     k->pause_max_ns = half(w) ? draw(w, 1, 200) * MS_NS : draw(w, 1, 30) * SEC_NS;
     k->down_max_ns = draw(w, 1, 4000) * MS_NS;
     k->all_at_once = half(w) ? (unsigned)draw(w, 0, 300) : 0;
@@ -149,7 +151,7 @@ void knobs_describe(const struct world *w, const struct cluster_knobs *k, char *
         text, size,
         "nodes=%u clients=%u workers=%u banks=%u net_ms=%.2f log_ms=%.2f drift_ppm=%u election_ms=%u crash_ms=%u "
         "partition_ms=%u pause_ms=%u reset_ms=%u stop_ms=%u transfer_ms=%u wall_ms=%u slow_ms=%u disk_fault_ms=%u "
-        "disk_full_ms=%u lag_ms=%u rot_ms=%u table_rot_ms=%u split_ms=%u admin_ms=%u "
+        "disk_full_ms=%u lag_ms=%u rot_ms=%u table_rot_ms=%u split_ms=%u merge_ms=%u admin_ms=%u "
         "safety_s=%u",
         k->node_count, k->client_count, k->workers, k->bank_ranges, (double)w->knobs.net_max_ns / 1e6,
         (double)w->knobs.log_max_ns / 1e6, w->knobs.clock_drift_ppm, k->host.election_ms,
@@ -157,6 +159,6 @@ void knobs_describe(const struct world *w, const struct cluster_knobs *k, char *
         (unsigned)(k->reset_ns / MS_NS), (unsigned)(k->stop_ns / MS_NS), (unsigned)(k->transfer_ns / MS_NS),
         (unsigned)(k->wall_ns / MS_NS), (unsigned)(k->slow_ns / MS_NS), (unsigned)(k->disk_fault_ns / MS_NS),
         (unsigned)(k->disk_full_ns / MS_NS), (unsigned)(k->lag_ns / MS_NS), (unsigned)(k->rot_ns / MS_NS),
-        (unsigned)(k->table_rot_ns / MS_NS), (unsigned)(k->split_ns / MS_NS), (unsigned)(k->admin_ns / MS_NS),
-        (unsigned)(k->safety_ns / SEC_NS));
+        (unsigned)(k->table_rot_ns / MS_NS), (unsigned)(k->split_ns / MS_NS), (unsigned)(k->merge_ns / MS_NS),
+        (unsigned)(k->admin_ns / MS_NS), (unsigned)(k->safety_ns / SEC_NS));
 }

@@ -1,0 +1,255 @@
+/* Merges that are driven here (docs/ranges.md, "Merge"): one for each range that is led here and intends to take in its right
+ * neighbour, or is frozen. What is to be done next follows from the two ranges' states alone, so whoever leads goes on.
+ *
+ *   asked ---> INTEND proposed ---> the right one's leadership is fetched here ---> FREEZE proposed, when nobody lags
+ *                                                                                     |
+ *   replied <--- COMMIT applied <--- COMMIT proposed, when every replica has all <----+
+ *           <--- ABORT applied  <--- ABORT proposed, when MERGE_NS are over
+ *
+ *   frozen, and the left one has given it up: THAW proposed */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "node/changes.h"
+#include "range/command.h"
+
+#define MERGE_NS (2000 * NS_PER_MS)
+#define FETCH_EVERY_NS (100 * NS_PER_MS)
+
+struct node_merge {
+    struct list link;
+    struct node *node;
+    uint64_t group;          /* led here */
+    uint64_t right;          /* asked for; 0: found under way */
+    struct rpc_request *req; /* NULL: nobody waits */
+    struct proposal proposal;
+    bool busy; /* the proposal is under way */
+    bool begun;
+    uint64_t since_ns, fetch_ns;
+};
+
+static struct node_merge *merge_find(struct node *n, uint64_t group)
+{
+    LIST_FOR(it, &n->merges)
+    {
+        struct node_merge *m = LIST_ENTRY(it, struct node_merge, link);
+        if (m->group == group) return m;
+    }
+    return NULL;
+}
+
+static struct node_merge *merge_new(struct node *n, uint64_t group)
+{
+    struct node_merge *m = mem_zalloc(sizeof *m);
+    m->node = n;
+    m->group = group;
+    m->since_ns = env_mono_ns(n->env);
+    list_init(&m->proposal.link);
+    list_push_back(&n->merges, &m->link);
+    n->env->ops->wake(n->env);
+    return m;
+}
+
+void merge_notice(struct node *n, const struct replica *r)
+{
+    struct replica_merge state = replica_merge(r);
+    if (!replica_leads(r) || (!state.intends && !state.frozen)) return;
+    if (merge_find(n, replica_group(r)) == NULL) (void)merge_new(n, replica_group(r));
+}
+
+static void merge_end(struct node_merge *m, enum status s, const char *why)
+{
+    struct replica *r = m->node->host == NULL ? NULL : host_replica(m->node->host, m->group);
+    if (m->req != NULL && s == STATUS_OK && r != NULL) {
+        struct range_desc desc = *replica_desc(r);
+        struct buf payload;
+        buf_init(&payload, LIMIT_FRAME_BYTES);
+        pack_range_change_reply(&payload, &(struct range_change_reply){.ranges = &desc, .range_count = 1});
+        rpc_reply(m->req,
+                  &(struct reply_head){.status = STATUS_OK, .message = SLICE_EMPTY, .payload = buf_slice(&payload)});
+        buf_free(&payload);
+    } else if (m->req != NULL) {
+        uint64_t hint = r != NULL && s == STATUS_NOT_LEADER && !replica_leads(r) ? replica_leader_node(r) : 0;
+        rpc_reply(m->req, &(struct reply_head){.status = s, .message = slice_str(why), .leader_hint = hint});
+    }
+    list_remove(&m->link);
+    mem_free(m);
+}
+
+/* --- proposals --- */
+
+static void merge_done(struct proposal *p, enum status s, bool unknown, struct slice answer)
+{
+    struct node_merge *m = LIST_ENTRY(p, struct node_merge, proposal);
+    (void)unknown;
+    m->busy = false; /* the states tell what has become of it */
+    if (s == STATUS_OK && range_answer_status(answer) == STATUS_OK) m->begun = true;
+    m->node->env->ops->wake(m->node->env);
+}
+
+static void merge_propose(struct node_merge *m, struct replica *r, struct range_command c)
+{
+    struct node *n = m->node;
+    c.epoch = replica_desc(r)->epoch;
+    buf_clear(&n->scratch);
+    range_command_encode(&c, &n->scratch);
+    m->proposal.done = merge_done;
+    m->proposal.deadline_ns = DEADLINE_NONE;
+    m->busy = replica_propose(r, buf_slice(&n->scratch), &m->proposal) == STATUS_OK;
+}
+
+/* --- who fits whom --- */
+
+static bool same_nodes(const struct range_desc *a, const struct range_desc *b)
+{
+    if (a->replica_count != b->replica_count || range_desc_joint(a) || range_desc_joint(b)) return false;
+    for (size_t i = 0; i < a->replica_count; i++) {
+        const struct range_replica *other = range_desc_replica(b, a->replicas[i].node_id);
+        if (other == NULL || other->role != a->replicas[i].role) return false;
+    }
+    return true;
+}
+
+static bool are_neighbours(const struct range_desc *left, const struct range_desc *right)
+{
+    return left->keyspace == right->keyspace && left->end.size > 0 && slice_eq(left->end, right->start);
+}
+
+/* --- the left one --- */
+
+static void fetched(void *ctx, enum status status, bool sent, const struct reply_head *head)
+{
+    (void)ctx;
+    (void)status;
+    (void)sent;
+    (void)head; /* who leads now is seen by the replica */
+}
+
+static void fetch_leadership(struct node_merge *m, const struct replica *right, uint64_t now_ns)
+{
+    struct node *n = m->node;
+    uint64_t leader = replica_leader_node(right);
+    if (now_ns < m->fetch_ns || leader == 0 || leader == n->self.node_id) return;
+    COVER("merge.fetch");
+    m->fetch_ns = now_ns + FETCH_EVERY_NS;
+    buf_clear(&n->scratch);
+    pack_range_transfer_request(
+        &n->scratch, &(struct range_transfer_request){.range_id = replica_group(right), .node_id = n->self.node_id});
+    (void)host_call(n->host, leader, METHOD_RANGE_TRANSFER, buf_slice(&n->scratch), now_ns + MERGE_NS, fetched, NULL);
+}
+
+static void drive_left(struct node_merge *m, struct replica *left, uint64_t now_ns)
+{
+    struct replica_merge is = replica_merge(left), r = {.intends = false};
+    struct replica *right = host_replica(m->node->host, is.with);
+    if (right != NULL) r = replica_merge(right);
+    bool ours = r.frozen && r.with == m->group && r.version == is.version;
+    bool fits = right != NULL && same_nodes(replica_desc(left), replica_desc(right)) &&
+                are_neighbours(replica_desc(left), replica_desc(right));
+    if (now_ns >= m->since_ns + MERGE_NS || (right != NULL && !fits)) {
+        merge_propose(m, left, (struct range_command){.kind = RANGE_ABORT, .other = is.with, .key = SLICE_EMPTY});
+    } else if (right == NULL || !replica_leads(right)) {
+        if (right != NULL) fetch_leadership(m, right, now_ns);
+    } else if (ours) {
+        if (!replica_aligned(right, r.frozen_at)) return;
+        merge_propose(m, left,
+                      (struct range_command){.kind = RANGE_COMMIT,
+                                             .other = is.with,
+                                             .version = replica_desc(right)->epoch.version,
+                                             .index = r.frozen_at,
+                                             .key = SLICE_EMPTY});
+    } else if (!r.frozen && !r.intends && replica_aligned(right, raft_commit(replica_raft(right)))) {
+        merge_propose(
+            m, right,
+            (struct range_command){.kind = RANGE_FREEZE, .other = m->group, .version = is.version, .key = SLICE_EMPTY});
+    }
+}
+
+/* --- the right one --- */
+
+static void drive_right(struct node_merge *m, struct replica *right)
+{
+    struct replica_merge is = replica_merge(right);
+    const struct replica *left = host_replica(m->node->host, is.with);
+    if (left == NULL || replica_desc(left)->epoch.version <= is.version) return; /* it has not decided yet */
+    merge_propose(
+        m, right,
+        (struct range_command){.kind = RANGE_THAW, .other = is.with, .version = is.version, .key = SLICE_EMPTY});
+}
+
+/* --- all of them --- */
+
+static void merge_begin(struct node_merge *m, struct replica *left)
+{
+    const struct replica *right = host_replica(m->node->host, m->right);
+    if (right == NULL || !are_neighbours(replica_desc(left), replica_desc(right))) {
+        merge_end(m, STATUS_INVALID, "the second range does not begin where the first one ends");
+    } else if (!same_nodes(replica_desc(left), replica_desc(right))) {
+        merge_end(m, STATUS_RETRY, "the two ranges have not their replicas on the same nodes: move them first");
+    } else {
+        m->since_ns = env_mono_ns(m->node->env);
+        merge_propose(m, left, (struct range_command){.kind = RANGE_INTEND, .other = m->right, .key = SLICE_EMPTY});
+        if (!m->busy) merge_end(m, STATUS_BUSY, "the range takes no proposals just now");
+    }
+}
+
+static void merge_step(struct node_merge *m, uint64_t now_ns)
+{
+    struct node *n = m->node;
+    struct replica *r = host_replica(n->host, m->group);
+    if (m->busy) return;
+    if (r == NULL || !replica_leads(r)) {
+        merge_end(m, STATUS_NOT_LEADER, "this node leads the range no more: whoever does goes on with the merge");
+        return;
+    }
+    struct replica_merge is = replica_merge(r);
+    if (is.intends) {
+        drive_left(m, r, now_ns);
+    } else if (is.frozen) {
+        drive_right(m, r);
+    } else if (m->req != NULL && !m->begun) {
+        if (now_ns >= m->since_ns + MERGE_NS)
+            merge_end(m, STATUS_RETRY, "the range did not begin to merge in time");
+        else
+            merge_begin(m, r);
+    } else {
+        bool merged = host_absorber(n->host, m->right) == r;
+        merge_end(m, merged ? STATUS_OK : STATUS_RETRY,
+                  "the merge was given up: a replica lagged, or the second range's leadership could not be fetched");
+    }
+}
+
+void merge_asked(struct node *n, struct rpc_request *req)
+{
+    struct range_merge_request q;
+    arena_reset(&n->arena);
+    if (unpack_range_merge_request(req->params, &n->arena, &q) != STATUS_OK) {
+        rpc_reply_status(req, STATUS_INVALID, "not a merge request");
+        return;
+    }
+    const struct replica *r = n->host == NULL ? NULL : host_replica(n->host, q.left_id);
+    if (r == NULL || n->state != NODE_SERVING) {
+        rpc_reply_status(req, STATUS_RANGE_NOT_FOUND, "no replica of the first range is on this node");
+    } else if (q.left_version != 0 && q.left_version != replica_desc(r)->epoch.version) {
+        rpc_reply_status(req, STATUS_EPOCH_MISMATCH, "the range has changed since the merge was decided on");
+    } else if (merge_find(n, q.left_id) != NULL) {
+        rpc_reply_status(req, STATUS_BUSY, "a merge of the range is under way");
+    } else {
+        struct node_merge *m = merge_new(n, q.left_id);
+        m->right = q.right_id;
+        m->req = req;
+    }
+}
+
+uint64_t merges_pass(struct node *n, uint64_t now_ns)
+{
+    LIST_FOR(it, &n->merges) merge_step(LIST_ENTRY(it, struct node_merge, link), now_ns);
+    return list_empty(&n->merges) ? DEADLINE_NONE : now_ns + 2 * NS_PER_MS;
+}
+
+void merges_free(struct node *n)
+{
+    while (!list_empty(&n->merges)) {
+        merge_end(LIST_ENTRY(n->merges.next, struct node_merge, link), STATUS_NOT_LEADER,
+                  "the node is stopping and hands all its leaderships over");
+    }
+}
