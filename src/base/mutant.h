@@ -99,7 +99,6 @@
     X(ledger_posting_lost, "T43", "a balance changes without its posting")                                             \
     /* ranges that change */                                                                                           \
     X(split_forgets_held, "T33", "transactions held in a range that splits are forgotten by both halves")              \
-    X(split_twice_led, "T31", "who finds a range born by a split in its log leads it once more in its first term")     \
     X(split_without_rows, "T31", "a range whose rows are not here yet applies its log all the same")                   \
     X(stale_range_served, "T9", "a read is served whatever has become of the range meanwhile")                         \
     X(merge_forgets_held, "T33", "transactions held in a range that is absorbed are forgotten")                        \

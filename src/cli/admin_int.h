@@ -24,6 +24,9 @@ int admin_map(struct cli *c, int (*show)(struct admin_call *, const struct meta_
 void admin_print_json(void (*fill)(struct answer *, const struct meta_map_reply *), const struct meta_map_reply *map);
 /* One question, waited for: CLI_OK and the answer in the arena, or an exit code with the text already printed. */
 int admin_ask(struct admin_call *a, const char *what, enum method method, struct slice params, struct slice *payload);
+/* The same of a node, by its address. */
+int admin_ask_node(struct admin_call *a, const char *what, const char *address, enum method method, struct slice params,
+                   struct slice *payload);
 int admin_ask_map(struct admin_call *a, struct meta_map_reply *map);
 int admin_ask_operators(struct admin_call *a, struct meta_ops_reply *ops);
 void admin_pause(struct admin_call *a, uint32_t ms);

@@ -29,6 +29,17 @@ int admin_ask(struct admin_call *a, const char *what, enum method method, struct
     return code;
 }
 
+int admin_ask_node(struct admin_call *a, const char *what, const char *address, enum method method, struct slice params,
+                   struct slice *payload)
+{
+    struct asked q = {.call = a, .what = what, .payload = SLICE_EMPTY};
+    a->session.done = false;
+    client_node(a->session.client, address, method, params, a->session.cli->timeout_ms, asked_done, &q);
+    int code = session_wait(&a->session);
+    *payload = q.payload;
+    return code;
+}
+
 int admin_ask_map(struct admin_call *a, struct meta_map_reply *map)
 {
     struct buf params;

@@ -93,6 +93,8 @@ int run_keyspace_drop(struct cli *c);
 int run_keyspace_list(struct cli *c);
 int run_keyspace_show(struct cli *c);
 int run_range_list(struct cli *c);
+int run_range_split(struct cli *c); /* cmd_reshape.c */
+int run_range_merge(struct cli *c);
 int run_range_transfer(struct cli *c); /* cmd_leaders.c */
 int run_node_drain(struct cli *c);
 int run_node_undrain(struct cli *c);

@@ -99,6 +99,9 @@ static const struct flag flags_range_list[] = {
         "watch", FLAG_SWITCH, "", "again every second"                                                                 \
     }
 static const struct flag flags_watch[] = {FLAG_WATCH};
+static const struct flag flags_range_split[] = {
+    {"at", FLAG_TEXT, "KEY", "where the new range begins; without it the node chooses, near the middle"},
+};
 static const struct flag flags_range_move[] = {
     {"from", FLAG_NUMBER, "NODE", "the replica there goes; alone: the range has one replica less"},
     {"to", FLAG_NUMBER, "NODE", "a replica comes there; alone: the range has one more"},
@@ -291,6 +294,8 @@ const struct command cli_commands[] = {
     {"node", "", "run a storage node", run_node, 0, 0, FLAGS(flags_node), false},
     {"gateway", "", "run an HTTP gateway", run_gateway, 0, 0, FLAGS(flags_gateway), false},
     {"range show", "RANGE", "one range: span, replicas, size", run_range_show, 1, 1, NO_FLAGS, false},
+    {"range split", "RANGE", "cut a range in two", run_range_split, 1, 1, FLAGS(flags_range_split), false},
+    {"range merge", "RANGE RANGE", "a range takes in the one behind it", run_range_merge, 2, 2, NO_FLAGS, false},
     {"range move", "RANGE", "move a replica, or add or remove one", run_range_move, 1, 1, FLAGS(flags_range_move),
      false},
     {"range transfer-leader", "RANGE NODE", "the same as range transfer", run_range_transfer, 2, 2, NO_FLAGS, false},
