@@ -46,6 +46,7 @@
     X(torn_batch_replayed, "T23", "recovery replays a batch without looking at its checksum")                          \
     X(damage_taken_for_tail, "T23", "damaged durable batches are taken for a torn tail and cut off")                   \
     X(damage_not_admitted, "T24", "a replica whose log was damaged goes on with what is left of it")                   \
+    X(unread_state_guessed, "T24", "a range whose state cannot be read goes on as it was created")                     \
     X(segment_name_not_synced, "T26", "the folder is not synced after a segment was made")                             \
     X(former_life_replayed, "T27", "batches of a recycled segment's former life are replayed")                         \
     X(log_freed_early, "T18", "segments are used again although the store needs them")                                 \
@@ -101,6 +102,8 @@
     X(split_forgets_held, "T33", "transactions held in a range that splits are forgotten by both halves")              \
     X(split_without_rows, "T31", "a range whose rows are not here yet applies its log all the same")                   \
     X(stale_range_served, "T9", "a read is served whatever has become of the range meanwhile")                         \
+    X(leaderless_unknown, "T30", "a range that has no leader is told to nobody")                                       \
+    X(blank_in_the_way, "T30", "a replica without rows keeps its keys although somebody later has them")               \
     X(merge_forgets_held, "T33", "transactions held in a range that is absorbed are forgotten")                        \
     X(merge_unaligned, "T32", "a merge does not wait until every replica has all of the right range's log")            \
     X(merge_serves_frozen, "T32", "a range goes on with writes while it is frozen")                                    \

@@ -2,12 +2,14 @@
  * and, when the map has changed, the ranges of which this node is to hold a replica. */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "node/changes.h"
 
 #define HEARTBEAT_EVERY_NS (250 * NS_PER_MS)
 enum { ESTIMATE_EVERY = 8 }; /* sizes are estimated for one range in so many each time */
 #define HEARTBEAT_CALL_NS (2000 * NS_PER_MS)
 enum { CHANGES_MAX = 256 }; /* descriptors told in one heartbeat */
+enum { LEADERLESS_EVERY = 8 };
 
 static void heartbeat_adopt(struct node *n, const struct meta_heartbeat_reply *reply)
 {
@@ -79,7 +81,6 @@ void heartbeat_free(struct node *n)
 static void fill_changed(struct node *n, struct meta_heartbeat_request *request)
 {
     n->heartbeat_news = false;
-    request->changed = arena_alloc(&n->arena, CHANGES_MAX * sizeof *request->changed);
     LIST_FOR(it, &n->changes)
     {
         struct range_changed *c = LIST_ENTRY(it, struct range_changed, link);
@@ -116,11 +117,25 @@ struct heartbeat_build {
     struct meta_heartbeat_request *request;
 };
 
+/* A range without a leader may miss replicas that only the map can ask for, and the map may not know of it yet: what it is
+ * is as true from one that follows. */
+static void tell_leaderless(struct heartbeat_build *b, const struct replica *r)
+{
+    struct meta_heartbeat_request *request = b->request;
+    bool turn = (replica_group(r) + b->node->heartbeats) % LEADERLESS_EVERY == 0;
+    if (!turn || raft_leader(replica_raft(r)) != 0 || request->changed_count == CHANGES_MAX) return;
+    COVER("heartbeat.leaderless");
+    if (!MUTANT(leaderless_unknown)) request->changed[request->changed_count++] = *replica_desc(r);
+}
+
 static void heartbeat_count(void *ctx, struct replica *r)
 {
     struct heartbeat_build *b = ctx;
     struct node *n = b->node;
-    if (!replica_leads(r)) return;
+    if (!replica_leads(r)) {
+        tell_leaderless(b, r);
+        return;
+    }
     struct range_report *report = &b->request->leads[b->request->lead_count++];
     struct range_counters none = {0}, *known = map_get(&n->counters, replica_group(r)),
                           *c = known != NULL ? known : &none;
@@ -160,11 +175,12 @@ uint64_t heartbeat_pass(struct node *n, uint64_t now_ns)
                                              .disk_write_us = host_disk_write_us(n->host),
                                              .disk_free = n->space.free_bytes,
                                              .disk_total = n->space.total_bytes};
+    request.changed = arena_alloc(&n->arena, CHANGES_MAX * sizeof *request.changed);
     request.leads = arena_alloc(&n->arena, (host_led_most(n->host) + 1) * sizeof *request.leads);
     struct heartbeat_build build = {.node = n, .request = &request};
+    fill_changed(n, &request);
     host_each_replica(n->host, heartbeat_count, &build);
     orders_report(n, &request);
-    fill_changed(n, &request);
     struct buf params;
     buf_init(&params, LIMIT_FRAME_BYTES);
     pack_meta_heartbeat_request(&params, &request);

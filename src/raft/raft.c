@@ -56,6 +56,11 @@ struct raft *raft_new(const struct raft_options *options, const struct raft_rest
     return r;
 }
 
+bool raft_blank(const struct raft *r)
+{
+    return r->blank;
+}
+
 void raft_restore_entry(struct raft *r, const struct raft_entry *entry)
 {
     ASSERT(entry->index > r->log.base_index);

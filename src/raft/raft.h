@@ -184,6 +184,7 @@ uint64_t raft_transfer_target(const struct raft *r); /* leader: gives its leader
 bool raft_leader_ready(const struct raft *r);        /* leader, and an entry of its own term has committed */
 /* It has lost durable data (restore->recovering) and no leader has mended it yet: its word counts for nothing. */
 bool raft_recovering(const struct raft *r);
+bool raft_blank(const struct raft *r); /* as restored, and no snapshot has come yet */
 const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index); /* borrowed; NULL: not in memory */
 struct raft_hard_state raft_hard_state_now(const struct raft *r);
 const struct raft_config *raft_config_now(const struct raft *r); /* in force: the last in the log, committed or not */

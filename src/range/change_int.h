@@ -49,6 +49,11 @@ void absorbed_step(struct host *h);
 void absorbed_note(struct host *h, uint64_t group, uint64_t by, uint64_t index);
 void absorbed_clear(struct host *h);
 
+/* create.c: a replica that has no rows yet, and speaks of the range as it was once, gives way to a later owner of its keys:
+ * who holds a key rises in version for ever. */
+bool replica_gives_way(const struct replica *r, const struct range_desc *to);
+void replica_give_way(struct replica *r, const struct range_desc *to); /* it does not begin there: its end goes */
+
 /* birth.c */
 #define BIRTH_INDEX 1u
 #define BIRTH_TERM 1u

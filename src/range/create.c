@@ -1,6 +1,25 @@
 /* Replicas that somebody else asks for: of a range that is new, or of one that has been elsewhere already. */
 #include "base/assert.h"
+#include "base/mem.h"
+#include "base/mutant.h"
 #include "range/members_int.h"
+
+bool replica_gives_way(const struct replica *r, const struct range_desc *to)
+{
+    return raft_blank(r->raft) && r->desc.epoch.version < to->epoch.version && r->desc.id != to->id &&
+           !MUTANT(blank_in_the_way);
+}
+
+void replica_give_way(struct replica *r, const struct range_desc *to)
+{
+    if (!replica_gives_way(r, to) || !range_desc_overlaps(&r->desc, to)) return;
+    if (slice_cmp(r->desc.start, to->start) >= 0) return; /* it has been taken in: merge.c */
+    COVER("range.gives_way");
+    struct range_state state = {.desc = r->desc, .row_base = r->row_base, .merge = r->merge};
+    struct slice end = state.desc.end = mem_dup_slice(to->start);
+    replica_set_range(r, &state);
+    mem_free((void *)(uintptr_t)end.data);
+}
 
 /* A range that was never changed, as it is made with its keyspace: its replicas begin with nothing, all together. */
 static bool is_new(const struct range_desc *d)
@@ -14,13 +33,15 @@ static bool is_covered(const struct host *h, const struct range_desc *desc)
     uint64_t group;
     void *value;
     for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
-        if (range_desc_overlaps(&((const struct replica *)value)->desc, desc)) return true;
+        const struct replica *r = value;
+        if (range_desc_overlaps(&r->desc, desc) && !replica_gives_way(r, desc)) return true;
     }
     return members_cover(h, desc);
 }
 
-/* What the store says of it after the log was lost: it is read while the loop waits, once in a disk's life. */
-static bool state_of_store(struct host *h, struct range_state *state)
+/* What the store says of it after the log was lost: it is read while the loop waits, once in a disk's life.
+ * STATUS_NOT_FOUND: nothing of this replica; others: it cannot be read. */
+static enum status state_of_store(struct host *h, struct range_state *state)
 {
     struct buf key;
     struct lsm_row row;
@@ -30,14 +51,15 @@ static bool state_of_store(struct host *h, struct range_state *state)
     key_encode_range(&key, state->desc.keyspace, state->desc.start);
     lsm_set_blocking(h->lsm, true);
     uint64_t id = range_desc_replica(&state->desc, h->self->node_id)->replica_id;
-    bool known = lsm_get(h->lsm, buf_slice(&key), LSM_TS_MAX, &row, &miss) == STATUS_OK &&
-                 range_state_unpack(arena_dup_slice(&h->decode_arena, row.value), &found) == STATUS_OK;
-    const struct range_replica *self = known ? range_desc_replica(&found.desc, h->self->node_id) : NULL;
-    known = self != NULL && found.desc.id == state->desc.id && self->replica_id == id;
-    if (known) *state = found;
+    enum status s = lsm_get(h->lsm, buf_slice(&key), LSM_TS_MAX, &row, &miss);
+    if (s == STATUS_OK) s = range_state_unpack(arena_dup_slice(&h->decode_arena, row.value), &found);
     lsm_set_blocking(h->lsm, false);
     buf_free(&key);
-    return known;
+    if (s != STATUS_OK) return s;
+    const struct range_replica *self = range_desc_replica(&found.desc, h->self->node_id);
+    if (self == NULL || found.desc.id != state->desc.id || self->replica_id != id) return STATUS_NOT_FOUND;
+    *state = found;
+    return STATUS_OK;
 }
 
 void host_create_replica(struct host *h, const struct range_desc *desc)
@@ -52,6 +74,7 @@ void host_create_replica(struct host *h, const struct range_desc *desc)
     struct range_state state = {.desc = *desc};
     struct raft_restore restore = {0};
     struct replica_birth how = {.creating = true, .record = &state};
+    enum status known = STATUS_NOT_FOUND;
     arena_reset(&h->decode_arena);
     if (desc->id < h->lost_below) { /* its votes may have been lost with the log */
         COVER("host.lost_replica");
@@ -59,12 +82,13 @@ void host_create_replica(struct host *h, const struct range_desc *desc)
         restore.recovering = true;
         (void)lsm_durable(h->lsm, desc->id, &restore.snapshot_index, &restore.snapshot_term);
         /* Rows of another replica's, or of a state that is not known, are no beginning. */
-        if (restore.snapshot_index > 0 && !state_of_store(h, &state) && !is_new(desc))
+        if (restore.snapshot_index > 0) known = state_of_store(h, &state);
+        if (known != STATUS_OK && (known != STATUS_NOT_FOUND || !is_new(desc)))
             restore.snapshot_index = restore.snapshot_term = 0;
         restore.applied = restore.snapshot_index;
         restore.hard = (struct raft_hard_state){.term = restore.snapshot_term, .commit = restore.snapshot_index};
     }
-    restore.blank = restore.snapshot_index == 0 && !is_new(desc);
+    restore.blank = restore.snapshot_index == 0 && (known != STATUS_NOT_FOUND || !is_new(desc));
     if (restore.blank) {
         COVER("host.blank");
     } else {

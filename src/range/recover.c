@@ -26,6 +26,7 @@ struct recovered {
     struct birth birth;
     struct range_state created, range; /* decoded, of the record; and as the store says, else the same */
     bool usable;                       /* these make sense, and have a replica here */
+    bool unread;                       /* the store has its state, and cannot read it: nothing of its rows counts */
     struct recovered *absorber;        /* has its keys since a merge; NULL: nobody */
     bool unborn;          /* its log is here; its rows are not, until its parent's split is applied again */
     uint64_t birth_floor; /* an index at which it has had a child: that is committed */
@@ -42,6 +43,7 @@ struct recovered {
 struct recovery {
     struct host *host;
     struct map groups;
+    struct map unread; /* groups of the store whose birth cannot be read */
     struct arena arena;
     const char *lost; /* what every replica has lost; NULL: nothing */
     bool damaged;     /* a record makes no sense */
@@ -177,6 +179,7 @@ static size_t recovered_tail(const struct recovered *g, bool *astray, bool *lost
 static const char *recovered_loss(const struct recovery *rec, const struct recovered *g, bool gap, uint64_t last)
 {
     if (rec->lost != NULL) return rec->lost;
+    if (g->unread) return "the row that says what the range is cannot be read";
     if (g->birth.group != 0 && g->store_index == 0) return "the range that it was split off from has lost that";
     if (gap || g->reset_index > g->store_index) return "the store is older than the log";
     if (g->hard.commit > last) return "committed entries are missing from the log";
@@ -211,11 +214,11 @@ static void recovered_forget(struct host *h, struct recovered *g, const char *wh
                        &(struct wal_hard_state){.term = g->hard.term, .vote = g->hard.vote, .commit = g->hard.commit});
 }
 
-/* Nothing of a range that has changed before: it takes no entry before a snapshot. */
+/* Nothing of a range that has changed before, or nothing that makes sense: it takes no entry before a snapshot. */
 static bool is_blank(const struct recovered *g)
 {
     const struct range_epoch *e = &g->range.desc.epoch;
-    return g->store_index == 0 && (e->version > 1 || e->conf_ver > 1);
+    return g->unread || (g->store_index == 0 && (e->version > 1 || e->conf_ver > 1));
 }
 
 static struct replica *recovered_replica(struct host *h, struct recovered *g, size_t from)
@@ -315,7 +318,8 @@ static void check_in_log(void *ctx, uint64_t group, uint64_t index, uint64_t ter
     (void)index;
     (void)term;
     struct log_check *c = ctx;
-    if (group != HOST_GROUP && map_get(&c->rec->groups, group) == NULL) c->missing = group;
+    if (group == HOST_GROUP || map_get(&c->rec->unread, group) != NULL) return;
+    if (map_get(&c->rec->groups, group) == NULL) c->missing = group;
 }
 
 /* A store without its log has forgotten its votes: it must not take part. (Of a damaged log that is known, and noted.) */
@@ -449,18 +453,19 @@ static bool store_is_blank(const struct host *h)
 
 /* --- what the groups are --- */
 
-static bool state_of_row(struct host *h, const struct range_state *created, struct arena *arena,
-                         struct range_state *out)
+/* STATUS_NOT_FOUND: it is as it was created. */
+static enum status state_of_row(struct host *h, const struct range_state *created, struct arena *arena,
+                                struct range_state *out)
 {
     struct buf key;
     struct lsm_row row;
     struct lsm_miss miss;
     buf_init(&key, LSM_KEY_MAX);
     key_encode_range(&key, created->desc.keyspace, created->desc.start);
-    bool found = lsm_get(h->lsm, buf_slice(&key), LSM_TS_MAX, &row, &miss) == STATUS_OK;
-    found = found && range_state_unpack(arena_dup_slice(arena, row.value), out) == STATUS_OK;
+    enum status s = lsm_get(h->lsm, buf_slice(&key), LSM_TS_MAX, &row, &miss);
+    if (s == STATUS_OK) s = range_state_unpack(arena_dup_slice(arena, row.value), out);
     buf_free(&key);
-    return found && out->desc.id == created->desc.id;
+    return s == STATUS_OK && out->desc.id != created->desc.id ? STATUS_NOT_FOUND : s;
 }
 
 /* The record of a birth that the log does not have, because the crash came first, is in the store with its rows. */
@@ -474,7 +479,12 @@ static void find_unwritten(void *ctx, uint64_t group, uint64_t index, uint64_t t
     if (map_get(&rec->groups, group) != NULL || index != BIRTH_INDEX || term != BIRTH_TERM) return;
     buf_init(&key, 16);
     birth_row_key(&key, group);
-    if (lsm_get(h->lsm, buf_slice(&key), LSM_TS_MAX, &row, &miss) == STATUS_OK) {
+    enum status s = lsm_get(h->lsm, buf_slice(&key), LSM_TS_MAX, &row, &miss);
+    if (s != STATUS_OK && s != STATUS_NOT_FOUND) { /* it has promised nothing yet: somebody will ask for it anew */
+        COVER("recover.birth_unread");
+        map_put(&rec->unread, group, rec);
+    }
+    if (s == STATUS_OK) {
         COVER("recover.birth_unwritten");
         on_group(rec, group, row.value);
         struct recovered *g = recovered_get(rec, group);
@@ -493,7 +503,17 @@ static void decode_group(struct recovery *rec, struct recovered *g)
     if (g->record.data == NULL || range_state_unpack(g->record, &g->created) != STATUS_OK) return;
     struct range_state stored;
     g->range = g->created;
-    if (h->lsm != NULL && g->store_index > 0 && state_of_row(h, &g->created, &rec->arena, &stored)) g->range = stored;
+    if (h->lsm != NULL && g->store_index > 0) {
+        enum status s = state_of_row(h, &g->created, &rec->arena, &stored);
+        if (s == STATUS_OK) {
+            g->range = stored;
+        } else if (s != STATUS_NOT_FOUND && !MUTANT(unread_state_guessed)) {
+            COVER("recover.state_unread");
+            g->unread = true;
+            if (g->hard.term < g->store_term) g->hard = (struct raft_hard_state){.term = g->store_term};
+            g->store_index = g->store_term = 0;
+        }
+    }
     g->usable = range_desc_replica(&g->range.desc, h->self->node_id) != NULL;
     g->left = !g->usable && range_desc_replica(&g->created.desc, h->self->node_id) != NULL;
 }
@@ -527,6 +547,22 @@ static void find_unborn(struct recovery *rec, struct recovered *g)
     }
     COVER("recover.unborn");
     if (parent->birth_floor < g->birth.index) parent->birth_floor = g->birth.index;
+}
+
+/* replica_give_way, of before: what is here of later owners of its keys stays theirs. */
+static void give_way(struct recovery *rec, struct recovered *g)
+{
+    uint64_t group;
+    void *value;
+    for (size_t it = 0; map_next(&rec->groups, &it, &group, &value);) {
+        const struct recovered *other = value;
+        const struct range_desc *to = &other->range.desc;
+        if (!other->usable || other->store_index == 0 || other->unborn || other == g) continue;
+        if (!range_desc_overlaps(&g->range.desc, to) || to->epoch.version <= g->range.desc.epoch.version) continue;
+        if (slice_cmp(g->range.desc.start, to->start) >= 0) continue;
+        COVER("recover.gives_way");
+        g->range.desc.end = to->start;
+    }
 }
 
 static int by_place(const void *a, const void *b)
@@ -580,6 +616,10 @@ static void decode_groups(struct recovery *rec)
     for (size_t it = 0; map_next(&rec->groups, &it, &group, &value);) find_unborn(rec, value);
     if (h->lsm != NULL) lsm_set_blocking(h->lsm, false);
     if (h->lsm != NULL) find_absorbed(rec);
+    for (size_t it = 0; map_next(&rec->groups, &it, &group, &value);) {
+        struct recovered *g = value;
+        if (g->usable && g->absorber == NULL && is_blank(g)) give_way(rec, g);
+    }
 }
 
 static enum status recover_groups(struct recovery *rec, bool anew, bool store_damaged, struct errbuf *err)
@@ -604,6 +644,7 @@ enum status host_recover(struct host *h, struct errbuf *err)
     struct recovery rec = {.host = h};
     bool anew, store_damaged = false;
     map_init(&rec.groups);
+    map_init(&rec.unread);
     arena_init(&rec.arena, 4096);
     enum status s = lsm_open(h->env, &h->options.lsm, &h->lsm, err);
     if (s == STATUS_CORRUPT) {
@@ -617,6 +658,7 @@ enum status host_recover(struct host *h, struct errbuf *err)
     if (s == STATUS_OK) s = recover_groups(&rec, anew, store_damaged, err);
     recovery_clear(&rec);
     map_free(&rec.groups);
+    map_free(&rec.unread);
     arena_free(&rec.arena);
     return s;
 }

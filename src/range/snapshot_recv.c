@@ -10,7 +10,7 @@
 #include "base/assert.h"
 #include "base/crc32c.h"
 #include "base/mem.h"
-#include "range/change_int.h"
+#include "range/members_int.h"
 #include "range/snapshot_int.h"
 
 enum { SNAPSHOTS_RECEIVING_MAX = 4 }; /* by one host */
@@ -215,6 +215,7 @@ static bool take_in_others(struct replica *r, const struct snapshot_recv *s)
     if (range_state_unpack(s->range, &state) != STATUS_OK) BUG("a state that was looked at");
     for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
         struct replica *other = value;
+        if (other != r) replica_give_way(other, &state.desc);
         if (other == r || !takes_in(&state.desc, &other->desc)) continue;
         bool idle = other->state != REPLICA_CREATING && other->state != REPLICA_INSTALLING && !other->apply_wait;
         if (!idle || other->receiving != NULL || other->sending != NULL) return false;
@@ -266,10 +267,11 @@ static bool recv_fits(const struct replica *r, const struct range_state *state)
     for (size_t it = 0; map_next(&r->host->replicas, &it, &group, &value);) {
         const struct replica *other = value;
         if (other == r || !range_desc_overlaps(&other->desc, d) || takes_in(d, &other->desc)) continue;
+        if (replica_gives_way(other, d)) continue;
         COVER("snapshot.covered");
         return false;
     }
-    return true;
+    return !members_cover(r->host, d);
 }
 
 static struct snapshot_recv *recv_new(struct replica *r, const struct snapshot_chunk *c, enum status *why)
