@@ -103,6 +103,7 @@
     X(split_without_rows, "T31", "a range whose rows are not here yet applies its log all the same")                   \
     X(stale_range_served, "T9", "a read is served whatever has become of the range meanwhile")                         \
     X(leaderless_unknown, "T30", "a range that has no leader is told to nobody")                                       \
+    X(absorbed_left_behind, "T14", "an absorbed range stays behind when who took it in leaves the node")               \
     X(blank_in_the_way, "T30", "a replica without rows keeps its keys although somebody later has them")               \
     X(merge_forgets_held, "T33", "transactions held in a range that is absorbed are forgotten")                        \
     X(merge_unaligned, "T32", "a merge does not wait until every replica has all of the right range's log")            \

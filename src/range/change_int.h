@@ -46,7 +46,8 @@ void merge_remove(struct replica *right, const struct replica *left, uint64_t in
 void merge_applied(struct replica *right); /* somebody may wait for that */
 /* Groups that were taken in; their logs are dropped when the store is durably past that. */
 void absorbed_step(struct host *h);
-void absorbed_note(struct host *h, uint64_t group, uint64_t by, uint64_t index);
+void absorbed_note(struct host *h, uint64_t group, uint64_t replica_id, uint64_t by, uint64_t index);
+void absorbed_leave(struct host *h, uint64_t by); /* who took them in leaves this host: so do they, in the same batch */
 void absorbed_clear(struct host *h);
 
 /* create.c: a replica that has no rows yet, and speaks of the range as it was once, gives way to a later owner of its keys:

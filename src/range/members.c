@@ -181,6 +181,11 @@ static void tombstone_put(struct host *h, uint64_t group, uint64_t replica_id, s
     gone_record_put(h->wal, group, &(struct gone_record){.replica_id = replica_id, .start = start, .end = end});
 }
 
+void members_tombstone(struct host *h, uint64_t group, uint64_t replica_id)
+{
+    tombstone_put(h, group, replica_id, SLICE_EMPTY, SLICE_EMPTY);
+}
+
 static void leaving_cut(void *ctx, enum status s)
 {
     struct leaving *l = ctx;
@@ -260,6 +265,7 @@ static void detach(struct host *h, struct replica *r)
     replica_fail_all(r, STATUS_NOT_LEADER, true);
     members_note_gone(h, l->group, l->replica_id);
     if (r->mark_slot != 0) h->filling.items[r->mark_slot - 1].group = 0; /* nobody is told */
+    absorbed_leave(h, l->group);
     tombstone_put(h, l->group, l->replica_id, l->start, l->end);
     (void)map_remove(&h->replicas, l->group);
     replica_free(r);

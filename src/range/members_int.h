@@ -19,6 +19,7 @@ void replica_leave(struct replica *r, const char *why); /* it is mute at once; t
 void members_pass(struct host *h);
 void members_durable(struct host *h); /* a batch of the log is */
 void members_close(struct host *h);
+void members_tombstone(struct host *h, uint64_t group, uint64_t replica_id); /* of one that has no rows of its own */
 void members_note_gone(struct host *h, uint64_t group, uint64_t replica_id);
 /* While opening: a tombstone; with a span, its rows may still be here. */
 void members_recall(struct host *h, uint64_t group, uint64_t replica_id, struct slice start, struct slice end);

@@ -6,7 +6,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
-#include "range/change_int.h"
+#include "range/members_int.h"
 
 static void become(struct changing *c, enum range_phase phase, uint64_t with, uint64_t version)
 {
@@ -167,16 +167,26 @@ enum status merge_evaluate(struct changing *c)
 
 struct absorbed {
     struct list link;
-    uint64_t group, by, index;
+    uint64_t group, replica_id, by, index;
     enum { ABSORBED_KEPT, ABSORBED_FORGOTTEN, ABSORBED_DROPPED } state; /* remembered for those who still ask for it */
 };
 
-void absorbed_note(struct host *h, uint64_t group, uint64_t by, uint64_t index)
+void absorbed_note(struct host *h, uint64_t group, uint64_t replica_id, uint64_t by, uint64_t index)
 {
     struct absorbed *a = mem_zalloc(sizeof *a);
-    *a = (struct absorbed){.group = group, .by = by, .index = index};
+    *a = (struct absorbed){.group = group, .replica_id = replica_id, .by = by, .index = index};
     list_init(&a->link);
     list_push_back(&h->absorbed, &a->link);
+    members_note_gone(h, group, replica_id);
+}
+
+static const struct absorbed *absorbed_find(const struct host *h, uint64_t group)
+{
+    for (struct list *it = h->absorbed.next; it != &h->absorbed; it = it->next) {
+        const struct absorbed *a = LIST_ENTRY(it, struct absorbed, link);
+        if (a->group == group) return a;
+    }
+    return NULL;
 }
 
 void absorbed_clear(struct host *h)
@@ -187,14 +197,21 @@ void absorbed_clear(struct host *h)
 
 /* A crash needs the right one's log until the store is durably past the merge. Then the store forgets the group, and when that is
  * durable the log does: it must never know less than the store. */
+static bool absorbed_durably(const struct host *h, const struct absorbed *a)
+{
+    uint64_t index = 0, term;
+    if (lsm_durable(h->lsm, a->by, &index, &term)) return index >= a->index || MUTANT(merge_drops_log_early);
+    const struct absorbed *by = absorbed_find(h, a->by); /* it was taken in itself: later */
+    return by != NULL && by->state != ABSORBED_KEPT;
+}
+
 void absorbed_step(struct host *h)
 {
     LIST_FOR(it, &h->absorbed)
     {
         struct absorbed *a = LIST_ENTRY(it, struct absorbed, link);
-        uint64_t index = 0, term;
-        if (a->state == ABSORBED_DROPPED || !lsm_durable(h->lsm, a->by, &index, &term)) continue;
-        if (index < a->index && !MUTANT(merge_drops_log_early)) continue;
+        uint64_t index, term;
+        if (a->state == ABSORBED_DROPPED || (a->state == ABSORBED_KEPT && !absorbed_durably(h, a))) continue;
         if (a->state == ABSORBED_KEPT) lsm_group_forget(h->lsm, a->group);
         a->state = ABSORBED_FORGOTTEN;
         if (lsm_durable(h->lsm, a->group, &index, &term) && !MUTANT(merge_drops_log_early)) continue;
@@ -204,15 +221,31 @@ void absorbed_step(struct host *h)
     }
 }
 
+/* Who has its keys in the end. */
+static uint64_t absorbed_by(const struct host *h, uint64_t group)
+{
+    for (const struct absorbed *a; (a = absorbed_find(h, group)) != NULL;) group = a->by;
+    return group;
+}
+
 struct replica *host_absorber(const struct host *h, uint64_t group)
 {
-    for (struct list *it = h->absorbed.next; it != &h->absorbed; it = it->next) {
-        const struct absorbed *a = LIST_ENTRY(it, struct absorbed, link);
-        if (a->group != group) continue;
-        struct replica *by = map_get(&h->replicas, a->by);
-        return by != NULL ? by : host_absorber(h, a->by);
+    uint64_t by = absorbed_by(h, group);
+    return by == group ? NULL : map_get(&h->replicas, by);
+}
+
+void absorbed_leave(struct host *h, uint64_t by)
+{
+    if (MUTANT(absorbed_left_behind)) return;
+    LIST_FOR(it, &h->absorbed)
+    {
+        struct absorbed *a = LIST_ENTRY(it, struct absorbed, link);
+        if (a->state == ABSORBED_DROPPED || absorbed_by(h, a->group) != by) continue;
+        COVER("range.absorbed_leaves");
+        if (a->state == ABSORBED_KEPT) lsm_group_forget(h->lsm, a->group);
+        a->state = ABSORBED_DROPPED;
+        members_tombstone(h, a->group, a->replica_id);
     }
-    return NULL;
 }
 
 void merge_remove(struct replica *right, const struct replica *left, uint64_t index)
@@ -220,7 +253,7 @@ void merge_remove(struct replica *right, const struct replica *left, uint64_t in
     struct host *h = left->host;
     log_event(h->env->log, LOG_INFO, "range.merged", "range=%llu right=%llu index=%llu",
               (unsigned long long)left->desc.id, (unsigned long long)right->desc.id, (unsigned long long)index);
-    absorbed_note(h, right->desc.id, left->desc.id, index);
+    absorbed_note(h, right->desc.id, right->id, left->desc.id, index);
     map_remove(&h->replicas, right->desc.id);
     replica_fail_all(right, STATUS_EPOCH_MISMATCH, false); /* behind the freeze nothing has an effect */
     resolve_forget(right);

@@ -595,7 +595,8 @@ static void find_absorbed(struct recovery *rec)
         if (taken) {
             COVER("recover.absorbed");
             g->absorber = cover;
-            absorbed_note(rec->host, g->group, cover->group, 0);
+            uint64_t id = range_desc_replica(&g->range.desc, rec->host->self->node_id)->replica_id;
+            absorbed_note(rec->host, g->group, id, cover->group, 0);
         } else if (g->store_index > 0) {
             cover = g;
         }
