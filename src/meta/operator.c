@@ -75,6 +75,10 @@ static enum operator_next next_of_change(const struct operator_row *row, const s
         *what = "the replica that was to go is gone already";
         return OPERATOR_NEXT_VOID;
     }
+    if (row->to == 0 && d->epoch.conf_ver != row->conf_ver) {
+        *what = "the range's replicas have changed since: perhaps it has none to spare any more";
+        return OPERATOR_NEXT_VOID;
+    }
     if (row->to != 0 && to == NULL) {
         *what = "a replica is added";
         return order_that(order, ORDER_ADD, row->to, 0);

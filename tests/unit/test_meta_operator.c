@@ -89,6 +89,7 @@ START_TEST(test_steps_end)
         if (row.kind != OPERATOR_ADD) row.from = prng_between(&p, 1, 3);
         if (row.kind == OPERATOR_ADD || row.kind == OPERATOR_REPLACE) row.to = 4;
         if (row.kind == OPERATOR_TRANSFER) row.to = prng_between(&p, 1, 3);
+        row.conf_ver = d.epoch.conf_ver;
         size_t least = row.kind == OPERATOR_REMOVE ? 2 : 3;
         enum operator_next next;
         int steps = 0;
@@ -126,6 +127,11 @@ START_TEST(test_void)
     drop(&d, 3);
     ck_assert_int_eq(operator_next(&row, &d, 1, &order, &what), OPERATOR_NEXT_VOID);
     row = (struct operator_row){.kind = OPERATOR_TRANSFER, .from = 1, .to = 9};
+    ck_assert_int_eq(operator_next(&row, &d, 1, &order, &what), OPERATOR_NEXT_VOID);
+    d = three();
+    row = (struct operator_row){.kind = OPERATOR_REMOVE, .from = 3, .conf_ver = d.epoch.conf_ver};
+    ck_assert_int_eq(operator_next(&row, &d, 1, &order, &what), OPERATOR_NEXT_ORDER);
+    d.epoch.conf_ver++; /* it may be one of the last three by now */
     ck_assert_int_eq(operator_next(&row, &d, 1, &order, &what), OPERATOR_NEXT_VOID);
     row = (struct operator_row){.kind = OPERATOR_SPLIT, .version = 1};
     ck_assert_int_eq(operator_next(&row, &d, 1, &order, &what), OPERATOR_NEXT_ORDER);

@@ -1,0 +1,82 @@
+#!/bin/sh
+# Ranges split and merge by hand under load: no request fails; a node is killed in the middle of them: the history stays sound, the
+# map tiles, and what was begun ends.
+set -u
+# shellcheck source=tests/process/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+ranges_of() { "$quorate" range list --keyspace cut -o json | json "' '.join(str(r['id']) for r in d['ranges'])"; }
+count_of() { ranges_of | wc -w; }
+load_start() { # NAME SECONDS
+    "$quorate" bench kv --keyspace cut --connections 8 --keys 20000 --reads 50 --rate 1500 --seconds "$2" >"$work/$1.out" 2>&1 &
+    load=$!
+}
+load_clean() { # NAME: it ended well, and nothing failed
+    wait "$load" && grep -qE '^errors +0 definite, 0 unknown' "$work/$1.out"
+}
+tiles() { # each range begins where the one before ends, from the first key to the last
+    "$quorate" range list --keyspace cut -o json | json "(lambda r: r[0]['start'] == '' and r[-1]['end'] == '' and
+        all(a['end'] == b['start'] for a, b in zip(r, r[1:])))(d['ranges'])" | grep -q True
+}
+again() { # COMMAND...: asked until it succeeds: what is under way elsewhere refuses for a moment
+    for _ in $(seq 100); do
+        if "$@" >"$work/again.out" 2>&1; then return 0; fi
+        sleep 0.1
+    done
+    cat "$work/again.out"
+    return 1
+}
+split_all() { # every range of the keyspace, once
+    for range in $(ranges_of); do again "$quorate" range split "$range" || return 1; done
+}
+merge_one() { # the first two
+    # shellcheck disable=SC2046 # two words
+    "$quorate" range merge $(ranges_of | cut_words)
+}
+cut_words() { tr ' ' '\n' | head -n 2; }
+merge_down() { # until one is left
+    for _ in $(seq 200); do
+        if [ "$(count_of)" = 1 ]; then return 0; fi
+        merge_one >"$work/merge.out" 2>&1 || sleep 0.1
+    done
+    cat "$work/merge.out"
+    ranges_of
+    return 1
+}
+
+check "the cluster starts" cluster_start
+check "a keyspace of one range" "$quorate" keyspace create cut
+check "data" "$quorate" bench kv --keyspace cut --connections 8 --depth 8 --keys 20000 --total 20000 --spread sequential
+load_start reshaped 20
+sleep 1
+expect "a split at a key" 0 "is at version" "$quorate" range split "$(ranges_of)" --at bench/0000000000010000
+check "each half splits at a key of its own choice" split_all
+check "and again" split_all
+check "there are eight" test "$(count_of)" = 8
+check "the map tiles" tiles
+check "they merge to one" merge_down
+check "the map tiles again" tiles
+check "no request has failed meanwhile" load_clean reshaped
+cat "$work/reshaped.out"
+expect "a range does not merge with itself" 1 "" "$quorate" range merge "$(ranges_of)" "$(ranges_of)"
+
+prefix=torn history_start --keyspace cut
+check "history is written" goes_on 10
+victim=$(leader_of cut)
+(
+    for _ in 1 2 3 4; do
+        split_all
+        merge_one
+    done
+) >"$work/reshape.out" 2>&1 &
+reshape=$!
+sleep 0.7
+check "the leader is killed in the middle of it" kill -9 "$(pid_of "$victim")"
+wait "$reshape"
+check "splits and merges have gone on" test "$(count_of)" -gt 1
+check "requests go on" goes_on 10
+check "what is left merges to one" merge_down
+check "the map tiles at the end" tiles
+check "the history is linearizable" history_judge
+cat "$work/check.out"
+finish
