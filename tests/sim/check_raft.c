@@ -296,8 +296,8 @@ void check_raft_look(struct check_raft *c, const struct process *p)
         struct group *g = value;
         const struct seen *s = &g->seen[p->index];
         if (host_absorber(h, g->id) != NULL)
-        if (host_absorber(h, g->id) != NULL)
-            continue; /* a merge took it in; a crash before that is durable brings it back */
+            if (host_absorber(h, g->id) != NULL)
+                continue; /* a merge took it in; a crash before that is durable brings it back */
         if (s->id != 0 && s->life == p->lives && s->look != c->looks && !host_replica_departs(h, id)) seen_gone(g, p);
     }
 }
