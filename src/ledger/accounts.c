@@ -125,7 +125,9 @@ static void part_done(struct accounts_call *c)
 {
     struct ledger *l = c->call.ledger;
     for (size_t i = c->next; i < c->until; i++) {
-        if (c->outcomes[i].result == LEDGER_CREATED) ledger_learn_account(l, &c->accounts[i]);
+        if (c->outcomes[i].result != LEDGER_CREATED) continue;
+        ledger_learn_account(l, &c->accounts[i]);
+        ledger_learn_net(l, &c->accounts[i].id, 0);
     }
     c->done_some = true;
     c->next = c->until;

@@ -20,12 +20,39 @@ static uint64_t hash_of(const struct ledger_id *id)
     return hash_bytes(slice_make(id->bytes, sizeof(id->bytes)), 6);
 }
 
+static struct ledger_known *known(const struct ledger *l, const struct ledger_id *id)
+{
+    struct ledger_known *k = map_get(&l->accounts, hash_of(id));
+    while (k != NULL && !ledger_id_eq(&k->account.id, id)) k = k->same_hash;
+    return k;
+}
+
 const struct ledger_account *ledger_known_account(void *ledger, const struct ledger_id *id)
 {
-    const struct ledger *l = ledger;
-    const struct ledger_known *k = map_get(&l->accounts, hash_of(id));
-    while (k != NULL && !ledger_id_eq(&k->account.id, id)) k = k->same_hash;
+    const struct ledger_known *k = known(ledger, id);
     return k == NULL ? NULL : &k->account;
+}
+
+bool ledger_guess_net(void *ledger, const struct ledger_id *id, i128 *net)
+{
+    const struct ledger_known *k = known(ledger, id);
+    if (k == NULL || !k->net_known) return false;
+    *net = k->net;
+    return true;
+}
+
+void ledger_learn_net(struct ledger *l, const struct ledger_id *id, i128 net)
+{
+    struct ledger_known *k = known(l, id);
+    if (k == NULL) return;
+    k->net_known = true;
+    k->net = net;
+}
+
+void ledger_forget_net(struct ledger *l, const struct ledger_id *id)
+{
+    struct ledger_known *k = known(l, id);
+    if (k != NULL) k->net_known = false;
 }
 
 static void forget_accounts(struct ledger *l)
@@ -38,7 +65,7 @@ static void forget_accounts(struct ledger *l)
 
 void ledger_learn_account(struct ledger *l, const struct ledger_account *a)
 {
-    if (ledger_known_account(l, &a->id) != NULL) return;
+    if (known(l, &a->id) != NULL) return;
     if (l->accounts.count >= ACCOUNTS_KNOWN_MAX) forget_accounts(l);
     struct ledger_known *k = arena_zalloc(&l->accounts_arena, sizeof(*k));
     uint64_t hash = hash_of(&a->id);

@@ -46,6 +46,8 @@ struct ledger_run {
 struct ledger_known { /* an account: it never changes, and never goes */
     struct ledger_known *same_hash;
     struct ledger_account account;
+    bool net_known; /* the counter that limits it, as this process saw it last; others may have changed it */
+    i128 net;
 };
 
 struct ledger {
@@ -78,6 +80,9 @@ struct ledger {
 /* ledger.c */
 const struct ledger_account *ledger_known_account(void *ledger, const struct ledger_id *id);
 void ledger_learn_account(struct ledger *l, const struct ledger_account *a);
+bool ledger_guess_net(void *ledger, const struct ledger_id *id, i128 *net);
+void ledger_learn_net(struct ledger *l, const struct ledger_id *id, i128 net);
+void ledger_forget_net(struct ledger *l, const struct ledger_id *id); /* it was wrong */
 uint32_t ledger_left_ms(const struct ledger *l, uint64_t deadline_ns);
 /* True: a request met a keyspace that is not there, which is being created; try again soon. */
 bool ledger_create_keyspace(struct ledger *l, const struct client_error *e);

@@ -81,6 +81,21 @@ struct plan_account *plan_account_find(const struct plan *p, const struct ledger
     return a;
 }
 
+static void guess(const struct plan *p, struct plan_account *a)
+{
+    struct plan_slot *net = &a->slots[SLOT_NET];
+    if (p->o.guess == NULL || a->suspect || !account_has_slot(a->account.flags, SLOT_NET)) return;
+    net->known = net->guessed = p->o.guess(p->o.ctx, &a->id, &net->value);
+}
+
+static void be_suspect(struct plan_account *a)
+{
+    a->suspect = true;
+    for (unsigned i = 0; i < SLOT_COUNT; i++) {
+        if (a->slots[i].guessed) a->slots[i].known = a->slots[i].guessed = false;
+    }
+}
+
 struct plan_account *plan_account(struct plan *p, const struct ledger_id *id)
 {
     struct plan_account *a = plan_account_find(p, id);
@@ -100,6 +115,7 @@ struct plan_account *plan_account(struct plan *p, const struct ledger_id *id)
     if (known != NULL) {
         a->meta = PRESENT;
         a->account = *known;
+        guess(p, a);
     }
     return a;
 }
@@ -127,7 +143,7 @@ struct plan_row *plan_row(struct plan *p, const struct ledger_id *id)
 
 void plan_suspect(struct plan *p, const struct ledger_id *account)
 {
-    plan_account(p, account)->suspect = true;
+    be_suspect(plan_account(p, account));
 }
 
 /* --- what has to be known --- */
@@ -186,8 +202,8 @@ static void intern_event(struct plan *p, const struct ledger_transfer *t)
         return;
     }
     struct plan_account *debit = plan_account(p, &t->debit), *credit = plan_account(p, &t->credit);
-    if (t->flags & LEDGER_BALANCING_DEBIT) debit->suspect = true;
-    if (t->flags & LEDGER_BALANCING_CREDIT) credit->suspect = true;
+    if (t->flags & LEDGER_BALANCING_DEBIT) be_suspect(debit);
+    if (t->flags & LEDGER_BALANCING_CREDIT) be_suspect(credit);
 }
 
 /* The accounts of a pending transfer are known when its row is; of one that this run makes they are there already. */
@@ -220,12 +236,12 @@ enum status plan_take(struct plan *p, const struct plan_want *w, bool found, str
     struct plan_account *a = w->object;
     struct plan_row *r = w->object;
     enum status s = STATUS_OK;
-    (void)p;
     switch (w->kind) {
     case WANT_ACCOUNT:
         a->account.id = a->id;
         if (found) s = row_get_account(value, &a->account);
         a->meta = found ? PRESENT : ABSENT;
+        if (found && s == STATUS_OK) guess(p, a);
         break;
     case WANT_COUNTER:
         if (found && !i128_parse(value, &a->slots[w->slot].value)) s = STATUS_CORRUPT;
@@ -244,7 +260,20 @@ enum status plan_take(struct plan *p, const struct plan_want *w, bool found, str
     return s;
 }
 
-/* --- who was judged wrongly --- */
+/* --- afterwards --- */
+
+bool plan_learned(const struct plan *p, size_t *next, struct ledger_id *account, i128 *net)
+{
+    while (*next < p->account_count) {
+        const struct plan_account *a = p->accounts[(*next)++];
+        const struct plan_slot *s = &a->slots[SLOT_NET];
+        if (!s->known) continue;
+        *account = a->id;
+        *net = s->value + s->delta;
+        return true;
+    }
+    return false;
+}
 
 struct plan_culprit plan_blame(const struct plan *p, enum status refusal, uint32_t failed_index)
 {

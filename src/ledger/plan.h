@@ -6,7 +6,7 @@
  *                    v
  *                plan_build --> transaction; it commits exactly if every judgement holds at its commit timestamp
  *
- * What is not known is assumed: ids are new, limits are kept, accounts are open. The transaction carries the assumptions as inserts and
+ * What is not known is guessed, or assumed: ids are new, limits are kept, accounts are open. The transaction carries the assumptions as inserts and
  * guards, and the guard on a counter is the interval in which every judgement would have been the same. If the store refuses, plan_blame
  * says which account or transfer was judged wrongly, and the run is planned again, knowing more. */
 #ifndef QUORATE_LEDGER_PLAN_H
@@ -22,6 +22,9 @@ struct plan_options {
     bool look_at_limits; /* read the counters that limits speak of */
     /* An account that is known already, or NULL. */
     const struct ledger_account *(*account)(void *ctx, const struct ledger_id *id);
+    /* May be NULL. What the counter that limits the account may be at the moment; false: no idea. A wrong guess costs a refusal by the
+     * store, never a wrong outcome: what is judged by it is guarded. A suspect account is not guessed at. */
+    bool (*guess)(void *ctx, const struct ledger_id *id, i128 *net);
     void *ctx;
 };
 struct plan;
@@ -61,6 +64,8 @@ struct plan_culprit {
 /* The store has refused at that operation or compare. */
 struct plan_culprit plan_blame(const struct plan *p, enum status refusal, uint32_t failed_index);
 struct plan_culprit plan_blamed(const struct plan *p);
+/* The run has committed: what the counter that limits an account became. `next` begins at 0; false: no more are known. */
+bool plan_learned(const struct plan *p, size_t *next, struct ledger_id *account, i128 *net);
 /* Whether the transfer has anything to do with it. */
 bool plan_touches(const struct plan *p, const struct ledger_transfer *t, const struct plan_culprit *c);
 

@@ -138,6 +138,9 @@ static void run_committed(struct ledger_run *r)
 {
     struct ledger *l = r->ledger;
     struct list *it;
+    struct ledger_id account;
+    i128 net;
+    for (size_t next = 0; plan_learned(r->plan, &next, &account, &net);) ledger_learn_net(l, &account, net);
     l->stats.runs++;
     l->stats.transfers += r->events;
     while ((it = list_pop_front(&r->jobs)) != NULL) {
@@ -201,6 +204,7 @@ static void run_part(struct ledger_run *r, const struct plan_culprit *c)
 static void run_refused(struct ledger_run *r, const struct plan_culprit *c)
 {
     r->ledger->stats.refused_runs++;
+    if (c->is_account) ledger_forget_net(r->ledger, &c->id);
     if (!r->careful) {
         run_part(r, c);
         return;
@@ -335,6 +339,7 @@ static void run_plan(struct ledger_run *r)
     struct ledger *l = r->ledger;
     struct plan_options o = {
         .look_at_ids = r->look_at_ids, .look_at_limits = r->look_at_limits, .account = ledger_known_account, .ctx = l};
+    if (!r->look_at_limits) o.guess = ledger_guess_net;
     if (env_mono_ns(l->env) >= run_deadline(r)) {
         run_fail_text(r, STATUS_TIMEOUT, "the deadline passed while others changed what was judged by");
         return;
