@@ -10,8 +10,8 @@ enum known { UNKNOWN, ABSENT, PRESENT };
 struct plan_slot {
     bool known, guessed; /* guessed: known, but perhaps wrongly */
     i128 value;          /* known: before the run */
-    i128 delta;     /* by the run */
-    i128 low, high; /* every judgement so far holds if the value before the run lies between them */
+    i128 delta;          /* by the run */
+    i128 low, high;      /* every judgement so far holds if the value before the run lies between them */
 };
 struct plan_account {
     struct plan_account *same_hash;

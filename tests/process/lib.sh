@@ -48,6 +48,14 @@ expect() {
     else pass "$name"; fi
 }
 
+eventually() { # COMMAND...: succeeds within 10 s
+    for _ in $(seq 100); do
+        if "$@" >/dev/null 2>&1; then return 0; fi
+        sleep 0.1
+    done
+    return 1
+}
+
 # A base port B such that B+1..3, B+11..13, B+80 and, for proxies, B+101..103 and B+111..113 are free. Tests that run at the
 # same time have different hundreds.
 free_base_port() {

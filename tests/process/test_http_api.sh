@@ -9,14 +9,6 @@ G=$(gateway)
 export G
 doc=$here/../../docs/http-api.md
 
-eventually() { # within 10 s
-    for _ in $(seq 100); do
-        if "$@" >/dev/null 2>&1; then return 0; fi
-        sleep 0.1
-    done
-    return 1
-}
-
 # One example a line: the command, then what is expected, separated by TABs.
 awk '/^```/ { inside = !inside; if (line != "") print line; line = ""; next }
      inside && /^\$ / { if (line != "") print line; line = substr($0, 3); next }
