@@ -8,6 +8,7 @@
 #   make unit T=base_buf       one program;  make sim SEED=7 SIM_ARGS="..."
 #   make bench-engine N=200000 REPEAT=1 ENGINES=ours,rocksdb WORK=random     the store beside its peers (bench/engine)
 #   make bench-recovery MB=1024      a node comes back with that much log
+#   make bench                 the suite, YCSB among it: bench/RESULTS.md
 #   make bench-quick           what became slower;  make bench-vs-etcd     beside etcd on the same machine
 #   make bench-placement       the scheduler alone: 1000 nodes, 1000000 ranges
 #   make fuzz SECONDS=600      decoders under libFuzzer;  make replay: its corpus
@@ -96,7 +97,7 @@ SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))
 
 # ---- targets -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all bench-bank run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement bench-recovery bench-quick bench-vs-etcd soak bench-failover fuzz replay FORCE
+.PHONY: all bench bench-bank run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement bench-recovery bench-quick bench-vs-etcd soak bench-failover fuzz replay FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -154,6 +155,9 @@ sim: $(SIM)
 
 bench-failover: all $(PROCESS_TOOLS)
 	@QUORATE_BUILD=$(OUT) $(if $(TRIALS),TRIALS=$(TRIALS)) sh bench/failover/run.sh
+
+bench: all
+	@QUORATE_BUILD=$(OUT) sh bench/suite/run.sh
 
 bench-bank: all
 	@QUORATE_BUILD=$(OUT) $(if $(ROUNDS),ROUNDS=$(ROUNDS)) sh bench/bank/run.sh

@@ -1,4 +1,4 @@
-/* `quorate bench kv`: a load of single-key operations in a closed loop (each lane sends when its answer is there) or at a
+/* `quorate bench kv`, `scan`, `mixed` and `ycsb`: a load of operations on rows in a closed loop (each lane sends when its answer is there) or at a
  * rate (latency then counts from when an operation was due, so a pause is not hidden by what was not sent during it).
  *
  * A lane is one operation at a time; `depth` lanes share a connection.
@@ -8,7 +8,7 @@
  *                                    +--failed--> RESTING +  (for REST_MS: a refusing server is not stormed)
  *
  * Files: bench_kv.c (options, report), bench_load.c (lanes), bench_native.c, bench_http.c (how operations travel),
- * bench_history.c (what was done, for checkers), bench_keys.c (which key is next). */
+ * bench_history.c (what was done, for checkers), bench_keys.c (which key is next), bench_report.c. */
 #ifndef QUORATE_CLI_BENCH_H
 #define QUORATE_CLI_BENCH_H
 
@@ -19,7 +19,24 @@
 #define BENCH_VALUE_TEXT 40u       /* "<run>-<number>": unique, filled up to the value's size */
 #define BENCH_IN_FLIGHT_PER_KEY 8u /* in histories: what an exhaustive search copes with */
 
-enum bench_kind { BENCH_GET, BENCH_PUT, BENCH_DELETE, BENCH_CAS, BENCH_TRANSFER, BENCH_KINDS };
+enum bench_kind {
+    BENCH_GET,
+    BENCH_PUT,
+    BENCH_DELETE,
+    BENCH_CAS,
+    BENCH_TRANSFER,
+    BENCH_INSERT, /* a put of a key that is new */
+    BENCH_SCAN,   /* some rows from a key on */
+    BENCH_MODIFY, /* a get, then a put of the same key */
+    BENCH_KINDS
+};
+struct bench_preset { /* what holds unless flags say otherwise */
+    const char *name;
+    uint64_t shares[BENCH_KINDS]; /* percent; puts are the rest */
+    const char *spread;
+    uint64_t value_bytes, key_count;
+    bool fill;
+};
 enum bench_outcome {
     BENCH_OK,
     BENCH_REFUSED, /* served: a compare-and-swap found another value */
@@ -27,18 +44,19 @@ enum bench_outcome {
     BENCH_UNKNOWN
 };
 
-struct bench_keys { /* bench_keys.c: numbers in [0, count) */
-    enum bench_spread { SPREAD_UNIFORM, SPREAD_ZIPFIAN, SPREAD_SEQUENTIAL } spread;
-    uint64_t count, next;
+struct bench_keys { /* bench_keys.c: numbers in [0, count); latest: the highest are the hottest */
+    enum bench_spread { SPREAD_UNIFORM, SPREAD_ZIPFIAN, SPREAD_SEQUENTIAL, SPREAD_LATEST } spread;
+    uint64_t count, next, newest;   /* newest: how many there are with those inserted */
     double theta, zeta, alpha, eta; /* zipfian */
 };
 bool bench_keys_init(struct bench_keys *k, const char *spread, uint64_t count); /* false: no such spread */
 uint64_t bench_keys_next(struct bench_keys *k, struct prng *p);
+void bench_keys_insert(struct bench_keys *k); /* one more */
 
 struct bench;
 struct bench_op {
     enum bench_kind kind;
-    uint64_t key, other;           /* other: transfer, who is given */
+    uint64_t key, other;           /* other: transfer: who is given; scan: how many rows */
     uint64_t number;               /* of this operation in the run */
     char value[BENCH_VALUE_TEXT];  /* put, cas */
     char expect[BENCH_VALUE_TEXT]; /* cas; "": absent */
@@ -66,9 +84,10 @@ struct bench {
     struct cli *cli;
     struct env *env;
     /* what is wanted */
+    const struct bench_preset *preset;
     const struct bench_wire *wire;
     char keyspace[64], prefix[128], http_address[LIMIT_ADDRESS_BYTES];
-    uint64_t connections, depth, key_count, value_bytes, total, seconds, rate;
+    uint64_t connections, depth, key_count, value_bytes, scan_rows, total, seconds, rate;
     uint64_t shares[BENCH_KINDS]; /* percent */
     bool ids, fill;
     const char *history_path;
@@ -88,8 +107,8 @@ struct bench {
     struct buf history;
     bool done, history_failed;
     /* what came of it */
-    struct latency read, write;
-    uint64_t ok[BENCH_KINDS], refused, failed, unknown, in_time;
+    struct latency read, write, scan;
+    uint64_t ok[BENCH_KINDS], rows, refused, failed, unknown, in_time;
     uint64_t pause_ns, pause_at_ns;
     struct errbuf first_error;
 };
@@ -97,7 +116,8 @@ void bench_key(const struct bench *b, uint64_t key, struct buf *out);
 void bench_fill_value(const struct bench *b, const char *text, struct buf *out); /* up to the wanted size */
 /* From a wire. seen: the value that a get found, as it came; found: get and delete. why: for the first error's text. */
 void bench_answered(struct bench_lane *l, enum bench_outcome outcome, bool found, struct slice seen, struct slice why);
-void bench_run(struct bench *b); /* bench_load.c */
+void bench_run(struct bench *b);         /* bench_load.c */
+int bench_report(const struct bench *b); /* bench_report.c; the exit status */
 
 /* bench_history.c */
 void bench_history_note(struct bench *b, const struct bench_lane *l, enum bench_outcome outcome, bool found,

@@ -17,7 +17,7 @@ static void text_or_null(struct buf *b, const char *name, const char *text)
 void bench_history_note(struct bench *b, const struct bench_lane *l, enum bench_outcome outcome, bool found,
                         const char *seen, uint64_t ret_ns)
 {
-    static const char *const ops[] = {"get", "put", "del", "cas", "transfer"};
+    static const char *const ops[] = {"get", "put", "del", "cas"};
     static const char *const statuses[] = {"ok", "fail", "fail", "unknown"};
     struct buf *h = &b->history;
     if (b->history_path == NULL) return;

@@ -59,7 +59,7 @@ static void cas_body(const struct bench_lane *l, struct slice key, struct slice 
 
 static void http_send(struct bench_lane *l)
 {
-    static const enum http_method methods[] = {HTTP_GET, HTTP_PUT, HTTP_DELETE, HTTP_POST, HTTP_POST};
+    static const enum http_method methods[] = {HTTP_GET, HTTP_PUT, HTTP_DELETE, HTTP_POST};
     const struct bench *b = l->bench;
     struct buf key, value, path, body;
     char id[33];

@@ -19,12 +19,13 @@ static void zipf_init(struct bench_keys *k)
 
 bool bench_keys_init(struct bench_keys *k, const char *spread, uint64_t count)
 {
-    static const char *const words[] = {"uniform", "zipfian", "sequential"};
+    static const char *const words[] = {"uniform", "zipfian", "sequential", "latest"};
     *k = (struct bench_keys){.count = count};
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         if (strcmp(spread, words[i]) != 0) continue;
         k->spread = (enum bench_spread)i;
-        if (k->spread == SPREAD_ZIPFIAN) zipf_init(k);
+        k->newest = count;
+        if (k->spread == SPREAD_ZIPFIAN || k->spread == SPREAD_LATEST) zipf_init(k);
         return true;
     }
     return false;
@@ -36,15 +37,21 @@ static uint64_t zipf_next(const struct bench_keys *k, struct prng *p)
     uint64_t rank = 0;
     if (uz >= 1)
         rank = uz < 1 + pow(0.5, k->theta) ? 1 : (uint64_t)((double)k->count * pow(k->eta * u - k->eta + 1, k->alpha));
-    return hash_u64(rank) % k->count; /* the hot keys are not neighbours */
+    return rank < k->count ? rank : k->count - 1;
 }
 
 uint64_t bench_keys_next(struct bench_keys *k, struct prng *p)
 {
     switch (k->spread) {
     case SPREAD_UNIFORM: return prng_below(p, k->count);
-    case SPREAD_ZIPFIAN: return zipf_next(k, p);
+    case SPREAD_ZIPFIAN: return hash_u64(zipf_next(k, p)) % k->count; /* the hot keys are not neighbours */
     case SPREAD_SEQUENTIAL: return k->next++ % k->count;
+    case SPREAD_LATEST: return k->newest - 1 - zipf_next(k, p);
     }
     return 0;
+}
+
+void bench_keys_insert(struct bench_keys *k)
+{
+    k->newest++;
 }

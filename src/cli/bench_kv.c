@@ -1,5 +1,6 @@
-/* `quorate bench kv`: its options and its report. */
+/* `quorate bench kv`, `scan`, `mixed`, `ycsb`: their options. */
 #include <stdio.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "cli/bench.h"
@@ -16,6 +17,7 @@ static int take_numbers(struct bench *b)
     const struct args *a = &b->cli->args;
     struct errbuf err;
     uint64_t seed = 0;
+    const struct bench_preset *p = b->preset;
     bool has_total = args_given(a, "total");
     const struct {
         const char *flag;
@@ -23,9 +25,13 @@ static int take_numbers(struct bench *b)
     } numbers[] = {
         {"connections", 64, 1, 4096, &b->connections},
         {"depth", 1, 1, 4096, &b->depth},
-        {"keys", 10000, 1, 100000000, &b->key_count},
-        {"value-size", 100, BENCH_VALUE_TEXT, LIMIT_VALUE_BYTES, &b->value_bytes},
-        {"reads", 0, 0, 100, &b->shares[BENCH_GET]},
+        {"keys", p->key_count, 1, 100000000, &b->key_count},
+        {"value-size", p->value_bytes, BENCH_VALUE_TEXT, LIMIT_VALUE_BYTES, &b->value_bytes},
+        {"scan-rows", 100, 1, LIMIT_SCAN_ROWS, &b->scan_rows},
+        {"reads", p->shares[BENCH_GET], 0, 100, &b->shares[BENCH_GET]},
+        {"scans", p->shares[BENCH_SCAN], 0, 100, &b->shares[BENCH_SCAN]},
+        {"inserts", p->shares[BENCH_INSERT], 0, 100, &b->shares[BENCH_INSERT]},
+        {"modifies", p->shares[BENCH_MODIFY], 0, 100, &b->shares[BENCH_MODIFY]},
         {"cas", 0, 0, 100, &b->shares[BENCH_CAS]},
         {"deletes", 0, 0, 100, &b->shares[BENCH_DELETE]},
         {"transfers", 0, 0, 100, &b->shares[BENCH_TRANSFER]},
@@ -40,15 +46,26 @@ static int take_numbers(struct bench *b)
             return cli_usage("%s", err.text);
     }
     prng_init(&b->prng, seed);
-    if (b->shares[BENCH_GET] + b->shares[BENCH_CAS] + b->shares[BENCH_DELETE] + b->shares[BENCH_TRANSFER] > 100)
-        return cli_usage("--reads, --cas, --deletes and --transfers are more than 100 percent together");
-    if (b->shares[BENCH_TRANSFER] > 0 && (b->history_path != NULL || b->key_count < 2))
-        return cli_usage("--transfers wants two --keys at least, and leaves no --history");
+    uint64_t all = 0, unwritten = 0;
+    for (unsigned i = 0; i < BENCH_KINDS; i++) {
+        all += b->shares[i];
+        unwritten += i >= BENCH_TRANSFER ? b->shares[i] : 0;
+    }
+    if (all > 100) return cli_usage("the shares of the kinds of operations are more than 100 percent together");
+    if (b->shares[BENCH_TRANSFER] > 0 && b->key_count < 2) return cli_usage("--transfers wants two --keys at least");
+    if (unwritten > 0 && (b->history_path != NULL || b->wire == &bench_http))
+        return cli_usage(
+            "scans, inserts, modifies and transfers go to the nodes, without --http, and leave no --history");
     if (b->connections * b->depth > 65536) return cli_usage("--connections times --depth is at most 65536");
     if (b->history_path != NULL && b->connections * b->depth > b->key_count * BENCH_IN_FLIGHT_PER_KEY)
         return cli_usage(
             "--history wants at most %u operations at a time on a key: more --keys, or fewer --connections",
             BENCH_IN_FLIGHT_PER_KEY);
+    if (b->wire == &bench_http && b->depth > 1)
+        return cli_usage("--depth: HTTP connections carry one request at a time");
+    if (!bench_keys_init(&b->keys, args_text(a, "spread", p->spread), b->key_count))
+        return cli_usage("--spread: expected uniform, zipfian, latest or sequential, got '%s'",
+                         args_text(a, "spread", ""));
     return CLI_OK;
 }
 
@@ -68,8 +85,6 @@ static int take_places(struct bench *b)
         if (*p < '!' || *p > '~' || *p == '"' || *p == '\\')
             return cli_usage("--prefix: printable ASCII without quotes");
     }
-    if (!bench_keys_init(&b->keys, args_text(a, "spread", "uniform"), b->key_count))
-        return cli_usage("--spread: expected uniform, zipfian or sequential, got '%s'", args_text(a, "spread", ""));
     const char *url = args_text(a, "http", NULL);
     b->wire = url != NULL ? &bench_http : &bench_native;
     if (url == NULL) return CLI_OK;
@@ -78,119 +93,7 @@ static int take_places(struct bench *b)
     size_t size = strcspn(url, "/");
     if (size == 0 || size >= sizeof(b->http_address)) return cli_usage("--http: expected http://HOST:PORT");
     snprintf(b->http_address, sizeof(b->http_address), "%.*s", (int)size, url);
-    if (b->shares[BENCH_TRANSFER] > 0) return cli_usage("--transfers go to the nodes, without --http");
-    return b->depth == 1 ? CLI_OK : cli_usage("--depth: HTTP connections carry one request at a time");
-}
-
-/* --- report --- */
-
-static double ms_of(uint64_t ns)
-{
-    return (double)ns / 1e6;
-}
-
-static double rate_of(const struct bench *b)
-{
-    uint64_t took = (b->ended_ns < b->end_ns ? b->ended_ns : b->end_ns) - b->begun_ns;
-    return took == 0 ? 0 : (double)b->in_time * 1e9 / (double)took;
-}
-
-static const struct {
-    const char *name;
-    unsigned per_mille;
-} quantiles[] = {{"p50", 500}, {"p90", 900}, {"p99", 990}, {"p99_9", 999}, {"max", 1000}};
-
-static void latency_text(const char *what, const struct latency *l)
-{
-    if (l->count == 0) return;
-    out_printf("%-14s", what);
-    for (unsigned i = 0; i < 5; i++)
-        out_printf("  %s %.3f ms", i == 3 ? "p99.9" : quantiles[i].name,
-                   ms_of(latency_quantile_ns(l, quantiles[i].per_mille)));
-    out_printf("\n");
-}
-
-static void report_text(const struct bench *b)
-{
-    out_printf("operations      %llu in %.1f s: %.0f /s (%llu get, %llu put, %llu del, %llu cas, %llu refused, %llu "
-               "transfer)\n",
-               (unsigned long long)(b->read.count + b->write.count), (double)(b->last_ok_ns - b->begun_ns) / 1e9,
-               rate_of(b), (unsigned long long)b->ok[BENCH_GET], (unsigned long long)b->ok[BENCH_PUT],
-               (unsigned long long)b->ok[BENCH_DELETE], (unsigned long long)b->ok[BENCH_CAS],
-               (unsigned long long)b->refused, (unsigned long long)b->ok[BENCH_TRANSFER]);
-    latency_text("reads", &b->read);
-    latency_text("writes", &b->write);
-    out_printf("longest pause   %.1f ms, %.1f s after the start\n", ms_of(b->pause_ns), (double)b->pause_at_ns / 1e9);
-    out_printf("errors          %llu definite, %llu unknown%s%s\n", (unsigned long long)b->failed,
-               (unsigned long long)b->unknown, b->failed + b->unknown > 0 ? "; the first: " : "",
-               b->failed + b->unknown > 0 ? b->first_error.text : "");
-}
-
-static void latency_json(struct buf *out, const char *name, const struct latency *l)
-{
-    json_key(out, name);
-    json_open(out, '{');
-    json_key(out, "count");
-    json_u64(out, l->count);
-    for (unsigned i = 0; i < 5; i++) {
-        json_key(out, quantiles[i].name);
-        buf_printf(out, "%.6f", ms_of(latency_quantile_ns(l, quantiles[i].per_mille)));
-    }
-    json_close(out, '}');
-}
-
-static void report_json(const struct bench *b)
-{
-    static const char *const kinds[] = {"get", "put", "del", "cas", "transfer"};
-    struct buf out;
-    buf_init(&out, 1u << 16);
-    json_open(&out, '{');
-    json_key(&out, "operations_per_second");
-    buf_printf(&out, "%.1f", rate_of(b));
-    for (unsigned i = 0; i < BENCH_KINDS; i++) {
-        json_key(&out, kinds[i]);
-        json_u64(&out, b->ok[i]);
-    }
-    json_key(&out, "cas_refused");
-    json_u64(&out, b->refused);
-    latency_json(&out, "read_ms", &b->read);
-    latency_json(&out, "write_ms", &b->write);
-    json_key(&out, "longest_pause_ms");
-    buf_printf(&out, "%.3f", ms_of(b->pause_ns));
-    json_key(&out, "longest_pause_at_ms");
-    buf_printf(&out, "%.3f", ms_of(b->pause_at_ns));
-    json_key(&out, "errors_definite");
-    json_u64(&out, b->failed);
-    json_key(&out, "errors_unknown");
-    json_u64(&out, b->unknown);
-    json_key(&out, "first_error");
-    json_str(&out, b->failed + b->unknown > 0 ? b->first_error.text : "");
-    json_close(&out, '}');
-    buf_append_byte(&out, '\n');
-    out_buf(&out);
-    buf_free(&out);
-}
-
-static void report_lines(const struct bench *b, const char *name)
-{
-    const struct latency *l = b->write.count > 0 ? &b->write : &b->read;
-    out_printf("bench %s ours=%.0f unit=op/s\n", name, rate_of(b));
-    out_printf("bench %s_p50 ours=%.3f unit=ms\n", name, ms_of(latency_quantile_ns(l, 500)));
-    out_printf("bench %s_p99 ours=%.3f unit=ms\n", name, ms_of(latency_quantile_ns(l, 990)));
-}
-
-static int report(const struct bench *b)
-{
-    const char *line = args_text(&b->cli->args, "line", NULL);
-    if (b->begun_ns == 0) return cli_fail("the load did not start: %s", b->first_error.text);
-    if (b->history_failed) return CLI_FAILED;
-    if (line != NULL)
-        report_lines(b, line);
-    else if (b->cli->output == OUTPUT_JSON)
-        report_json(b);
-    else
-        report_text(b);
-    return b->read.count + b->write.count > 0 ? CLI_OK : cli_fail("nothing was answered: %s", b->first_error.text);
+    return CLI_OK;
 }
 
 /* --- life --- */
@@ -228,15 +131,16 @@ static void bench_close(struct bench *b)
     mem_free(b->lanes);
 }
 
-int run_bench_kv(struct cli *c)
+static int run_preset(struct cli *c, const struct bench_preset *preset)
 {
     struct bench b;
     struct errbuf err;
     memset(&b, 0, sizeof(b));
     b.cli = c;
+    b.preset = preset;
     b.history_path = args_text(&c->args, "history", NULL);
     b.ids = args_switch(&c->args, "ids");
-    b.fill = args_switch(&c->args, "fill");
+    b.fill = preset->fill || args_switch(&c->args, "fill");
     int code = cli_certs_take(c, false, false);
     if (code != CLI_OK) return code;
     struct env_posix_options o = {.log_level = c->log_level_given ? c->log_level : LOG_ERROR,
@@ -245,8 +149,8 @@ int run_bench_kv(struct cli *c)
     b.env = env_posix_new(&o, &err);
     if (b.env == NULL) return cli_fail("%s", err.text);
     b.env->ops->random(b.env, &b.run, sizeof(b.run));
-    code = take_numbers(&b);
-    if (code == CLI_OK) code = take_places(&b);
+    code = take_places(&b);
+    if (code == CLI_OK) code = take_numbers(&b);
     if (code == CLI_OK) code = history_begin(&b);
     if (code != CLI_OK) {
         env_posix_free(b.env);
@@ -256,8 +160,55 @@ int run_bench_kv(struct cli *c)
     code = b.wire->open(&b) ? CLI_OK : CLI_USAGE;
     if (code == CLI_OK) {
         bench_run(&b);
-        code = report(&b);
+        code = bench_report(&b);
     }
     bench_close(&b);
     return code;
+}
+
+/* --- presets --- */
+
+#define YCSB_KEYS 100000u
+#define YCSB_RECORD 1000u /* ten fields of 100 bytes */
+
+int run_bench_kv(struct cli *c)
+{
+    static const struct bench_preset kv = {.spread = "uniform", .value_bytes = 100, .key_count = 10000};
+    return run_preset(c, &kv);
+}
+
+int run_bench_scan(struct cli *c)
+{
+    static const struct bench_preset scan = {
+        .shares[BENCH_SCAN] = 100, .spread = "uniform", .value_bytes = 100, .key_count = 100000, .fill = true};
+    return run_preset(c, &scan);
+}
+
+int run_bench_mixed(struct cli *c)
+{
+    static const struct bench_preset mixed = {
+        .shares = {[BENCH_GET] = 50, [BENCH_SCAN] = 5, [BENCH_INSERT] = 5, [BENCH_MODIFY] = 10, [BENCH_TRANSFER] = 10},
+        .spread = "zipfian",
+        .value_bytes = 100,
+        .key_count = 100000,
+        .fill = true};
+    return run_preset(c, &mixed);
+}
+
+/* Cooper et al., "Benchmarking Cloud Serving Systems with YCSB" (2010), core workloads. */
+int run_bench_ycsb(struct cli *c)
+{
+    static const struct bench_preset workloads[] = {
+        {"a", {[BENCH_GET] = 50}, "zipfian", YCSB_RECORD, YCSB_KEYS, true},
+        {"b", {[BENCH_GET] = 95}, "zipfian", YCSB_RECORD, YCSB_KEYS, true},
+        {"c", {[BENCH_GET] = 100}, "zipfian", YCSB_RECORD, YCSB_KEYS, true},
+        {"d", {[BENCH_GET] = 95, [BENCH_INSERT] = 5}, "latest", YCSB_RECORD, YCSB_KEYS, true},
+        {"e", {[BENCH_SCAN] = 95, [BENCH_INSERT] = 5}, "zipfian", YCSB_RECORD, YCSB_KEYS, true},
+        {"f", {[BENCH_GET] = 50, [BENCH_MODIFY] = 50}, "zipfian", YCSB_RECORD, YCSB_KEYS, true},
+    };
+    const char *wanted = c->args.words[0];
+    for (size_t i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++) {
+        if (strcasecmp(wanted, workloads[i].name) == 0) return run_preset(c, &workloads[i]);
+    }
+    return cli_usage("expected a workload of YCSB, a to f, got '%s'", wanted);
 }

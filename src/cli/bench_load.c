@@ -58,12 +58,14 @@ static void op_draw(struct bench *b, struct bench_op *op)
         op->key = b->filled++;
     } else {
         op->kind = b->phase == BENCH_WARM ? BENCH_GET : kind_draw(b);
+        if (op->kind == BENCH_INSERT) bench_keys_insert(&b->keys);
         do {
-            op->key = bench_keys_next(&b->keys, &b->prng);
+            op->key = op->kind == BENCH_INSERT ? b->keys.newest - 1 : bench_keys_next(&b->keys, &b->prng);
         } while (b->in_flight != NULL && b->in_flight[op->key] >= BENCH_IN_FLIGHT_PER_KEY);
     }
     if (op->kind == BENCH_TRANSFER) op->other = (op->key + 1 + prng_below(&b->prng, b->key_count - 1)) % b->key_count;
-    if (op->kind == BENCH_PUT || op->kind == BENCH_CAS)
+    if (op->kind == BENCH_SCAN) op->other = 1 + prng_below(&b->prng, b->scan_rows);
+    if (op->kind == BENCH_PUT || op->kind == BENCH_CAS || op->kind == BENCH_INSERT || op->kind == BENCH_MODIFY)
         snprintf(op->value, sizeof(op->value), "%012llx-%llu", (unsigned long long)b->run & 0xFFFFFFFFFFFFull,
                  (unsigned long long)op->number);
     if (op->kind == BENCH_CAS) memcpy(op->expect, b->last_seen[op->key], sizeof(op->expect));
@@ -88,7 +90,8 @@ static void note_served(struct bench *b, const struct bench_op *op, bool refused
 {
     b->ok[op->kind] += !refused;
     b->refused += refused;
-    latency_add(op->kind == BENCH_GET ? &b->read : &b->write, now_ns - op->due_ns);
+    struct latency *l = op->kind == BENCH_GET ? &b->read : op->kind == BENCH_SCAN ? &b->scan : &b->write;
+    latency_add(l, now_ns - op->due_ns);
     if (now_ns <= b->end_ns) b->in_time++;
     if (now_ns - b->last_ok_ns > b->pause_ns) {
         b->pause_ns = now_ns - b->last_ok_ns;

@@ -1,4 +1,5 @@
 /* Operations straight to the storage nodes: a router of its own for each connection. */
+#include "base/assert.h"
 #include "base/mem.h"
 #include "cli/bench.h"
 
@@ -15,6 +16,26 @@ static void get_done(void *ctx, const struct client_error *e, const struct get_r
         bench_answered(ctx, BENCH_FAILED, false, SLICE_EMPTY, why_of(e));
     else
         bench_answered(ctx, BENCH_OK, r->found, r->found ? r->value : SLICE_EMPTY, SLICE_EMPTY);
+}
+
+static void native_write(struct bench_lane *l);
+
+static void modify_read(void *ctx, const struct client_error *e, const struct get_reply *r)
+{
+    struct bench_lane *l = ctx;
+    (void)r;
+    if (e->status != STATUS_OK) {
+        bench_answered(l, BENCH_FAILED, false, SLICE_EMPTY, why_of(e));
+        return;
+    }
+    native_write(l);
+}
+
+static void scan_done(void *ctx, const struct client_error *e, const struct scan_reply *r)
+{
+    struct bench_lane *l = ctx;
+    if (e->status == STATUS_OK && l->bench->begun_ns != 0) l->bench->rows += r->row_count;
+    bench_answered(l, e->status == STATUS_OK ? BENCH_OK : BENCH_FAILED, true, SLICE_EMPTY, why_of(e));
 }
 
 static void txn_done(void *ctx, const struct client_error *e, const struct txn_result *r)
@@ -35,17 +56,20 @@ static void native_id(const struct bench_lane *l, struct txn *t)
     memcpy(t->id.bytes + 8, &l->op.number, 8);
 }
 
-static void native_write(struct bench_lane *l, struct slice keyspace, struct slice key, struct buf *value)
+static void native_write(struct bench_lane *l)
 {
     const struct bench *b = l->bench;
-    struct buf expect;
-    struct txn_op op = {.kind = l->op.kind == BENCH_DELETE ? TXN_DELETE : TXN_PUT, .key = key};
-    struct txn_compare compare = {.target = TXN_TARGET_EXISTS, .relation = TXN_EQUAL, .key = key};
+    struct buf key, value, expect;
+    buf_init(&key, LIMIT_KEY_BYTES);
+    bench_key(b, l->op.key, &key);
+    struct txn_op op = {.kind = l->op.kind == BENCH_DELETE ? TXN_DELETE : TXN_PUT, .key = buf_slice(&key)};
+    struct txn_compare compare = {.target = TXN_TARGET_EXISTS, .relation = TXN_EQUAL, .key = buf_slice(&key)};
     struct txn t = {.ops = &op, .op_count = 1, .compares = &compare, .compare_count = l->op.kind == BENCH_CAS};
+    buf_init(&value, LIMIT_VALUE_BYTES);
     buf_init(&expect, LIMIT_VALUE_BYTES);
     if (l->op.kind != BENCH_DELETE) {
-        bench_fill_value(b, l->op.value, value);
-        op.value = buf_slice(value);
+        bench_fill_value(b, l->op.value, &value);
+        op.value = buf_slice(&value);
     }
     if (l->op.kind == BENCH_CAS && l->op.expect[0] != '\0') {
         bench_fill_value(b, l->op.expect, &expect);
@@ -53,8 +77,31 @@ static void native_write(struct bench_lane *l, struct slice keyspace, struct sli
         compare.value = buf_slice(&expect);
     }
     if (b->ids) native_id(l, &t);
-    client_txn(l->client, keyspace, &t, b->cli->timeout_ms, txn_done, l);
+    client_txn(l->client, slice_str(b->keyspace), &t, b->cli->timeout_ms, txn_done, l);
+    buf_free(&key);
+    buf_free(&value);
     buf_free(&expect);
+}
+
+static void native_read(struct bench_lane *l, client_get_done done)
+{
+    const struct bench *b = l->bench;
+    struct buf key;
+    buf_init(&key, LIMIT_KEY_BYTES);
+    bench_key(b, l->op.key, &key);
+    client_get(l->client, slice_str(b->keyspace), buf_slice(&key), b->cli->timeout_ms, done, l);
+    buf_free(&key);
+}
+
+static void native_scan(struct bench_lane *l)
+{
+    const struct bench *b = l->bench;
+    struct buf key;
+    buf_init(&key, LIMIT_KEY_BYTES);
+    bench_key(b, l->op.key, &key);
+    struct client_scan scan = {.start = buf_slice(&key), .limit_rows = (uint32_t)l->op.other};
+    client_scan(l->client, slice_str(b->keyspace), &scan, b->cli->timeout_ms, scan_done, l);
+    buf_free(&key);
 }
 
 static void counter_key(const struct bench *b, uint64_t number, struct buf *out)
@@ -64,7 +111,7 @@ static void counter_key(const struct bench *b, uint64_t number, struct buf *out)
 }
 
 /* 1 from one counter to another: two guarded additions, all or nothing. */
-static void native_transfer(struct bench_lane *l, struct slice keyspace)
+static void native_transfer(struct bench_lane *l)
 {
     const struct bench *b = l->bench;
     struct buf from, to;
@@ -77,27 +124,24 @@ static void native_transfer(struct bench_lane *l, struct slice keyspace)
         {.kind = TXN_ADD, .key = buf_slice(&to), .delta = 1, .min = -COUNTER_MAX, .max = COUNTER_MAX}};
     struct txn t = {.ops = ops, .op_count = 2};
     if (b->ids) native_id(l, &t);
-    client_txn(l->client, keyspace, &t, b->cli->timeout_ms, txn_done, l);
+    client_txn(l->client, slice_str(b->keyspace), &t, b->cli->timeout_ms, txn_done, l);
     buf_free(&from);
     buf_free(&to);
 }
 
 static void native_send(struct bench_lane *l)
 {
-    struct bench *b = l->bench;
-    struct buf key, value;
-    struct slice keyspace = slice_str(b->keyspace);
-    buf_init(&key, LIMIT_KEY_BYTES);
-    buf_init(&value, LIMIT_VALUE_BYTES);
-    bench_key(b, l->op.key, &key);
-    if (l->op.kind == BENCH_GET)
-        client_get(l->client, keyspace, buf_slice(&key), b->cli->timeout_ms, get_done, l);
-    else if (l->op.kind == BENCH_TRANSFER)
-        native_transfer(l, keyspace);
-    else
-        native_write(l, keyspace, buf_slice(&key), &value);
-    buf_free(&key);
-    buf_free(&value);
+    switch (l->op.kind) {
+    case BENCH_GET: native_read(l, get_done); break;
+    case BENCH_MODIFY: native_read(l, modify_read); break;
+    case BENCH_SCAN: native_scan(l); break;
+    case BENCH_TRANSFER: native_transfer(l); break;
+    case BENCH_PUT:
+    case BENCH_INSERT:
+    case BENCH_DELETE:
+    case BENCH_CAS: native_write(l); break;
+    case BENCH_KINDS: BUG("kind");
+    }
 }
 
 static bool native_open(struct bench *b)

@@ -133,7 +133,10 @@ int run_cert_issue(struct cli *c);
 int run_cert_show(struct cli *c);
 int run_debug_table(struct cli *c); /* cmd_debug.c */
 int run_debug_manifest(struct cli *c);
-int run_bench_kv(struct cli *c);       /* bench_kv.c */
+int run_bench_kv(struct cli *c); /* bench_kv.c */
+int run_bench_scan(struct cli *c);
+int run_bench_mixed(struct cli *c);
+int run_bench_ycsb(struct cli *c);
 int run_bench_bank(struct cli *c);     /* bench_bank.c */
 int run_bench_append(struct cli *c);   /* bench_append.c */
 int run_bench_transfer(struct cli *c); /* bench_transfer.c */

@@ -53,12 +53,13 @@ END_TEST
 START_TEST(keys_are_spread_as_asked)
 {
     enum { KEYS = 1000, DRAWS = 100000 };
-    static const char *const spreads[] = {"uniform", "zipfian", "sequential"};
+    static const char *const spreads[] = {"uniform", "zipfian", "sequential", "latest"};
     uint64_t *counts = mem_alloc(KEYS * sizeof *counts);
     struct bench_keys keys;
     struct prng p;
+    unsigned newest = 0;
     prng_init(&p, 5);
-    for (unsigned s = 0; s < 3; s++) {
+    for (unsigned s = 0; s < 4; s++) {
         memset(counts, 0, KEYS * sizeof *counts);
         ck_assert(bench_keys_init(&keys, spreads[s], KEYS));
         for (unsigned i = 0; i < DRAWS; i++) {
@@ -66,11 +67,17 @@ START_TEST(keys_are_spread_as_asked)
             ck_assert_uint_lt(key, KEYS);
             if (s == 2) ck_assert_uint_eq(key, i % KEYS);
             counts[key]++;
+            newest += key == KEYS - 1;
         }
         qsort(counts, KEYS, sizeof *counts, cmp);
         if (s == 0) ck_assert_uint_lt(counts[KEYS - 1], 2 * DRAWS / KEYS);
         if (s == 1) ck_assert_uint_gt(counts[KEYS - 1], DRAWS / 10); /* the hottest of 1000 gets 1/zeta: 13 % */
     }
+    ck_assert_uint_gt(newest, DRAWS / 10);
+    bench_keys_insert(&keys); /* now that one is the hottest */
+    newest = 0;
+    for (unsigned i = 0; i < DRAWS; i++) newest += bench_keys_next(&keys, &p) == KEYS;
+    ck_assert_uint_gt(newest, DRAWS / 10);
     ck_assert(!bench_keys_init(&keys, "normal", KEYS));
     ck_assert(bench_keys_init(&keys, "zipfian", 1));
     ck_assert_uint_eq(bench_keys_next(&keys, &p), 0);
