@@ -60,8 +60,9 @@ struct work {
     const char *dir;
     size_t memtable_bytes;
     uint64_t count;
-    double pace;    /* percent of the time in which the long overwrite writes */
-    bool cpu_clock; /* reads are timed by the processor time of their thread */
+    double pace;          /* percent of the time in which the long overwrite writes */
+    double pause_seconds; /* how long it takes */
+    bool cpu_clock;       /* reads are timed by the processor time of their thread */
     void (*report)(const char *metric, double value);
 };
 struct work_kind {

@@ -1,6 +1,6 @@
 /* The store beside RocksDB, LevelDB and LMDB, on the same work in one run.
  *   engine --dir D [--count N] [--repeat R] [--engines ours,rocksdb,...] [--work sequential,random,prefix,synced,pause]
- *     [--clock cpu] [--memtable MiB] [--pace PERCENT]
+ *     [--clock cpu] [--memtable MiB] [--pace PERCENT] [--seconds OF-THE-LONG-OVERWRITE]
  * Every program of work runs in a process of its own, the engines in turn; figures are medians. Lines:
  *   bench engine/fillrandom ours=… rocksdb=… leveldb=… lmdb=… unit=op/s ratio=…
  * ratio: ours to the better of RocksDB and LevelDB, above 1 meaning that ours is the better one. */
@@ -31,7 +31,7 @@ struct bench {
     const char *dir, *engines, *work;
     uint64_t count;
     unsigned repeat;
-    double pace;
+    double pace, pause_seconds;
     bool cpu_clock;
     size_t peer_memtable; /* of RocksDB and LevelDB; 0: the better one is found out */
     struct metric metrics[METRICS_MAX];
@@ -94,6 +94,7 @@ static double run_work(struct bench *b, size_t engine, const struct work_kind *k
                                .memtable_bytes = memtable,
                                .count = b->count,
                                .pace = b->pace,
+                               .pause_seconds = b->pause_seconds,
                                .cpu_clock = b->cpu_clock,
                                .report = child_report};
         kind->run(&w);
@@ -196,7 +197,8 @@ int main(int argc, char **argv)
                              .work = "sequential,random,prefix,synced",
                              .count = 2000000,
                              .repeat = 3,
-                             .pace = 100};
+                             .pace = 100,
+                             .pause_seconds = 600};
     for (int i = 1; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--dir") == 0) b.dir = argv[i + 1];
         if (strcmp(argv[i], "--engines") == 0) b.engines = argv[i + 1];
@@ -204,6 +206,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "--clock") == 0) b.cpu_clock = strcmp(argv[i + 1], "cpu") == 0;
         if (strcmp(argv[i], "--memtable") == 0) b.peer_memtable = (size_t)strtoul(argv[i + 1], NULL, 10) << 20;
         if (strcmp(argv[i], "--pace") == 0) b.pace = strtod(argv[i + 1], NULL);
+        if (strcmp(argv[i], "--seconds") == 0) b.pause_seconds = strtod(argv[i + 1], NULL);
         if (strcmp(argv[i], "--count") == 0) b.count = strtoull(argv[i + 1], NULL, 10);
         if (strcmp(argv[i], "--repeat") == 0) b.repeat = (unsigned)strtoul(argv[i + 1], NULL, 10);
     }

@@ -77,7 +77,7 @@ static void flush_done(struct job *j)
     l->flush_count++;
     uint64_t now_ns = env_mono_ns(l->env), took_ns = now_ns - l->drain_since_ns;
     uint64_t sample = took_ns / (memtable_bytes(j->memtable) / 1024 + 1);
-    l->drain_ns_per_kib = l->drain_ns_per_kib > 0 ? (l->drain_ns_per_kib * 3 + sample) / 4 : sample;
+    l->drain_ns_per_kib = l->flush_count > 1 ? (l->drain_ns_per_kib * 3 + sample) / 4 : sample;
     l->drain_since_ns = l->flushed_at_ns = now_ns;
     memtable_unref(l->frozen[0]);
     l->frozen_count--;

@@ -107,7 +107,13 @@ void lsm_freeze(struct lsm *l)
     }
     l->active->frozen = true;
     l->frozen[l->frozen_count++] = l->active;
-    if (l->frozen_count == 1) l->drain_since_ns = env_mono_ns(l->env);
+    uint64_t now_ns = env_mono_ns(l->env);
+    if (l->frozen_count == 1) {
+        l->drain_since_ns = now_ns;
+    } else { /* the oldest one has taken so long already: writers need not wait for its end to learn of it */
+        uint64_t so_far = (now_ns - l->drain_since_ns) / (memtable_bytes(l->frozen[0]) / 1024 + 1);
+        if (so_far > l->drain_ns_per_kib) l->drain_ns_per_kib = so_far;
+    }
     l->active = memtable_new(lsm_chunk_bytes(l), ++l->memtable_seq);
 }
 
@@ -164,9 +170,14 @@ static unsigned pressure_of(size_t n, size_t none, size_t full)
     return n <= none ? 0 : (unsigned)((n - none) * 100 / (full - none));
 }
 
+/* Eighths of memtables, the active one's included. What the memtables may come to is memory, so the band is narrow. */
+#define PRESSURE_NONE 12u
+#define PRESSURE_FULL 28u
+#define DELAY_PRESSURE_MAX 200u /* slower than a sixteenth of the pace of flushes serves nobody */
+
 static unsigned pressure(const struct lsm *l)
 {
-    unsigned frozen = pressure_of(l->frozen_count * 8 + active_eighths(l), 12, 40);
+    unsigned frozen = pressure_of(l->frozen_count * 8 + active_eighths(l), PRESSURE_NONE, PRESSURE_FULL);
     unsigned runs = pressure_of(version_runs_of_level(l->version, 0), 2 * PICK_L0_RUNS, 5 * PICK_L0_RUNS);
     return frozen > runs ? frozen : runs;
 }
@@ -180,6 +191,7 @@ unsigned lsm_pressure(const struct lsm *l)
 uint64_t lsm_delay_ns(const struct lsm *l, uint64_t bytes)
 {
     uint64_t p = pressure(l);
+    if (p > DELAY_PRESSURE_MAX) p = DELAY_PRESSURE_MAX;
     return bytes * l->drain_ns_per_kib / 1024 * p * p / 2500;
 }
 

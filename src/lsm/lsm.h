@@ -76,7 +76,7 @@ uint64_t lsm_flush_count(const struct lsm *l);
 /* 0: no pressure, 100: stop writing. The node turns it into admission control. */
 unsigned lsm_pressure(const struct lsm *l);
 /* How long a writer of so many bytes should wait for sustained writes to go at the pace of flush and compaction, as measured:
- * 0 without pressure, at half of it as long as flushing them takes, four times that at 100, and on. Waited for in small
+ * 0 without pressure, at half of it as long as flushing them takes, four times that at 100, and on up to sixteen times. Waited for in small
  * parts it keeps writes from ever coming to a halt. */
 uint64_t lsm_delay_ns(const struct lsm *l, uint64_t bytes);
 

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#define DRAIN_FIRST 50000u /* 20 MiB/s */
+
 void lsm_parent_of(const char *path, char parent[TABLE_PATH_MAX])
 {
     const char *slash = strrchr(path, '/');
@@ -178,6 +180,7 @@ enum status lsm_open(struct env *env, const struct lsm_options *options, struct 
     struct lsm *l = mem_zalloc(sizeof(*l));
     l->env = env;
     l->options = *options;
+    l->drain_ns_per_kib = DRAIN_FIRST;
     l->options.dir = l->dir = mem_strdup(options->dir);
     map_init(&l->applied);
     list_init(&l->installs);

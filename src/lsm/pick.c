@@ -165,3 +165,18 @@ bool lsm_pick_for_reads(const struct version *v, enum lsm_shape shape, uint64_t 
     pick_free(out);
     return false;
 }
+
+bool lsm_pick_for_space(const struct version *v, enum lsm_shape shape, const struct pick_cursors *cursors,
+                        struct pick *out)
+{
+    uint32_t last = version_last_level(v), largest = 0;
+    uint64_t above = 0;
+    for (uint32_t level = 0; level < last; level++) {
+        above += version_bytes_of_level(v, level);
+        if (version_bytes_of_level(v, level) > version_bytes_of_level(v, largest)) largest = level;
+    }
+    uint64_t below = version_bytes_of_level(v, last);
+    if (shape != LSM_LEVELED || above <= below / PICK_SPACE_SHARE) return false;
+    if (below == 0 && version_runs_of_level(v, largest) < 2) return false;
+    return pick_level(v, shape, largest, cursors, out);
+}

@@ -14,6 +14,7 @@
 
 #define PICK_L0_RUNS 4u
 #define PICK_RATIO 8u
+#define PICK_SPACE_SHARE 5u
 
 /* The target of level 1: what the runs of level 0 come to when they are merged, a memtable being about half of its size in a file.
  * A larger level 1 would hold more rows twice, a smaller one be rewritten into level 2 more often. */
@@ -42,6 +43,10 @@ bool lsm_pick(const struct version *v, enum lsm_shape shape, uint64_t base_bytes
 /* Level 0 merged down before it is due, because reads look at its runs: if no more than worth_bytes have to be rewritten. */
 bool lsm_pick_for_reads(const struct version *v, enum lsm_shape shape, uint64_t worth_bytes,
                         const struct pick_cursors *cursors, struct pick *out);
+/* Leveled, when nothing else is to be done: what lies above the last level may shadow as much in it, so no more than its
+ * PICK_SPACE_SHARE-th part is left there, the largest level going down first. */
+bool lsm_pick_for_space(const struct version *v, enum lsm_shape shape, const struct pick_cursors *cursors,
+                        struct pick *out);
 void pick_free(struct pick *p);
 /* The smallest [start, end) that covers all its files; borrowed from them. */
 void pick_bounds(const struct pick *p, struct slice *start, struct slice *end);

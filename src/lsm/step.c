@@ -57,14 +57,25 @@ static void start_move(struct lsm *l, struct compaction *c)
     lsm_job_submit(j);
 }
 
+static bool quiet(const struct lsm *l)
+{
+    return l->flushed_at_ns == 0 || env_mono_ns(l->env) - l->flushed_at_ns > QUIET_NS;
+}
+
 /* What reads have spent on looking at several runs pays for merging those of level 0. */
 static bool pick_for_reads(struct lsm *l, struct pick *p)
 {
     if (l->looks <= l->looks_next) return false;
     l->looks_next = l->looks + l->looks / 8 + 1000;
-    bool quiet = l->flushed_at_ns == 0 || env_mono_ns(l->env) - l->flushed_at_ns > QUIET_NS;
-    return lsm_pick_for_reads(l->version, l->options.shape, l->looks * (quiet ? LOOK_BYTES_QUIET : LOOK_BYTES),
+    return lsm_pick_for_reads(l->version, l->options.shape, l->looks * (quiet(l) ? LOOK_BYTES_QUIET : LOOK_BYTES),
                               &l->cursors, p);
+}
+
+/* Rows that are held twice go while nobody writes: then it costs no writer anything. */
+static bool pick_for_space(struct lsm *l, struct pick *p)
+{
+    if (!memtable_empty(l->active) && !quiet(l)) return false;
+    return lsm_pick_for_space(l->version, l->options.shape, &l->cursors, p);
 }
 
 static bool start_compaction(struct lsm *l)
@@ -72,7 +83,7 @@ static bool start_compaction(struct lsm *l)
     if (l->compaction == NULL) {
         struct pick p;
         if (!lsm_pick(l->version, l->options.shape, pick_base_bytes(l->options.memtable_bytes), &l->cursors, &p) &&
-            !pick_for_reads(l, &p))
+            !pick_for_reads(l, &p) && !pick_for_space(l, &p))
             return false;
         l->compaction = compaction_new(l, &p, p.files[0]->level);
     }

@@ -388,6 +388,33 @@ START_TEST(level_0_is_merged_for_reads_that_have_paid_for_it)
 }
 END_TEST
 
+/* What lies above the last level may be there a second time: merged down, the largest level first, until it is a fifth. */
+START_TEST(levels_above_go_down_for_space)
+{
+    struct world w = {.count = 0};
+    struct pick_cursors cursors = {.after = {{NULL, 0}}};
+    struct pick p;
+    add_file(&w, 0, 1, 0, 500, 9);
+    struct version *v = version_new(w.list, w.count);
+    ck_assert(!lsm_pick_for_space(v, LSM_LEVELED, &cursors, &p)); /* nothing lies below it */
+    version_unref(v);
+    add_file(&w, 1, 0, 100, 400, 11);
+    add_file(&w, 2, 0, 0, 900, 100);
+    v = version_new(w.list, w.count);
+    ck_assert(!lsm_pick_for_space(v, LSM_LEVELED, &cursors, &p));
+    version_unref(v);
+    add_file(&w, 0, 2, 0, 500, 1);
+    v = version_new(w.list, w.count);
+    ck_assert(!lsm_pick_for_space(v, LSM_LAZY, &cursors, &p)); /* its runs are there on purpose */
+    ck_assert(lsm_pick_for_space(v, LSM_LEVELED, &cursors, &p));
+    ck_assert_uint_eq(p.level, 2);
+    ck_assert_uint_eq(p.count, 2);
+    pick_free(&p);
+    version_unref(v);
+    pick_cursors_free(&cursors);
+}
+END_TEST
+
 START_TEST(level_0_is_merged_when_it_has_four_runs)
 {
     struct world w = {.count = 0};
@@ -511,6 +538,7 @@ int main(void)
     tcase_add_test(tcase, gc_drops_what_nobody_at_the_safepoint_sees);
     tcase_add_test(tcase, gc_drops_what_has_ended_below_safepoint_and_horizon);
     tcase_add_test(tcase, level_0_is_merged_for_reads_that_have_paid_for_it);
+    tcase_add_test(tcase, levels_above_go_down_for_space);
     tcase_add_test(tcase, level_0_is_merged_when_it_has_four_runs);
     tcase_add_test(tcase, runs_that_do_not_overlap_are_moved);
     tcase_add_test(tcase, a_full_level_gives_its_files_in_turn);
