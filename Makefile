@@ -25,6 +25,7 @@ MAKEFLAGS += --no-builtin-rules
 
 OUT := $(BUILD)
 comma := ,
+space := $() $()
 ifneq ($(SANITIZE),)
 OUT := $(BUILD)-$(if $(findstring thread,$(SANITIZE)),tsan,$(if $(findstring address,$(SANITIZE)),asan,ubsan))
 INSTRUMENT += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -67,9 +68,13 @@ ifneq ($(T),)
 UNIT_SRC := $(wildcard tests/unit/$(T).c tests/unit/test_$(T).c)
 endif
 
-OBJ := $(SRC:src/%.c=$(OUT)/obj/%.o)
-TEST_OBJ := $(SRC:src/%.c=$(OUT)/test/src/%.o)
-MUTANT_OBJ := $(SRC:src/%.c=$(OUT)/mutant/src/%.o) $(OUT)/mutant/tests/sim/mutants.o
+# Files that are part of the gateway: NAME=FILE[,FILE...] (console/README.md).
+CONSOLE_JS := $(sort $(wildcard console/*.js))
+ASSETS := index.html=console/index.html console.css=console/console.css console.js=$(subst $(space),$(comma),$(CONSOLE_JS))
+ASSET_OBJ := $(if $(filter gateway,$(MODULES)),$(OUT)/gen/assets.o)
+OBJ := $(SRC:src/%.c=$(OUT)/obj/%.o) $(ASSET_OBJ)
+TEST_OBJ := $(SRC:src/%.c=$(OUT)/test/src/%.o) $(ASSET_OBJ)
+MUTANT_OBJ := $(SRC:src/%.c=$(OUT)/mutant/src/%.o) $(OUT)/mutant/tests/sim/mutants.o $(ASSET_OBJ)
 HELPER_OBJ := $(TEST_LIB_SRC:%.c=$(OUT)/test/%.o) $(SIM_SRC:%.c=$(OUT)/test/%.o)
 LIB := $(OUT)/libquorate_all.a
 TEST_LIB := $(OUT)/libquorate_test.a
@@ -235,6 +240,14 @@ $(OUT)/test/tests/%.o: tests/%.c $(OUT)/flags
 	@mkdir -p $(@D)
 	$(call say,cc)
 	$(Q)$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -c $< -o $@
+
+$(OUT)/gen/assets.c: console/embed.sh $(subst $(comma), ,$(foreach a,$(ASSETS),$(lastword $(subst =, ,$(a)))))
+	@mkdir -p $(@D)
+	$(call say,embed)
+	$(Q)sh console/embed.sh $(ASSETS) >$@
+$(OUT)/gen/assets.o: $(OUT)/gen/assets.c src/gateway/assets.h $(OUT)/flags
+	$(call say,cc)
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
 
 $(OUT)/bench/obj/%.o: bench/%.c $(OUT)/flags
 	@mkdir -p $(@D)

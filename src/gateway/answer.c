@@ -30,6 +30,12 @@ struct slice answer_body(const struct answer *a)
     return a->body.size > 0 ? buf_slice(&a->body) : SLICE_EMPTY;
 }
 
+void answer_header(struct answer *a, const char *name, const char *value)
+{
+    ASSERT(a->header_count < ANSWER_HEADERS_MAX);
+    a->headers[a->header_count++] = (struct http_header){.name = name, .value = value};
+}
+
 static void header(struct answer *a, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static void header(struct answer *a, const char *name, const char *fmt, ...)
 {

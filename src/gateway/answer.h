@@ -4,9 +4,10 @@
 
 #include "client/client.h"
 #include "env/http.h"
+#include "gateway/page.h"
 #include "gateway/parse.h"
 
-#define ANSWER_HEADERS_MAX 8u
+#define ANSWER_HEADERS_MAX 12u
 /* A page of 1 MiB and its last row, each byte at worst written as \u00XX. */
 #define ANSWER_BODY_MAX (16u * 1024u * 1024u)
 
@@ -20,6 +21,7 @@ struct answer {
     struct buf body;
 };
 void answer_init(struct answer *a);
+void answer_header(struct answer *a, const char *name, const char *value); /* both live until it is sent */
 void answer_free(struct answer *a);
 struct slice answer_body(const struct answer *a);
 
@@ -43,7 +45,8 @@ void answer_ranges(struct answer *a, const struct meta_map_reply *map);
 void answer_nodes(struct answer *a, const struct meta_map_reply *map);
 void answer_status(struct answer *a, const struct meta_status_reply *status, const struct meta_map_reply *map);
 void answer_ready(struct answer *a, const struct meta_status_reply *status, const struct meta_map_reply *map);
-void answer_root(struct answer *a);
+/* GET /: the console for whoever accepts HTML, else the list of endpoints as text. page: borrowed until it is sent. */
+void answer_root(struct answer *a, const struct page *page, const struct input *in);
 
 /* The same objects for the command line. */
 void json_read_mark(struct buf *b,

@@ -147,6 +147,8 @@ void json_node(struct buf *b, const struct node_info *node)
     key_u64(b, "leaders", node->leader_count);
     key_u64(b, "bytes", node->bytes);
     key_bool(b, "drained", (node->flags & NODE_DRAINED) != 0);
+    key_bool(b, "leaving", (node->flags & NODE_LEAVING) != 0);
+    key_bool(b, "maintenance", (node->flags & NODE_MAINTENANCE) != 0);
     key_bool(b, "disk_slow", (node->flags & NODE_DISK_SLOW) != 0);
     key_bool(b, "disk_tight", (node->flags & NODE_DISK_TIGHT) != 0);
     key_bool(b, "disk_full", (node->flags & NODE_DISK_FULL) != 0);
@@ -243,25 +245,4 @@ void answer_ready(struct answer *a, const struct meta_status_reply *status, cons
     key_u64(b, "ranges", h.ranges);
     json_close(b, '}');
     finish(a);
-}
-
-void answer_root(struct answer *a)
-{
-    a->content_type = "text/plain; charset=utf-8";
-    buf_append_str(
-        &a->body,
-        "Quorate: a replicated, strictly serializable key-value database.\n\n"
-        "  PUT|GET|HEAD|DELETE /v1/kv/{keyspace}/{key}   raw values; ETag, If-Match, If-None-Match, Idempotency-Key\n"
-        "  GET  /v1/kv/{keyspace}?prefix=&start=&end=&limit=&reverse=&keys_only=&encoding=base64&next=\n"
-        "  GET /v1/txn/{id}?keyspace=&key=               what it was answered; key: its first operation's\n"
-        "  POST /v1/txn                                  {\"id\",\"keyspace\",\"compare\":[],\"then\":[],\"else\":[]}\n"
-        "  POST /v1/txn/begin, /v1/txn/{session}[/commit|/abort]   {\"ops\":[]}: a transaction in steps\n"
-        "  GET|POST /v1/keyspaces                        "
-        "{\"name\",\"splits\":[],\"hash_buckets\",\"replication\",\"ttl\"}\n"
-        "  GET|PUT|DELETE /v1/keyspaces/{name}           {\"replication\",\"ttl\",\"dropped\":false}; ?grace=24h\n"
-        "  GET  /v1/ranges  /v1/nodes  /v1/status\n"
-        "  GET  /healthz  /readyz  /metrics\n\n"
-        "A keyspace 'default' exists. Errors: "
-        "{\"error\":{\"code\",\"message\",\"outcome\":\"definite\"|\"unknown\"}}.\n"
-        "Try: curl -X PUT --data-binary hello http://HOST:PORT/v1/kv/default/greeting\n");
 }

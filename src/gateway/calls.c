@@ -282,7 +282,7 @@ static void handle_status(struct call *c, const struct input *in)
 
 /* --- what this process knows itself --- */
 
-static void handle_local(struct call *c)
+static void handle_local(struct call *c, const struct input *in)
 {
     struct answer a;
     answer_init(&a);
@@ -294,7 +294,7 @@ static void handle_local(struct call *c)
         a.content_type = "text/plain; version=0.0.4";
         metrics_write(&c->gateway->metrics, &stats, &a.body);
     } else {
-        answer_root(&a);
+        answer_root(&a, &c->gateway->page, in);
     }
     call_send(c, &a);
 }
@@ -370,13 +370,15 @@ void call_dispatch(struct call *c)
             handle_map(c, &in);
         break;
     case ENDPOINT_KEYSPACE: handle_keyspace(c, &in, &route); break;
+    case ENDPOINT_OPERATORS:
+    case ENDPOINT_OPERATOR: handle_operators(c, &in, &route); break;
     case ENDPOINT_RANGES:
     case ENDPOINT_NODES: handle_map(c, &in); break;
     case ENDPOINT_STATUS:
     case ENDPOINT_READYZ: handle_status(c, &in); break;
     case ENDPOINT_HEALTHZ:
     case ENDPOINT_METRICS:
-    case ENDPOINT_ROOT: handle_local(c); break;
+    case ENDPOINT_ROOT: handle_local(c, &in); break;
     case ENDPOINT_UNKNOWN:
     case ENDPOINT_COUNT: BUG("allowed on no method");
     }

@@ -122,6 +122,22 @@ static enum status take_id(struct call *c, const struct route *route, struct led
     return STATUS_INVALID;
 }
 
+/* What every page ends with. */
+static void page_end(struct buf *b, uint64_t ts, struct slice next)
+{
+    json_key(b, "as_of");
+    json_u64_text(b, ts);
+    json_key(b, "more");
+    json_bool(b, next.size > 0);
+    if (next.size > 0) {
+        buf_append_str(b, ",\"next\":\"");
+        base64url_append(b, next);
+        buf_append_byte(b, '"');
+    }
+    json_close(b, '}');
+    buf_append_byte(b, '\n');
+}
+
 static void account_done(void *ctx, const struct client_error *e, const struct ledger_account_reply *reply)
 {
     struct call *c = ctx;
@@ -141,6 +157,29 @@ static void account_done(void *ctx, const struct client_error *e, const struct l
     } else {
         answer_error(&a, STATUS_NOT_FOUND, false, slice_str("no such account at that time"));
     }
+    call_send(c, &a);
+}
+
+static void accounts_done(void *ctx, const struct client_error *e, const struct ledger_accounts *page)
+{
+    struct call *c = ctx;
+    struct answer a;
+    struct buf *b = &a.body;
+    if (e->status != STATUS_OK) {
+        call_fail(c, e);
+        return;
+    }
+    answer_init(&a);
+    json_open(b, '{');
+    json_key(b, "accounts");
+    json_open(b, '[');
+    for (size_t i = 0; i < page->count; i++) {
+        json_open(b, '{');
+        json_ledger_account(b, &page->accounts[i].account, &page->accounts[i].balance);
+        json_close(b, '}');
+    }
+    json_close(b, ']');
+    page_end(b, page->ts, page->next);
     call_send(c, &a);
 }
 
@@ -204,17 +243,7 @@ static void page_done(void *ctx, const struct client_error *e, const struct ledg
         json_close(b, '}');
     }
     json_close(b, ']');
-    json_key(b, "as_of");
-    json_u64_text(b, page->ts);
-    json_key(b, "more");
-    json_bool(b, page->next.size > 0);
-    if (page->next.size > 0) {
-        buf_append_str(b, ",\"next\":\"");
-        base64url_append(b, page->next);
-        buf_append_byte(b, '"');
-    }
-    json_close(b, '}');
-    buf_append_byte(b, '\n');
+    page_end(b, page->ts, page->next);
     call_send(c, &a);
 }
 
@@ -293,6 +322,26 @@ static void handle_read(struct call *c, const struct input *in, const struct rou
     }
 }
 
+static void handle_accounts(struct call *c, const struct input *in)
+{
+    struct query_param p[] = {{.name = "timeout_ms"}, {.name = "limit"}, {.name = "next"}};
+    struct errbuf err;
+    struct slice next = SLICE_EMPTY;
+    uint64_t limit = 0;
+    uint32_t ms = 0;
+    enum status s = query_parse(in->query, p, 3, &c->arena, &err);
+    if (s == STATUS_OK) s = take_timeout(&p[0], &ms, &err);
+    if (s == STATUS_OK) s = number(&p[1], LEDGER_PAGE_MAX, &limit, &err);
+    if (s == STATUS_OK && p[2].present && !base64_decode(p[2].value, &c->arena, &next)) {
+        errbuf_set(&err, "next: not a value that an earlier page gave");
+        s = STATUS_INVALID;
+    }
+    if (s != STATUS_OK)
+        call_refuse(c, s, &err);
+    else
+        ledger_list_accounts(c->gateway->ledger, next, (uint32_t)limit, call_timeout(c, ms), accounts_done, c);
+}
+
 void call_ledger(struct call *c, const struct input *in, const struct route *route)
 {
     struct errbuf err;
@@ -305,6 +354,8 @@ void call_ledger(struct call *c, const struct input *in, const struct route *rou
             ledger_run_audit(c->gateway->ledger, 0, AUDIT_TIMEOUT_MS, NULL, audit_done, c);
         else
             call_refuse(c, s, &err);
+    } else if (c->endpoint == ENDPOINT_LEDGER_ACCOUNTS && c->method == HTTP_GET) {
+        handle_accounts(c, in);
     } else if (c->method == HTTP_POST) {
         handle_create(c, in, c->endpoint == ENDPOINT_LEDGER_TRANSFERS);
     } else {

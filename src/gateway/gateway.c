@@ -97,9 +97,11 @@ enum status gateway_new(struct env *env, const struct gateway_options *o, struct
     list_init(&g->calls);
     list_init(&g->spare);
     list_init(&g->sessions);
+    page_init(&g->page);
     enum status s = env->http->ops->listen(env->http, o->listen, LIMIT_HTTP_HEADER_BYTES, LIMIT_HTTP_BODY_BYTES,
                                            on_request, on_gone, g, &g->server, err);
     if (s != STATUS_OK) {
+        page_free(&g->page);
         mem_free(g);
         return s;
     }
@@ -131,6 +133,7 @@ void gateway_free(struct gateway *g)
     }
     g->env->http->ops->unlisten(g->server);
     sessions_free(&g->sessions);
+    page_free(&g->page);
     struct list *it;
     while ((it = list_pop_front(&g->spare)) != NULL) call_free(LIST_ENTRY(it, struct call, link));
     mem_free(g);

@@ -12,6 +12,7 @@
 #include "gateway/answer.h"
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
+#include "gateway/page.h"
 #include "gateway/session.h"
 #include "ledger/ledger.h"
 
@@ -28,6 +29,7 @@ struct gateway {
     uint64_t ready_until_ns; /* /readyz was fine and is answered from memory until then */
     uint64_t ready_ranges;
     struct metrics metrics;
+    struct page page;     /* the console */
     struct list sessions; /* struct session */
     size_t session_count;
 };
@@ -72,6 +74,8 @@ void handle_keyspace(struct call *c, const struct input *in, const struct route 
 /* calls_session.c */
 void handle_session(struct call *c, const struct input *in, const struct route *route);
 void session_call_end(struct call *c);
+/* calls_operators.c */
+void handle_operators(struct call *c, const struct input *in, const struct route *route);
 /* calls_ledger.c */
 void call_ledger(struct call *c, const struct input *in, const struct route *route);
 /* gateway.c */

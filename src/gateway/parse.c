@@ -97,6 +97,7 @@ void route_find(struct slice path, struct route *out)
         {"/v1/ranges", ENDPOINT_RANGES},
         {"/v1/nodes", ENDPOINT_NODES},
         {"/v1/status", ENDPOINT_STATUS},
+        {"/v1/operators", ENDPOINT_OPERATORS},
         {"/healthz", ENDPOINT_HEALTHZ},
         {"/v1/ledger/accounts", ENDPOINT_LEDGER_ACCOUNTS},
         {"/v1/ledger/transfers", ENDPOINT_LEDGER_TRANSFERS},
@@ -105,7 +106,7 @@ void route_find(struct slice path, struct route *out)
         {"/metrics", ENDPOINT_METRICS},
         {"/", ENDPOINT_ROOT},
     };
-    static const char kv[] = "/v1/kv/", keyspaces[] = "/v1/keyspaces/";
+    static const char kv[] = "/v1/kv/", keyspaces[] = "/v1/keyspaces/", operators[] = "/v1/operators/";
     *out = (struct route){.endpoint = ENDPOINT_UNKNOWN, .keyspace = SLICE_EMPTY, .key = SLICE_EMPTY};
     if (slice_starts(path, slice_str(kv))) {
         struct slice rest = slice_make(path.data + sizeof(kv) - 1, path.size - (sizeof(kv) - 1));
@@ -121,6 +122,11 @@ void route_find(struct slice path, struct route *out)
     if (slice_starts(path, slice_str(keyspaces))) {
         out->endpoint = ENDPOINT_KEYSPACE;
         out->keyspace = slice_make(path.data + sizeof(keyspaces) - 1, path.size - (sizeof(keyspaces) - 1));
+        return;
+    }
+    if (slice_starts(path, slice_str(operators))) {
+        out->endpoint = ENDPOINT_OPERATOR;
+        out->key = slice_make(path.data + sizeof(operators) - 1, path.size - (sizeof(operators) - 1));
         return;
     }
     if (route_ledger(path, out)) return;

@@ -18,7 +18,7 @@
     X(TXN_BEGIN, "txn_begin", "POST")                                                                                  \
     X(TXN_COMMIT, "txn_commit", "POST")                                                                                \
     X(TXN_ABORT, "txn_abort", "POST")                                                                                  \
-    X(LEDGER_ACCOUNTS, "ledger_accounts", "POST")                                                                      \
+    X(LEDGER_ACCOUNTS, "ledger_accounts", "GET, POST")                                                                 \
     X(LEDGER_ACCOUNT, "ledger_account", "GET")                                                                         \
     X(LEDGER_BALANCES, "ledger_balances", "GET")                                                                       \
     X(LEDGER_POSTINGS, "ledger_postings", "GET")                                                                       \
@@ -29,6 +29,8 @@
     X(KEYSPACE, "keyspace", "GET, PUT, DELETE")                                                                        \
     X(RANGES, "ranges", "GET")                                                                                         \
     X(NODES, "nodes", "GET")                                                                                           \
+    X(OPERATORS, "operators", "GET, POST")                                                                             \
+    X(OPERATOR, "operator", "DELETE")                                                                                  \
     X(STATUS, "status", "GET")                                                                                         \
     X(HEALTHZ, "healthz", "GET, HEAD")                                                                                 \
     X(READYZ, "readyz", "GET, HEAD")                                                                                   \

@@ -85,6 +85,17 @@ struct ledger_page {
 typedef void (*ledger_page_done)(void *ctx, const struct client_error *e, const struct ledger_page *page);
 void ledger_list(struct ledger *l, const struct ledger_query *q, uint32_t timeout_ms, ledger_page_done done, void *ctx);
 
+/* One page of accounts with their balances, in the order of ids; next as above. */
+struct ledger_accounts {
+    const struct ledger_account_reply *accounts;
+    size_t count;
+    struct slice next; /* empty: that was all */
+    uint64_t ts;       /* of the snapshot that all pages are of */
+};
+typedef void (*ledger_accounts_done)(void *ctx, const struct client_error *e, const struct ledger_accounts *page);
+void ledger_list_accounts(struct ledger *l, struct slice next, uint32_t limit, uint32_t timeout_ms,
+                          ledger_accounts_done done, void *ctx);
+
 /* --- the audit (audit.c): one snapshot of everything, read page by page --- */
 #define LEDGER_AUDIT_LEDGERS_MAX 1024u
 struct ledger_audit_sums { /* of one ledger */

@@ -55,6 +55,9 @@ START_TEST(routes)
         {"/v1/kvx", ENDPOINT_UNKNOWN},
         {"", ENDPOINT_UNKNOWN},
         {"/", ENDPOINT_ROOT},
+        {"/v1/operators", ENDPOINT_OPERATORS},
+        {"/v1/operators/7", ENDPOINT_OPERATOR},
+        {"/v1/ledger/accounts", ENDPOINT_LEDGER_ACCOUNTS},
         {"/healthz", ENDPOINT_HEALTHZ},
         {"/metrics", ENDPOINT_METRICS},
     };

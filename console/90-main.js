@@ -1,0 +1,53 @@
+/* Which page is shown, light or dark, the pulse. */
+
+const pages = { '': overview, ranges: rangesPage, nodes: nodesPage, operators: operatorsPage, ledger: ledgerPage, keys: keysPage };
+let page = null;
+
+function openPage() {
+  const [name, ...rest] = location.hash.replace(/^#\/?/, '').split('/');
+  const view = $('#view');
+  page = pages[name] || overview;
+  for (const link of document.querySelectorAll('#tabs a')) {
+    const on = link.getAttribute('href') === '#/' + (pages[name] ? name : '');
+    if (on) link.setAttribute('aria-current', 'page'); else link.removeAttribute('aria-current');
+  }
+  view.replaceChildren();
+  $('#tip').hidden = true;
+  return page.open(view, rest);
+}
+
+function showAll() {
+  const pulse = $('#pulse'), alarm = $('#alarm'), failed = state.failed;
+  alarm.hidden = failed === null;
+  if (failed !== null) {
+    const since = state.polled ? ` What is shown is ${durationText((Date.now() - state.polled) / 1000)} old.` : '';
+    alarm.textContent = `No answer: ${failed.message}.${since}`;
+  }
+  const level = failed ? 'bad' : verdict(state.status)[0];
+  pulse.className = 'pulse ' + level;
+  pulse.title = failed ? 'no answer' : verdict(state.status).slice(1).join(' ');
+  document.title = (level === 'bad' ? '● ' : '') + 'Quorate';
+  if (failed === null && page.show) page.show();
+  document.documentElement.dataset.polls = state.history.length;
+}
+
+/* Light, dark, or as the system has it: kept for this browser when it lets us. */
+const themes = ['auto', 'light', 'dark'];
+const dark = matchMedia('(prefers-color-scheme: dark)');
+function theme(next) {
+  try { if (next) localStorage.setItem('theme', next); } catch (e) { /* not kept */ }
+  let kept = next;
+  try { kept = localStorage.getItem('theme') || 'auto'; } catch (e) { kept = next || 'auto'; }
+  document.documentElement.classList.toggle('dark', kept === 'dark' || (kept === 'auto' && dark.matches));
+  $('#theme').title = `colours: ${kept}`;
+  if (page && page.show && state.status) page.show();
+  return kept;
+}
+
+$('#theme').addEventListener('click', () => theme(themes[(themes.indexOf(theme()) + 1) % themes.length]));
+dark.addEventListener('change', () => theme());
+addEventListener('hashchange', openPage);
+addEventListener('resize', () => page && page.show && state.status && page.show());
+theme();
+openPage();
+pollForEver(showAll);
