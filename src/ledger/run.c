@@ -18,9 +18,8 @@
 #include "base/mem.h"
 #include "ledger/ledger_int.h"
 
-/* Operations of a run, unless a single chain is longer. Each block of the store that an entry misses makes its evaluation begin anew, so
- * long entries over many cold rows cost the square of their length: 290 transfers a run beat 1,100 by far (bench/bank/README.md). */
-#define RUN_WEIGHT_MAX 2048u
+/* Operations of a run, unless a single chain is longer: about 1,000 transfers. */
+#define RUN_WEIGHT_MAX 7000u
 #define LIMITS_AFTER_TRIES 2u
 _Static_assert(LEDGER_CHAIN_MAX * 12u <= LIMIT_TXN_OPS, "the longest chain fits one transaction");
 #define TIMESTAMPS_PER_EVENT 2u /* its own, and that of an expiry which it meets */

@@ -29,6 +29,14 @@ static enum status kv_apply(void *ctx, const struct machine_entry *e, const stru
     return s;
 }
 
+static size_t kv_reads(void *ctx, const struct machine_entry *e, struct arena *arena, struct slice **keys)
+{
+    (void)ctx;
+    struct txn_command c;
+    const struct kv_state *state = e->state;
+    return txn_command_decode(e->command, &c) == STATUS_OK ? txn_table_reads(state->table, &c, arena, keys) : 0;
+}
+
 static void kv_state_prefix(void *ctx, const struct range_desc *desc, struct buf *prefix)
 {
     (void)ctx;
@@ -70,6 +78,7 @@ static void kv_join(void *ctx, void *left, void *right, const struct machine_cut
 }
 
 const struct machine_ops kv_machine_ops = {.apply = kv_apply,
+                                           .reads = kv_reads,
                                            .state_new = locks_state_new,
                                            .state_free = locks_state_free,
                                            .state_prefix = kv_state_prefix,

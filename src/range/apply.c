@@ -1,5 +1,5 @@
 /* The apply pipeline: committed entries, in order, evaluated by the machine against the store. An evaluation that needs a
- * block from disk has done nothing; it is repeated when the block is there. */
+ * block from disk has done nothing; it is repeated when all that it reads is there (apply_reads.c). */
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
@@ -8,22 +8,30 @@
 enum { APPLY_BYTES_MAX = 2 * 1024 * 1024 }; /* per replica and round, for fairness */
 
 struct apply_view {
-    struct host *host;
-    struct lsm_miss miss;
+    struct replica *replica;
+    struct slice missed; /* the key whose row has to be fetched */
 };
 
 static enum status apply_view_get(void *ctx, struct slice key, struct txn_stored *out)
 {
     struct apply_view *v = ctx;
+    struct host *h = v->replica->host;
     struct lsm_row row;
-    enum status s = lsm_get(v->host->lsm, key, LSM_TS_MAX, &row, &v->miss);
+    struct lsm_miss miss;
+    enum status s;
+    if (apply_reads_find(v->replica, key, out, &s)) return s;
+    s = lsm_get(h->lsm, key, LSM_TS_MAX, &row, &miss);
+    if (s == STATUS_MISS) {
+        lsm_miss_drop(&miss);
+        v->missed = key;
+    }
     if (s != STATUS_OK) return s;
     out->version = row.ts;
-    out->value = arena_dup_slice(&v->host->apply_arena, row.value);
+    out->value = arena_dup_slice(&h->apply_arena, row.value);
     return STATUS_OK;
 }
 
-static void apply_loaded(void *ctx, enum status s)
+static void state_loaded(void *ctx, enum status s)
 {
     struct replica *r = ctx;
     r->apply_wait = false;
@@ -91,6 +99,7 @@ void replica_state_reset(struct replica *r)
 {
     const struct host_owner *o = &r->host->owner;
     if (r->machine_state != NULL) o->machine->state_free(o->machine_ctx, r->machine_state);
+    apply_reads_free(r);
     r->machine_state = NULL;
     r->state_loaded = o->machine->state_new == NULL;
     buf_clear(&r->state_at);
@@ -108,14 +117,6 @@ static void *machine_state_of(struct replica *r)
 void *replica_machine_state(struct replica *r)
 {
     return r->state_loaded && r->state == REPLICA_RUNNING ? machine_state_of(r) : NULL;
-}
-
-static void apply_wait_for(struct replica *r, struct lsm_miss *miss)
-{
-    COVER("apply.miss");
-    r->apply_wait = true;
-    r->host->loads++;
-    lsm_load(r->host->lsm, miss, apply_loaded, r);
 }
 
 /* Gives the machine the rows that its state is made of. False: it waits for a block, or cannot go on. */
@@ -147,7 +148,11 @@ static bool state_load(struct replica *r)
     lsm_iter_free(it);
     buf_free(&prefix);
     buf_free(&end);
-    if (s == STATUS_MISS) apply_wait_for(r, &miss);
+    if (s == STATUS_MISS) {
+        r->apply_wait = true;
+        h->loads++;
+        lsm_load(h->lsm, &miss, state_loaded, r);
+    }
     bool taken_out = s == STATUS_CORRUPT && r->divergence.damaged; /* damage.c */
     if (s != STATUS_MISS && s != STATUS_END && !taken_out) {
         h->env->ops->fatal(h->env, "the rows of held transactions cannot be read: a table is damaged");
@@ -175,7 +180,7 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
         if (change.effective) change_carry_out(r, &change);
     } else if (e->type == RAFT_ENTRY_COMMAND) {
         arena_reset(&h->apply_arena);
-        struct apply_view view = {.host = h};
+        struct apply_view view = {.replica = r, .missed = SLICE_EMPTY};
         struct machine_entry me = {.index = r->row_base + e->index,
                                    .term = e->term,
                                    .desc = &r->desc,
@@ -185,7 +190,7 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
             h->owner.machine->apply(h->owner.machine_ctx, &me, &(struct txn_view){.get = apply_view_get, .ctx = &view},
                                     &h->apply_arena, &writes, &ts, &h->answer);
         if (s == STATUS_MISS) {
-            apply_wait_for(r, &view.miss);
+            apply_reads_fetch(r, e, view.missed);
             return s;
         }
         if (s == STATUS_CORRUPT && r->divergence.damaged) return s; /* it is taken out (damage.c) */
@@ -222,6 +227,7 @@ bool replica_apply(struct replica *r)
             waits = true; /* for a block, or for another replica (merge.c) */
             break;
         }
+        apply_reads_free(r);
         r->applied++;
         count++;
         h->apply_left--;

@@ -68,6 +68,7 @@ struct host {
     uint64_t snapshot_bytes;   /* sent since the start */
     uint32_t proposals;        /* under way */
     uint32_t loads;            /* block loads under way for apply */
+    uint32_t ahead_loads;      /* of these: for entries whose turn has not come */
     uint32_t evidences;        /* being written */
     uint32_t snapshots_sending, snapshots_receiving;
     bool first_durable_told;
@@ -141,6 +142,8 @@ struct replica {
     uint64_t last_ts;              /* newest version applied since the replica was opened or replaced; 0: none */
     void *machine_state;           /* machine.h; NULL: it has none */
     struct buf state_at;           /* store key from which loading goes on */
+    struct apply_reads *reads;     /* rows fetched for the next entry; NULL: it has not missed any */
+    uint64_t read_ahead;           /* blocks for entries up to here were asked for */
     bool apply_wait, state_loaded; /* a block is being loaded; machine_state has been */
     bool no_heir;                  /* leads although leaderships are handed over: nobody else may */
     bool leads;                    /* as last told to the owner */
@@ -182,6 +185,12 @@ struct range_state replica_range(const struct replica *r);              /* borro
 void replica_set_range(struct replica *r, const struct range_state *s); /* copies; tells whoever has to know */
 void replica_record_put(struct replica *r);                             /* its group record */
 uint64_t replica_node_of(const struct replica *r, uint64_t replica_id);
+
+/* apply_reads.c */
+void apply_reads_fetch(struct replica *r, const struct raft_entry *e, struct slice missed); /* then apply waits */
+/* False: the row was not fetched for the next entry. *s: OK or NOT_FOUND. */
+bool apply_reads_find(const struct replica *r, struct slice key, struct txn_stored *out, enum status *s);
+void apply_reads_free(struct replica *r);
 
 /* resolve.c */
 void resolve_open(struct host *h);

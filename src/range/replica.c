@@ -121,6 +121,7 @@ void replica_free(struct replica *r)
     list_remove(&r->ready_link);
     heap_remove(&r->host->timers, &r->timer);
     resolve_forget(r);
+    apply_reads_free(r);
     effects_free(&r->divergence.effects);
     LIST_FOR(it, &r->read_batches)
     {

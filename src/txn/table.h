@@ -24,6 +24,10 @@ struct txn_entry { /* an entry of the range's log, its epoch checked */
 MUST_CHECK enum status txn_table_apply(struct txn_table *t, const struct txn_entry *e, const struct txn_view *view,
                                        struct arena *arena, struct txn_writes *writes, struct buf *answer);
 
+/* The store keys that the entry will look at, as far as is known before it is evaluated; from the arena. */
+size_t txn_table_reads(const struct txn_table *t, const struct txn_command *c, struct arena *arena,
+                       struct slice **keys);
+
 /* --- ranges that split and merge: reshape.c --- */
 struct txn_cut {
     uint32_t keyspace;
