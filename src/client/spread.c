@@ -215,7 +215,7 @@ static struct spread *spread_new(struct client *c, struct slice keyspace_name, u
 {
     struct spread *s = mem_zalloc(sizeof(*s));
     s->client = c;
-    arena_init(&s->arena, 4096);
+    arena_init(&s->arena, 960);
     s->keyspace = keyspace;
     s->keyspace_name = arena_dup_slice(&s->arena, keyspace_name);
     s->part_count = part_count;

@@ -25,7 +25,7 @@ static enum status kv_apply(void *ctx, const struct machine_entry *e, const stru
                               .range_start = e->desc->start};
     enum status s = txn_table_apply(state->table, &entry, view, arena, writes, answer);
     if (s == STATUS_OK) ASSERT_SLOW((txn_table_check(state->table), true));
-    if (s == STATUS_OK && c.kind == TXN_COMMAND_DECIDE) locks_changed(state);
+    if (s == STATUS_OK && (c.kind == TXN_COMMAND_DECIDE || c.kind == TXN_COMMAND_STEPS)) locks_changed(state);
     return s;
 }
 

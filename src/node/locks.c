@@ -16,10 +16,12 @@
 void *locks_state_new(void *ctx, const struct range_desc *desc)
 {
     struct kv_state *s = mem_zalloc(sizeof *s);
-    (void)desc;
     s->node = ctx;
+    s->range_id = desc->id;
     s->table = txn_table_new();
     list_init(&s->parked);
+    list_init(&s->steps);
+    list_init(&s->steps_link);
     list_init(&s->link);
     return s;
 }
@@ -38,6 +40,7 @@ void locks_state_free(void *ctx, void *state)
     struct kv_state *s = state;
     (void)ctx;
     refuse_all(s, "the rows are being replaced here: others lead, or are about to");
+    steps_fail(s, "the rows are being replaced here: others lead, or are about to");
     txn_table_free(s->table);
     mem_free(s);
 }
@@ -48,6 +51,7 @@ void locks_fail_all(struct node *n)
         refuse_all(LIST_ENTRY(n->lock_states.next, struct kv_state, link),
                    "the node is stopping: others lead, or are about to");
     }
+    steps_fail_all(n);
 }
 
 void locks_park(struct node_request *q, const struct txn_id *by, void (*resume)(struct node_request *q))

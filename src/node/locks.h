@@ -11,11 +11,22 @@ struct kv_state {
     struct txn_table *table;
     struct list parked; /* struct node_request */
     struct list link;   /* in lock_states while any is parked */
-    bool changed;       /* a transaction was decided since the last pass */
+    uint64_t range_id;
+    struct list steps; /* steps.c: Decides and Forgets that wait to be proposed */
+    struct list steps_link;
+    uint64_t steps_due_ns;
+    unsigned steps_count;
+    bool changed; /* a transaction was decided since the last pass */
 };
 
 /* txn.c */
 void node_on_txn(struct node *n, struct rpc_request *req);
+
+/* steps.c */
+void steps_gather(struct node_request *q, struct kv_state *s);
+uint64_t steps_pass(struct node *n, uint64_t now_ns);
+void steps_fail(struct kv_state *s, const char *why);
+void steps_fail_all(struct node *n);
 
 /* locks.c */
 void *locks_state_new(void *ctx, const struct range_desc *desc);

@@ -129,6 +129,7 @@ static uint64_t node_pass(struct actor *a, uint64_t now_ns)
     if (n->host != NULL && !n->env->dead) {
         scans_pass(n);
         if (n->state == NODE_SERVING) next = earlier(next, host_resolve_pass(n->host, now_ns));
+        next = earlier(next, steps_pass(n, now_ns));
         next = earlier(next, host_pass(n->host, now_ns));
         if (n->env->dead) return DEADLINE_NONE;
         next = earlier(next, locks_pass(n, now_ns));
@@ -176,6 +177,7 @@ enum status node_new(struct env *env, const struct node_options *o, struct node 
     list_init(&n->changes);
     list_init(&n->reads_parked);
     list_init(&n->lock_states);
+    list_init(&n->step_states);
     map_init(&n->counters);
     map_init(&n->flights);
     map_init(&n->asks);

@@ -55,6 +55,7 @@ struct node {
     struct list deferred;       /* requests for ranges that are about to be served here (defer.c) */
     struct list changes;        /* heartbeat.c: struct range_changed, to be told */
     struct list lock_states;    /* locks.c: struct kv_state in which requests are parked */
+    struct list step_states;    /* steps.c: struct kv_state in which steps are gathered */
     uint64_t locks_sweep_ns;
     /* health.c */
     uint32_t flags, flags_told; /* enum node_flag; as the metadata service was told */

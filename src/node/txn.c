@@ -5,7 +5,7 @@
  *                                     |  |            +-----+ not above   | met a lock
  *                                     v  |  the lock is gone the log's    v
  *                                    parked (locks.c) <-------------------+   a younger Prepare dies: refused, BLOCKED
- *   Decide, Forget: checked -> proposed -> applied -> replied; Seal: likewise, with a timestamp
+ *   Decide, Forget: checked -> gathered (steps.c) -> proposed -> applied -> replied; Seal: with a timestamp, alone
  *
  * Woken by: timestamps_done, the proposal's `done`, the end of the lock's holder. Timed out by: timestamps_sweep, the
  * proposal's deadline, locks_pass. */
@@ -148,7 +148,12 @@ static void on_step(struct node_request *q, struct replica *r)
     if (kind_of(q) == TXN_COMMAND_DECIDE && d.commit && !MUTANT(decide_without_floor)) replica_raise(r, d.ts);
     q->term = raft_term(replica_raft(r));
     if (!txn_command_has_ts(kind_of(q))) {
-        txn_propose(q, 0);
+        struct kv_state *state = replica_machine_state(r);
+        if (state == NULL) {
+            node_refuse(q, STATUS_NOT_LEADER, false, "the rows are being replaced here: others lead, or are about to");
+        } else {
+            steps_gather(q, state);
+        }
         return;
     }
     q->got_timestamp = txn_propose;

@@ -179,20 +179,19 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
         divergence_applied(r, e, &writes, ts, buf_slice(&h->answer));
         if (change.effective) change_carry_out(r, &change);
     } else if (e->type == RAFT_ENTRY_COMMAND) {
-        arena_reset(&h->apply_arena);
         struct apply_view view = {.replica = r, .missed = SLICE_EMPTY};
         struct machine_entry me = {.index = r->row_base + e->index,
                                    .term = e->term,
                                    .desc = &r->desc,
                                    .command = e->data,
                                    .state = machine_state_of(r)};
-        enum status s =
-            h->owner.machine->apply(h->owner.machine_ctx, &me, &(struct txn_view){.get = apply_view_get, .ctx = &view},
-                                    &h->apply_arena, &writes, &ts, &h->answer);
-        if (s == STATUS_MISS) {
-            apply_reads_fetch(r, e, view.missed);
-            return s;
-        }
+        const struct txn_view rows = {.get = apply_view_get, .ctx = &view};
+        enum status s;
+        do {
+            arena_reset(&h->apply_arena);
+            s = h->owner.machine->apply(h->owner.machine_ctx, &me, &rows, &h->apply_arena, &writes, &ts, &h->answer);
+        } while (s == STATUS_MISS && apply_reads_fetch(r, e, view.missed));
+        if (s == STATUS_MISS) return s;
         if (s == STATUS_CORRUPT && r->divergence.damaged) return s; /* it is taken out (damage.c) */
         if (s != STATUS_OK) {
             h->env->ops->fatal(h->env, "apply cannot read the store: a table is damaged");

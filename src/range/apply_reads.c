@@ -184,7 +184,7 @@ static void read_ahead(struct replica *r, uint64_t index)
     arena_free(&arena);
 }
 
-void apply_reads_fetch(struct replica *r, const struct raft_entry *e, struct slice missed)
+bool apply_reads_fetch(struct replica *r, const struct raft_entry *e, struct slice missed)
 {
     COVER("apply.miss");
     if (r->reads != NULL && r->reads->index != e->index) apply_reads_free(r);
@@ -204,10 +204,7 @@ void apply_reads_fetch(struct replica *r, const struct raft_entry *e, struct sli
     struct apply_row *row = want_row(reads, missed);
     if (row->state == ROW_WANTED && reads->next == reads->count) look_at(row);
     go_on(reads);
-    if (!r->apply_wait) { /* the block came between */
-        host_mark_ready(r->host, r);
-        r->host->env->ops->wake(r->host->env);
-        return;
-    }
+    if (!r->apply_wait) return true;
     read_ahead(r, e->index);
+    return false;
 }

@@ -7,6 +7,13 @@
 
 /* apply.c */
 bool replica_apply(struct replica *r); /* true: there is more to apply at once */
+
+/* apply_reads.c */
+/* True: all of it is there by now; else apply waits. */
+bool apply_reads_fetch(struct replica *r, const struct raft_entry *e, struct slice missed);
+/* False: the row was not fetched for the next entry. *s: OK or NOT_FOUND. */
+bool apply_reads_find(const struct replica *r, struct slice key, struct txn_stored *out, enum status *s);
+void apply_reads_free(struct replica *r);
 void replica_reads_ready(struct replica *r);
 void replica_state_reset(struct replica *r); /* the rows were replaced: the machine's state is loaded again */
 

@@ -17,7 +17,6 @@
 struct snapshot_send;
 struct snapshot_recv;
 struct trace_state; /* trace.c */
-
 /* One mark per replica that has something in a log batch. */
 struct batch_mark {
     uint64_t group;
@@ -27,7 +26,6 @@ struct batch_marks {
     struct batch_mark *items;
     size_t count, capacity;
 };
-
 struct host {
     struct env *env;
     struct host_options options;
@@ -64,12 +62,11 @@ struct host {
     uint64_t flushes_seen;
     uint32_t apply_left; /* entries that may still be applied in this pass */
     uint64_t next_snapshot_id;
-    uint64_t snapshot_free_ns; /* the rate lets the next chunk begin then */
-    uint64_t snapshot_bytes;   /* sent since the start */
-    uint32_t proposals;        /* under way */
-    uint32_t loads;            /* block loads under way for apply */
-    uint32_t ahead_loads;      /* of these: for entries whose turn has not come */
-    uint32_t evidences;        /* being written */
+    uint64_t snapshot_free_ns;   /* the rate lets the next chunk begin then */
+    uint64_t snapshot_bytes;     /* sent since the start */
+    uint32_t proposals;          /* under way */
+    uint32_t loads, ahead_loads; /* block loads under way for apply; of these for entries whose turn has not come */
+    uint32_t evidences;          /* being written */
     uint32_t snapshots_sending, snapshots_receiving;
     bool first_durable_told;
     bool flush_asked;
@@ -185,12 +182,6 @@ struct range_state replica_range(const struct replica *r);              /* borro
 void replica_set_range(struct replica *r, const struct range_state *s); /* copies; tells whoever has to know */
 void replica_record_put(struct replica *r);                             /* its group record */
 uint64_t replica_node_of(const struct replica *r, uint64_t replica_id);
-
-/* apply_reads.c */
-void apply_reads_fetch(struct replica *r, const struct raft_entry *e, struct slice missed); /* then apply waits */
-/* False: the row was not fetched for the next entry. *s: OK or NOT_FOUND. */
-bool apply_reads_find(const struct replica *r, struct slice key, struct txn_stored *out, enum status *s);
-void apply_reads_free(struct replica *r);
 
 /* resolve.c */
 void resolve_open(struct host *h);

@@ -38,7 +38,7 @@ struct coordinator *coordinator_new(const struct coordinator_options *o)
     ASSERT(!o->has_client_id || o->anchor < o->participant_count);
     struct coordinator *c = mem_zalloc(sizeof(*c));
     c->o = *o;
-    arena_init(&c->arena, 4096);
+    arena_init(&c->arena, 960);
     buf_init(&c->answer, 2 * TXN_RESULT_BYTES_MAX);
     c->participants = mem_zalloc(o->participant_count * sizeof(*c->participants));
     for (size_t i = 0; i < o->participant_count; i++) c->participants[i].way = o->recovering ? TO_SEAL : TO_PREPARE;

@@ -228,7 +228,10 @@ static enum status do_pending_add(struct evaluation *e, size_t index, const stru
 {
     const struct lock_key *k = e->table == NULL ? NULL : locks_find(e->table, p->key);
     switch (escrow_judge(k, folded, &p->add)) {
-    case VERDICT_TRUE: e->adds[e->add_count++] = *p; return STATUS_OK;
+    case VERDICT_TRUE:
+        e->adds[e->add_count] = *p;
+        e->adds[e->add_count++].folded = folded;
+        return STATUS_OK;
     case VERDICT_FALSE: evaluation_refuse(e, STATUS_GUARD_FAILED, (uint32_t)index); return STATUS_OK;
     case VERDICT_WAIT: e->blocker = escrow_waits_for(k); return STATUS_BLOCKED;
     }
@@ -257,13 +260,17 @@ static enum status do_add(struct evaluation *e, size_t index)
     bool pending;
     struct found f;
     enum status s = add_is_pending(e, op, p.key, &pending);
+    if (s == STATUS_OK && pending) {
+        if (e->mode == EVALUATE_COMMIT) return STATUS_OK;
+        const struct lock_key *k = e->table == NULL ? NULL : locks_find(e->table, p.key);
+        if (k != NULL && k->folded_known) return do_pending_add(e, index, &p, k->folded);
+    }
     if (s == STATUS_OK) s = read_row(e, op->key, ACCESS_ADD, &f);
     if (s != STATUS_OK) return s;
     if (f.exists && f.row.format != ROW_COUNTER) {
         evaluation_refuse(e, STATUS_INVALID, (uint32_t)index);
         return STATUS_OK;
     }
-    if (pending && e->mode == EVALUATE_COMMIT) return STATUS_OK;
     if (pending) return do_pending_add(e, index, &p, f.exists ? f.row.counter : 0);
     struct row sum = {.format = ROW_COUNTER, .raw = SLICE_EMPTY};
     if (!i128_add(f.exists ? f.row.counter : 0, op->delta, &sum.counter) ||

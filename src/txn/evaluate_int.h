@@ -12,6 +12,7 @@ enum evaluate_mode {
 struct pending_add {  /* an add that has not gone into its row */
     struct slice key; /* store key */
     struct guarded_add add;
+    i128 folded; /* what the row holds */
 };
 
 struct evaluation {

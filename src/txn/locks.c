@@ -148,6 +148,15 @@ void locks_take(struct txn_table *t, struct held *h, struct slice store_key, con
     }
 }
 
+void locks_know_folded(struct txn_table *t, struct slice store_key, i128 folded)
+{
+    struct lock_key *k = locks_find(t, store_key);
+    if (k == NULL || list_empty(&k->reservations)) return;
+    if (k->folded_known) ASSERT(k->folded == folded);
+    k->folded_known = true;
+    k->folded = folded;
+}
+
 void locks_release(struct txn_table *t, struct hold *hold)
 {
     struct lock_key *k = hold->at;

@@ -5,29 +5,18 @@
  *   PREPARE  -> known? its vote again | answered before? ANSWERED | evaluate --> YES: PREPARED | NO: ABORTED
  *   DECIDE   -> PREPARED? commit: rows at c, COMMITTED; abort: ABORTED; then what waited is folded
  *   SEAL     -> known? its vote | ABORTED
+ *   STEPS    -> several of DECIDE and FORGET, in order
  *   FORGET   -> COMMITTED and folded? gone, or SETTLED when its coordinator may not know yet
  *   any of the first two that meets a lock: blocked, nothing done */
 #include "base/assert.h"
 #include "base/mutant.h"
-#include "txn/evaluate_int.h"
+#include "txn/participant_int.h"
 
 #include <stdlib.h>
 
 enum { TOMBSTONES_PER_ENTRY = 4 };
 
-struct applying {
-    struct txn_table *t;
-    const struct txn_entry *entry;
-    const struct txn_view *view;
-    struct arena *arena;
-    struct buf *answer;
-    struct txn_write *items;
-    size_t count, capacity;
-    struct held **changed; /* held transactions whose row has to be written again */
-    size_t changed_count, changed_capacity;
-};
-
-static void put_write(struct applying *a, struct txn_write w)
+void apply_put(struct applying *a, struct txn_write w)
 {
     if (a->count == a->capacity) {
         size_t capacity = a->capacity == 0 ? 8 : a->capacity * 2;
@@ -39,26 +28,33 @@ static void put_write(struct applying *a, struct txn_write w)
     a->items[a->count++] = w;
 }
 
-static void put_writes(struct applying *a, const struct txn_writes *w, uint64_t ts)
+void apply_put_writes(struct applying *a, const struct txn_writes *w, uint64_t ts)
 {
     for (size_t i = 0; i < w->count; i++) {
         struct txn_write one = w->items[i];
         one.ts = ts;
-        put_write(a, one);
+        apply_put(a, one);
     }
 }
 
-static void put_held_row(struct applying *a, const struct txn_id *id, struct slice row)
+void apply_put_held(struct applying *a, const struct txn_id *id, struct slice row)
 {
     const struct txn_entry *e = a->entry;
-    put_write(a, (struct txn_write){.is_delete = row.size == 0,
+    for (size_t i = 0; a->many && i < a->count; i++) {
+        struct txn_write *w = &a->items[i];
+        if (!w->by_index || memcmp(w->key.data + w->key.size - TXN_ID_BYTES, id, TXN_ID_BYTES) != 0) continue;
+        w->is_delete = row.size == 0;
+        w->value = arena_dup_slice(a->arena, row);
+        return;
+    }
+    apply_put(a, (struct txn_write){.is_delete = row.size == 0,
                                     .by_index = true,
                                     .ts = e->index,
                                     .key = key_make_held(a->arena, e->keyspace, e->range_start, id),
                                     .value = arena_dup_slice(a->arena, row)});
 }
 
-static struct held *install(struct applying *a, const struct txn_id *id, const struct held_row *r)
+struct held *apply_install(struct applying *a, const struct txn_id *id, const struct held_row *r)
 {
     struct held *h;
     if (table_install(a->t, id, held_row_make(a->arena, r), a->arena, &h) != STATUS_OK) {
@@ -68,14 +64,14 @@ static struct held *install(struct applying *a, const struct txn_id *id, const s
 }
 
 /* Row and table in one step. */
-static struct held *hold_row(struct applying *a, const struct txn_id *id, const struct held_row *r)
+struct held *apply_hold(struct applying *a, const struct txn_id *id, const struct held_row *r)
 {
-    struct held *h = install(a, id, r);
-    put_held_row(a, id, slice_make(h->row, h->row_size));
+    struct held *h = apply_install(a, id, r);
+    apply_put_held(a, id, slice_make(h->row, h->row_size));
     return h;
 }
 
-static struct held_row row_of(const struct applying *a, const struct held *h)
+struct held_row apply_row_of(const struct applying *a, const struct held *h)
 {
     struct held_row r;
     if (held_row_decode(slice_make(h->row, h->row_size), a->arena, &r) != STATUS_OK)
@@ -93,128 +89,36 @@ static enum status answer_blocked(struct applying *a, const struct held *by)
     return STATUS_OK;
 }
 
+/* Room in the arena for something encoded. */
+static struct buf room(struct arena *arena, size_t size)
+{
+    return (struct buf){.data = arena_alloc(arena, size), .capacity = size, .max = size};
+}
+
 static struct slice encode_result(struct arena *arena, const struct txn_result *r)
 {
-    struct buf b;
-    buf_init(&b, TXN_RESULT_BYTES_MAX);
+    size_t size = 32;
+    for (size_t i = 0; i < r->op_count; i++) size += 24 + r->ops[i].value.size;
+    struct buf b = room(arena, size);
     txn_result_encode(r, &b);
     ASSERT(!b.overflow);
-    struct slice s = arena_dup_slice(arena, buf_slice(&b));
-    buf_free(&b);
-    return s;
+    return buf_slice(&b);
 }
 
-static struct slice encode_vote(struct arena *arena, const struct txn_vote *v)
+struct slice apply_encode_vote(struct arena *arena, const struct txn_vote *v)
 {
-    struct buf b;
-    buf_init(&b, 2 * TXN_RESULT_BYTES_MAX);
+    const struct txn_places *p = &v->places;
+    size_t numbers = 3 + p->compare_count + p->op_count + p->else_count;
+    struct buf b = room(arena, 64 + 10 * numbers + v->then_result.size + v->else_result.size);
     txn_vote_encode(v, &b);
     ASSERT(!b.overflow);
-    struct slice s = arena_dup_slice(arena, buf_slice(&b));
-    buf_free(&b);
-    return s;
+    return buf_slice(&b);
 }
 
-static struct slice refusal(struct arena *arena, enum status status)
+struct slice apply_refusal(struct arena *arena, enum status status)
 {
     struct txn_result r = {.status = status, .failed_index = TXN_NO_INDEX};
     return encode_result(arena, &r);
-}
-
-/* --- folding --- */
-
-static void note_changed(struct applying *a, struct held *h)
-{
-    if (h->changed) return;
-    h->changed = true;
-    if (a->changed_count == a->changed_capacity) {
-        size_t capacity = a->changed_capacity == 0 ? 8 : a->changed_capacity * 2;
-        struct held **items = arena_alloc(a->arena, capacity * sizeof(struct held *));
-        if (a->changed_count > 0) memcpy(items, a->changed, a->changed_count * sizeof(struct held *));
-        a->changed = items;
-        a->changed_capacity = capacity;
-    }
-    a->changed[a->changed_count++] = h;
-}
-
-struct counter {      /* whose reservations an entry may set free */
-    struct slice key; /* store key */
-    i128 folded;
-};
-
-/* The counters on which the transaction has reserved, as their rows are. */
-static enum status read_counters(struct applying *a, const struct held *h, struct counter **out, size_t *count)
-{
-    *count = 0;
-    *out = arena_alloc(a->arena, h->hold_count * sizeof(**out));
-    for (size_t i = 0; i < h->hold_count; i++) {
-        if (h->holds[i].mode != HOLD_RESERVED) continue;
-        struct counter *c = &(*out)[*count];
-        struct txn_stored stored = {.value = SLICE_EMPTY};
-        struct row row = {.format = ROW_COUNTER, .raw = SLICE_EMPTY};
-        c->key = arena_dup_slice(a->arena, h->holds[i].at->key);
-        enum status s = a->view->get(a->view->ctx, c->key, &stored);
-        if (s == STATUS_OK) s = row_decode(stored.value, &row);
-        if (s != STATUS_OK && s != STATUS_NOT_FOUND) return s;
-        if (row.format !=
-            ROW_COUNTER) { /* whoever would make it raw is blocked: it had expired when this was reserved */
-            ASSERT(row_expires(&row, stored.version) <= h->ts);
-            row = (struct row){.format = ROW_COUNTER, .raw = SLICE_EMPTY};
-        }
-        c->folded = row.counter;
-        ++*count;
-    }
-    return STATUS_OK;
-}
-
-/* Decided adds below everything that is undecided go into the row, each at its own timestamp. */
-static void fold(struct applying *a, struct counter *c)
-{
-    for (;;) {
-        struct lock_key *k = locks_find(a->t, c->key);
-        if (!escrow_open(k)) return;
-        struct hold *h = LIST_ENTRY(k->reservations.next, struct hold, link);
-        if (h->txn->state == HELD_PREPARED) return;
-        if (!i128_add(c->folded, h->delta, &c->folded)) BUG("an add that was judged to fit");
-        put_write(a,
-                  (struct txn_write){.ts = h->txn->ts, .key = c->key, .value = row_make_counter(a->arena, c->folded)});
-        note_changed(a, h->txn);
-        locks_release(a->t, h);
-    }
-}
-
-/* The row of a committed transaction tells which of its adds are not folded yet. */
-static void write_changed(struct applying *a)
-{
-    for (size_t i = 0; i < a->changed_count; i++) {
-        struct held *h = a->changed[i];
-        h->changed = false;
-        struct held_row r = row_of(a, h);
-        r.add_count = 0;
-        ASSERT(h->state != HELD_PREPARED);
-        for (size_t j = 0; j < h->hold_count; j++) {
-            if (h->holds[j].at == NULL) continue;
-            r.adds[r.add_count++] = (struct held_add){.key = h->holds[j].at->key, .delta = h->holds[j].delta};
-        }
-        if (r.add_count == 0 && r.vote.size == 0) { /* an entry of one range: nobody asks for it */
-            put_held_row(a, &h->id, SLICE_EMPTY);
-            table_remove(a->t, h);
-            continue;
-        }
-        if (h->state == HELD_SETTLED && r.add_count == 0) {
-            (void)hold_row(a, &h->id, &r);
-            continue;
-        }
-        struct slice row = held_row_make(a->arena, &r);
-        table_keep_row(h, row);
-        put_held_row(a, &h->id, row);
-    }
-}
-
-static void fold_all(struct applying *a, struct counter *counters, size_t count)
-{
-    for (size_t i = 0; i < count; i++) fold(a, &counters[i]);
-    write_changed(a);
 }
 
 /* --- a transaction of one range --- */
@@ -233,7 +137,8 @@ static void hold_pending_adds(struct applying *a, const struct evaluation *e)
     for (size_t i = 0; i < e->add_count; i++) {
         r.adds[r.add_count++] = (struct held_add){.key = e->adds[i].key, .delta = e->adds[i].add.delta};
     }
-    (void)hold_row(a, &id, &r);
+    (void)apply_hold(a, &id, &r);
+    for (size_t i = 0; i < e->add_count; i++) locks_know_folded(a->t, e->adds[i].key, e->adds[i].folded);
 }
 
 static enum status apply_plain(struct applying *a)
@@ -242,16 +147,16 @@ static enum status apply_plain(struct applying *a)
     evaluation_begin(&e, a->view, a->arena, a->entry->command->ts);
     e.table = a->t;
     size_t before = a->answer->size;
-    if (txn_decode(a->entry->command->txn, a->arena, &e.t, NULL) != STATUS_OK) {
+    if (txn_decode(a->body, a->arena, &e.t, NULL) != STATUS_OK) {
         evaluation_refuse(&e, STATUS_INVALID, TXN_NO_INDEX);
         txn_result_encode(&e.result, a->answer);
         return STATUS_OK;
     }
-    enum status s = evaluation_plain(&e, a->entry->command->txn, a->answer);
+    enum status s = evaluation_plain(&e, a->body, a->answer);
     if (s != STATUS_OK) ASSERT(a->answer->size == before);
     if (s == STATUS_BLOCKED) return answer_blocked(a, e.blocker);
     if (s != STATUS_OK) return s;
-    put_writes(a, &e.writes, e.ts);
+    apply_put_writes(a, &e.writes, e.ts);
     hold_pending_adds(a, &e);
     return STATUS_OK;
 }
@@ -279,7 +184,7 @@ static void drop_tombstones(struct applying *a, uint64_t e)
             table_remove(a->t, h);
         }
         qsort(ids, count, sizeof(*ids), id_cmp);
-        for (size_t i = 0; i < count; i++) put_held_row(a, &ids[i], SLICE_EMPTY);
+        for (size_t i = 0; i < count; i++) apply_put_held(a, &ids[i], SLICE_EMPTY);
         dropped += (unsigned)count;
     }
 }
@@ -329,15 +234,15 @@ static struct slice refusal_of(const struct txn_vote *v)
     return v->has_else && !v->holds ? v->else_result : v->then_result;
 }
 
-static void tell_vote(struct applying *a, const struct txn_vote *v)
+void apply_tell(struct applying *a, const struct txn_vote *v)
 {
     txn_vote_encode(v, a->answer);
 }
 
 /* A commit whose adds wait to be folded is without its vote once it was forgotten (drop); a late question may still come. */
-static enum status tell_held(struct applying *a, const struct held *h)
+enum status apply_tell_held(struct applying *a, const struct held *h)
 {
-    struct held_row r = row_of(a, h);
+    struct held_row r = apply_row_of(a, h);
     struct txn_vote v = {.then_result = SLICE_EMPTY, .else_result = SLICE_EMPTY};
     if (r.vote.size == 0) {
         COVER("txn.asked_after_forget");
@@ -348,7 +253,7 @@ static enum status tell_held(struct applying *a, const struct held *h)
         v.kind = VOTE_COMMITTED;
         v.ts = h->ts;
     }
-    tell_vote(a, &v);
+    apply_tell(a, &v);
     return STATUS_OK;
 }
 
@@ -357,7 +262,7 @@ static void keep_refusal(struct applying *a, const struct txn_prepare *p, const 
 {
     if (!p->keeps_answer) return;
     struct slice answer = refusal_of(v);
-    put_write(a, (struct txn_write){.ts = ts,
+    apply_put(a, (struct txn_write){.ts = ts,
                                     .key = key_make_idempotency(a->arena, p->keyspace, p->anchor, &p->client),
                                     .value = idempotency_row_make(a->arena, p->hash, answer)});
 }
@@ -368,13 +273,13 @@ static enum status prepare_known(struct applying *a, struct evaluation *e, const
     const struct held *h = table_find(a->t, &p->id);
     uint64_t ts = e->ts;
     *told = true;
-    if (h != NULL) return tell_held(a, h);
+    if (h != NULL) return apply_tell_held(a, h);
     if (p->born >= ts || ts - p->born > TXN_HORIZON) {
         COVER("txn.beyond_horizon");
-        tell_vote(
+        apply_tell(
             a, &(struct txn_vote){.kind = VOTE_NO, /* at ts: then the coordinator has seen one that is young enough */
                                   .ts = ts,
-                                  .then_result = refusal(a->arena, STATUS_RETRY),
+                                  .then_result = apply_refusal(a->arena, STATUS_RETRY),
                                   .else_result = SLICE_EMPTY});
         return STATUS_OK;
     }
@@ -386,17 +291,18 @@ static enum status prepare_known(struct applying *a, struct evaluation *e, const
     enum status s = evaluation_look_up_id(e, &p->hash, key, &stored, told);
     if (s == STATUS_OK && *told) {
         struct slice answer = arena_dup_slice(a->arena, buf_slice(&stored));
-        tell_vote(a, &(struct txn_vote){.kind = VOTE_ANSWERED, .then_result = answer, .else_result = SLICE_EMPTY});
+        apply_tell(a, &(struct txn_vote){.kind = VOTE_ANSWERED, .then_result = answer, .else_result = SLICE_EMPTY});
     }
     buf_free(&stored);
     return s;
 }
 
 /* Bytes that no leader proposes: refused on every replica alike. */
-static enum status tell_malformed(struct applying *a)
+enum status apply_tell_malformed(struct applying *a)
 {
-    tell_vote(a, &(struct txn_vote){
-                     .kind = VOTE_NO, .then_result = refusal(a->arena, STATUS_INVALID), .else_result = SLICE_EMPTY});
+    apply_tell(a, &(struct txn_vote){.kind = VOTE_NO,
+                                     .then_result = apply_refusal(a->arena, STATUS_INVALID),
+                                     .else_result = SLICE_EMPTY});
     return STATUS_OK;
 }
 
@@ -421,15 +327,16 @@ static enum status vote(struct applying *a, struct evaluation *e, const struct t
     enum status s = evaluate_part(e, p, &v, &able);
     if (s != STATUS_OK) return s;
     v.until = e->until == ROW_NEVER_EXPIRES ? 0 : e->until;
-    struct held_row r = {.state = HELD_PREPARED, .born = p->born, .ts = e->ts, .prepare = a->entry->command->txn};
+    struct held_row r = {.state = HELD_PREPARED, .born = p->born, .ts = e->ts, .prepare = a->body};
     if (!able) {
         v.kind = VOTE_NO;
         r.state = HELD_ABORTED;
         keep_refusal(a, p, &v, e->ts);
     }
-    r.vote = encode_vote(a->arena, &v);
-    (void)hold_row(a, &p->id, &r);
-    tell_vote(a, &v);
+    r.vote = apply_encode_vote(a->arena, &v);
+    (void)apply_hold(a, &p->id, &r);
+    for (size_t i = 0; able && i < e->add_count; i++) locks_know_folded(a->t, e->adds[i].key, e->adds[i].folded);
+    apply_tell(a, &v);
     return STATUS_OK;
 }
 
@@ -440,9 +347,9 @@ static enum status apply_prepare(struct applying *a)
     bool told;
     evaluation_begin(&e, a->view, a->arena, a->entry->command->ts);
     e.table = a->t;
-    if (txn_prepare_decode(a->entry->command->txn, a->arena, &p) != STATUS_OK) return tell_malformed(a);
-    if (txn_decode(p.part, a->arena, &e.t, NULL) != STATUS_OK) return tell_malformed(a);
-    if (!places_fit(&p.places, &e.t) || e.t.keyspace != p.keyspace) return tell_malformed(a);
+    if (txn_prepare_decode(a->body, a->arena, &p) != STATUS_OK) return apply_tell_malformed(a);
+    if (txn_decode(p.part, a->arena, &e.t, NULL) != STATUS_OK) return apply_tell_malformed(a);
+    if (!places_fit(&p.places, &e.t) || e.t.keyspace != p.keyspace) return apply_tell_malformed(a);
     enum status s = prepare_known(a, &e, &p, &told);
     if (s == STATUS_OK && !told) s = vote(a, &e, &p);
     if (s == STATUS_BLOCKED) return answer_blocked(a, e.blocker);
@@ -450,158 +357,11 @@ static enum status apply_prepare(struct applying *a)
     return s;
 }
 
-/* --- decide --- */
-
-static void keep_answer(struct applying *a, const struct txn_prepare *p, const struct txn_decide *d, uint64_t ts)
-{
-    if (!p->keeps_answer || d->answer.size <= TXN_RESULT_REPLAYED_OFFSET || MUTANT(answer_not_kept)) return;
-    put_write(a, (struct txn_write){.ts = ts,
-                                    .key = key_make_idempotency(a->arena, p->keyspace, p->anchor, &p->client),
-                                    .value = idempotency_row_make(a->arena, p->hash, d->answer)});
-}
-
-/* The rows of the branch, as they were when it was judged: nobody else could touch them. */
-static enum status commit_writes(struct applying *a, const struct held *h, const struct txn_prepare *p,
-                                 const struct txn_decide *d, struct evaluation *e)
-{
-    evaluation_begin(e, a->view, a->arena, d->ts);
-    e->mode = EVALUATE_COMMIT;
-    e->table = a->t;
-    e->self = h;
-    if (txn_decode(p->part, a->arena, &e->t, NULL) != STATUS_OK) BUG("a part that was prepared");
-    enum status s = d->use_else ? evaluation_branch(e, e->t.else_ops, e->t.else_count)
-                                : evaluation_branch(e, e->t.ops, e->t.op_count);
-    if (s == STATUS_OK) ASSERT(!evaluation_refused(e));
-    return s;
-}
-
-static void committed_adds(struct applying *a, const struct held *h, struct held_row *r)
-{
-    r->adds = arena_alloc(a->arena, h->hold_count * sizeof(*r->adds));
-    for (size_t i = 0; i < h->hold_count; i++) {
-        const struct hold *hold = &h->holds[i];
-        if (hold->mode != HOLD_RESERVED) continue;
-        r->adds[r->add_count++] =
-            (struct held_add){.key = arena_dup_slice(a->arena, hold->at->key), .delta = hold->delta};
-    }
-}
-
-static enum status decide_prepared(struct applying *a, struct held *h, const struct txn_decide *d)
-{
-    struct held_row old = row_of(a, h);
-    struct held_row r = {.state = d->commit ? HELD_COMMITTED : HELD_ABORTED,
-                         .born = h->born,
-                         .ts = d->commit ? d->ts : h->ts,
-                         .vote = old.vote,
-                         .prepare = SLICE_EMPTY,
-                         .low = SLICE_EMPTY};
-    struct slice high;
-    struct txn_prepare p;
-    struct evaluation e;
-    struct counter *counters;
-    size_t counter_count;
-    if (txn_prepare_decode(old.prepare, a->arena, &p) != STATUS_OK) BUG("a prepare that was stored");
-    enum status s = read_counters(a, h, &counters, &counter_count);
-    if (s == STATUS_OK && d->commit) s = commit_writes(a, h, &p, d, &e);
-    if (s != STATUS_OK) return s;
-    keep_answer(a, &p, d, r.ts);
-    if (!d->commit && MUTANT(abort_keeps_adds)) committed_adds(a, h, &r);
-    if (!d->commit && MUTANT(abort_keeps_adds) && r.add_count > 0) r.state = HELD_COMMITTED;
-    if (d->commit) {
-        ASSERT(d->ts >= h->ts);
-        put_writes(a, &e.writes, d->ts);
-        committed_adds(a, h, &r);
-        txn_key_span(&e.t, &r.low, &high);
-    } else {
-        struct txn_vote v = {
-            .kind = VOTE_ABORTED, .then_result = refusal(a->arena, STATUS_RETRY), .else_result = SLICE_EMPTY};
-        r.vote = encode_vote(a->arena, &v);
-    }
-    note_changed(a, install(a, &d->id, &r)); /* its row is written once, when it is known what of it is folded */
-    fold_all(a, counters, counter_count);
-    return STATUS_OK;
-}
-
-static enum status apply_decide(struct applying *a)
-{
-    struct txn_decide d;
-    if (txn_decide_decode(a->entry->command->txn, &d) != STATUS_OK) return tell_malformed(a);
-    struct held *h = table_find(a->t, &d.id);
-    if (MUTANT(commit_at_own_time) && h != NULL) d.ts = h->ts;
-    enum status s = h != NULL && h->state == HELD_PREPARED ? decide_prepared(a, h, &d) : STATUS_OK;
-    if (s == STATUS_OK) {
-        tell_vote(a, &(struct txn_vote){.kind = VOTE_DONE, .then_result = SLICE_EMPTY, .else_result = SLICE_EMPTY});
-    }
-    return s;
-}
-
-/* --- seal, forget --- */
-
-static enum status apply_seal(struct applying *a)
-{
-    struct txn_seal seal;
-    if (txn_seal_decode(a->entry->command->txn, &seal) != STATUS_OK) return tell_malformed(a);
-    const struct held *h = table_find(a->t, &seal.id);
-    if (h == NULL && MUTANT(seal_leaves_nothing)) {
-        tell_vote(a, &(struct txn_vote){.kind = VOTE_ABORTED,
-                                        .then_result = refusal(a->arena, STATUS_RETRY),
-                                        .else_result = SLICE_EMPTY});
-        return STATUS_OK;
-    }
-    if (h == NULL) {
-        COVER("txn.sealed_before_prepare");
-        struct txn_vote v = {.kind = VOTE_ABORTED,
-                             .ts = a->entry->command->ts,
-                             .then_result = refusal(a->arena, STATUS_RETRY),
-                             .else_result = SLICE_EMPTY};
-        struct held_row r = {
-            .state = HELD_ABORTED, .born = seal.born, .vote = encode_vote(a->arena, &v), .prepare = SLICE_EMPTY};
-        h = hold_row(a, &seal.id, &r);
-    }
-    return tell_held(a, h);
-}
-
-/* All participants are decided, and its coordinator may not know: until the horizon has passed it is told. */
-static void settle(struct applying *a, const struct held *h)
-{
-    COVER("txn.settled");
-    struct held_row r = row_of(a, h);
-    r.state = HELD_SETTLED;
-    (void)hold_row(a, &h->id, &r);
-}
-
-/* Nobody will ask. With adds beside a counter's row it goes by itself when the last one is folded. */
-static void drop(struct applying *a, struct held *h)
-{
-    struct held_row r = row_of(a, h);
-    if (r.add_count == 0) {
-        put_held_row(a, &h->id, SLICE_EMPTY);
-        table_remove(a->t, h);
-        return;
-    }
-    r.state = HELD_COMMITTED;
-    r.vote = SLICE_EMPTY;
-    (void)hold_row(a, &h->id, &r);
-}
-
-static enum status apply_forget(struct applying *a)
-{
-    struct txn_seal seal;
-    if (txn_seal_decode(a->entry->command->txn, &seal) != STATUS_OK) return tell_malformed(a);
-    struct held *h = table_find(a->t, &seal.id);
-    if (h != NULL && (h->state == HELD_COMMITTED || h->state == HELD_SETTLED)) {
-        bool settles = seal.born != 0;
-        if (settles && h->state == HELD_COMMITTED) settle(a, h);
-        if (!settles) drop(a, h);
-    }
-    tell_vote(a, &(struct txn_vote){.kind = VOTE_DONE, .then_result = SLICE_EMPTY, .else_result = SLICE_EMPTY});
-    return STATUS_OK;
-}
-
 enum status txn_table_apply(struct txn_table *t, const struct txn_entry *entry, const struct txn_view *view,
                             struct arena *arena, struct txn_writes *writes, struct buf *answer)
 {
-    struct applying a = {.t = t, .entry = entry, .view = view, .arena = arena, .answer = answer};
+    struct applying a = {
+        .t = t, .entry = entry, .body = entry->command->txn, .view = view, .arena = arena, .answer = answer};
     enum status s = STATUS_INVALID;
     *writes = (struct txn_writes){.count = 0};
     switch (entry->command->kind) {
@@ -610,6 +370,7 @@ enum status txn_table_apply(struct txn_table *t, const struct txn_entry *entry, 
     case TXN_COMMAND_DECIDE: s = apply_decide(&a); break;
     case TXN_COMMAND_SEAL: s = apply_seal(&a); break;
     case TXN_COMMAND_FORGET: s = apply_forget(&a); break;
+    case TXN_COMMAND_STEPS: s = apply_steps(&a); break;
     }
     if (s != STATUS_OK) return s;
     ASSERT(!answer->overflow);

@@ -249,6 +249,22 @@ enum status txn_seal_decode(struct slice bytes, struct txn_seal *out)
     return txn_id_is_none(&out->id) ? STATUS_INVALID : ended(&c);
 }
 
+void txn_step_append(const struct txn_step *s, struct buf *out)
+{
+    buf_put_u8(out, (uint8_t)s->kind);
+    txn_put_bytes(out, s->body);
+}
+
+bool txn_step_next(struct cursor *c, struct txn_step *out)
+{
+    if (c->failed || cursor_left(c) == 0) return false;
+    unsigned kind = cursor_u8(c);
+    out->body = txn_read_bytes(c, LIMIT_FRAME_BYTES);
+    if (kind != TXN_COMMAND_DECIDE && kind != TXN_COMMAND_FORGET) c->failed = true;
+    out->kind = (enum txn_command_kind)kind;
+    return !c->failed;
+}
+
 bool txn_is_blocked(struct slice answer)
 {
     return answer.size > 0 && answer.data[0] == BLOCKED_VERSION;

@@ -3,6 +3,8 @@
 #ifndef QUORATE_TXN_PREPARE_H
 #define QUORATE_TXN_PREPARE_H
 
+#include "base/cursor.h"
+#include "txn/command.h"
 #include "txn/txn.h"
 
 #define TXN_PARTICIPANTS_MAX 256u
@@ -84,6 +86,15 @@ struct txn_seal { /* also the body of Forget */
 };
 void txn_seal_encode(const struct txn_seal *s, struct buf *out);
 MUST_CHECK enum status txn_seal_decode(struct slice bytes, struct txn_seal *out);
+
+/* Several Decides and Forgets in one entry: each its kind and its body. */
+struct txn_step {
+    enum txn_command_kind kind;
+    struct slice body; /* borrowed */
+};
+void txn_step_append(const struct txn_step *s, struct buf *out);
+/* False at the end, and, with c->failed, at bytes that are no step. */
+bool txn_step_next(struct cursor *c, struct txn_step *out);
 
 /* The answer of an entry that met the lock of another transaction, and has done nothing. */
 struct txn_blocked {

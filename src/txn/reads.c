@@ -65,6 +65,14 @@ size_t txn_table_reads(const struct txn_table *t, const struct txn_command *c, s
         break;
     case TXN_COMMAND_PREPARE: want_prepare(&w, c->txn); break;
     case TXN_COMMAND_DECIDE: want_decide(&w, t, c->txn); break;
+    case TXN_COMMAND_STEPS: {
+        struct cursor steps = cursor_make(c->txn);
+        struct txn_step step;
+        while (txn_step_next(&steps, &step)) {
+            if (step.kind == TXN_COMMAND_DECIDE) want_decide(&w, t, step.body);
+        }
+        break;
+    }
     case TXN_COMMAND_SEAL:
     case TXN_COMMAND_FORGET: break;
     }

@@ -120,6 +120,8 @@ static void lock_ops(struct locking *l, const struct txn_op *ops, size_t count)
         struct hold like = {.mode = op->kind == TXN_GET ? HOLD_SHARED : HOLD_EXCLUSIVE};
         if (op->kind == TXN_ADD && !l->adds_lock && !evaluation_reads(&l->e, op->key)) {
             like = (struct hold){.mode = HOLD_RESERVED, .delta = op->delta, .min = op->min, .max = op->max};
+        } else if (op->kind != TXN_PUT) {
+            l->held->commit_reads = true;
         }
         lock_key(l, op->key, like);
     }
@@ -133,6 +135,7 @@ static enum status install_locks(struct txn_table *t, struct held *h, struct sli
     if (txn_decode(p.part, arena, &l.e.t, NULL) != STATUS_OK) return STATUS_CORRUPT;
     const struct txn *part = &l.e.t;
     l.adds_lock = p.has_else;
+    h->commit_reads = false;
     locks_reserve_room(h, part->compare_count + part->op_count + part->else_count + 1);
     for (size_t i = 0; i < part->compare_count; i++) {
         lock_key(&l, part->compares[i].key, (struct hold){.mode = HOLD_SHARED});
@@ -182,6 +185,21 @@ enum status table_install(struct txn_table *t, const struct txn_id *id, struct s
     }
     *out = h;
     return s;
+}
+
+void table_commit(struct txn_table *t, struct held *h, uint64_t ts)
+{
+    ASSERT(h->state == HELD_PREPARED && ts >= h->ts);
+    heap_remove(&t->undecided, &h->order);
+    h->state = HELD_COMMITTED;
+    h->ts = ts;
+    for (size_t i = 0; i < h->hold_count; i++) {
+        if (h->holds[i].mode == HOLD_RESERVED) {
+            locks_sort(&h->holds[i]);
+        } else {
+            locks_release(t, &h->holds[i]);
+        }
+    }
 }
 
 enum status txn_table_load(struct txn_table *t, struct slice store_key, struct slice value)

@@ -27,7 +27,9 @@ struct lock_key { /* a store key that is held; a node of a treap in the order of
     uint64_t priority;
     struct list locks;
     struct list reservations; /* by (txn->ts, txn->id) */
-    struct slice key;         /* behind the struct */
+    bool folded_known;        /* what the counter's row holds: while it is reserved on only folding writes it */
+    i128 folded;
+    struct slice key; /* behind the struct */
 };
 
 struct held {
@@ -41,6 +43,7 @@ struct held {
     struct hold *holds;
     size_t hold_count;
     struct heap_node order; /* PREPARED: by min_ts; ABORTED, and SETTLED without adds: by born */
+    bool commit_reads;      /* PREPARED: committing it looks at rows other than reserved counters */
     bool changed;           /* its row has to be written again; only within one entry */
 };
 
@@ -80,6 +83,8 @@ struct held *table_find(const struct txn_table *t, const struct txn_id *id);
 /* What the row says becomes what is held under the id, locks and reservations included. */
 MUST_CHECK enum status table_install(struct txn_table *t, const struct txn_id *id, struct slice row,
                                      struct arena *arena, struct held **out);
+/* From PREPARED to COMMITTED: locks go, reservations stay. Its row is the caller's affair. */
+void table_commit(struct txn_table *t, struct held *h, uint64_t ts);
 void table_remove(struct txn_table *t, struct held *h); /* with its holds */
 void table_keep_row(struct held *h, struct slice row);  /* its holds are what the new row says already */
 
@@ -94,6 +99,7 @@ const struct held *locks_conflict(const struct txn_table *t, struct slice store_
                                   const struct held *self);
 void locks_reserve_room(struct held *h, size_t count); /* before the holds are taken: they must not move */
 void locks_take(struct txn_table *t, struct held *h, struct slice store_key, const struct hold *like);
+void locks_know_folded(struct txn_table *t, struct slice store_key, i128 folded); /* what the reserved counter holds */
 void locks_release(struct txn_table *t, struct hold *hold);                 /* harmless for one that is not held */
 void locks_sort(struct hold *reservation);                                  /* its transaction's ts has changed */
 struct lock_key *locks_first(const struct txn_table *t, struct slice from); /* lowest key >= from */

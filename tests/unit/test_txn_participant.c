@@ -453,12 +453,165 @@ START_TEST(readers_wait_by_timestamp)
 }
 END_TEST
 
+/* --- several endings in one entry --- */
+
+struct world {
+    struct rows rows;
+    struct txn_table *table;
+    uint64_t now, entry_index;
+};
+
+static struct world swap_worlds(struct world in)
+{
+    struct world out = {.rows = rows, .table = table, .now = now, .entry_index = entry_index};
+    rows = in.rows;
+    table = in.table;
+    now = in.now;
+    entry_index = in.entry_index;
+    return out;
+}
+
+static void random_prepare(struct prng *p, unsigned id)
+{
+    static const char *keys[] = {"a", "b", "c", "d", "e"};
+    struct txn_op ops[3];
+    size_t count = 0, first = prng_between(p, 0, 4);
+    for (size_t i = 0; i < 1 + id % 3; i++) {
+        const char *key = keys[(first + i) % 5];
+        switch (prng_between(p, 0, 5)) {
+        case 0: ops[count++] = op_of(TXN_PUT, key, "raw"); break;
+        case 1: ops[count++] = op_of(TXN_DELETE, key, ""); break;
+        case 2: ops[count++] = op_of(TXN_GET, key, ""); break;
+        default: ops[count++] = take(key, (int)prng_between(p, 0, 20) - 10); break;
+        }
+    }
+    (void)prepare_ops(id, ops, count);
+}
+
+static void append_steps(unsigned id, const struct txn_decide *d, bool forget, struct buf *steps)
+{
+    struct txn_seal f = {.id = id_of(id)};
+    buf_clear(&body);
+    if (forget) {
+        txn_seal_encode(&f, &body);
+    } else {
+        txn_decide_encode(d, &body);
+    }
+    struct txn_step step = {.kind = forget ? TXN_COMMAND_FORGET : TXN_COMMAND_DECIDE, .body = buf_slice(&body)};
+    if (steps != NULL) {
+        txn_step_append(&step, steps);
+    } else {
+        apply(step.kind, 0);
+    }
+}
+
+/* The same endings, one by one in this world and together in the other. */
+static void end_some(struct prng *p, struct world *other, unsigned ids)
+{
+    struct buf steps;
+    buf_init(&steps, 1u << 20);
+    for (unsigned n = (unsigned)prng_between(p, 1, 12); n > 0; n--) {
+        unsigned id = (unsigned)prng_between(p, 1, ids);
+        struct txn_id held_id = id_of(id);
+        const struct held *h = table_find(table, &held_id);
+        bool forget = h != NULL && h->state == HELD_COMMITTED;
+        struct txn_decide d = {.id = held_id, .commit = prng_between(p, 0, 3) > 0, .answer = SLICE_EMPTY};
+        d.ts = h == NULL ? now : h->ts + prng_between(p, 0, 1) * 1000 * id;
+        append_steps(id, &d, forget, NULL);
+        append_steps(id, &d, forget, &steps);
+    }
+    *other = swap_worlds(*other);
+    buf_clear(&body);
+    buf_append_slice(&body, buf_slice(&steps));
+    apply(TXN_COMMAND_STEPS, 0);
+    ck_assert_int_eq(txn_vote_decode(buf_slice(&answer), &arena, &vote), STATUS_OK);
+    ck_assert_int_eq(vote.kind, VOTE_DONE);
+    *other = swap_worlds(*other);
+    buf_free(&steps);
+}
+
+static bool is_held(struct slice key)
+{
+    return key.size > TXN_ID_BYTES && key.data[key.size - TXN_ID_BYTES - 1] == ROW_HELD;
+}
+
+static const struct stored_row *row_in(const struct world *w, struct slice key)
+{
+    for (size_t i = 0; i < w->rows.count; i++) {
+        if (slice_eq(w->rows.items[i].key, key)) return &w->rows.items[i];
+    }
+    ck_abort_msg("a row is missing");
+}
+
+static void compare_worlds(const struct world *other)
+{
+    ck_assert_uint_eq(rows.count, other->rows.count);
+    for (size_t i = 0; i < rows.count; i++) {
+        const struct stored_row *a = &rows.items[i], *b = row_in(other, a->key);
+        ck_assert(slice_eq(a->value, b->value));
+        ck_assert(is_held(a->key) || a->version == b->version);
+    }
+}
+
+START_TEST(endings_together_are_what_they_are_one_by_one)
+{
+    for (uint64_t seed = 1; seed <= 150; seed++) {
+        struct prng p;
+        prng_init(&p, seed);
+        teardown();
+        setup();
+        struct world other = {.table = txn_table_new(), .now = now};
+
+        rows_init(&other.rows);
+        for (unsigned round = 0, ids = 0; round < 6; round++) {
+            for (unsigned n = 0; n < 4; n++) {
+                uint64_t state = prng_next(&p);
+                struct prng one, two;
+                prng_init(&one, state);
+                prng_init(&two, state);
+                random_prepare(&one, ++ids);
+                other = swap_worlds(other);
+                random_prepare(&two, ids);
+                other = swap_worlds(other);
+            }
+            end_some(&p, &other, ids);
+            compare_worlds(&other);
+        }
+        other = swap_worlds(other);
+        txn_table_free(other.table);
+        rows_free(&other.rows);
+    }
+}
+END_TEST
+
+START_TEST(steps_that_cannot_be_read)
+{
+    struct buf steps;
+    buf_init(&steps, 1024);
+    struct txn_op op = take("c", -5);
+    ck_assert_int_eq(prepare_ops(1, &op, 1), VOTE_YES);
+    struct txn_decide d = {.id = id_of(1), .commit = true, .ts = vote.ts, .answer = SLICE_EMPTY};
+    append_steps(1, &d, false, &steps);
+    for (size_t cut = 1; cut < steps.size; cut++) {
+        buf_clear(&body);
+        buf_append(&body, steps.data, cut);
+        apply(TXN_COMMAND_STEPS, 0);
+        ck_assert_int_eq(txn_vote_decode(buf_slice(&answer), &arena, &vote), STATUS_OK);
+        ck_assert_int_eq(vote.kind, VOTE_NO);
+        ck_assert(is(get("c"), "BLOCKED"));
+    }
+    buf_free(&steps);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("txn_participant");
     TCase *tc = tcase_create("participant");
     tcase_add_checked_fixture(tc, setup, teardown);
     suite_add_tcase(s, tc);
+    tcase_add_test(tc, endings_together_are_what_they_are_one_by_one);
+    tcase_add_test(tc, steps_that_cannot_be_read);
     tcase_add_test(tc, locks_and_commit);
     tcase_add_test(tc, abort_leaves_nothing_but_a_tombstone);
     tcase_add_test(tc, a_vote_stands);

@@ -1,0 +1,42 @@
+/* Private to txn/: one entry being applied; shared by participant.c (what is judged) and ending.c (what became of it). */
+#ifndef QUORATE_TXN_PARTICIPANT_INT_H
+#define QUORATE_TXN_PARTICIPANT_INT_H
+
+#include "txn/evaluate_int.h"
+
+struct applying {
+    struct txn_table *t;
+    const struct txn_entry *entry;
+    struct slice body; /* the entry's, or that of the step of it that is being applied */
+    bool many;         /* it has several steps: a row may be written by more than one */
+    const struct txn_view *view;
+    struct arena *arena;
+    struct buf *answer;
+    struct txn_write *items;
+    size_t count, capacity;
+    struct held **changed; /* held transactions whose row has to be written again */
+    size_t changed_count, changed_capacity;
+};
+
+/* participant.c */
+void apply_put_writes(struct applying *a, const struct txn_writes *w, uint64_t ts);
+void apply_put(struct applying *a, struct txn_write w);
+void apply_put_held(struct applying *a, const struct txn_id *id, struct slice row); /* empty: it goes */
+struct held *apply_install(struct applying *a, const struct txn_id *id, const struct held_row *r);
+struct held *apply_hold(struct applying *a, const struct txn_id *id,
+                        const struct held_row *r); /* row and table in one */
+struct held_row apply_row_of(const struct applying *a, const struct held *h);
+struct slice apply_encode_vote(struct arena *arena, const struct txn_vote *v);
+struct slice apply_refusal(struct arena *arena, enum status status);
+void apply_tell(struct applying *a, const struct txn_vote *v);
+enum status apply_tell_held(struct applying *a, const struct held *h);
+enum status
+apply_tell_malformed(struct applying *a); /* bytes that no leader proposes: refused on every replica alike */
+
+/* ending.c */
+enum status apply_decide(struct applying *a);
+enum status apply_seal(struct applying *a);
+enum status apply_forget(struct applying *a);
+enum status apply_steps(struct applying *a);
+
+#endif
