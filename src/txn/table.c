@@ -170,6 +170,7 @@ enum status table_install(struct txn_table *t, const struct txn_id *id, struct s
     h->state = r.state;
     h->born = r.born;
     h->ts = r.ts;
+    if (h->ts > t->newest) t->newest = h->ts;
     table_keep_row(h, row);
     switch (h->state) {
     case HELD_PREPARED:
@@ -193,6 +194,7 @@ void table_commit(struct txn_table *t, struct held *h, uint64_t ts)
     heap_remove(&t->undecided, &h->order);
     h->state = HELD_COMMITTED;
     h->ts = ts;
+    if (h->ts > t->newest) t->newest = h->ts;
     for (size_t i = 0; i < h->hold_count; i++) {
         if (h->holds[i].mode == HOLD_RESERVED) {
             locks_sort(&h->holds[i]);
@@ -230,12 +232,7 @@ uint64_t txn_table_undecided_min(const struct txn_table *t)
 
 uint64_t txn_table_newest(const struct txn_table *t)
 {
-    uint64_t newest = 0, key;
-    void *first;
-    for (size_t it = 0; map_next(&t->by_id, &it, &key, &first);) {
-        for (const struct held *h = first; h != NULL; h = h->same_hash) newest = h->ts > newest ? h->ts : newest;
-    }
-    return newest;
+    return t->newest;
 }
 
 bool txn_table_undecided(const struct txn_table *t, const struct txn_id *id)

@@ -46,7 +46,7 @@ void txn_table_join(const struct txn_table *left, const struct txn_table *right,
 size_t txn_table_count(const struct txn_table *t); /* held transactions, tombstones included */
 /* The lowest min_ts of what is undecided, UINT64_MAX if nothing is: rows at timestamps below are final. */
 uint64_t txn_table_undecided_min(const struct txn_table *t);
-/* The highest timestamp of what is held: a new leader begins above it. */
+/* At least the highest timestamp of what is held, and below that of any entry to come. */
 uint64_t txn_table_newest(const struct txn_table *t);
 /* Still prepared? What waited for it may try again when not. */
 bool txn_table_undecided(const struct txn_table *t, const struct txn_id *id);

@@ -50,6 +50,7 @@ struct held {
 struct txn_table {
     struct map by_id; /* hash of the id -> chain of held */
     size_t count;
+    uint64_t newest;        /* the highest ts that anything held has had */
     struct heap undecided;  /* by min_ts */
     struct heap tombstones; /* by born; what goes when the horizon has passed */
     struct lock_key *keys;
