@@ -25,6 +25,9 @@
     X(closed_timestamp_passed, "T33", "a write takes a timestamp below one at which rows have been read")              \
     X(read_before_apply, "T7", "a read does not wait until its index has been applied")                                \
     X(scan_of_many_moments, "T42", "each row of a page is read as of the moment when its turn comes")                  \
+    X(watch_beyond_undecided, "T45", "a watch tells what is resolved, although a transaction below is undecided")      \
+    X(watch_resolved_early, "T45", "a watch tells what is applied as if it were resolved")                             \
+    X(watch_never_too_old, "T45", "a watch begins where versions are gone already")                                    \
     /* leases */                                                                                                       \
     X(vote_despite_promise, "T3", "a bound follower votes for another")                                                \
     X(promise_forgotten, "T3", "a node that starts votes at once, whatever an earlier life promised")                  \

@@ -87,6 +87,7 @@ static uint64_t try_deadline(const struct request *r, uint64_t now_ns)
     if (!may_repeat(r)) return r->deadline_ns;
     uint64_t ms = (uint64_t)CLIENT_TRY_MS << (r->timeouts < 4 ? r->timeouts : 4);
     if (ms > CLIENT_TRY_MAX_MS) ms = CLIENT_TRY_MAX_MS;
+    if (r->kind == REQUEST_WATCH) ms += r->watch.wait_ms;
     uint64_t until = now_ns + ms * NS_PER_MS;
     return until < r->deadline_ns ? until : r->deadline_ns;
 }
@@ -114,6 +115,8 @@ static void encode_params(struct request *r, const struct route_range *range, ui
     } else if (r->kind == REQUEST_GET) {
         struct get_request m = {.to = to, .keyspace = r->keyspace, .key = r->low, .how = r->how};
         pack_get_request(params, &m);
+    } else if (r->kind == REQUEST_WATCH) {
+        watch_encode(r, range, params, &to);
     } else {
         scan_encode(r, range, params, &to);
     }
@@ -123,6 +126,7 @@ static enum method method_of(const struct request *r)
 {
     return r->kind == REQUEST_TXN || r->kind == REQUEST_STEP ? METHOD_TXN
            : r->kind == REQUEST_GET                          ? METHOD_GET
+           : r->kind == REQUEST_WATCH                        ? METHOD_WATCH
                                                              : METHOD_SCAN;
 }
 
@@ -263,7 +267,8 @@ static enum step take_refusal(struct request *r, uint64_t now_ns)
         if (head->unknown_outcome && !may_repeat(r)) return take_unknown(r, head->status);
         if (head->unknown_outcome && r->kind == REQUEST_TXN) r->may_have_happened = true;
         return request_pause(r, now_ns);
-    case STATUS_TOO_OLD: /* another replica may have it still */
+    case STATUS_TOO_OLD:                     /* another replica may have it still */
+        if (r->kind == REQUEST_WATCH) break; /* only the leader is asked */
         r->too_old = r->how.any_replica = true;
         return route_again(r);
     case STATUS_BLOCKED:
@@ -303,8 +308,9 @@ static enum step take_served(struct request *r, uint64_t now_ns)
         r->result.payload = payload;
         return request_finish(r, STATUS_OK, "%s", "");
     }
-    enum status status = r->kind == REQUEST_TXN ? txn_result_decode(payload, &r->arena, &r->result.txn)
-                                                : unpack_get_reply(payload, &r->arena, &r->result.get);
+    enum status status = r->kind == REQUEST_TXN     ? txn_result_decode(payload, &r->arena, &r->result.txn)
+                         : r->kind == REQUEST_WATCH ? unpack_watch_reply(payload, &r->arena, &r->result.watch)
+                                                    : unpack_get_reply(payload, &r->arena, &r->result.get);
     if (status != STATUS_OK) return take_unreadable(r);
     if (r->kind == REQUEST_TXN) client_saw_timestamp(r->client, r->result.txn.ts);
     return request_finish(r, STATUS_OK, "%s", "");

@@ -1,6 +1,7 @@
 /* The interface, and the pass: answers in, requests stepped, calls out. */
 #include "client/keyspace.h"
 #include "client/spread.h"
+#include "client/watch_int.h"
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -23,6 +24,8 @@ enum status client_new(struct env *env, const struct client_options *o, struct c
     list_init(&c->peers);
     list_init(&c->requests);
     list_init(&c->ready);
+    list_init(&c->watches);
+    list_init(&c->watches_ready);
     list_init(&c->spreads);
     list_init(&c->refresh.waiting);
     heap_init(&c->timers);
@@ -41,6 +44,7 @@ void client_free(struct client *c)
     if (c == NULL) return;
     ASSERT(!c->in_pass);
     c->env->ops->detach(c->env, &c->actor);
+    LIST_FOR(it, &c->watches) watch_forget_client(LIST_ENTRY(it, struct client_watch, link));
     LIST_FOR(it, &c->requests) request_free(LIST_ENTRY(it, struct request, link));
     spreads_free(c);
     LIST_FOR(it, &c->peers)
@@ -99,6 +103,15 @@ static void step_requests(struct client *c, uint64_t now_ns)
         request_run(LIST_ENTRY(it, struct request, wait_link), now_ns);
 }
 
+static void step_watches(struct client *c, uint64_t now_ns)
+{
+    struct list now; /* what callbacks ask for is for the next turn */
+    struct list *it;
+    list_init(&now);
+    while ((it = list_pop_front(&c->watches_ready)) != NULL) list_push_back(&now, it);
+    while ((it = list_pop_front(&now)) != NULL) watch_step(LIST_ENTRY(it, struct client_watch, ready), now_ns);
+}
+
 /* Turns: what was called goes out, what is answered may call again. */
 static uint64_t client_pass(struct actor *actor, uint64_t now_ns)
 {
@@ -111,12 +124,13 @@ static uint64_t client_pass(struct actor *actor, uint64_t now_ns)
         c->called = false;
         deadline = pass_connections(c, now_ns);
         step_requests(c, now_ns);
+        step_watches(c, now_ns);
         refresh_at = refresh_step(c, now_ns);
-        if (!c->called && list_empty(&c->ready)) break;
+        if (!c->called && list_empty(&c->ready) && list_empty(&c->watches_ready)) break;
     }
     peers_reap(c);
     c->in_pass = false;
-    if (c->called || !list_empty(&c->ready)) return now_ns;
+    if (c->called || !list_empty(&c->ready) || !list_empty(&c->watches_ready)) return now_ns;
     const struct heap_node *n = heap_min(&c->timers);
     if (n != NULL && n->key < deadline) deadline = n->key;
     return refresh_at < deadline ? refresh_at : deadline;
@@ -237,13 +251,19 @@ static uint32_t limit(uint32_t asked, uint32_t max)
 void client_scan(struct client *c, struct slice keyspace, const struct client_scan *s, uint32_t timeout_ms,
                  client_scan_done done, void *ctx)
 {
+    (void)client_scan_start(c, keyspace, s, timeout_ms, done, ctx);
+}
+
+struct request *client_scan_start(struct client *c, struct slice keyspace, const struct client_scan *s,
+                                  uint32_t timeout_ms, client_scan_done done, void *ctx)
+{
     struct request *r = request_new(c, REQUEST_SCAN, keyspace, timeout_ms, ctx);
     r->done.scan = done;
     r->how = how_of(&s->how);
     /* A bound may be one byte longer than a key: the key after a longest one. */
     if (s->start.size > LIMIT_KEY_BYTES + 1 || s->end.size > LIMIT_KEY_BYTES + 1) {
         request_refuse(r, STATUS_TOO_LARGE, "a key has at most 4096 bytes");
-        return;
+        return r;
     }
     r->scan = (struct scan_state){.start = arena_dup_slice(&r->arena, s->start),
                                   .end = arena_dup_slice(&r->arena, s->end),
@@ -251,6 +271,7 @@ void client_scan(struct client *c, struct slice keyspace, const struct client_sc
                                   .limit_bytes = limit(s->limit_bytes, LIMIT_SCAN_BYTES),
                                   .reverse = s->reverse,
                                   .keys_only = s->keys_only};
+    return r;
 }
 
 void client_map(struct client *c, struct slice keyspace, uint32_t timeout_ms, client_map_done done, void *ctx)

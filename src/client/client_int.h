@@ -39,6 +39,7 @@ struct client {
     struct map nodes; /* node id -> struct client_peer */
     struct list peers;
     struct list requests, ready;
+    struct list watches, watches_ready; /* struct client_watch */
     struct list spreads;
     struct met *met;    /* spread.c: holders of locks that Prepares met; NULL: none yet */
     uint64_t newest_ts; /* timestamp seen in any answer */
@@ -62,6 +63,10 @@ struct client {
         uint8_t wanted_keyspace[LIMIT_KEYSPACE_NAME];
     } refresh;
 };
+
+/* client.c: client_scan, and what to cancel it by until it is done */
+struct request *client_scan_start(struct client *c, struct slice keyspace, const struct client_scan *s,
+                                  uint32_t timeout_ms, client_scan_done done, void *ctx);
 
 /* refresh.c */
 void refresh_want(struct client *c, struct slice keyspace); /* in the background */

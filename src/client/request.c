@@ -30,6 +30,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* Of one that is counted, or that lasts. */
+static bool request_is_part(enum request_kind kind)
+{
+    return kind == REQUEST_STEP || kind == REQUEST_PIECE || kind == REQUEST_WATCH;
+}
+
 static void request_check(const struct request *r)
 {
     if (r->state == REQUEST_WAIT_MAP) ASSERT(!list_empty(&r->wait_link) || r->timer.pos == 0);
@@ -54,7 +60,7 @@ struct request *request_new(struct client *c, enum request_kind kind, struct sli
     buf_init(&r->body, LIMIT_FRAME_BYTES);
     list_init(&r->wait_link);
     list_push_back(&c->requests, &r->link);
-    bool is_part = kind == REQUEST_STEP || kind == REQUEST_PIECE; /* of one that is counted */
+    bool is_part = request_is_part(kind);
     if (!is_part) {
         c->stats.requests++;
         c->stats.in_flight++;
@@ -82,6 +88,16 @@ void request_free(struct request *r)
     buf_free(&r->body);
     arena_free(&r->arena);
     mem_free(r);
+}
+
+void request_cancel(struct request *r)
+{
+    if (r->state == REQUEST_WAIT_REPLY && !r->answer.here) {
+        rpc_call_cancel(r->peer->rpc, r->call);
+        ASSERT(r->peer->calls > 0);
+        r->peer->calls--;
+    }
+    request_free(r);
 }
 
 void request_refuse(struct request *r, enum status status, const char *text)
@@ -186,7 +202,7 @@ static enum step request_route(struct request *r, uint64_t now_ns)
     struct client *c = r->client;
     if (now_ns >= r->deadline_ns) return request_give_up(r);
     bool is_part = r->kind == REQUEST_STEP || r->kind == REQUEST_PIECE;
-    bool is_scan = r->kind == REQUEST_SCAN || r->kind == REQUEST_PIECE;
+    bool is_scan = r->kind == REQUEST_SCAN || r->kind == REQUEST_PIECE || r->kind == REQUEST_WATCH;
     enum step step = is_part ? STEP_AGAIN : keyspace_enter(r);
     if (step != STEP_AGAIN) return step;
     if (is_scan && r->scan.end.size > 0 && slice_cmp(r->scan.start, r->scan.end) >= 0) {
@@ -266,6 +282,7 @@ static enum step request_begin(struct request *r)
     case REQUEST_TXN:
     case REQUEST_GET:
     case REQUEST_SCAN:
+    case REQUEST_WATCH:
     case REQUEST_PIECE: request_set_state(r, REQUEST_ROUTING); return STEP_AGAIN;
     case REQUEST_STEP:
         request_set_state(r, REQUEST_ROUTING);
@@ -316,6 +333,13 @@ static void request_tell(struct request *r)
         r->done.scan(r->ctx, &e, ok ? &r->result.scan : NULL);
         return;
     }
+    if (r->kind == REQUEST_WATCH) {
+        struct watch_reply old = {.upto = 0};
+        if (r->status == STATUS_TOO_OLD && unpack_watch_reply(r->result.payload, &r->arena, &old) != STATUS_OK)
+            old.upto = 0;
+        r->done.watch(r->ctx, &e, ok ? &r->result.watch : NULL, r->scan.sub_end, old.upto);
+        return;
+    }
     if (!ok) c->stats.failures++;
     if (r->unknown_outcome) c->stats.unknown_outcomes++;
     c->stats.in_flight--;
@@ -323,6 +347,7 @@ static void request_tell(struct request *r)
     case REQUEST_TXN: r->done.txn(r->ctx, &e, ok ? &r->result.txn : NULL); break;
     case REQUEST_GET: r->done.get(r->ctx, &e, ok ? &r->result.get : NULL); break;
     case REQUEST_STEP:
+    case REQUEST_WATCH:
     case REQUEST_PIECE: BUG("told above");
     case REQUEST_SCAN: r->done.scan(r->ctx, &e, ok ? &r->result.scan : NULL); break;
     case REQUEST_MAP: r->done.map(r->ctx, &e, ok ? &r->result.map : NULL); break;

@@ -12,13 +12,15 @@ struct route_range;
 struct client_peer;
 struct spread;
 struct buckets;
-/* STEP and PIECE are parts of others: of a transaction over several ranges (spread.c), of a scan by hash (buckets.c). */
+/* STEP, PIECE and WATCH are parts of others: of a transaction over several ranges (spread.c), of a scan by hash (buckets.c), of a watch
+ * (watch.c). */
 enum request_kind {
     REQUEST_TXN,
     REQUEST_STEP,
     REQUEST_GET,
     REQUEST_SCAN,
     REQUEST_PIECE,
+    REQUEST_WATCH,
     REQUEST_MAP,
     REQUEST_META,
     REQUEST_NODE
@@ -65,6 +67,9 @@ struct request {
         client_scan_done scan;
         client_map_done map;
         client_call_done call;
+        /* end: of the part of the span that was asked about; resume: with TOO_OLD */
+        void (*watch)(void *ctx, const struct client_error *e, const struct watch_reply *reply, struct slice end,
+                      uint64_t resume);
     } done;
     void *ctx;
 
@@ -85,6 +90,10 @@ struct request {
     uint8_t txn_kind;       /* STEP: enum txn_command_kind */
     bool begins_with_pause; /* STEP */
     struct scan_state scan;
+    struct {
+        uint64_t after, until, poll;
+        uint32_t wait_ms, limit_bytes;
+    } watch;              /* WATCH; its span is scan's */
     struct read_how how;  /* GET, SCAN */
     bool too_old;         /* some replica no longer has what is asked for */
     enum method method;   /* META, NODE */
@@ -122,6 +131,7 @@ struct request {
         struct get_reply get;
         struct scan_reply scan;
         struct meta_map_reply map;
+        struct watch_reply watch;
         struct slice payload;
     } result;
 };
@@ -130,6 +140,7 @@ struct request {
 struct request *request_new(struct client *c, enum request_kind kind, struct slice keyspace, uint32_t timeout_ms,
                             void *ctx);
 void request_free(struct request *r);
+void request_cancel(struct request *r); /* frees it without its callback; from anywhere but its own */
 void request_refuse(struct request *r, enum status status, const char *text); /* before its first step */
 void request_set_state(struct request *r, enum request_state state);
 void request_ready(struct request *r);                /* is stepped in this pass, or the next */
@@ -150,6 +161,7 @@ enum step attempt_take_node_answer(struct request *r);
 struct route_range *scan_route(struct request *r);
 void scan_add_mark(struct request *r, const struct read_mark *mark);
 void scan_encode(struct request *r, const struct route_range *range, struct buf *params, const struct routed *to);
+void watch_encode(struct request *r, const struct route_range *range, struct buf *params, const struct routed *to);
 enum step scan_take(struct request *r, struct slice payload, uint64_t now_ns);
 
 /* buckets.c */

@@ -25,15 +25,37 @@ static struct slice min_end(struct slice a, struct slice b) /* empty: no end */
     return slice_cmp(a, b) <= 0 ? a : b;
 }
 
+/* The part of the span that lies in the range; from its lower end. */
+static void scan_cut(struct request *r, const struct range_desc *d)
+{
+    struct scan_state *s = &r->scan;
+    s->sub_start = arena_dup_slice(&r->arena, max_start(s->start, d->start));
+    s->sub_end = arena_dup_slice(&r->arena, min_end(s->end, d->end));
+    ASSERT(s->sub_end.size == 0 || slice_cmp(s->sub_start, s->sub_end) < 0);
+}
+
+void watch_encode(struct request *r, const struct route_range *range, struct buf *params, const struct routed *to)
+{
+    scan_cut(r, &range->desc);
+    struct watch_request m = {.to = *to,
+                              .keyspace = r->keyspace,
+                              .start = r->scan.sub_start,
+                              .end = r->scan.sub_end,
+                              .after = r->watch.after,
+                              .until = r->watch.until,
+                              .poll = r->watch.poll,
+                              .limit_bytes = r->watch.limit_bytes,
+                              .wait_ms = r->watch.wait_ms};
+    pack_watch_request(params, &m);
+}
+
 void scan_encode(struct request *r, const struct route_range *range, struct buf *params, const struct routed *to)
 {
     struct scan_state *s = &r->scan;
     const struct range_desc *d = &range->desc;
-    s->sub_start = arena_dup_slice(&r->arena, max_start(s->start, d->start));
-    s->sub_end = arena_dup_slice(&r->arena, min_end(s->end, d->end));
+    scan_cut(r, d);
     s->sub_last = s->reverse ? slice_cmp(d->start, s->start) <= 0
                              : d->end.size == 0 || (s->end.size > 0 && slice_cmp(d->end, s->end) >= 0);
-    ASSERT(s->sub_end.size == 0 || slice_cmp(s->sub_start, s->sub_end) < 0);
     ASSERT(s->row_count < s->limit_rows && s->row_bytes < s->limit_bytes);
     struct scan_request m = {.to = *to,
                              .keyspace = r->keyspace,

@@ -42,6 +42,12 @@ struct http_ops {
     void *(*get_ctx)(const struct http_request *);
     void (*reply)(struct http_request *, const struct http_reply_head *,
                   struct slice body); /* copied; frees the request */
+    /* An answer whose length is not known: the head, any number of pieces (copied; each leaves as a chunk of its own), the end, which
+     * frees the request. Until then on_gone may come, also when the client has not read for too long. */
+    void (*stream_begin)(struct http_request *, const struct http_reply_head *);
+    void (*stream_send)(struct http_request *, struct slice piece);
+    size_t (*stream_unsent)(const struct http_request *); /* bytes that wait in our memory */
+    void (*stream_end)(struct http_request *);
 
     /* Client: one keep-alive connection, one request at a time. `done` is called exactly once, from the loop; code 0 means
      * that no answer came (then `why` says what happened: the request may have been acted on). */

@@ -44,6 +44,7 @@ static void input_read(const struct call *c, struct input *in)
         .if_none_match = ops->header(c->http, "If-None-Match"),
         .idempotency_key = ops->header(c->http, "Idempotency-Key"),
         .accept = ops->header(c->http, "Accept"),
+        .last_event_id = ops->header(c->http, "Last-Event-ID"),
     };
 }
 
@@ -347,6 +348,7 @@ void call_dispatch(struct call *c)
     case ENDPOINT_KV: handle_kv(c, &in, &route); break;
     case ENDPOINT_SCAN: handle_scan(c, &in, &route); break;
     case ENDPOINT_TXN: handle_txn(c, &in); break;
+    case ENDPOINT_WATCH: handle_watch(c, &in, &route); break;
     case ENDPOINT_TXN_ANSWER:
         if (c->method == HTTP_POST)
             handle_session(c, &in, &route);

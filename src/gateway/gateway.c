@@ -36,8 +36,12 @@ static void call_end(struct call *c)
     struct gateway *g = c->gateway;
     session_call_end(c);
     list_remove(&c->link);
-    ASSERT(g->metrics.in_flight > 0);
-    g->metrics.in_flight--;
+    if (!c->lasts) {
+        ASSERT(g->metrics.in_flight > 0);
+        g->metrics.in_flight--;
+    }
+    c->lasts = false;
+    memset(&c->watch, 0, sizeof(c->watch));
     if (g->spare_count == SPARE_MAX || c->arena.reserved > CALL_KEEP_BYTES) {
         call_free(c);
         return;
@@ -47,10 +51,25 @@ static void call_end(struct call *c)
     g->spare_count++;
 }
 
+void call_lasts(struct call *c)
+{
+    struct gateway *g = c->gateway;
+    list_remove(&c->link);
+    list_push_back(&g->lasting, &c->link);
+    c->lasts = true;
+    g->metrics.in_flight--;
+}
+
+void call_done(struct call *c, int code)
+{
+    struct gateway *g = c->gateway;
+    metrics_count(&g->metrics, c->endpoint, code, env_mono_ns(g->env) - c->start_ns);
+    call_end(c);
+}
+
 void call_answer(struct call *c, struct answer *a)
 {
     struct gateway *g = c->gateway;
-    metrics_count(&g->metrics, c->endpoint, a->code, env_mono_ns(g->env) - c->start_ns);
     if (c->http != NULL) {
         struct http_reply_head head = {
             .code = a->code, .content_type = a->content_type, .headers = a->headers, .header_count = a->header_count};
@@ -58,13 +77,18 @@ void call_answer(struct call *c, struct answer *a)
         c->http = NULL;
         g->env->http->ops->reply(http, &head, answer_body(a));
     }
-    call_end(c);
+    call_done(c, a->code);
 }
 
 static void on_request(void *ctx, struct http_request *http)
 {
     struct gateway *g = ctx;
     const struct http_ops *ops = g->env->http->ops;
+    const struct gateway_guest *guest = &g->options.guest;
+    if (guest->takes != NULL && guest->takes(ops->path(http))) {
+        guest->request(guest->ctx, http);
+        return;
+    }
     struct call *c = call_take(g);
     c->http = http;
     c->method = ops->method(http);
@@ -76,10 +100,19 @@ static void on_request(void *ctx, struct http_request *http)
 static void on_gone(void *ctx, struct http_request *http)
 {
     struct gateway *g = ctx;
+    const struct gateway_guest *guest = &g->options.guest;
+    if (guest->takes != NULL && guest->takes(g->env->http->ops->path(http))) {
+        guest->gone(guest->ctx, http);
+        return;
+    }
     struct call *c = g->env->http->ops->get_ctx(http);
     ASSERT(c != NULL);
-    ASSERT(c->http == http);
     g->metrics.gone++;
+    if (c->lasts) {
+        watch_abandon(c);
+        return;
+    }
+    ASSERT(c->http == http);
     c->http = NULL; /* the client's callback ends the call; a write that it started stands */
 }
 
@@ -96,6 +129,8 @@ enum status gateway_new(struct env *env, const struct gateway_options *o, struct
     if (g->options.in_flight_max == 0) g->options.in_flight_max = 8192;
     list_init(&g->calls);
     list_init(&g->spare);
+    list_init(&g->lasting);
+    streams_init(&g->streams, env);
     list_init(&g->sessions);
     page_init(&g->page);
     enum status s = env->http->ops->listen(env->http, o->listen, LIMIT_HTTP_HEADER_BYTES, LIMIT_HTTP_BODY_BYTES,
@@ -113,11 +148,14 @@ enum status gateway_new(struct env *env, const struct gateway_options *o, struct
 void gateway_stop(struct gateway *g)
 {
     g->stopping = true;
+    if (g->options.guest.takes != NULL) g->options.guest.stop(g->options.guest.ctx);
+    LIST_FOR(it, &g->lasting) watch_stop(LIST_ENTRY(it, struct call, link));
 }
 
 bool gateway_stopped(const struct gateway *g)
 {
-    return g->stopping && list_empty(&g->calls);
+    const struct gateway_guest *guest = &g->options.guest;
+    return g->stopping && list_empty(&g->calls) && (guest->takes == NULL || !guest->busy(guest->ctx));
 }
 
 void gateway_free(struct gateway *g)
@@ -131,6 +169,8 @@ void gateway_free(struct gateway *g)
         call_answer(LIST_ENTRY(it, struct call, link), &a);
         answer_free(&a);
     }
+    LIST_FOR(it, &g->lasting) watch_stop(LIST_ENTRY(it, struct call, link));
+    streams_free(&g->streams);
     g->env->http->ops->unlisten(g->server);
     sessions_free(&g->sessions);
     page_free(&g->page);

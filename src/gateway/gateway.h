@@ -14,8 +14,19 @@
 
 struct ledger;
 
+/* Another surface on the same port: requests whose path it takes are its own, from the first to the last. */
+struct gateway_guest {
+    bool (*takes)(struct slice path);
+    void (*request)(void *ctx, struct http_request *http);
+    void (*gone)(void *ctx, struct http_request *http);
+    void (*stop)(void *ctx); /* streams are ended, new requests refused */
+    bool (*busy)(const void *ctx);
+    void *ctx;
+};
+
 struct gateway_options {
     const char *listen;          /* "127.0.0.1:7480" */
+    struct gateway_guest guest;  /* takes NULL: there is none */
     struct ledger *ledger;       /* borrowed like the client; NULL: no ledger here */
     uint32_t timeout_default_ms; /* of a request without ?timeout_ms=; 0: 10,000 */
     uint32_t in_flight_max;      /* requests waiting for the cluster; beyond it 429. 0: 8192 */

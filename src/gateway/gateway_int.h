@@ -9,11 +9,13 @@
 #ifndef QUORATE_GATEWAY_GATEWAY_INT_H
 #define QUORATE_GATEWAY_GATEWAY_INT_H
 
+#include "client/watch.h"
 #include "gateway/answer.h"
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
 #include "gateway/page.h"
 #include "gateway/session.h"
+#include "gateway/stream.h"
 #include "ledger/ledger.h"
 
 struct gateway {
@@ -29,7 +31,9 @@ struct gateway {
     uint64_t ready_until_ns; /* /readyz was fine and is answered from memory until then */
     uint64_t ready_ranges;
     struct metrics metrics;
-    struct page page;     /* the console */
+    struct page page; /* the console */
+    struct streams streams;
+    struct list lasting;  /* struct call: watches */
     struct list sessions; /* struct session */
     size_t session_count;
 };
@@ -40,6 +44,7 @@ struct call {
     struct http_request *http; /* NULL: the HTTP client has left, or it was answered */
     enum endpoint endpoint;
     enum http_method method;
+    bool lasts; /* gateway->lasting */
     uint64_t start_ns;
     struct arena arena;
     struct kv_action kv; /* ENDPOINT_KV; after the client took its copy only what the answer needs is still valid: */
@@ -52,6 +57,12 @@ struct call {
         size_t count;
         bool single, transfers;
     } ledger;
+    struct { /* calls_watch.c; not NULL: it lasts, and is not counted as under way */
+        struct client_watch *watch;
+        struct stream stream;
+        bool streaming, force_base64;
+        int code;
+    } watch;
     struct { /* calls_session.c */
         struct session *held;
         json_t *tree;
@@ -76,9 +87,15 @@ void handle_session(struct call *c, const struct input *in, const struct route *
 void session_call_end(struct call *c);
 /* calls_operators.c */
 void handle_operators(struct call *c, const struct input *in, const struct route *route);
+/* calls_watch.c */
+void handle_watch(struct call *c, const struct input *in, const struct route *route);
+void watch_abandon(struct call *c); /* the client has left */
+void watch_stop(struct call *c);    /* the gateway goes */
 /* calls_ledger.c */
 void call_ledger(struct call *c, const struct input *in, const struct route *route);
 /* gateway.c */
+void call_lasts(struct call *c);                    /* it is not waited for, nor counted as under way, any more */
+void call_done(struct call *c, int code);           /* counts and ends a call that was answered otherwise */
 void call_answer(struct call *c, struct answer *a); /* sends (if somebody still listens), counts, ends the call */
 
 #endif

@@ -106,7 +106,8 @@ void route_find(struct slice path, struct route *out)
         {"/metrics", ENDPOINT_METRICS},
         {"/", ENDPOINT_ROOT},
     };
-    static const char kv[] = "/v1/kv/", keyspaces[] = "/v1/keyspaces/", operators[] = "/v1/operators/";
+    static const char kv[] = "/v1/kv/", keyspaces[] = "/v1/keyspaces/", operators[] = "/v1/operators/",
+                      watch[] = "/v1/watch/";
     *out = (struct route){.endpoint = ENDPOINT_UNKNOWN, .keyspace = SLICE_EMPTY, .key = SLICE_EMPTY};
     if (slice_starts(path, slice_str(kv))) {
         struct slice rest = slice_make(path.data + sizeof(kv) - 1, path.size - (sizeof(kv) - 1));
@@ -117,6 +118,11 @@ void route_find(struct slice path, struct route *out)
         out->endpoint = ENDPOINT_KV; /* the key is all the rest, further slashes included */
         out->keyspace.size = (size_t)(slash - rest.data);
         out->key = slice_make(slash + 1, rest.size - out->keyspace.size - 1);
+        return;
+    }
+    if (slice_starts(path, slice_str(watch))) {
+        out->endpoint = ENDPOINT_WATCH;
+        out->keyspace = slice_make(path.data + sizeof(watch) - 1, path.size - (sizeof(watch) - 1));
         return;
     }
     if (slice_starts(path, slice_str(keyspaces))) {

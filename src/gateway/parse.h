@@ -25,6 +25,7 @@
     X(LEDGER_TRANSFERS, "ledger_transfers", "GET, POST")                                                               \
     X(LEDGER_TRANSFER, "ledger_transfer", "GET")                                                                       \
     X(LEDGER_AUDIT, "ledger_audit", "GET, POST")                                                                       \
+    X(WATCH, "watch", "GET")                                                                                           \
     X(KEYSPACES, "keyspaces", "GET, POST")                                                                             \
     X(KEYSPACE, "keyspace", "GET, PUT, DELETE")                                                                        \
     X(RANGES, "ranges", "GET")                                                                                         \
@@ -52,7 +53,7 @@ bool endpoint_allows(enum endpoint e, enum http_method m);
 struct input {
     enum http_method method;
     struct slice path, query, body;
-    const char *if_match, *if_none_match, *idempotency_key, *accept;
+    const char *if_match, *if_none_match, *idempotency_key, *accept, *last_event_id;
 };
 
 struct route {

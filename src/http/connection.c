@@ -188,6 +188,22 @@ void http_connection_serve(struct connection *c)
     c->server->on_request(c->server->ctx, &c->request); /* may reply at once, and so end the connection */
 }
 
+/* The reply is out: on to the next request, or the end. */
+static void connection_replied(struct connection *c, bool keep)
+{
+    struct http_server *s = c->server;
+    s->handling_count--;
+    c->streaming = false;
+    if (!keep) {
+        http_connection_end(c);
+        return;
+    }
+    c->state = CONNECTION_IDLE;
+    c->begun_ns = now_of(c);
+    connection_resume(c);
+    s->http->env->ops->wake(s->http->env);
+}
+
 void http_request_reply(struct http_request *r, const struct http_reply_head *head, struct slice body)
 {
     struct connection *c = (struct connection *)(void *)r;
@@ -198,15 +214,52 @@ void http_request_reply(struct http_request *r, const struct http_reply_head *he
     http_head_compose(&s->head, head, body.size, http_server_date(s), keep ? NULL : "close");
     net_of(c)->send(c->net, buf_slice(&s->head));
     if (c->reader.method != HTTP_HEAD && head->code != 204 && head->code != 304) net_of(c)->send(c->net, body);
-    s->handling_count--;
-    if (!keep) {
-        http_connection_end(c);
-        return;
-    }
-    c->state = CONNECTION_IDLE;
-    c->begun_ns = now_of(c);
-    connection_resume(c);
-    s->http->env->ops->wake(s->http->env);
+    connection_replied(c, keep);
+}
+
+/* --- streams --- */
+
+static struct connection *streaming_connection(const struct http_request *r)
+{
+    struct connection *c = (struct connection *)(void *)(uintptr_t)r;
+    ASSERT(c->state == CONNECTION_HANDLING);
+    return c;
+}
+
+void http_stream_begin(struct http_request *r, const struct http_reply_head *head)
+{
+    struct connection *c = streaming_connection(r);
+    ASSERT(!c->streaming);
+    c->streaming = true;
+    buf_clear(&c->server->head);
+    http_head_compose_stream(&c->server->head, head, http_server_date(c->server), c->reader.is_1_1);
+    net_of(c)->send(c->net, buf_slice(&c->server->head));
+}
+
+void http_stream_send(struct http_request *r, struct slice piece)
+{
+    struct connection *c = streaming_connection(r);
+    char size[24];
+    ASSERT(c->streaming);
+    if (piece.size == 0 || c->reader.method == HTTP_HEAD) return;
+    (void)snprintf(size, sizeof(size), "%zx\r\n", piece.size);
+    if (c->reader.is_1_1) net_of(c)->send(c->net, slice_str(size));
+    net_of(c)->send(c->net, piece);
+    if (c->reader.is_1_1) net_of(c)->send(c->net, slice_str("\r\n"));
+}
+
+size_t http_stream_unsent(const struct http_request *r)
+{
+    struct connection *c = streaming_connection(r);
+    return net_of(c)->unsent(c->net);
+}
+
+void http_stream_end(struct http_request *r)
+{
+    struct connection *c = streaming_connection(r);
+    ASSERT(c->streaming);
+    if (c->reader.is_1_1 && c->reader.method != HTTP_HEAD) net_of(c)->send(c->net, slice_str("0\r\n\r\n"));
+    connection_replied(c, c->reader.keep_alive && c->reader.is_1_1);
 }
 
 /* --- too long --- */
@@ -235,7 +288,11 @@ void http_connection_sweep(struct connection *c, uint64_t now_ns)
     if (connection_slow(c, now_ns)) {
         http_connection_end(c);
     } else if (connection_stuck(c, now_ns)) {
-        if (c->state == CONNECTION_HANDLING) return; /* its reply ends it at the next sweep */
+        if (c->state == CONNECTION_HANDLING && !c->streaming) return; /* its reply ends it at the next sweep */
+        if (c->streaming) {
+            c->server->handling_count--;
+            c->server->on_gone(c->server->ctx, &c->request);
+        }
         http_connection_end(c);
     }
 }

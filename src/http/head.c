@@ -207,7 +207,7 @@ bool http_head_parse(struct http_reader *r, struct http_framing *f)
                     memchr(line.data, '\r', line.size) == NULL;
         if (good && first) {
             good = r->of_requests ? parse_request_line(r, line) : parse_status_line(r, line);
-            is_1_1 = r->keep_alive;
+            is_1_1 = r->is_1_1 = r->keep_alive;
         } else if (good) {
             good = parse_header(r, line, f);
         }

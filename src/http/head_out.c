@@ -88,8 +88,7 @@ static void append_header(struct buf *out, const char *name, const char *value)
     buf_append(out, "\r\n", 2);
 }
 
-void http_head_compose(struct buf *out, const struct http_reply_head *head, size_t body_size, const char *date,
-                       const char *connection)
+static void append_start(struct buf *out, const struct http_reply_head *head, const char *date)
 {
     char text[32];
     ASSERT(head->code >= 200 && head->code <= 599);
@@ -100,6 +99,23 @@ void http_head_compose(struct buf *out, const struct http_reply_head *head, size
     append_header(out, "Date", date);
     if (head->content_type != NULL) append_header(out, "Content-Type", head->content_type);
     for (size_t i = 0; i < head->header_count; i++) append_header(out, head->headers[i].name, head->headers[i].value);
+}
+
+void http_head_compose_stream(struct buf *out, const struct http_reply_head *head, const char *date, bool chunked)
+{
+    append_start(out, head, date);
+    if (chunked)
+        append_header(out, "Transfer-Encoding", "chunked");
+    else
+        append_header(out, "Connection", "close");
+    buf_append(out, "\r\n", 2);
+}
+
+void http_head_compose(struct buf *out, const struct http_reply_head *head, size_t body_size, const char *date,
+                       const char *connection)
+{
+    char text[32];
+    append_start(out, head, date);
     if (connection != NULL) append_header(out, "Connection", connection);
     if (head->code != 204 && head->code != 304) {
         (void)snprintf(text, sizeof(text), "%zu", body_size);

@@ -31,9 +31,11 @@ void http_client_free(struct http_client *c);
 uint64_t http_clients_pass(struct http_both *h, uint64_t now_ns); /* timeouts; returns the next deadline */
 void http_clients_free(struct http_both *h);
 
-/* head_out.c: appends the head of a reply, with Date and length; body_size counts also where no body is sent. */
+/* head_out.c: appends the head of a reply, with Date and length; body_size counts also where no body is sent. The other: without length,
+ * in chunks, or up to the end of the connection. */
 void http_head_compose(struct buf *out, const struct http_reply_head *head, size_t body_size, const char *date,
                        const char *connection);
+void http_head_compose_stream(struct buf *out, const struct http_reply_head *head, const char *date, bool chunked);
 #define HTTP_DATE_SIZE 30 /* "Sun, 06 Nov 1994 08:49:37 GMT" and a NUL */
 void http_date(uint64_t wall_ms, char out[HTTP_DATE_SIZE]);
 

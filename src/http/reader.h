@@ -39,6 +39,7 @@ struct http_reader {
     bool of_requests; /* for life */
     bool to_head;     /* the request was HEAD: no body follows in its response whatever the headers say */
     bool keep_alive;  /* the connection can take another message after this one */
+    bool is_1_1;      /* else 1.0 */
     bool expects;     /* a request's body waits for "100 Continue" */
     enum http_method method;
     uint32_t target;   /* of a request: offset in the head */

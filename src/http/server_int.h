@@ -29,6 +29,7 @@ struct connection {
     enum connection_state state;
     bool paused;
     bool continued; /* "100 Continue" was sent for this request */
+    bool streaming; /* HANDLING: its answer has begun, and has no length */
     struct http_reader reader;
     struct buf next;       /* bytes behind the request under way */
     uint64_t begun_ns;     /* of the request being received, or of idleness */
@@ -63,5 +64,9 @@ void http_connection_serve(struct connection *c); /* it was on server->ready */
 void http_connection_sweep(struct connection *c, uint64_t now_ns);
 void http_connection_end(struct connection *c); /* closes and frees */
 void http_request_reply(struct http_request *r, const struct http_reply_head *head, struct slice body);
+void http_stream_begin(struct http_request *r, const struct http_reply_head *head);
+void http_stream_send(struct http_request *r, struct slice piece);
+size_t http_stream_unsent(const struct http_request *r);
+void http_stream_end(struct http_request *r);
 
 #endif

@@ -256,8 +256,9 @@ static enum status meta_apply(void *ctx, const struct machine_entry *me, const s
     return e.failed;
 }
 
-static void meta_applied_rows(void *ctx, const struct machine_entry *me, const struct txn_writes *writes)
+static void meta_applied_rows(void *ctx, const struct machine_entry *me, const struct txn_writes *writes, uint64_t ts)
 {
+    (void)ts;
     (void)me;
     const struct meta_applied *a = ctx;
     if (a == NULL) return;

@@ -464,6 +464,7 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     case METHOD_RANGE_TRANSFER:
     case METHOD_RANGE_SPLIT:
     case METHOD_RANGE_MERGE:
+    case METHOD_WATCH:
     case METHOD_HELLO:
     case METHOD_TXN:
     case METHOD_GET:

@@ -2,7 +2,7 @@
  * is still what it was when it was proposed. An empty answer says that it is not: EPOCH_MISMATCH, nothing done, on every replica
  * alike. What a replica remembers between entries are the held transactions (txn/table.h). */
 #include "base/assert.h"
-#include "node/locks.h"
+#include "node/watch.h"
 
 static enum status kv_apply(void *ctx, const struct machine_entry *e, const struct txn_view *view, struct arena *arena,
                             struct txn_writes *writes, uint64_t *ts, struct buf *answer)
@@ -35,6 +35,13 @@ static size_t kv_reads(void *ctx, const struct machine_entry *e, struct arena *a
     struct txn_command c;
     const struct kv_state *state = e->state;
     return txn_command_decode(e->command, &c) == STATUS_OK ? txn_table_reads(state->table, &c, arena, keys) : 0;
+}
+
+static void kv_applied(void *ctx, const struct machine_entry *e, const struct txn_writes *writes, uint64_t ts)
+{
+    (void)ctx;
+    struct kv_state *state = e->state;
+    if (state->watched != NULL) watched_take(state, writes, ts);
 }
 
 static void kv_state_prefix(void *ctx, const struct range_desc *desc, struct buf *prefix)
@@ -79,6 +86,7 @@ static void kv_join(void *ctx, void *left, void *right, const struct machine_cut
 
 const struct machine_ops kv_machine_ops = {.apply = kv_apply,
                                            .reads = kv_reads,
+                                           .applied = kv_applied,
                                            .state_new = locks_state_new,
                                            .state_free = locks_state_free,
                                            .state_prefix = kv_state_prefix,

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
+#include "node/watch.h"
 
 #define LOCK_WAIT_NS (500 * NS_PER_MS)
 #define SWEEP_NS (50 * NS_PER_MS)
@@ -41,6 +42,7 @@ void locks_state_free(void *ctx, void *state)
     (void)ctx;
     refuse_all(s, "the rows are being replaced here: others lead, or are about to");
     steps_fail(s, "the rows are being replaced here: others lead, or are about to");
+    watched_free(s);
     txn_table_free(s->table);
     mem_free(s);
 }

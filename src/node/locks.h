@@ -16,7 +16,8 @@ struct kv_state {
     struct list steps_link;
     uint64_t steps_due_ns;
     unsigned steps_count;
-    bool changed; /* a transaction was decided since the last pass */
+    bool changed;            /* a transaction was decided since the last pass */
+    struct watched *watched; /* watch.c; NULL: nobody watches */
 };
 
 /* txn.c */

@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "node/ask.h"
 #include "node/changes.h"
-#include "node/locks.h"
+#include "node/watch.h"
 
 #define REGISTER_EVERY_NS (500 * NS_PER_MS)
 #define REGISTER_CALL_NS (3000 * NS_PER_MS)
@@ -133,6 +133,7 @@ static uint64_t node_pass(struct actor *a, uint64_t now_ns)
         next = earlier(next, host_pass(n->host, now_ns));
         if (n->env->dead) return DEADLINE_NONE;
         next = earlier(next, locks_pass(n, now_ns));
+        next = earlier(next, watches_pass(n, now_ns));
         timestamps_pass(n, now_ns);
         transfers_pass(n, now_ns);
         next = earlier(next, splits_pass(n, now_ns));
@@ -178,6 +179,7 @@ enum status node_new(struct env *env, const struct node_options *o, struct node 
     list_init(&n->reads_parked);
     list_init(&n->lock_states);
     list_init(&n->step_states);
+    list_init(&n->watched);
     map_init(&n->counters);
     map_init(&n->flights);
     map_init(&n->asks);
@@ -207,6 +209,7 @@ void node_stop(struct node *n)
     n->stop_deadline_ns = env_mono_ns(n->env) + STOP_PATIENCE_NS;
     timestamps_fail_all(n);
     locks_fail_all(n);
+    watches_fail_all(n);
     transfers_refuse(n);
     deferred_fail_all(n);
     if (n->host != NULL) host_stop(n->host);
@@ -221,7 +224,7 @@ bool node_stopped(const struct node *n)
     bool patience = now_ns < n->stop_deadline_ns;
     if (patience && (n->requests > 0 || n->handed_over_ns == 0 || now_ns < n->handed_over_ns + STOP_LINGER_NS))
         return false;
-    return host_quiet(n->host) && !n->space.busy;
+    return host_quiet(n->host) && !n->space.busy && n->windows == 0;
 }
 
 static void node_fail_replica(void *ctx, struct replica *r)

@@ -57,6 +57,9 @@ struct node {
     struct list lock_states;    /* locks.c: struct kv_state in which requests are parked */
     struct list step_states;    /* steps.c: struct kv_state in which steps are gathered */
     uint64_t locks_sweep_ns;
+    struct list watched; /* watch.c: struct watched */
+    uint64_t watches_sweep_ns;
+    uint32_t windows; /* being read for watches */
     /* health.c */
     uint32_t flags, flags_told; /* enum node_flag; as the metadata service was told */
     bool drained;               /* by an admin, as the metadata service says */
@@ -103,7 +106,8 @@ struct node_request {
     struct txn_request txn;
     struct get_request get;
     struct scan_request scan;
-    uint64_t buckets; /* transaction: of the keys that it writes; strong read: of those that it reads */
+    struct watch_asked *watch; /* watch.c */
+    uint64_t buckets;          /* transaction: of the keys that it writes; strong read: of those that it reads */
     /* locks.c */
     uint64_t parked_ns;  /* when it first was; 0: never */
     uint64_t lock_limit; /* read of the newest: locks above it came later */

@@ -8,6 +8,7 @@
 #include "node/changes.h"
 #include "node/locks.h"
 #include "node/read.h"
+#include "node/watch.h"
 #include "range/members.h"
 
 enum { DEADLINE_MS_DEFAULT = 10000, DEADLINE_MS_MAX = 60000 };
@@ -33,6 +34,7 @@ void node_request_free(struct node_request *q)
     q->node->requests--;
     q->node->request_bytes -= q->params_size;
     scan_release(q);
+    watch_release(q);
     mem_free(q);
 }
 
@@ -185,6 +187,7 @@ void node_on_request(void *ctx, struct rpc_request *req)
     case METHOD_TXN: node_on_txn(n, req); return;
     case METHOD_GET: node_on_get(n, req); return;
     case METHOD_SCAN: node_on_scan(n, req); return;
+    case METHOD_WATCH: node_on_watch(n, req); return;
     case METHOD_NODE_STATUS: node_status(n, req); return;
     case METHOD_RANGE_TRANSFER: transfer_asked(n, req); return;
     case METHOD_RANGE_SPLIT: split_asked(n, req); return;

@@ -201,7 +201,7 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
         apply_write(r, e, &writes, ts, &change);
         apply_note_ts(r, &writes, ts);
         divergence_applied(r, e, &writes, ts, buf_slice(&h->answer));
-        if (h->owner.machine->applied != NULL) h->owner.machine->applied(h->owner.machine_ctx, &me, &writes);
+        if (h->owner.machine->applied != NULL) h->owner.machine->applied(h->owner.machine_ctx, &me, &writes, ts);
     } else {
         apply_write(r, e, &writes, ts, &change);
         divergence_applied(r, e, &writes, ts, SLICE_EMPTY);

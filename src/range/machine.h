@@ -30,8 +30,8 @@ struct machine_ops {
     /* Store keys that the entry will look at, as far as is known before its turn (then it is a hint for read-ahead, and the state is
      * that of an earlier entry); from the arena. NULL: it cannot tell. */
     size_t (*reads)(void *ctx, const struct machine_entry *e, struct arena *arena, struct slice **keys);
-    /* The rows of an applied entry are in the store: notes what the owner keeps in memory. May be NULL. */
-    void (*applied)(void *ctx, const struct machine_entry *e, const struct txn_writes *writes);
+    /* The rows of an applied entry are in the store: notes what the owner keeps in memory. ts: as apply said. May be NULL. */
+    void (*applied)(void *ctx, const struct machine_entry *e, const struct txn_writes *writes, uint64_t ts);
     /* What it remembers of a replica between entries: a function of rows. Made empty, then given every row that begins with the prefix,
      * before the first entry is applied, and again after a snapshot has replaced the rows. All NULL: it remembers nothing. */
     void *(*state_new)(void *ctx, const struct range_desc *desc);

@@ -178,6 +178,8 @@ static void recv_installed(void *ctx, enum status status)
     recv_adopt(s, r);
     r->last_ts = 0;
     resolved_forget_past(&r->resolve.state, s->index);
+    r->resolve.forgot_ns = env_mono_ns(r->host->env);
+    r->resolve.past_ts = 0;
     resolved_applied(&r->resolve.state, r->applied);
     r->rows_life++;
     r->receiving = NULL;

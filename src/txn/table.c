@@ -235,6 +235,14 @@ uint64_t txn_table_newest(const struct txn_table *t)
     return t->newest;
 }
 
+bool txn_table_undecided_first(const struct txn_table *t, struct txn_id *id)
+{
+    const struct heap_node *n = heap_min(&t->undecided);
+    if (n == NULL) return false;
+    *id = ((const struct held *)(const void *)((const char *)n - offsetof(struct held, order)))->id;
+    return true;
+}
+
 bool txn_table_undecided(const struct txn_table *t, const struct txn_id *id)
 {
     const struct held *h = table_find(t, id);

@@ -46,6 +46,8 @@ void txn_table_join(const struct txn_table *left, const struct txn_table *right,
 size_t txn_table_count(const struct txn_table *t); /* held transactions, tombstones included */
 /* The lowest min_ts of what is undecided, UINT64_MAX if nothing is: rows at timestamps below are final. */
 uint64_t txn_table_undecided_min(const struct txn_table *t);
+/* Whose that is; false: nothing is undecided. */
+bool txn_table_undecided_first(const struct txn_table *t, struct txn_id *id);
 /* At least the highest timestamp of what is held, and below that of any entry to come. */
 uint64_t txn_table_newest(const struct txn_table *t);
 /* Still prepared? What waited for it may try again when not. */

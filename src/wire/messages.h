@@ -5,7 +5,7 @@
 
 #include "raft/liveness.h"
 #include "raft/raft.h"
-#include "txn/txn.h"
+#include "txn/feed.h"
 #include "wire/descriptors.h"
 #include "wire/messages_meta.h"
 #include "wire/wire.h"
@@ -91,6 +91,21 @@ struct scan_reply {
     struct read_mark mark;
 };
 
+/* Changes of a span with after < ts <= upto of the answer, which comes when there are some, or the wait is over; until not 0: as soon as
+ * upto is at least that. A later request of the same poll takes the place of one that waits. docs/watch.md. */
+struct watch_request {
+    struct routed to;
+    uint32_t keyspace;
+    struct slice start, end; /* within the range */
+    uint64_t after, until, poll;
+    uint32_t limit_bytes /* soft */, wait_ms;
+};
+struct watch_reply { /* also the payload of TOO_OLD: from `upto` on it can go on */
+    uint64_t upto;
+    struct feed_change *changes; /* in the order of (ts, key) */
+    size_t change_count;
+};
+
 /* --- raft between hosts: a RAFT frame's params are an array of these --- */
 struct raft_envelope {
     uint64_t group;
@@ -137,8 +152,8 @@ struct resolved_news {             /* RESOLVED, notify: every 200 ms to each pee
     uint64_t *dropped; /* groups that are not */
     size_t dropped_count;
 };
-struct resolve_request { /* RESOLVE: a replica asks the leader for a resolved timestamp that is newer than the call */
-    struct routed to;
+struct resolve_request {
+    struct routed to; /* RESOLVE: a replica asks the leader for a resolved timestamp that is newer than the call */
 };
 struct resolve_reply {
     uint64_t ts, index;
@@ -155,7 +170,6 @@ struct effects_news { /* EFFECTS, notify */
     struct effects_item *windows;
     size_t window_count;
 };
-
 /* --- codecs: pack_X(buf, message), unpack_X(slice of params or payload, arena, message) --- */
 #define MESSAGE_MAP(X)                                                                                                 \
     X(hello)                                                                                                           \
@@ -166,6 +180,8 @@ struct effects_news { /* EFFECTS, notify */
     X(get_reply)                                                                                                       \
     X(scan_request)                                                                                                    \
     X(scan_reply)                                                                                                      \
+    X(watch_request)                                                                                                   \
+    X(watch_reply)                                                                                                     \
     X(snapshot_chunk)                                                                                                  \
     MESSAGE_OPS_MAP(X)                                                                                                 \
     X(effects_news)                                                                                                    \

@@ -1,10 +1,12 @@
-/* Router to node: transactions, reads and scans. */
+/* Router to node: transactions, reads, scans and watches. */
 #include "wire/messages_int.h"
 
 #include "base/assert.h"
 #include "txn/command.h"
 
 #define SCAN_ROW_WIRE_MIN 4u
+#define CHANGE_WIRE_MIN 6u
+#define CHANGES_MAX 262144u                     /* in one answer */
 #define SCAN_BOUND_BYTES (LIMIT_KEY_BYTES + 1u) /* "after key k" is k and a zero byte */
 
 /* Every request begins with these elements: [range id, conf_ver, version, deadline, ...]. */
@@ -226,3 +228,74 @@ static void read_resolve_request(struct unpack *u, struct arena *arena, struct r
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(resolve_request)
+
+void pack_watch_request(struct buf *b, const struct watch_request *m)
+{
+    pack_array(b, ROUTED_COUNT + 8);
+    pack_routed(b, &m->to);
+    pack_uint(b, m->keyspace);
+    pack_bin(b, m->start);
+    pack_bin(b, m->end);
+    pack_uint(b, m->after);
+    pack_uint(b, m->until);
+    pack_uint(b, m->poll);
+    pack_uint(b, m->limit_bytes);
+    pack_uint(b, m->wait_ms);
+}
+
+static void read_watch_request(struct unpack *u, struct arena *arena, struct watch_request *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, ROUTED_COUNT + 8);
+    read_routed(u, &m->to);
+    m->keyspace = read_u32(u);
+    m->start = read_bin(u, 0, SCAN_BOUND_BYTES);
+    m->end = read_bin(u, 0, SCAN_BOUND_BYTES);
+    m->after = unpack_uint(u);
+    m->until = unpack_uint(u);
+    m->poll = unpack_uint(u);
+    m->limit_bytes = read_u32(u);
+    m->wait_ms = read_u32(u);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(watch_request)
+
+static void pack_change(struct buf *b, const struct feed_change *c)
+{
+    pack_array(b, 5);
+    pack_uint(b, c->ts);
+    pack_bool(b, c->is_delete);
+    pack_bin(b, c->key);
+    pack_bin(b, c->value);
+    pack_uint(b, c->ttl_ms);
+}
+
+static void read_change(struct unpack *u, struct feed_change *c)
+{
+    uint32_t extra = unpack_open(u, 5);
+    c->ts = unpack_uint(u);
+    c->is_delete = unpack_bool(u);
+    c->key = read_bin(u, 1, LIMIT_KEY_BYTES);
+    c->value = read_bin(u, 0, LIMIT_VALUE_BYTES);
+    c->ttl_ms = unpack_uint(u);
+    unpack_close(u, extra);
+}
+
+void pack_watch_reply(struct buf *b, const struct watch_reply *m)
+{
+    ASSERT(m->change_count <= CHANGES_MAX);
+    pack_array(b, 2);
+    pack_uint(b, m->upto);
+    pack_array(b, (uint32_t)m->change_count);
+    for (size_t i = 0; i < m->change_count; i++) pack_change(b, &m->changes[i]);
+}
+
+static void read_watch_reply(struct unpack *u, struct arena *arena, struct watch_reply *m)
+{
+    uint32_t extra = unpack_open(u, 2);
+    m->upto = unpack_uint(u);
+    m->changes = read_list(u, arena, sizeof(*m->changes), CHANGE_WIRE_MIN, CHANGES_MAX, &m->change_count);
+    for (size_t i = 0; i < m->change_count && !u->failed; i++) read_change(u, &m->changes[i]);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(watch_reply)

@@ -58,6 +58,7 @@ enum frame_type { FRAME_REQUEST = 0, FRAME_RESPONSE = 1, FRAME_NOTIFY = 2 };
     X(RESOLVE, 15, "resolve")         /* a replica to its leader */                                                    \
     X(RANGE_SPLIT, 16, "range_split") /* admin to the range's leader */                                                \
     X(RANGE_MERGE, 17, "range_merge") /* admin to the left range's leader */                                           \
+    X(WATCH, 19, "watch")             /* router to a range's leader: what changes, as it does */                       \
     X(META_INIT, 20, "meta_init")     /* anybody to metadata service */                                                \
     X(META_REGISTER, 21, "meta_register")                                                                              \
     X(META_HEARTBEAT, 22, "meta_heartbeat")                                                                            \

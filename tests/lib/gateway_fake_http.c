@@ -105,6 +105,30 @@ static void fake_reply(struct http_request *r, const struct http_reply_head *hea
     request_free(r);
 }
 
+/* A stream is an answer that grows. */
+static void fake_stream_begin(struct http_request *r, const struct http_reply_head *head)
+{
+    struct fake_http *f = r->fake;
+    f->code = head->code;
+    snprintf(f->content_type, sizeof(f->content_type), "%s", head->content_type != NULL ? head->content_type : "");
+    buf_clear(&f->body);
+}
+static void fake_stream_send(struct http_request *r, struct slice piece)
+{
+    buf_append_slice(&r->fake->body, piece);
+    buf_append_byte(&r->fake->body, '\0');
+    r->fake->body.size--;
+}
+static size_t fake_stream_unsent(const struct http_request *r)
+{
+    return r->fake->unsent;
+}
+static void fake_stream_end(struct http_request *r)
+{
+    r->fake->replies++;
+    request_free(r);
+}
+
 static const struct http_ops fake_ops = {
     .listen = fake_listen,
     .unlisten = fake_unlisten,
@@ -116,6 +140,10 @@ static const struct http_ops fake_ops = {
     .set_ctx = fake_set_ctx,
     .get_ctx = fake_get_ctx,
     .reply = fake_reply,
+    .stream_begin = fake_stream_begin,
+    .stream_send = fake_stream_send,
+    .stream_unsent = fake_stream_unsent,
+    .stream_end = fake_stream_end,
 };
 
 static uint64_t fake_mono_ns(struct env *e)
@@ -132,7 +160,22 @@ static void fake_log(struct logger *l, enum log_level level, const char *line)
     (void)line;
 }
 
-static const struct env_ops fake_env_ops = {.mono_ns = fake_mono_ns};
+static void fake_attach(struct env *e, struct actor *a)
+{
+    ((struct fake_http *)(void *)((char *)e - offsetof(struct fake_http, env)))->actor = a;
+}
+static void fake_detach(struct env *e, struct actor *a)
+{
+    (void)a;
+    ((struct fake_http *)(void *)((char *)e - offsetof(struct fake_http, env)))->actor = NULL;
+}
+static void fake_wake(struct env *e)
+{
+    (void)e;
+}
+
+static const struct env_ops fake_env_ops = {
+    .mono_ns = fake_mono_ns, .attach = fake_attach, .detach = fake_detach, .wake = fake_wake};
 
 void fake_http_init(struct fake_http *f)
 {

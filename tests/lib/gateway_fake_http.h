@@ -14,6 +14,8 @@ struct fake_http {
     bool listening;
     uint64_t now_ns;
     unsigned replies;
+    size_t unsent;       /* what streams are told */
+    struct actor *actor; /* the last one that was attached, until it is detached */
     /* the last answer */
     int code;
     char content_type[64];

@@ -103,4 +103,5 @@ void workload_router_died(void *ctx)
     struct workload *l = ctx;
     world_after(l->world, 0, routers_have_died, l);
     if (l->ledger != NULL) ledger_load_router_died(l->ledger);
+    if (l->watches != NULL) watch_load_router_died(l->watches);
 }

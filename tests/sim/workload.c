@@ -13,6 +13,7 @@ struct workload *workload_new(struct cluster *c, struct history *h)
     l->world = c->world;
     l->history = h;
     if (chance(c->world, 500)) l->ledger = ledger_load_new(c);
+    if (chance(c->world, 600)) l->watches = watch_load_new(c);
     money_init(&l->money, c->knobs.bank_ranges, c->knobs.accounts);
     l->worker_count = c->knobs.workers * c->knobs.client_count;
     ASSERT(l->worker_count <= WORKERS_MAX);
@@ -26,6 +27,7 @@ void workload_free(struct workload *l)
 {
     for (unsigned i = 0; i < l->worker_count; i++) worker_free(&l->workers[i]);
     if (l->ledger != NULL) ledger_load_free(l->ledger);
+    if (l->watches != NULL) watch_load_free(l->watches);
     money_free(&l->money);
     cuts_free(&l->cuts);
     mem_free(l);
@@ -109,6 +111,7 @@ static void boot_go_on(struct world *w, void *ctx)
     case BOOT_DONE:
         for (unsigned i = 0; i < l->worker_count; i++) worker_think(&l->workers[i]);
         if (l->ledger != NULL) ledger_load_start(l->ledger);
+        if (l->watches != NULL) watch_load_start(l->watches);
         break;
     }
     buf_free(&params);
@@ -132,12 +135,14 @@ void workload_drain(struct workload *l)
 {
     l->draining = true;
     if (l->ledger != NULL) ledger_load_drain(l->ledger);
+    if (l->watches != NULL) watch_load_drain(l->watches);
 }
 
 bool workload_idle(const struct workload *l)
 {
     if (l->boot != BOOT_DONE) return false;
     if (l->ledger != NULL && !ledger_load_idle(l->ledger)) return false;
+    if (l->watches != NULL && !watch_load_idle(l->watches)) return false;
     for (unsigned i = 0; i < l->worker_count; i++) {
         if (l->workers[i].state != WORKER_DONE) return false;
     }
@@ -176,6 +181,7 @@ void workload_describe_pending(const struct workload *l)
                                         "share read", "append",        "ending",     "read"};
     if (l->boot != BOOT_DONE) world_trace(l->world, NULL, "boot is at step %d", (int)l->boot);
     if (l->ledger != NULL) ledger_load_describe(l->ledger);
+    if (l->watches != NULL) watch_load_describe(l->watches);
     for (unsigned i = 0; i < l->worker_count; i++) {
         const struct worker *w = &l->workers[i];
         if (w->state == WORKER_DONE) continue;

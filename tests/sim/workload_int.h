@@ -4,6 +4,7 @@
 #define QUORATE_TESTS_SIM_WORKLOAD_INT_H
 
 #include "sim/ledger_load.h"
+#include "sim/watch_load.h"
 #include "sim/workload.h"
 
 enum { WORKERS_MAX = 16, KEY_TEXT = 32, LISTS = 4, LISTS_PER_TXN = 3, ENDINGS = 4 };
@@ -96,6 +97,7 @@ struct workload {
     struct world *world;
     struct history *history;
     struct ledger_load *ledger; /* NULL: not in this run */
+    struct watch_load *watches; /* likewise */
     struct money money;
     struct cuts cuts;
     struct worker workers[WORKERS_MAX];

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "client/watch.h"
 #include "gateway/gateway.h"
 #include "gateway/parse.h"
 #include "lib/gateway_fake_http.h"
@@ -27,6 +28,9 @@ struct client {
     client_map_done map_done;
     client_call_done call_done;
     enum method method;
+    struct client_watch_options watch;
+    client_watch_done watch_done; /* NULL: it has not asked for more */
+    unsigned watches;
 };
 
 static void note(struct client *c, const char *what, struct slice keyspace, uint32_t timeout_ms, void *ctx)
@@ -96,6 +100,28 @@ void client_meta(struct client *c, enum method m, struct slice params, uint32_t 
 void client_stats(const struct client *c, struct client_stats *out)
 {
     *out = (struct client_stats){.requests = c->calls};
+}
+
+struct client_watch *client_watch_new(struct client *c, const struct client_watch_options *o)
+{
+    c->watch = *o;
+    c->watches++;
+    return (struct client_watch *)(void *)c;
+}
+void client_watch_next(struct client_watch *w, client_watch_done done, void *ctx)
+{
+    struct client *c = (struct client *)(void *)w;
+    c->watch_done = done;
+    c->ctx = ctx;
+}
+uint64_t client_watch_position(const struct client_watch *w)
+{
+    (void)w;
+    return 77;
+}
+void client_watch_free(struct client_watch *w)
+{
+    if (w != NULL) ((struct client *)(void *)w)->watches--;
 }
 
 /* --- fixture --- */
@@ -540,6 +566,65 @@ START_TEST(keyspaces_are_shown_and_changed)
 }
 END_TEST
 
+static void tell_changes(uint64_t upto, struct feed_change *changes, size_t count)
+{
+    client_watch_done done = client.watch_done;
+    struct client_watch_batch batch = {.upto = upto, .changes = changes, .change_count = count};
+    ck_assert_ptr_nonnull((void *)(uintptr_t)done);
+    client.watch_done = NULL;
+    done(client.ctx, &fine, &batch, 0);
+}
+
+START_TEST(a_watch_is_a_stream_of_events)
+{
+    const char *const headers[] = {"Last-Event-ID: 40", NULL};
+    struct http_request *r = ask(HTTP_GET, "/v1/watch/ks?prefix=a/&progress=1s", headers, NULL);
+    ck_assert_uint_eq(client.watch.after, 40);
+    ck_assert_uint_eq(client.watch.progress_ms, 1000);
+    ck_assert_uint_eq(http.replies, 0);
+    struct feed_change changes[] = {{.ts = 50, .key = slice_str("a/x"), .value = slice_str("1")},
+                                    {.ts = 50, .key = slice_str("a/y"), .is_delete = true, .value = SLICE_EMPTY},
+                                    {.ts = 52, .key = slice_str("a/x"), .value = slice_str("\xff"), .ttl_ms = 9}};
+    tell_changes(60, changes, 3);
+    ck_assert_str_eq(
+        (const char *)http.body.data,
+        "id: 50\nevent: change\ndata: {\"version\":\"50\",\"changes\":[{\"key\":\"a/x\",\"value\":\"1\"},"
+        "{\"key\":\"a/y\",\"deleted\":true}]}\n\n"
+        "id: 52\nevent: change\ndata: {\"version\":\"52\",\"changes\":[{\"key\":\"a/x\",\"value_b64\":\"/w==\","
+        "\"ttl_ms\":9}]}\n\nid: 60\nevent: progress\ndata: {\"timestamp\":\"60\"}\n\n");
+    ck_assert_str_eq(http.content_type, "text/event-stream");
+    http.unsent = 1 << 20; /* the client does not read: nothing more is asked for */
+    tell_changes(70, NULL, 0);
+    ck_assert_ptr_null((void *)(uintptr_t)client.watch_done);
+    http.actor->pass(http.actor, 1);
+    ck_assert_ptr_null((void *)(uintptr_t)client.watch_done);
+    http.unsent = 0;
+    http.actor->pass(http.actor, 2);
+    ck_assert_ptr_nonnull((void *)(uintptr_t)client.watch_done);
+    ck_assert_uint_eq(client.watches, 1);
+    fake_http_leave(&http, r);
+    ck_assert_uint_eq(client.watches, 0);
+}
+END_TEST
+
+START_TEST(a_watch_that_ends_says_where_to_go_on)
+{
+    struct client_error old = {.status = STATUS_TOO_OLD, .message = slice_str("gone")};
+    (void)ask(HTTP_GET, "/v1/watch/ks?from=3", NULL, NULL);
+    client.watch_done(client.ctx, &old, NULL, 9);
+    ck_assert_int_eq(http.code, 410);
+    ck_assert_str_eq((const char *)http.body.data, "{\"error\":{\"code\":\"too_old\",\"message\":\"gone\",\"outcome\":"
+                                                   "\"definite\"},\"resume_from\":\"9\"}\n");
+    (void)ask(HTTP_GET, "/v1/watch/ks", NULL, NULL);
+    tell_changes(5, NULL, 0);
+    gateway_stop(gateway);
+    ck_assert_ptr_nonnull(strstr((const char *)http.body.data, "event: error"));
+    ck_assert_ptr_nonnull(strstr((const char *)http.body.data, "\"resume_from\":\"77\""));
+    ck_assert_uint_eq(client.watches, 0);
+    ck_assert(gateway_stopped(gateway));
+}
+END_TEST
+
 START_TEST(address_in_use)
 {
     struct gateway *other = NULL;
@@ -571,6 +656,8 @@ int main(void)
     tcase_add_test(t, too_many_and_stopping);
     tcase_add_test(t, status_and_readiness);
     tcase_add_test(t, keyspaces_are_shown_and_changed);
+    tcase_add_test(t, a_watch_is_a_stream_of_events);
+    tcase_add_test(t, a_watch_that_ends_says_where_to_go_on);
     tcase_add_test(t, address_in_use);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

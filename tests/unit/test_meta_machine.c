@@ -115,7 +115,7 @@ static enum status run(const struct meta_command *c, struct reply_head *head)
     }
     ck_assert_uint_eq(ts, e.index);
     store(&writes);
-    meta_machine_ops.applied(&w.applied, &e, &writes);
+    meta_machine_ops.applied(&w.applied, &e, &writes, 0);
     ck_assert_int_eq(unpack_reply_head(buf_slice(&w.answer), &w.arena, head), STATUS_OK);
     if (head->status != STATUS_OK) ck_assert_uint_eq(writes.count, 0);
     return head->status;

@@ -89,10 +89,15 @@ static size_t v_count(struct visit *v, size_t count, size_t max)
 
 /* --- visitors --- */
 
+#define V_ALL(v, ...)                                                                                                  \
+    do {                                                                                                               \
+        uint64_t *const every[] = {__VA_ARGS__};                                                                       \
+        for (size_t at = 0; at < sizeof(every) / sizeof(every[0]); at++) v_u64(v, every[at]);                          \
+    } while (0)
+
 static void v_epoch(struct visit *v, struct range_epoch *e)
 {
-    v_u64(v, &e->conf_ver);
-    v_u64(v, &e->version);
+    V_ALL(v, &e->conf_ver, &e->version);
 }
 
 static void v_range_desc(struct visit *v, struct range_desc *m)
@@ -105,8 +110,7 @@ static void v_range_desc(struct visit *v, struct range_desc *m)
     v_epoch(v, &m->epoch);
     m->replica_count = v_count(v, m->replica_count, LIMIT_REPLICAS);
     for (size_t i = 0; i < m->replica_count; i++) {
-        v_u64(v, &m->replicas[i].node_id);
-        v_u64(v, &m->replicas[i].replica_id);
+        V_ALL(v, &m->replicas[i].node_id, &m->replicas[i].replica_id);
         m->replicas[i].role = (uint8_t)v_enum(v, m->replicas[i].role, RANGE_VOTER, RANGE_OUTGOING);
     }
 }
@@ -126,13 +130,9 @@ static void v_nodes(struct visit *v, struct node_info **nodes, size_t *count)
         v_bin(v, &n->address, 0, LIMIT_ADDRESS_BYTES);
         v_bin(v, &n->host, 0, LIMIT_ADDRESS_BYTES);
         v_bool(v, &n->alive);
-        v_u64(v, &n->range_count);
-        v_u64(v, &n->leader_count);
-        v_u64(v, &n->bytes);
+        V_ALL(v, &n->range_count, &n->leader_count, &n->bytes);
         v_u32(v, &n->flags);
-        v_u64(v, &n->disk_write_us);
-        v_u64(v, &n->disk_free);
-        v_u64(v, &n->disk_total);
+        V_ALL(v, &n->disk_write_us, &n->disk_free, &n->disk_total);
     }
 }
 
@@ -140,11 +140,7 @@ static void v_report(struct visit *v, struct range_report *r)
 {
     v_u64(v, &r->range_id);
     v_epoch(v, &r->epoch);
-    v_u64(v, &r->term);
-    v_u64(v, &r->bytes);
-    v_u64(v, &r->rows);
-    v_u64(v, &r->writes);
-    v_u64(v, &r->reads);
+    V_ALL(v, &r->term, &r->bytes, &r->rows, &r->writes, &r->reads);
 }
 
 static void v_hello(struct visit *v, struct hello *m)
@@ -237,32 +233,48 @@ static void v_scan_reply(struct visit *v, struct scan_reply *m)
     v_read_mark(v, &m->mark);
 }
 
+static void v_watch_request(struct visit *v, struct watch_request *m)
+{
+    v_routed(v, &m->to);
+    v_u32(v, &m->keyspace);
+    v_bin(v, &m->start, 0, LIMIT_KEY_BYTES + 1);
+    v_bin(v, &m->end, 0, LIMIT_KEY_BYTES + 1);
+    V_ALL(v, &m->after, &m->until, &m->poll);
+    v_u32(v, &m->limit_bytes);
+    v_u32(v, &m->wait_ms);
+}
+
+static void v_watch_reply(struct visit *v, struct watch_reply *m)
+{
+    v_u64(v, &m->upto);
+    V_LIST(v, m->changes, m->change_count, 20);
+    for (size_t i = 0; i < m->change_count; i++) {
+        v_u64(v, &m->changes[i].ts);
+        v_bool(v, &m->changes[i].is_delete);
+        v_bin(v, &m->changes[i].key, 1, LIMIT_KEY_BYTES);
+        v_bin(v, &m->changes[i].value, 0, 300);
+        v_u64(v, &m->changes[i].ttl_ms);
+    }
+}
+
 static void v_effects_news(struct visit *v, struct effects_news *m)
 {
-    v_u64(v, &m->group);
-    v_u64(v, &m->replica);
+    V_ALL(v, &m->group, &m->replica);
     v_bool(v, &m->wants_rows);
     V_LIST(v, m->windows, m->window_count, 8);
     for (size_t i = 0; i < m->window_count; i++) {
-        v_u64(v, &m->windows[i].index);
-        v_u64(v, &m->windows[i].hash);
+        V_ALL(v, &m->windows[i].index, &m->windows[i].hash);
     }
 }
 
 static void v_resolved_news(struct visit *v, struct resolved_news *m)
 {
-    v_u64(v, &m->life);
-    v_u64(v, &m->seq);
-    v_u64(v, &m->stamp_ns);
-    v_u64(v, &m->echo_life);
-    v_u64(v, &m->echo_ns);
-    v_u64(v, &m->ts);
+    V_ALL(v, &m->life, &m->seq, &m->stamp_ns, &m->echo_life, &m->echo_ns, &m->ts);
     v_bool(v, &m->whole);
     v_bool(v, &m->want_whole);
     V_LIST(v, m->changed, m->changed_count, 20);
     for (size_t i = 0; i < m->changed_count; i++) {
-        v_u64(v, &m->changed[i].group);
-        v_u64(v, &m->changed[i].index);
+        V_ALL(v, &m->changed[i].group, &m->changed[i].index);
     }
     V_LIST(v, m->dropped, m->dropped_count, 20);
     for (size_t i = 0; i < m->dropped_count; i++) v_u64(v, &m->dropped[i]);
@@ -304,15 +316,12 @@ static void v_meta_register_request(struct visit *v, struct meta_register_reques
 static void v_meta_register_reply(struct visit *v, struct meta_register_reply *m)
 {
     v_id(v, m->cluster.bytes);
-    v_u64(v, &m->node_id);
-    v_u64(v, &m->next_range);
+    V_ALL(v, &m->node_id, &m->next_range);
 }
 
 static void v_replica_name(struct visit *v, struct replica_name *m)
 {
-    v_u64(v, &m->range_id);
-    v_u64(v, &m->replica_id);
-    v_u64(v, &m->conf_ver);
+    V_ALL(v, &m->range_id, &m->replica_id, &m->conf_ver);
 }
 
 static void v_replica_names(struct visit *v, struct replica_name **names, size_t *count)
@@ -331,20 +340,16 @@ static void v_verdict(struct visit *v, struct order_verdict *m)
 
 static void v_order(struct visit *v, struct range_order *m)
 {
-    v_u64(v, &m->op);
-    v_u64(v, &m->range_id);
-    v_u64(v, &m->conf_ver);
+    V_ALL(v, &m->op, &m->range_id, &m->conf_ver);
     m->kind = (enum order_kind)v_enum(v, (unsigned)m->kind, ORDER_ADD, ORDER_MERGE);
-    v_u64(v, &m->to);
-    v_u64(v, &m->from);
+    V_ALL(v, &m->to, &m->from);
 }
 
 static void v_meta_op_request(struct visit *v, struct meta_op_request *m)
 {
     m->verb = (enum operator_verb)v_enum(v, (unsigned)m->verb, OPERATOR_VERB_START, OPERATOR_VERB_SCATTER);
     m->kind = (enum operator_kind)v_enum(v, (unsigned)m->kind, 0, OPERATOR_MERGE);
-    uint64_t *numbers[] = {&m->id, &m->range_id, &m->from, &m->to};
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) v_u64(v, numbers[i]);
+    V_ALL(v, &m->id, &m->range_id, &m->from, &m->to);
     v_bin(v, &m->keyspace, 0, LIMIT_KEYSPACE_NAME);
 }
 
@@ -355,8 +360,7 @@ static void v_meta_op_reply(struct visit *v, struct meta_op_reply *m)
 
 static void v_op(struct visit *v, struct operator_info *m)
 {
-    uint64_t *numbers[] = {&m->id, &m->range_id, &m->from, &m->to, &m->began_ms, &m->ended_ms};
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) v_u64(v, numbers[i]);
+    V_ALL(v, &m->id, &m->range_id, &m->from, &m->to, &m->began_ms, &m->ended_ms);
     m->kind = (enum operator_kind)v_enum(v, (unsigned)m->kind, OPERATOR_ADD, OPERATOR_MERGE);
     m->state = (enum operator_state)v_enum(v, (unsigned)m->state, OPERATOR_RUNNING, OPERATOR_CANCELLED);
     m->percent = v_enum(v, m->percent, 0, 100);
@@ -372,11 +376,9 @@ static void v_meta_ops_reply(struct visit *v, struct meta_ops_reply *m)
     for (size_t i = 0; i < m->note_count; i++) {
         v_bin(v, &m->notes[i].name, 0, 512);
         v_bin(v, &m->notes[i].text, 0, 512);
-        v_u64(v, &m->notes[i].count);
-        v_u64(v, &m->notes[i].range_id);
+        V_ALL(v, &m->notes[i].count, &m->notes[i].range_id);
     }
-    uint64_t *numbers[] = {&m->round_ns, &m->rounds, &m->failures_borne, &m->ranges_short, &m->ranges_stopped};
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) v_u64(v, numbers[i]);
+    V_ALL(v, &m->round_ns, &m->rounds, &m->failures_borne, &m->ranges_short, &m->ranges_stopped);
 }
 
 static void v_meta_config_request(struct visit *v, struct meta_config_request *m)
@@ -411,13 +413,9 @@ static void v_meta_heartbeat_request(struct visit *v, struct meta_heartbeat_requ
 {
     v_u64(v, &m->node_id);
     v_bin(v, &m->address, 0, LIMIT_ADDRESS_BYTES);
-    v_u64(v, &m->map_version);
-    v_u64(v, &m->range_count);
-    v_u64(v, &m->bytes);
+    V_ALL(v, &m->map_version, &m->range_count, &m->bytes);
     v_u32(v, &m->flags);
-    v_u64(v, &m->disk_write_us);
-    v_u64(v, &m->disk_free);
-    v_u64(v, &m->disk_total);
+    V_ALL(v, &m->disk_write_us, &m->disk_free, &m->disk_total);
     V_LIST(v, m->leads, m->lead_count, 20);
     for (size_t i = 0; i < m->lead_count; i++) v_report(v, &m->leads[i]);
     v_bool(v, &m->tells_all);
@@ -464,9 +462,7 @@ static void v_meta_ids_request(struct visit *v, struct meta_ids_request *m)
 
 static void v_range_split_request(struct visit *v, struct range_split_request *m)
 {
-    v_u64(v, &m->range_id);
-    v_u64(v, &m->version);
-    v_u64(v, &m->new_id);
+    V_ALL(v, &m->range_id, &m->version, &m->new_id);
     v_bin(v, &m->key, 0, LIMIT_KEY_BYTES);
 }
 
@@ -495,9 +491,7 @@ static void v_meta_map_reply(struct visit *v, struct meta_map_reply *m)
         v_bin(v, &m->keyspaces[i].name, 0, LIMIT_KEYSPACE_NAME);
         v_u32(v, &m->keyspaces[i].replication);
         v_u32(v, &m->keyspaces[i].buckets);
-        v_u64(v, &m->keyspaces[i].ttl_ms);
-        v_u64(v, &m->keyspaces[i].dropped_ts);
-        v_u64(v, &m->keyspaces[i].destroy_ts);
+        V_ALL(v, &m->keyspaces[i].ttl_ms, &m->keyspaces[i].dropped_ts, &m->keyspaces[i].destroy_ts);
     }
     v_ranges(v, &m->ranges, &m->range_count);
     if (v->mode == GENERATE) {
@@ -533,8 +527,7 @@ static void v_meta_keyspace_alter_request(struct visit *v, struct meta_keyspace_
 static void v_meta_keyspace_drop_request(struct visit *v, struct meta_keyspace_drop_request *m)
 {
     v_bin(v, &m->name, 1, LIMIT_KEYSPACE_NAME);
-    v_u64(v, &m->grace_ms);
-    v_u64(v, &m->now_ts);
+    V_ALL(v, &m->grace_ms, &m->now_ts);
 }
 
 static void v_meta_keyspace_reply(struct visit *v, struct meta_keyspace_reply *m)
@@ -547,11 +540,7 @@ static void v_meta_keyspace_reply(struct visit *v, struct meta_keyspace_reply *m
 static void v_meta_status_reply(struct visit *v, struct meta_status_reply *m)
 {
     v_id(v, m->cluster.bytes);
-    v_u64(v, &m->leader_id);
-    v_u64(v, &m->term);
-    v_u64(v, &m->applied);
-    v_u64(v, &m->map_version);
-    v_u64(v, &m->last_timestamp);
+    V_ALL(v, &m->leader_id, &m->term, &m->applied, &m->map_version, &m->last_timestamp);
     m->member_count = v_count(v, m->member_count, LIMIT_VOTERS);
     for (size_t i = 0; i < m->member_count; i++) {
         v_u64(v, &m->members[i].id);
@@ -562,30 +551,23 @@ static void v_meta_status_reply(struct visit *v, struct meta_status_reply *m)
 
 static void v_node_status_reply(struct visit *v, struct node_status_reply *m)
 {
-    uint64_t *numbers[] = {
-        &m->node_id,          &m->uptime_ms,         &m->wal_live_bytes,      &m->wal_batches,    &m->wal_write_us_mean,
-        &m->wal_write_us_max, &m->store_bytes,       &m->store_files,         &m->memtable_bytes, &m->disk_free,
-        &m->disk_total,       &m->snapshots_sending, &m->snapshots_receiving, &m->snapshot_bytes, &m->snapshot_rate};
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) v_u64(v, numbers[i]);
+    V_ALL(v, &m->node_id, &m->uptime_ms, &m->wal_live_bytes, &m->wal_batches, &m->wal_write_us_mean,
+          &m->wal_write_us_max, &m->store_bytes, &m->store_files, &m->memtable_bytes, &m->disk_free, &m->disk_total,
+          &m->snapshots_sending, &m->snapshots_receiving, &m->snapshot_bytes, &m->snapshot_rate);
     v_u32(v, &m->pressure);
     V_LIST(v, m->ranges, m->range_count, 10);
     for (size_t i = 0; i < m->range_count; i++) {
         struct node_range_status *r = &m->ranges[i];
         v_u64(v, &r->range_id);
         r->role = (enum raft_role)v_enum(v, (unsigned)r->role, RAFT_FOLLOWER, RAFT_LEADER);
-        v_u64(v, &r->leader_replica);
-        v_u64(v, &r->term);
-        v_u64(v, &r->commit);
-        v_u64(v, &r->applied);
-        v_u64(v, &r->log_bytes);
+        V_ALL(v, &r->leader_replica, &r->term, &r->commit, &r->applied, &r->log_bytes);
         v_bin(v, &r->waits_for, 0, 512);
     }
 }
 
 static void v_snapshot_chunk(struct visit *v, struct snapshot_chunk *m)
 {
-    uint64_t *numbers[] = {&m->group, &m->from, &m->to, &m->snapshot_id, &m->seq, &m->term, &m->index, &m->index_term};
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) v_u64(v, numbers[i]);
+    V_ALL(v, &m->group, &m->from, &m->to, &m->snapshot_id, &m->seq, &m->term, &m->index, &m->index_term);
     v_bin(v, &m->descriptor, 0, 5000);
     v_bin(v, &m->config, 0, 300);
     v_bool(v, &m->last);
@@ -597,8 +579,7 @@ static void v_snapshot_chunk(struct visit *v, struct snapshot_chunk *m)
 static void v_liveness_message(struct visit *v, struct liveness_message *m)
 {
     v_bool(v, &m->is_answer);
-    uint64_t *numbers[] = {&m->life, &m->seq, &m->support_ns, &m->grant};
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) v_u64(v, numbers[i]);
+    V_ALL(v, &m->life, &m->seq, &m->support_ns, &m->grant);
     if (v->mode != GENERATE) return;
     m->life |= 1;
     m->support_ns %= LIVENESS_SUPPORT_MAX_NS;
