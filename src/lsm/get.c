@@ -26,8 +26,7 @@ static enum status get_in_file(struct lsm *l, struct lsm_file *f, uint32_t at, s
         if (s == STATUS_CORRUPT) lsm_quarantine(l, f, at);
         if (s != STATUS_END) return s;
         /* The next block begins with a version of this key only if its bound says so. */
-        if (at + 1 == t->block_count || !slice_eq(slice_make(t->blocks[at + 1].key, t->blocks[at + 1].key_size), key))
-            break;
+        if (at + 1 == t->block_count || !slice_eq(table_block_key(t, at + 1), key)) break;
     }
     return STATUS_NOT_FOUND;
 }

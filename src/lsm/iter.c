@@ -88,11 +88,30 @@ void lsm_iter_spare_free(struct lsm *l)
     l->spare_iter = NULL;
 }
 
+/* Nothing is fetched from behind the end of the span, or of what the file has of its table. */
+static int32_t ahead_within(const struct lsm_iter *it, const struct lsm_miss *miss)
+{
+    const struct lsm_file *f = miss->file;
+    const struct table *t = f->table;
+    struct slice start = keybuf_slice(&it->start), end = keybuf_slice(&it->end);
+    int32_t n = 0;
+    for (; n < miss->ahead && miss->block + (uint32_t)n + 1 < t->block_count; n++) {
+        struct slice least = table_block_key(t, miss->block + (uint32_t)n + 1);
+        if (slice_cmp(least, f->upper) >= 0 || (end.size > 0 && slice_cmp(least, end) >= 0)) break;
+    }
+    for (; n > miss->ahead && miss->block >= (uint32_t)(1 - n); n--) {
+        struct slice above = table_block_key(t, miss->block - (uint32_t)-n);
+        if (slice_cmp(above, f->lower) <= 0 || slice_cmp(above, start) <= 0) break;
+    }
+    return n;
+}
+
 static enum status fail(struct lsm_iter *it, enum status s, struct lsm_miss *miss)
 {
     struct rowsource *source = it->merge.failed;
     if (s == STATUS_MISS) {
         *miss = source->miss;
+        miss->ahead = ahead_within(it, miss);
         (void)lsm_file_ref(miss->file);
     }
     if (s == STATUS_CORRUPT) lsm_quarantine(it->l, source->bad, source->miss.block);

@@ -89,7 +89,7 @@ static void compact_done(struct lsm *l, struct compaction *c)
     ASSERT(l->compaction == c);
     struct slice start, end;
     pick_bounds(&c->pick, &start, &end);
-    if (c->from_level == 0) l->looks = l->looks_next = 0;
+    if (c->pick.for_reads || c->from_level == 0) l->looks = l->looks_next = 0;
     if (c->from_level > 0) pick_cursors_note(&l->cursors, c->from_level, c->pick.files[0]->upper);
     l->compacted_bytes_in += c->bytes_in;
     l->compacted_bytes_out += c->out.bytes;

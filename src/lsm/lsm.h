@@ -84,6 +84,8 @@ uint64_t lsm_delay_ns(const struct lsm *l, uint64_t bytes);
 struct lsm_miss { /* which block is wanted; holds a reference on the file until lsm_load or lsm_miss_drop */
     struct lsm_file *file;
     uint32_t block;
+    int32_t
+        ahead; /* so many more behind it (below 0: before it) may be fetched along: whoever scans will want them next */
 };
 struct lsm_row {
     struct slice key; /* borrowed until the next call on the store or iterator */

@@ -117,8 +117,8 @@ struct lsm {
     uint64_t scrub_at_ns; /* the next step */
     uint64_t scrubbed_bytes, quarantined;
 
-    uint64_t looks;         /* of reads at more runs than one, since level 0 was merged last */
-    uint64_t looks_next;    /* when there are so many, whether they pay for a merge is asked again */
+    uint64_t looks;      /* of reads at more runs than one, since level 0 was merged last, or another because of them */
+    uint64_t looks_next; /* when there are so many, whether they pay for a merge is asked again */
     uint64_t flushed_at_ns; /* the last flush; 0: none yet */
 
     uint64_t drain_since_ns;   /* since when the oldest frozen memtable has been the next */

@@ -158,9 +158,12 @@ bool lsm_pick(const struct version *v, enum lsm_shape shape, uint64_t base_bytes
 bool lsm_pick_for_reads(const struct version *v, enum lsm_shape shape, uint64_t worth_bytes,
                         const struct pick_cursors *cursors, struct pick *out)
 {
-    if (version_runs_of_level(v, 0) == 0 || !pick_level(v, shape, 0, cursors, out)) return false;
+    uint32_t level = 0, last = version_last_level(v);
+    while (level < last && version_runs_of_level(v, level) == 0) level++;
+    if (level == last || !pick_level(v, shape, level, cursors, out)) return false;
     uint64_t bytes = 0;
     for (size_t i = 0; i < out->count && !out->move; i++) bytes += out->files[i]->bytes;
+    out->for_reads = true;
     if (bytes <= worth_bytes) return true;
     pick_free(out);
     return false;

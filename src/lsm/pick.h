@@ -36,11 +36,12 @@ struct pick {
     uint32_t level; /* where the rows go */
     bool new_run;   /* as a run above those of that level, not into its one run */
     bool move;      /* no two files overlap: change their level instead of rewriting them */
+    bool for_reads; /* paid for by them */
 };
 /* False: nothing is due. base_bytes: the target of level 1. */
 bool lsm_pick(const struct version *v, enum lsm_shape shape, uint64_t base_bytes, const struct pick_cursors *cursors,
               struct pick *out);
-/* Level 0 merged down before it is due, because reads look at its runs: if no more than worth_bytes have to be rewritten. */
+/* The uppermost level goes down before it is due, because reads look at its runs: if no more than worth_bytes have to be rewritten. */
 bool lsm_pick_for_reads(const struct version *v, enum lsm_shape shape, uint64_t worth_bytes,
                         const struct pick_cursors *cursors, struct pick *out);
 /* Leveled, when nothing else is to be done: what lies above the last level may shadow as much in it, so no more than its

@@ -4,6 +4,7 @@
 #include "lsm/lsm_int.h"
 
 #define AHEAD_BYTES (256u * 1024u)
+#define AHEAD_BLOCKS 16 /* through the cache: as many blocks at once, in the end */
 
 void rowsource_init_memtable(struct rowsource *s, const struct memtable *m)
 {
@@ -39,10 +40,20 @@ void rowsource_free(struct rowsource *s)
 
 /* --- blocks of a run --- */
 
+/* What to fetch besides: one block is read alone, then three times as many as have been gone through. The streak begins anew with
+ * each iterator, that is behind each fetch, so that 1, 4, 16 and again 16 blocks come at a time. */
+static int32_t ahead(const struct rowsource *s)
+{
+    int32_t blocks = 4 * (s->streak < 0 ? -s->streak : s->streak);
+    if (blocks == 0) return 0;
+    if (blocks > AHEAD_BLOCKS) blocks = AHEAD_BLOCKS;
+    return s->streak < 0 ? 1 - blocks : blocks - 1;
+}
+
 static enum status fail_at(struct rowsource *s, struct lsm_file *f, uint32_t block, enum status status)
 {
     s->bad = f;
-    s->miss = (struct lsm_miss){.file = f, .block = block};
+    s->miss = (struct lsm_miss){.file = f, .block = block, .ahead = ahead(s)};
     return status;
 }
 
@@ -117,6 +128,7 @@ static enum status run_settle(struct rowsource *s, enum status status)
             return status;
         }
         const struct block *block;
+        s->streak++;
         if (status == STATUS_END && s->block_at + 1 < f->table->block_count) {
             status = block_open(s, s->block_at + 1, &block);
             if (status == STATUS_OK) status = block_first(&s->cursor, block);
@@ -142,6 +154,7 @@ static size_t file_find(const struct rowsource *s, struct slice key)
 static enum status run_seek(struct rowsource *s, struct slice key, uint64_t ts)
 {
     s->file_at = file_find(s, key);
+    s->streak = 0;
     if (s->file_at == s->file_count) return STATUS_END;
     const struct lsm_file *f = s->files[s->file_at];
     if (slice_cmp(key, f->lower) < 0) {
@@ -174,6 +187,7 @@ static enum status run_settle_back(struct rowsource *s, enum status status)
         } else if (status != STATUS_END) {
             return status;
         }
+        s->streak--;
         if (status == STATUS_END && s->block_at > 0) {
             const struct block *block;
             status = block_open(s, s->block_at - 1, &block);
@@ -193,6 +207,7 @@ static enum status run_settle_back(struct rowsource *s, enum status status)
 static enum status run_seek_before(struct rowsource *s, struct slice key)
 {
     if (s->file_count == 0) return STATUS_END;
+    s->streak = 0;
     s->file_at = key.size > 0 ? file_find(s, key) : s->file_count;
     if (s->file_at == s->file_count || slice_cmp(key, s->files[s->file_at]->lower) <= 0) {
         if (s->file_at == 0) {

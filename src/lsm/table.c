@@ -96,21 +96,18 @@ static bool index_parse(struct table *t, struct slice raw, const struct table_fo
     return cursor_left(&c) == 0 && offset == f->index_offset;
 }
 
-static struct slice block_key(const struct table *t, uint32_t i)
-{
-    return slice_make(t->blocks[i].key, t->blocks[i].key_size);
-}
-
 /* Heads are taken after what all keys but the first block's empty one share, and must ascend: the search needs it. */
 static bool index_heads(struct table *t)
 {
     t->prefix = 0;
-    if (t->block_count > 1) t->prefix = (uint32_t)key_shared(block_key(t, 1), block_key(t, t->block_count - 1));
+    if (t->block_count > 1)
+        t->prefix = (uint32_t)key_shared(table_block_key(t, 1), table_block_key(t, t->block_count - 1));
     t->heads[0] = 0;
     if (t->blocks[0].key_size != 0) return false;
     for (uint32_t i = 1; i < t->block_count; i++) {
-        if (row_cmp(block_key(t, i - 1), t->blocks[i - 1].ts, block_key(t, i), t->blocks[i].ts) >= 0) return false;
-        t->heads[i] = key_head(block_key(t, i), t->prefix);
+        if (row_cmp(table_block_key(t, i - 1), t->blocks[i - 1].ts, table_block_key(t, i), t->blocks[i].ts) >= 0)
+            return false;
+        t->heads[i] = key_head(table_block_key(t, i), t->prefix);
     }
     return true;
 }
@@ -261,7 +258,7 @@ uint32_t table_find_block(const struct table *t, struct slice key, uint64_t ts)
     while (high < t->block_count && t->heads[high] == head) high++;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (row_cmp(block_key(t, middle), t->blocks[middle].ts, key, ts) <= 0) {
+        if (row_cmp(table_block_key(t, middle), t->blocks[middle].ts, key, ts) <= 0) {
             low = middle + 1;
         } else {
             high = middle;

@@ -63,6 +63,10 @@ void table_free(struct table *t); /* closes the file */
 
 /* The block in which (key, ts) or else the first row after it lies: that or, if it ends before, the next one. */
 uint32_t table_find_block(const struct table *t, struct slice key, uint64_t ts);
+static inline struct slice table_block_key(const struct table *t, uint32_t at) /* its lower bound */
+{
+    return slice_make(t->blocks[at].key, t->blocks[at].key_size);
+}
 bool table_may_hold(const struct table *t, uint64_t hash);
 /* File bytes of the blocks that may hold keys of [start, end); end empty: no bound. */
 uint64_t table_range_bytes(const struct table *t, struct slice start, struct slice end);
@@ -88,6 +92,9 @@ MUST_CHECK bool table_unseal(struct slice sealed, const struct table_id *id, uin
 /* Reads, verifies and unpacks one sealed block. Blocking, any thread. STATUS_OK, STATUS_IO, STATUS_CORRUPT. */
 MUST_CHECK enum status table_read(struct disk_file *file, const struct table_id *id, uint64_t offset, uint32_t size,
                                   struct table_room room, uint8_t **raw, size_t *raw_size);
+/* The data block number `at` from its sealed bytes. False: damaged. */
+MUST_CHECK bool table_unseal_block(const struct table *t, uint32_t at, struct slice sealed, struct table_room room,
+                                   uint8_t **raw, struct block *block);
 /* The same for the table's data block number `at`, which is parsed too. *raw is set if STATUS_OK. */
 MUST_CHECK enum status table_read_block(const struct table *t, uint32_t at, struct table_room room, uint8_t **raw,
                                         struct block *block);

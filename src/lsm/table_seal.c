@@ -112,6 +112,16 @@ enum status table_read(struct disk_file *file, const struct table_id *id, uint64
     return s;
 }
 
+bool table_unseal_block(const struct table *t, uint32_t at, struct slice sealed, struct table_room room, uint8_t **raw,
+                        struct block *block)
+{
+    size_t size = 0;
+    if (!unseal(sealed, &t->id, t->blocks[at].offset, room, raw, &size)) return false;
+    if (block_parse(slice_make(*raw, size), block)) return true;
+    table_raw_free(room, *raw);
+    return false;
+}
+
 enum status table_read_block(const struct table *t, uint32_t at, struct table_room room, uint8_t **raw,
                              struct block *block)
 {

@@ -93,6 +93,86 @@ START_TEST(deleted_rows_use_up_an_allowance)
 }
 END_TEST
 
+static void put_text(struct rig *r, uint64_t ts, const char *key, const char *value)
+{
+    const struct lsm_write w = {.kind = LSM_PUT, .key = slice_str(key), .ts = ts, .value = slice_str(value)};
+    lsm_apply(r->l, 1, ts, 1, &w, 1);
+}
+
+static void loaded(void *ctx, enum status s)
+{
+    ck_assert_int_eq(s, STATUS_OK);
+    *(bool *)ctx = true;
+}
+
+/* Counts rows and loads of a scan; `r` has tables only, none of whose blocks is in the cache. */
+static unsigned scan_cold(struct rig *r, struct slice start, struct slice end, bool reverse, unsigned *loads)
+{
+    unsigned rows = 0;
+    struct keybuf at = {.data = NULL};
+    struct lsm_iter *it = lsm_iter_new(r->l, start, end, LSM_TS_MAX, reverse);
+    struct lsm_row row;
+    struct lsm_miss miss;
+    *loads = 0;
+    for (enum status s; (s = lsm_iter_next(it, &row, &miss)) != STATUS_END;) {
+        if (s == STATUS_OK) {
+            rows++;
+            continue;
+        }
+        ck_assert_int_eq(s, STATUS_MISS);
+        struct slice here = lsm_iter_position(it);
+        keybuf_set(&at, 0, here.data, here.size);
+        lsm_iter_free(it);
+        bool done = false;
+        lsm_load(r->l, &miss, loaded, &done);
+        (void)testenv_execute(&r->env, LANE_READ);
+        (void)testenv_complete(&r->env);
+        ck_assert(done);
+        ++*loads;
+        it = reverse ? lsm_iter_new(r->l, start, keybuf_slice(&at), LSM_TS_MAX, true)
+                     : lsm_iter_new(r->l, keybuf_slice(&at), end, LSM_TS_MAX, false);
+    }
+    lsm_iter_free(it);
+    keybuf_free(&at);
+    return rows;
+}
+
+/* A scan that goes on fetches 1, 4, 16 blocks at a time, either way, and none from behind its end. */
+START_TEST(scans_read_ahead)
+{
+    enum { ROWS = 600 };
+    struct rig r;
+    rig_init(&r, 8);
+    r.options.file_bytes = 1u << 20;
+    r.options.cache_bytes = 1u << 20;
+    ck_assert(rig_open(&r));
+    for (unsigned i = 0; i < ROWS; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "k%06u", i);
+        put_text(&r, i + 1, key, "a value of some forty bytes, more or less");
+        if (i % 100 == 99) rig_flush(&r);
+    }
+    rig_settle(&r);
+    for (unsigned reverse = 0; reverse < 2; reverse++) {
+        rig_close(&r);
+        ck_assert(rig_open(&r));
+        uint64_t blocks = 0;
+        for (size_t i = 0; i < r.l->version->file_count; i++) blocks += r.l->version->files[i]->table->block_count;
+        unsigned loads;
+        ck_assert_uint_eq(scan_cold(&r, SLICE_EMPTY, SLICE_EMPTY, reverse == 1, &loads), ROWS);
+        printf("%llu blocks in %u loads\n", (unsigned long long)blocks, loads);
+        ck_assert_uint_gt(blocks, 60);
+        ck_assert_uint_le(loads, blocks / 16 + 3 * r.l->version->file_count);
+        ck_assert_uint_eq(r.l->cache.count, blocks);
+        rig_close(&r);
+        ck_assert(rig_open(&r));
+        ck_assert_uint_eq(scan_cold(&r, slice_str("k000220"), slice_str("k000240"), reverse == 1, &loads), 20);
+        ck_assert_uint_le(r.l->cache.count, 20 * blocks / ROWS + 4);
+    }
+    rig_free(&r);
+}
+END_TEST
+
 /* Reads that have to look at several runs get them merged, before that is due for any other reason. */
 START_TEST(reads_of_several_runs_bring_them_together)
 {
@@ -121,12 +201,6 @@ static uint64_t ends(struct slice key, uint64_t ts, struct slice value)
     char text[8] = "";
     memcpy(text, value.data, value.size < 7 ? value.size : 7);
     return text[0] == 'n' ? LSM_TS_MAX : ts + strtoull(text, NULL, 10);
-}
-
-static void put_text(struct rig *r, uint64_t ts, const char *key, const char *value)
-{
-    const struct lsm_write w = {.kind = LSM_PUT, .key = slice_str(key), .ts = ts, .value = slice_str(value)};
-    lsm_apply(r->l, 1, ts, 1, &w, 1);
 }
 
 static enum status get_text(struct rig *r, const char *key, struct lsm_row *row)
@@ -231,6 +305,7 @@ int main(void)
     tcase_add_test(tcase, deleted_rows_use_up_an_allowance);
     tcase_add_loop_test(tcase, tables_end_at_boundaries, 0, 2);
     tcase_add_loop_test(tcase, values_that_have_ended_are_dropped, 0, 2);
+    tcase_add_test(tcase, scans_read_ahead);
     tcase_add_loop_test(tcase, reads_of_several_runs_bring_them_together, 0, 4);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
