@@ -40,7 +40,7 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Ws
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=c11 $(CFLAGS) $(WARNINGS) $(INSTRUMENT) -MMD -MP -I src -I include
 TEST_CFLAGS = -DQUORATE_SLOW_ASSERTS -I tests
-LIBS := -levent_core -lmsgpackc -llz4 -ljansson -lssl -lcrypto -lpthread -lm
+LIBS := -levent_core -lmsgpackc -llz4 -lz -ljansson -lssl -lcrypto -lpthread -lm
 # Looked up when a test is linked, not when this file is read: it may have to be installed first.
 CHECK_LIBS = $(shell pkg-config --libs check)
 

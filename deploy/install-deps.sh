@@ -27,6 +27,7 @@ needs_build() {
     need libevent-dev header event2/event.h
     need libmsgpack-dev header msgpack.h
     need liblz4-dev header lz4.h
+    need zlib1g-dev header zlib.h
     need libssl-dev header openssl/ssl.h
     need libjansson-dev header jansson.h
 }

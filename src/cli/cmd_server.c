@@ -286,7 +286,12 @@ int run_gateway(struct cli *c)
     char meta[LIMIT_VOTERS * LIMIT_ADDRESS_BYTES];
     struct gateway_options o = {.listen = args_text(&c->args, "listen", "127.0.0.1:7480")};
     struct client_options co = {.meta_addresses = meta, .role = ROLE_GATEWAY};
+    uint64_t slow_ms;
     cli_meta_addresses(c, meta, sizeof(meta));
+    if (args_number(&c->args, "slow-ms", 500, 1, 3600000, &slow_ms, &err) != STATUS_OK)
+        return cli_usage("%s", err.text);
+    o.slow_ms = (uint32_t)slow_ms;
+    o.cors_origins = args_text(&c->args, "cors", NULL);
     int code = server_certs(c, o.listen, false);
     if (code != CLI_OK) return code;
     struct server s = {.cli = c, .stop = gateway_stop_object, .stopped = gateway_stopped_object};

@@ -126,7 +126,13 @@ void answer_method_not_allowed(struct answer *a, enum endpoint e)
     errbuf_set(&text, "this method is not allowed here; allowed: %s", endpoint_methods(e));
     answer_error(a, STATUS_UNSUPPORTED, false, slice_str(text.text));
     a->code = 405;
-    header(a, "Allow", "%s", endpoint_methods(e));
+    answer_allow(a, e);
+}
+
+void answer_allow(struct answer *a, enum endpoint e)
+{
+    const char *methods = endpoint_methods(e);
+    header(a, "Allow", "%s%s, OPTIONS", strncmp(methods, "GET", 3) == 0 ? "HEAD, " : "", methods);
 }
 
 static bool matches(const struct precondition *p, const struct get_reply *reply)

@@ -7,7 +7,7 @@
 #include "gateway/page.h"
 #include "gateway/parse.h"
 
-#define ANSWER_HEADERS_MAX 12u
+#define ANSWER_HEADERS_MAX 16u
 /* A page of 1 MiB and its last row, each byte at worst written as \u00XX. */
 #define ANSWER_BODY_MAX (16u * 1024u * 1024u)
 
@@ -30,6 +30,7 @@ void answer_error(struct answer *a, enum status s, bool unknown_outcome, struct 
 void answer_invalid(struct answer *a, enum status s, const struct errbuf *err); /* found here: definite */
 void answer_client_error(struct answer *a, const struct client_error *e);
 void answer_method_not_allowed(struct answer *a, enum endpoint e);
+void answer_allow(struct answer *a, enum endpoint e); /* the header */
 
 void answer_get(struct answer *a, const struct kv_action *action,
                 const struct get_reply *reply); /* GET and HEAD of a key */

@@ -340,10 +340,17 @@ void call_dispatch(struct call *c)
     route_find(in.path, &route);
     c->endpoint = route.endpoint;
     if (refused_by_load(c)) return;
+    if (c->method == HTTP_OPTIONS && c->endpoint != ENDPOINT_UNKNOWN) {
+        handle_options(c);
+        return;
+    }
     if (!endpoint_allows(c->endpoint, c->method)) {
         handle_wrong(c);
         return;
     }
+    c->exchange.asked_ns = env_mono_ns(c->gateway->env);
+    if (c->method == HTTP_HEAD && c->endpoint != ENDPOINT_KV)
+        c->method = in.method = HTTP_GET; /* the server sends no body */
     switch (c->endpoint) {
     case ENDPOINT_KV: handle_kv(c, &in, &route); break;
     case ENDPOINT_SCAN: handle_scan(c, &in, &route); break;

@@ -92,9 +92,12 @@ static void on_batch(void *ctx, const struct client_error *e, const struct clien
         return;
     }
     if (!c->watch.streaming) {
-        struct http_header none[] = {{.name = "Cache-Control", .value = "no-store"}};
+        struct answer a;
+        answer_init(&a);
+        answer_header(&a, "Cache-Control", "no-store");
+        reply_dress(c, &a);
         struct http_reply_head head = {
-            .code = 200, .content_type = "text/event-stream", .headers = none, .header_count = 1};
+            .code = 200, .content_type = "text/event-stream", .headers = a.headers, .header_count = a.header_count};
         c->watch.streaming = true;
         c->watch.code = 200;
         stream_open(&c->watch.stream, &c->gateway->streams, c->http, &head);

@@ -69,14 +69,8 @@ void call_done(struct call *c, int code)
 
 void call_answer(struct call *c, struct answer *a)
 {
-    struct gateway *g = c->gateway;
-    if (c->http != NULL) {
-        struct http_reply_head head = {
-            .code = a->code, .content_type = a->content_type, .headers = a->headers, .header_count = a->header_count};
-        struct http_request *http = c->http;
-        c->http = NULL;
-        g->env->http->ops->reply(http, &head, answer_body(a));
-    }
+    reply_log(c, a);
+    if (c->http != NULL) reply_send(c, a);
     call_done(c, a->code);
 }
 
@@ -94,6 +88,7 @@ static void on_request(void *ctx, struct http_request *http)
     c->method = ops->method(http);
     c->start_ns = env_mono_ns(g->env);
     ops->set_ctx(http, c);
+    reply_begin(c);
     call_dispatch(c);
 }
 
@@ -127,6 +122,7 @@ enum status gateway_new(struct env *env, const struct gateway_options *o, struct
     g->options = *o;
     if (g->options.timeout_default_ms == 0) g->options.timeout_default_ms = 10000;
     if (g->options.in_flight_max == 0) g->options.in_flight_max = 8192;
+    env->ops->random(env, &g->id_base, sizeof(g->id_base));
     list_init(&g->calls);
     list_init(&g->spare);
     list_init(&g->lasting);

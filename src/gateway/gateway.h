@@ -29,6 +29,8 @@ struct gateway_options {
     struct gateway_guest guest;  /* takes NULL: there is none */
     struct ledger *ledger;       /* borrowed like the client; NULL: no ledger here */
     uint32_t timeout_default_ms; /* of a request without ?timeout_ms=; 0: 10,000 */
+    const char *cors_origins;    /* whose pages may read answers: "*", or origins with commas between; NULL: nobody's */
+    uint32_t slow_ms;            /* a request that takes longer is logged with its stages; 0: 500 */
     uint32_t in_flight_max;      /* requests waiting for the cluster; beyond it 429. 0: 8192 */
 };
 

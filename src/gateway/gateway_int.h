@@ -11,6 +11,7 @@
 
 #include "client/watch.h"
 #include "gateway/answer.h"
+#include "gateway/exchange.h"
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
 #include "gateway/page.h"
@@ -31,7 +32,8 @@ struct gateway {
     uint64_t ready_until_ns; /* /readyz was fine and is answered from memory until then */
     uint64_t ready_ranges;
     struct metrics metrics;
-    struct page page; /* the console */
+    uint64_t id_base, id_count; /* request ids */
+    struct page page;           /* the console */
     struct streams streams;
     struct list lasting;  /* struct call: watches */
     struct list sessions; /* struct session */
@@ -46,6 +48,7 @@ struct call {
     enum http_method method;
     bool lasts; /* gateway->lasting */
     uint64_t start_ns;
+    struct exchange exchange;
     struct arena arena;
     struct kv_action kv; /* ENDPOINT_KV; after the client took its copy only what the answer needs is still valid: */
     struct scan_action scan; /* method, preconditions, flags; no slices of body or path */
@@ -93,6 +96,12 @@ void watch_abandon(struct call *c); /* the client has left */
 void watch_stop(struct call *c);    /* the gateway goes */
 /* calls_ledger.c */
 void call_ledger(struct call *c, const struct input *in, const struct route *route);
+/* reply.c */
+void reply_begin(struct call *c);
+void reply_log(const struct call *c, const struct answer *a);
+void reply_dress(struct call *c, struct answer *a); /* the headers that every answer has */
+void reply_send(struct call *c, struct answer *a);  /* somebody listens, until now */
+void handle_options(struct call *c);
 /* gateway.c */
 void call_lasts(struct call *c);                    /* it is not waited for, nor counted as under way, any more */
 void call_done(struct call *c, int code);           /* counts and ends a call that was answered otherwise */

@@ -2,6 +2,7 @@
 #include "gateway/parse.h"
 
 #include <openssl/evp.h>
+#include <stdio.h>
 
 #include "base/assert.h"
 #include "gateway/codec.h"
@@ -31,19 +32,24 @@ const char *endpoint_methods(enum endpoint e)
     return methods_of[e];
 }
 
+const char *http_method_text(enum http_method m)
+{
+    switch (m) {
+    case HTTP_GET: return "GET";
+    case HTTP_HEAD: return "HEAD";
+    case HTTP_PUT: return "PUT";
+    case HTTP_POST: return "POST";
+    case HTTP_DELETE: return "DELETE";
+    case HTTP_OPTIONS: return "OPTIONS";
+    case HTTP_OTHER: break;
+    }
+    return "other";
+}
+
 bool endpoint_allows(enum endpoint e, enum http_method m)
 {
-    const char *name = NULL;
-    switch (m) {
-    case HTTP_GET: name = "GET"; break;
-    case HTTP_HEAD: name = "HEAD"; break;
-    case HTTP_PUT: name = "PUT"; break;
-    case HTTP_POST: name = "POST"; break;
-    case HTTP_DELETE: name = "DELETE"; break;
-    case HTTP_OPTIONS:
-    case HTTP_OTHER: return false;
-    }
-    return name != NULL && strstr(endpoint_methods(e), name) != NULL;
+    if (m == HTTP_HEAD && e != ENDPOINT_WATCH) m = HTTP_GET; /* what can be read, and ends, can be asked about */
+    return strstr(endpoint_methods(e), http_method_text(m)) != NULL;
 }
 
 /* /v1/ledger/accounts/{id}, .../balances, .../transfers; /v1/ledger/transfers/{id} */
@@ -263,20 +269,51 @@ static enum status kv_conditions(const struct input *in, struct kv_action *out, 
     return STATUS_OK;
 }
 
-enum { QUERY_TIMEOUT, QUERY_READ, QUERY_AT, QUERY_MAX_STALENESS, QUERY_REPLICA, QUERY_PARAMS };
+enum { READ_MODE, READ_AT, READ_MAX_STALENESS_MS, READ_REPLICA, READ_CONSISTENCY, READ_MAX_STALENESS, READ_PARAMS };
+enum { QUERY_TIMEOUT, QUERY_READ, QUERY_PARAMS = QUERY_READ + READ_PARAMS };
 enum { WRITE_TIMEOUT, WRITE_TTL, WRITE_PARAMS }; /* DELETE: without the last one */
 
-/* p: QUERY_READ to QUERY_REPLICA */
-static enum status take_read(const struct query_param *p, struct read_how *out, struct errbuf *err)
+static void read_params(struct query_param *p)
 {
-    struct read_words words = {.mode = p[0].value,
-                               .has_mode = p[0].present,
-                               .at = p[1].value,
-                               .has_at = p[1].present,
-                               .max_staleness_ms = p[2].value,
-                               .has_max_staleness_ms = p[2].present,
-                               .replica = p[3].value,
-                               .has_replica = p[3].present};
+    static const char *const names[READ_PARAMS] = {[READ_MODE] = "read",
+                                                   [READ_AT] = "at",
+                                                   [READ_REPLICA] = "replica",
+                                                   [READ_MAX_STALENESS_MS] = "max_staleness_ms",
+                                                   [READ_CONSISTENCY] = "consistency",
+                                                   [READ_MAX_STALENESS] = "max_staleness"};
+    for (int i = 0; i < READ_PARAMS; i++) p[i] = (struct query_param){.name = names[i]};
+}
+
+/* consistency is another word for read, max_staleness=2s for max_staleness_ms=2000. */
+static enum status take_read(const struct query_param *p, struct arena *a, struct read_how *out, struct errbuf *err)
+{
+    const struct query_param *mode = p[READ_CONSISTENCY].present ? &p[READ_CONSISTENCY] : &p[READ_MODE];
+    struct slice staleness = p[READ_MAX_STALENESS_MS].value;
+    bool both = p[READ_CONSISTENCY].present && p[READ_MODE].present;
+    if (both || (p[READ_MAX_STALENESS].present && p[READ_MAX_STALENESS_MS].present)) {
+        errbuf_set(err,
+                   both ? "read and consistency are the same: give one" : "max_staleness is given twice, once in ms");
+        return STATUS_INVALID;
+    }
+    if (p[READ_MAX_STALENESS].present) {
+        uint64_t ms;
+        char *text = arena_alloc(a, 24);
+        if (!text_to_duration_ms(p[READ_MAX_STALENESS].value, UINT32_MAX, &ms)) {
+            errbuf_set(err, "max_staleness: expected a duration as 500ms, 30s or 10m");
+            return STATUS_INVALID;
+        }
+        (void)snprintf(text, 24, "%llu", (unsigned long long)ms);
+        staleness = slice_str(text);
+    }
+    struct read_words words = {.mode = mode->value,
+                               .has_mode = mode->present,
+                               .at = p[READ_AT].value,
+                               .has_at = p[READ_AT].present,
+                               .max_staleness_ms = staleness,
+                               .has_max_staleness_ms =
+                                   p[READ_MAX_STALENESS].present || p[READ_MAX_STALENESS_MS].present,
+                               .replica = p[READ_REPLICA].value,
+                               .has_replica = p[READ_REPLICA].present};
     return read_how_parse(&words, out, err);
 }
 
@@ -294,14 +331,11 @@ static enum status kv_write_query(const struct input *in, struct arena *a, struc
 
 static enum status kv_read_query(const struct input *in, struct arena *a, struct kv_action *out, struct errbuf *err)
 {
-    struct query_param params[QUERY_PARAMS] = {[QUERY_TIMEOUT] = {.name = "timeout_ms"},
-                                               [QUERY_READ] = {.name = "read"},
-                                               [QUERY_AT] = {.name = "at"},
-                                               [QUERY_MAX_STALENESS] = {.name = "max_staleness_ms"},
-                                               [QUERY_REPLICA] = {.name = "replica"}};
+    struct query_param params[QUERY_PARAMS] = {[QUERY_TIMEOUT] = {.name = "timeout_ms"}};
+    read_params(&params[QUERY_READ]);
     enum status s = query_parse(in->query, params, QUERY_PARAMS, a, err);
     if (s == STATUS_OK) s = take_timeout(&params[QUERY_TIMEOUT], &out->timeout_ms, err);
-    if (s == STATUS_OK) s = take_read(&params[QUERY_READ], &out->how, err);
+    if (s == STATUS_OK) s = take_read(&params[QUERY_READ], a, &out->how, err);
     return s;
 }
 
@@ -388,10 +422,7 @@ enum {
     SCAN_ENCODING,
     SCAN_TIMEOUT,
     SCAN_READ,
-    SCAN_AT,
-    SCAN_MAX_STALENESS,
-    SCAN_REPLICA,
-    SCAN_PARAMS
+    SCAN_PARAMS = SCAN_READ + READ_PARAMS
 };
 
 void scan_bounds_set(struct scan_action *action, struct slice start, struct slice end, struct slice prefix,
@@ -436,8 +467,8 @@ static enum status scan_bounds(const struct query_param *p, struct arena *a, str
     return STATUS_OK;
 }
 
-static enum status scan_options(const struct query_param *p, const struct input *in, struct scan_action *out,
-                                struct errbuf *err)
+static enum status scan_options(const struct query_param *p, const struct input *in, struct arena *a,
+                                struct scan_action *out, struct errbuf *err)
 {
     uint64_t limit = SCAN_LIMIT_DEFAULT;
     if (p[SCAN_LIMIT].present && (!text_to_u64(p[SCAN_LIMIT].value, LIMIT_SCAN_ROWS, &limit) || limit == 0)) {
@@ -456,7 +487,7 @@ static enum status scan_options(const struct query_param *p, const struct input 
     enum status s = take_flag(&p[SCAN_REVERSE], &out->reverse, err);
     if (s == STATUS_OK) s = take_flag(&p[SCAN_KEYS_ONLY], &out->keys_only, err);
     if (s == STATUS_OK) s = take_timeout(&p[SCAN_TIMEOUT], &out->timeout_ms, err);
-    if (s == STATUS_OK) s = take_read(&p[SCAN_READ], &out->how, err);
+    if (s == STATUS_OK) s = take_read(&p[SCAN_READ], a, &out->how, err);
     return s;
 }
 
@@ -464,24 +495,17 @@ enum status parse_scan(const struct input *in, const struct route *r, struct are
                        struct errbuf *err)
 {
     struct query_param params[SCAN_PARAMS] = {
-        [SCAN_START] = {.name = "start"},
-        [SCAN_END] = {.name = "end"},
-        [SCAN_PREFIX] = {.name = "prefix"},
-        [SCAN_NEXT] = {.name = "next"},
-        [SCAN_LIMIT] = {.name = "limit"},
-        [SCAN_REVERSE] = {.name = "reverse"},
-        [SCAN_KEYS_ONLY] = {.name = "keys_only"},
-        [SCAN_ENCODING] = {.name = "encoding"},
+        [SCAN_START] = {.name = "start"},         [SCAN_END] = {.name = "end"},
+        [SCAN_PREFIX] = {.name = "prefix"},       [SCAN_NEXT] = {.name = "next"},
+        [SCAN_LIMIT] = {.name = "limit"},         [SCAN_REVERSE] = {.name = "reverse"},
+        [SCAN_KEYS_ONLY] = {.name = "keys_only"}, [SCAN_ENCODING] = {.name = "encoding"},
         [SCAN_TIMEOUT] = {.name = "timeout_ms"},
-        [SCAN_READ] = {.name = "read"},
-        [SCAN_AT] = {.name = "at"},
-        [SCAN_MAX_STALENESS] = {.name = "max_staleness_ms"},
-        [SCAN_REPLICA] = {.name = "replica"},
     };
+    read_params(&params[SCAN_READ]);
     *out = (struct scan_action){.limit = SCAN_LIMIT_DEFAULT};
     enum status s = take_keyspace(r->keyspace, a, &out->keyspace, err);
     if (s == STATUS_OK) s = query_parse(in->query, params, SCAN_PARAMS, a, err);
-    if (s == STATUS_OK) s = scan_options(params, in, out, err);
+    if (s == STATUS_OK) s = scan_options(params, in, a, out, err);
     if (s == STATUS_OK) s = scan_bounds(params, a, out, err);
     return s;
 }

@@ -9,9 +9,9 @@
 #include "txn/txn.h"
 #include "wire/messages.h"
 
-/* X(enumerator, name in metrics, methods allowed) */
+/* X(enumerator, name in metrics, methods allowed; HEAD goes with GET, OPTIONS with anything) */
 #define ENDPOINT_MAP(X)                                                                                                \
-    X(KV, "kv", "GET, HEAD, PUT, DELETE")                                                                              \
+    X(KV, "kv", "GET, PUT, DELETE")                                                                                    \
     X(SCAN, "scan", "GET")                                                                                             \
     X(TXN, "txn", "POST")                                                                                              \
     X(TXN_ANSWER, "txn_answer", "GET, POST")                                                                           \
@@ -33,10 +33,10 @@
     X(OPERATORS, "operators", "GET, POST")                                                                             \
     X(OPERATOR, "operator", "DELETE")                                                                                  \
     X(STATUS, "status", "GET")                                                                                         \
-    X(HEALTHZ, "healthz", "GET, HEAD")                                                                                 \
-    X(READYZ, "readyz", "GET, HEAD")                                                                                   \
+    X(HEALTHZ, "healthz", "GET")                                                                                       \
+    X(READYZ, "readyz", "GET")                                                                                         \
     X(METRICS, "metrics", "GET")                                                                                       \
-    X(ROOT, "root", "GET, HEAD")                                                                                       \
+    X(ROOT, "root", "GET")                                                                                             \
     X(UNKNOWN, "unknown", "")
 
 enum endpoint {
@@ -47,6 +47,7 @@ enum endpoint {
 };
 const char *endpoint_name(enum endpoint e);
 const char *endpoint_methods(enum endpoint e);
+const char *http_method_text(enum http_method m);
 bool endpoint_allows(enum endpoint e, enum http_method m);
 
 /* What a handler may look at. Strings are NULL when the header is absent. */

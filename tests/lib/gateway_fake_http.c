@@ -160,6 +160,12 @@ static void fake_log(struct logger *l, enum log_level level, const char *line)
     (void)line;
 }
 
+static void fake_random(struct env *e, void *bytes, size_t size)
+{
+    (void)e;
+    memset(bytes, 7, size);
+}
+
 static void fake_attach(struct env *e, struct actor *a)
 {
     ((struct fake_http *)(void *)((char *)e - offsetof(struct fake_http, env)))->actor = a;
@@ -175,7 +181,7 @@ static void fake_wake(struct env *e)
 }
 
 static const struct env_ops fake_env_ops = {
-    .mono_ns = fake_mono_ns, .attach = fake_attach, .detach = fake_detach, .wake = fake_wake};
+    .mono_ns = fake_mono_ns, .attach = fake_attach, .detach = fake_detach, .wake = fake_wake, .random = fake_random};
 
 void fake_http_init(struct fake_http *f)
 {

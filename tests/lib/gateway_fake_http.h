@@ -19,7 +19,7 @@ struct fake_http {
     /* the last answer */
     int code;
     char content_type[64];
-    char head[1024]; /* "Name: value\n" per header */
+    char head[2048]; /* "Name: value\n" per header */
     struct buf body; /* NUL-terminated beyond its size */
 };
 void fake_http_init(struct fake_http *f);

@@ -378,9 +378,9 @@ START_TEST(wrong_requests_do_not_reach_the_client)
         const char *text;
     } cases[] = {
         {HTTP_GET, "/nope", NULL, 404, "no such endpoint"},
-        {HTTP_POST, "/v1/kv/ks/a", "x", 405, "GET, HEAD, PUT, DELETE"},
+        {HTTP_POST, "/v1/kv/ks/a", "x", 405, "GET, PUT, DELETE"},
         {HTTP_OTHER, "/v1/txn", NULL, 405, "POST"},
-        {HTTP_OPTIONS, "/v1/txn", NULL, 405, "POST"},
+        {HTTP_OPTIONS, "/nope", NULL, 404, "no such endpoint"},
         {HTTP_GET, "/v1/kv/ks/%zz", NULL, 400, "hex"},
         {HTTP_GET, "/v1/kv/ks?limt=1", NULL, 400, "unknown query parameter 'limt'"},
         {HTTP_POST, "/v1/txn", "nonsense", 400, "not JSON"},
@@ -394,6 +394,28 @@ START_TEST(wrong_requests_do_not_reach_the_client)
         ck_assert_msg(said(cases[i].text), "%s: %s", cases[i].target, (const char *)http.body.data);
         ck_assert(said("{\"error\":{\"code\":\"") && said("\"outcome\":\"definite\"}}"));
     }
+    ck_assert_uint_eq(client.calls, 0);
+}
+END_TEST
+
+START_TEST(every_answer_is_dressed)
+{
+    static const char *const from_a[] = {"X-Request-Id: mine-1", "Accept-Encoding: br, gzip",
+                                         "Origin: https://a.example", NULL};
+    static const char *const browser[] = {"Accept: text/html", "Accept-Encoding: gzip", NULL};
+    ask(HTTP_OPTIONS, "/v1/kv/ks/a", NULL, NULL);
+    ck_assert_int_eq(http.code, 204);
+    ck_assert_ptr_nonnull(strstr(http.head, "Allow: HEAD, GET, PUT, DELETE, OPTIONS\n"));
+    ck_assert_ptr_nonnull(strstr(http.head, "X-Request-Id: 0707070707070707\n"));
+    ask(HTTP_HEAD, "/healthz", from_a, NULL);
+    ck_assert_int_eq(http.code, 200);
+    ck_assert_ptr_nonnull(strstr(http.head, "X-Request-Id: mine-1\n"));
+    ck_assert_ptr_null(strstr(http.head, "Access-Control"));   /* nobody was allowed */
+    ck_assert_ptr_null(strstr(http.head, "Content-Encoding")); /* it is short */
+    ask(HTTP_GET, "/", browser, NULL);
+    ck_assert_ptr_nonnull(strstr(http.head, "Content-Encoding: gzip\n"));
+    ck_assert_ptr_nonnull(strstr(http.head, "Content-Security-Policy: default-src 'none'"));
+    ck_assert_uint_lt(http.body.size, 40000);
     ck_assert_uint_eq(client.calls, 0);
 }
 END_TEST
@@ -651,6 +673,7 @@ int main(void)
     tcase_add_test(t, reads_say_what_they_were);
     tcase_add_test(t, scan_pages);
     tcase_add_test(t, wrong_requests_do_not_reach_the_client);
+    tcase_add_test(t, every_answer_is_dressed);
     tcase_add_test(t, local_endpoints);
     tcase_add_test(t, a_client_that_left_gets_no_answer);
     tcase_add_test(t, too_many_and_stopping);
