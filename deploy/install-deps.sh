@@ -38,6 +38,8 @@ needs_test() {
     need python3 command python3
     need procps command ps
     need strace command strace
+    need etcd-server command etcd
+    [ -d /usr/lib/python3/dist-packages/etcd3gw ] || missing="$missing python3-etcd3gw"
 }
 
 needs_check() {

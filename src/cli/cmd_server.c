@@ -5,6 +5,7 @@
 #include "cli/cli_int.h"
 #include "env_posix/env_posix.h"
 #include "env_posix/process.h"
+#include "etcd/etcd.h"
 #include "gateway/gateway.h"
 #include "ledger/ledger.h"
 #include "meta/meta.h"
@@ -283,6 +284,7 @@ int run_gateway(struct cli *c)
     struct gateway *g = NULL;
     struct client *client = NULL;
     struct ledger *ledger = NULL;
+    struct etcd *etcd = NULL;
     char meta[LIMIT_VOTERS * LIMIT_ADDRESS_BYTES];
     struct gateway_options o = {.listen = args_text(&c->args, "listen", "127.0.0.1:7480")};
     struct client_options co = {.meta_addresses = meta, .role = ROLE_GATEWAY};
@@ -301,12 +303,15 @@ int run_gateway(struct cli *c)
         code = cli_usage("--meta %s: %s", meta, err.text);
     } else {
         o.ledger = ledger = ledger_new(s.env, client, &(struct ledger_options){.expires = true});
+        etcd = etcd_new(s.env, client, o.listen);
+        o.guest = etcd_guest(etcd);
         if (gateway_new(s.env, &o, client, &g, &err) != STATUS_OK) code = cli_fail("%s", err.text);
     }
     s.object = g;
     if (code == CLI_OK) code = server_run(&s);
     if (client != NULL) client_free(client);
     ledger_free(ledger);
+    etcd_free(etcd);
     gateway_free(g);
     env_posix_free(s.env);
     return code;

@@ -217,6 +217,7 @@ static void txn_op_result(struct buf *b, const struct txn_op_result *op)
         json_bool(b, op->found);
         break;
     case TXN_PUT:
+    case TXN_REVISE:
     case TXN_INSERT:
         json_key(b, "version");
         json_u64_text(b, op->version);

@@ -127,6 +127,7 @@ enum status json_want_op(const struct json_at *at, struct arena *a, struct txn_o
         s = json_want_object(&body, names_add, 5, err);
         if (s == STATUS_OK) s = take_key(&body, a, &op->key, err);
         return s == STATUS_OK ? parse_add(&body, op, err) : s;
+    case TXN_REVISE: break; /* of the etcd surface only */
     }
     return STATUS_INVALID;
 }

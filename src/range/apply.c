@@ -10,6 +10,8 @@ enum { APPLY_BYTES_MAX = 2 * 1024 * 1024 }; /* per replica and round, for fairne
 struct apply_view {
     struct replica *replica;
     struct slice missed; /* the key whose row has to be fetched */
+    bool span_missed;    /* or it was a block of a span */
+    struct lsm_miss miss;
 };
 
 static enum status apply_view_get(void *ctx, struct slice key, struct txn_stored *out)
@@ -31,7 +33,29 @@ static enum status apply_view_get(void *ctx, struct slice key, struct txn_stored
     return STATUS_OK;
 }
 
-static void state_loaded(void *ctx, enum status s)
+static enum status apply_view_newest(void *ctx, struct slice start, struct slice end, uint64_t *version)
+{
+    struct apply_view *v = ctx;
+    struct lsm_iter *it = lsm_iter_new(v->replica->host->lsm, start, end, LSM_TS_MAX, false);
+    struct lsm_row row;
+    struct buf user;
+    enum status s;
+    buf_init(&user, LIMIT_KEY_BYTES + 1);
+    *version = 0;
+    while ((s = lsm_iter_next(it, &row, &v->miss)) == STATUS_OK) {
+        uint32_t keyspace;
+        enum row_type type;
+        buf_clear(&user);
+        if (key_decode(row.key, &keyspace, &user, &type) != STATUS_OK) continue;
+        if (type == ROW_DATA && row.ts > *version) *version = row.ts;
+    }
+    lsm_iter_free(it);
+    buf_free(&user);
+    v->span_missed = s == STATUS_MISS;
+    return s == STATUS_END ? STATUS_OK : s;
+}
+
+static void block_loaded(void *ctx, enum status s)
 {
     struct replica *r = ctx;
     r->apply_wait = false;
@@ -43,6 +67,13 @@ static void state_loaded(void *ctx, enum status s)
     }
     host_mark_ready(r->host, r);
     r->host->env->ops->wake(r->host->env);
+}
+
+static void apply_wait_for(struct replica *r, struct lsm_miss *miss)
+{
+    r->apply_wait = true;
+    r->host->loads++;
+    lsm_load(r->host->lsm, miss, block_loaded, r);
 }
 
 /* Proposals that this entry decides: the one at its index, and those of lower terms, which can no longer commit
@@ -148,11 +179,7 @@ static bool state_load(struct replica *r)
     lsm_iter_free(it);
     buf_free(&prefix);
     buf_free(&end);
-    if (s == STATUS_MISS) {
-        r->apply_wait = true;
-        h->loads++;
-        lsm_load(h->lsm, &miss, state_loaded, r);
-    }
+    if (s == STATUS_MISS) apply_wait_for(r, &miss);
     bool taken_out = s == STATUS_CORRUPT && r->divergence.damaged; /* damage.c */
     if (s != STATUS_MISS && s != STATUS_END && !taken_out) {
         h->env->ops->fatal(h->env, "the rows of held transactions cannot be read: a table is damaged");
@@ -185,12 +212,14 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
                                    .desc = &r->desc,
                                    .command = e->data,
                                    .state = machine_state_of(r)};
-        const struct txn_view rows = {.get = apply_view_get, .ctx = &view};
+        const struct txn_view rows = {.get = apply_view_get, .newest = apply_view_newest, .ctx = &view};
         enum status s;
         do {
             arena_reset(&h->apply_arena);
+            view.span_missed = false;
             s = h->owner.machine->apply(h->owner.machine_ctx, &me, &rows, &h->apply_arena, &writes, &ts, &h->answer);
-        } while (s == STATUS_MISS && apply_reads_fetch(r, e, view.missed));
+        } while (s == STATUS_MISS && !view.span_missed && apply_reads_fetch(r, e, view.missed));
+        if (s == STATUS_MISS && view.span_missed) apply_wait_for(r, &view.miss);
         if (s == STATUS_MISS) return s;
         if (s == STATUS_CORRUPT && r->divergence.damaged) return s; /* it is taken out (damage.c) */
         if (s != STATUS_OK) {

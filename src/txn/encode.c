@@ -9,6 +9,8 @@
 /* On the wire a put or an insert with a time to live has a number of its own. */
 #define OP_PUT_TTL 6u
 #define OP_INSERT_TTL 7u
+#define KEEPS_VALUE 1u
+#define KEEPS_LEASE 2u
 #define BOUND_MIN 1u
 #define BOUND_MAX 2u
 #define COMPARE_WIRE_MIN 5u /* target, relation, key of one byte, operand */
@@ -29,16 +31,23 @@ static void put_i128(struct buf *out, i128 v)
     buf_append(out, bytes, sizeof(bytes));
 }
 
+static bool target_has_value(enum txn_target t)
+{
+    return t == TXN_TARGET_VALUE || t == TXN_TARGET_PAYLOAD || t == TXN_TARGET_SPAN;
+}
+
+static bool target_has_number(enum txn_target t)
+{
+    return t != TXN_TARGET_VALUE && t != TXN_TARGET_PAYLOAD;
+}
+
 static void put_compare(struct buf *out, const struct txn_compare *c)
 {
     buf_put_u8(out, (uint8_t)c->target);
     buf_put_u8(out, (uint8_t)c->relation);
     txn_put_bytes(out, c->key);
-    if (c->target == TXN_TARGET_VALUE) {
-        txn_put_bytes(out, c->value);
-    } else {
-        buf_put_varint(out, c->version);
-    }
+    if (target_has_value(c->target)) txn_put_bytes(out, c->value);
+    if (target_has_number(c->target)) buf_put_varint(out, c->version);
 }
 
 static void put_op(struct buf *out, const struct txn_op *op)
@@ -61,6 +70,11 @@ static void put_op(struct buf *out, const struct txn_op *op)
         if (bounds & BOUND_MAX) put_i128(out, op->max);
         break;
     }
+    case TXN_REVISE:
+        buf_put_u8(out, (uint8_t)((op->keeps_value ? KEEPS_VALUE : 0) | (op->keeps_lease ? KEEPS_LEASE : 0)));
+        buf_put_varint(out, op->lease);
+        txn_put_bytes(out, op->value);
+        break;
     }
 }
 
@@ -148,16 +162,19 @@ static i128 get_i128(struct decoder *d)
 static enum status get_compare(struct decoder *d, struct txn_compare *c)
 {
     unsigned target = cursor_u8(&d->c), relation = cursor_u8(&d->c);
-    if (target < TXN_TARGET_VERSION || target > TXN_TARGET_EXISTS) return malformed(d, "unknown target of a compare");
+    if (target < TXN_TARGET_VERSION || target > TXN_TARGET_SPAN) return malformed(d, "unknown target of a compare");
     if (relation < TXN_EQUAL || relation > TXN_GREATER) return malformed(d, "unknown relation of a compare");
     c->target = (enum txn_target)target;
     c->relation = (enum txn_relation)relation;
     c->value = SLICE_EMPTY;
     enum status s = get_key(d, &c->key);
     if (s != STATUS_OK) return s;
-    if (c->target == TXN_TARGET_VALUE) return get_value(d, &c->value);
-    c->version = cursor_varint(&d->c);
+    if (target_has_value(c->target)) s = get_value(d, &c->value);
+    if (s != STATUS_OK) return s;
+    if (target_has_number(c->target)) c->version = cursor_varint(&d->c);
     if (d->c.failed) return malformed(d, "it is cut short");
+    if (c->target == TXN_TARGET_SPAN && slice_cmp(c->key, c->value) >= 0)
+        return malformed(d, "the end of a compared span is not behind its start");
     if (c->target == TXN_TARGET_EXISTS && (c->version > 1 || c->relation != TXN_EQUAL)) {
         return malformed(d, "a compare of existence is neither \"equals 0\" nor \"equals 1\"");
     }
@@ -176,12 +193,22 @@ static enum status get_add(struct decoder *d, struct txn_op *op)
     return STATUS_OK;
 }
 
+static enum status get_revise(struct decoder *d, struct txn_op *op)
+{
+    unsigned keeps = cursor_u8(&d->c);
+    if (keeps > (KEEPS_VALUE | KEEPS_LEASE)) return malformed(d, "unknown flags of a revision");
+    op->keeps_value = (keeps & KEEPS_VALUE) != 0;
+    op->keeps_lease = (keeps & KEEPS_LEASE) != 0;
+    op->lease = cursor_varint(&d->c);
+    return get_limited(d, LIMIT_VALUE_BYTES - REVISED_HEAD_BYTES, "value", &op->value);
+}
+
 static enum status get_op(struct decoder *d, struct txn_op *op)
 {
     unsigned kind = cursor_u8(&d->c);
     op->has_ttl = kind == OP_PUT_TTL || kind == OP_INSERT_TTL;
     if (op->has_ttl) kind = kind == OP_PUT_TTL ? TXN_PUT : TXN_INSERT;
-    if (kind < TXN_GET || kind > TXN_ADD) return malformed(d, "unknown kind of an operation");
+    if ((kind < TXN_GET || kind > TXN_ADD) && kind != TXN_REVISE) return malformed(d, "unknown kind of an operation");
     op->kind = (enum txn_op_kind)kind;
     op->value = SLICE_EMPTY;
     enum status s = get_key(d, &op->key);
@@ -190,6 +217,7 @@ static enum status get_op(struct decoder *d, struct txn_op *op)
     if (op->ttl_ms > LIMIT_TTL_MS) return malformed(d, "a time to live of more than 100 years");
     if (op->kind == TXN_PUT || op->kind == TXN_INSERT) return get_value(d, &op->value);
     if (op->kind == TXN_ADD) return get_add(d, op);
+    if (op->kind == TXN_REVISE) return get_revise(d, op);
     return STATUS_OK;
 }
 

@@ -109,16 +109,60 @@ static bool relation_holds(enum txn_relation relation, int order)
     BUG("relation");
 }
 
+static bool number_holds(const struct txn_compare *c, uint64_t number)
+{
+    return relation_holds(c->relation, (number > c->version) - (number < c->version));
+}
+
+/* No lock of another may lie in the span either: it may bring a row there. */
+static enum status span_holds(struct evaluation *e, const struct txn_compare *c, bool *holds)
+{
+    struct buf start, end;
+    uint64_t newest = 0;
+    enum status s = STATUS_OK;
+    *holds = false;
+    if (e->mode != EVALUATE_PLAIN || e->view->newest == NULL) return STATUS_OK; /* of several ranges nobody can say */
+    buf_init(&start, 4 * LIMIT_KEY_BYTES);
+    buf_init(&end, 4 * LIMIT_KEY_BYTES);
+    key_encode_bound(&start, e->t.keyspace, c->key);
+    key_encode_bound(&end, e->t.keyspace, c->value);
+    struct lock_key *k = e->table == NULL ? NULL : locks_first(e->table, buf_slice(&start));
+    for (; k != NULL && slice_cmp(k->key, buf_slice(&end)) < 0 && s == STATUS_OK; k = locks_after(e->table, k))
+        s = check_access(e, k->key, ACCESS_READ);
+    if (s == STATUS_OK) s = e->view->newest(e->view->ctx, buf_slice(&start), buf_slice(&end), &newest);
+    if (s == STATUS_OK) *holds = newest <= c->version;
+    buf_free(&start);
+    buf_free(&end);
+    return s;
+}
+
+/* Of a row that TXN_REVISE made. */
+static bool revised_holds(const struct txn_compare *c, const struct found *f)
+{
+    char text[I128_TEXT_MAX];
+    struct revised r = {.value = SLICE_EMPTY};
+    if (f->exists) r = revised_read(row_value(&f->row, text), f->version);
+    if (c->target == TXN_TARGET_PAYLOAD) return f->exists && relation_holds(c->relation, slice_cmp(r.value, c->value));
+    return number_holds(c, c->target == TXN_TARGET_COUNT     ? r.count
+                           : c->target == TXN_TARGET_CREATED ? r.created
+                                                             : r.lease);
+}
+
 static enum status compare_holds(struct evaluation *e, const struct txn_compare *c, bool *holds)
 {
     struct found f;
+    if (c->target == TXN_TARGET_SPAN) return span_holds(e, c, holds);
     enum status s = read_row(e, c->key, ACCESS_READ, &f);
     if (s != STATUS_OK) return s;
     switch (c->target) {
+    case TXN_TARGET_COUNT:
+    case TXN_TARGET_CREATED:
+    case TXN_TARGET_LEASE:
+    case TXN_TARGET_PAYLOAD: *holds = revised_holds(c, &f); return STATUS_OK;
+    case TXN_TARGET_SPAN: break;
     case TXN_TARGET_EXISTS: *holds = f.exists == (c->version == 1); return STATUS_OK;
     case TXN_TARGET_VERSION: {
-        uint64_t version = f.exists ? f.version : 0;
-        *holds = relation_holds(c->relation, (version > c->version) - (version < c->version));
+        *holds = number_holds(c, f.exists ? f.version : 0);
         return STATUS_OK;
     }
     case TXN_TARGET_VALUE: {
@@ -290,6 +334,30 @@ static enum status do_put(struct evaluation *e, size_t index)
     return s;
 }
 
+static enum status do_revise(struct evaluation *e, size_t index)
+{
+    const struct txn_op *op = &e->ops[index];
+    char text[I128_TEXT_MAX];
+    struct found f;
+    struct revised before = {.value = SLICE_EMPTY}, after = {.count = 1, .lease = op->lease, .value = op->value};
+    enum status s = read_row(e, op->key, ACCESS_WRITE, &f);
+    if (s != STATUS_OK) return s;
+    if (!f.exists && (op->keeps_value || op->keeps_lease)) {
+        evaluation_refuse(e, STATUS_NOT_FOUND, (uint32_t)index);
+        return STATUS_OK;
+    }
+    if (f.exists) {
+        before = revised_read(row_value(&f.row, text), f.version);
+        after.created = before.created;
+        after.count = before.count + 1;
+    }
+    if (op->keeps_value) after.value = before.value;
+    if (op->keeps_lease) after.lease = before.lease;
+    e->results[index].found = f.exists;
+    add_write(e, index, false, row_make_raw(e->arena, revised_make(e->arena, &after), 0));
+    return STATUS_OK;
+}
+
 static enum status do_op(struct evaluation *e, size_t index)
 {
     e->results[index] = (struct txn_op_result){.kind = e->ops[index].kind, .version = e->ts, .value = SLICE_EMPTY};
@@ -299,6 +367,7 @@ static enum status do_op(struct evaluation *e, size_t index)
     case TXN_DELETE: return do_delete(e, index);
     case TXN_INSERT: return do_insert(e, index);
     case TXN_ADD: return do_add(e, index);
+    case TXN_REVISE: return do_revise(e, index);
     }
     BUG("operation");
 }

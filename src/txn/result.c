@@ -42,8 +42,8 @@ static void get_op_result(struct cursor *c, uint64_t ts, struct txn_op_result *r
     r->found = (head & FOUND) != 0;
     r->version = ts;
     r->value = SLICE_EMPTY;
-    if (kind < TXN_GET || kind > TXN_ADD) c->failed = true;
-    if (r->found && kind != TXN_GET && kind != TXN_DELETE) c->failed = true;
+    if ((kind < TXN_GET || kind > TXN_ADD) && kind != TXN_REVISE) c->failed = true;
+    if (r->found && kind != TXN_GET && kind != TXN_DELETE && kind != TXN_REVISE) c->failed = true;
     if (c->failed) return;
     if (r->kind == TXN_GET && r->found) r->version = cursor_varint(c);
     if (has_value(r)) r->value = txn_read_bytes(c, LIMIT_VALUE_BYTES);

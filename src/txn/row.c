@@ -70,6 +70,28 @@ struct slice row_make_raw(struct arena *arena, struct slice value, uint64_t ttl_
     return slice_make(at, head + value.size);
 }
 
+struct revised revised_read(struct slice raw, uint64_t version)
+{
+    struct revised r = {.created = version, .count = 1, .value = raw};
+    if (raw.size < REVISED_HEAD_BYTES) return r;
+    uint64_t created = le_u64(raw.data);
+    if (created != 0) r.created = created;
+    r.count = le_u64(raw.data + 8);
+    r.lease = le_u64(raw.data + 16);
+    r.value = slice_make(raw.data + REVISED_HEAD_BYTES, raw.size - REVISED_HEAD_BYTES);
+    return r;
+}
+
+struct slice revised_make(struct arena *arena, const struct revised *r)
+{
+    uint8_t *at = arena_alloc(arena, REVISED_HEAD_BYTES + r->value.size);
+    le_set_u64(at, r->created);
+    le_set_u64(at + 8, r->count);
+    le_set_u64(at + 16, r->lease);
+    if (r->value.size > 0) memcpy(at + REVISED_HEAD_BYTES, r->value.data, r->value.size);
+    return slice_make(at, REVISED_HEAD_BYTES + r->value.size);
+}
+
 struct slice row_make_counter(struct arena *arena, i128 value)
 {
     uint8_t *at = arena_alloc(arena, 1 + COUNTER_BYTES);

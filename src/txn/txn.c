@@ -31,7 +31,10 @@ void txn_key_span(const struct txn *t, struct slice *lowest, struct slice *highe
 {
     struct slice anchor = txn_anchor(t);
     struct key_span span = {.lowest = anchor, .highest = anchor};
-    for (size_t i = 0; i < t->compare_count; i++) span_add(&span, t->compares[i].key);
+    for (size_t i = 0; i < t->compare_count; i++) {
+        span_add(&span, t->compares[i].key);
+        if (t->compares[i].target == TXN_TARGET_SPAN) span_add(&span, t->compares[i].value);
+    }
     for (size_t i = 0; i < t->op_count; i++) span_add(&span, t->ops[i].key);
     for (size_t i = 0; i < t->else_count; i++) span_add(&span, t->else_ops[i].key);
     *lowest = span.lowest;

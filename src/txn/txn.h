@@ -24,18 +24,33 @@ enum txn_op_kind {
     TXN_PUT,     /* value -> version */
     TXN_DELETE,  /* -> found */
     TXN_INSERT,  /* value; the transaction fails with STATUS_EXISTS if the key is there -> version */
-    TXN_ADD /* delta, min, max on a counter (absent = 0): STATUS_GUARD_FAILED if the sum leaves [min, max] -> sum */
+    TXN_ADD, /* delta, min, max on a counter (absent = 0): STATUS_GUARD_FAILED if the sum leaves [min, max] -> sum */
+    TXN_REVISE =
+        8 /* a put that counts: struct revised. STATUS_NOT_FOUND if what is to be kept is not there -> found, version */
 };
 struct txn_op {
     enum txn_op_kind kind;
     struct slice key;
     struct slice value;
     i128 delta, min, max;
-    bool has_ttl;    /* TXN_PUT, TXN_INSERT: ttl_ms says; else the transaction's does */
-    uint64_t ttl_ms; /* 0: the row stays */
+    bool has_ttl;                  /* TXN_PUT, TXN_INSERT: ttl_ms says; else the transaction's does */
+    uint64_t ttl_ms;               /* 0: the row stays */
+    uint64_t lease;                /* TXN_REVISE */
+    bool keeps_value, keeps_lease; /* TXN_REVISE: the row's, which must be there */
 };
 
-enum txn_target { TXN_TARGET_VERSION = 1, TXN_TARGET_VALUE, TXN_TARGET_EXISTS };
+/* COUNT, CREATED, LEASE, PAYLOAD: of a row that TXN_REVISE made; 0 or nothing of an absent one. SPAN: no row of the keys from key up to
+ * value has a version above `version`; only where all of them lie in one range. */
+enum txn_target {
+    TXN_TARGET_VERSION = 1,
+    TXN_TARGET_VALUE,
+    TXN_TARGET_EXISTS,
+    TXN_TARGET_COUNT,
+    TXN_TARGET_CREATED,
+    TXN_TARGET_LEASE,
+    TXN_TARGET_PAYLOAD,
+    TXN_TARGET_SPAN
+};
 enum txn_relation { TXN_EQUAL = 1, TXN_NOT_EQUAL, TXN_LESS, TXN_GREATER };
 struct txn_compare {
     enum txn_target target;
@@ -98,6 +113,17 @@ uint64_t row_expires(const struct row *r, uint64_t version);
 uint64_t row_stored_expires(struct slice store_key, uint64_t version, struct slice value);
 /* The answer in the row of an idempotency id, an encoded txn_result, borrowed. */
 MUST_CHECK enum status txn_stored_answer(struct slice stored, struct slice *answer);
+/* A row that TXN_REVISE made: a raw row that begins with what is kept about it (docs/formats/keys.md). Of another row: what it would be. */
+#define REVISED_HEAD_BYTES 24u
+struct revised {
+    uint64_t created; /* version in which the key came to be */
+    uint64_t count;   /* of versions since then */
+    uint64_t lease;   /* 0: none */
+    struct slice value;
+};
+struct revised revised_read(struct slice raw, uint64_t version);
+/* The bytes; created 0: with this version, which is not known before the commit. */
+struct slice revised_make(struct arena *arena, const struct revised *r);
 /* What a client sees as the value: the raw bytes, or the counter in decimal (written to text). */
 struct slice row_value(const struct row *r, char text[I128_TEXT_MAX]);
 
@@ -110,6 +136,8 @@ struct txn_view { /* reads the newest version of a store key as of the entry bef
     /* STATUS_OK, STATUS_NOT_FOUND, or anything else (STATUS_MISS...): the evaluation stops and returns it, having done
      * nothing; it is repeated from the start later. The slice must stay valid until the evaluation ends. */
     enum status (*get)(void *ctx, struct slice store_key, struct txn_stored *out);
+    /* The highest version of the data rows in [start, end) of store keys, 0: there are none. NULL: compares of spans do not hold. */
+    enum status (*newest)(void *ctx, struct slice start, struct slice end, uint64_t *version);
     void *ctx;
 };
 struct txn_write {

@@ -1,0 +1,38 @@
+/* Private to etcd/: ranges, puts and deletes, also as parts of transactions (kv.c, kv_range.c). */
+#ifndef QUORATE_ETCD_KV_H
+#define QUORATE_ETCD_KV_H
+
+#include "etcd/work.h"
+
+/* The revision of what a piece of work writes, above all others until it is known. */
+#define OF_THIS ((uint64_t)INT64_MAX)
+
+struct range_asked {
+    struct slice key, range_end;
+    int64_t limit, revision, min_mod, max_mod, min_created, max_created;
+    unsigned order, target;
+    bool serializable, keys_only, count_only;
+};
+bool take_range(struct ecall *c, json_t *body, struct range_asked *out);
+/* Filters, sorts and cuts rows of one timestamp; *count: how many matched. */
+size_t range_select(const struct range_asked *q, struct ekv *rows, size_t count, bool *more);
+void emit_range(struct buf *b, const struct range_asked *q, const struct ekv *rows, size_t row_count, size_t all,
+                bool more);
+struct put_asked {
+    struct slice key, value;
+    int64_t lease;
+    bool prev_kv, ignore_value, ignore_lease;
+};
+bool take_put(struct ecall *c, json_t *body, struct put_asked *out);
+struct delete_asked {
+    struct slice key, range_end;
+    bool prev_kv;
+};
+bool take_delete(struct ecall *c, json_t *body, struct delete_asked *out);
+struct buf answer_begin(struct ecall *c, uint64_t revision); /* {"header":... ; the caller goes on, and closes */
+void emit_deleted(struct buf *b, bool prev_kv, const struct ekv *before, size_t count);
+struct slice key_compacted(struct arena *a);
+enum work_step work_do_put(struct work *w, const struct put_asked *q, struct ekv *before, bool *had);
+enum work_step work_do_delete(struct work *w, const struct delete_asked *q, struct ekv **before, size_t *count);
+
+#endif

@@ -1,0 +1,310 @@
+/* Leases. A lease is a row: its id in the key, its time to live in the value, and the row's version is when it was renewed last: it
+ * ends at that timestamp + its time to live, whoever looks. What is attached to it has a row for each key; a key is deleted with its lease
+ * only if its own row still names it. Every gateway sweeps (lease_sweep.c). */
+#include "etcd/lease.h"
+#include "etcd/kv.h"
+
+#include "base/cursor.h"
+#include "gateway/json_out.h"
+
+#define TTL_MIN_S 2
+#define TTL_MAX_S 9000000000
+
+uint64_t lease_ends(const struct work_row *row)
+{
+    uint64_t ttl_s = row->value.size == 8 ? le_u64(row->value.data) : 0;
+    return row->version + ((ttl_s * 1000) << TS_COUNTER_BITS);
+}
+
+static uint64_t lease_ttl_s(const struct work_row *row)
+{
+    return row->value.size == 8 ? le_u64(row->value.data) : 0;
+}
+
+static bool lease_is(const struct work_row *row, uint64_t now_ts)
+{
+    return row->found && lease_ends(row) > now_ts;
+}
+
+struct lease_state {
+    int64_t id, ttl;
+    bool keys;
+    bool missing;
+    uint64_t left_s, granted_s;
+    struct slice *attached;
+    size_t count;
+    uint64_t *ids;
+};
+
+static struct slice ttl_value(struct arena *a, uint64_t ttl_s)
+{
+    uint8_t *at = arena_alloc(a, 8);
+    le_set_u64(at, ttl_s);
+    return slice_make(at, 8);
+}
+
+static struct lease_state *take_id(struct ecall *c, json_t *body)
+{
+    struct lease_state *s = arena_zalloc(&c->arena, sizeof(*s));
+    c->state = s;
+    return take_i64(c, body, "ID", &s->id) ? s : NULL;
+}
+
+/* --- grant --- */
+
+static enum work_step grant_body(struct work *w, void *ctx)
+{
+    struct ecall *c = ctx;
+    const struct lease_state *s = c->state;
+    const struct work_row *row;
+    struct slice key = key_lease(work_arena(w), (uint64_t)s->id);
+    if (!work_get(w, key, &row)) return WORK_WANTS;
+    if (row->found) return work_refuse(w, &ERR_LEASE_EXISTS);
+    work_put(w, key, ttl_value(work_arena(w), (uint64_t)s->ttl));
+    return WORK_DONE;
+}
+
+static void grant_done(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
+{
+    struct ecall *c = ctx;
+    const struct lease_state *s = c->state;
+    (void)wrote;
+    if (why != NULL) {
+        ecall_refuse(c, why);
+        return;
+    }
+    struct buf b = answer_begin(c, revision);
+    emit_i64(&b, "ID", s->id);
+    emit_i64(&b, "TTL", s->ttl);
+    json_close(&b, '}');
+    ecall_answer(c, &b);
+}
+
+void serve_lease_grant(struct ecall *c, json_t *body)
+{
+    struct lease_state *s = take_id(c, body);
+    if (s == NULL || !take_i64(c, body, "TTL", &s->ttl)) return;
+    if (s->ttl > TTL_MAX_S) {
+        ecall_refuse(c, &ERR_LEASE_TTL);
+        return;
+    }
+    if (s->ttl < TTL_MIN_S) s->ttl = TTL_MIN_S;
+    while (s->id == 0) {
+        c->etcd->env->ops->random(c->etcd->env, &s->id, sizeof(s->id));
+        s->id = (int64_t)((uint64_t)s->id >> 2); /* above 2^53 most of the time, as etcd's: text to every reader */
+    }
+    work_start(c->etcd, &c->arena, grant_body, grant_done, c);
+}
+
+/* --- revoke --- */
+
+enum work_step lease_do_revoke(struct work *w, uint64_t id, bool only_ended)
+{
+    struct arena *a = work_arena(w);
+    const struct work_row *lease, **attached;
+    struct span span = span_attached(a, id);
+    size_t count;
+    bool wants = false;
+    if (!work_get(w, key_lease(a, id), &lease)) return WORK_WANTS;
+    if (!lease->found) return work_refuse(w, &ERR_LEASE_NOT_FOUND);
+    if (only_ended && lease_is(lease, work_revision(w))) return WORK_DONE;
+    if (!work_scan(w, &span, &attached, &count)) return WORK_WANTS;
+    for (size_t i = 0; i < count; i++) {
+        struct slice user = slice_make(attached[i]->key.data + 9, attached[i]->key.size - 9);
+        struct slice key = key_row(a, ROW_OF_USER, user);
+        const struct work_row *row;
+        if (!work_get(w, key, &row)) {
+            wants = true;
+        } else {
+            if (row->found && revised_read(row->value, 0).lease == id) work_delete(w, key);
+            work_delete(w, attached[i]->key);
+        }
+    }
+    work_delete(w, key_lease(a, id));
+    return wants ? WORK_WANTS : WORK_DONE;
+}
+
+static enum work_step revoke_body(struct work *w, void *ctx)
+{
+    struct ecall *c = ctx;
+    return lease_do_revoke(w, (uint64_t)((struct lease_state *)c->state)->id, false);
+}
+
+static void header_done(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
+{
+    struct ecall *c = ctx;
+    (void)wrote;
+    if (why != NULL) {
+        ecall_refuse(c, why);
+        return;
+    }
+    struct buf b = answer_begin(c, revision);
+    json_close(&b, '}');
+    ecall_answer(c, &b);
+}
+
+void serve_lease_revoke(struct ecall *c, json_t *body)
+{
+    if (take_id(c, body) != NULL) work_start(c->etcd, &c->arena, revoke_body, header_done, c);
+}
+
+/* --- keep alive: one answer, and the end of the stream, as of a request whose body has ended --- */
+
+static enum work_step renew_body(struct work *w, void *ctx)
+{
+    struct ecall *c = ctx;
+    struct lease_state *s = c->state;
+    const struct work_row *row;
+    struct slice key = key_lease(work_arena(w), (uint64_t)s->id);
+    if (!work_get(w, key, &row)) return WORK_WANTS;
+    s->missing = !lease_is(row, work_revision(w));
+    if (s->missing) return WORK_DONE;
+    s->granted_s = lease_ttl_s(row);
+    work_put(w, key, row->value);
+    return WORK_DONE;
+}
+
+static void renew_done(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
+{
+    struct ecall *c = ctx;
+    const struct lease_state *s = c->state;
+    struct buf b;
+    (void)wrote;
+    if (c->http == NULL) {
+        ecall_end(c);
+        return;
+    }
+    if (why != NULL) {
+        ecall_refuse(c, why);
+        return;
+    }
+    ecall_stream(c, NULL);
+    buf_init(&b, 4096);
+    buf_append_str(&b, "{\"result\":{");
+    emit_header(c->etcd, &b, revision);
+    emit_i64(&b, "ID", s->id);
+    if (!s->missing) emit_u64(&b, "TTL", s->granted_s);
+    buf_append_str(&b, "}}\n");
+    stream_send(&c->stream, buf_slice(&b));
+    buf_free(&b);
+    stream_end(&c->stream);
+    ecall_end(c);
+}
+
+void serve_lease_keepalive(struct ecall *c, json_t *body)
+{
+    if (take_id(c, body) != NULL) work_start(c->etcd, &c->arena, renew_body, renew_done, c);
+}
+
+/* --- what is there --- */
+
+static enum work_step ttl_body(struct work *w, void *ctx)
+{
+    struct ecall *c = ctx;
+    struct lease_state *s = c->state;
+    struct arena *a = work_arena(w);
+    const struct work_row *lease, **attached;
+    size_t count;
+    bool wants = false;
+    if (!work_get(w, key_lease(a, (uint64_t)s->id), &lease)) return WORK_WANTS;
+    s->missing = !lease_is(lease, work_revision(w));
+    s->count = 0;
+    if (s->missing) return WORK_DONE;
+    s->granted_s = lease_ttl_s(lease);
+    s->left_s = ((lease_ends(lease) - work_revision(w)) >> TS_COUNTER_BITS) / 1000;
+    if (!s->keys) return WORK_DONE;
+    struct span span = span_attached(a, (uint64_t)s->id);
+    if (!work_scan(w, &span, &attached, &count)) return WORK_WANTS;
+    s->attached = arena_alloc(a, (count + 1) * sizeof(*s->attached));
+    for (size_t i = 0; i < count; i++) {
+        struct slice user = slice_make(attached[i]->key.data + 9, attached[i]->key.size - 9);
+        const struct work_row *row;
+        if (!work_get(w, key_row(a, ROW_OF_USER, user), &row))
+            wants = true;
+        else if (row->found && revised_read(row->value, 0).lease == (uint64_t)s->id)
+            s->attached[s->count++] = user;
+    }
+    return wants ? WORK_WANTS : WORK_DONE;
+}
+
+static void ttl_done(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
+{
+    struct ecall *c = ctx;
+    const struct lease_state *s = c->state;
+    (void)wrote;
+    if (why != NULL) {
+        ecall_refuse(c, why);
+        return;
+    }
+    struct buf b = answer_begin(c, revision);
+    emit_i64(&b, "ID", s->id);
+    if (s->missing) emit_i64(&b, "TTL", -1);
+    if (!s->missing) emit_u64(&b, "TTL", s->left_s);
+    if (!s->missing) emit_u64(&b, "grantedTTL", s->granted_s);
+    if (s->count > 0) {
+        json_key(&b, "keys");
+        json_open(&b, '[');
+        for (size_t i = 0; i < s->count; i++) emit_base64(&b, s->attached[i]);
+        json_close(&b, ']');
+    }
+    json_close(&b, '}');
+    ecall_answer(c, &b);
+}
+
+void serve_lease_ttl(struct ecall *c, json_t *body)
+{
+    struct lease_state *s = take_id(c, body);
+    if (s != NULL && take_bool(c, body, "keys", &s->keys)) work_start(c->etcd, &c->arena, ttl_body, ttl_done, c);
+}
+
+struct span span_leases(struct arena *a)
+{
+    return (struct span){.start = key_row(a, ROW_OF_LEASE, SLICE_EMPTY),
+                         .end = key_row(a, ROW_OF_LEASE + 1, SLICE_EMPTY)};
+}
+
+static enum work_step list_body(struct work *w, void *ctx)
+{
+    struct ecall *c = ctx;
+    struct lease_state *s = c->state;
+    struct span span = span_leases(work_arena(w));
+    const struct work_row **rows;
+    size_t count;
+    if (!work_scan(w, &span, &rows, &count)) return WORK_WANTS;
+    s->ids = arena_alloc(work_arena(w), (count + 1) * sizeof(*s->ids));
+    s->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i]->key.size == 9 && lease_is(rows[i], work_revision(w)))
+            s->ids[s->count++] = be_u64(rows[i]->key.data + 1);
+    }
+    return WORK_DONE;
+}
+
+static void list_done(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
+{
+    struct ecall *c = ctx;
+    const struct lease_state *s = c->state;
+    (void)wrote;
+    if (why != NULL) {
+        ecall_refuse(c, why);
+        return;
+    }
+    struct buf b = answer_begin(c, revision);
+    for (size_t i = 0; i < s->count; i++) {
+        if (i == 0) json_key(&b, "leases");
+        if (i == 0) json_open(&b, '[');
+        json_open(&b, '{');
+        emit_u64(&b, "ID", s->ids[i]);
+        json_close(&b, '}');
+    }
+    if (s->count > 0) json_close(&b, ']');
+    json_close(&b, '}');
+    ecall_answer(c, &b);
+}
+
+void serve_lease_list(struct ecall *c, json_t *body)
+{
+    (void)body;
+    c->state = arena_zalloc(&c->arena, sizeof(struct lease_state));
+    work_start(c->etcd, &c->arena, list_body, list_done, c);
+}

@@ -1,0 +1,12 @@
+/* Private to etcd/: leases, for those who end them. */
+#ifndef QUORATE_ETCD_LEASE_H
+#define QUORATE_ETCD_LEASE_H
+
+#include "etcd/work.h"
+
+uint64_t lease_ends(const struct work_row *row); /* the timestamp */
+struct span span_leases(struct arena *a);
+/* Its keys and itself. only_ended: nothing, if it has been renewed. */
+enum work_step lease_do_revoke(struct work *w, uint64_t id, bool only_ended);
+
+#endif

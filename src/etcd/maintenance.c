@@ -1,0 +1,252 @@
+/* Members, status, alarms, hashes, snapshot, and probes: what is known of the cluster, in etcd's words. */
+#include <stdio.h>
+
+#include "base/hash.h"
+#include "etcd/kv.h"
+#include "gateway/health.h"
+#include "gateway/json_out.h"
+
+#define SERVER_VERSION "3.4.23"
+#define CLUSTER_VERSION "3.4.0"
+
+static void answer_header_only(struct ecall *c)
+{
+    struct buf b = answer_begin(c, c->etcd->newest);
+    json_close(&b, '}');
+    ecall_answer(c, &b);
+}
+
+/* --- members: the gateways serve, and know of themselves only --- */
+
+void serve_member_list(struct ecall *c, json_t *body)
+{
+    const struct etcd *e = c->etcd;
+    char url[LIMIT_ADDRESS_BYTES + 8];
+    struct buf b = answer_begin(c, e->newest);
+    (void)body;
+    (void)snprintf(url, sizeof(url), "http://%s", e->address);
+    json_key(&b, "members");
+    json_open(&b, '[');
+    json_open(&b, '{');
+    emit_u64(&b, "ID", e->member_id);
+    json_key(&b, "name");
+    json_str(&b, "quorate");
+    json_key(&b, "peerURLs");
+    json_open(&b, '[');
+    json_str(&b, url);
+    json_close(&b, ']');
+    json_key(&b, "clientURLs");
+    json_open(&b, '[');
+    json_str(&b, url);
+    json_close(&b, ']');
+    json_close(&b, '}');
+    json_close(&b, ']');
+    json_close(&b, '}');
+    ecall_answer(c, &b);
+}
+
+void serve_member_change(struct ecall *c, json_t *body)
+{
+    (void)body;
+    ecall_refuse(c, &ERR_NOT_CHANGED_HERE);
+}
+
+/* --- status --- */
+
+static void status_known(void *ctx, const struct client_error *e, struct slice payload)
+{
+    struct ecall *c = ctx;
+    struct meta_status_reply status;
+    if (e->status != STATUS_OK || unpack_meta_status_reply(payload, &c->arena, &status) != STATUS_OK) {
+        ecall_fail(c, e);
+        return;
+    }
+    c->etcd->term = status.term;
+    struct buf b = answer_begin(c, status.last_timestamp);
+    json_key(&b, "version");
+    json_str(&b, SERVER_VERSION);
+    emit_u64(&b, "dbSize", 1);
+    emit_u64(&b, "leader", c->etcd->member_id);
+    emit_u64(&b, "raftIndex", status.applied);
+    emit_u64(&b, "raftTerm", status.term);
+    emit_u64(&b, "raftAppliedIndex", status.applied);
+    emit_u64(&b, "dbSizeInUse", 1);
+    json_close(&b, '}');
+    ecall_answer(c, &b);
+}
+
+void serve_status(struct ecall *c, json_t *body)
+{
+    (void)body;
+    client_meta(c->etcd->client, METHOD_META_STATUS, SLICE_EMPTY, c->timeout_ms, status_known, c);
+}
+
+void serve_alarm(struct ecall *c, json_t *body)
+{
+    (void)body;
+    answer_header_only(c); /* a full disk refuses writes by itself (docs/operations.md): there is nothing to disarm */
+}
+
+void serve_defragment(struct ecall *c, json_t *body)
+{
+    (void)body;
+    answer_header_only(c); /* compaction never stops */
+}
+
+/* --- hash: of the rows that users see, at one revision: equal for equal contents --- */
+
+struct hash_state {
+    struct slice from;
+    uint64_t revision;
+    uint64_t hash;
+    bool snapshot; /* a stream of all rows instead */
+};
+
+static void hash_page(struct ecall *c);
+
+static void hash_end(struct ecall *c)
+{
+    const struct hash_state *s = c->state;
+    struct buf b = answer_begin(c, s->revision);
+    json_key(&b, "hash");
+    json_u64(&b, (s->hash & 0xffffffffu) | 1);
+    json_close(&b, '}');
+    ecall_answer(c, &b);
+}
+
+static void snapshot_send(struct ecall *c, const struct scan_reply *page)
+{
+    struct buf blob, b;
+    buf_init(&blob, SIZE_MAX / 2);
+    for (size_t i = 0; i < page->row_count; i++)
+        snapshot_row_append(&blob, &(struct snapshot_row){.key = page->rows[i].key,
+                                                          .ts = page->rows[i].version,
+                                                          .value = page->rows[i].value});
+    buf_init(&b, SIZE_MAX / 2);
+    buf_append_str(&b, "{\"result\":{");
+    emit_header(c->etcd, &b, ((struct hash_state *)c->state)->revision);
+    emit_u64(&b, "remaining_bytes", page->more ? 1 : 0);
+    emit_bytes(&b, "blob", buf_slice(&blob));
+    buf_append_str(&b, "}}\n");
+    stream_send(&c->stream, buf_slice(&b));
+    buf_free(&blob);
+    buf_free(&b);
+}
+
+static void hash_scanned(void *ctx, const struct client_error *e, const struct scan_reply *page)
+{
+    struct ecall *c = ctx;
+    struct hash_state *s = c->state;
+    bool left = s->snapshot ? s->revision != 0 && !c->streaming : false;
+    if (left) {
+        ecall_end(c);
+        return;
+    }
+    if (e->status != STATUS_OK) {
+        ecall_fail(c, e);
+        return;
+    }
+    s->revision = page->mark.ts;
+    for (size_t i = 0; i < page->row_count; i++) {
+        s->hash = s->hash * 1099511628211u ^ hash_bytes(page->rows[i].key, 1) ^ hash_bytes(page->rows[i].value, 2);
+        s->hash ^= page->rows[i].version;
+    }
+    if (s->snapshot && !c->streaming && c->http != NULL) ecall_stream(c, NULL);
+    if (s->snapshot && c->streaming) snapshot_send(c, page);
+    if (page->more) {
+        struct slice last = page->rows[page->row_count - 1].key;
+        uint8_t *next = arena_zalloc(&c->arena, last.size + 1);
+        memcpy(next, last.data, last.size);
+        s->from = slice_make(next, last.size + 1);
+        hash_page(c);
+    } else if (s->snapshot) {
+        if (c->streaming) stream_end(&c->stream);
+        c->streaming = false;
+        ecall_end(c);
+    } else {
+        hash_end(c);
+    }
+}
+
+static void hash_page(struct ecall *c)
+{
+    struct hash_state *s = c->state;
+    struct client_scan scan = {.start = s->from,
+                               .end = key_row(&c->arena, ROW_OF_USER + 1, SLICE_EMPTY),
+                               .how = {.mode = READ_SNAPSHOT, .ts = s->revision}};
+    client_scan(c->etcd->client, etcd_keyspace, &scan, c->timeout_ms, hash_scanned, c);
+}
+
+void serve_hash(struct ecall *c, json_t *body)
+{
+    struct hash_state *s = arena_zalloc(&c->arena, sizeof(*s));
+    int64_t revision;
+    c->state = s;
+    if (!take_i64(c, body, "revision", &revision)) return;
+    s->revision = (uint64_t)revision;
+    s->from = key_row(&c->arena, ROW_OF_USER, SLICE_EMPTY);
+    hash_page(c);
+}
+
+void serve_snapshot(struct ecall *c, json_t *body)
+{
+    struct hash_state *s = arena_zalloc(&c->arena, sizeof(*s));
+    (void)body;
+    c->state = s;
+    s->snapshot = true;
+    s->from = key_row(&c->arena, ROW_OF_USER, SLICE_EMPTY);
+    hash_page(c);
+}
+
+/* --- auth: not enabled --- */
+
+void serve_auth_status(struct ecall *c, json_t *body)
+{
+    answer_header_only(c);
+    (void)body;
+}
+
+void serve_auth(struct ecall *c, json_t *body)
+{
+    (void)body;
+    ecall_refuse(c, &ERR_AUTH_NOT_ENABLED);
+}
+
+/* --- probes --- */
+
+static void probe_done(void *ctx, const struct client_error *e, const struct get_reply *reply)
+{
+    struct ecall *c = ctx;
+    bool fine = e->status == STATUS_OK || e->status == STATUS_NOT_FOUND; /* no keyspace: nobody has written yet */
+    (void)reply;
+    if (c->timeout_ms == 1) /* as text */
+        ecall_text(c, fine ? 200 : 503, "text/plain; charset=utf-8",
+                   slice_str(fine ? "ok\n" : "[-]linearizable_read failed: etcdserver: request timed out\n"));
+    else if (fine)
+        ecall_text(c, 200, "application/json", slice_str("{\"health\":\"true\",\"reason\":\"\"}"));
+    else
+        ecall_text(c, 503, "text/plain; charset=utf-8",
+                   slice_str("{\"health\":\"false\",\"reason\":\"RAFT NO LEADER\"}\n"));
+}
+
+void probe_health(struct ecall *c, struct slice path)
+{
+    enum http_method m = c->etcd->env->http->ops->method(c->http);
+    if (m != HTTP_GET && m != HTTP_HEAD) {
+        ecall_text(c, 405, "text/plain; charset=utf-8", slice_str("Method Not Allowed\n"));
+        return;
+    }
+    if (slice_eq(path, slice_str("/version"))) {
+        ecall_text(c, 200, "application/json",
+                   slice_str("{\"etcdserver\":\"" SERVER_VERSION "\",\"etcdcluster\":\"" CLUSTER_VERSION "\"}"));
+        return;
+    }
+    bool health = slice_eq(path, slice_str("/health"));
+    bool local = slice_starts(path, slice_str("/livez"));
+    if (local) {
+        ecall_text(c, 200, "text/plain; charset=utf-8", slice_str("ok\n"));
+        return;
+    }
+    c->timeout_ms = health ? 2000 : 1; /* 1: as text */
+    client_get(c->etcd->client, etcd_keyspace, key_compacted(&c->arena), 2000, probe_done, c);
+}

@@ -1,0 +1,370 @@
+/* Locks and elections: whoever wants one puts a key under the name, and has it when no older key is there (docs/etcd.md).
+ *
+ *   PUTTING (the key, unless it is there) --> LOOKING --older ones are there--> WAITING (a watch of the name) --> LOOKING
+ *                                                \--none--> answered
+ *
+ * An observer looks and waits likewise, for ever. A client that leaves while it waits takes its key along. */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "etcd/kv.h"
+#include "gateway/json_out.h"
+
+#define SESSION_TTL_S 60u
+
+static const struct etcd_error ERR_NOT_LEADER = {.code = GRPC_UNKNOWN, .text = "election: not leader"};
+static const struct etcd_error ERR_NO_LEADER = {.code = GRPC_UNKNOWN, .text = "election: no leader"};
+
+struct queue {
+    enum { QUEUE_LOCK, QUEUE_CAMPAIGN, QUEUE_LEADER, QUEUE_OBSERVE } kind;
+    struct slice name, value;
+    struct slice key; /* of a user; below name/ */
+    int64_t lease;
+    uint64_t mine; /* create revision of the key */
+    bool makes_lease;
+    struct client_watch *watch;
+    /* what a look has found */
+    bool looking; /* a piece of work is under way */
+    bool found, waits, lost;
+    struct ekv first;
+    uint64_t told; /* observe: mod revision that was told last */
+    uint64_t revision;
+};
+
+static void queue_free(struct queue *q)
+{
+    client_watch_free(q->watch);
+    q->watch = NULL;
+}
+
+static struct slice prefix_of(struct arena *a, struct slice name)
+{
+    uint8_t *at = arena_alloc(a, name.size + 1);
+    memcpy(at, name.data, name.size);
+    at[name.size] = '/';
+    return slice_make(at, name.size + 1);
+}
+
+/* The row keys below name/. */
+static struct span span_below(struct arena *a, struct slice name)
+{
+    struct slice start = key_row(a, ROW_OF_USER, prefix_of(a, name));
+    uint8_t *end = arena_dup(a, start.data, start.size);
+    end[start.size - 1]++; /* '/' is not the last byte of all */
+    return (struct span){.start = start, .end = slice_make(end, start.size)};
+}
+
+static void queue_look(struct ecall *c);
+
+/* --- the end --- */
+
+static enum work_step leave_body(struct work *w, void *ctx)
+{
+    struct ecall *c = ctx;
+    const struct queue *q = c->state;
+    struct slice key = key_row(work_arena(w), ROW_OF_USER, q->key);
+    const struct work_row *row;
+    if (!work_get(w, key, &row)) return WORK_WANTS;
+    if (row->found && ekv_of(row->key, row->value, row->version).created == q->mine) work_delete(w, key);
+    return WORK_DONE;
+}
+
+static void left(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
+{
+    (void)why; /* its lease ends, too */
+    (void)revision;
+    (void)wrote;
+    ecall_end(ctx);
+}
+
+static void queue_leave(struct ecall *c)
+{
+    struct queue *q = c->state;
+    queue_free(q);
+    if (q->mine != 0)
+        work_start(c->etcd, &c->arena, leave_body, left, c);
+    else
+        ecall_end(c);
+}
+
+static void queue_refuse(struct ecall *c, const struct etcd_error *why)
+{
+    queue_free(c->state);
+    ecall_refuse(c, why);
+}
+
+static void emit_leader(struct buf *b, const struct queue *q)
+{
+    json_key(b, "leader");
+    json_open(b, '{');
+    emit_bytes(b, "name", q->name);
+    emit_bytes(b, "key", q->key);
+    emit_u64(b, "rev", q->mine);
+    emit_i64(b, "lease", q->lease);
+    json_close(b, '}');
+}
+
+static void queue_answer(struct ecall *c)
+{
+    struct queue *q = c->state;
+    struct buf b = answer_begin(c, q->revision);
+    if (q->kind == QUEUE_LOCK) emit_bytes(&b, "key", q->key);
+    if (q->kind == QUEUE_CAMPAIGN) emit_leader(&b, q);
+    if (q->kind == QUEUE_LEADER) {
+        json_key(&b, "kv");
+        emit_ekv(&b, &q->first, false);
+    }
+    json_close(&b, '}');
+    queue_free(q);
+    ecall_answer(c, &b);
+}
+
+/* --- looking, waiting --- */
+
+static enum work_step look_body(struct work *w, void *ctx)
+{
+    struct ecall *c = ctx;
+    struct queue *q = c->state;
+    struct span span = span_below(work_arena(w), q->name);
+    const struct work_row **rows;
+    size_t count;
+    if (!work_scan(w, &span, &rows, &count)) return WORK_WANTS;
+    q->found = false;
+    bool here = false;
+    for (size_t i = 0; i < count; i++) {
+        struct ekv kv = ekv_of(rows[i]->key, rows[i]->value, rows[i]->version);
+        here = here || (kv.created == q->mine && slice_eq(kv.key, q->key));
+        if (!q->found || kv.created < q->first.created) q->first = kv;
+        q->found = true;
+    }
+    q->waits = q->found && q->first.created < q->mine;
+    q->lost = q->mine != 0 && !here;
+    return WORK_DONE;
+}
+
+static void send_leader(struct ecall *c)
+{
+    struct queue *q = c->state;
+    struct buf b;
+    if (!q->found || q->first.mod == q->told) return;
+    q->told = q->first.mod;
+    buf_init(&b, SIZE_MAX / 2);
+    buf_append_str(&b, "{\"result\":{");
+    emit_header(c->etcd, &b, q->revision);
+    json_key(&b, "kv");
+    emit_ekv(&b, &q->first, false);
+    buf_append_str(&b, "}}\n");
+    stream_send(&c->stream, buf_slice(&b));
+    buf_free(&b);
+}
+
+static void changed(void *ctx, const struct client_error *e, const struct client_watch_batch *batch, uint64_t resume)
+{
+    struct ecall *c = ctx;
+    struct queue *q = c->state;
+    (void)resume;
+    bool gone = q->kind == QUEUE_OBSERVE ? !c->streaming : c->http == NULL;
+    if (gone) {
+        queue_leave(c);
+    } else if (e->status != STATUS_OK) {
+        queue_free(q); /* what has changed since is not known: a look finds it */
+        queue_look(c);
+    } else if (batch->change_count == 0) {
+        client_watch_next(q->watch, changed, c);
+    } else {
+        queue_look(c);
+    }
+}
+
+static void looked(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
+{
+    struct ecall *c = ctx;
+    struct queue *q = c->state;
+    (void)wrote;
+    q->looking = false;
+    q->revision = revision;
+    bool gone = q->kind == QUEUE_OBSERVE ? !c->streaming : c->http == NULL;
+    if (gone) {
+        queue_leave(c);
+    } else if (why != NULL || q->lost) {
+        queue_refuse(c, why != NULL ? why : &ERR_LEADER_LEFT);
+    } else if (q->kind == QUEUE_LEADER && !q->found) {
+        queue_refuse(c, &ERR_NO_LEADER);
+    } else if (q->kind == QUEUE_OBSERVE || q->waits) {
+        struct span span = span_below(&c->arena, q->name);
+        struct client_watch_options o = {
+            .keyspace = etcd_keyspace, .start = span.start, .end = span.end, .after = revision};
+        if (q->kind == QUEUE_OBSERVE) send_leader(c);
+        if (q->watch == NULL) q->watch = client_watch_new(c->etcd->client, &o);
+        client_watch_next(q->watch, changed, c);
+    } else {
+        queue_answer(c);
+    }
+}
+
+static void queue_look(struct ecall *c)
+{
+    ((struct queue *)c->state)->looking = true;
+    work_start(c->etcd, &c->arena, look_body, looked, c);
+}
+
+/* --- putting --- */
+
+static enum work_step put_body(struct work *w, void *ctx)
+{
+    struct ecall *c = ctx;
+    struct queue *q = c->state;
+    struct arena *a = work_arena(w);
+    struct slice key = key_row(a, ROW_OF_USER, q->key);
+    const struct work_row *row, *lease;
+    bool there = work_get(w, key, &row);
+    if (!work_get(w, key_lease(a, (uint64_t)q->lease), &lease) || !there) return WORK_WANTS;
+    if (!lease->found && !q->makes_lease) return work_refuse(w, &ERR_LEASE_NOT_FOUND);
+    if (!lease->found) {
+        uint8_t *ttl = arena_zalloc(a, 8);
+        ttl[0] = SESSION_TTL_S;
+        work_put(w, key_lease(a, (uint64_t)q->lease), slice_make(ttl, 8));
+    }
+    struct ekv kv = row->found ? ekv_of(row->key, row->value, row->version) : (struct ekv){.created = 0};
+    q->mine = kv.created; /* 0: that of the commit */
+    if (row->found && (q->kind == QUEUE_LOCK || slice_eq(kv.value, q->value))) return WORK_DONE;
+    work_revise(w, key, q->value, (uint64_t)q->lease);
+    work_put(w, key_attached(a, (uint64_t)q->lease, q->key), SLICE_EMPTY);
+    return WORK_DONE;
+}
+
+static void put(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
+{
+    struct ecall *c = ctx;
+    struct queue *q = c->state;
+    if (why != NULL) {
+        queue_refuse(c, why);
+        return;
+    }
+    if (q->mine == 0 && wrote) q->mine = revision;
+    queue_look(c);
+}
+
+static void queue_enter(struct ecall *c, struct queue *q)
+{
+    char hex[24];
+    q->makes_lease = q->lease == 0;
+    while (q->lease == 0) {
+        c->etcd->env->ops->random(c->etcd->env, &q->lease, sizeof(q->lease));
+        q->lease = (int64_t)((uint64_t)q->lease >> 2);
+    }
+    (void)snprintf(hex, sizeof(hex), "/%llx", (unsigned long long)q->lease);
+    uint8_t *key = arena_alloc(&c->arena, q->name.size + strlen(hex));
+    memcpy(key, q->name.data, q->name.size);
+    memcpy(key + q->name.size, hex, strlen(hex));
+    q->key = slice_make(key, q->name.size + strlen(hex));
+    work_start(c->etcd, &c->arena, put_body, put, c);
+}
+
+static struct queue *queue_begin(struct ecall *c, json_t *body, unsigned kind)
+{
+    struct queue *q = arena_zalloc(&c->arena, sizeof(*q));
+    c->state = q;
+    q->kind = kind;
+    q->value = SLICE_EMPTY;
+    if (!take_bytes(c, body, "name", &q->name) || !take_i64(c, body, "lease", &q->lease)) return NULL;
+    if (kind == QUEUE_CAMPAIGN && !take_bytes(c, body, "value", &q->value)) return NULL;
+    if (q->name.size > 0) return q;
+    ecall_refuse(c, &ERR_EMPTY_KEY);
+    return NULL;
+}
+
+void serve_lock(struct ecall *c, json_t *body)
+{
+    struct queue *q = queue_begin(c, body, QUEUE_LOCK);
+    if (q != NULL) queue_enter(c, q);
+}
+
+void serve_campaign(struct ecall *c, json_t *body)
+{
+    struct queue *q = queue_begin(c, body, QUEUE_CAMPAIGN);
+    if (q != NULL) queue_enter(c, q);
+}
+
+void serve_leader(struct ecall *c, json_t *body)
+{
+    if (queue_begin(c, body, QUEUE_LEADER) != NULL) queue_look(c);
+}
+
+static void observer_left(struct ecall *c)
+{
+    struct queue *q = c->state;
+    if (q->looking) return; /* looked() ends it */
+    queue_free(q);
+    ecall_end(c);
+}
+
+void serve_observe(struct ecall *c, json_t *body)
+{
+    if (queue_begin(c, body, QUEUE_OBSERVE) == NULL) return;
+    ecall_stream(c, observer_left);
+    queue_look(c);
+}
+
+/* --- one step: unlock, proclaim, resign --- */
+
+struct step {
+    enum { STEP_UNLOCK, STEP_PROCLAIM, STEP_RESIGN } kind;
+    struct slice key, value;
+    int64_t rev, lease;
+};
+
+static enum work_step step_body(struct work *w, void *ctx)
+{
+    struct ecall *c = ctx;
+    const struct step *s = c->state;
+    struct slice key = key_row(work_arena(w), ROW_OF_USER, s->key);
+    const struct work_row *row;
+    if (!work_get(w, key, &row)) return WORK_WANTS;
+    struct ekv kv = row->found ? ekv_of(row->key, row->value, row->version) : (struct ekv){.created = 0};
+    bool mine = row->found && (s->kind == STEP_UNLOCK || kv.created == (uint64_t)s->rev);
+    if (!mine && s->kind == STEP_PROCLAIM) return work_refuse(w, &ERR_NOT_LEADER);
+    if (mine && s->kind == STEP_PROCLAIM) work_revise(w, key, s->value, kv.lease);
+    if (mine && s->kind != STEP_PROCLAIM) work_delete(w, key);
+    return WORK_DONE;
+}
+
+static void step_done(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
+{
+    struct ecall *c = ctx;
+    (void)wrote;
+    if (why != NULL) {
+        ecall_refuse(c, why);
+        return;
+    }
+    struct buf b = answer_begin(c, revision);
+    json_close(&b, '}');
+    ecall_answer(c, &b);
+}
+
+static void serve_step(struct ecall *c, json_t *body, unsigned kind)
+{
+    struct step *s = arena_zalloc(&c->arena, sizeof(*s));
+    json_t *from = kind == STEP_UNLOCK ? body : field(body, "leader");
+    c->state = s;
+    s->kind = kind;
+    if (!take_bytes(c, from, "key", &s->key) || !take_i64(c, from, "rev", &s->rev)) return;
+    if (kind == STEP_PROCLAIM && !take_bytes(c, body, "value", &s->value)) return;
+    if (s->key.size == 0)
+        ecall_refuse(c, &ERR_EMPTY_KEY);
+    else
+        work_start(c->etcd, &c->arena, step_body, step_done, c);
+}
+
+void serve_unlock(struct ecall *c, json_t *body)
+{
+    serve_step(c, body, STEP_UNLOCK);
+}
+void serve_proclaim(struct ecall *c, json_t *body)
+{
+    serve_step(c, body, STEP_PROCLAIM);
+}
+void serve_resign(struct ecall *c, json_t *body)
+{
+    serve_step(c, body, STEP_RESIGN);
+}

@@ -1,0 +1,42 @@
+#!/bin/sh
+# The etcd surface beside Debian's etcd-server: the same random calls to both, answers compared field by field; Debian's python3-etcd3gw against
+# both. Without etcd-server this fails, and says how to get it.
+set -u
+# shellcheck source=tests/process/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+if ! command -v etcd >/dev/null; then
+    fail "etcd-server is not installed, so nothing can be compared: sh deploy/install-deps.sh test"
+    finish
+    exit 1
+fi
+check "the cluster starts" cluster_start
+
+theirs=http://127.0.0.1:$((base + 91)) peer=http://127.0.0.1:$((base + 92))
+etcd --data-dir "$work/etcd" --log-level error --unsafe-no-fsync --listen-client-urls "$theirs" --advertise-client-urls "$theirs" \
+    --listen-peer-urls "$peer" --initial-advertise-peer-urls "$peer" --initial-cluster "default=$peer" 2>"$work/etcd.log" &
+etcd_pid=$!
+trap 'kill $etcd_pid 2>/dev/null; cleanup' EXIT
+check "etcd starts" eventually curl -sf "$theirs/health"
+
+python3 "$here/etcd_compare.py" "$(gateway)" "$theirs" 350 "${SEED:-20261121}" >"$work/compared" 2>&1
+grep FAILED -A 4 "$work/compared" | head -40
+check "the same calls have the same answers: $(tail -n 1 "$work/compared")" grep -q ' passed, 0 failed' "$work/compared"
+
+for who in "$theirs" "$(gateway)"; do
+    /usr/bin/python3 "$here/etcd_client.py" "$who" >"$work/client.$(echo "$who" | tr -dc 0-9)" 2>&1
+done
+check "python3-etcd3gw finds the same in both" cmp "$work/client.$(echo "$theirs" | tr -dc 0-9)" "$work/client.$(gateway | tr -dc 0-9)"
+check "and it does find something" grep -q '^watched 1 2$' "$work/client.$(gateway | tr -dc 0-9)"
+
+# What no single etcd can be asked: a lease ends by itself, a lock goes to who waits, both at the surface alone.
+v3() { curl -s -m "${3:-5}" -d "$2" "$(gateway)/v3/$1"; }
+v3 lease/grant '{"ID":"91","TTL":"2"}' >/dev/null
+v3 kv/put '{"key":"ZW5kcw==","value":"MQ==","lease":"91"}' >/dev/null
+v3 lease/grant '{"ID":"92","TTL":"60"}' >/dev/null
+first=$(v3 lock/lock '{"name":"bG9jaw==","lease":"91"}' | json "d['key']")
+second=$(v3 lock/lock '{"name":"bG9jaw==","lease":"92"}' 10 | json "d['key']")
+check "a lock goes to who waits when the lease of who holds it ends" test -n "$first" -a -n "$second" -a "$first" != "$second"
+ended() { ! v3 kv/range '{"key":"ZW5kcw=="}' | grep -q kvs; }
+check "and the lease's keys are gone" eventually ended
+finish
