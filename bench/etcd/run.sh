@@ -1,8 +1,9 @@
 #!/bin/sh
 # Beside etcd on the same machine: make bench-vs-etcd. Three members of Debian's etcd-server and a local cluster, each on
 # the same disk, by turns under the same load program (wrk) with the same 100-byte values over HTTP/JSON: etcd's gateway for
-# its gRPC interface (/v3/kv/put, /v3/kv/range), Quorate's native one (/v1/kv). Reads are linearizable on both sides.
-# Lines: bench etcd/... ours=... etcd=... ratio=... unit=...; then etcd's own `check perf` (gRPC), and ours over frames.
+# its gRPC interface (/v3/kv/put, /v3/kv/range), Quorate's etcd surface with the same requests (v3), and its native one (/v1/kv). Reads are
+# linearizable everywhere. Lines: bench etcd/... ours=... etcd=... ratio=... unit=...; then etcd's own `check perf` (gRPC), and ours over frames.
+# SURFACE=only: the etcd surface and etcd at 1, 16, 64 and 256 connections, and no more.
 set -u
 # shellcheck source=tests/process/lib.sh
 . "$(dirname "$0")/../../tests/process/lib.sh"
@@ -33,14 +34,15 @@ for _ in $(seq 100); do etcdctl endpoint health >/dev/null 2>&1 && break; sleep 
 # Straight to the leader, as Quorate's gateway finds its own.
 leader=$(etcdctl endpoint status -w json | json "[e['Endpoint'] for e in d if e['Status']['leader'] == e['Status']['header']['member_id']][0]")
 
-under_wrk() { # under_wrk WHO WHAT URL CONNECTIONS: a line "WHAT WHO operations-per-second p50-ms"
-    WHO=$1 WHAT=$2 wrk -t 1 -c "$4" -d "${seconds}s" -s "$here/load.lua" "$3" | awk -v key="$2_$4 $1" '/^RESULT/ { print key, $2, $3 }' >>"$work/results"
+under_wrk() { # under_wrk WHO WHAT URL CONNECTIONS: a line "WHAT_CONNECTIONS WHO operations-per-second p50-ms p99-ms"
+    WHO=$1 WHAT=$2 wrk -t 1 -c "$4" -d "${seconds}s" -s "$here/load.lua" "$3" | awk -v key="$2_$4 $1" '/^RESULT/ { print key, $2, $3, $4 }' >>"$work/results"
 }
 for _ in $(seq "$rounds"); do
     for what in put get; do
-        for count in 1 "$connections"; do
+        for count in 1 16 "$connections" 256; do
             under_wrk etcd $what "http://$leader" "$count"
-            under_wrk ours $what "$(gateway)" "$count"
+            under_wrk v3 $what "$(gateway)" "$count"
+            if [ "${SURFACE:-}" != only ] && { [ "$count" = 1 ] || [ "$count" = "$connections" ]; }; then under_wrk ours $what "$(gateway)" "$count"; fi
         done
     done
 done
@@ -48,14 +50,20 @@ python3 - "$work/results" <<'PYTHON'
 import collections, statistics, sys
 runs = collections.defaultdict(lambda: collections.defaultdict(list))
 for line in open(sys.argv[1]):
-    what, who, rate, p50 = line.split()
-    runs[what][who].append((float(rate), float(p50)))
+    what, who, *numbers = line.split()
+    runs[what][who].append([float(n) for n in numbers])
 for what, by in runs.items():
-    rate = {who: statistics.median(r for r, _ in by[who]) for who in by}
-    p50 = {who: statistics.median(p for _, p in by[who]) for who in by}
-    print("bench etcd/http_%s ours=%.0f etcd=%.0f ratio=%.2f unit=op/s" % (what, rate["ours"], rate["etcd"], rate["ours"] / rate["etcd"]))
-    print("bench etcd/http_%s_p50 ours=%.3f etcd=%.3f ratio=%.2f unit=ms" % (what, p50["ours"], p50["etcd"], p50["ours"] / p50["etcd"]))
+    for who, surface in (("v3", "v3"), ("ours", "http")):
+        if who not in by:
+            continue
+        for i, (name, unit) in enumerate((("", "op/s"), ("_p50", "ms"), ("_p99", "ms"))):
+            mine, theirs = (statistics.median(r[i] for r in by[w]) for w in (who, "etcd"))
+            print("bench etcd/%s_%s%s ours=%.3f etcd=%.3f ratio=%.2f unit=%s" % (surface, what, name, mine, theirs, mine / theirs, unit))
 PYTHON
+if [ "${SURFACE:-}" = only ]; then
+    finish >/dev/null
+    exit 0
+fi
 echo "etcdctl check perf --load=xl (gRPC):"
 etcdctl check perf --load=xl 2>&1 | tr '\r' '\n' | grep -E '^(PASS|FAIL)'
 "$quorate" bench kv --connections "$connections" --seconds "$seconds" --line etcd/frames_put
