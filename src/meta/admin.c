@@ -223,8 +223,8 @@ static struct operator_info info_of(const struct meta *m, const struct meta_oper
     if (row->state != OPERATOR_RUNNING) return info;
     const struct meta_range *r = meta_state_range(&m->state, row->range_id);
     struct range_order order;
-    const char *what = "the range is not known any more";
-    if (r != NULL) (void)operator_next(row, &r->desc, r->leader, &order, &what);
+    const char *what;
+    (void)operators_next(m, row, &order, &what);
     if (r != NULL && r->leader == 0) what = "the range has no leader that is known";
     info.step = slice_str(op->step[0] != '\0' ? op->step : what);
     return info;

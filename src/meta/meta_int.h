@@ -76,6 +76,8 @@ void operators_begin(struct meta *m, const struct operator_row *row); /* propose
 /* Of the range, under way or proposed; NULL: none. Its texts are not there. */
 const struct operator_row *operators_row_of(const struct meta *m, uint64_t range_id);
 void operators_pass(struct meta *m, uint64_t now_ns);
+enum operator_next operators_next(const struct meta *m, const struct operator_row *row, struct range_order *order,
+                                  const char **what);
 void operators_reset(struct meta *m); /* leadership came */
 struct meta_operator *operator_by_id(const struct meta *m, uint64_t id);
 void operators_orders(struct meta *m, uint64_t node_id, struct meta_heartbeat_reply *reply);

@@ -7,7 +7,7 @@
 
 void pack_operator_row(struct buf *b, const struct operator_row *row)
 {
-    pack_array(b, 12);
+    pack_array(b, 13);
     pack_uint(b, row->id);
     pack_uint(b, row->range_id);
     pack_uint(b, (uint64_t)row->kind);
@@ -20,13 +20,14 @@ void pack_operator_row(struct buf *b, const struct operator_row *row)
     pack_uint(b, (uint64_t)row->state);
     pack_uint(b, row->ended_ms);
     pack_bin(b, row->how_ended);
+    pack_uint(b, row->other);
 }
 
 enum status unpack_operator_row(struct slice bytes, struct arena *arena, struct operator_row *out)
 {
     (void)arena;
     struct unpack u = unpack_make(bytes);
-    uint32_t extra = unpack_open(&u, 12);
+    uint32_t extra = unpack_open(&u, 13);
     *out = (struct operator_row){.id = unpack_uint(&u)};
     out->range_id = unpack_uint(&u);
     uint64_t kind = unpack_uint(&u);
@@ -39,9 +40,10 @@ enum status unpack_operator_row(struct slice bytes, struct arena *arena, struct 
     uint64_t state = unpack_uint(&u);
     out->ended_ms = unpack_uint(&u);
     out->how_ended = unpack_bin(&u);
+    out->other = unpack_uint(&u);
     unpack_close(&u, extra);
     bool known =
-        kind >= OPERATOR_ADD && kind <= OPERATOR_MERGE && state >= OPERATOR_RUNNING && state <= OPERATOR_CANCELLED;
+        kind >= OPERATOR_ADD && kind <= OPERATOR_SPLIT_HOT && state >= OPERATOR_RUNNING && state <= OPERATOR_CANCELLED;
     if (!unpack_done(&u) || !known) return STATUS_CORRUPT;
     out->kind = (enum operator_kind)kind;
     out->state = (enum operator_state)state;
@@ -116,20 +118,65 @@ enum operator_next operator_next(const struct operator_row *row, const struct ra
     case OPERATOR_REMOVE: return next_of_change(row, d, leader, order, what);
     case OPERATOR_TRANSFER: return next_of_transfer(row, d, leader, order, what);
     case OPERATOR_SPLIT:
-    case OPERATOR_MERGE: break;
+    case OPERATOR_SPLIT_HOT: break;
+    case OPERATOR_MERGE: BUG("operator_next_merge");
     }
-    bool splits = row->kind == OPERATOR_SPLIT;
     if (d->epoch.version > row->version) {
         *what = "done";
         return OPERATOR_NEXT_DONE;
     }
-    *what = splits ? "its leader picks a key and splits" : "its leader absorbs the range behind it";
-    return order_that(order, splits ? ORDER_SPLIT : ORDER_MERGE, 0, 0);
+    bool hot = row->kind == OPERATOR_SPLIT_HOT;
+    *what = hot ? "its leader splits it where its load divides" : "its leader picks a key and splits";
+    return order_that(order, hot ? ORDER_SPLIT_HOT : ORDER_SPLIT, 0, 0);
+}
+
+/* The replica of the second range that is next to go where the first one has its own. False: they are on the same nodes. */
+static bool to_align(const struct range_desc *left, const struct range_desc *right, struct operator_row *step)
+{
+    *step = (struct operator_row){.kind = OPERATOR_REPLACE, .range_id = right->id, .conf_ver = right->epoch.conf_ver};
+    for (size_t i = 0; i < left->replica_count; i++) {
+        const struct range_replica *has = range_desc_replica(right, left->replicas[i].node_id);
+        if (step->to == 0 && (has == NULL || has->role != RANGE_VOTER)) step->to = left->replicas[i].node_id;
+    }
+    for (size_t i = 0; i < right->replica_count; i++) {
+        uint64_t node = right->replicas[i].node_id;
+        if (step->from == 0 && range_desc_replica(left, node) == NULL) step->from = node;
+    }
+    return step->to != 0 || step->from != 0;
+}
+
+enum operator_next operator_next_merge(const struct operator_row *row, const struct range_desc *left,
+                                       const struct range_desc *right, uint64_t right_leader, struct range_order *order,
+                                       const char **what)
+{
+    struct operator_row step;
+    *order = (struct range_order){.op = row->id, .range_id = left->id, .conf_ver = left->epoch.conf_ver};
+    if (right == NULL) {
+        *what = "done";
+        return OPERATOR_NEXT_DONE;
+    }
+    bool neighbours = left->keyspace == right->keyspace && left->end.size > 0 && slice_eq(left->end, right->start);
+    if (!neighbours || left->epoch.version > row->version) {
+        *what = neighbours ? "the merge was given up" : "the two ranges are no neighbours any more";
+        return OPERATOR_NEXT_VOID;
+    }
+    if (range_desc_joint(left) || range_desc_joint(right)) {
+        *what = "a change of replicas comes to its end";
+        return OPERATOR_NEXT_WAIT;
+    }
+    if (to_align(left, right, &step)) {
+        order->range_id = right->id;
+        order->conf_ver = right->epoch.conf_ver;
+        return next_of_change(&step, right, right_leader, order, what);
+    }
+    *what = "its leader takes in the range behind it";
+    return order_that(order, ORDER_MERGE, 0, 0);
 }
 
 static const char *const KINDS[] = {
     [OPERATOR_ADD] = "add",           [OPERATOR_REPLACE] = "move", [OPERATOR_REMOVE] = "remove",
-    [OPERATOR_TRANSFER] = "transfer", [OPERATOR_SPLIT] = "split",  [OPERATOR_MERGE] = "merge"};
+    [OPERATOR_TRANSFER] = "transfer", [OPERATOR_SPLIT] = "split",  [OPERATOR_MERGE] = "merge",
+    [OPERATOR_SPLIT_HOT] = "split"};
 static const char *const STATES[] = {[OPERATOR_RUNNING] = "running",
                                      [OPERATOR_DONE] = "done",
                                      [OPERATOR_VOID] = "void",
@@ -138,7 +185,7 @@ static const char *const STATES[] = {[OPERATOR_RUNNING] = "running",
 
 const char *operator_kind_name(enum operator_kind k)
 {
-    return k >= OPERATOR_ADD && k <= OPERATOR_MERGE ? KINDS[k] : "?";
+    return k >= OPERATOR_ADD && k <= OPERATOR_SPLIT_HOT ? KINDS[k] : "?";
 }
 
 const char *operator_state_name(enum operator_state s)

@@ -9,6 +9,7 @@ struct operator_row {
     uint64_t id, range_id;
     enum operator_kind kind;
     uint64_t from, to; /* node ids; 0: none */
+    uint64_t other;    /* MERGE: the range that is taken in */
     uint64_t version;  /* of the range when it began: SPLIT and MERGE are done when that has risen */
     uint64_t conf_ver; /* which it has to find when it begins */
     uint64_t began_ms; /* wall clock */
@@ -30,6 +31,12 @@ enum operator_next {
 /* leader: node id, 0: unknown. *what: what is done, waited for, or why it ends. */
 enum operator_next operator_next(const struct operator_row *row, const struct range_desc *desc, uint64_t leader,
                                  struct range_order *order, const char **what);
+
+/* The same of MERGE: first the replicas of the right one go where those of the left one are, by orders to its leader; then the left
+ * one takes it in. right NULL: it is no more. */
+enum operator_next operator_next_merge(const struct operator_row *row, const struct range_desc *left,
+                                       const struct range_desc *right, uint64_t right_leader, struct range_order *order,
+                                       const char **what);
 
 const char *operator_kind_name(enum operator_kind k);
 const char *operator_state_name(enum operator_state s);

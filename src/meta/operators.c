@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "meta/meta_int.h"
 
+#define CALM_NS (60000 * NS_PER_MS) /* before a split or a merge that could not be done is tried again */
+
 /* --- rows --- */
 
 void operators_init(struct meta_operators *o)
@@ -118,6 +120,9 @@ static void operator_end(struct meta *m, struct meta_operator *op, enum operator
     end.ended_ms = env_wall_ms(m->env);
     end.how_ended = slice_str(how);
     op->ending = operator_propose(m, META_CMD_OPERATOR_END, &end) != NULL;
+    struct meta_range *r = meta_state_range(&m->state, op->row.range_id);
+    if (r != NULL && state != OPERATOR_DONE && op->row.kind >= OPERATOR_SPLIT)
+        r->calm_until_ns = env_mono_ns(m->env) + CALM_NS;
     log_event(m->env->log, LOG_INFO, "operator.ends", "op=%llu range=%llu kind=%s why=\"%.*s\" %s: %s",
               (unsigned long long)op->row.id, (unsigned long long)op->row.range_id, operator_kind_name(op->row.kind),
               (int)op->row.why.size, (const char *)op->row.why.data, operator_state_name(state), how);
@@ -136,10 +141,25 @@ static bool target_is_dead(const struct meta *m, const struct meta_operator *op,
     return to != NULL && schedule_life(m, to, now_ns) == PLACEMENT_DEAD;
 }
 
+enum operator_next operators_next(const struct meta *m, const struct operator_row *row, struct range_order *order,
+                                  const char **what)
+{
+    const struct meta_range *r = meta_state_range(&m->state, row->range_id);
+    if (r == NULL) {
+        *what = "the range is no more";
+        return OPERATOR_NEXT_VOID;
+    }
+    if (row->kind != OPERATOR_MERGE) return operator_next(row, &r->desc, r->leader, order, what);
+    const struct meta_range *right = meta_state_range(&m->state, row->other);
+    return operator_next_merge(row, &r->desc, right != NULL ? &right->desc : NULL, right != NULL ? right->leader : 0,
+                               order, what);
+}
+
 static uint64_t patience_ns(const struct meta *m, const struct meta_operator *op)
 {
     uint64_t s = m->state.settings.values[SETTING_PATIENCE_S];
-    bool brief = op->row.kind == OPERATOR_TRANSFER || op->row.kind == OPERATOR_SPLIT;
+    bool brief =
+        op->row.kind == OPERATOR_TRANSFER || op->row.kind == OPERATOR_SPLIT || op->row.kind == OPERATOR_SPLIT_HOT;
     return (brief && s > 10 ? 10 : s) * 1000 * NS_PER_MS;
 }
 
@@ -147,11 +167,12 @@ static void operator_look(struct meta *m, struct meta_operator *op, uint64_t now
 {
     const struct meta_range *r = meta_state_range(&m->state, op->row.range_id);
     struct range_order order;
-    const char *what = "the range is no more";
-    enum operator_next next = OPERATOR_NEXT_VOID;
-    if (r != NULL) next = operator_next(&op->row, &r->desc, r->leader, &order, &what);
-    if (r != NULL && (op->moved_ns == 0 || r->desc.epoch.conf_ver != op->seen_conf_ver)) {
-        op->seen_conf_ver = r->desc.epoch.conf_ver;
+    const char *what;
+    enum operator_next next = operators_next(m, &op->row, &order, &what);
+    const struct meta_range *other = meta_state_range(&m->state, op->row.other);
+    uint64_t conf_ver = (r != NULL ? r->desc.epoch.conf_ver : 0) + (other != NULL ? other->desc.epoch.conf_ver : 0);
+    if (op->moved_ns == 0 || conf_ver != op->seen_conf_ver) {
+        op->seen_conf_ver = conf_ver;
         op->percent = 0;
         op->step[0] = '\0';
         operator_moved(op, now_ns);
@@ -162,6 +183,8 @@ static void operator_look(struct meta *m, struct meta_operator *op, uint64_t now
         operator_end(m, op, OPERATOR_VOID, what);
     } else if (target_is_dead(m, op, now_ns)) {
         operator_end(m, op, OPERATOR_VOID, "the node that was to take the replica is dead");
+    } else if (op->refused) {
+        operator_end(m, op, OPERATOR_VOID, op->step);
     } else if (now_ns - op->moved_ns > patience_ns(m, op)) {
         operator_end(m, op, OPERATOR_FAILED, op->step[0] != '\0' ? op->step : what);
     }
@@ -199,14 +222,14 @@ void operators_orders(struct meta *m, uint64_t node_id, struct meta_heartbeat_re
     reply->orders = arena_alloc(&m->arena, (running->count + 1) * sizeof *reply->orders);
     for (size_t it = 0; map_next(running, &it, &range, &value);) {
         const struct meta_operator *op = value;
-        const struct meta_range *r = meta_state_range(&m->state, range);
         const char *what;
         struct range_order order;
-        if (r == NULL || r->leader != node_id || op->ending) continue;
+        if (op->ending || operators_next(m, &op->row, &order, &what) != OPERATOR_NEXT_ORDER) continue;
+        const struct meta_range *r = meta_state_range(&m->state, order.range_id);
+        if (r == NULL || r->leader != node_id) continue;
         if (r->report.epoch.conf_ver != r->desc.epoch.conf_ver)
             continue; /* it has gone on: its news are on their way */
-        if (operator_next(&op->row, &r->desc, r->leader, &order, &what) == OPERATOR_NEXT_ORDER)
-            reply->orders[reply->order_count++] = order;
+        reply->orders[reply->order_count++] = order;
     }
 }
 
@@ -228,6 +251,7 @@ void operators_verdicts(struct meta *m, const struct order_verdict *verdicts, si
         if (op == NULL) continue;
         if (verdicts[i].percent > op->percent) operator_moved(op, now_ns);
         op->percent = verdicts[i].percent;
+        op->refused = verdicts[i].status == STATUS_INVALID && op->row.kind >= OPERATOR_SPLIT;
         (void)snprintf(op->step, sizeof op->step, "%.*s", (int)verdicts[i].text.size,
                        (const char *)verdicts[i].text.data);
     }

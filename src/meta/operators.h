@@ -12,6 +12,7 @@ struct meta_operator {
     struct operator_row row;
     /* the leader's, of this term */
     bool ending;            /* its end is proposed */
+    bool refused;           /* it cannot be done: `step` says why */
     uint64_t moved_ns;      /* when it last got on */
     uint64_t seen_conf_ver; /* of the range, then */
     uint32_t percent;

@@ -12,6 +12,12 @@
 void schedule_note_load(struct meta_range *r, const struct range_report *report, uint64_t node_id, uint64_t now_ns)
 {
     uint64_t total = report->writes + report->reads;
+    if (report->epoch.version != r->load_version) { /* other keys: nothing is known of them */
+        r->load_version = report->epoch.version;
+        r->changed_ns = now_ns;
+        r->load = 0;
+        r->load_at_ns = 0;
+    }
     bool same = r->load_node == node_id && total >= r->load_total && r->load_at_ns != 0;
     if (same && now_ns < r->load_at_ns + 200 * NS_PER_MS) return;
     if (same) {
@@ -149,6 +155,7 @@ static void view_range(const struct meta *m, const struct meta_range *r, uint64_
                                   .keyspace = d->keyspace,
                                   .age_s = (uint32_t)((now_ns - born) / (1000 * NS_PER_MS)),
                                   .conf_ver = (uint32_t)d->epoch.conf_ver,
+                                  .calm = now_ns < r->calm_until_ns,
                                   .leader = PLACEMENT_NOBODY};
     for (size_t i = 0; i < d->replica_count; i++) {
         uint32_t site = site_of(m, d->replicas[i].node_id);
@@ -183,6 +190,13 @@ static void view_traffic(struct meta *m, struct placement_view *v)
     v->traffic = traffic;
 }
 
+/* An operator merges the two: it moves the second one's replicas, too. */
+static bool is_taken_in(const struct meta *m, uint64_t left, uint64_t right)
+{
+    const struct operator_row *row = operators_row_of(m, left);
+    return row != NULL && row->kind == OPERATOR_MERGE && row->other == right;
+}
+
 static void view_fill(struct meta *m, uint64_t now_ns, struct placement_view *v)
 {
     size_t count = m->state.keyspace_count;
@@ -195,8 +209,10 @@ static void view_fill(struct meta *m, uint64_t now_ns, struct placement_view *v)
     struct placement_range *ranges = arena_alloc(&m->arena, (m->state.range_count + 1) * sizeof *ranges);
     size_t range_count = 0;
     for (size_t i = 0; i < m->state.range_count; i++) {
-        if (m->state.ranges[i]->desc.replica_count > 0)
-            view_range(m, m->state.ranges[i], now_ns, &ranges[range_count++]);
+        if (m->state.ranges[i]->desc.replica_count == 0) continue;
+        view_range(m, m->state.ranges[i], now_ns, &ranges[range_count++]);
+        if (range_count > 1 && is_taken_in(m, ranges[range_count - 2].id, ranges[range_count - 1].id))
+            ranges[range_count - 1].busy = true;
     }
     *v = (struct placement_view){.sites = view_sites(m, now_ns),
                                  .site_count = m->state.node_count,
@@ -250,13 +266,14 @@ static void round_begin_all(struct meta *m, const struct placement_view *v)
         struct operator_row row = {.range_id = op->range,
                                    .kind = kind_of(op->kind),
                                    .conf_ver = op->conf_ver,
+                                   .other = op->other,
                                    .began_ms = env_wall_ms(m->env),
                                    .why = slice_str(placement_reason_text(op->why)),
                                    .state = OPERATOR_RUNNING,
                                    .how_ended = SLICE_EMPTY};
         if (op->from != PLACEMENT_NO_SITE) row.from = v->sites[op->from].id;
         if (op->to != PLACEMENT_NO_SITE) row.to = v->sites[op->to].id;
-        if (row.kind == OPERATOR_SPLIT || row.kind == OPERATOR_MERGE) row.from = row.to = 0;
+        if (op->kind == PLACEMENT_SPLIT && op->why == PLACEMENT_WHY_LOAD) row.kind = OPERATOR_SPLIT_HOT;
         operators_begin(m, &row);
     }
 }

@@ -11,8 +11,8 @@
     X(REPAIR, "scheduler.repair", 1, 0, 1)                                                                             \
     X(BALANCE, "scheduler.balance", 1, 0, 1)                                                                           \
     X(LEADERS, "scheduler.leaders", 1, 0, 1)                                                                           \
-    X(SPLIT, "scheduler.split", 0, 0, 1)                                                                               \
-    X(MERGE, "scheduler.merge", 0, 0, 1)                                                                               \
+    X(SPLIT, "scheduler.split", 1, 0, 1)                                                                               \
+    X(MERGE, "scheduler.merge", 1, 0, 1)                                                                               \
     X(ROUND_MS, "scheduler.round_ms", 1000, 50, 60000)                                                                 \
     X(GRACE_MS, "scheduler.grace_ms", 5000, 0, 600000)                                                                 \
     X(OPERATORS_MAX, "scheduler.operators_max", 64, 1, 1024)                                                           \
@@ -22,9 +22,9 @@
     X(DEPARTURES_MAX, "move.departures_max", 4, 1, 64)                                                                 \
     X(SLACK_PERCENT, "balance.slack_percent", 5, 1, 50)                                                                \
     X(RANGE_COST_BYTES, "balance.range_cost_bytes", 16u << 20, 0, 1u << 30)                                            \
-    X(SPLIT_BYTES, "range.split_bytes", 256u << 20, 1u << 16, 1ull << 40)                                              \
+    X(SPLIT_BYTES, "range.split_bytes", 256u << 20, 1u << 12, 1ull << 40)                                              \
     X(MERGE_BYTES, "range.merge_bytes", 64u << 20, 0, 1ull << 38)                                                      \
-    X(SPLIT_LOAD, "range.split_load", 5000, 10, 100000000)                                                             \
+    X(SPLIT_LOAD, "range.split_load", 2000, 10, 100000000)                                                             \
     X(MERGE_LOAD, "range.merge_load", 100, 0, 1000000)                                                                 \
     X(MERGE_AGE_S, "range.merge_age_s", 600, 1, 86400)
 

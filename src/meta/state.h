@@ -30,8 +30,9 @@ struct meta_range {
     uint64_t leader;            /* node id; 0: unknown */
     uint64_t claimed;           /* the heartbeat that last claimed to lead it */
     uint64_t changed_ns;        /* when its keys changed last, as far as this leader has seen; 0: before */
+    uint64_t calm_until_ns;     /* a split or a merge could not be done: it is not tried again before */
     uint32_t load;              /* operations per second, of late */
-    uint64_t load_node, load_total, load_at_ns; /* of the report that was last counted */
+    uint64_t load_node, load_total, load_at_ns, load_version; /* of the report that was last counted */
 };
 
 struct meta_state {

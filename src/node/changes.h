@@ -6,13 +6,14 @@
 
 /* split.c */
 void split_asked(struct node *n, struct rpc_request *req);
-void split_ordered(struct node *n, uint64_t range_id); /* at a key of our choice */
+void split_ordered(struct node *n, const struct range_order *o); /* at a key of our choice */
 uint64_t splits_pass(struct node *n, uint64_t now_ns);
 void splits_free(struct node *n);
 
 /* merge.c */
 void merge_asked(struct node *n, struct rpc_request *req);
-void merge_notice(struct node *n, const struct replica *r); /* it has changed, or begun to lead */
+void merge_ordered(struct node *n, const struct range_order *o); /* with the range behind it, which is led or not */
+void merge_notice(struct node *n, const struct replica *r);      /* it has changed, or begun to lead */
 uint64_t merges_pass(struct node *n, uint64_t now_ns);
 void merges_free(struct node *n);
 

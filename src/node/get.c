@@ -94,7 +94,7 @@ static void get_try(struct node_request *q)
         return;
     }
     if (!read_stands(q, r)) return;
-    node_counters(n, q->group)->reads++;
+    load_count_read(q, q->get.key);
     struct buf payload;
     buf_init(&payload, LIMIT_FRAME_BYTES);
     pack_get_reply(&payload, &reply);

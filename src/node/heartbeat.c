@@ -163,6 +163,7 @@ uint64_t heartbeat_pass(struct node *n, uint64_t now_ns)
     n->heartbeat_at_ns = now_ns + HEARTBEAT_EVERY_NS;
     n->heartbeat_busy = true;
     n->heartbeats++;
+    load_samples_tick(&n->samples, now_ns / NS_PER_MS);
     arena_reset(&n->arena);
     struct lsm_stats store;
     lsm_stats(host_store(n->host), &store);

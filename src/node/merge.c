@@ -20,6 +20,7 @@ struct node_merge {
     struct node *node;
     uint64_t group;          /* led here */
     uint64_t right;          /* asked for; 0: found under way */
+    uint64_t op;             /* ordered by the metadata service */
     struct rpc_request *req; /* NULL: nobody waits */
     struct proposal proposal;
     bool busy; /* the proposal is under way */
@@ -70,6 +71,8 @@ static void merge_end(struct node_merge *m, enum status s, const char *why)
     } else if (m->req != NULL) {
         uint64_t hint = r != NULL && s == STATUS_NOT_LEADER && !replica_leads(r) ? replica_leader_node(r) : 0;
         rpc_reply(m->req, &(struct reply_head){.status = s, .message = slice_str(why), .leader_hint = hint});
+    } else if (m->op != 0 && s != STATUS_OK) {
+        orders_verdict(m->node, m->op, s, 0, why);
     }
     list_remove(&m->link);
     mem_free(m);
@@ -206,7 +209,7 @@ static void merge_step(struct node_merge *m, uint64_t now_ns)
         drive_left(m, r, now_ns);
     } else if (is.frozen) {
         drive_right(m, r);
-    } else if (m->req != NULL && !m->begun) {
+    } else if (m->right != 0 && !m->begun) {
         if (now_ns >= m->since_ns + MERGE_NS)
             merge_end(m, STATUS_RETRY, "the range did not begin to merge in time");
         else
@@ -238,6 +241,32 @@ void merge_asked(struct node *n, struct rpc_request *req)
         m->right = q.right_id;
         m->req = req;
     }
+}
+
+struct behind {
+    const struct range_desc *left;
+    uint64_t found;
+};
+
+static void note_behind(void *ctx, struct replica *r)
+{
+    struct behind *b = ctx;
+    if (are_neighbours(b->left, replica_desc(r))) b->found = replica_group(r);
+}
+
+/* Orders come again until the ranges have merged: one at a time. */
+void merge_ordered(struct node *n, const struct range_order *o)
+{
+    struct behind behind = {.left = replica_desc(host_replica(n->host, o->range_id))};
+    if (merge_find(n, o->range_id) != NULL) return;
+    host_each_replica(n->host, note_behind, &behind);
+    if (behind.found == 0) {
+        orders_verdict(n, o->op, STATUS_RETRY, 0, "the range behind it has no replica here");
+        return;
+    }
+    struct node_merge *m = merge_new(n, o->range_id);
+    m->right = behind.found;
+    m->op = o->op;
 }
 
 uint64_t merges_pass(struct node *n, uint64_t now_ns)

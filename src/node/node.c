@@ -181,6 +181,7 @@ enum status node_new(struct env *env, const struct node_options *o, struct node 
     list_init(&n->step_states);
     list_init(&n->watched);
     map_init(&n->counters);
+    load_samples_init(&n->samples, n->started_ns);
     map_init(&n->flights);
     map_init(&n->asks);
     arena_init(&n->arena, 64 * 1024);
@@ -257,6 +258,7 @@ void node_free(struct node *n)
     for (size_t i = 0; map_next(&n->flights, &i, &key, &value);) mem_free(value);
     asks_free(n);
     map_free(&n->counters);
+    load_samples_free(&n->samples);
     map_free(&n->flights);
     health_free(n);
     orders_free(n);

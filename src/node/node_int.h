@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "node/disk_space.h"
+#include "node/load_samples.h"
 #include "node/node.h"
 #include "node/orders_int.h"
 #include "range/identity.h"
@@ -42,8 +43,9 @@ struct node {
     uint64_t map_version;
     struct node_orders orders;
     struct map counters; /* group -> struct range_counters */
-    struct map flights;  /* group -> struct flight */
-    struct map asks;     /* group -> struct ask */
+    struct load_samples samples;
+    struct map flights; /* group -> struct flight */
+    struct map asks;    /* group -> struct ask */
     /* timestamps.c: transactions that wait for a commit timestamp, in order of arrival */
     struct list ts_waiting, ts_asked;
     uint32_t ts_waiting_count, ts_asked_count;
@@ -140,7 +142,11 @@ void node_on_request(void *ctx, struct rpc_request *req);
 void node_request_free(struct node_request *q);
 void node_refuse(struct node_request *q, enum status s, bool unknown, const char *message);
 bool node_epoch_holds(const struct replica *r, const struct routed *to);
+
+/* load.c */
 struct range_counters *node_counters(struct node *n, uint64_t group);
+void load_count_read(struct node_request *q, struct slice key); /* served */
+void load_count_write(struct node_request *q);
 
 void node_refuse_with(struct node_request *q, enum status s, const char *message, struct slice payload);
 void node_reply(struct node_request *q, struct slice payload);

@@ -27,38 +27,43 @@ static enum status order_obey(struct node *n, const struct range_order *o, uint3
         return replica_change(r, &c, percent, err);
     }
     case ORDER_TRANSFER: return order_transfer(r, o, err);
-    case ORDER_SPLIT: split_ordered(n, o->range_id); return STATUS_OK;
-    case ORDER_MERGE: break;
+    case ORDER_SPLIT:
+    case ORDER_SPLIT_HOT: split_ordered(n, o); return STATUS_OK;
+    case ORDER_MERGE: merge_ordered(n, o); return STATUS_OK;
     }
     errbuf_set(err, "this node does not know how to do that");
     return STATUS_UNSUPPORTED;
 }
 
-static void verdict_add(struct node *n, const struct range_order *o, enum status s, uint32_t percent, const char *text)
+void orders_verdict(struct node *n, uint64_t op, enum status s, uint32_t percent, const char *text)
 {
     if (n->orders.verdict_count == n->orders.verdict_capacity) {
         n->orders.verdict_capacity = n->orders.verdict_capacity == 0 ? 16 : n->orders.verdict_capacity * 2;
         n->orders.verdicts = mem_realloc(n->orders.verdicts, n->orders.verdict_capacity * sizeof *n->orders.verdicts);
     }
     n->orders.verdicts[n->orders.verdict_count++] =
-        (struct order_verdict){.op = o->op, .status = s, .percent = percent, .text = mem_dup_slice(slice_str(text))};
+        (struct order_verdict){.op = op, .status = s, .percent = percent, .text = mem_dup_slice(slice_str(text))};
 }
 
-static void orders_clear(struct node *n)
+/* Those that came up after the heartbeat had left are told with the next one. */
+static void orders_forget(struct node *n, size_t count)
 {
-    while (n->orders.verdict_count > 0)
-        mem_free((void *)(uintptr_t)n->orders.verdicts[--n->orders.verdict_count].text.data);
+    struct node_orders *o = &n->orders;
+    for (size_t i = 0; i < count; i++) mem_free((void *)(uintptr_t)o->verdicts[i].text.data);
+    o->verdict_count -= count;
+    if (o->verdict_count > 0) memmove(o->verdicts, o->verdicts + count, o->verdict_count * sizeof *o->verdicts);
+    o->told = 0;
 }
 
 void orders_free(struct node *n)
 {
-    orders_clear(n);
+    orders_forget(n, n->orders.verdict_count);
     mem_free(n->orders.verdicts);
 }
 
 void orders_take(struct node *n, const struct meta_heartbeat_reply *reply)
 {
-    orders_clear(n);
+    orders_forget(n, n->orders.told);
     n->orders.tell_all = reply->tell_all;
     for (size_t i = 0; i < reply->gone_count; i++)
         host_replica_gone(n->host, reply->gone[i].range_id, reply->gone[i].replica_id, reply->gone[i].conf_ver);
@@ -71,7 +76,7 @@ void orders_take(struct node *n, const struct meta_heartbeat_reply *reply)
         struct errbuf err = {{0}};
         uint32_t percent = 0;
         enum status s = order_obey(n, &reply->orders[i], &percent, &err);
-        if (s != STATUS_OK) verdict_add(n, &reply->orders[i], s, percent, err.text);
+        if (s != STATUS_OK) orders_verdict(n, reply->orders[i].op, s, percent, err.text);
     }
 }
 
@@ -91,7 +96,7 @@ static void hold_add(void *ctx, struct replica *r)
 void orders_report(struct node *n, struct meta_heartbeat_request *request)
 {
     request->verdicts = n->orders.verdicts;
-    request->verdict_count = n->orders.verdict_count;
+    request->verdict_count = n->orders.told = n->orders.verdict_count;
     request->tells_all = n->orders.tell_all;
     if (!n->orders.tell_all) return;
     request->holds = arena_alloc(&n->arena, (host_replica_count(n->host) + 1) * sizeof *request->holds);

@@ -93,16 +93,6 @@ void node_refuse_with(struct node_request *q, enum status s, const char *message
     request_reply(q, &(struct reply_head){.status = s, .message = slice_str(message), .payload = payload});
 }
 
-struct range_counters *node_counters(struct node *n, uint64_t group)
-{
-    struct range_counters *c = map_get(&n->counters, group);
-    if (c == NULL) {
-        c = mem_zalloc(sizeof *c);
-        map_put(&n->counters, group, c);
-    }
-    return c;
-}
-
 bool node_epoch_holds(const struct replica *r, const struct routed *to)
 {
     if (MUTANT(stale_range_served)) return true;

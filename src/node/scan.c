@@ -45,7 +45,7 @@ static void scan_reply(struct node_request *q, bool more)
     struct buf payload;
     buf_init(&payload, LIMIT_FRAME_BYTES - 65536);
     pack_scan_reply(&payload, &reply);
-    node_counters(q->node, q->group)->reads++;
+    load_count_read(q, q->scan.start);
     if (payload.overflow) {
         node_refuse(q, STATUS_TOO_LARGE, false, "the page is larger than a frame: ask for fewer rows");
     } else {

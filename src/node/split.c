@@ -5,6 +5,8 @@
  *                                                      +-- RETRY: a held transaction has keys on both sides; in a moment again
  *
  * Timed out by its deadline; a leadership that goes ends it. */
+#include <stdio.h>
+
 #include "base/assert.h"
 #include "base/mem.h"
 #include "node/changes.h"
@@ -22,6 +24,8 @@ struct node_split {
     struct rpc_request *req;
     struct range_split_request asked; /* its key is in `key` */
     struct buf key;
+    uint64_t op; /* ordered by the metadata service; 0: asked for */
+    bool hot;    /* where its load divides, not its bytes */
     enum split_state state;
     struct proposal proposal;
     uint64_t retry_ns, deadline_ns;
@@ -30,7 +34,13 @@ struct node_split {
 static void split_end(struct node_split *s, const struct reply_head *head)
 {
     list_remove(&s->link);
-    if (s->req != NULL) rpc_reply(s->req, head); /* none: the metadata service asked, and sees what comes of it */
+    if (s->req != NULL) {
+        rpc_reply(s->req, head);
+    } else if (head->status != STATUS_OK) {
+        char why[160];
+        (void)snprintf(why, sizeof why, "%.*s", (int)head->message.size, (const char *)head->message.data);
+        orders_verdict(s->node, s->op, head->status, 0, why);
+    }
     buf_free(&s->key);
     mem_free(s);
 }
@@ -108,15 +118,18 @@ static void split_ask_id(struct node_split *s, uint64_t now_ns)
     meta_call(n->meta, METHOD_META_IDS, buf_slice(&n->scratch), now_ns + SPLIT_NS, split_got_id, s);
 }
 
-static bool choose_key(struct node_split *s, const struct replica *r)
+static bool choose_key(struct node_split *s, const struct replica *r, const char **why)
 {
     struct node *n = s->node;
+    const struct range_desc *d = replica_desc(r);
+    if (s->hot) return load_samples_split(&n->samples, d->id, d->start, d->end, &s->key, why);
+    *why = "there is no key in the range that leaves rows on both sides";
     struct slice start, end;
     struct lsm_sample *samples;
     replica_span(r, &start, &end);
     arena_reset(&n->arena);
     size_t count = lsm_sample(host_store(n->host), start, end, &n->arena, &samples);
-    return split_key_choose(samples, count, replica_desc(r)->start, &s->key);
+    return split_key_choose(samples, count, d->start, &s->key);
 }
 
 static void split_propose(struct node_split *s)
@@ -134,8 +147,9 @@ static void split_propose(struct node_split *s)
         return;
     }
     s->asked.version = d->epoch.version;
-    if (s->key.size == 0 && !choose_key(s, r)) {
-        split_refuse(s, STATUS_INVALID, false, "there is no key in the range that leaves rows on both sides");
+    const char *why;
+    if (s->key.size == 0 && !choose_key(s, r, &why)) {
+        split_refuse(s, STATUS_INVALID, false, why);
         return;
     }
     buf_clear(&n->scratch);
@@ -167,14 +181,16 @@ static struct node_split *split_new(struct node *n, struct rpc_request *req)
 }
 
 /* Orders come again until the range has split: one at a time. */
-void split_ordered(struct node *n, uint64_t range_id)
+void split_ordered(struct node *n, const struct range_order *o)
 {
     LIST_FOR(it, &n->splits)
     {
-        if (LIST_ENTRY(it, struct node_split, link)->asked.range_id == range_id) return;
+        if (LIST_ENTRY(it, struct node_split, link)->asked.range_id == o->range_id) return;
     }
     struct node_split *s = split_new(n, NULL);
-    s->asked = (struct range_split_request){.range_id = range_id, .key = SLICE_EMPTY};
+    s->asked = (struct range_split_request){.range_id = o->range_id, .key = SLICE_EMPTY};
+    s->op = o->op;
+    s->hot = o->kind == ORDER_SPLIT_HOT;
     s->state = SPLIT_NEEDS_ID;
     n->env->ops->wake(n->env);
 }

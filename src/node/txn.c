@@ -54,7 +54,7 @@ static void txn_done(struct proposal *p, enum status s, bool unknown, struct sli
         if (txn_blocked_decode(answer, &n->arena, &by) != STATUS_OK) BUG("an answer of this process");
         txn_blocked(q, &by);
     } else {
-        node_counters(n, q->group)->writes++;
+        load_count_write(q);
         node_reply(q, answer);
     }
 }

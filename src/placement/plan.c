@@ -17,7 +17,7 @@ void placement_options_default(struct placement_options *o)
                                     .leader_cost = 10,
                                     .split_bytes = 256u << 20,
                                     .merge_bytes = 64u << 20,
-                                    .split_load = 5000,
+                                    .split_load = 2000,
                                     .merge_load = 100,
                                     .merge_age_s = 600};
 }
@@ -77,6 +77,7 @@ static void set_goals(struct round *r, uint64_t weight, uint64_t leads_weight)
             }
         }
     }
+    r->leading = leaders;
 }
 
 static void count_desks(struct round *r)
@@ -96,6 +97,7 @@ static void count_desks(struct round *r)
         weight += round_weight(r, g) * g->seats;
         if (g->leader >= g->seats) continue;
         r->desks[g->nodes[g->leader]].leads += round_leads(r, g);
+        r->load += g->load;
         leads_weight += round_leads(r, g);
     }
     for (size_t i = 0; i < v->traffic_count; i++) {
@@ -197,8 +199,9 @@ static const char *const reason_texts[PLACEMENT_REASONS] = {
     [PLACEMENT_WHY_MAY_NOT_LEAD] = "the leader's node is draining, leaving or slow",
     [PLACEMENT_WHY_WEIGHT] = "nodes hold unequal shares",
     [PLACEMENT_WHY_LEADERS] = "nodes lead unequal shares",
-    [PLACEMENT_WHY_SIZE] = "the size of the range",
-    [PLACEMENT_WHY_LOAD] = "the load on the range",
+    [PLACEMENT_WHY_SIZE] = "the range is large",
+    [PLACEMENT_WHY_SMALL] = "two neighbours are small and have been cold for long",
+    [PLACEMENT_WHY_LOAD] = "the range has too much of all load",
     [PLACEMENT_NOT_NO_QUORUM] = "most voters are gone: wait for their nodes, or recover with loss of data",
     [PLACEMENT_NOT_NO_TARGET] = "no node may take the replica: add a node, or let one take replicas again",
     [PLACEMENT_NOT_NODE_LIMIT] = "the nodes have as many moves under way as they may",
@@ -206,6 +209,7 @@ static const char *const reason_texts[PLACEMENT_REASONS] = {
     [PLACEMENT_NOT_MASS_SILENCE] = "too many nodes are silent at once: the network is suspected, nothing is replaced",
     [PLACEMENT_NOT_NO_HEIR] = "no other replica may lead",
     [PLACEMENT_NOT_PAUSED] = "the scheduler is paused",
+    [PLACEMENT_NOT_AGAIN] = "a split or a merge was tried and could not be done: `quorate op history` says why",
 };
 
 static const char *const kind_names[] = {

@@ -35,8 +35,9 @@ enum placement_reason {
     PLACEMENT_WHY_MAY_NOT_LEAD, /* the leader's node drains, leaves or is slow */
     PLACEMENT_WHY_WEIGHT,       /* nodes hold unequal shares */
     PLACEMENT_WHY_LEADERS,      /* nodes lead unequal shares */
-    PLACEMENT_WHY_SIZE,         /* larger than a range should be, or small enough to merge */
-    PLACEMENT_WHY_LOAD,         /* hotter than a range should be */
+    PLACEMENT_WHY_SIZE,         /* larger than a range should be */
+    PLACEMENT_WHY_SMALL,        /* two neighbours, small and cold for long */
+    PLACEMENT_WHY_LOAD,         /* it has so much of all load that leaderships cannot be spread evenly */
     PLACEMENT_NOT_NO_QUORUM,    /* most voters are gone: nothing can be done but wait, or recover with loss */
     PLACEMENT_NOT_NO_TARGET,    /* no node may take a replica */
     PLACEMENT_NOT_NODE_LIMIT,   /* nodes have as many moves under way as they may */
@@ -44,6 +45,7 @@ enum placement_reason {
     PLACEMENT_NOT_MASS_SILENCE, /* too many nodes are silent at once: more likely the network than they */
     PLACEMENT_NOT_NO_HEIR,      /* no other seat may lead */
     PLACEMENT_NOT_PAUSED,       /* an operator of the cluster paused this scheduler */
+    PLACEMENT_NOT_AGAIN,        /* a split or a merge could not be done a moment ago */
     PLACEMENT_REASONS
 };
 
@@ -52,6 +54,7 @@ struct placement_op {
     enum placement_reason why;
     uint64_t range;
     uint32_t conf_ver;
+    uint64_t other;    /* MERGE: the range that is taken in */
     uint32_t from, to; /* indexes of sites; PLACEMENT_NO_SITE where the kind has none */
 };
 

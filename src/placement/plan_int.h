@@ -18,8 +18,9 @@ struct round {
     const struct placement_options *options;
     struct placement_plan *plan;
     struct arena arena;
-    struct desk *desks; /* like the view's sites */
-    uint8_t *touched;   /* bit set over the ranges: this round has an operator for it */
+    struct desk *desks;     /* like the view's sites */
+    uint64_t load, leading; /* of all ranges; sites that may lead */
+    uint8_t *touched;       /* bit set over the ranges: this round has an operator for it */
 };
 
 /* plan.c */

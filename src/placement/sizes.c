@@ -1,5 +1,8 @@
 /* Ranges that are too large or too hot are split, small cold neighbours merged. Between the two lies a factor of four in
- * size and of fifty in load, and an age: what was split does not merge at once, nor the other way round. */
+ * size and of twenty in load, and an age: what was split does not merge at once, nor the other way round.
+ *
+ * Too hot is a range that has so much of all load that no placement of leaderships can be even: more than half a node's
+ * share. Where it is as busy elsewhere, to cut it would help nobody. */
 #include "placement/plan_int.h"
 
 static bool is_healthy(const struct round *r, const struct placement_range *g)
@@ -18,7 +21,7 @@ static bool too_large(const struct round *r, const struct placement_range *g)
 
 static bool too_hot(const struct round *r, const struct placement_range *g)
 {
-    return g->load > r->options->split_load;
+    return g->load > r->options->split_load && (uint64_t)g->load * 2 * r->leading > r->load;
 }
 
 static bool may_merge(const struct round *r, const struct placement_range *a, const struct placement_range *b)
@@ -35,6 +38,8 @@ static void try_split(struct round *r, size_t i)
     if (!too_large(r, g) && !too_hot(r, g)) return;
     if (r->options->pause_split) {
         round_note(r, PLACEMENT_NOT_PAUSED, i);
+    } else if (g->calm) {
+        round_note(r, PLACEMENT_NOT_AGAIN, i);
     } else if (is_healthy(r, g)) {
         round_emit(r, PLACEMENT_SPLIT, too_large(r, g) ? PLACEMENT_WHY_SIZE : PLACEMENT_WHY_LOAD, i, PLACEMENT_NO_SITE,
                    PLACEMENT_NO_SITE);
@@ -47,8 +52,11 @@ static void try_merge(struct round *r, size_t i)
     if (round_touched(r, i) || round_touched(r, i + 1) || !may_merge(r, a, b)) return;
     if (r->options->pause_merge) {
         round_note(r, PLACEMENT_NOT_PAUSED, i);
+    } else if (a->calm || b->calm) {
+        round_note(r, PLACEMENT_NOT_AGAIN, i);
     } else if (is_healthy(r, a) && is_healthy(r, b)) {
-        round_emit(r, PLACEMENT_MERGE, PLACEMENT_WHY_SIZE, i, PLACEMENT_NO_SITE, PLACEMENT_NO_SITE);
+        round_emit(r, PLACEMENT_MERGE, PLACEMENT_WHY_SMALL, i, PLACEMENT_NO_SITE, PLACEMENT_NO_SITE);
+        r->plan->ops[r->plan->op_count - 1].other = b->id;
         r->touched[(i + 1) / 8] = (uint8_t)(r->touched[(i + 1) / 8] | 1u << ((i + 1) % 8));
     }
 }

@@ -49,6 +49,7 @@ struct placement_range {
     uint8_t seats;
     uint8_t leader; /* seat, or PLACEMENT_NOBODY */
     bool busy;      /* an operator works on it, or its configuration is joint */
+    bool calm;      /* a split or a merge of it could not be done: not again for a while */
 };
 
 struct placement_traffic { /* an operator under way, for the limits per node; PLACEMENT_NO_SITE: none */

@@ -70,7 +70,7 @@ struct range_order *read_range_orders(struct unpack *u, struct arena *arena, siz
         orders[i].op = unpack_uint(u);
         orders[i].range_id = unpack_uint(u);
         orders[i].conf_ver = unpack_uint(u);
-        orders[i].kind = (enum order_kind)read_enum(u, ORDER_ADD, ORDER_MERGE);
+        orders[i].kind = (enum order_kind)read_enum(u, ORDER_ADD, ORDER_SPLIT_HOT);
         orders[i].to = unpack_uint(u);
         orders[i].from = unpack_uint(u);
         unpack_close(u, extra);
@@ -127,7 +127,7 @@ static void read_operator_info(struct unpack *u, struct operator_info *m)
     uint32_t extra = unpack_open(u, 11);
     m->id = unpack_uint(u);
     m->range_id = unpack_uint(u);
-    m->kind = (enum operator_kind)read_enum(u, OPERATOR_ADD, OPERATOR_MERGE);
+    m->kind = (enum operator_kind)read_enum(u, OPERATOR_ADD, OPERATOR_SPLIT_HOT);
     m->state = (enum operator_state)read_enum(u, OPERATOR_RUNNING, OPERATOR_CANCELLED);
     m->from = unpack_uint(u);
     m->to = unpack_uint(u);
@@ -156,7 +156,7 @@ static void read_meta_op_request(struct unpack *u, struct arena *arena, struct m
     (void)arena;
     uint32_t extra = unpack_open(u, 7);
     m->verb = (enum operator_verb)read_enum(u, OPERATOR_VERB_START, OPERATOR_VERB_SCATTER);
-    m->kind = (enum operator_kind)read_enum(u, 0, OPERATOR_MERGE);
+    m->kind = (enum operator_kind)read_enum(u, 0, OPERATOR_SPLIT_HOT);
     m->id = unpack_uint(u);
     m->range_id = unpack_uint(u);
     m->from = unpack_uint(u);

@@ -17,7 +17,8 @@ enum order_kind {
     ORDER_SWAP,     /* the learner on `to` becomes a voter, the replica on `from` goes; or one of both alone */
     ORDER_TRANSFER, /* leadership to `to`, or to whom it may if that is 0 */
     ORDER_SPLIT,    /* at a key of its own choice */
-    ORDER_MERGE     /* with the range behind it */
+    ORDER_MERGE,    /* with the range behind it */
+    ORDER_SPLIT_HOT /* where its load divides */
 };
 struct range_order {
     uint64_t op, range_id, conf_ver; /* op: echoed in the verdict */
@@ -38,7 +39,8 @@ enum operator_kind {
     OPERATOR_REMOVE,
     OPERATOR_TRANSFER,
     OPERATOR_SPLIT,
-    OPERATOR_MERGE
+    OPERATOR_MERGE,
+    OPERATOR_SPLIT_HOT /* by load, not by bytes */
 };
 enum operator_state { OPERATOR_RUNNING = 1, OPERATOR_DONE, OPERATOR_VOID, OPERATOR_FAILED, OPERATOR_CANCELLED };
 struct operator_info {

@@ -140,6 +140,51 @@ START_TEST(test_void)
 }
 END_TEST
 
+/* A merge: the second range's replicas go where the first one's are, one at a time, then it is taken in. */
+START_TEST(test_merge)
+{
+    struct prng p;
+    prng_init(&p, 3);
+    for (int round = 0; round < 500; round++) {
+        struct range_desc left = three(), right = three();
+        left.end = right.start = slice_str("m");
+        right.id = 8;
+        right.replica_count = 0;
+        for (uint64_t node = prng_between(&p, 1, 3), i = 0; i < 3; i++)
+            right.replicas[right.replica_count++] =
+                (struct range_replica){.node_id = node + i, .replica_id = i + 1, .role = RANGE_VOTER};
+        uint64_t right_leader = right.replicas[prng_below(&p, 3)].node_id;
+        struct operator_row row = {.id = 9, .range_id = 7, .kind = OPERATOR_MERGE, .other = 8};
+        row.version = left.epoch.version;
+        struct range_order order;
+        enum operator_next next;
+        const char *what;
+        int steps = 0;
+        for (;;) {
+            next = operator_next_merge(&row, &left, &right, right_leader, &order, &what);
+            if (next == OPERATOR_NEXT_ORDER && order.kind == ORDER_MERGE) break;
+            ck_assert_int_lt(++steps, 60);
+            ck_assert_uint_ge(voters(&right), 3);
+            if (next == OPERATOR_NEXT_WAIT) {
+                leave_joint(&right);
+                continue;
+            }
+            ck_assert_int_eq(next, OPERATOR_NEXT_ORDER);
+            ck_assert_uint_eq(order.range_id, 8);
+            obey(&right, &right_leader, &order);
+        }
+        ck_assert_uint_eq(order.range_id, left.id);
+        for (uint64_t node = 1; node <= 3; node++) ck_assert_ptr_nonnull(at(&right, node));
+        ck_assert_int_eq(operator_next_merge(&row, &left, NULL, 0, &order, &what), OPERATOR_NEXT_DONE);
+        left.epoch.version++;
+        ck_assert_int_eq(operator_next_merge(&row, &left, &right, 1, &order, &what), OPERATOR_NEXT_VOID);
+        left.epoch.version--;
+        right.start = slice_str("n");
+        ck_assert_int_eq(operator_next_merge(&row, &left, &right, 1, &order, &what), OPERATOR_NEXT_VOID);
+    }
+}
+END_TEST
+
 START_TEST(test_row)
 {
     struct operator_row row = {.id = 1,
@@ -147,6 +192,7 @@ START_TEST(test_row)
                                .kind = OPERATOR_MERGE,
                                .from = 3,
                                .to = 4,
+                               .other = 11,
                                .version = 5,
                                .conf_ver = 6,
                                .began_ms = 7,
@@ -163,6 +209,7 @@ START_TEST(test_row)
     ck_assert(slice_eq(out.how_ended, row.how_ended));
     ck_assert_uint_eq(out.ended_ms, 8);
     ck_assert_int_eq(out.kind, OPERATOR_MERGE);
+    ck_assert_uint_eq(out.other, 11);
     for (size_t size = 0; size < b.size; size++)
         ck_assert_int_ne(unpack_operator_row(slice_make(b.data, size), NULL, &out), STATUS_OK);
     buf_free(&b);
@@ -196,6 +243,7 @@ int main(void)
     tcase_add_test(t, test_steps_end);
     tcase_add_test(t, test_void);
     tcase_add_test(t, test_row);
+    tcase_add_test(t, test_merge);
     tcase_add_test(t, test_settings);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -243,6 +243,55 @@ START_TEST(a_hot_range_splits_by_load)
 }
 END_TEST
 
+/* As busy everywhere: no placement would be more even for it. */
+START_TEST(an_even_load_splits_nothing)
+{
+    begin(1, 3, 30, 3, 0);
+    for (size_t i = 0; i < world.range_count; i++) world.ranges[i].load = 9000;
+    (void)placement_world_settle(&world, 100);
+    ck_assert_uint_eq(world.done[PLACEMENT_SPLIT], 0);
+    placement_world_free(&world);
+}
+END_TEST
+
+START_TEST(what_could_not_be_cut_is_left_alone)
+{
+    begin(1, 3, 4, 3, 0);
+    world.ranges[1].load = 40000;
+    world.ranges[1].calm = true;
+    (void)placement_world_settle(&world, 100);
+    ck_assert_uint_eq(world.done[PLACEMENT_SPLIT], 0);
+    ck_assert(noted(PLACEMENT_NOT_AGAIN) > 0);
+    placement_world_free(&world);
+}
+END_TEST
+
+START_TEST(a_merge_names_the_range_behind)
+{
+    begin(1, 3, 4, 3, 0);
+    world.options.pause_merge = false;
+    world.options.pause_balance = world.options.pause_leaders = true;
+    world.ranges[2].calm = true;
+    for (size_t i = 0; i < world.range_count; i++) {
+        world.ranges[i].bytes = 1000;
+        world.ranges[i].load = 1;
+        world.ranges[i].age_s = world.options.merge_age_s;
+    }
+    struct placement_view v = placement_world_view(&world);
+    placement_round(&v, &world.options, &world.plan);
+    size_t merges = 0;
+    for (size_t i = 0; i < world.plan.op_count; i++) {
+        const struct placement_op *op = &world.plan.ops[i];
+        if (op->kind != PLACEMENT_MERGE) continue;
+        ck_assert_uint_eq(op->range, world.ranges[0].id);
+        ck_assert_uint_eq(op->other, world.ranges[1].id);
+        merges++;
+    }
+    ck_assert_uint_eq(merges, 1);
+    placement_world_free(&world);
+}
+END_TEST
+
 START_TEST(busy_and_paused_are_left_alone)
 {
     begin(1, 5, 50, 5, 0);
@@ -307,6 +356,9 @@ int main(void)
     tcase_add_loop_test(t, hosts_and_zones_are_kept_apart, 0, 5);
     tcase_add_loop_test(t, large_ranges_split_small_ones_merge_and_it_ends, 0, 5);
     tcase_add_test(t, a_hot_range_splits_by_load);
+    tcase_add_test(t, an_even_load_splits_nothing);
+    tcase_add_test(t, what_could_not_be_cut_is_left_alone);
+    tcase_add_test(t, a_merge_names_the_range_behind);
     tcase_add_test(t, busy_and_paused_are_left_alone);
     tcase_add_test(t, limits_per_node_hold);
     tcase_add_test(t, what_is_said_reads_well);

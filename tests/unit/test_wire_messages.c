@@ -341,14 +341,14 @@ static void v_verdict(struct visit *v, struct order_verdict *m)
 static void v_order(struct visit *v, struct range_order *m)
 {
     V_ALL(v, &m->op, &m->range_id, &m->conf_ver);
-    m->kind = (enum order_kind)v_enum(v, (unsigned)m->kind, ORDER_ADD, ORDER_MERGE);
+    m->kind = (enum order_kind)v_enum(v, (unsigned)m->kind, ORDER_ADD, ORDER_SPLIT_HOT);
     V_ALL(v, &m->to, &m->from);
 }
 
 static void v_meta_op_request(struct visit *v, struct meta_op_request *m)
 {
     m->verb = (enum operator_verb)v_enum(v, (unsigned)m->verb, OPERATOR_VERB_START, OPERATOR_VERB_SCATTER);
-    m->kind = (enum operator_kind)v_enum(v, (unsigned)m->kind, 0, OPERATOR_MERGE);
+    m->kind = (enum operator_kind)v_enum(v, (unsigned)m->kind, 0, OPERATOR_SPLIT_HOT);
     V_ALL(v, &m->id, &m->range_id, &m->from, &m->to);
     v_bin(v, &m->keyspace, 0, LIMIT_KEYSPACE_NAME);
 }
@@ -361,7 +361,7 @@ static void v_meta_op_reply(struct visit *v, struct meta_op_reply *m)
 static void v_op(struct visit *v, struct operator_info *m)
 {
     V_ALL(v, &m->id, &m->range_id, &m->from, &m->to, &m->began_ms, &m->ended_ms);
-    m->kind = (enum operator_kind)v_enum(v, (unsigned)m->kind, OPERATOR_ADD, OPERATOR_MERGE);
+    m->kind = (enum operator_kind)v_enum(v, (unsigned)m->kind, OPERATOR_ADD, OPERATOR_SPLIT_HOT);
     m->state = (enum operator_state)v_enum(v, (unsigned)m->state, OPERATOR_RUNNING, OPERATOR_CANCELLED);
     m->percent = v_enum(v, m->percent, 0, 100);
     v_bin(v, &m->why, 0, 512);
