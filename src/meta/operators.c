@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "meta/meta_int.h"
 
-#define CALM_NS (60000 * NS_PER_MS) /* before a split or a merge that could not be done is tried again */
+#define CALM_NS (30000 * NS_PER_MS) /* before a split or a merge that could not be done is tried again */
 
 /* --- rows --- */
 
@@ -158,8 +158,8 @@ enum operator_next operators_next(const struct meta *m, const struct operator_ro
 static uint64_t patience_ns(const struct meta *m, const struct meta_operator *op)
 {
     uint64_t s = m->state.settings.values[SETTING_PATIENCE_S];
-    bool brief =
-        op->row.kind == OPERATOR_TRANSFER || op->row.kind == OPERATOR_SPLIT || op->row.kind == OPERATOR_SPLIT_HOT;
+    if (op->row.kind == OPERATOR_SPLIT_HOT && s > 30) s = 30; /* it looks at the load of some seconds */
+    bool brief = op->row.kind == OPERATOR_TRANSFER || op->row.kind == OPERATOR_SPLIT;
     return (brief && s > 10 ? 10 : s) * 1000 * NS_PER_MS;
 }
 

@@ -107,35 +107,39 @@ static bool divides(size_t below, size_t of)
     return smaller * 100 >= of * SIDE_PERCENT;
 }
 
-/* Not only in the end: in each quarter of the time. */
+/* Not only in the end: in each half of the time. */
 static bool divides_always(const struct found *f, struct slice key)
 {
-    for (size_t i = 0; i < 4; i++) {
-        size_t from = f->count * i / 4, to = f->count * (i + 1) / 4;
+    for (size_t i = 0; i < 2; i++) {
+        size_t from = f->count * i / 2, to = f->count * (i + 1) / 2;
         if (!divides(count_below(f, from, to, key), to - from)) return false;
     }
     return true;
 }
 
+static const char TOO_FEW[] = "too few requests have been seen here yet";
+static const char ONE_KEY[] = "one key has most of the load";
+static const char BOTH_SIDES[] =
+    "its transactions have keys on both sides wherever it is cut: two ranges would cost more";
+static const char WANDERS[] =
+    "its load wanders over the keys, all of it at one place at a time: a keyspace by hash spreads it";
+
 /* NULL: it may be cut there. */
 static const char *objection(const struct found *f, struct slice at, size_t below)
 {
     size_t both = count_both(f, at);
-    if (!divides(below, f->count)) return "one key has most of the load";
-    if (both * 100 > f->count * BOTH_PERCENT || (below - both) * 100 < f->count * SIDE_PERCENT)
-        return "its transactions have keys on both sides wherever it is cut: two ranges would cost more";
-    if (!divides_always(f, at))
-        return "its load wanders over the keys, all of it at one place at a time: a keyspace by hash spreads it";
-    return NULL;
+    if (!divides(below, f->count)) return ONE_KEY;
+    if (both * 100 > f->count * BOTH_PERCENT || (below - both) * 100 < f->count * SIDE_PERCENT) return BOTH_SIDES;
+    return divides_always(f, at) ? NULL : WANDERS;
 }
 
-bool load_samples_split(const struct load_samples *s, uint64_t group, struct slice start, struct slice end,
-                        struct buf *key, const char **why)
+enum load_cut load_samples_split(const struct load_samples *s, uint64_t group, struct slice start, struct slice end,
+                                 struct buf *key, const char **why)
 {
     struct found f;
     size_t best = SIZE_MAX, nearest = SIZE_MAX;
     find(s, group, start, end, &f);
-    *why = f.count < SAMPLES_MIN ? "too few requests have been seen here yet" : "one key has most of the load";
+    *why = f.count < SAMPLES_MIN ? TOO_FEW : ONE_KEY;
     for (size_t i = 1; i < CANDIDATES && f.count >= SAMPLES_MIN; i++) {
         struct slice at = low_of(f.sorted[i * f.count / CANDIDATES]);
         size_t below = count_below(&f, 0, f.count, at);
@@ -152,5 +156,9 @@ bool load_samples_split(const struct load_samples *s, uint64_t group, struct sli
             *why = no;
         }
     }
-    return best != SIZE_MAX;
+    if (best != SIZE_MAX) return LOAD_CUT;
+    if (*why != WANDERS) return *why == TOO_FEW ? LOAD_CUT_LATER : LOAD_CUT_NONE;
+    buf_clear(key);
+    buf_append_slice(key, low_of(f.items[f.count - 1]));
+    return LOAD_CUT_WANDERS;
 }

@@ -33,9 +33,10 @@ void load_samples_note(struct load_samples *s, uint64_t group, struct slice low,
 /* Now and then: so many are taken that the ring holds about ten seconds. */
 void load_samples_tick(struct load_samples *s, uint64_t now_ms);
 
+enum load_cut { LOAD_CUT, LOAD_CUT_WANDERS, LOAD_CUT_LATER, LOAD_CUT_NONE };
 /* A key strictly inside of the range that divides its load: much on either side, all the time, and few requests that touch
- * both. False: there is none, *why says why. */
-bool load_samples_split(const struct load_samples *s, uint64_t group, struct slice start, struct slice end,
-                        struct buf *key, const char **why);
+ * both. Else *why says why there is none. WANDERS: all of the load is at one place at a time; *key is where it was last. */
+enum load_cut load_samples_split(const struct load_samples *s, uint64_t group, struct slice start, struct slice end,
+                                 struct buf *key, const char **why);
 
 #endif

@@ -12,6 +12,7 @@
 #include "node/changes.h"
 #include "node/split_key.h"
 #include "range/command.h"
+#include "txn/txn.h"
 
 #define SPLIT_NS (5000 * NS_PER_MS)
 #define SPLIT_PAUSE_NS (5 * NS_PER_MS)
@@ -118,18 +119,47 @@ static void split_ask_id(struct node_split *s, uint64_t now_ns)
     meta_call(n->meta, METHOD_META_IDS, buf_slice(&n->scratch), now_ns + SPLIT_NS, split_got_id, s);
 }
 
-static bool choose_key(struct node_split *s, const struct replica *r, const char **why)
+static bool choose_by_bytes(struct node_split *s, const struct replica *r)
 {
     struct node *n = s->node;
-    const struct range_desc *d = replica_desc(r);
-    if (s->hot) return load_samples_split(&n->samples, d->id, d->start, d->end, &s->key, why);
-    *why = "there is no key in the range that leaves rows on both sides";
     struct slice start, end;
     struct lsm_sample *samples;
     replica_span(r, &start, &end);
     arena_reset(&n->arena);
     size_t count = lsm_sample(host_store(n->host), start, end, &n->arena, &samples);
-    return split_key_choose(samples, count, d->start, &s->key);
+    return split_key_choose(samples, count, replica_desc(r)->start, &s->key);
+}
+
+/* Load that wanders over keys that are there is spread, in the mean over time, by what halves the rows. Keys that are
+ * written one behind the other are not: all load is at the end, wherever the others are. */
+static bool wanders_inside(struct node_split *s, const struct replica *r)
+{
+    struct slice start, end;
+    struct buf at;
+    uint64_t bytes, rows, behind;
+    replica_span(r, &start, &end);
+    buf_init(&at, LSM_KEY_MAX);
+    key_encode_bound(&at, replica_desc(r)->keyspace, buf_slice(&s->key));
+    lsm_estimate(host_store(s->node->host), start, end, &bytes, &rows);
+    lsm_estimate(host_store(s->node->host), buf_slice(&at), end, &bytes, &behind);
+    buf_free(&at);
+    buf_clear(&s->key);
+    return behind > rows / 16;
+}
+
+/* STATUS_OK; RETRY: not yet; INVALID: there is none. */
+static enum status choose_key(struct node_split *s, const struct replica *r, const char **why)
+{
+    const struct range_desc *d = replica_desc(r);
+    *why = "there is no key in the range that leaves rows on both sides";
+    if (!s->hot) return choose_by_bytes(s, r) ? STATUS_OK : STATUS_INVALID;
+    switch (load_samples_split(&s->node->samples, d->id, d->start, d->end, &s->key, why)) {
+    case LOAD_CUT: return STATUS_OK;
+    case LOAD_CUT_WANDERS: return wanders_inside(s, r) && choose_by_bytes(s, r) ? STATUS_OK : STATUS_RETRY;
+    case LOAD_CUT_LATER: return STATUS_RETRY;
+    case LOAD_CUT_NONE: return STATUS_INVALID;
+    }
+    BUG("where to cut");
 }
 
 static void split_propose(struct node_split *s)
@@ -148,8 +178,9 @@ static void split_propose(struct node_split *s)
     }
     s->asked.version = d->epoch.version;
     const char *why;
-    if (s->key.size == 0 && !choose_key(s, r, &why)) {
-        split_refuse(s, STATUS_INVALID, false, why);
+    enum status chosen = s->key.size == 0 ? choose_key(s, r, &why) : STATUS_OK;
+    if (chosen != STATUS_OK) {
+        split_refuse(s, chosen, false, why);
         return;
     }
     buf_clear(&n->scratch);

@@ -48,9 +48,14 @@ static void tick(struct world *w)
     load_samples_tick(&w->samples, w->now_ms);
 }
 
-static bool cut(struct world *w)
+static enum load_cut try_cut(struct world *w)
 {
     return load_samples_split(&w->samples, GROUP, SLICE_EMPTY, SLICE_EMPTY, &w->key, &w->why);
+}
+
+static bool cut(struct world *w)
+{
+    return try_cut(w) == LOAD_CUT;
 }
 
 static uint64_t found(const struct world *w)
@@ -120,10 +125,12 @@ START_TEST(only_this_range)
         ask(&w, i % 2 == 0 ? GROUP : GROUP + 1, at, at);
         if (i % 1000 == 0) tick(&w);
     }
-    ck_assert(load_samples_split(&w.samples, GROUP, key_at(start, 20000), key_at(end, 60000), &w.key, &w.why));
+    ck_assert_int_eq(load_samples_split(&w.samples, GROUP, key_at(start, 20000), key_at(end, 60000), &w.key, &w.why),
+                     LOAD_CUT);
     ck_assert_uint_gt(found(&w), 30000); /* what was asked for before it was cut there does not count */
     ck_assert_uint_lt(found(&w), 50000);
-    ck_assert(!load_samples_split(&w.samples, GROUP + 2, SLICE_EMPTY, SLICE_EMPTY, &w.key, &w.why));
+    ck_assert_int_eq(load_samples_split(&w.samples, GROUP + 2, SLICE_EMPTY, SLICE_EMPTY, &w.key, &w.why),
+                     LOAD_CUT_LATER);
     ck_assert_ptr_nonnull(strstr(w.why, "too few"));
     world_free(&w);
 }
@@ -146,7 +153,8 @@ START_TEST(what_is_not_worth_it)
         ask(&w, GROUP, (uint64_t)i, (uint64_t)i);
         if (i % 1000 == 0) tick(&w);
     }
-    ck_assert(!cut(&w));
+    ck_assert_int_eq(try_cut(&w), LOAD_CUT_WANDERS);
+    ck_assert_uint_gt(found(&w), 39000);
     ck_assert_ptr_nonnull(strstr(w.why, "hash"));
     world_free(&w);
 
@@ -176,7 +184,7 @@ START_TEST(long_keys)
     }
     memset(text, 'x', sizeof text);
     struct slice start = slice_make(text, 80), end = slice_make(text, 200);
-    if (load_samples_split(&w.samples, GROUP, start, end, &w.key, &w.why)) {
+    if (load_samples_split(&w.samples, GROUP, start, end, &w.key, &w.why) == LOAD_CUT) {
         ck_assert_int_gt(slice_cmp(buf_slice(&w.key), start), 0);
         ck_assert_int_lt(slice_cmp(buf_slice(&w.key), end), 0);
     }
