@@ -102,7 +102,7 @@ SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))
 
 # ---- targets -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all bench bench-bank run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement bench-recovery bench-quick bench-vs-etcd soak bench-failover fuzz replay FORCE
+.PHONY: all bench bench-bank bench-ranges run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement bench-recovery bench-quick bench-vs-etcd soak bench-failover fuzz replay FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -173,6 +173,9 @@ bench-quick: all $(OUT)/bench/floor
 
 bench-vs-etcd: all
 	@QUORATE_BUILD=$(OUT) sh bench/etcd/run.sh
+
+bench-ranges: all
+	@QUORATE_BUILD=$(OUT) $(if $(MB),MB=$(MB)) $(if $(TRIALS),TRIALS=$(TRIALS)) sh bench/ranges/run.sh
 
 bench-idle: all
 	@QUORATE_BUILD=$(OUT) $(if $(RANGES),RANGES=$(RANGES)) sh bench/idle/run.sh

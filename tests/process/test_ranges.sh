@@ -1,6 +1,6 @@
 #!/bin/sh
 # Ranges split and merge by hand under load: no request fails; a node is killed in the middle of them: the history stays sound, the
-# map tiles, and what was begun ends.
+# map tiles, and what was begun ends. Then by themselves: a hot range is split and spread, and what is cold merges again.
 set -u
 # shellcheck source=tests/process/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -45,6 +45,8 @@ merge_down() { # until one is left
 }
 
 check "the cluster starts" cluster_start
+check "nothing by itself for now" "$quorate" scheduler pause split
+check "nor this" "$quorate" scheduler pause merge
 check "a keyspace of one range" "$quorate" keyspace create cut
 check "data" "$quorate" bench kv --keyspace cut --connections 8 --depth 8 --keys 20000 --total 20000 --spread sequential
 load_start reshaped 20
@@ -79,4 +81,38 @@ check "what is left merges to one" merge_down
 check "the map tiles at the end" tiles
 check "the history is linearizable" history_judge
 cat "$work/check.out"
+
+spread() { # within 30 s: three nodes lead ranges of it
+    for _ in $(seq 60); do
+        sleep 0.5
+        leads=$("$quorate" range list --keyspace hot -o json | json "len({r['leader'] for r in d['ranges'] if r['leader']})")
+        if [ "$leads" = 3 ]; then return 0; fi
+    done
+    "$quorate" range list --keyspace hot
+    "$quorate" op history
+    "$quorate" scheduler describe
+    return 1
+}
+alone() { # within 60 s
+    for _ in $(seq 120); do
+        sleep 0.5
+        if [ "$("$quorate" range list --keyspace hot -o json | json "len(d['ranges'])")" = 1 ]; then return 0; fi
+    done
+    "$quorate" range list --keyspace hot
+    "$quorate" op history
+    "$quorate" scheduler describe
+    return 1
+}
+check "by themselves again" "$quorate" scheduler resume split
+check "hot is what has 300 requests a second" "$quorate" config set range.split_load 300
+check "a keyspace for it" "$quorate" keyspace create hot
+"$quorate" bench kv --keyspace hot --connections 8 --keys 5000 --reads 50 --spread sequential --seconds 40 >"$work/hot.out" 2>&1 &
+load=$!
+check "a hot range of sequential keys is split and spread" spread
+check "no request has failed meanwhile" load_clean hot
+cat "$work/hot.out"
+check "cold is what has had fewer than 1000 requests a second for 3 s" "$quorate" config set range.merge_age_s 3
+check "and this" "$quorate" config set range.merge_load 1000
+check "merges again" "$quorate" scheduler resume merge
+check "what is cold merges to one" alone
 finish
