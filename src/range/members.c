@@ -264,6 +264,7 @@ static void detach(struct host *h, struct replica *r)
     l->batch = h->batch_seq;
     replica_fail_all(r, STATUS_NOT_LEADER, true);
     members_note_gone(h, l->group, l->replica_id);
+    resolve_end(r);
     if (r->mark_slot != 0) h->filling.items[r->mark_slot - 1].group = 0; /* nobody is told */
     absorbed_leave(h, l->group);
     tombstone_put(h, l->group, l->replica_id, l->start, l->end);

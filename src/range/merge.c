@@ -256,7 +256,7 @@ void merge_remove(struct replica *right, const struct replica *left, uint64_t in
     absorbed_note(h, right->desc.id, right->id, left->desc.id, index);
     map_remove(&h->replicas, right->desc.id);
     replica_fail_all(right, STATUS_EPOCH_MISMATCH, false); /* behind the freeze nothing has an effect */
-    resolve_forget(right);
+    resolve_end(right);
     replica_free(right);
     h->spans_changed = true;
 }

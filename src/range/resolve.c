@@ -85,6 +85,19 @@ void resolve_forget(struct replica *r) /* also while the host is taken apart */
     r->resolve.leader = NULL;
 }
 
+/* Peers that reckon with what they were told of it are told all anew: of what is not named then, nothing stands. */
+void resolve_end(struct replica *r)
+{
+    struct resolve_leader *v = r->resolve.leader;
+    for (size_t i = 0; v != NULL && i < r->desc.replica_count && !MUTANT(ended_still_covers); i++) {
+        struct link *l = v->told[i] == 0 ? NULL : map_get(&r->host->links, r->desc.replicas[i].node_id);
+        if (l == NULL) continue;
+        COVER("resolve.ends_told");
+        link_resolve(l)->whole = true;
+    }
+    resolve_forget(r);
+}
+
 size_t host_led_most(const struct host *h)
 {
     return h->resolve.led_count;

@@ -19,9 +19,12 @@ struct admin {
 };
 
 /* Faster than for people: a run lasts seconds. */
-static const char *const SETTINGS[][2] = {{"scheduler.round_ms", "150"},        {"scheduler.grace_ms", "600"},
-                                          {"node.dead_after_s", "3"},           {"operator.patience_s", "4"},
-                                          {"balance.range_cost_bytes", "4096"}, {"scheduler.repair", "on"},
+static const char *const SETTINGS[][2] = {{"scheduler.round_ms", "150"},
+                                          {"scheduler.grace_ms", "600"},
+                                          {"node.dead_after_s", "3"},
+                                          {"operator.patience_s", "4"},
+                                          {"balance.range_cost_bytes", "4096"},
+                                          {"scheduler.repair", "on"},
                                           {"scheduler.balance", "on"},
                                           {"range.split_bytes", "40000"},
                                           {"range.split_load", "30"},

@@ -31,6 +31,12 @@ struct cluster_knobs {
     uint32_t timeout_max_ms;
 };
 
+/* Are ranges cut in this run? By a fault, or by the scheduler, which the admin tells to do so. */
+static inline bool cluster_splits(const struct cluster_knobs *k)
+{
+    return k->split_ns > 0 || k->admin_ns > 0;
+}
+
 struct check_raft;
 
 struct cluster {

@@ -100,7 +100,8 @@ static struct cut *read_answered(struct worker *w, const struct client_error *e,
     cut->must_see_ns = must_see_ns(w, mark);
     if (w->how.mode == READ_STRONG) cut->must_see_ts = w->read_floor_ts;
     /* Measured: whatever was acknowledged so long ago, anywhere, is below the timestamp. */
-    bool one_range = w->read_what == READ_REGISTER || (w->read_what == READ_BANK && l->cluster->knobs.split_ns == 0);
+    bool one_range =
+        w->read_what == READ_REGISTER || (w->read_what == READ_BANK && !cluster_splits(&l->cluster->knobs));
     cut->is_aged =
         w->how.mode >= READ_BOUNDED && mark->staleness_ms != 0 && one_range && mark->staleness_ms != STALENESS_UNKNOWN;
     if (w->how.mode == READ_SNAPSHOT && mark->ts > l->history->commits.newest) l->history->commits.newest = mark->ts;
@@ -144,7 +145,7 @@ static void scan_done(void *ctx, const struct client_error *e, const struct scan
     if (w->read_what == READ_BANK) {
         cut->banks = 1u << w->bank;
         /* A page of one range is one instant of it, however old: sums and history rows fit together. */
-        bool one_instant = cut->mode == READ_SNAPSHOT || l->cluster->knobs.split_ns == 0;
+        bool one_instant = cut->mode == READ_SNAPSHOT || !cluster_splits(&l->cluster->knobs);
         if (!page->more && cut->balances[w->bank] > 0 && one_instant)
             check_money_page(l->world, &l->money, w->bank, cut->must_see_ns, page, false);
     } else if (!page->more) {

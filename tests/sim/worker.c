@@ -190,7 +190,7 @@ static void call_scan(struct worker *w)
     }
     struct client_scan scan = {.start = slice_str(start), .end = slice_str(end)};
     /* Of one range a strong page is one instant; of several only a snapshot is. */
-    if (w->task == TASK_PAGE && w->load->cluster->knobs.split_ns > 0) scan.how.mode = READ_SNAPSHOT;
+    if (w->task == TASK_PAGE && cluster_splits(&w->load->cluster->knobs)) scan.how.mode = READ_SNAPSHOT;
     w->page_ns = w->load->world->now_ns;
     worker_ask_scan(w, &scan, scan_done);
 }
