@@ -144,6 +144,11 @@ void replica_leave(struct replica *r, const char *why)
 {
     struct host *h = r->host;
     if (r->members.leaving) return;
+    /* One that is to be born again has no rows to drop yet, and its parent may not go before it: both are told again. */
+    if ((r->unborn || r->applied < r->birth_floor) && !MUTANT(leaves_unborn)) {
+        COVER("members.leaves_later");
+        return;
+    }
     COVER("members.leave");
     log_event(h->env->log, LOG_INFO, "range.leaving", "range=%llu replica=%llu why=\"%s\"",
               (unsigned long long)r->desc.id, (unsigned long long)r->id, why);
