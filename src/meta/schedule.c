@@ -203,7 +203,8 @@ static void view_fill(struct meta *m, uint64_t now_ns, struct placement_view *v)
     struct placement_rules *rules = arena_zalloc(&m->arena, (count + 1) * sizeof *rules);
     for (size_t i = 0; i < count; i++) {
         const struct meta_keyspace_row *row = &m->state.keyspaces[i].row;
-        rules[i] = (struct placement_rules){.voters = row->replication, .pinned = row->splits_hash != 0 || row->buckets != 0};
+        rules[i] =
+            (struct placement_rules){.voters = row->replication, .pinned = row->splits_hash != 0 || row->buckets != 0};
     }
     rules[count] = (struct placement_rules){.voters = m->state.cluster.replication, .pinned = true};
     struct placement_range *ranges = arena_alloc(&m->arena, (m->state.range_count + 1) * sizeof *ranges);

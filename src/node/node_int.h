@@ -142,14 +142,13 @@ void node_on_request(void *ctx, struct rpc_request *req);
 void node_request_free(struct node_request *q);
 void node_refuse(struct node_request *q, enum status s, bool unknown, const char *message);
 bool node_epoch_holds(const struct replica *r, const struct routed *to);
+void node_refuse_with(struct node_request *q, enum status s, const char *message, struct slice payload);
+void node_reply(struct node_request *q, struct slice payload);
 
 /* load.c */
 struct range_counters *node_counters(struct node *n, uint64_t group);
 void load_count_read(struct node_request *q, struct slice key); /* served */
 void load_count_write(struct node_request *q);
-
-void node_refuse_with(struct node_request *q, enum status s, const char *message, struct slice payload);
-void node_reply(struct node_request *q, struct slice payload);
 
 /* get.c */
 void node_on_get(struct node *n, struct rpc_request *req);
