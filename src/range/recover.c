@@ -505,9 +505,12 @@ static void decode_group(struct recovery *rec, struct recovered *g)
     g->range = g->created;
     if (h->lsm != NULL && g->store_index > 0) {
         enum status s = state_of_row(h, &g->created, &rec->arena, &stored);
+        /* The rows of one that was created later in its range's life bring its state along: these are of an earlier life. */
+        bool foreign =
+            s == STATUS_NOT_FOUND && (g->created.desc.epoch.version > 1 || g->created.desc.epoch.conf_ver > 1);
         if (s == STATUS_OK) {
             g->range = stored;
-        } else if (s != STATUS_NOT_FOUND && !MUTANT(unread_state_guessed)) {
+        } else if ((s != STATUS_NOT_FOUND || foreign) && !MUTANT(unread_state_guessed)) {
             COVER("recover.state_unread");
             g->unread = true;
             if (g->hard.term < g->store_term) g->hard = (struct raft_hard_state){.term = g->store_term};
