@@ -69,8 +69,8 @@ QUORATE_API int quorate_put_ttl(struct quorate_txn *t, const void *key, size_t k
 QUORATE_API int quorate_delete(struct quorate_txn *t, const void *key, size_t key_size);
 
 /* Calls `each` for the rows of [start, end) in order (end of size 0: to the end of the keyspace), as many pages as it takes, until it
- * answers false or `limit` rows were told (0: no limit). It must not call with this transaction. A transaction that has
- * scanned may only read: its commit with writes is refused, QUORATE_UNSUPPORTED. */
+ * answers false or `limit` rows were told (0: no limit). It must not call with this transaction. A scan counts as read
+ * with what it did not find: a row that has come there since makes the commit QUORATE_RETRY. */
 struct quorate_scan {
     const void *start, *end;
     size_t start_size, end_size;

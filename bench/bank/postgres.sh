@@ -81,12 +81,10 @@ SQL
     pg_sql -c "VACUUM ANALYZE" -c "CHECKPOINT"
 }
 
-pg_script() { # pg_script ACCOUNTS uniform|hot: what a client of pgbench does
-    if [ "$2" = hot ]; then
-        printf '\\set d random(11, %d)\n\\set c random(1, 10)\n' "$1"
-    else
-        printf '\\set d random(1, %d)\n\\set c 1 + (:d + random(1, %d) - 1) %% %d\n' "$1" $(($1 - 1)) "$1"
-    fi
+pg_script() { # pg_script ACCOUNTS uniform|hot: what a client of pgbench does; hot: both sides are among ten accounts
+    among=$1
+    if [ "$2" = hot ]; then among=10; fi
+    printf '\\set d random(1, %d)\n\\set c 1 + (:d + random(1, %d) - 1) %% %d\n' "$among" $((among - 1)) "$among"
     printf 'SELECT transfer(:d, :c, 1);\n'
 }
 

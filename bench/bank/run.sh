@@ -1,6 +1,6 @@
 #!/bin/sh
 # Transfers beside PostgreSQL, in one run, by turns: make bench-bank ROUNDS=3 SECONDS=8. The same work for both: a guarded debit and a
-# credit, 64 under way, accounts uniform, or one side among 10 hot ones. Lines: bench bank/... ours=... postgres=... ratio=...
+# credit, 64 under way, a row for each, accounts uniform or ten hot ones. Lines: bench bank/... ours=... postgres=... ratio=...
 # (medians of the rounds). Of PostgreSQL counts the better of row locks and SERIALIZABLE with retries.
 set -u
 # shellcheck source=tests/process/lib.sh
@@ -17,8 +17,7 @@ fi
 
 cluster_start >/dev/null || exit 1
 "$quorate" keyspace create one >/dev/null || exit 1
-splits=$(awk 'BEGIN { for (i = 1; i < 8; i++) printf "%s%s%x", i > 1 ? "," : "", "", i * 2 }')
-"$quorate" keyspace create many --hash-buckets 8 >/dev/null 2>&1 || "$quorate" keyspace create many --splits "$splits" >/dev/null || exit 1
+"$quorate" keyspace create many --hash-buckets 8 >/dev/null || exit 1
 pg_start $((base + 90)) || exit 1
 pg_fill "$accounts" || exit 1
 for w in uniform hot; do pg_script "$accounts" "$w" >"$work/$w.sql"; done
@@ -26,9 +25,9 @@ for w in uniform hot; do pg_script "$accounts" "$w" >"$work/$w.sql"; done
 ours() { # ours NAME KEYSPACE ARGUMENTS...: a round, its rate appended to NAME
     name=$1 keyspace=$2
     shift 2
-    "$quorate" bench bank --keyspace "$keyspace" --accounts "$accounts" --seconds "$seconds" --connections 4 --depth 16 "$@" \
+    "$quorate" bench bank --keyspace "$keyspace" --accounts "$accounts" --seconds "$seconds" --connections 4 --depth 16 "$@" --ids \
         --line round >"$work/ours.out" 2>&1 || { cat "$work/ours.out" >&2; exit 1; }
-    awk '/^bench round/ { for (i = 2; i <= NF; i++) if ($i ~ /^ours=/ && $2 ~ /transfers/) print substr($i, 6) }' "$work/ours.out" >>"$work/$name"
+    sed -n 's/^bench round ours=\([0-9]*\) .*/\1/p' "$work/ours.out" >>"$work/$name"
 }
 ledger() { # ledger NAME ARGUMENTS...: likewise of the ledger, over HTTP
     name=$1

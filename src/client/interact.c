@@ -10,15 +10,21 @@ struct seen { /* a key that was read */
     uint64_t version; /* 0: it was not there */
 };
 
+struct stretch { /* of keys that was scanned */
+    struct slice start, end;
+};
+
 struct interact {
     struct env *env;
     struct client *client;
     struct arena arena; /* keys and values of both lists */
     struct slice keyspace;
     uint64_t ts;
-    bool busy, scanned, ended;
+    bool busy, ended;
     struct seen *seen; /* sorted by key */
     size_t seen_count, seen_capacity;
+    struct stretch *stretches; /* scanned, in the order of the scans */
+    size_t stretch_count, stretch_capacity;
     struct txn_op *writes; /* sorted by key */
     size_t write_count, write_capacity;
     size_t bytes; /* of all that was kept */
@@ -48,6 +54,7 @@ void interact_free(struct interact *t)
     if (t == NULL) return;
     arena_free(&t->arena);
     mem_free(t->seen);
+    mem_free(t->stretches);
     mem_free(t->writes);
     mem_free(t);
 }
@@ -270,6 +277,34 @@ static size_t lay_over(const struct interact *t, const struct scan_reply *reply,
     return n;
 }
 
+/* What the page has looked at. One that is not the last ends with its last row. Pages that follow each other are one stretch. */
+static void note_stretch(struct interact *t, const struct scan_reply *reply)
+{
+    struct stretch s = {.start = t->scan.start, .end = t->scan.end};
+    if (reply->more && reply->row_count == 0) return;
+    if (reply->more) {
+        struct slice last = reply->rows[reply->row_count - 1].key;
+        uint8_t *next = arena_zalloc(&t->arena, last.size + 1); /* the lowest key above it */
+        memcpy(next, last.data, last.size);
+        if (t->scan.reverse)
+            s.start = slice_make(next, last.size);
+        else
+            s.end = slice_make(next, last.size + 1);
+    }
+    if (s.start.size == 0) s.start = slice_make("", 1); /* the lowest key */
+    if (t->stretch_count > 0) {
+        struct stretch *before = &t->stretches[t->stretch_count - 1];
+        bool follows = before->end.size > 0 && slice_eq(before->end, s.start);
+        if (follows) before->end = s.end;
+        if (follows) return;
+    }
+    if (t->stretch_count == t->stretch_capacity) {
+        t->stretch_capacity = t->stretch_capacity == 0 ? 4 : t->stretch_capacity * 2;
+        t->stretches = mem_realloc(t->stretches, t->stretch_capacity * sizeof(*t->stretches));
+    }
+    t->stretches[t->stretch_count++] = s;
+}
+
 static void scanned(void *ctx, const struct client_error *e, const struct scan_reply *reply)
 {
     struct interact *t = ctx;
@@ -281,7 +316,9 @@ static void scanned(void *ctx, const struct client_error *e, const struct scan_r
     }
     for (size_t i = 0; i < reply->row_count; i++) {
         ASSERT(inside(&t->scan, reply->rows[i].key));
+        note_seen(t, reply->rows[i].key, reply->rows[i].version);
     }
+    note_stretch(t, reply);
     struct interact_row *rows = mem_alloc((reply->row_count + t->write_count + 1) * sizeof(*rows));
     size_t count = lay_over(t, reply, rows);
     t->done.scan(t->ctx, &told, rows, count, reply->more);
@@ -293,7 +330,6 @@ void interact_scan(struct interact *t, const struct client_scan *s, uint32_t tim
 {
     call_begins(t, ctx);
     t->done.scan = done;
-    t->scanned = true;
     t->scan = *s;
     t->scan.start = arena_dup_slice(&t->arena, s->start);
     t->scan.end = arena_dup_slice(&t->arena, s->end);
@@ -323,28 +359,39 @@ static void end_at_once(struct interact *t, enum status s, const char *message, 
     done(ctx, &e, s == STATUS_OK ? t->ts : 0);
 }
 
+/* The versions of all rows that were read, and that none has come where it scanned. */
+static void compare_all(struct interact *t, struct txn *whole)
+{
+    size_t n = 0;
+    whole->compares = arena_zalloc(&t->arena, (t->seen_count + t->stretch_count + 1) * sizeof(*whole->compares));
+    for (size_t i = 0; i < t->seen_count; i++) {
+        whole->compares[n++] = (struct txn_compare){.target = TXN_TARGET_VERSION,
+                                                    .relation = TXN_EQUAL,
+                                                    .key = t->seen[i].key,
+                                                    .version = t->seen[i].version,
+                                                    .value = SLICE_EMPTY};
+    }
+    for (size_t i = 0; i < t->stretch_count; i++) {
+        whole->compares[n++] = (struct txn_compare){.target = TXN_TARGET_SPAN,
+                                                    .relation = TXN_EQUAL,
+                                                    .key = t->stretches[i].start,
+                                                    .version = t->ts,
+                                                    .value = t->stretches[i].end};
+    }
+    whole->compare_count = n;
+}
+
 void interact_commit(struct interact *t, uint32_t timeout_ms, interact_done done, void *ctx)
 {
     ASSERT(!t->busy && !t->ended);
     t->ended = true;
     if (t->write_count == 0) {
         end_at_once(t, STATUS_OK, "", done, ctx);
-    } else if (t->scanned) {
-        end_at_once(t, STATUS_UNSUPPORTED,
-                    "a transaction that has scanned may not write: read the keys that it depends on one by one", done,
-                    ctx);
-    } else if (t->seen_count + t->write_count > LIMIT_TXN_OPS) {
+    } else if (t->seen_count + t->stretch_count + t->write_count > LIMIT_TXN_OPS) {
         end_at_once(t, STATUS_TOO_LARGE, "it has read and written more than 8192 keys", done, ctx);
     } else {
-        struct txn whole = {.ops = t->writes, .op_count = t->write_count, .compare_count = t->seen_count};
-        whole.compares = arena_zalloc(&t->arena, (t->seen_count + 1) * sizeof(*whole.compares));
-        for (size_t i = 0; i < t->seen_count; i++) {
-            whole.compares[i] = (struct txn_compare){.target = TXN_TARGET_VERSION,
-                                                     .relation = TXN_EQUAL,
-                                                     .key = t->seen[i].key,
-                                                     .version = t->seen[i].version,
-                                                     .value = SLICE_EMPTY};
-        }
+        struct txn whole = {.ops = t->writes, .op_count = t->write_count};
+        compare_all(t, &whole);
         t->env->ops->random(t->env, whole.id.bytes, sizeof(whole.id.bytes));
         t->busy = true;
         t->ctx = ctx;

@@ -6,8 +6,8 @@
  *
  * One call at a time: its callback comes before the next one. RETRY is definite: nothing was written, a new transaction may try.
  *
- * A transaction that has scanned may read only: what a scan did not find is not compared at the commit (interact_commit refuses,
- * UNSUPPORTED). A transaction that writes nothing needs no commit: all its reads are of one instant. */
+ * A scan counts as read with all that it did not find: a row that has come there since makes the commit RETRY.
+ * A transaction that writes nothing needs no commit: all its reads are of one instant. */
 #ifndef QUORATE_CLIENT_INTERACT_H
 #define QUORATE_CLIENT_INTERACT_H
 

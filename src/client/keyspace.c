@@ -32,16 +32,57 @@ static struct txn_op *place_ops(struct request *r, const struct txn_op *ops, siz
     return placed;
 }
 
-static void place_txn(struct request *r, struct txn *t)
+/* Of a bucket; an empty end: to the end of the bucket. */
+static struct slice in_bucket(struct arena *arena, uint32_t bucket, struct slice key, bool is_end)
 {
-    struct txn_compare *compares = arena_zalloc(&r->arena, (t->compare_count + 1) * sizeof(*compares));
+    if (is_end && key.size == 0 && bucket == UINT8_MAX) return SLICE_EMPTY;
+    uint8_t *placed = arena_alloc(arena, key.size + 1);
+    placed[0] = (uint8_t)(is_end && key.size == 0 ? bucket + 1 : bucket);
+    if (key.size > 0) memcpy(placed + 1, key.data, key.size);
+    return slice_make(placed, key.size + 1);
+}
+
+/* What was scanned is a stretch of every bucket. */
+static void place_compares(struct request *r, struct txn *t)
+{
+    size_t stretches = 0, n = 0;
+    for (size_t i = 0; i < t->compare_count; i++) stretches += t->compares[i].target == TXN_TARGET_SPAN;
+    size_t room = t->compare_count + stretches * r->buckets + 1;
+    struct txn_compare *compares = arena_zalloc(&r->arena, room * sizeof(*compares));
     for (size_t i = 0; i < t->compare_count; i++) {
-        compares[i] = t->compares[i];
-        compares[i].key = keyspace_place(&r->arena, r->buckets, t->compares[i].key);
+        const struct txn_compare *c = &t->compares[i];
+        bool stretch = c->target == TXN_TARGET_SPAN;
+        for (uint32_t b = 0; stretch && b < r->buckets; b++) {
+            compares[n] = *c;
+            compares[n].key = in_bucket(&r->arena, b, c->key, false);
+            compares[n++].value = in_bucket(&r->arena, b, c->value, true);
+        }
+        if (stretch) continue;
+        compares[n] = *c;
+        compares[n++].key = keyspace_place(&r->arena, r->buckets, c->key);
     }
     t->compares = compares;
+    t->compare_count = n;
+}
+
+static void place_txn(struct request *r, struct txn *t)
+{
+    place_compares(r, t);
     t->ops = place_ops(r, t->ops, t->op_count);
     t->else_ops = place_ops(r, t->else_ops, t->else_count);
+}
+
+static void note_stretches(struct request *r, const struct txn *t)
+{
+    bool open = false;
+    for (size_t i = 0; i < t->compare_count; i++) {
+        const struct txn_compare *c = &t->compares[i];
+        if (c->target != TXN_TARGET_SPAN) continue;
+        r->has_stretch = true;
+        open = open || c->value.size == 0;
+        if (slice_cmp(c->value, r->reach) > 0) r->reach = c->value;
+    }
+    r->reach = open ? SLICE_EMPTY : arena_dup_slice(&r->arena, r->reach);
 }
 
 bool keyspace_encode_txn(struct request *r, const struct txn *t)
@@ -52,12 +93,14 @@ bool keyspace_encode_txn(struct request *r, const struct txn *t)
     whole.ttl_ms = r->ttl_ms;
     if (r->buckets > 0) place_txn(r, &whole);
     txn_key_span(&whole, &low, &high);
+    note_stretches(r, &whole);
     r->low = arena_dup_slice(&r->arena, low);
     r->high = arena_dup_slice(&r->arena, high);
     txn_encode(&whole, &r->body);
     r->txn = NULL;
     r->placed = true;
-    return !r->body.overflow && r->body.size <= LIMIT_TXN_BYTES;
+    return !r->body.overflow && r->body.size <= LIMIT_TXN_BYTES &&
+           whole.compare_count + whole.op_count + whole.else_count <= LIMIT_TXN_OPS;
 }
 
 static void take_keyspace(struct request *r, const struct route_keyspace *k)

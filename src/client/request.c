@@ -213,7 +213,9 @@ static enum step request_route(struct request *r, uint64_t now_ns)
     if (r->kind == REQUEST_SCAN && r->buckets > 0) return buckets_start(r);
     struct route_range *range = is_scan ? scan_route(r) : routes_find(&c->routes, r->keyspace, r->low);
     if (range == NULL) return request_wait_for_map(r, now_ns);
-    if (r->kind == REQUEST_TXN && !range_desc_contains(&range->desc, r->keyspace, r->high)) {
+    const struct range_desc *d = &range->desc;
+    bool reaches = !r->has_stretch || d->end.size == 0 || (r->reach.size > 0 && slice_cmp(r->reach, d->end) <= 0);
+    if (r->kind == REQUEST_TXN && (!reaches || !range_desc_contains(d, r->keyspace, r->high))) {
         return spread_start(r);
     }
     return attempt_start(r, range, now_ns);

@@ -249,6 +249,33 @@ static bool part_of(struct request *r, struct split *sp, struct slice key, uint3
     return true;
 }
 
+/* A stretch is looked at in each range that it touches. False: no range is known for a part of it, or they are too many. */
+static bool cut_stretches(struct request *r, struct txn *t)
+{
+    size_t capacity = t->compare_count + TXN_PARTICIPANTS_MAX, n = 0;
+    struct txn_compare *cut = arena_alloc(&r->arena, capacity * sizeof(*cut));
+    for (size_t i = 0; i < t->compare_count; i++) {
+        struct txn_compare c = t->compares[i];
+        bool more = true;
+        while (more && n < capacity) {
+            more = false;
+            cut[n++] = c;
+            if (c.target != TXN_TARGET_SPAN) break;
+            const struct route_range *range = routes_find(&r->client->routes, r->keyspace, c.key);
+            if (range == NULL) return false;
+            struct slice end = range->desc.end;
+            if (end.size == 0 || (c.value.size > 0 && slice_cmp(c.value, end) <= 0)) break;
+            cut[n - 1].value = arena_dup_slice(&r->arena, end);
+            c.key = cut[n - 1].value;
+            more = c.value.size == 0 || slice_cmp(c.key, c.value) < 0;
+        }
+        if (more) return false;
+    }
+    t->compares = cut;
+    t->compare_count = n;
+    return n <= LIMIT_TXN_OPS;
+}
+
 static bool split_txn(struct request *r, struct split *sp)
 {
     const struct txn *t = sp->t;
@@ -353,6 +380,7 @@ enum step spread_start(struct request *r)
         return request_finish(r, STATUS_INVALID, "the transaction is malformed: a key may be written once");
     }
     struct split sp = {.t = &t};
+    if (r->has_stretch && !cut_stretches(r, &t)) return request_wait_for_map(r, env_mono_ns(c->env));
     if (!split_txn(r, &sp) || !part_of(r, &sp, txn_anchor(&t), &anchor)) {
         if (sp.range_count < TXN_PARTICIPANTS_MAX) return request_wait_for_map(r, env_mono_ns(c->env));
         return request_finish(r, STATUS_TOO_LARGE, "its keys lie in more than %u ranges", TXN_PARTICIPANTS_MAX);

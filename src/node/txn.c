@@ -193,7 +193,8 @@ void node_on_txn(struct node *n, struct rpc_request *req)
     struct slice lowest, highest;
     txn_key_span(&t, &lowest, &highest);
     const struct range_desc *d = replica_desc(r);
-    if (!range_desc_contains(d, t.keyspace, lowest) || !range_desc_contains(d, t.keyspace, highest)) {
+    if (!range_desc_contains(d, t.keyspace, lowest) || !range_desc_contains(d, t.keyspace, highest) ||
+        !txn_stretches_end_by(&t, d->end)) {
         node_refuse(q, STATUS_EPOCH_MISMATCH, false, "a key of the transaction is not in this range");
         return;
     }

@@ -7,13 +7,6 @@
 
 enum { APPLY_BYTES_MAX = 2 * 1024 * 1024 }; /* per replica and round, for fairness */
 
-struct apply_view {
-    struct replica *replica;
-    struct slice missed; /* the key whose row has to be fetched */
-    bool span_missed;    /* or it was a block of a span */
-    struct lsm_miss miss;
-};
-
 static enum status apply_view_get(void *ctx, struct slice key, struct txn_stored *out)
 {
     struct apply_view *v = ctx;
@@ -26,6 +19,7 @@ static enum status apply_view_get(void *ctx, struct slice key, struct txn_stored
     if (s == STATUS_MISS) {
         lsm_miss_drop(&miss);
         v->missed = key;
+        v->missed_to = SLICE_EMPTY;
     }
     if (s != STATUS_OK) return s;
     out->version = row.ts;
@@ -33,26 +27,24 @@ static enum status apply_view_get(void *ctx, struct slice key, struct txn_stored
     return STATUS_OK;
 }
 
-static enum status apply_view_newest(void *ctx, struct slice start, struct slice end, uint64_t *version)
+static enum status apply_view_newest(void *ctx, struct slice from, struct slice to, uint64_t ts, uint64_t *version)
 {
     struct apply_view *v = ctx;
-    struct lsm_iter *it = lsm_iter_new(v->replica->host->lsm, start, end, LSM_TS_MAX, false);
-    struct lsm_row row;
-    struct buf user;
+    struct stretch_scan scan = {.from = from, .to = to, .ts = ts};
+    struct lsm_miss miss;
     enum status s;
-    buf_init(&user, LIMIT_KEY_BYTES + 1);
-    *version = 0;
-    while ((s = lsm_iter_next(it, &row, &v->miss)) == STATUS_OK) {
-        uint32_t keyspace;
-        enum row_type type;
-        buf_clear(&user);
-        if (key_decode(row.key, &keyspace, &user, &type) != STATUS_OK) continue;
-        if (type == ROW_DATA && row.ts > *version) *version = row.ts;
+    if (apply_reads_find_stretch(v->replica, &scan, version, &s)) return s;
+    buf_init(&scan.at, LSM_KEY_MAX);
+    s = stretch_scan_on(v->replica->host, &scan, &miss);
+    if (s == STATUS_MISS) {
+        lsm_miss_drop(&miss);
+        v->missed = from;
+        v->missed_to = to;
+        v->missed_ts = ts;
     }
-    lsm_iter_free(it);
-    buf_free(&user);
-    v->span_missed = s == STATUS_MISS;
-    return s == STATUS_END ? STATUS_OK : s;
+    buf_free(&scan.at);
+    *version = scan.newest;
+    return s;
 }
 
 static void block_loaded(void *ctx, enum status s)
@@ -216,10 +208,8 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
         enum status s;
         do {
             arena_reset(&h->apply_arena);
-            view.span_missed = false;
             s = h->owner.machine->apply(h->owner.machine_ctx, &me, &rows, &h->apply_arena, &writes, &ts, &h->answer);
-        } while (s == STATUS_MISS && !view.span_missed && apply_reads_fetch(r, e, view.missed));
-        if (s == STATUS_MISS && view.span_missed) apply_wait_for(r, &view.miss);
+        } while (s == STATUS_MISS && apply_reads_fetch(r, e, &view));
         if (s == STATUS_MISS) return s;
         if (s == STATUS_CORRUPT && r->divergence.damaged) return s; /* it is taken out (damage.c) */
         if (s != STATUS_OK) {

@@ -24,6 +24,13 @@ struct apply_row {
     uint64_t version;
 };
 
+struct apply_stretch {
+    struct apply_reads *of;
+    struct apply_stretch *next;
+    struct stretch_scan scan;
+    enum status status; /* STATUS_MISS: not read to its end yet */
+};
+
 struct apply_reads {
     struct replica *r;
     uint64_t index; /* of the entry */
@@ -32,6 +39,7 @@ struct apply_reads {
     struct apply_row **rows;
     size_t count, capacity;
     size_t next; /* rows before it have been looked at */
+    struct apply_stretch *stretches;
     unsigned loads;
 };
 
@@ -63,6 +71,7 @@ void apply_reads_free(struct replica *r)
     struct apply_reads *reads = r->reads;
     if (reads == NULL) return;
     ASSERT(reads->loads == 0);
+    for (struct apply_stretch *x = reads->stretches; x != NULL; x = x->next) buf_free(&x->scan.at);
     map_free(&reads->by_hash);
     mem_free(reads->rows);
     arena_free(&reads->arena);
@@ -80,9 +89,57 @@ bool apply_reads_find(const struct replica *r, struct slice key, struct txn_stor
     return true;
 }
 
+bool apply_reads_find_stretch(const struct replica *r, const struct stretch_scan *like, uint64_t *newest,
+                              enum status *s)
+{
+    if (r->reads == NULL || r->reads->index != r->applied + 1) return false;
+    for (const struct apply_stretch *x = r->reads->stretches; x != NULL; x = x->next) {
+        if (x->status == STATUS_MISS || !slice_eq(x->scan.from, like->from) || !slice_eq(x->scan.to, like->to))
+            continue;
+        *newest = x->scan.newest;
+        *s = x->status;
+        return true;
+    }
+    return false;
+}
+
+/* --- stretches --- */
+
+static bool counts(const struct lsm_row *row, uint64_t ts)
+{
+    uint32_t keyspace;
+    struct buf user;
+    enum row_type type;
+    buf_init(&user, 4 * LIMIT_KEY_BYTES);
+    bool data = key_decode(row->key, &keyspace, &user, &type) == STATUS_OK && type == ROW_DATA;
+    buf_free(&user);
+    return data && row_stored_expires(row->key, row->ts, row->value) > ts;
+}
+
+enum status stretch_scan_on(struct host *h, struct stretch_scan *s, struct lsm_miss *miss)
+{
+    struct lsm_row row;
+    struct lsm_iter *it = lsm_iter_new(h->lsm, s->at.size > 0 ? buf_slice(&s->at) : s->from, s->to, LSM_TS_MAX, false);
+    enum status status;
+    while ((status = lsm_iter_next(it, &row, miss)) == STATUS_OK) {
+        if (!counts(&row, s->ts)) continue;
+        if (row.ts > s->newest) s->newest = row.ts;
+        if (++s->rows > TXN_STRETCH_ROWS_MAX) {
+            lsm_iter_free(it);
+            return STATUS_TOO_LARGE;
+        }
+    }
+    struct slice at = lsm_iter_position(it);
+    buf_clear(&s->at);
+    buf_append_slice(&s->at, at);
+    lsm_iter_free(it);
+    return status == STATUS_END ? STATUS_OK : status;
+}
+
 /* --- loading --- */
 
 static void row_loaded(void *ctx, enum status s);
+static void stretch_loaded(void *ctx, enum status s);
 
 /* What cannot be read stays wanted: the evaluation meets it, and says so. */
 static void look_at(struct apply_row *row)
@@ -105,20 +162,31 @@ static void look_at(struct apply_row *row)
     }
 }
 
+static void stretch_on(struct apply_stretch *x)
+{
+    struct host *h = x->of->r->host;
+    struct lsm_miss miss;
+    x->status = stretch_scan_on(h, &x->scan, &miss);
+    if (x->status != STATUS_MISS) return;
+    x->of->loads++;
+    h->loads++;
+    lsm_load(h->lsm, &miss, stretch_loaded, x);
+}
+
 static void go_on(struct apply_reads *reads)
 {
     while (reads->loads < ROW_LOADS_MAX && reads->next < reads->count) look_at(reads->rows[reads->next++]);
     reads->r->apply_wait = reads->loads > 0;
 }
 
-static void row_loaded(void *ctx, enum status s)
+/* A block has come for the entry: for a row, or for a stretch. */
+static void loaded(struct apply_reads *reads, enum status s, struct apply_row *row, struct apply_stretch *x)
 {
-    struct apply_row *row = ctx;
-    struct apply_reads *reads = row->of;
     struct replica *r = reads->r;
     reads->loads--;
     r->host->loads--;
-    if (s == STATUS_OK) look_at(row);
+    if (s == STATUS_OK && row != NULL) look_at(row);
+    if (s == STATUS_OK && x != NULL) stretch_on(x);
     if (s == STATUS_CLOSED) {
         r->apply_wait = reads->loads > 0;
         return;
@@ -130,6 +198,18 @@ static void row_loaded(void *ctx, enum status s)
     if (r->apply_wait) return;
     host_mark_ready(r->host, r);
     r->host->env->ops->wake(r->host->env);
+}
+
+static void row_loaded(void *ctx, enum status s)
+{
+    struct apply_row *row = ctx;
+    loaded(row->of, s, row, NULL);
+}
+
+static void stretch_loaded(void *ctx, enum status s)
+{
+    struct apply_stretch *x = ctx;
+    loaded(x->of, s, NULL, x);
 }
 
 /* --- entries behind --- */
@@ -184,26 +264,45 @@ static void read_ahead(struct replica *r, uint64_t index)
     arena_free(&arena);
 }
 
-bool apply_reads_fetch(struct replica *r, const struct raft_entry *e, struct slice missed)
+static struct apply_reads *reads_new(struct replica *r, const struct raft_entry *e)
+{
+    struct apply_reads *reads = mem_zalloc(sizeof *reads);
+    struct slice *keys;
+    reads->r = r;
+    reads->index = e->index;
+    arena_init(&reads->arena, 4096);
+    map_init(&reads->by_hash);
+    size_t count = keys_of(r, e, &reads->arena, &keys);
+    for (size_t i = 0; i < count; i++) (void)want_row(reads, keys[i]);
+    return reads;
+}
+
+static void want_missed(struct apply_reads *reads, const struct apply_view *v)
+{
+    if (v->missed_to.size == 0) {
+        struct apply_row *row = want_row(reads, v->missed);
+        if (row->state == ROW_WANTED && reads->next == reads->count) look_at(row);
+        return;
+    }
+    struct apply_stretch *x = arena_zalloc(&reads->arena, sizeof *x);
+    x->of = reads;
+    x->scan.from = arena_dup_slice(&reads->arena, v->missed);
+    x->scan.to = arena_dup_slice(&reads->arena, v->missed_to);
+    x->scan.ts = v->missed_ts;
+    buf_init(&x->scan.at, LSM_KEY_MAX);
+    x->next = reads->stretches;
+    reads->stretches = x;
+    stretch_on(x);
+}
+
+bool apply_reads_fetch(struct replica *r, const struct raft_entry *e, const struct apply_view *v)
 {
     COVER("apply.miss");
     if (r->reads != NULL && r->reads->index != e->index) apply_reads_free(r);
-    struct apply_reads *reads = r->reads;
-    if (reads == NULL) {
-        r->reads = reads = mem_zalloc(sizeof *reads);
-        reads->r = r;
-        reads->index = e->index;
-        arena_init(&reads->arena, 4096);
-        map_init(&reads->by_hash);
-        struct slice *keys;
-        size_t count = keys_of(r, e, &reads->arena, &keys);
-        for (size_t i = 0; i < count; i++) (void)want_row(reads, keys[i]);
-    } else {
-        COVER("apply.missed_again");
-    }
-    struct apply_row *row = want_row(reads, missed);
-    if (row->state == ROW_WANTED && reads->next == reads->count) look_at(row);
-    go_on(reads);
+    if (r->reads != NULL) COVER("apply.missed_again");
+    if (r->reads == NULL) r->reads = reads_new(r, e);
+    want_missed(r->reads, v);
+    go_on(r->reads);
     if (!r->apply_wait) return true;
     read_ahead(r, e->index);
     return false;

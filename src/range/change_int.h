@@ -9,10 +9,26 @@
 bool replica_apply(struct replica *r); /* true: there is more to apply at once */
 
 /* apply_reads.c */
+struct apply_view {
+    struct replica *replica;
+    struct slice missed;    /* the key whose row has to be fetched */
+    struct slice missed_to; /* or the stretch of keys that begins with it, as of missed_ts; empty: the row */
+    uint64_t missed_ts;
+};
 /* True: all of it is there by now; else apply waits. */
-bool apply_reads_fetch(struct replica *r, const struct raft_entry *e, struct slice missed);
+bool apply_reads_fetch(struct replica *r, const struct raft_entry *e, const struct apply_view *v);
 /* False: the row was not fetched for the next entry. *s: OK or NOT_FOUND. */
 bool apply_reads_find(const struct replica *r, struct slice key, struct txn_stored *out, enum status *s);
+struct stretch_scan { /* of a stretch of store keys, as txn_view's newest sees it */
+    struct slice from, to;
+    uint64_t ts, newest;
+    uint32_t rows;
+    struct buf at; /* where it goes on; empty: at the beginning */
+};
+/* STATUS_OK: it has come to the end; STATUS_MISS, STATUS_TOO_LARGE... */
+enum status stretch_scan_on(struct host *h, struct stretch_scan *s, struct lsm_miss *miss);
+bool apply_reads_find_stretch(const struct replica *r, const struct stretch_scan *like, uint64_t *newest,
+                              enum status *s);
 void apply_reads_free(struct replica *r);
 void replica_reads_ready(struct replica *r);
 void replica_state_reset(struct replica *r); /* the rows were replaced: the machine's state is loaded again */

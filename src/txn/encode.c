@@ -173,11 +173,12 @@ static enum status get_compare(struct decoder *d, struct txn_compare *c)
     if (s != STATUS_OK) return s;
     if (target_has_number(c->target)) c->version = cursor_varint(&d->c);
     if (d->c.failed) return malformed(d, "it is cut short");
-    if (c->target == TXN_TARGET_SPAN && slice_cmp(c->key, c->value) >= 0)
+    if (c->target == TXN_TARGET_SPAN && c->value.size > 0 && slice_cmp(c->key, c->value) >= 0)
         return malformed(d, "the end of a compared span is not behind its start");
     if (c->target == TXN_TARGET_EXISTS && (c->version > 1 || c->relation != TXN_EQUAL)) {
         return malformed(d, "a compare of existence is neither \"equals 0\" nor \"equals 1\"");
     }
+    if (c->target == TXN_TARGET_SPAN && c->relation != TXN_EQUAL) return malformed(d, "a stretch has no relation");
     return STATUS_OK;
 }
 

@@ -114,26 +114,17 @@ static bool number_holds(const struct txn_compare *c, uint64_t number)
     return relation_holds(c->relation, (number > c->version) - (number < c->version));
 }
 
-/* No lock of another may lie in the span either: it may bring a row there. */
-static enum status span_holds(struct evaluation *e, const struct txn_compare *c, bool *holds)
+/* Nobody else may be about to write into the stretch, and nothing in it may be newer. */
+static enum status stretch_holds(struct evaluation *e, const struct txn_compare *c, bool *holds)
 {
-    struct buf start, end;
+    struct stretch s = stretch_of(e->arena, e->t.keyspace, c);
     uint64_t newest = 0;
-    enum status s = STATUS_OK;
-    *holds = false;
-    if (e->mode != EVALUATE_PLAIN || e->view->newest == NULL) return STATUS_OK; /* of several ranges nobody can say */
-    buf_init(&start, 4 * LIMIT_KEY_BYTES);
-    buf_init(&end, 4 * LIMIT_KEY_BYTES);
-    key_encode_bound(&start, e->t.keyspace, c->key);
-    key_encode_bound(&end, e->t.keyspace, c->value);
-    struct lock_key *k = e->table == NULL ? NULL : locks_first(e->table, buf_slice(&start));
-    for (; k != NULL && slice_cmp(k->key, buf_slice(&end)) < 0 && s == STATUS_OK; k = locks_after(e->table, k))
-        s = check_access(e, k->key, ACCESS_READ);
-    if (s == STATUS_OK) s = e->view->newest(e->view->ctx, buf_slice(&start), buf_slice(&end), &newest);
-    if (s == STATUS_OK) *holds = newest <= c->version;
-    buf_free(&start);
-    buf_free(&end);
-    return s;
+    e->blocker = locks_stretch_conflict(e->table, &s, e->self);
+    if (e->blocker != NULL) return STATUS_BLOCKED;
+    enum status status =
+        e->view->newest == NULL ? STATUS_TOO_LARGE : e->view->newest(e->view->ctx, s.from, s.to, e->ts, &newest);
+    *holds = newest <= c->version;
+    return status;
 }
 
 /* Of a row that TXN_REVISE made. */
@@ -151,7 +142,7 @@ static bool revised_holds(const struct txn_compare *c, const struct found *f)
 static enum status compare_holds(struct evaluation *e, const struct txn_compare *c, bool *holds)
 {
     struct found f;
-    if (c->target == TXN_TARGET_SPAN) return span_holds(e, c, holds);
+    if (c->target == TXN_TARGET_SPAN) return stretch_holds(e, c, holds);
     enum status s = read_row(e, c->key, ACCESS_READ, &f);
     if (s != STATUS_OK) return s;
     switch (c->target) {
@@ -179,7 +170,8 @@ enum status evaluation_compares(struct evaluation *e, bool *hold, uint32_t *fail
     *hold = true;
     for (size_t i = 0; i < e->t.compare_count; i++) {
         enum status s = compare_holds(e, &e->t.compares[i], hold);
-        if (s != STATUS_OK) return s;
+        if (s == STATUS_TOO_LARGE) *hold = false; /* it is not known to hold: whoever scanned may scan less */
+        if (s != STATUS_OK && s != STATUS_TOO_LARGE) return s;
         if (*hold) continue;
         *failed = (uint32_t)i;
         return STATUS_OK;
@@ -259,7 +251,7 @@ static enum status do_insert(struct evaluation *e, size_t index)
 bool evaluation_reads(const struct evaluation *e, struct slice user_key)
 {
     for (size_t i = 0; i < e->t.compare_count; i++) {
-        if (slice_eq(e->t.compares[i].key, user_key)) return true;
+        if (slice_eq(e->t.compares[i].key, user_key) || txn_in_stretch(&e->t.compares[i], user_key)) return true;
     }
     for (size_t i = 0; i < e->op_count; i++) {
         if (e->ops[i].kind == TXN_GET && slice_eq(e->ops[i].key, user_key)) return true;

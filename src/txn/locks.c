@@ -166,12 +166,85 @@ void locks_release(struct txn_table *t, struct hold *hold)
     if (list_empty(&k->locks) && list_empty(&k->reservations)) locks_drop(t, k);
 }
 
+/* --- stretches --- */
+
+struct stretch stretch_of(struct arena *arena, uint32_t keyspace, const struct txn_compare *c)
+{
+    struct stretch s;
+    struct buf b;
+    buf_init(&b, 4 * LIMIT_KEY_BYTES);
+    key_encode_bound(&b, keyspace, c->key);
+    s.from = arena_dup_slice(arena, buf_slice(&b));
+    buf_clear(&b);
+    key_encode_bound(&b, c->value.size == 0 ? keyspace + 1 : keyspace, c->value);
+    s.to = arena_dup_slice(arena, buf_slice(&b));
+    buf_free(&b);
+    return s;
+}
+
+void locks_take_stretch(struct txn_table *t, struct held *h, const struct stretch *s)
+{
+    struct stretch_hold *hold = mem_zalloc(sizeof(*hold) + s->from.size + s->to.size);
+    uint8_t *bytes = (uint8_t *)(hold + 1);
+    memcpy(bytes, s->from.data, s->from.size);
+    memcpy(bytes + s->from.size, s->to.data, s->to.size);
+    hold->txn = h;
+    hold->stretch.from = slice_make(bytes, s->from.size);
+    hold->stretch.to = slice_make(bytes + s->from.size, s->to.size);
+    hold->next = h->stretches;
+    h->stretches = hold;
+    list_push_back(&t->stretches, &hold->link);
+}
+
+void locks_release_stretches(struct held *h)
+{
+    while (h->stretches != NULL) {
+        struct stretch_hold *hold = h->stretches;
+        h->stretches = hold->next;
+        list_remove(&hold->link);
+        mem_free(hold);
+    }
+}
+
+static const struct held *older(const struct held *a, const struct held *b)
+{
+    if (a == NULL || b == NULL) return a == NULL ? b : a;
+    return later(a, b) ? b : a;
+}
+
+const struct held *locks_stretch_conflict(const struct txn_table *t, const struct stretch *s, const struct held *self)
+{
+    const struct held *oldest = NULL;
+    struct lock_key *k = t == NULL ? NULL : locks_first(t, s->from);
+    for (; k != NULL && slice_cmp(k->key, s->to) < 0; k = locks_after(t, k)) {
+        if (!key_is_idempotency(k->key)) oldest = older(oldest, locks_conflict(t, k->key, ACCESS_READ, self));
+    }
+    return oldest;
+}
+
+/* Of those who have scanned where somebody would write. */
+static const struct held *scanner_of(const struct txn_table *t, struct slice store_key, const struct held *self)
+{
+    const struct held *oldest = NULL;
+    LIST_FOR(it, &t->stretches)
+    {
+        const struct stretch_hold *h = LIST_ENTRY(it, struct stretch_hold, link);
+        if (h->txn == self || slice_cmp(store_key, h->stretch.from) < 0 || slice_cmp(store_key, h->stretch.to) >= 0)
+            continue;
+        oldest = older(oldest, h->txn);
+    }
+    return oldest != NULL && key_is_idempotency(store_key) ? NULL : oldest;
+}
+
 const struct held *locks_conflict(const struct txn_table *t, struct slice store_key, enum access access,
                                   const struct held *self)
 {
-    struct lock_key *k = t == NULL ? NULL : locks_find(t, store_key);
-    if (k == NULL) return NULL;
-    const struct held *oldest = NULL; /* of all in the way: whatever the order in which a replica came to know them */
+    if (t == NULL) return NULL;
+    struct lock_key *k = locks_find(t, store_key);
+    bool writes = access != ACCESS_READ;
+    const struct held *oldest = writes && !list_empty(&t->stretches) ? scanner_of(t, store_key, self) : NULL;
+    if (k == NULL) return oldest;
+    /* of all in the way: whatever the order in which a replica came to know them */
     LIST_FOR(it, &k->locks)
     {
         const struct hold *hold = LIST_ENTRY(it, struct hold, link);

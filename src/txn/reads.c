@@ -29,7 +29,10 @@ static void want_ops(struct wanted *w, uint32_t keyspace, const struct txn_op *o
 
 static void want_txn(struct wanted *w, const struct txn *t)
 {
-    for (size_t i = 0; i < t->compare_count; i++) want(w, key_make_data(w->arena, t->keyspace, t->compares[i].key));
+    for (size_t i = 0; i < t->compare_count; i++) {
+        if (t->compares[i].target == TXN_TARGET_SPAN) continue; /* fetched when it is asked for */
+        want(w, key_make_data(w->arena, t->keyspace, t->compares[i].key));
+    }
     want_ops(w, t->keyspace, t->ops, t->op_count);
     want_ops(w, t->keyspace, t->else_ops, t->else_count);
     if (!txn_id_is_none(&t->id)) want(w, key_make_idempotency(w->arena, t->keyspace, txn_anchor(t), &t->id));

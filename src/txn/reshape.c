@@ -40,6 +40,10 @@ static struct side side_of(const struct held *h, const struct txn_cut *cut, stru
         s.left = s.left || below;
         s.right = s.right || !below;
     }
+    for (const struct stretch_hold *x = h->stretches; x != NULL; x = x->next) {
+        s.left = s.left || slice_cmp(x->stretch.from, bound) < 0;
+        s.right = s.right || slice_cmp(x->stretch.to, bound) > 0;
+    }
     if (s.left || s.right) return s;
     struct held_row r;
     if (held_row_decode(slice_make(h->row, h->row_size), arena, &r) != STATUS_OK) BUG("a held row that is installed");
@@ -69,7 +73,7 @@ enum status txn_table_cut(const struct txn_table *t, const struct txn_cut *cut, 
     for (size_t i = 0; i < t->count; i++) {
         const struct held *h = all[i];
         struct side s = side_of(h, cut, bound, arena);
-        if (s.left && s.right && h->hold_count > 0) {
+        if (s.left && s.right && (h->hold_count > 0 || h->stretches != NULL)) {
             COVER("txn.cut_across");
             writes->count = 0;
             return STATUS_RETRY;

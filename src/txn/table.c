@@ -21,6 +21,7 @@ struct txn_table *txn_table_new(void)
     map_init(&t->by_id);
     heap_init(&t->undecided);
     heap_init(&t->tombstones);
+    list_init(&t->stretches);
     return t;
 }
 
@@ -62,6 +63,7 @@ static struct held *table_add(struct txn_table *t, const struct txn_id *id)
 static void release_all(struct txn_table *t, struct held *h)
 {
     for (size_t i = 0; i < h->hold_count; i++) locks_release(t, &h->holds[i]);
+    locks_release_stretches(h);
     mem_free(h->holds);
     h->holds = NULL;
     h->hold_count = 0;
@@ -138,7 +140,14 @@ static enum status install_locks(struct txn_table *t, struct held *h, struct sli
     h->commit_reads = false;
     locks_reserve_room(h, part->compare_count + part->op_count + part->else_count + 1);
     for (size_t i = 0; i < part->compare_count; i++) {
-        lock_key(&l, part->compares[i].key, (struct hold){.mode = HOLD_SHARED});
+        const struct txn_compare *c = &part->compares[i];
+        struct stretch s;
+        if (c->target == TXN_TARGET_SPAN) {
+            s = stretch_of(arena, part->keyspace, c);
+            locks_take_stretch(t, h, &s);
+        } else {
+            lock_key(&l, c->key, (struct hold){.mode = HOLD_SHARED});
+        }
     }
     lock_ops(&l, part->ops, part->op_count);
     lock_ops(&l, part->else_ops, part->else_count);
@@ -195,6 +204,7 @@ void table_commit(struct txn_table *t, struct held *h, uint64_t ts)
     h->state = HELD_COMMITTED;
     h->ts = ts;
     if (h->ts > t->newest) t->newest = h->ts;
+    locks_release_stretches(h);
     for (size_t i = 0; i < h->hold_count; i++) {
         if (h->holds[i].mode == HOLD_RESERVED) {
             locks_sort(&h->holds[i]);
@@ -303,15 +313,30 @@ bool txn_table_holder(const struct txn_table *t, const struct txn_id *id, struct
     return true;
 }
 
+static const struct held *meets_in_stretch(const struct txn_table *t, const struct txn *txn)
+{
+    const struct held *h = NULL;
+    struct arena arena;
+    arena_init(&arena, 512);
+    for (size_t i = 0; i < txn->compare_count && h == NULL; i++) {
+        if (txn->compares[i].target != TXN_TARGET_SPAN) continue;
+        struct stretch s = stretch_of(&arena, txn->keyspace, &txn->compares[i]);
+        h = locks_stretch_conflict(t, &s, NULL);
+    }
+    arena_free(&arena);
+    return h;
+}
+
 const struct held *table_meets(const struct txn_table *t, const struct txn *txn, bool adds_lock)
 {
-    if (t->keys == NULL) return NULL;
+    if (t->keys == NULL && list_empty(&t->stretches)) return NULL;
     struct buf key;
     buf_init(&key, 4 * LIMIT_KEY_BYTES);
-    const struct held *h = NULL;
+    const struct held *h = meets_in_stretch(t, txn);
     const size_t counts[] = {txn->compare_count, txn->op_count, txn->else_count};
     for (size_t part = 0; part < 3; part++) {
         for (size_t i = 0; i < counts[part] && h == NULL; i++) {
+            if (part == 0 && txn->compares[i].target == TXN_TARGET_SPAN) continue;
             const struct txn_op *op = part == 1 ? &txn->ops[i] : part == 2 ? &txn->else_ops[i] : NULL;
             enum access access = op == NULL || op->kind == TXN_GET   ? ACCESS_READ
                                  : op->kind == TXN_ADD && !adds_lock ? ACCESS_ADD
@@ -381,6 +406,7 @@ void txn_table_check(const struct txn_table *t)
             count++;
             if (h->state == HELD_ABORTED) ASSERT(h->hold_count == 0);
             ASSERT(!h->changed);
+            if (h->stretches != NULL) ASSERT(h->state == HELD_PREPARED);
             for (size_t i = 0; i < h->hold_count; i++) ASSERT(h->holds[i].txn == h);
         }
     }

@@ -22,6 +22,16 @@ struct hold {
     i128 delta, min, max;
 };
 
+struct stretch { /* of store keys */
+    struct slice from, to;
+};
+struct stretch_hold { /* a stretch that a prepared transaction has scanned: shared */
+    struct held *txn;
+    struct list link;          /* in the table's stretches */
+    struct stretch_hold *next; /* of the same transaction */
+    struct stretch stretch;    /* its bytes behind the struct */
+};
+
 struct lock_key { /* a store key that is held; a node of a treap in the order of keys */
     struct lock_key *left, *right;
     uint64_t priority;
@@ -42,6 +52,7 @@ struct held {
     size_t row_size;
     struct hold *holds;
     size_t hold_count;
+    struct stretch_hold *stretches;
     struct heap_node order; /* PREPARED: by min_ts; ABORTED, and SETTLED without adds: by born */
     bool commit_reads;      /* PREPARED: committing it looks at rows other than reserved counters */
     bool changed;           /* its row has to be written again; only within one entry */
@@ -54,6 +65,7 @@ struct txn_table {
     struct heap undecided;  /* by min_ts */
     struct heap tombstones; /* by born; what goes when the horizon has passed */
     struct lock_key *keys;
+    struct list stretches; /* struct stretch_hold of all that is held */
 };
 
 static inline bool txn_id_eq(const struct txn_id *a, const struct txn_id *b)
@@ -98,6 +110,11 @@ struct lock_key *locks_find(const struct txn_table *t, struct slice store_key);
 /* Whom the access has to wait for; NULL: nobody. self's holds do not count. */
 const struct held *locks_conflict(const struct txn_table *t, struct slice store_key, enum access access,
                                   const struct held *self);
+struct stretch stretch_of(struct arena *arena, uint32_t keyspace, const struct txn_compare *c);
+/* Whom a read of the stretch has to wait for; NULL: nobody. */
+const struct held *locks_stretch_conflict(const struct txn_table *t, const struct stretch *s, const struct held *self);
+void locks_take_stretch(struct txn_table *t, struct held *h, const struct stretch *s);
+void locks_release_stretches(struct held *h);
 void locks_reserve_room(struct held *h, size_t count); /* before the holds are taken: they must not move */
 void locks_take(struct txn_table *t, struct held *h, struct slice store_key, const struct hold *like);
 void locks_know_folded(struct txn_table *t, struct slice store_key, i128 folded); /* what the reserved counter holds */

@@ -17,6 +17,22 @@ struct slice txn_anchor(const struct txn *t)
     return SLICE_EMPTY;
 }
 
+bool txn_in_stretch(const struct txn_compare *c, struct slice key)
+{
+    if (c->target != TXN_TARGET_SPAN || slice_cmp(key, c->key) < 0) return false;
+    return c->value.size == 0 || slice_cmp(key, c->value) < 0;
+}
+
+bool txn_stretches_end_by(const struct txn *t, struct slice range_end)
+{
+    for (size_t i = 0; i < t->compare_count && range_end.size > 0; i++) {
+        const struct txn_compare *c = &t->compares[i];
+        if (c->target != TXN_TARGET_SPAN) continue;
+        if (c->value.size == 0 || slice_cmp(c->value, range_end) > 0) return false;
+    }
+    return true;
+}
+
 struct key_span {
     struct slice lowest, highest;
 };
@@ -31,10 +47,7 @@ void txn_key_span(const struct txn *t, struct slice *lowest, struct slice *highe
 {
     struct slice anchor = txn_anchor(t);
     struct key_span span = {.lowest = anchor, .highest = anchor};
-    for (size_t i = 0; i < t->compare_count; i++) {
-        span_add(&span, t->compares[i].key);
-        if (t->compares[i].target == TXN_TARGET_SPAN) span_add(&span, t->compares[i].value);
-    }
+    for (size_t i = 0; i < t->compare_count; i++) span_add(&span, t->compares[i].key);
     for (size_t i = 0; i < t->op_count; i++) span_add(&span, t->ops[i].key);
     for (size_t i = 0; i < t->else_count; i++) span_add(&span, t->else_ops[i].key);
     *lowest = span.lowest;

@@ -39,8 +39,8 @@ struct txn_op {
     bool keeps_value, keeps_lease; /* TXN_REVISE: the row's, which must be there */
 };
 
-/* COUNT, CREATED, LEASE, PAYLOAD: of a row that TXN_REVISE made; 0 or nothing of an absent one. SPAN: no row of the keys from key up to
- * value has a version above `version`; only where all of them lie in one range. */
+/* COUNT, CREATED, LEASE, PAYLOAD: of a row that TXN_REVISE made; 0 or nothing of an absent one. SPAN: of no row in a stretch of keys the
+ * version is higher: nothing has come since a scan found what it found. */
 enum txn_target {
     TXN_TARGET_VERSION = 1,
     TXN_TARGET_VALUE,
@@ -56,8 +56,10 @@ struct txn_compare {
     enum txn_target target;
     enum txn_relation relation;
     struct slice key;
-    uint64_t version;   /* TXN_TARGET_VERSION: 0 = absent; TXN_TARGET_EXISTS: 0 or 1, with TXN_EQUAL */
-    struct slice value; /* an absent key satisfies no comparison of values */
+    uint64_t version; /* TXN_TARGET_VERSION: 0 = absent; TXN_TARGET_EXISTS: 0 or 1, with TXN_EQUAL */
+    struct slice
+        value; /* an absent key satisfies no comparison of values. TXN_TARGET_SPAN, with TXN_EQUAL: the end of the
+                         * stretch that begins with the key; empty: it reaches to the end of the keyspace */
 };
 
 struct txn { /* decoded: slices are borrowed from the encoded bytes, arrays from the arena */
@@ -77,6 +79,9 @@ void txn_encode(const struct txn *t, struct buf *out);
 MUST_CHECK enum status txn_decode(struct slice bytes, struct arena *arena, struct txn *out, struct errbuf *err);
 /* Lowest and highest key that the transaction touches: it must lie in one range. Borrowed from t. */
 void txn_key_span(const struct txn *t, struct slice *lowest, struct slice *highest);
+/* Stretches of keys that it has scanned: each begins within the span, and must end where the range ends at the latest. */
+bool txn_stretches_end_by(const struct txn *t, struct slice range_end); /* empty: the end of the keyspace */
+bool txn_in_stretch(const struct txn_compare *c, struct slice key); /* false: it is a compare of another kind, too */
 /* The key beside which the idempotency row is kept: the first operation's. */
 struct slice txn_anchor(const struct txn *t);
 
@@ -132,12 +137,14 @@ struct txn_stored {   /* a row found by the view; borrowed until the evaluation 
     uint64_t version; /* commit timestamp */
     struct slice value;
 };
+#define TXN_STRETCH_ROWS_MAX 16384u
 struct txn_view { /* reads the newest version of a store key as of the entry before this one */
     /* STATUS_OK, STATUS_NOT_FOUND, or anything else (STATUS_MISS...): the evaluation stops and returns it, having done
      * nothing; it is repeated from the start later. The slice must stay valid until the evaluation ends. */
     enum status (*get)(void *ctx, struct slice store_key, struct txn_stored *out);
-    /* The highest version of the data rows in [start, end) of store keys, 0: there are none. NULL: compares of spans do not hold. */
-    enum status (*newest)(void *ctx, struct slice start, struct slice end, uint64_t *version);
+    /* The highest version of the data rows in [from, to) of store keys that are there at ts; 0: there are none. Likewise; or
+     * STATUS_TOO_LARGE: more than TXN_STRETCH_ROWS_MAX. NULL: it has no order of keys. */
+    enum status (*newest)(void *ctx, struct slice from, struct slice to, uint64_t ts, uint64_t *version);
     void *ctx;
 };
 struct txn_write {

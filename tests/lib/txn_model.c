@@ -47,9 +47,33 @@ static enum status rows_get(void *ctx, struct slice store_key, struct txn_stored
     return STATUS_OK;
 }
 
+/* Of one row: whether it is a data row of the stretch that is there at ts. */
+static bool in_stretch(const struct stored_row *row, struct slice from, struct slice to, uint64_t ts)
+{
+    uint32_t keyspace;
+    enum row_type type;
+    struct buf user;
+    buf_init(&user, 4 * LIMIT_KEY_BYTES);
+    bool data = key_decode(row->key, &keyspace, &user, &type) == STATUS_OK && type == ROW_DATA;
+    buf_free(&user);
+    return data && slice_cmp(row->key, from) >= 0 && slice_cmp(row->key, to) < 0 &&
+           row_stored_expires(row->key, row->version, row->value) > ts;
+}
+
+static enum status rows_newest(void *ctx, struct slice from, struct slice to, uint64_t ts, uint64_t *version)
+{
+    struct rows *r = ctx;
+    r->gets++;
+    if (r->gets == r->miss_at) return r->miss_status;
+    for (size_t i = 0; i < r->count; i++) {
+        if (r->items[i].version > *version && in_stretch(&r->items[i], from, to, ts)) *version = r->items[i].version;
+    }
+    return STATUS_OK;
+}
+
 struct txn_view rows_view(struct rows *r)
 {
-    return (struct txn_view){.get = rows_get, .ctx = r};
+    return (struct txn_view){.get = rows_get, .newest = rows_newest, .ctx = r};
 }
 
 void rows_set(struct rows *r, struct slice store_key, struct slice value, uint64_t version)
@@ -120,7 +144,8 @@ static i128 random_delta(struct prng *p)
 static struct txn_compare random_compare(struct prng *p, struct arena *arena)
 {
     struct txn_compare c = {.key = model_key((unsigned)prng_below(p, MODEL_KEYS)), .value = SLICE_EMPTY};
-    c.target = (enum txn_target)prng_between(p, TXN_TARGET_VERSION, TXN_TARGET_EXISTS);
+    static const enum txn_target targets[] = {TXN_TARGET_VERSION, TXN_TARGET_VALUE, TXN_TARGET_EXISTS, TXN_TARGET_SPAN};
+    c.target = targets[prng_below(p, 4)];
     c.relation = (enum txn_relation)prng_between(p, TXN_EQUAL, TXN_GREATER);
     switch (c.target) {
     case TXN_TARGET_EXISTS:
@@ -132,8 +157,13 @@ static struct txn_compare random_compare(struct prng *p, struct arena *arena)
     case TXN_TARGET_COUNT:
     case TXN_TARGET_CREATED:
     case TXN_TARGET_LEASE:
-    case TXN_TARGET_PAYLOAD:
-    case TXN_TARGET_SPAN: break; /* not drawn: test_txn_evaluate has them */
+    case TXN_TARGET_PAYLOAD: break; /* not drawn: test_txn_evaluate has them */
+    case TXN_TARGET_SPAN:
+        c.relation = TXN_EQUAL;
+        c.version = prng_below(p, 3000);
+        if (prng_chance(p, 3, 4)) c.value = model_key((unsigned)prng_below(p, MODEL_KEYS));
+        if (slice_cmp(c.key, c.value) >= 0) c.value = SLICE_EMPTY;
+        break;
     }
     return c;
 }
@@ -225,6 +255,15 @@ static bool compare_true(const struct model_value *v, const struct txn_compare *
     return c->relation == TXN_LESS ? order < 0 : order > 0;
 }
 
+/* Every key of the stretch, one by one. */
+static bool stretch_true(const struct model *m, const struct txn_compare *c)
+{
+    for (unsigned i = 0; i < MODEL_KEYS; i++) {
+        if (txn_in_stretch(c, model_key(i)) && m->values[i].exists && m->values[i].version > c->version) return false;
+    }
+    return true;
+}
+
 /* Does one operation on the values at once; false: it refuses, *status says why. */
 static enum status model_op(struct model_value *v, const struct txn_op *op, uint64_t ts, struct arena *arena,
                             struct txn_op_result *r)
@@ -268,7 +307,9 @@ static void model_branch(struct model *m, const struct txn *t, uint64_t ts, stru
     r->op_count = t->op_count;
     r->succeeded = true;
     for (size_t i = 0; i < t->compare_count && r->succeeded; i++) {
-        if (compare_true(&m->values[number_of(t->compares[i].key)], &t->compares[i])) continue;
+        const struct txn_compare *c = &t->compares[i];
+        if (c->target == TXN_TARGET_SPAN ? stretch_true(m, c) : compare_true(&m->values[number_of(c->key)], c))
+            continue;
         r->succeeded = false;
         ops = t->else_ops;
         r->op_count = t->else_count;

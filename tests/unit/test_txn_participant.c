@@ -453,6 +453,66 @@ START_TEST(readers_wait_by_timestamp)
 }
 END_TEST
 
+/* --- stretches that were scanned --- */
+
+static enum txn_vote_kind prepare_scan(unsigned id, const char *from, const char *to, uint64_t seen, struct txn_op *op)
+{
+    struct txn_compare c = {.target = TXN_TARGET_SPAN,
+                            .relation = TXN_EQUAL,
+                            .key = slice_str(from),
+                            .version = seen,
+                            .value = slice_str(to)};
+    struct txn t = {.compares = &c, .compare_count = 1, .ops = op, .op_count = 1};
+    struct txn_prepare p = prepare_of(id, &t);
+    return send_prepare(&p);
+}
+
+START_TEST(a_stretch_that_was_scanned_is_locked)
+{
+    struct txn_op op = op_of(TXN_PUT, "e", "1"), in = op_of(TXN_PUT, "c", "1"), add_in = take("cc", -1);
+    struct txn_op at_end = op_of(TXN_PUT, "d", "1"), read_in = op_of(TXN_GET, "c", "");
+    ck_assert_int_eq(prepare_scan(1, "b", "d", now, &op), VOTE_YES);
+    ck_assert_int_eq(prepare_ops(2, &in, 1), 0);
+    ck_assert_int_eq(prepare_ops(3, &add_in, 1), 0);
+    ck_assert_int_eq(plain(&in, 1), STATUS_BLOCKED);
+    ck_assert_int_eq(plain(&add_in, 1), STATUS_BLOCKED);
+    ck_assert_int_eq(plain(&read_in, 1), STATUS_OK);
+    ck_assert_int_eq(plain(&at_end, 1), STATUS_OK);
+    struct txn_op other = op_of(TXN_PUT, "y", "1");
+    ck_assert_int_eq(prepare_scan(4, "a", "c", now, &other), VOTE_YES); /* shared */
+    decide(1, true, ++now);
+    ck_assert_int_eq(plain(&in, 1), STATUS_OK);
+    ck_assert_int_eq(put("bb", "1"), STATUS_BLOCKED);
+    decide(4, false, 0);
+    ck_assert_int_eq(put("bb", "1"), STATUS_OK);
+}
+END_TEST
+
+START_TEST(a_stretch_that_has_changed)
+{
+    struct txn_op op = op_of(TXN_PUT, "e", "1"), in = op_of(TXN_PUT, "c", "1"), add_in = take("cc", -1);
+    ck_assert_int_eq(put("b", "1"), STATUS_OK);
+    uint64_t seen = now;
+    ck_assert_int_eq(put("c", "2"), STATUS_OK);
+    ck_assert_int_eq(prepare_scan(1, "b", "d", seen, &op), VOTE_NO);
+    ck_assert_int_eq(prepare_scan(2, "b", "c", seen, &op), VOTE_YES);
+    decide(2, true, ++now);
+    ck_assert_int_eq(prepare_scan(3, "f", "", seen, &op), VOTE_YES); /* to the keyspace's end */
+    decide(3, true, ++now);
+    ck_assert_int_eq(prepare_scan(4, "d", "", seen, &op), VOTE_NO); /* e is newer */
+    ck_assert_int_eq(prepare_ops(5, &in, 1), VOTE_YES);
+    ck_assert_int_eq(prepare_scan(6, "b", "d", now, &op), 0); /* somebody is about to write there */
+    decide(5, false, 0);
+    ck_assert_int_eq(prepare_ops(7, &add_in, 1), VOTE_YES);
+    ck_assert_int_eq(prepare_scan(8, "b", "d", now, &op), 0);
+    decide(7, true, ++now);
+    ck_assert_int_eq(prepare_scan(9, "b", "d", now - 1, &op), VOTE_NO);
+    ck_assert_int_eq(prepare_scan(10, "b", "d", now, &op), VOTE_YES);
+    decide(10, true, now + 1);
+    now += 1;
+}
+END_TEST
+
 /* --- several endings in one entry --- */
 
 struct world {
@@ -611,6 +671,8 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     suite_add_tcase(s, tc);
     tcase_add_test(tc, endings_together_are_what_they_are_one_by_one);
+    tcase_add_test(tc, a_stretch_that_was_scanned_is_locked);
+    tcase_add_test(tc, a_stretch_that_has_changed);
     tcase_add_test(tc, steps_that_cannot_be_read);
     tcase_add_test(tc, locks_and_commit);
     tcase_add_test(tc, abort_leaves_nothing_but_a_tombstone);

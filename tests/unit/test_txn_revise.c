@@ -27,24 +27,10 @@ static void teardown(void)
     rows_free(&rows);
 }
 
-/* The highest version of the rows in the span, the plain way. */
-static enum status newest(void *ctx, struct slice start, struct slice end, uint64_t *version)
-{
-    const struct rows *r = ctx;
-    *version = 0;
-    for (size_t i = 0; i < r->count; i++) {
-        const struct stored_row *row = &r->items[i];
-        bool inside = slice_cmp(row->key, start) >= 0 && slice_cmp(row->key, end) < 0;
-        if (inside && row->version > *version) *version = row->version;
-    }
-    return STATUS_OK;
-}
-
 static const struct txn_result *run(struct txn t)
 {
     struct txn_view view = rows_view(&rows);
     struct txn_writes writes;
-    view.newest = newest;
     t.keyspace = KEYSPACE;
     buf_clear(&encoded);
     buf_clear(&bytes);
