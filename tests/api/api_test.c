@@ -165,6 +165,8 @@ static void test_scans(struct quorate *db, const char *keyspace)
         int size = snprintf(key, sizeof(key), "s/%04d", i);
         (void)quorate_put(t, key, (size_t)size, "v", 1);
     }
+    static const char *const extra[] = {"s/0000x", "s/1x", "s/3"}; /* of an earlier run */
+    for (int i = 0; i < 3; i++) (void)quorate_delete(t, extra[i], strlen(extra[i]));
     check("2500 rows", quorate_commit(t, NULL) == QUORATE_OK, db);
     struct quorate_scan all = {.start = "s/", .start_size = 2, .end = "s0", .end_size = 2};
     struct seen s = {.keys = ""};
@@ -183,7 +185,20 @@ static void test_scans(struct quorate *db, const char *keyspace)
     s = (struct seen){.keys = "", .stop_at = 2};
     all.limit = 0;
     check("until told to stop", quorate_scan(t, &all, note, &s) == QUORATE_OK && s.count == 2, db);
-    check("who has scanned may not write", quorate_commit(t, NULL) == QUORATE_UNSUPPORTED, db);
+    check("who has scanned may write", quorate_commit(t, NULL) == QUORATE_OK, db);
+    struct quorate_txn *other;
+    for (int inside = 0; inside < 2; inside++) {
+        all = (struct quorate_scan){.start = "s/2", .start_size = 3, .end = "s0", .end_size = 2};
+        s = (struct seen){.keys = ""};
+        (void)quorate_begin(db, keyspace, &t);
+        (void)quorate_scan(t, &all, note, &s);
+        (void)quorate_put(t, "total", 5, "x", 1);
+        (void)quorate_begin(db, keyspace, &other);
+        (void)quorate_put(other, inside == 1 ? "s/3" : "s/1x", inside == 1 ? 3 : 4, "v", 1);
+        check("beside what another has scanned", quorate_commit(other, NULL) == QUORATE_OK, db);
+        check(inside == 1 ? "a row that came there is noticed" : "nothing came where it scanned",
+              quorate_commit(t, NULL) == (inside == 1 ? QUORATE_RETRY : QUORATE_OK), db);
+    }
 }
 
 /* --- quorate_run: money moved by several connections, whose sum stays --- */
