@@ -20,9 +20,19 @@ static size_t group_runs(struct compaction *c, bool init)
     return sources;
 }
 
+/* Whatever is written from here on, by this compaction or later, leaves out what they hide. */
+static void note_erases(struct lsm *l)
+{
+    for (size_t i = 0; i < l->version->erases.count; i++) {
+        struct erase *e = &l->version->erases.items[i];
+        if (e->clean == 0 && e->ts <= l->safepoint) e->clean = l->next;
+    }
+}
+
 struct compaction *compaction_new(struct lsm *l, struct pick *p, uint32_t from_level)
 {
     struct compaction *c = mem_zalloc(sizeof(*c));
+    note_erases(l);
     c->pick = *p;
     c->from_level = from_level;
     for (size_t i = 0; i < p->count; i++) (void)lsm_file_ref(p->files[i]);

@@ -160,6 +160,13 @@ static void put_state(struct buf *b, const struct manifest_state *m)
         buf_append_str(b, "\n");
     }
     mem_free(files);
+    for (size_t i = 0; i < m->erases.count; i++) {
+        buf_printf(b, "erased below %llu from ", (unsigned long long)m->erases.items[i].ts);
+        put_bytes(b, m->erases.items[i].start, SIZE_MAX);
+        buf_append_str(b, " to ");
+        put_bytes(b, m->erases.items[i].end, SIZE_MAX);
+        buf_append_str(b, "\n");
+    }
     for (size_t it = 0; map_next(&m->applied, &it, &key, &value);) {
         const struct applied *a = value;
         buf_printf(b, "group %llu applied %llu term %llu\n", (unsigned long long)a->group, (unsigned long long)a->index,

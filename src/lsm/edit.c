@@ -15,6 +15,7 @@ void edit_free(struct edit *e)
     mem_free(e->adds);
     mem_free(e->removes);
     mem_free(e->applied);
+    erase_list_free(&e->erases);
     *e = (struct edit){.adds = NULL};
 }
 
@@ -50,6 +51,8 @@ void edit_encode(const struct edit *e, struct buf *payload)
     for (size_t i = 0; i < e->remove_count; i++) manifest_put_remove(payload, e->removes[i]);
     for (size_t i = 0; i < e->add_count; i++) manifest_put_add(payload, e->adds[i]);
     for (size_t i = 0; i < e->applied_count; i++) manifest_put_applied(payload, &e->applied[i]);
+    if (e->cuts) manifest_put_cut(payload, e->cut_start, e->cut_end);
+    manifest_put_erases(payload, &e->erases);
 }
 
 struct version *edit_apply(const struct edit *e, const struct version *v)
@@ -63,6 +66,12 @@ struct version *edit_apply(const struct edit *e, const struct version *v)
     for (size_t i = 0; i < e->add_count; i++) files[count++] = lsm_file_ref(e->adds[i]);
     struct version *next = version_new(files, count);
     mem_free(files);
+    struct erase_list erases = {.items = NULL};
+    erase_list_add_all(&erases, &v->erases);
+    if (e->cuts) erase_list_cut(&erases, e->cut_start, e->cut_end);
+    erase_list_add_all(&erases, &e->erases);
+    version_add_erases(next, &erases);
+    erase_list_free(&erases);
     return next;
 }
 
@@ -74,6 +83,9 @@ static void keep_part(struct edit *e, const struct lsm_file *f, uint64_t id, str
 
 void edit_excise(struct edit *e, const struct version *v, struct slice start, struct slice end, uint64_t *next_id)
 {
+    e->cuts = v->erases.count > 0;
+    e->cut_start = start;
+    e->cut_end = end;
     for (size_t i = 0; i < v->file_count; i++) {
         const struct lsm_file *f = v->files[i];
         if (!lsm_file_overlaps(f, start, end)) continue;

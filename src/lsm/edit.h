@@ -12,6 +12,9 @@ struct edit {
     size_t remove_count, remove_capacity;
     struct applied *applied;
     size_t applied_count, applied_capacity;
+    struct erase_list erases;
+    bool cuts; /* erases say nothing of [cut_start, cut_end) any more; borrowed */
+    struct slice cut_start, cut_end;
 };
 void edit_free(struct edit *e);                    /* loop only: releases the files */
 void edit_add(struct edit *e, struct lsm_file *f); /* takes over the reference */

@@ -75,8 +75,10 @@ bool gc_keep(struct gc *g, const struct lsm_write *row)
         g->shadowed = false;
     }
     if (row->ts > g->safepoint && !MUTANT(versions_dropped_early)) return true;
-    bool keep = !g->shadowed && ((row->kind == LSM_PUT && !has_expired(g, row)) ||
-                                 (deeper_holds(g, row->key) && !MUTANT(tombstone_dropped_early)));
+    bool erased = erase_list_at(&g->version->erases, row->key, row->ts, g->safepoint) > 0;
+    bool keep = !g->shadowed && !erased &&
+                ((row->kind == LSM_PUT && !has_expired(g, row)) ||
+                 (deeper_holds(g, row->key) && !MUTANT(tombstone_dropped_early)));
     g->shadowed = true;
     if (!keep) g->dropped++;
     return keep;

@@ -3,9 +3,9 @@
 #include "lsm/bloom.h"
 #include "lsm/lsm_int.h"
 
-static enum status answer(const struct lsm_write *found, struct lsm_row *row)
+static enum status answer(const struct lsm *l, const struct lsm_write *found, uint64_t ts, struct lsm_row *row)
 {
-    if (found->kind == LSM_DELETE) return STATUS_NOT_FOUND;
+    if (found->kind == LSM_DELETE || lsm_erased(l, l->version, found->key, found->ts, ts)) return STATUS_NOT_FOUND;
     *row = (struct lsm_row){.key = found->key, .ts = found->ts, .value = found->value};
     return STATUS_OK;
 }
@@ -74,11 +74,11 @@ static enum status get_in_runs(struct lsm *l, struct slice key, uint64_t ts, str
 enum status lsm_get(struct lsm *l, struct slice key, uint64_t ts, struct lsm_row *row, struct lsm_miss *miss)
 {
     struct lsm_write found;
-    if (memtable_get(l->active, key, ts, &found)) return answer(&found, row);
+    if (memtable_get(l->active, key, ts, &found)) return answer(l, &found, ts, row);
     for (size_t i = l->frozen_count; i-- > 0;) {
         const struct memtable *m = l->frozen[MUTANT(oldest_memtable_first) ? l->frozen_count - 1 - i : i];
-        if (memtable_get(m, key, ts, &found)) return answer(&found, row);
+        if (memtable_get(m, key, ts, &found)) return answer(l, &found, ts, row);
     }
     enum status s = get_in_runs(l, key, ts, &found, miss);
-    return s == STATUS_OK ? answer(&found, row) : s;
+    return s == STATUS_OK ? answer(l, &found, ts, row) : s;
 }

@@ -67,7 +67,7 @@ enum status lsm_ingest_finish(struct lsm_ingest *g)
 static bool concerns(const struct memtable *m, const struct lsm_ingest *g)
 {
     if (MUTANT(install_leaves_memtable)) return false;
-    if (map_get(&m->applied, g->applied.group) != NULL) return true;
+    if (map_get(&m->applied, g->applied.group) != NULL || m->erases.count > 0) return true;
     struct memtable_cursor c;
     memtable_seek(m, g->start, LSM_TS_MAX, &c);
     if (!memtable_cursor_valid(&c)) return false;

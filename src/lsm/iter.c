@@ -143,6 +143,12 @@ static bool used_up(struct lsm_iter *it)
     return *it->allowance == 0;
 }
 
+/* The key's newest visible version is a value, and was not erased. */
+static bool seen(const struct lsm_iter *it, const struct lsm_write *w)
+{
+    return w->kind == LSM_PUT && !lsm_erased(it->l, it->version, w->key, w->ts, it->ts);
+}
+
 static enum status next_forward(struct lsm_iter *it, struct lsm_write *w)
 {
     struct slice end = keybuf_slice(&it->end);
@@ -164,7 +170,7 @@ static enum status next_forward(struct lsm_iter *it, struct lsm_write *w)
             continue;
         }
         it->resolved = true;
-        if (w->kind == LSM_PUT) return STATUS_OK;
+        if (seen(it, w)) return STATUS_OK;
     }
 }
 
@@ -190,7 +196,7 @@ static enum status next_reverse(struct lsm_iter *it, struct lsm_write *w)
             it->at_key && !it->resolved && (ended || !same_key(it, &row)); /* all of a key's versions were seen */
         if (left) {
             it->resolved = true;
-            if (it->have && it->candidate.kind == LSM_PUT) {
+            if (it->have && seen(it, &it->candidate)) {
                 it->have = false;
                 it->merge.at_row = false; /* the row seen is looked at again */
                 *w = it->candidate;

@@ -43,6 +43,7 @@ static void run_flush(struct job *j)
     void *a;
     const struct memtable *named = MUTANT(flush_claims_newer) ? j->l->active : j->memtable;
     for (size_t it = 0; map_next(&named->applied, &it, &group, &a);) edit_applied(&j->edit, a);
+    erase_list_add_all(&j->edit.erases, &named->erases);
     j->committing = true;
 }
 

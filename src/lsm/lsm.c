@@ -73,6 +73,7 @@ void lsm_encode_whole(const struct lsm *l, struct buf *payload)
     manifest_put_next(payload, l->next);
     manifest_put_safepoint(payload, l->safepoint);
     for (size_t i = 0; i < l->version->file_count; i++) manifest_put_add(payload, l->version->files[i]);
+    manifest_put_erases(payload, &l->version->erases);
     uint64_t group;
     void *a;
     for (size_t it = 0; map_next(&l->applied, &it, &group, &a);) manifest_put_applied(payload, a);
@@ -124,6 +125,20 @@ void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, con
     const struct applied a = {.group = group, .index = index, .term = term};
     memtable_set_applied(l->active, &a);
     if (memtable_bytes(l->active) >= l->options.memtable_bytes) lsm_freeze(l);
+}
+
+void lsm_apply_erase(struct lsm *l, struct slice start, struct slice end, uint64_t ts)
+{
+    erase_list_add(&l->active->erases, &(struct erase){.start = start, .end = end, .ts = ts});
+}
+
+bool lsm_erased(const struct lsm *l, const struct version *v, struct slice key, uint64_t row_ts, uint64_t ts)
+{
+    if (erase_list_at(&l->active->erases, key, row_ts, ts) > 0) return true;
+    for (size_t i = 0; i < l->frozen_count; i++) {
+        if (erase_list_at(&l->frozen[i]->erases, key, row_ts, ts) > 0) return true;
+    }
+    return erase_list_at(&v->erases, key, row_ts, ts) > 0;
 }
 
 void lsm_apply_also(struct lsm *l, uint64_t group, uint64_t index, uint64_t term)

@@ -58,9 +58,10 @@ void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, con
                size_t count);
 /* In the same unit as the lsm_apply that follows at once: another group is applied up to (index, term). */
 void lsm_apply_also(struct lsm *l, uint64_t group, uint64_t index, uint64_t term);
+/* Likewise: all keys in [start, end) (end empty: no bound) are deleted as of ts, which is above every version applied so far. */
+void lsm_apply_erase(struct lsm *l, struct slice start, struct slice end, uint64_t ts);
 /* The group is gone (its rows go by lsm_excise). */
 void lsm_group_forget(struct lsm *l, uint64_t group);
-
 /* The manifest knows of the group from now on, up to index 0. While opening a node. */
 MUST_CHECK enum status lsm_note_group(struct lsm *l, uint64_t group, struct errbuf *err);
 
@@ -165,7 +166,6 @@ void lsm_ingest_install(struct lsm_ingest *g, uint64_t group, uint64_t index, ui
 void lsm_ingest_abort(struct lsm_ingest *g); /* removes its files; loop only; not after lsm_ingest_install */
 /* Installs nothing in place of [start, end): drops a range. Until `done` the range must not be read or written. */
 void lsm_excise(struct lsm *l, struct slice start, struct slice end, void (*done)(void *ctx, enum status s), void *ctx);
-
 /* The same, and in the same edit the group is forgotten: afterwards lsm_durable does not know it. */
 void lsm_drop_group(struct lsm *l, uint64_t group, struct slice start, struct slice end,
                     void (*done)(void *ctx, enum status s), void *ctx);

@@ -14,7 +14,17 @@
 #define MANIFEST_BYTES_MAX ((size_t)1 << 31)
 #define REWRITE_BYTES (4u * 1024u * 1024u)
 
-enum item { ITEM_ADD = 1, ITEM_REMOVE, ITEM_APPLIED, ITEM_FORGET, ITEM_NEXT, ITEM_SAFEPOINT, ITEM_SYNCED };
+enum item {
+    ITEM_ADD = 1,
+    ITEM_REMOVE,
+    ITEM_APPLIED,
+    ITEM_FORGET,
+    ITEM_NEXT,
+    ITEM_SAFEPOINT,
+    ITEM_SYNCED,
+    ITEM_ERASE,
+    ITEM_CUT
+};
 
 /* --- items --- */
 
@@ -56,6 +66,22 @@ void manifest_put_applied(struct buf *b, const struct applied *a)
     buf_put_varint(b, a->term);
 }
 
+void manifest_put_erases(struct buf *b, const struct erase_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        put_number(b, ITEM_ERASE, list->items[i].ts);
+        put_bytes(b, list->items[i].start);
+        put_bytes(b, list->items[i].end);
+    }
+}
+
+void manifest_put_cut(struct buf *b, struct slice start, struct slice end)
+{
+    buf_put_u8(b, ITEM_CUT);
+    put_bytes(b, start);
+    put_bytes(b, end);
+}
+
 void manifest_put_next(struct buf *b, uint64_t next)
 {
     put_number(b, ITEM_NEXT, next);
@@ -80,6 +106,7 @@ void manifest_state_free(struct manifest_state *s)
 {
     map_free(&s->files);
     map_free(&s->applied);
+    erase_list_free(&s->erases);
     arena_free(&s->arena);
 }
 
@@ -122,6 +149,24 @@ static bool apply_applied(struct manifest_state *s, struct cursor *c)
     return true;
 }
 
+static bool apply_erase(struct manifest_state *s, struct cursor *c)
+{
+    struct erase e = {.ts = cursor_varint(c)};
+    e.start = take_bytes(c);
+    e.end = take_bytes(c);
+    if (c->failed || e.ts == 0 || (e.end.size > 0 && slice_cmp(e.start, e.end) >= 0)) return false;
+    erase_list_add(&s->erases, &e);
+    return true;
+}
+
+static bool apply_cut(struct manifest_state *s, struct cursor *c)
+{
+    struct slice start = take_bytes(c), end = take_bytes(c);
+    if (c->failed || (end.size > 0 && slice_cmp(start, end) >= 0)) return false;
+    erase_list_cut(&s->erases, start, end);
+    return true;
+}
+
 static void raise_to(uint64_t *v, uint64_t to)
 {
     if (to > *v) *v = to;
@@ -140,6 +185,8 @@ static bool apply_item(struct manifest_state *s, struct cursor *c)
     case ITEM_NEXT: raise_to(&s->next, cursor_varint(c)); break;
     case ITEM_SAFEPOINT: raise_to(&s->safepoint, cursor_varint(c)); break;
     case ITEM_SYNCED: break;
+    case ITEM_ERASE: return apply_erase(s, c);
+    case ITEM_CUT: return apply_cut(s, c);
     default: return false;
     }
     return !c->failed;

@@ -9,6 +9,8 @@
 void manifest_put_add(struct buf *b, const struct lsm_file *f);
 void manifest_put_remove(struct buf *b, uint64_t id);
 void manifest_put_applied(struct buf *b, const struct applied *a); /* or forget */
+void manifest_put_erases(struct buf *b, const struct erase_list *list);
+void manifest_put_cut(struct buf *b, struct slice start, struct slice end);
 void manifest_put_next(struct buf *b, uint64_t next);
 void manifest_put_safepoint(struct buf *b, uint64_t ts);
 
@@ -23,6 +25,7 @@ struct manifest_state {
     struct arena arena;
     struct map files;   /* id -> struct manifest_file */
     struct map applied; /* group -> struct applied */
+    struct erase_list erases;
     uint64_t next, safepoint;
 };
 void manifest_state_init(struct manifest_state *s);

@@ -51,6 +51,7 @@ void memtable_unref(struct memtable *m)
     ASSERT(m->refs > 0);
     if (--m->refs > 0) return;
     map_free(&m->applied);
+    erase_list_free(&m->erases);
     arena_free(&m->arena);
     mem_free(m);
 }
@@ -204,7 +205,7 @@ size_t memtable_bytes(const struct memtable *m)
 
 bool memtable_empty(const struct memtable *m)
 {
-    return m->rows == 0 && m->applied.count == 0;
+    return m->rows == 0 && m->applied.count == 0 && m->erases.count == 0;
 }
 
 /* --- cursors --- */

@@ -7,7 +7,7 @@
 
 #include "base/arena.h"
 #include "base/map.h"
-#include "lsm/lsm.h"
+#include "lsm/erase.h"
 
 struct memnode;
 struct memleaf;
@@ -27,6 +27,7 @@ struct memtable {
     unsigned refs;   /* loop only */
     bool frozen;
     struct map applied; /* group -> struct applied, in the arena */
+    struct erase_list erases;
 };
 
 struct memtable *memtable_new(size_t chunk_bytes, uint64_t seq);

@@ -61,6 +61,7 @@ static enum status open_files(struct lsm *l, const struct manifest_state *state,
     }
     if (s == STATUS_OK) {
         l->version = version_new(files, count);
+        version_add_erases(l->version, &state->erases);
     } else {
         for (size_t i = 0; i < count; i++) lsm_file_unref(files[i]);
     }

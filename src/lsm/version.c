@@ -110,7 +110,26 @@ void version_unref(struct version *v)
     mem_free(v->files);
     mem_free(v->runs);
     mem_free(v->heads);
+    erase_list_free(&v->erases);
     mem_free(v);
+}
+
+/* What is flushed or applied anew later has higher timestamps, so without older rows it is of no use any more. */
+static bool hides_any(const struct version *v, const struct erase *e)
+{
+    for (size_t i = 0; i < v->file_count; i++) {
+        const struct lsm_file *f = v->files[i];
+        if (e->clean > 0 && f->table->id.number >= e->clean) continue;
+        if (f->table->props.ts_min < e->ts && lsm_file_overlaps(f, e->start, e->end)) return true;
+    }
+    return false;
+}
+
+void version_add_erases(struct version *v, const struct erase_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (hides_any(v, &list->items[i])) erase_list_add(&v->erases, &list->items[i]);
+    }
 }
 
 void version_check(const struct version *v)

@@ -8,6 +8,7 @@
 #ifndef QUORATE_LSM_VERSION_H
 #define QUORATE_LSM_VERSION_H
 
+#include "lsm/erase.h"
 #include "lsm/table.h"
 
 #define LSM_LEVELS 7u
@@ -49,12 +50,15 @@ struct version {
     struct run *runs;
     struct lsm_file **files; /* of all runs, in their order; one reference each */
     uint64_t *heads;         /* of their upper bounds */
+    struct erase_list erases;
 };
 
 /* From files in any order. Takes over one reference of each; the array stays the caller's. */
 struct version *version_new(struct lsm_file **files, size_t count);
 struct version *version_ref(struct version *v);
 void version_unref(struct version *v);
+/* While it is made: those of the list that hide a row of its files, or may. */
+void version_add_erases(struct version *v, const struct erase_list *list);
 void version_check(const struct version *v);
 
 /* The index of the first file of the run whose upper bound is above the key; count if there is none. */

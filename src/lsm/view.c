@@ -9,6 +9,11 @@ struct lsm_view {
     struct rowmerge merge;
     struct slice start, end; /* owned */
     bool begun, damaged;
+    struct erase_list erases;
+    struct lsm_write held; /* given when the deletions that go before it were */
+    bool holds;
+    struct keybuf key; /* of the row at hand */
+    uint64_t above;    /* of it, the version given last; LSM_TS_MAX: none */
 };
 
 /* The rows of the active memtable, which goes on changing. */
@@ -51,22 +56,44 @@ struct lsm_view *lsm_view_new(struct lsm *l, struct slice start, struct slice en
         s->sequential = true;
     }
     v->merge.source_count = sources;
+    erase_list_add_all(&v->erases, &v->version->erases);
+    for (size_t i = 0; i < l->frozen_count; i++) erase_list_add_all(&v->erases, &l->frozen[i]->erases);
+    erase_list_add_all(&v->erases, &l->active->erases);
     l->views++;
     return v;
 }
 
+/* An erase is given as what it comes to: a deletion of each key that it hides a version of. */
+static void give(struct lsm_view *v, struct lsm_write *row)
+{
+    if (v->key.size == 0 || !slice_eq(keybuf_slice(&v->key), v->held.key)) {
+        keybuf_set(&v->key, 0, v->held.key.data, v->held.key.size);
+        v->above = LSM_TS_MAX;
+    }
+    uint64_t ts = erase_list_at(&v->erases, v->held.key, v->held.ts, v->above - 1);
+    v->holds = ts > 0;
+    *row = v->holds ? (struct lsm_write){.kind = LSM_DELETE, .key = v->held.key, .ts = ts} : v->held;
+    v->above = row->ts;
+}
+
 enum status lsm_view_next(struct lsm_view *v, struct lsm_write *row)
 {
+    if (v->holds) {
+        give(v, row);
+        return STATUS_OK;
+    }
     if (!v->begun) {
         enum status s = rowmerge_seek(&v->merge, v->start, LSM_TS_MAX);
         v->damaged = s == STATUS_CORRUPT;
         if (s != STATUS_OK) return s;
         v->begun = true;
     }
-    enum status s = rowmerge_next(&v->merge, row);
+    enum status s = rowmerge_next(&v->merge, &v->held);
     v->damaged = v->damaged || s == STATUS_CORRUPT;
-    if (s == STATUS_OK && v->end.size > 0 && slice_cmp(row->key, v->end) >= 0) return STATUS_END;
-    return s;
+    if (s != STATUS_OK) return s;
+    if (v->end.size > 0 && slice_cmp(v->held.key, v->end) >= 0) return STATUS_END;
+    give(v, row);
+    return STATUS_OK;
 }
 
 void lsm_view_free(struct lsm_view *v)
@@ -78,6 +105,8 @@ void lsm_view_free(struct lsm_view *v)
     for (size_t i = 0; i < v->memtable_count; i++) memtable_unref(v->memtables[i]);
     mem_free(v->memtables);
     version_unref(v->version);
+    erase_list_free(&v->erases);
+    keybuf_free(&v->key);
     mem_free((void *)(uintptr_t)v->start.data);
     mem_free((void *)(uintptr_t)v->end.data);
     mem_free(v);

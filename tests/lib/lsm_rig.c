@@ -73,8 +73,24 @@ static void rows_free(struct rig_rows *rows)
     *rows = (struct rig_rows){.rows = NULL};
 }
 
+/* What an erase comes to: each key of the stretch that has a version is deleted. */
+static void rows_erase(struct rig_rows *rows, struct slice start, struct slice end, uint64_t ts)
+{
+    for (size_t i = rows_lower(rows, start, LSM_TS_MAX);
+         i < rows->count && slice_cmp(key_of(&rows->rows[i]), end) < 0;) {
+        struct rig_row row = rows->rows[i];
+        row.kind = LSM_DELETE;
+        row.ts = ts;
+        row.value = NULL;
+        row.value_size = 0;
+        rows_put(rows, &row);
+        while (i < rows->count && slice_eq(key_of(&rows->rows[i]), key_of(&row))) i++;
+    }
+}
+
 static void entry_apply(struct rig_rows *rows, const struct rig_entry *e)
 {
+    if (e->erase) rows_erase(rows, slice_make(e->start, e->start_size), slice_make(e->end, e->end_size), e->ts);
     if (e->replace) rows_remove(rows, slice_make(e->start, e->start_size), slice_make(e->end, e->end_size));
     for (size_t i = 0; i < e->rows.count; i++) rows_put(rows, &e->rows.rows[i]);
 }
@@ -179,6 +195,12 @@ void rig_crash(struct rig *r, enum memdisk_crash how)
     r->env.fatal_count = 0;
 }
 
+static void apply_erase(struct rig *r, const struct rig_entry *e)
+{
+    if (!e->erase) return;
+    lsm_apply_erase(r->l, slice_make(e->start, e->start_size), slice_make(e->end, e->end_size), e->ts);
+}
+
 void rig_recover(struct rig *r, bool reapply)
 {
     rows_free(&r->rows);
@@ -205,6 +227,7 @@ void rig_recover(struct rig *r, bool reapply)
                 const struct rig_row *row = &e->rows.rows[k];
                 w[k] = (struct lsm_write){row->kind, key_of(row), row->ts, slice_make(row->value, row->value_size)};
             }
+            apply_erase(r, e);
             lsm_apply(r->l, g + 1, e->index, e->index / 7 + 1, w, e->rows.count);
             entry_apply(&r->rows, e);
         }
@@ -255,6 +278,12 @@ void rig_write(struct rig *r)
     struct rig_entry *e = entry_new(&r->groups[g]);
     size_t count = (size_t)prng_below(&r->prng, 5);
     if (!prng_chance(&r->prng, 1, 20)) r->ts += 1 + prng_below(&r->prng, 3); /* else the latest timestamp again */
+    if (prng_chance(&r->prng, 1, 25)) {
+        e->start_size = rig_random_key(r, g, e->start).size;
+        e->end_size = rig_random_key(r, g, e->end).size;
+        e->erase = slice_cmp(slice_make(e->start, e->start_size), slice_make(e->end, e->end_size)) < 0;
+        e->ts = ++r->ts;
+    }
     struct lsm_write w[16];
     for (size_t i = 0; i < count; i++) {
         rows_insert_at(&e->rows, e->rows.count, random_row(r, g));
@@ -263,6 +292,7 @@ void rig_write(struct rig *r)
         const struct rig_row *row = &e->rows.rows[i];
         w[i] = (struct lsm_write){row->kind, key_of(row), row->ts, slice_make(row->value, row->value_size)};
     }
+    apply_erase(r, e);
     lsm_apply(r->l, g + 1, e->index, e->index / 7 + 1, w, count);
     entry_apply(&r->rows, e);
 }

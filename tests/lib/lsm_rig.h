@@ -27,7 +27,8 @@ struct rig_rows { /* sorted as the store sorts */
 
 struct rig_entry { /* one log entry of a group: writes, or the replacement of [start, end) by the rows of a snapshot */
     uint64_t index;
-    bool replace;
+    bool replace, erase; /* erase: of [start, end), at `ts` */
+    uint64_t ts;
     uint8_t start[RIG_KEY_MAX], end[RIG_KEY_MAX];
     size_t start_size, end_size;
     struct rig_rows rows; /* in the order of writing, or sorted for a replacement */

@@ -232,6 +232,57 @@ static void set(void *ctx)
     *(bool *)ctx = true;
 }
 
+static bool there(struct rig *r, const char *key)
+{
+    struct lsm_row row;
+    struct lsm_miss miss;
+    lsm_set_blocking(r->l, true);
+    enum status s = lsm_get(r->l, slice_str(key), LSM_TS_MAX, &row, &miss);
+    ck_assert(s == STATUS_OK || s == STATUS_NOT_FOUND);
+    return s == STATUS_OK;
+}
+
+static void put_at(struct rig *r, uint64_t index, const char *key, uint64_t ts)
+{
+    const struct lsm_write w = {.kind = LSM_PUT, .key = slice_str(key), .ts = ts, .value = slice_str("v")};
+    lsm_apply(r->l, 1, index, 1, &w, 1);
+}
+
+static void installed(void *ctx, enum status s)
+{
+    ck_assert_int_eq(s, STATUS_OK);
+    *(bool *)ctx = true;
+}
+
+/* Whatever was erased there before: what is installed counts, and beside it the erase holds on, after a restart too. */
+START_TEST(what_is_installed_is_not_erased)
+{
+    struct rig r;
+    rig_init(&r, 4);
+    ck_assert(rig_open(&r));
+    put_at(&r, 1, "k1", 10);
+    put_at(&r, 2, "k9", 10);
+    lsm_apply_erase(r.l, slice_str("k0"), slice_str("kz"), 20);
+    lsm_apply(r.l, 1, 3, 1, NULL, 0);
+    ck_assert(!there(&r, "k1") && !there(&r, "k9"));
+    if (_i == 0) rig_flush(&r);
+    struct lsm_ingest *g = lsm_ingest_new(r.l, slice_str("k1"), slice_str("k2"));
+    const struct lsm_write w = {.kind = LSM_PUT, .key = slice_str("k1"), .ts = 5, .value = slice_str("old")};
+    ck_assert_int_eq(lsm_ingest_add(g, &w), STATUS_OK);
+    ck_assert_int_eq(lsm_ingest_finish(g), STATUS_OK);
+    bool done = false;
+    lsm_ingest_install(g, 1, 4, 1, installed, &done);
+    rig_settle(&r);
+    ck_assert(done);
+    for (unsigned restart = 0; restart < 2; restart++) {
+        ck_assert(there(&r, "k1") && !there(&r, "k9"));
+        rig_close(&r);
+        ck_assert(rig_open(&r));
+    }
+    rig_free(&r);
+}
+END_TEST
+
 START_TEST(a_flush_of_nothing_is_done_at_once_but_not_inside_the_call)
 {
     struct rig r;
@@ -260,6 +311,7 @@ int main(void)
     TCase *tcase = tcase_create("all");
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, replacements_agree_with_the_model, 0, 12);
+    tcase_add_loop_test(tcase, what_is_installed_is_not_erased, 0, 2);
     tcase_add_test(tcase, an_install_is_durable_when_done);
     tcase_add_test(tcase, rows_out_of_order_or_range_are_refused);
     tcase_add_test(tcase, a_full_disk_ends_an_ingest_and_no_more);

@@ -99,6 +99,57 @@ static void put_text(struct rig *r, uint64_t ts, const char *key, const char *va
     lsm_apply(r->l, 1, ts, 1, &w, 1);
 }
 
+static enum status get_text(struct rig *r, const char *key, struct lsm_row *row)
+{
+    struct lsm_miss miss;
+    lsm_set_blocking(r->l, true);
+    return lsm_get(r->l, slice_str(key), LSM_TS_MAX, row, &miss);
+}
+
+static uint64_t rows_in_files(const struct rig *r)
+{
+    uint64_t rows = 0;
+    for (size_t i = 0; i < r->l->version->file_count; i++) rows += r->l->version->files[i]->table->props.rows;
+    return rows;
+}
+
+/* Below the safepoint erased rows go, wherever they lie, and then the erase itself. */
+START_TEST(erased_rows_go)
+{
+    struct rig r;
+    rig_init(&r, 6);
+    ck_assert(rig_open(&r));
+    for (unsigned round = 0; round < 8; round++) {
+        for (unsigned i = 0; i < 50; i++) {
+            char key[16];
+            (void)snprintf(key, sizeof key, "k%02u%c", i, (int)('a' + round));
+            put_text(&r, 1 + 50 * round + i, key, "v");
+        }
+        rig_flush(&r);
+        rig_settle(&r);
+    }
+    ck_assert_uint_eq(rows_in_files(&r), 400);
+    lsm_apply_erase(r.l, slice_str("k10"), slice_str("k40"), 1000);
+    put_text(&r, 1001, "k20x", "later");
+    rig_flush(&r);
+    ck_assert_uint_eq(r.l->version->erases.count, 1);
+    lsm_set_safepoint(r.l, 2000);
+    for (unsigned i = 0; i < 40 && r.l->version->erases.count > 0; i++) {
+        put_text(&r, 2001 + i, "k20x", "again");
+        put_text(&r, 2001 + i, i % 2 == 0 ? "a" : "z", "all keys lie between");
+        rig_flush(&r);
+        rig_settle(&r);
+    }
+    ck_assert_uint_eq(r.l->version->erases.count, 0);
+    struct lsm_row row;
+    ck_assert_int_eq(get_text(&r, "k20x", &row), STATUS_OK);
+    ck_assert_int_eq(get_text(&r, "k20a", &row), STATUS_NOT_FOUND);
+    ck_assert_int_eq(get_text(&r, "k40a", &row), STATUS_OK);
+    ck_assert_uint_le(rows_in_files(&r), 400 - 240 + 1 + 2 * 40);
+    rig_free(&r);
+}
+END_TEST
+
 static void loaded(void *ctx, enum status s)
 {
     ck_assert_int_eq(s, STATUS_OK);
@@ -203,20 +254,6 @@ static uint64_t ends(struct slice key, uint64_t ts, struct slice value)
     return text[0] == 'n' ? LSM_TS_MAX : ts + strtoull(text, NULL, 10);
 }
 
-static enum status get_text(struct rig *r, const char *key, struct lsm_row *row)
-{
-    struct lsm_miss miss;
-    lsm_set_blocking(r->l, true);
-    return lsm_get(r->l, slice_str(key), LSM_TS_MAX, row, &miss);
-}
-
-static uint64_t rows_in_files(const struct rig *r)
-{
-    uint64_t rows = 0;
-    for (size_t i = 0; i < r->l->version->file_count; i++) rows += r->l->version->files[i]->table->props.rows;
-    return rows;
-}
-
 /* What has ended below the safepoint goes, and what it hides does not come back, in whatever level that lies. */
 START_TEST(values_that_have_ended_are_dropped)
 {
@@ -305,6 +342,7 @@ int main(void)
     tcase_add_test(tcase, deleted_rows_use_up_an_allowance);
     tcase_add_loop_test(tcase, tables_end_at_boundaries, 0, 2);
     tcase_add_loop_test(tcase, values_that_have_ended_are_dropped, 0, 2);
+    tcase_add_test(tcase, erased_rows_go);
     tcase_add_test(tcase, scans_read_ahead);
     tcase_add_loop_test(tcase, reads_of_several_runs_bring_them_together, 0, 4);
     suite_add_tcase(suite, tcase);
