@@ -34,7 +34,9 @@
     X(END, "end", 200, "no more entries")                                                                              \
     X(ID_REUSED, "id_reused", 409, "this idempotency id was used for a different request")                             \
     X(BLOCKED, "blocked", 503, "another transaction holds a lock on a key; nothing happened")                          \
-    X(TOO_OLD, "too_old", 410, "the timestamp is older than the versions that are kept")
+    X(TOO_OLD, "too_old", 410, "the timestamp is older than the versions that are kept")                               \
+    X(UNAUTHENTICATED, "unauthenticated", 401, "who you are is not known")                                             \
+    X(FORBIDDEN, "forbidden", 403, "you have not the right to do that")
 
 enum status {
 #define STATUS_ENUM(name, wire, http, text) STATUS_##name,

@@ -86,6 +86,15 @@ int run_put(struct cli *c);
 int run_del(struct cli *c);
 int run_scan(struct cli *c);
 int run_txn(struct cli *c);
+int run_auth_status(struct cli *c); /* cmd_auth.c */
+int run_auth_enable(struct cli *c);
+int run_auth_disable(struct cli *c);
+int run_user_list(struct cli *c);
+int run_user_set(struct cli *c);
+int run_user_drop(struct cli *c);
+int run_role_list(struct cli *c);
+int run_role_set(struct cli *c);
+int run_role_drop(struct cli *c);
 int run_init(struct cli *c);            /* cmd_admin.c */
 int run_keyspace_create(struct cli *c); /* cmd_keyspace.c */
 int run_keyspace_alter(struct cli *c);

@@ -285,6 +285,7 @@ int run_gateway(struct cli *c)
     struct client *client = NULL;
     struct ledger *ledger = NULL;
     struct etcd *etcd = NULL;
+    struct auth *auth = NULL;
     char meta[LIMIT_VOTERS * LIMIT_ADDRESS_BYTES];
     struct gateway_options o = {.listen = args_text(&c->args, "listen", "127.0.0.1:7480")};
     struct client_options co = {.meta_addresses = meta, .role = ROLE_GATEWAY};
@@ -302,14 +303,16 @@ int run_gateway(struct cli *c)
     if (client_new(s.env, &co, &client, &err) != STATUS_OK) {
         code = cli_usage("--meta %s: %s", meta, err.text);
     } else {
+        o.auth = auth = auth_new(s.env, client);
         o.ledger = ledger = ledger_new(s.env, client, &(struct ledger_options){.expires = true});
-        etcd = etcd_new(s.env, client, o.listen);
+        etcd = etcd_new(s.env, client, auth, o.listen);
         o.guest = etcd_guest(etcd);
         if (gateway_new(s.env, &o, client, &g, &err) != STATUS_OK) code = cli_fail("%s", err.text);
     }
     s.object = g;
     if (code == CLI_OK) code = server_run(&s);
     if (client != NULL) client_free(client);
+    auth_free(auth);
     ledger_free(ledger);
     etcd_free(etcd);
     gateway_free(g);

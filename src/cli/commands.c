@@ -158,6 +158,14 @@ static const struct flag flags_cert_issue[] = {
 static const struct flag flags_debug_table[] = {
     {"rows", FLAG_SWITCH, "", "every row too"},
 };
+static const struct flag flags_user_set[] = {
+    {"password-stdin", FLAG_SWITCH, "", "a new password: the first line of standard input"},
+    {"roles", FLAG_TEXT, "NAME,...", "all of the user's roles; root may do everything"},
+    {"disable", FLAG_SWITCH, "", "neither password nor tokens are good any more"},
+    {"enable", FLAG_SWITCH, "", "good again"},
+    {"rate", FLAG_NUMBER, "N", "requests a second through one gateway; 0: any number"},
+    {"revoke", FLAG_SWITCH, "", "all tokens end"},
+};
 static const struct flag flags_bench_kv[] = {
     {"keyspace", FLAG_TEXT, "NAME", "default: default"},
     {"prefix", FLAG_TEXT, "TEXT", "of the keys; default bench/, with --history one of this run's own"},
@@ -367,6 +375,18 @@ const struct command cli_commands[] = {
      run_bench_append, 0, 0, FLAGS(flags_bench_append), false},
     {"bench transfer", "", "move a range's leadership round under load: pauses, failed requests", run_bench_transfer, 0,
      0, FLAGS(flags_bench_transfer), false},
+    {"auth status", "", "whether the gateways ask who a request is from", run_auth_status, 0, 0, NO_FLAGS, false},
+    {"auth enable", "", "from now on they ask; somebody must be there who may administer", run_auth_enable, 0, 0,
+     NO_FLAGS, false},
+    {"auth disable", "", "everybody who can reach a gateway may do everything", run_auth_disable, 0, 0, NO_FLAGS,
+     false},
+    {"user list", "", "all users", run_user_list, 0, 0, NO_FLAGS, false},
+    {"user set", "NAME", "make a user, or change one", run_user_set, 1, 1, FLAGS(flags_user_set), false},
+    {"user drop", "NAME", "the user is gone, and so are the tokens", run_user_drop, 1, 1, NO_FLAGS, false},
+    {"role list", "", "all roles and their rights", run_role_list, 0, 0, NO_FLAGS, false},
+    {"role set", "NAME VERBS[:KEYSPACE[:PREFIX]]...", "what a role may do: read, write, ledger, admin", run_role_set, 1,
+     ARGS_WORDS_MAX, NO_FLAGS, false},
+    {"role drop", "NAME", "nobody has it any more", run_role_drop, 1, 1, NO_FLAGS, false},
     {"cert authority", "", "make an authority for certificates", run_cert_authority, 0, 0, FLAGS(flags_cert_authority),
      false},
     {"cert issue", "NAME", "make a key and a certificate, signed by it", run_cert_issue, 1, 1, FLAGS(flags_cert_issue),

@@ -355,6 +355,10 @@ static void etcd_request(void *ctx, struct http_request *http)
         ecall_refuse_text(c, GRPC_UNAVAILABLE, "etcdserver: server stopped");
         return;
     }
+    if (e->auth != NULL && !auth_is_open(e->auth) && !is_probe(ops->path(http))) {
+        ecall_refuse_text(c, GRPC_PERMISSION_DENIED, "etcdserver: permission denied");
+        return;
+    }
     dispatch(c, ops->method(http), ops->path(http));
 }
 
@@ -404,9 +408,10 @@ static uint64_t etcd_pass(struct actor *a, uint64_t now_ns)
     return sweep_pass(LIST_ENTRY(a, struct etcd, actor), now_ns);
 }
 
-struct etcd *etcd_new(struct env *env, struct client *client, const char *address)
+struct etcd *etcd_new(struct env *env, struct client *client, const struct auth *auth, const char *address)
 {
     struct etcd *e = mem_zalloc(sizeof(*e));
+    e->auth = auth;
     e->env = env;
     e->client = client;
     (void)snprintf(e->address, sizeof(e->address), "%s", address);

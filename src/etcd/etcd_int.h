@@ -58,6 +58,7 @@ struct etcd {
     struct actor actor; /* sweeps leases */
     struct env *env;
     struct client *client;
+    const struct auth *auth;
     char address[LIMIT_ADDRESS_BYTES];
     struct streams streams;
     struct list calls, works;

@@ -107,6 +107,7 @@ void answer_error(struct answer *a, enum status s, bool unknown_outcome, struct 
     error_open(a, s, unknown_outcome, message);
     buf_append_str(&a->body, "}}\n");
     if (a->code == 429) header(a, "Retry-After", "1");
+    if (a->code == 401) header(a, "WWW-Authenticate", "Bearer, Basic realm=\"quorate\"");
 }
 
 void answer_invalid(struct answer *a, enum status s, const struct errbuf *err)

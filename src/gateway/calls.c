@@ -86,7 +86,9 @@ static void handle_kv(struct call *c, const struct input *in, const struct route
         return;
     }
     uint32_t timeout_ms = call_timeout(c, c->kv.timeout_ms);
-    if (in->method == HTTP_GET || in->method == HTTP_HEAD) {
+    bool reads = in->method == HTTP_GET || in->method == HTTP_HEAD;
+    if (!call_may_key(c, reads ? AUTH_READ : AUTH_WRITE, c->kv.keyspace, c->kv.key)) return;
+    if (reads) {
         client_get_how(client, c->kv.keyspace, c->kv.key, &c->kv.how, timeout_ms, kv_read_done, c);
         return;
     }
@@ -118,6 +120,7 @@ static void handle_scan(struct call *c, const struct input *in, const struct rou
         call_refuse(c, s, &err);
         return;
     }
+    if (!call_may_span(c, AUTH_READ, c->scan.keyspace, c->scan.start, c->scan.end)) return;
     if (c->scan.empty) {
         struct answer a;
         answer_init(&a);
@@ -176,6 +179,7 @@ static void handle_txn_lookup(struct call *c, const struct input *in, const stru
     struct errbuf err;
     struct txn_lookup l;
     enum status s = parse_txn_lookup(in, route, &c->arena, &l, &err);
+    if (s == STATUS_OK && !call_may_key(c, AUTH_READ, l.keyspace, l.key)) return;
     if (s == STATUS_OK)
         client_get_answer(c->gateway->client, l.keyspace, l.key, &l.id, call_timeout(c, l.timeout_ms), lookup_done, c);
     else
@@ -187,10 +191,10 @@ static void handle_txn(struct call *c, const struct input *in)
     struct errbuf err;
     struct txn_action action;
     enum status s = parse_txn(in, &c->arena, &action, &err);
-    if (s == STATUS_OK)
-        client_txn(c->gateway->client, action.keyspace, &action.txn, call_timeout(c, action.timeout_ms), txn_done, c);
-    else
+    if (s != STATUS_OK)
         call_refuse(c, s, &err);
+    else if (call_may_txn(c, action.keyspace, &action.txn))
+        client_txn(c->gateway->client, action.keyspace, &action.txn, call_timeout(c, action.timeout_ms), txn_done, c);
     json_decref(action.tree); /* the client has its own copy */
 }
 
@@ -351,6 +355,15 @@ void call_dispatch(struct call *c)
     c->exchange.asked_ns = env_mono_ns(c->gateway->env);
     if (c->method == HTTP_HEAD && c->endpoint != ENDPOINT_KV)
         c->method = in.method = HTTP_GET; /* the server sends no body */
+    call_admit(c);
+}
+
+void call_run(struct call *c)
+{
+    struct input in;
+    struct route route;
+    input_read(c, &in);
+    route_find(in.path, &route);
     switch (c->endpoint) {
     case ENDPOINT_KV: handle_kv(c, &in, &route); break;
     case ENDPOINT_SCAN: handle_scan(c, &in, &route); break;
@@ -372,6 +385,15 @@ void call_dispatch(struct call *c)
     case ENDPOINT_LEDGER_TRANSFERS:
     case ENDPOINT_LEDGER_TRANSFER:
     case ENDPOINT_LEDGER_AUDIT: call_ledger(c, &in, &route); break;
+    case ENDPOINT_AUTH_SELF:
+    case ENDPOINT_AUTH_LOGIN:
+    case ENDPOINT_AUTH_LOGOUT:
+    case ENDPOINT_AUTH_ENABLE:
+    case ENDPOINT_AUTH_DISABLE:
+    case ENDPOINT_AUTH_USERS:
+    case ENDPOINT_AUTH_USER:
+    case ENDPOINT_AUTH_ROLES:
+    case ENDPOINT_AUTH_ROLE: handle_auth(c, &in, &route); break;
     case ENDPOINT_KEYSPACES:
         if (c->method == HTTP_POST)
             handle_keyspace_create(c, &in);

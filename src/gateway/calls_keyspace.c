@@ -49,7 +49,9 @@ void handle_keyspace_create(struct call *c, const struct input *in)
     struct errbuf err;
     struct keyspace_action action;
     enum status s = parse_keyspace_create(in, &c->arena, &action, &err);
-    if (s == STATUS_OK) {
+    if (s != STATUS_OK) {
+        call_refuse(c, s, &err);
+    } else if (call_may_all(c, AUTH_ADMIN, action.name)) {
         struct buf params;
         struct meta_keyspace_request request = {.name = action.name,
                                                 .replication = action.replication,
@@ -60,8 +62,6 @@ void handle_keyspace_create(struct call *c, const struct input *in)
         buf_init(&params, LIMIT_FRAME_BYTES / 2);
         pack_meta_keyspace_request(&params, &request);
         ask(c, METHOD_META_KEYSPACE_CREATE, &params, &action);
-    } else {
-        call_refuse(c, s, &err);
     }
     json_decref(action.tree);
 }
@@ -78,6 +78,8 @@ void handle_keyspace(struct call *c, const struct input *in, const struct route 
     } else if (in->method == HTTP_GET) {
         c->name = arena_dup_slice(&c->arena, action.name);
         client_map(c->gateway->client, action.name, call_timeout(c, action.timeout_ms), shown, c);
+    } else if (!call_may_all(c, AUTH_ADMIN, action.name)) {
+        ; /* refused */
     } else if (in->method == HTTP_PUT) {
         struct meta_keyspace_alter_request alter = {.name = action.name,
                                                     .replication = action.replication,

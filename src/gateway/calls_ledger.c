@@ -345,9 +345,12 @@ static void handle_accounts(struct call *c, const struct input *in)
 void call_ledger(struct call *c, const struct input *in, const struct route *route)
 {
     struct errbuf err;
+    bool creates = c->method == HTTP_POST && c->endpoint != ENDPOINT_LEDGER_AUDIT;
     if (c->gateway->ledger == NULL) {
         errbuf_set(&err, "this gateway has no ledger");
         call_refuse(c, STATUS_UNSUPPORTED, &err);
+    } else if (!call_may_all(c, creates ? AUTH_LEDGER : AUTH_READ, slice_str(LEDGER_KEYSPACE))) {
+        return;
     } else if (c->endpoint == ENDPOINT_LEDGER_AUDIT) {
         enum status s = query_timeout(in, c, &err);
         if (s == STATUS_OK)

@@ -173,7 +173,7 @@ void handle_operators(struct call *c, const struct input *in, const struct route
         call_refuse(c, s, &err);
     else if (c->method == HTTP_GET)
         client_meta(c->gateway->client, METHOD_META_OPS, SLICE_EMPTY, c->timeout_ms, listed, c);
-    else
+    else if (call_may_all(c, AUTH_ADMIN, SLICE_EMPTY))
         ask(c, &request);
     json_decref(tree);
 }

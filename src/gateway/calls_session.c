@@ -3,6 +3,8 @@
  *   begin --> a timestamp --> the session is in the list, and told
  *   steps: one after the other; each answers before the next begins; the first that fails ends the session
  *   commit, abort --> the session is gone */
+#include <stdio.h>
+
 #include "base/assert.h"
 #include "base/mem.h"
 #include "gateway/gateway_int.h"
@@ -111,6 +113,8 @@ static void session_begin(struct call *c, const struct input *in)
     } else {
         struct session *held = mem_zalloc(sizeof(*held));
         held->txn = interact_new(g->env, g->client, action.keyspace);
+        snprintf(held->keyspace, sizeof(held->keyspace), "%.*s", (int)action.keyspace.size,
+                 (const char *)action.keyspace.data);
         held->idle_ns = action.idle_ms * NS_PER_MS;
         held->in_use = true;
         g->env->ops->random(g->env, held->id, sizeof(held->id));
@@ -233,6 +237,13 @@ static void steps_go_on(struct call *c)
     call_answer(c, a);
 }
 
+static bool may_step(struct call *c, const struct session_op *o)
+{
+    struct slice keyspace = slice_str(c->session.held->keyspace);
+    if (o->is_scan) return call_may_span(c, AUTH_READ, keyspace, o->scan.start, o->scan.end);
+    return call_may_key(c, o->op.kind == TXN_GET ? AUTH_READ : AUTH_WRITE, keyspace, o->op.key);
+}
+
 static void session_steps(struct call *c, const struct input *in)
 {
     struct errbuf err;
@@ -243,6 +254,9 @@ static void session_steps(struct call *c, const struct input *in)
     if (s != STATUS_OK) {
         call_refuse(c, s, &err);
         return;
+    }
+    for (size_t i = 0; i < action.count; i++) {
+        if (!may_step(c, &action.ops[i])) return;
     }
     c->session.ops = action.ops;
     c->session.count = action.count;

@@ -85,8 +85,12 @@ static void refuse(struct call *c, const struct client_error *e, uint64_t resume
 
 static void on_batch(void *ctx, const struct client_error *e, const struct client_watch_batch *batch, uint64_t resume)
 {
+    static const struct client_error revoked = {
+        .status = STATUS_FORBIDDEN,
+        .message = {.data = (const uint8_t *)"the right to read this has ended", .size = 32}};
     struct call *c = ctx;
     struct buf b;
+    if (e->status == STATUS_OK && !call_still_may(c, &c->watch.need)) e = &revoked;
     if (e->status != STATUS_OK && !c->watch.streaming) {
         refuse(c, e, resume);
         return;
@@ -186,6 +190,11 @@ void handle_watch(struct call *c, const struct input *in, const struct route *ro
     }
     o.start = span.start;
     o.end = span.end;
+    if (!call_may_span(c, AUTH_READ, o.keyspace, o.start, o.end)) return;
+    c->watch.need = (struct auth_need){.verb = AUTH_READ,
+                                       .keyspace = arena_dup_slice(&c->arena, o.keyspace),
+                                       .start = arena_dup_slice(&c->arena, o.start),
+                                       .end = arena_dup_slice(&c->arena, o.end)};
     o.progress_ms = (uint32_t)progress_ms;
     c->watch.force_base64 = params[5].present;
     c->watch.watch = client_watch_new(c->gateway->client, &o);

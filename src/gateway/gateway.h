@@ -9,6 +9,7 @@
 #ifndef QUORATE_GATEWAY_GATEWAY_H
 #define QUORATE_GATEWAY_GATEWAY_H
 
+#include "auth/auth.h"
 #include "client/client.h"
 #include "env/env.h"
 
@@ -28,6 +29,7 @@ struct gateway_options {
     const char *listen;          /* "127.0.0.1:7480" */
     struct gateway_guest guest;  /* takes NULL: there is none */
     struct ledger *ledger;       /* borrowed like the client; NULL: no ledger here */
+    struct auth *auth;           /* likewise; NULL: everybody may do everything */
     uint32_t timeout_default_ms; /* of a request without ?timeout_ms=; 0: 10,000 */
     const char *cors_origins;    /* whose pages may read answers: "*", or origins with commas between; NULL: nobody's */
     uint32_t slow_ms;            /* a request that takes longer is logged with its stages; 0: 500 */

@@ -51,8 +51,10 @@ struct call {
     struct exchange exchange;
     struct arena arena;
     struct kv_action kv; /* ENDPOINT_KV; after the client took its copy only what the answer needs is still valid: */
-    struct scan_action scan; /* method, preconditions, flags; no slices of body or path */
-    struct slice name;       /* in the arena: of a keyspace */
+    struct scan_action scan;      /* method, preconditions, flags; no slices of body or path */
+    struct slice name;            /* in the arena: of a keyspace, user or role */
+    char user[AUTH_NAME_MAX + 1]; /* "": nobody, because nobody asks */
+    uint64_t user_epoch;          /* when it was admitted */
     struct slice status_payload;
     uint32_t timeout_ms;
     struct { /* ids of what a request creates, in the arena */
@@ -65,6 +67,7 @@ struct call {
         struct stream stream;
         bool streaming, force_base64;
         int code;
+        struct auth_need need; /* in the arena */
     } watch;
     struct { /* calls_session.c */
         struct session *held;
@@ -82,6 +85,16 @@ void call_send(struct call *c, struct answer *a); /* answers, and frees the answ
 void call_refuse(struct call *c, enum status s, const struct errbuf *err);
 void call_fail(struct call *c, const struct client_error *e);
 uint32_t call_timeout(const struct call *c, uint32_t asked_ms);
+void call_run(struct call *c); /* once it is known who it is from */
+/* calls_auth.c */
+void call_admit(struct call *c); /* call_run at once or later, or a refusal */
+/* Whether whoever sent it may; false: it has been refused. */
+bool call_may_key(struct call *c, enum auth_verb verb, struct slice keyspace, struct slice key);
+bool call_may_span(struct call *c, enum auth_verb verb, struct slice keyspace, struct slice start, struct slice end);
+bool call_may_all(struct call *c, enum auth_verb verb, struct slice keyspace); /* empty keyspace: of the cluster */
+bool call_still_may(struct call *c, const struct auth_need *need);             /* of what lasts; refuses nothing */
+bool call_may_txn(struct call *c, struct slice keyspace, const struct txn *t);
+void handle_auth(struct call *c, const struct input *in, const struct route *route);
 /* calls_keyspace.c */
 void handle_keyspace_create(struct call *c, const struct input *in);
 void handle_keyspace(struct call *c, const struct input *in, const struct route *route);

@@ -92,6 +92,17 @@ static bool route_session(struct slice path, struct route *out)
     return true;
 }
 
+static bool route_auth(struct slice path, struct route *out)
+{
+    static const char users[] = "/v1/auth/users/", roles[] = "/v1/auth/roles/";
+    bool user = slice_starts(path, slice_str(users));
+    if (!user && !slice_starts(path, slice_str(roles))) return false;
+    size_t head = user ? sizeof(users) - 1 : sizeof(roles) - 1;
+    out->key = slice_make(path.data + head, path.size - head);
+    out->endpoint = user ? ENDPOINT_AUTH_USER : ENDPOINT_AUTH_ROLE;
+    return true;
+}
+
 void route_find(struct slice path, struct route *out)
 {
     static const struct {
@@ -104,6 +115,13 @@ void route_find(struct slice path, struct route *out)
         {"/v1/nodes", ENDPOINT_NODES},
         {"/v1/status", ENDPOINT_STATUS},
         {"/v1/operators", ENDPOINT_OPERATORS},
+        {"/v1/auth", ENDPOINT_AUTH_SELF},
+        {"/v1/auth/login", ENDPOINT_AUTH_LOGIN},
+        {"/v1/auth/logout", ENDPOINT_AUTH_LOGOUT},
+        {"/v1/auth/enable", ENDPOINT_AUTH_ENABLE},
+        {"/v1/auth/disable", ENDPOINT_AUTH_DISABLE},
+        {"/v1/auth/users", ENDPOINT_AUTH_USERS},
+        {"/v1/auth/roles", ENDPOINT_AUTH_ROLES},
         {"/healthz", ENDPOINT_HEALTHZ},
         {"/v1/ledger/accounts", ENDPOINT_LEDGER_ACCOUNTS},
         {"/v1/ledger/transfers", ENDPOINT_LEDGER_TRANSFERS},
@@ -143,6 +161,7 @@ void route_find(struct slice path, struct route *out)
     }
     if (route_ledger(path, out)) return;
     if (route_session(path, out)) return;
+    if (route_auth(path, out)) return;
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
         if (slice_eq(path, slice_str(fixed[i].path))) out->endpoint = fixed[i].endpoint;
     }
@@ -387,17 +406,6 @@ void kv_action_txn(const struct kv_action *action, struct arena *a, struct txn *
     out->compare_count = 1;
 }
 
-/* The smallest key above all keys that begin with prefix; empty: there is none. */
-static struct slice prefix_end(struct slice prefix, struct arena *a)
-{
-    size_t n = prefix.size;
-    while (n > 0 && prefix.data[n - 1] == 0xff) n--;
-    if (n == 0) return SLICE_EMPTY;
-    uint8_t *end = arena_dup(a, prefix.data, n);
-    end[n - 1]++;
-    return slice_make(end, n);
-}
-
 static enum status take_flag(const struct query_param *p, bool *out, struct errbuf *err)
 {
     *out = false;
@@ -428,7 +436,7 @@ enum {
 void scan_bounds_set(struct scan_action *action, struct slice start, struct slice end, struct slice prefix,
                      struct arena *a)
 {
-    struct slice above = prefix.size > 0 ? prefix_end(prefix, a) : SLICE_EMPTY;
+    struct slice above = prefix.size > 0 ? key_prefix_end(prefix, a) : SLICE_EMPTY;
     if (slice_cmp(start, prefix) < 0) start = prefix;
     if (above.size > 0 && (end.size == 0 || slice_cmp(end, above) > 0)) end = above;
     action->start = start;

@@ -33,6 +33,15 @@
     X(OPERATORS, "operators", "GET, POST")                                                                             \
     X(OPERATOR, "operator", "DELETE")                                                                                  \
     X(STATUS, "status", "GET")                                                                                         \
+    X(AUTH_SELF, "auth", "GET")                                                                                        \
+    X(AUTH_LOGIN, "auth_login", "POST")                                                                                \
+    X(AUTH_LOGOUT, "auth_logout", "POST")                                                                              \
+    X(AUTH_ENABLE, "auth_enable", "POST")                                                                              \
+    X(AUTH_DISABLE, "auth_disable", "POST")                                                                            \
+    X(AUTH_USERS, "auth_users", "GET")                                                                                 \
+    X(AUTH_USER, "auth_user", "GET, PUT, DELETE")                                                                      \
+    X(AUTH_ROLES, "auth_roles", "GET")                                                                                 \
+    X(AUTH_ROLE, "auth_role", "GET, PUT, DELETE")                                                                      \
     X(HEALTHZ, "healthz", "GET")                                                                                       \
     X(READYZ, "readyz", "GET")                                                                                         \
     X(METRICS, "metrics", "GET")                                                                                       \

@@ -12,6 +12,7 @@
 struct session {
     struct list link; /* in gateway.sessions, the one that was used last behind */
     uint8_t id[SESSION_ID_BYTES];
+    char keyspace[LIMIT_KEYSPACE_NAME + 1];
     struct interact *txn;
     uint64_t idle_ns, used_ns;
     bool in_use; /* by a call */

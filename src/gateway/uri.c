@@ -133,3 +133,13 @@ bool text_to_duration_ms(struct slice text, uint64_t max_ms, uint64_t *out)
     }
     return false;
 }
+
+struct slice key_prefix_end(struct slice prefix, struct arena *a)
+{
+    size_t n = prefix.size;
+    while (n > 0 && prefix.data[n - 1] == 0xff) n--;
+    if (n == 0) return SLICE_EMPTY;
+    uint8_t *end = arena_dup(a, prefix.data, n);
+    end[n - 1]++;
+    return slice_make(end, n);
+}

@@ -20,6 +20,9 @@ struct query_param {
 MUST_CHECK enum status query_parse(struct slice query, struct query_param *params, size_t count, struct arena *a,
                                    struct errbuf *err);
 
+/* The smallest key above all keys that begin with prefix; empty: there is none. */
+struct slice key_prefix_end(struct slice prefix, struct arena *a);
+
 /* Decimal digits only, at most max. */
 bool text_to_u64(struct slice text, uint64_t max, uint64_t *out);
 /* "90s", "500ms", "10m", "24h", "7d"; a bare number is seconds; "none" is 0. False: none of these, or above max_ms. */

@@ -329,9 +329,9 @@ static void serve_map(struct fake_cluster *f, struct rpc_request *r, struct aren
     struct meta_map_request m;
     ck_assert_int_eq(unpack_meta_map_request(r->params, arena, &m), STATUS_OK);
     f->map_requests++;
-    bool mine = f->keyspace_known && (m.keyspace.size == 0 || slice_eq(m.keyspace, slice_str("bank")));
+    bool mine = f->keyspace_known && (m.keyspace.size == 0 || slice_eq(m.keyspace, slice_str(f->keyspace_name)));
     struct keyspace_info info = {.id = f->keyspace_id,
-                                 .name = slice_str("bank"),
+                                 .name = slice_str(f->keyspace_name),
                                  .replication = 3,
                                  .buckets = f->buckets,
                                  .ttl_ms = f->ttl_ms,
@@ -421,6 +421,7 @@ void fake_start(struct fake_cluster *f, uint64_t seed, size_t chunk)
     f->range_count = 3;
     f->table = txn_table_new();
     f->keyspace_known = true;
+    f->keyspace_name = "bank";
     f->keyspace_id = FAKE_KEYSPACE;
     fake_sync(f);
     for (unsigned i = 0; i <= FAKE_NODES; i++) {

@@ -51,6 +51,7 @@ struct fake_cluster {
     struct fake_range known[FAKE_RANGES_MAX]; /* what the metadata service knows */
     size_t known_count;
     bool keyspace_known, keyspace_dropped;
+    const char *keyspace_name; /* "bank" unless a test says otherwise */
     uint32_t keyspace_id, buckets;
     uint64_t ttl_ms;
     struct fake_node nodes[FAKE_NODES + 1]; /* by id; [0] is the metadata service */

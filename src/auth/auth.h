@@ -1,0 +1,63 @@
+/* Who a request is from and what they may do: the users, roles and tokens of the keyspace AUTH_KEYSPACE, read again every second.
+ * docs/users.md. Runs on the loop; callbacks come at once or later, never after auth_free.
+ *
+ * When in doubt it refuses: rows that could not be read for AUTH_STALE_MS let nobody in, unless there is no such keyspace: then
+ * users were never made, and everybody may do everything. */
+#ifndef QUORATE_AUTH_AUTH_H
+#define QUORATE_AUTH_AUTH_H
+
+#include "auth/book.h"
+#include "client/client.h"
+
+#define AUTH_FRESH_MS 1000u /* a change or revocation holds in every gateway after so long */
+#define AUTH_STALE_MS 10000u
+#define AUTH_TOKEN_MS 3600000u /* of a token's life */
+#define AUTH_TOKEN_BYTES 32u   /* in hex */
+
+struct auth;
+struct auth *auth_new(struct env *env, struct client *client); /* both borrowed */
+void auth_free(struct auth *a); /* no callback of the client may come between this and client_free */
+
+/* The book as it was last read; NULL: there is none, or it is not known. */
+const struct book *auth_book(const struct auth *a);
+/* Read again, from now on. why: for a person, when s is not STATUS_OK. */
+typedef void (*auth_done)(void *ctx, enum status s, const char *why);
+void auth_refresh(struct auth *a, auth_done done, void *ctx);
+
+/* Rights are not asked for, and that is known. */
+bool auth_is_open(const struct auth *a);
+/* user: empty when rights are not asked for. STATUS_UNAUTHENTICATED, _BUSY (too many passwords at a time), _UNAVAILABLE. Borrowed. */
+typedef void (*auth_who)(void *ctx, enum status s, struct slice user, const char *why);
+void auth_by_nothing(struct auth *a, auth_who done, void *ctx);
+void auth_by_token(struct auth *a, struct slice token, auth_who done, void *ctx);
+void auth_by_password(struct auth *a, struct slice user, struct slice password, auth_who done, void *ctx);
+
+/* user: from auth_who. AUTH_KEYSPACE itself is nobody's. */
+bool auth_may(const struct auth *a, struct slice user, const struct auth_need *need);
+/* Counts a request against the user's rate; false: too many. */
+bool auth_spend(struct auth *a, struct slice user);
+
+/* token: as text; empty unless s is STATUS_OK. */
+typedef void (*auth_token_done)(void *ctx, enum status s, bool unknown_outcome, struct slice token, const char *why);
+void auth_login(struct auth *a, struct slice user, struct slice password, auth_token_done done, void *ctx);
+typedef void (*auth_changed)(void *ctx, enum status s, bool unknown_outcome, const char *why);
+void auth_logout(struct auth *a, struct slice token, auth_changed done, void *ctx);
+
+/* Changes: by whom is the caller's business. They are in this process's book when `done` is called. A change that would leave
+ * nobody who may administer, while rights are asked for, is refused: STATUS_CONDITION_FAILED. */
+struct auth_user_change { /* what is not given stays; a user who is not there is made */
+    struct slice name;
+    bool has_password, has_roles, has_disabled, has_rate;
+    struct slice password, *roles;
+    size_t role_count;
+    bool disabled;
+    uint64_t rate;
+    bool revoke; /* all tokens */
+};
+void auth_change_user(struct auth *a, const struct auth_user_change *c, auth_changed done, void *ctx);
+void auth_drop_user(struct auth *a, struct slice name, auth_changed done, void *ctx); /* STATUS_NOT_FOUND */
+void auth_change_role(struct auth *a, const struct auth_role *r, auth_changed done, void *ctx);
+void auth_drop_role(struct auth *a, struct slice name, auth_changed done, void *ctx);
+void auth_switch(struct auth *a, bool on, auth_changed done, void *ctx);
+
+#endif

@@ -1,0 +1,99 @@
+#!/bin/sh
+# Users and rights on a real cluster, over HTTP and from the command line: who is let in, what each verb allows, how soon a change holds.
+set -u
+# shellcheck source=tests/process/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+G=
+ada="ada:correct horse"
+bob="bob:battery staple"
+says() { # says NAME CODE TEXT CURL-ARGUMENTS...: the status and a text of the answer
+    name=$1 code=$2 text=$3
+    shift 3
+    got=$(curl -sS -o "$work/answer" -w '%{http_code}' "$@" 2>&1)
+    if [ "$got" = "$code" ] && grep -qF -- "$text" "$work/answer"; then pass "$name"; else
+        fail "$name: $got, not $code with '$text'"
+        sed 's/^/      /' "$work/answer"
+    fi
+}
+
+check "the cluster starts" cluster_start
+G=$(gateway)
+expect "off at first" 0 "off" "$quorate" auth status
+says "and everybody may" 200 version -X PUT --data-binary 1 "$G/v1/kv/default/acct/1"
+expect "not without an administrator" 1 "nobody would be left" "$quorate" auth enable
+says "a user over HTTP" 200 '"done"' -X PUT "$G/v1/auth/users/ada" -d '{"password":"correct horse","roles":["root"]}'
+says "the keyspace itself is closed" 403 "/v1/auth/users" "$G/v1/kv/auth/b/user/ada"
+says "to transactions too" 403 forbidden "$G/v1/txn" -d '{"keyspace":"auth","then":[{"delete":{"key":"b/switch"}}]}'
+expect "a role" 0 "done" "$quorate" role set teller read,write:default:acct/ read,ledger:ledger
+echo 'battery staple' | "$quorate" user set bob --roles teller --password-stdin >"$work/answer" 2>&1
+expect "a user from the command line" 0 "teller" "$quorate" user list
+expect "its role" 0 "acct0" "$quorate" role list
+expect "on" 0 "done" "$quorate" auth enable
+refuses() { [ "$(curl -s -o /dev/null -w '%{http_code}' "$G/v1/kv/default/acct/1")" = 401 ]; }
+check "within seconds nobody unknown is let in" eventually refuses
+says "health is everybody's" 200 alive "$G/healthz"
+says "the etcd surface is closed" 403 "permission denied" "$G/v3/kv/range" -d '{"key":"Zm9v"}'
+says "what is wanted is said" 401 "POST /v1/auth/login" "$G/v1/status"
+says "a password" 200 1 -u "$ada" "$G/v1/kv/default/acct/1"
+says "a wrong one" 401 unauthenticated -u ada:wrong "$G/v1/kv/default/acct/1"
+says "nonsense" 401 "Bearer" -H 'Authorization: Digest x' "$G/v1/status"
+
+# --- what the teller may ---
+says "reads what it may" 200 1 -u "$bob" "$G/v1/kv/default/acct/1"
+says "writes what it may" 200 version -X PUT --data-binary 2 -u "$bob" "$G/v1/kv/default/acct/2"
+says "not another key" 403 "has not the right" -X PUT --data-binary 2 -u "$bob" "$G/v1/kv/default/other"
+says "scans its span" 200 rows -u "$bob" "$G/v1/kv/default?prefix=acct/"
+says "not more" 403 forbidden -u "$bob" "$G/v1/kv/default?prefix=ac"
+says "a transaction within it" 200 version -u "$bob" "$G/v1/txn" -d '{"then":[{"put":{"key":"acct/3","value":"3"}}]}'
+says "not one that looks beyond it" 403 read -u "$bob" "$G/v1/txn" -d '{"compare":[{"key":"other","target":"exists","exists":false}],"then":[{"put":{"key":"acct/3","value":"3"}}]}'
+says "no keyspaces" 403 admin -u "$bob" "$G/v1/keyspaces" -d '{"name":"mine"}'
+says "no users" 403 admin -u "$bob" "$G/v1/auth/users"
+says "not even its own roles" 403 admin -X PUT -u "$bob" "$G/v1/auth/users/bob" -d '{"roles":["root"]}'
+says "the ledger" 200 created -u "$bob" "$G/v1/ledger/accounts" -d '[{"id":"1","ledger":1,"code":1},{"id":"2","ledger":1,"code":1}]'
+says "and a transfer" 200 created -u "$bob" "$G/v1/ledger/transfers" -d '[{"id":"3","debit_account_id":"1","credit_account_id":"2","amount":"5","ledger":1,"code":1}]'
+says "but not its rows" 403 write -X PUT --data-binary x -u "$bob" "$G/v1/kv/ledger/A"
+says "its own password" 200 '"done"' -X PUT -u "$bob" "$G/v1/auth/users/bob" -d '{"password":"another staple"}'
+says "the old one is over" 401 unauthenticated -u "$bob" "$G/v1/auth"
+bob="bob:another staple"
+
+# --- a session keeps to the rights too ---
+S=$(curl -s -u "$bob" -d '{"keyspace":"default"}' "$G/v1/txn/begin" | json "d['session']")
+says "a step that it may" 200 results -u "$bob" "$G/v1/txn/$S" -d '{"ops":[{"get":{"key":"acct/1"}}]}'
+says "and one that it may not" 403 forbidden -u "$bob" "$G/v1/txn/$S" -d '{"ops":[{"get":{"key":"other"}}]}'
+
+# --- a stream ends with the right to it ---
+says "not what it may not read" 403 forbidden -u "$bob" "$G/v1/watch/default"
+curl -sN -u "$bob" "$G/v1/watch/default?prefix=acct/&progress=200ms" >"$work/stream" 2>&1 &
+watching=$!
+streams() { grep -q progress "$work/stream"; }
+check "a watch" eventually streams
+
+# --- tokens ---
+login() { curl -s "$G/v1/auth/login" -d "{\"user\":\"$1\",\"password\":\"$2\"}" | json "d['token']"; }
+token=$(login bob "another staple")
+bearer="Authorization: Bearer $token"
+says "a token is good" 200 '"user":"bob"' -H "$bearer" "$G/v1/auth"
+says "a wrong password gets none" 401 unauthenticated "$G/v1/auth/login" -d '{"user":"bob","password":"nonsense"}'
+expect "the user is disabled" 0 "done" "$quorate" user set bob --disable
+ended() { [ "$(curl -s -o /dev/null -w '%{http_code}' -H "$bearer" "$G/v1/auth")" = 401 ]; }
+check "and the token with it" eventually ended
+over() { grep -q '"code":"forbidden"' "$work/stream" && ! kill -0 "$watching"; }
+check "and the watch" eventually over
+expect "enabled again" 0 "done" "$quorate" user set bob --enable --rate 5
+sleep 1
+token=$(login bob "another staple")
+bearer="Authorization: Bearer $token"
+limited() { # 30 requests over one connection
+    # shellcheck disable=SC2046 # words
+    curl -s -H "$bearer" $(for _ in $(seq 30); do echo "$G/v1/auth"; done) | grep -q '"code":"busy"'
+}
+check "a rate is kept" limited
+says "logging out" 200 '"done"' -X POST -H "Authorization: Bearer $(login ada "correct horse")" "$G/v1/auth/logout"
+
+expect "the last administrator stays" 1 "nobody would be left" "$quorate" user drop ada
+expect "off again" 0 "done" "$quorate" auth disable
+open_again() { curl -sf "$G/v1/kv/default/acct/1"; }
+check "and everybody may" eventually open_again
+check "the log has what happened" grep -q "audit.forbidden.*user=bob" "$QUORATE_DIR/log/gateway.log"
+finish
