@@ -31,6 +31,7 @@ void out_bytes(struct slice s); /* to stdout, unbuffered: build lines in a buf f
 void out_buf(struct buf *b);    /* writes and clears it */
 bool out_failed(void);          /* nobody reads any more: stop early */
 void out_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* a line on stderr that is no complaint */
 int cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));  /* "quorate: ..." on stderr; CLI_FAILED */
 int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* the same; CLI_USAGE */
 int cli_client_failed(const char *what, const struct client_error *e);
@@ -117,6 +118,12 @@ int run_range_show(struct cli *c);
 int run_range_move(struct cli *c);
 int run_range_scatter(struct cli *c);
 int run_range_hot(struct cli *c);
+int run_meta_list(struct cli *c); /* cmd_meta.c */
+int run_meta_transfer(struct cli *c);
+int run_shell(struct cli *c); /* cmd_shell.c */
+int run_completion(struct cli *c);
+int run_complete(struct cli *c);
+int run_range_check(struct cli *c); /* cmd_check.c */
 int run_config_get(struct cli *c);
 int run_config_set(struct cli *c);
 int run_scheduler_list(struct cli *c);
@@ -127,7 +134,8 @@ int run_node_show(struct cli *c); /* cmd_nodes.c */
 int run_node_decommission(struct cli *c);
 int run_node_recommission(struct cli *c);
 int run_node_maintenance(struct cli *c);
-int run_placement_show(struct cli *c);
+int run_placement_show(struct cli *c); /* cmd_placement.c */
+int run_placement_set(struct cli *c);
 int run_placement_check(struct cli *c);
 int run_version(struct cli *c);
 int run_help(struct cli *c);

@@ -40,21 +40,16 @@ static void print_cluster_id(struct buf *b, const struct cluster_id *id)
 
 /* --- lists --- */
 
-static void map_done(void *ctx, const struct client_error *e, const struct meta_map_reply *map)
+static int ask_and_show(struct admin_call *a)
 {
-    struct admin_call *a = ctx;
-    admin_end(a, e->status == STATUS_OK ? a->show(a, map) : cli_client_failed("the shard map", e));
+    struct meta_map_reply map;
+    int code = admin_ask_map(a, &map);
+    return code == CLI_OK ? a->show(a, &map) : code;
 }
 
 int admin_map(struct cli *c, int (*show)(struct admin_call *, const struct meta_map_reply *))
 {
-    struct admin_call a;
-    int code = admin_open(&a, c);
-    if (code != CLI_OK) return code;
-    a.show = show;
-    const char *keyspace = args_text(&c->args, "keyspace", "");
-    client_map(a.session.client, slice_str(keyspace), c->timeout_ms, map_done, &a);
-    return admin_close(&a);
+    return admin_watch_map(c, ask_and_show, show);
 }
 
 void admin_print_json(void (*fill)(struct answer *, const struct meta_map_reply *), const struct meta_map_reply *map)

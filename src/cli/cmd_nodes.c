@@ -1,9 +1,9 @@
-/* node show, decommission, recommission, maintenance; placement show and check. */
+/* node show, decommission, recommission, maintenance. */
 #include <stdio.h>
 
 #include "cli/admin_int.h"
 #include "gateway/health.h"
-#include "gateway/uri.h"
+#include "gateway/json_out.h"
 
 static int ask_node(struct admin_call *a, const char *what, const struct meta_node_request *q, struct slice *text)
 {
@@ -21,20 +21,19 @@ static int ask_node(struct admin_call *a, const char *what, const struct meta_no
     return CLI_OK;
 }
 
-struct holding {
-    uint64_t replicas, leaders, bytes;
-};
-
-static struct holding holding_of(const struct meta_map_reply *map, uint64_t node_id)
+static void say_node(struct admin_call *a, uint64_t node_id, struct slice text)
 {
-    struct holding h = {0};
-    for (size_t i = 0; i < map->range_count; i++) {
-        if (map->leaders[i] == node_id) h.leaders++;
-        if (range_desc_replica(&map->ranges[i], node_id) == NULL) continue;
-        h.replicas++;
-        h.bytes += map->reports[i].bytes;
+    struct buf b;
+    buf_init(&b, 65536);
+    if (a->session.cli->output == OUTPUT_JSON) {
+        buf_printf(&b, "{\"node\":%llu,\"text\":", (unsigned long long)node_id);
+        json_text(&b, text);
+        buf_append_str(&b, "}\n");
+    } else {
+        buf_printf(&b, "%.*s\n", (int)text.size, (const char *)text.data);
     }
-    return h;
+    out_buf(&b);
+    buf_free(&b);
 }
 
 /* --- decommission --- */
@@ -88,7 +87,7 @@ static int wait_empty(struct admin_call *a, uint64_t node_id)
         arena_reset(&a->arena);
         int code = admin_ask_map(a, &map);
         if (code != CLI_OK) return code;
-        struct holding h = holding_of(&map, node_id);
+        struct holding h = admin_holding(&map, node_id);
         const struct node_info *n = map_node(&map, node_id);
         uint64_t now_ms = env_wall_ms(a->session.env);
         if (first) began = h;
@@ -121,9 +120,9 @@ static int do_decommission(struct admin_call *a)
     if (!admin_number(c, 0, "node", &q.node_id, &code)) return code;
     code = ask_node(a, "node decommission", &q, &text);
     if (code != CLI_OK) return code;
-    if (c->output != OUTPUT_JSON) out_printf("%.*s\n", (int)text.size, (const char *)text.data);
-    if (q.dry_run || args_switch(&c->args, "no-wait")) return CLI_OK;
-    return wait_empty(a, q.node_id);
+    bool ends = q.dry_run || args_switch(&c->args, "no-wait");
+    if (c->output != OUTPUT_JSON || ends) say_node(a, q.node_id, text);
+    return ends ? CLI_OK : wait_empty(a, q.node_id);
 }
 
 int run_node_decommission(struct cli *c)
@@ -138,7 +137,7 @@ static int do_recommission(struct admin_call *a)
     int code = CLI_OK;
     if (!admin_number(a->session.cli, 0, "node", &q.node_id, &code)) return code;
     code = ask_node(a, "node recommission", &q, &text);
-    if (code == CLI_OK) out_printf("%.*s\n", (int)text.size, (const char *)text.data);
+    if (code == CLI_OK) say_node(a, q.node_id, text);
     return code;
 }
 
@@ -159,7 +158,7 @@ static int do_maintenance(struct admin_call *a)
     if (args_number(&c->args, "minutes", 60, 1, 10080, &minutes, &err) != STATUS_OK) return cli_usage("%s", err.text);
     q.for_ms = args_switch(&c->args, "end") ? 0 : minutes * 60000;
     code = ask_node(a, "node maintenance", &q, &text);
-    if (code == CLI_OK) out_printf("%.*s\n", (int)text.size, (const char *)text.data);
+    if (code == CLI_OK) say_node(a, q.node_id, text);
     return code;
 }
 
@@ -186,7 +185,7 @@ static int do_node_show(struct admin_call *a)
         admin_print_json(answer_nodes, &map);
         return CLI_OK;
     }
-    struct holding h = holding_of(&map, id);
+    struct holding h = admin_holding(&map, id);
     struct buf b;
     buf_init(&b, 65536);
     buf_printf(&b, "node       %llu at %.*s, on %.*s\nstate      ", (unsigned long long)id, (int)n->address.size,
@@ -208,82 +207,4 @@ static int do_node_show(struct admin_call *a)
 int run_node_show(struct cli *c)
 {
     return admin_watch(c, do_node_show);
-}
-
-static int do_placement_show(struct admin_call *a)
-{
-    static const char *const heads[] = {"NODE",    "HOST",  "STATE", "REPLICAS", "SHARE",
-                                        "LEADERS", "SHARE", "DATA",  "DISK FREE"};
-    struct meta_map_reply map;
-    struct text_table t;
-    uint64_t replicas = 0, leaders = 0;
-    int code = admin_ask_map(a, &map);
-    if (code != CLI_OK) return code;
-    for (size_t i = 0; i < map.node_count; i++) {
-        struct holding h = holding_of(&map, map.nodes[i].id);
-        replicas += h.replicas;
-        leaders += h.leaders;
-    }
-    text_table_init(&t, heads, 9);
-    for (size_t i = 0; i < map.node_count; i++) {
-        const struct node_info *n = &map.nodes[i];
-        struct holding h = holding_of(&map, n->id);
-        struct buf b;
-        buf_init(&b, 4096);
-        text_table_cell(&t, "%llu", (unsigned long long)n->id);
-        text_table_cell_bytes(&t, n->host, 64);
-        node_state_text(n, &b);
-        text_table_cell_bytes(&t, buf_slice(&b), 64);
-        text_table_cell(&t, "%llu", (unsigned long long)h.replicas);
-        text_table_cell(&t, "%llu %%", (unsigned long long)(replicas > 0 ? h.replicas * 100 / replicas : 0));
-        text_table_cell(&t, "%llu", (unsigned long long)h.leaders);
-        text_table_cell(&t, "%llu %%", (unsigned long long)(leaders > 0 ? h.leaders * 100 / leaders : 0));
-        buf_clear(&b);
-        text_size(&b, h.bytes);
-        text_table_cell_bytes(&t, buf_slice(&b), 64);
-        buf_clear(&b);
-        text_size(&b, n->disk_free);
-        text_table_cell_bytes(&t, buf_slice(&b), 64);
-        buf_free(&b);
-    }
-    admin_print_table(&t, a->session.cli->output);
-    return CLI_OK;
-}
-
-int run_placement_show(struct cli *c)
-{
-    return admin_watch(c, do_placement_show);
-}
-
-/* Every range has the replicas that its keyspace asks for, on nodes that answer and do not share a host without need. */
-static int do_placement_check(struct admin_call *a)
-{
-    struct meta_map_reply map;
-    uint64_t wrong = 0;
-    int code = admin_ask_map(a, &map);
-    if (code != CLI_OK) return code;
-    for (size_t i = 0; i < map.range_count; i++) {
-        const struct range_desc *d = &map.ranges[i];
-        uint32_t want = 0, voters = 0, up = 0;
-        for (size_t k = 0; k < map.keyspace_count; k++) {
-            if (map.keyspaces[k].id == d->keyspace) want = map.keyspaces[k].replication;
-        }
-        for (size_t k = 0; k < d->replica_count; k++) {
-            const struct node_info *n = map_node(&map, d->replicas[k].node_id);
-            if (d->replicas[k].role == RANGE_LEARNER) continue;
-            voters++;
-            up += n != NULL && n->alive;
-        }
-        if (voters == want && up == voters && !range_desc_joint(d)) continue;
-        wrong++;
-        out_printf("range %llu: %u voters of %u asked for, %u on nodes that answer%s\n", (unsigned long long)d->id,
-                   voters, want, up, range_desc_joint(d) ? "; a change is under way" : "");
-    }
-    out_printf("%llu of %zu ranges are not placed as they should be\n", (unsigned long long)wrong, map.range_count);
-    return wrong == 0 ? CLI_OK : CLI_FAILED;
-}
-
-int run_placement_check(struct cli *c)
-{
-    return admin_watch(c, do_placement_check);
 }

@@ -93,9 +93,6 @@ static const struct flag flags_keyspace_drop[] = {
     {"dry-run", FLAG_SWITCH, "", "only say what would go"},
     {"yes", FLAG_SWITCH, "", "do it"},
 };
-static const struct flag flags_range_list[] = {
-    {"keyspace", FLAG_TEXT, "NAME", "only its ranges"},
-};
 #define FLAG_WATCH                                                                                                     \
     {                                                                                                                  \
         "watch", FLAG_SWITCH, "", "again every second"                                                                 \
@@ -103,6 +100,10 @@ static const struct flag flags_range_list[] = {
 static const struct flag flags_watch[] = {FLAG_WATCH};
 static const struct flag flags_range_split[] = {
     {"at", FLAG_TEXT, "KEY", "where the new range begins; without it the node chooses, near the middle"},
+};
+static const struct flag flags_range_list[] = {
+    {"keyspace", FLAG_TEXT, "NAME", "only its ranges"},
+    FLAG_WATCH,
 };
 static const struct flag flags_range_move[] = {
     {"from", FLAG_NUMBER, "NODE", "the replica there goes; alone: the range has one replica less"},
@@ -112,6 +113,14 @@ static const struct flag flags_range_move[] = {
 static const struct flag flags_decommission[] = {
     {"dry-run", FLAG_SWITCH, "", "only say whether it can be done, and what it would take"},
     {"no-wait", FLAG_SWITCH, "", "do not follow it"},
+};
+static const struct flag flags_placement_set[] = {
+    {"voters", FLAG_NUMBER, "N", "replicas that vote; the same as keyspace alter --replication"},
+    {"learners", FLAG_NUMBER, "N", "further replicas, which only follow: for reads that need not be fresh"},
+    {"within", FLAG_TEXT, "LABELS|any",
+     "nodes that may hold it: region=X, zone=X, host=X; several with commas between"},
+    {"leaders", FLAG_TEXT, "LABELS|any", "nodes that are to lead it, as long as they can"},
+    {"learners-within", FLAG_TEXT, "LABELS|any", "nodes that may hold its learners; default: those of --within"},
 };
 static const struct flag flags_maintenance[] = {
     {"minutes", FLAG_NUMBER, "N", "how long; default 60"},
@@ -301,13 +310,17 @@ const struct command cli_commands[] = {
     {"node drain", "NODE", "give away all leaderships of a node, and keep them away", run_node_drain, 1, 1, NO_FLAGS,
      false},
     {"node undrain", "NODE", "let a drained node lead again", run_node_undrain, 1, 1, NO_FLAGS, false},
-    {"node list", "", "all storage nodes", run_node_list, 0, 0, NO_FLAGS, false},
+    {"node list", "", "all storage nodes", run_node_list, 0, 0, FLAGS(flags_watch), false},
     {"init", "", "give a new cluster its identity, once; harmless when repeated", run_init, 0, 0, FLAGS(flags_init),
      false},
     {"meta", "", "run a metadata server", run_meta, 0, 0, FLAGS(flags_meta), false},
+    {"meta list", "", "the metadata servers: who leads, who is up, how far each is", run_meta_list, 0, 0,
+     FLAGS(flags_watch), false},
+    {"meta transfer", "MEMBER", "give the metadata service's leadership to that member", run_meta_transfer, 1, 1,
+     NO_FLAGS, false},
     {"node", "", "run a storage node", run_node, 0, 0, FLAGS(flags_node), false},
     {"gateway", "", "run an HTTP gateway", run_gateway, 0, 0, FLAGS(flags_gateway), false},
-    {"range show", "RANGE", "one range: span, replicas, size", run_range_show, 1, 1, NO_FLAGS, false},
+    {"range show", "RANGE", "one range: span, replicas, size", run_range_show, 1, 1, FLAGS(flags_watch), false},
     {"range split", "RANGE", "cut a range in two", run_range_split, 1, 1, FLAGS(flags_range_split), false},
     {"range merge", "RANGE RANGE", "a range takes in the one behind it", run_range_merge, 2, 2, NO_FLAGS, false},
     {"range move", "RANGE", "move a replica, or add or remove one", run_range_move, 1, 1, FLAGS(flags_range_move),
@@ -315,7 +328,9 @@ const struct command cli_commands[] = {
     {"range transfer-leader", "RANGE NODE", "the same as range transfer", run_range_transfer, 2, 2, NO_FLAGS, false},
     {"range scatter", "KEYSPACE", "deal its leaderships out over the nodes", run_range_scatter, 1, 1, NO_FLAGS, false},
     {"range hot", "", "the ranges with most operations per second", run_range_hot, 0, 0, FLAGS(flags_watch), false},
-    {"node show", "NODE", "one node: state, replicas, disk", run_node_show, 1, 1, NO_FLAGS, false},
+    {"range check", "[RANGE]", "compare what all replicas hold; exit status 1 if any differs", run_range_check, 0, 1,
+     FLAGS(flags_range_list), false},
+    {"node show", "NODE", "one node: state, replicas, disk", run_node_show, 1, 1, FLAGS(flags_watch), false},
     {"node decommission", "NODE", "move all its replicas elsewhere, then it may be stopped for good",
      run_node_decommission, 1, 1, FLAGS(flags_decommission), false},
     {"node recommission", "NODE", "take it back: it takes replicas and leaderships again", run_node_recommission, 1, 1,
@@ -326,16 +341,20 @@ const struct command cli_commands[] = {
      false},
     {"op show", "OP", "one operator", run_op_show, 1, 1, FLAGS(flags_watch), false},
     {"op cancel", "OP", "stop an operator where it is", run_op_cancel, 1, 1, NO_FLAGS, false},
-    {"op history", "", "operators that have ended, and how", run_op_history, 0, 0, NO_FLAGS, false},
-    {"scheduler list", "", "the schedulers and whether they are on", run_scheduler_list, 0, 0, NO_FLAGS, false},
+    {"op history", "", "operators that have ended, and how", run_op_history, 0, 0, FLAGS(flags_watch), false},
+    {"scheduler list", "", "the schedulers and whether they are on", run_scheduler_list, 0, 0, FLAGS(flags_watch),
+     false},
     {"scheduler pause", "NAME", "repair, balance, leaders, split or merge: off", run_scheduler_pause, 1, 1, NO_FLAGS,
      false},
     {"scheduler resume", "NAME", "on again", run_scheduler_resume, 1, 1, NO_FLAGS, false},
     {"scheduler describe", "", "what is not done, and why", run_scheduler_describe, 0, 0, FLAGS(flags_watch), false},
-    {"placement show", "", "what each node holds, and its share", run_placement_show, 0, 0, FLAGS(flags_watch), false},
-    {"placement check", "", "which ranges lack replicas; exit status 1 if any", run_placement_check, 0, 0, NO_FLAGS,
-     false},
-    {"config get", "[NAME]", "settings of the cluster", run_config_get, 0, 1, NO_FLAGS, false},
+    {"placement set", "KEYSPACE", "which nodes a keyspace wants: voters, learners, leaders, labels", run_placement_set,
+     1, 1, FLAGS(flags_placement_set), false},
+    {"placement show", "", "the keyspaces' rules; what each node holds, and its share", run_placement_show, 0, 0,
+     FLAGS(flags_watch), false},
+    {"placement check", "", "which ranges are not as their rules ask; exit status 1 if any", run_placement_check, 0, 0,
+     FLAGS(flags_watch), false},
+    {"config get", "[NAME]", "settings of the cluster", run_config_get, 0, 1, FLAGS(flags_watch), false},
     {"config set", "NAME VALUE|default", "change one", run_config_set, 2, 2, NO_FLAGS, false},
     {"demo records", "", "store the package index from standard input, read it back, compare", run_demo_records, 0, 0,
      FLAGS(flags_demo_records), false},
@@ -396,6 +415,11 @@ const struct command cli_commands[] = {
      1, FLAGS(flags_debug_table), false},
     {"debug manifest", "FILE", "which tables a store's manifest names, offline", run_debug_manifest, 1, 1, NO_FLAGS,
      false},
+    {"shell", "", "commands line by line, with history and completion; or from standard input", run_shell, 0, 0,
+     NO_FLAGS, false},
+    {"completion", "bash", "completion for a shell: source <(quorate completion bash)", run_completion, 1, 1, NO_FLAGS,
+     false},
+    {"complete", "-- WORD...", "what may come next", run_complete, 0, ARGS_WORDS_MAX, NO_FLAGS, true},
     {"version", "", "version of this binary", run_version, 0, 0, NO_FLAGS, false},
     {"help", "[COMMAND]", "this list, or a command's flags", run_help, 0, 2, NO_FLAGS, false},
 };

@@ -41,6 +41,16 @@ static void complain(const char *fmt, va_list args)
     (void)fputc('\n', stderr);
 }
 
+void cli_note(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    (void)fflush(stdout);
+    (void)vfprintf(stderr, fmt, args);
+    (void)fputc('\n', stderr);
+    va_end(args);
+}
+
 int cli_fail(const char *fmt, ...)
 {
     va_list args;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -216,6 +217,25 @@ const char *process_getenv(const char *name)
 bool process_is_terminal(int fd)
 {
     return isatty(fd) == 1;
+}
+
+bool process_read_byte(int fd, uint8_t *byte)
+{
+    ssize_t n;
+    do {
+        n = read(fd, byte, 1);
+    } while (n < 0 && errno == EINTR);
+    return n == 1;
+}
+
+bool process_terminal_raw(int fd, bool raw)
+{
+    const tcflag_t modes = ICANON | ECHO | ISIG | IEXTEN;
+    struct termios t;
+    if (tcgetattr(fd, &t) != 0) return false;
+    t.c_lflag = raw ? t.c_lflag & ~modes : t.c_lflag | modes;
+    t.c_iflag = raw ? t.c_iflag & ~(tcflag_t)(IXON | ICRNL) : t.c_iflag | ICRNL;
+    return tcsetattr(fd, TCSADRAIN, &t) == 0;
 }
 
 bool process_reader_gone(int fd)

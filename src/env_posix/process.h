@@ -56,6 +56,9 @@ MUST_CHECK enum status process_make_dirs(const char *path, struct errbuf *err); 
 bool process_executable(char *path, size_t size); /* of this process; false: it does not fit */
 const char *process_getenv(const char *name);     /* NULL when unset or empty */
 bool process_is_terminal(int fd);
+bool process_read_byte(int fd, uint8_t *byte); /* waits for it; false: there are no more */
+/* Key by key, without echo, instead of line by line; and back. False: it is no terminal. */
+bool process_terminal_raw(int fd, bool raw);
 bool process_reader_gone(int fd);        /* a pipe or socket that nobody reads any more */
 unsigned process_terminal_width(int fd); /* columns; 80 when it is no terminal */
 void process_sleep_ms(unsigned ms);

@@ -70,6 +70,9 @@ enum status admin_command(struct meta *m, const struct rpc_request *req, struct 
     } else if (req->method == METHOD_META_CONFIG) {
         c->kind = META_CMD_SETTING;
         s = unpack_meta_config_request(req->params, &m->arena, &c->setting);
+    } else if (req->method == METHOD_META_PLACEMENT) {
+        c->kind = META_CMD_PLACEMENT;
+        s = unpack_meta_placement_request(req->params, &m->arena, &c->placement);
     } else if (req->method == METHOD_META_NODE) {
         c->kind = META_CMD_NODE;
         c->now_ms = env_wall_ms(m->env);
@@ -193,8 +196,12 @@ bool admin_answers(struct meta *m, struct rpc_request *req)
 bool admin_is_read(struct meta *m, const struct rpc_request *req)
 {
     struct meta_config_request q;
+    struct meta_placement_request rules;
     if (req->method == METHOD_META_OPS) return true;
     arena_reset(&m->arena);
+    if (req->method == METHOD_META_PLACEMENT)
+        return unpack_meta_placement_request(req->params, &m->arena, &rules) == STATUS_OK &&
+               rules.rule.keyspace.size == 0;
     return req->method == METHOD_META_CONFIG && unpack_meta_config_request(req->params, &m->arena, &q) == STATUS_OK &&
            q.name.size == 0;
 }
@@ -280,6 +287,20 @@ static void fill_settings(struct meta *m, struct meta_config_reply *reply)
     }
 }
 
+static void fill_rules(struct meta *m, struct meta_placement_reply *reply)
+{
+    reply->rules = arena_alloc(&m->arena, (m->state.keyspace_count + 1) * sizeof *reply->rules);
+    for (size_t i = 0; i < m->state.keyspace_count; i++) {
+        const struct meta_keyspace *k = &m->state.keyspaces[i];
+        reply->rules[reply->rule_count++] = (struct placement_rule){.keyspace = k->name,
+                                                                    .voters = k->row.replication,
+                                                                    .learners = k->rules.learners,
+                                                                    .within = k->rules.within,
+                                                                    .leaders = k->rules.leaders,
+                                                                    .learners_within = k->rules.learners_within};
+    }
+}
+
 void admin_read(struct meta_request *q)
 {
     struct meta *m = q->meta;
@@ -291,6 +312,10 @@ void admin_read(struct meta_request *q)
         fill_operators(m, &reply);
         fill_notes(m, &reply);
         pack_meta_ops_reply(&payload, &reply);
+    } else if (q->req->method == METHOD_META_PLACEMENT) {
+        struct meta_placement_reply reply = {0};
+        fill_rules(m, &reply);
+        pack_meta_placement_reply(&payload, &reply);
     } else {
         struct meta_config_reply reply = {0};
         fill_settings(m, &reply);

@@ -37,6 +37,7 @@ void meta_command_encode(const struct meta_command *c, struct buf *out)
         break;
     case META_CMD_OPERATOR_BEGIN:
     case META_CMD_OPERATOR_END: PACK_INNER(out, operator_row, &c->operator); break;
+    case META_CMD_PLACEMENT: PACK_INNER(out, meta_placement_request, &c->placement); break;
     case META_CMD_SETTING: PACK_INNER(out, meta_config_request, &c->setting); break;
     case META_CMD_NODE:
         pack_array(out, 2);
@@ -118,6 +119,7 @@ enum status meta_command_decode(struct slice bytes, struct arena *arena, struct 
     }
     case META_CMD_OPERATOR_BEGIN:
     case META_CMD_OPERATOR_END: s = unpack_operator_row(unpack_bin(&u), arena, &out->operator); break;
+    case META_CMD_PLACEMENT: s = unpack_meta_placement_request(unpack_bin(&u), arena, &out->placement); break;
     case META_CMD_SETTING: s = unpack_meta_config_request(unpack_bin(&u), arena, &out->setting); break;
     case META_CMD_NODE:
         (void)unpack_array_of(&u, 2);

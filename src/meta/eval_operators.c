@@ -33,7 +33,8 @@ static const char *node_fault(struct eval *e, uint64_t node_id)
 static const char *shape_fault(const struct operator_row *q, const struct range_desc *d)
 {
     bool from_in = range_desc_replica(d, q->from) != NULL, to_in = range_desc_replica(d, q->to) != NULL;
-    bool needs_to = q->kind == OPERATOR_ADD || q->kind == OPERATOR_REPLACE || q->kind == OPERATOR_TRANSFER;
+    bool needs_to = q->kind == OPERATOR_ADD || q->kind == OPERATOR_REPLACE || q->kind == OPERATOR_TRANSFER ||
+                    q->kind == OPERATOR_LEARNER;
     bool needs_from = q->kind == OPERATOR_REMOVE || q->kind == OPERATOR_REPLACE;
     if (needs_to && q->to == 0) return "it needs a node to go to";
     if (needs_from && (q->from == 0 || !from_in)) return "it needs a node that holds a replica of the range";

@@ -31,8 +31,7 @@ static void write_keyspace(struct eval *e, struct slice name, const struct meta_
     eval_raise_map_version(e);
 }
 
-/* False: absent, or the view has failed. */
-static bool read_keyspace(struct eval *e, struct slice name, struct meta_keyspace_row *row)
+bool eval_read_keyspace(struct eval *e, struct slice name, struct meta_keyspace_row *row)
 {
     struct slice value;
     if (!eval_read(e, eval_key_text(e, "k/", name), &value)) return false;
@@ -150,7 +149,7 @@ void eval_keyspace_create(struct eval *e, const struct meta_command *c)
     const char *fault = keyspace_fault(q, replication);
     if (fault != NULL) {
         eval_answer(e, STATUS_INVALID, fault, SLICE_EMPTY);
-    } else if (!read_keyspace(e, q->name, &row)) {
+    } else if (!eval_read_keyspace(e, q->name, &row)) {
         if (e->failed == STATUS_OK) create_keyspace(e, c, replication);
     } else if (row.dropped_ts != 0) {
         eval_answer(e, STATUS_EXISTS,
@@ -172,7 +171,7 @@ void eval_keyspace_create(struct eval *e, const struct meta_command *c)
 void eval_keyspace_alter(struct eval *e, const struct meta_keyspace_alter_request *q)
 {
     struct meta_keyspace_row row, old;
-    if (!read_keyspace(e, q->name, &old)) {
+    if (!eval_read_keyspace(e, q->name, &old)) {
         answer_unknown(e);
         return;
     }
@@ -206,7 +205,7 @@ void eval_keyspace_drop(struct eval *e, const struct meta_keyspace_drop_request 
                     SLICE_EMPTY);
         return;
     }
-    if (!read_keyspace(e, q->name, &row)) {
+    if (!eval_read_keyspace(e, q->name, &row)) {
         answer_unknown(e);
         return;
     }
@@ -222,7 +221,7 @@ void eval_keyspace_drop(struct eval *e, const struct meta_keyspace_drop_request 
 void eval_keyspace_destroy(struct eval *e, const struct meta_keyspace_destroy *d)
 {
     struct meta_keyspace_row row;
-    if (!read_keyspace(e, d->name, &row)) {
+    if (!eval_read_keyspace(e, d->name, &row)) {
         answer_unknown(e);
         return;
     }
@@ -233,6 +232,8 @@ void eval_keyspace_destroy(struct eval *e, const struct meta_keyspace_destroy *d
     }
     eval_write_number(e, eval_key_id(e, "x/", row.id), 1);
     eval_delete(e, eval_key_text(e, "k/", d->name));
+    struct slice rules;
+    if (eval_read(e, eval_key_id(e, "p/", row.id), &rules)) eval_delete(e, eval_key_id(e, "p/", row.id));
     eval_raise_map_version(e);
     answer_keyspace(e, &row, true);
 }

@@ -251,6 +251,7 @@ static enum status meta_apply(void *ctx, const struct machine_entry *me, const s
     case META_CMD_SETTING: eval_setting(&e, &c.setting); break;
     case META_CMD_NODE: eval_node_verb(&e, &c.node_verb, c.now_ms); break;
     case META_CMD_RANGES: eval_ranges(&e, &c); break;
+    case META_CMD_PLACEMENT: eval_placement(&e, &c.placement.rule); break;
     }
     if (e.failed != STATUS_OK) writes->count = 0;
     return e.failed;

@@ -4,6 +4,7 @@
  *   c            cluster: [cluster id, default replication]
  *   i/<kind>     next id of a kind (node, range, keyspace, user)
  *   k/<name>     keyspace: [id, replication, hash of its splits, buckets, ttl_ms, dropped_ts, destroy_ts]; keyspaces.c
+ *   p/<id>       placement rules of the keyspace: [learners, within, leaders, learners_within]; rules.c
  *   x/<id>       1: the keyspace of that id has been destroyed
  *   n/<id>       node: [id, uuid, address, host, drained, leaving, maintenance_until_ms]   <id>: 8 bytes big-endian
  *   u/<uuid>     [node id]
@@ -41,7 +42,8 @@ enum meta_command_kind {
     META_CMD_SETTING,
     META_CMD_NODE,
     META_CMD_RANGES_DESTROY,
-    META_CMD_RANGES
+    META_CMD_RANGES,
+    META_CMD_PLACEMENT
 };
 /* A destroyed range: a descriptor without replicas, with a conf_ver above whatever the group's own log may reach, so that every
  * replica of it is gone (docs/moves.md). The row stays: a replica that comes back in years is told. */
@@ -74,6 +76,7 @@ struct meta_command {
     struct operator_row operator;
     struct meta_config_request setting;
     struct meta_node_request node_verb;
+    struct meta_placement_request placement;
     uint64_t now_ms; /* META_CMD_NODE: the leader's wall clock */
 };
 void meta_command_encode(const struct meta_command *c, struct buf *out);
@@ -102,6 +105,12 @@ struct meta_keyspace_row {
     uint64_t dropped_ts, destroy_ts; /* 0: in use */
 };
 void meta_keyspace_row_encode(const struct meta_keyspace_row *row, struct buf *out);
+struct meta_rules_row { /* label patterns; empty: any node */
+    uint32_t learners;
+    struct slice within, leaders, learners_within;
+};
+void meta_rules_row_encode(const struct meta_rules_row *row, struct buf *out);
+MUST_CHECK enum status meta_rules_row_decode(struct slice value, struct meta_rules_row *out);
 struct meta_cluster_row {
     struct cluster_id cluster;
     uint32_t replication;

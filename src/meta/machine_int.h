@@ -56,6 +56,11 @@ void eval_keyspace_alter(struct eval *e, const struct meta_keyspace_alter_reques
 void eval_keyspace_drop(struct eval *e, const struct meta_keyspace_drop_request *q);
 void eval_keyspace_destroy(struct eval *e, const struct meta_keyspace_destroy *d);
 void eval_ranges_destroy(struct eval *e, const struct meta_command *c);
+/* False: absent, or the view has failed. */
+bool eval_read_keyspace(struct eval *e, struct slice name, struct meta_keyspace_row *row);
+
+/* --- rules.c --- */
+void eval_placement(struct eval *e, const struct placement_rule *q);
 
 /* --- ranges.c --- */
 void eval_ranges(struct eval *e, struct meta_command *c);

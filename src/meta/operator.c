@@ -43,7 +43,7 @@ enum status unpack_operator_row(struct slice bytes, struct arena *arena, struct 
     out->other = unpack_uint(&u);
     unpack_close(&u, extra);
     bool known =
-        kind >= OPERATOR_ADD && kind <= OPERATOR_SPLIT_HOT && state >= OPERATOR_RUNNING && state <= OPERATOR_CANCELLED;
+        kind >= OPERATOR_ADD && kind < OPERATOR_KINDS && state >= OPERATOR_RUNNING && state <= OPERATOR_CANCELLED;
     if (!unpack_done(&u) || !known) return STATUS_CORRUPT;
     out->kind = (enum operator_kind)kind;
     out->state = (enum operator_state)state;
@@ -108,6 +108,14 @@ static enum operator_next next_of_transfer(const struct operator_row *row, const
     return order_that(order, ORDER_TRANSFER, row->to, leader);
 }
 
+static enum operator_next next_of_learner(const struct operator_row *row, const struct range_desc *d,
+                                          struct range_order *order, const char **what)
+{
+    bool is_in = range_desc_replica(d, row->to) != NULL;
+    *what = is_in ? "done" : "a replica without a vote is added";
+    return is_in ? OPERATOR_NEXT_DONE : order_that(order, ORDER_ADD, row->to, 0);
+}
+
 enum operator_next operator_next(const struct operator_row *row, const struct range_desc *d, uint64_t leader,
                                  struct range_order *order, const char **what)
 {
@@ -117,6 +125,8 @@ enum operator_next operator_next(const struct operator_row *row, const struct ra
     case OPERATOR_REPLACE:
     case OPERATOR_REMOVE: return next_of_change(row, d, leader, order, what);
     case OPERATOR_TRANSFER: return next_of_transfer(row, d, leader, order, what);
+    case OPERATOR_LEARNER: return next_of_learner(row, d, order, what);
+    case OPERATOR_KINDS:
     case OPERATOR_SPLIT:
     case OPERATOR_SPLIT_HOT: break;
     case OPERATOR_MERGE: BUG("operator_next_merge");
@@ -174,9 +184,9 @@ enum operator_next operator_next_merge(const struct operator_row *row, const str
 }
 
 static const char *const KINDS[] = {
-    [OPERATOR_ADD] = "add",           [OPERATOR_REPLACE] = "move", [OPERATOR_REMOVE] = "remove",
-    [OPERATOR_TRANSFER] = "transfer", [OPERATOR_SPLIT] = "split",  [OPERATOR_MERGE] = "merge",
-    [OPERATOR_SPLIT_HOT] = "split"};
+    [OPERATOR_ADD] = "add",           [OPERATOR_REPLACE] = "move",   [OPERATOR_REMOVE] = "remove",
+    [OPERATOR_TRANSFER] = "transfer", [OPERATOR_SPLIT] = "split",    [OPERATOR_MERGE] = "merge",
+    [OPERATOR_SPLIT_HOT] = "split",   [OPERATOR_LEARNER] = "learner"};
 static const char *const STATES[] = {[OPERATOR_RUNNING] = "running",
                                      [OPERATOR_DONE] = "done",
                                      [OPERATOR_VOID] = "void",
@@ -185,7 +195,7 @@ static const char *const STATES[] = {[OPERATOR_RUNNING] = "running",
 
 const char *operator_kind_name(enum operator_kind k)
 {
-    return k >= OPERATOR_ADD && k <= OPERATOR_SPLIT_HOT ? KINDS[k] : "?";
+    return k >= OPERATOR_ADD && k < OPERATOR_KINDS ? KINDS[k] : "?";
 }
 
 const char *operator_state_name(enum operator_state s)

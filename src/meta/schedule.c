@@ -2,6 +2,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "meta/meta_int.h"
+#include "placement/labels.h"
 
 #define LOAD_WINDOW_NS (10000 * NS_PER_MS) /* of the averaged operations per second */
 #define SILENT_NS (2000 * NS_PER_MS)
@@ -47,22 +48,6 @@ enum placement_life schedule_life(const struct meta *m, const struct meta_node *
     }
     if (n->leaving) return PLACEMENT_LEAVING;
     return n->drained ? PLACEMENT_DRAINING : PLACEMENT_UP;
-}
-
-/* "region/zone/host", "zone/host" or "host". */
-static void labels_of(struct slice text, struct slice labels[PLACEMENT_LEVELS])
-{
-    size_t end = text.size;
-    for (int level = PLACEMENT_LEVELS - 1; level >= 0; level--) {
-        size_t start = end;
-        while (start > 0 && (level == 0 || text.data[start - 1] != '/')) start--;
-        labels[level] = slice_make(text.data + start, end - start);
-        if (start == 0) {
-            for (int k = 0; k < level; k++) labels[k] = SLICE_EMPTY;
-            return;
-        }
-        end = start - 1;
-    }
 }
 
 static struct placement_site *view_sites(struct meta *m, uint64_t now_ns)
@@ -133,15 +118,16 @@ static void view_outcome(const struct meta *m, const struct operator_row *row, u
         g->nodes[from_seat] = to;
         return;
     }
-    uint8_t leader = PLACEMENT_NOBODY;
-    for (uint8_t i = 0; i < g->seats; i++) { /* both are there: from goes */
+    uint8_t leader = PLACEMENT_NOBODY, learners = 0;
+    for (uint8_t i = 0; i < g->seats; i++) { /* both are there: from goes, to votes */
         if (i == from_seat) continue;
         if (i == g->leader) leader = kept;
+        if (i != to_seat && (g->learners >> i & 1) != 0) learners = (uint8_t)(learners | 1u << kept);
         g->nodes[kept++] = g->nodes[i];
     }
     g->leader = leader;
     g->seats = kept;
-    g->learners = 0;
+    g->learners = learners;
 }
 
 static void view_range(const struct meta *m, const struct meta_range *r, uint64_t now_ns, struct placement_range *g)
@@ -182,7 +168,7 @@ static void view_traffic(struct meta *m, struct placement_view *v)
     void *value;
     for (size_t it = 0; map_next(running, &it, &range, &value);) {
         const struct operator_row *row = &((struct meta_operator *)value)->row;
-        if (row->kind > OPERATOR_REMOVE) continue; /* what moves no rows */
+        if (row->kind > OPERATOR_REMOVE && row->kind != OPERATOR_LEARNER) continue; /* what moves no rows */
         traffic[v->traffic_count++] =
             (struct placement_traffic){.from = row->from == 0 ? PLACEMENT_NO_SITE : site_of(m, row->from),
                                        .to = row->to == 0 ? PLACEMENT_NO_SITE : site_of(m, row->to)};
@@ -197,14 +183,33 @@ static bool is_taken_in(const struct meta *m, uint64_t left, uint64_t right)
     return row != NULL && row->kind == OPERATOR_MERGE && row->other == right;
 }
 
+/* Which nodes a keyspace's rules name; NULL: all, for everything. */
+static const uint8_t *view_fit(struct meta *m, const struct meta_rules_row *rules, const struct placement_site *sites)
+{
+    if (rules->within.size == 0 && rules->leaders.size == 0 && rules->learners_within.size == 0) return NULL;
+    uint8_t *fit = arena_zalloc(&m->arena, m->state.node_count + 1);
+    for (size_t i = 0; i < m->state.node_count; i++) {
+        const struct slice *labels = sites[i].labels;
+        struct slice learners = rules->learners_within.size > 0 ? rules->learners_within : rules->within;
+        unsigned bits = label_pattern_fits(rules->within, labels) ? PLACEMENT_FIT_VOTER : 0;
+        if (label_pattern_fits(rules->leaders, labels)) bits |= PLACEMENT_FIT_LEADER;
+        if (label_pattern_fits(learners, labels)) bits |= PLACEMENT_FIT_LEARNER;
+        fit[i] = (uint8_t)bits;
+    }
+    return fit;
+}
+
 static void view_fill(struct meta *m, uint64_t now_ns, struct placement_view *v)
 {
     size_t count = m->state.keyspace_count;
     struct placement_rules *rules = arena_zalloc(&m->arena, (count + 1) * sizeof *rules);
+    const struct placement_site *sites = view_sites(m, now_ns);
     for (size_t i = 0; i < count; i++) {
-        const struct meta_keyspace_row *row = &m->state.keyspaces[i].row;
-        rules[i] =
-            (struct placement_rules){.voters = row->replication, .pinned = row->splits_hash != 0 || row->buckets != 0};
+        const struct meta_keyspace *k = &m->state.keyspaces[i];
+        rules[i] = (struct placement_rules){.voters = k->row.replication,
+                                            .learners = k->rules.learners,
+                                            .fit = view_fit(m, &k->rules, sites),
+                                            .pinned = k->row.splits_hash != 0 || k->row.buckets != 0};
     }
     rules[count] = (struct placement_rules){.voters = m->state.cluster.replication, .pinned = true};
     struct placement_range *ranges = arena_alloc(&m->arena, (m->state.range_count + 1) * sizeof *ranges);
@@ -215,7 +220,7 @@ static void view_fill(struct meta *m, uint64_t now_ns, struct placement_view *v)
         if (range_count > 1 && is_taken_in(m, ranges[range_count - 2].id, ranges[range_count - 1].id))
             ranges[range_count - 1].busy = true;
     }
-    *v = (struct placement_view){.sites = view_sites(m, now_ns),
+    *v = (struct placement_view){.sites = sites,
                                  .site_count = m->state.node_count,
                                  .rules = rules,
                                  .rules_count = count + 1,
@@ -253,9 +258,10 @@ static void options_of(const struct meta *m, struct placement_options *o)
 static enum operator_kind kind_of(enum placement_kind k)
 {
     static const enum operator_kind kinds[] = {
-        [PLACEMENT_ADD] = OPERATOR_ADD,       [PLACEMENT_REPLACE] = OPERATOR_REPLACE,
-        [PLACEMENT_REMOVE] = OPERATOR_REMOVE, [PLACEMENT_TRANSFER] = OPERATOR_TRANSFER,
-        [PLACEMENT_SPLIT] = OPERATOR_SPLIT,   [PLACEMENT_MERGE] = OPERATOR_MERGE};
+        [PLACEMENT_ADD] = OPERATOR_ADD,        [PLACEMENT_REPLACE] = OPERATOR_REPLACE,
+        [PLACEMENT_REMOVE] = OPERATOR_REMOVE,  [PLACEMENT_TRANSFER] = OPERATOR_TRANSFER,
+        [PLACEMENT_SPLIT] = OPERATOR_SPLIT,    [PLACEMENT_MERGE] = OPERATOR_MERGE,
+        [PLACEMENT_LEARNER] = OPERATOR_LEARNER};
     return kinds[k];
 }
 

@@ -398,6 +398,24 @@ static void on_read(struct meta *m, struct rpc_request *req)
     if (s != STATUS_OK) meta_refuse(q, s, false, status_text(s));
 }
 
+/* Begun: who asks looks who leads. */
+static void on_transfer(struct meta *m, struct rpc_request *req)
+{
+    struct range_transfer_request asked;
+    struct errbuf err = {{0}};
+    arena_reset(&m->arena);
+    enum status s = unpack_range_transfer_request(req->params, &m->arena, &asked);
+    if (s == STATUS_OK && asked.range_id != META_GROUP) s = STATUS_INVALID;
+    if (s != STATUS_OK) {
+        rpc_reply_status(req, s, "not a transfer of the metadata service's leadership");
+    } else if (!m->leads) {
+        meta_refuse(request_new(m, req), STATUS_NOT_LEADER, false, "another member leads the metadata service");
+    } else {
+        s = replica_transfer(host_replica(m->host, META_GROUP), asked.node_id, &err);
+        rpc_reply_status(req, s, s == STATUS_OK ? "" : err.text);
+    }
+}
+
 /* --- dispatch --- */
 
 static bool from_member(const struct meta *m, const struct rpc_request *req)
@@ -459,12 +477,14 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     case METHOD_META_OP:
     case METHOD_META_OPS:
     case METHOD_META_CONFIG:
+    case METHOD_META_PLACEMENT:
     case METHOD_META_KEYSPACE_ALTER:
     case METHOD_META_KEYSPACE_DROP: on_led(m, req); return;
-    case METHOD_RANGE_TRANSFER:
+    case METHOD_RANGE_TRANSFER: on_transfer(m, req); return;
     case METHOD_RANGE_SPLIT:
     case METHOD_RANGE_MERGE:
     case METHOD_WATCH:
+    case METHOD_RANGE_CHECK:
     case METHOD_HELLO:
     case METHOD_TXN:
     case METHOD_GET:

@@ -19,7 +19,10 @@ void meta_state_init(struct meta_state *s)
 
 void meta_state_clear(struct meta_state *s)
 {
-    for (size_t i = 0; i < s->keyspace_count; i++) free_slice(s->keyspaces[i].name);
+    for (size_t i = 0; i < s->keyspace_count; i++) {
+        free_slice(s->keyspaces[i].name);
+        free_slice(s->keyspaces[i].rules_row);
+    }
     for (size_t i = 0; i < s->node_count; i++) {
         free_slice(s->nodes[i]->row);
         mem_free(s->nodes[i]);
@@ -62,8 +65,23 @@ static void keyspace_gone(struct meta_state *s, struct slice name)
     for (size_t i = 0; i < s->keyspace_count; i++) {
         if (!slice_eq(s->keyspaces[i].name, name)) continue;
         free_slice(s->keyspaces[i].name);
+        free_slice(s->keyspaces[i].rules_row);
         memmove(&s->keyspaces[i], &s->keyspaces[i + 1], (s->keyspace_count - i - 1) * sizeof *s->keyspaces);
         s->keyspace_count--;
+        return;
+    }
+}
+
+/* A keyspace that is made anew has another id, and no rules. */
+static void row_rules(struct meta_state *s, uint64_t keyspace, struct slice value)
+{
+    for (size_t i = 0; i < s->keyspace_count; i++) {
+        struct meta_keyspace *k = &s->keyspaces[i];
+        if (k->row.id != keyspace) continue;
+        free_slice(k->rules_row);
+        k->rules_row = mem_dup_slice(value);
+        if (meta_rules_row_decode(k->rules_row, &k->rules) != STATUS_OK)
+            BUG("a row of placement rules of the metadata is damaged");
         return;
     }
 }
@@ -176,6 +194,7 @@ void meta_state_row(struct meta_state *s, struct slice user_key, struct slice va
         if (meta_cluster_row_decode(value, &s->cluster) != STATUS_OK) BUG("the cluster row of the metadata is damaged");
         return;
     case 'k': row_keyspace(s, rest, value); return;
+    case 'p': row_rules(s, rest.size == 8 ? be_u64(rest.data) : 0, value); return;
     case 'n': row_node(s, value); return;
     case 'r': row_range(s, value); return;
     case 'o':

@@ -12,6 +12,8 @@
 struct meta_keyspace {
     struct slice name; /* owned */
     struct meta_keyspace_row row;
+    struct slice rules_row; /* owned; rules' slices point into it */
+    struct meta_rules_row rules;
 };
 struct meta_node {
     uint64_t id;

@@ -17,6 +17,9 @@ void merge_notice(struct node *n, const struct replica *r);      /* it has chang
 uint64_t merges_pass(struct node *n, uint64_t now_ns);
 void merges_free(struct node *n);
 
+/* check.c */
+void check_asked(struct node *n, struct rpc_request *req);
+
 /* defer.c */
 bool node_defer(struct node_request *q, const struct replica *r); /* true: it comes again by itself */
 uint64_t deferred_pass(struct node *n, uint64_t now_ns);

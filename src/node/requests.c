@@ -182,6 +182,7 @@ void node_on_request(void *ctx, struct rpc_request *req)
     case METHOD_RANGE_TRANSFER: transfer_asked(n, req); return;
     case METHOD_RANGE_SPLIT: split_asked(n, req); return;
     case METHOD_RANGE_MERGE: merge_asked(n, req); return;
+    case METHOD_RANGE_CHECK: check_asked(n, req); return;
     case METHOD_RESOLVE: node_on_resolve(n, req); return;
     case METHOD_EFFECTS: take_news(n, req, host_on_effects); return;
     case METHOD_RESOLVED: take_news(n, req, host_on_resolved); return;
@@ -200,6 +201,7 @@ void node_on_request(void *ctx, struct rpc_request *req)
     case METHOD_META_OP:
     case METHOD_META_OPS:
     case METHOD_META_CONFIG:
+    case METHOD_META_PLACEMENT:
     case METHOD_META_KEYSPACE_ALTER:
     case METHOD_META_KEYSPACE_DROP: break;
     }

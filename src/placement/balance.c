@@ -40,9 +40,11 @@ static bool try_move(struct round *r, size_t range)
     bool looked = false;
     for (unsigned i = 0; i < g->seats; i++) {
         const struct desk *from = &r->desks[g->nodes[i]];
-        if (i == g->leader || from->weight <= from->goal || from->departures >= r->options->departures_max) continue;
+        if (i == g->leader || !seat_is_voter(g, i) || from->weight <= from->goal ||
+            from->departures >= r->options->departures_max)
+            continue;
         enum placement_reason not ;
-        uint32_t to = seat_target(r, g, i, seat_crowding(r, g, i, g->nodes[i]), &not );
+        uint32_t to = seat_target(r, g, i, seat_crowding(r, g, i, g->nodes[i]), PLACEMENT_FIT_VOTER, &not );
         looked = true;
         if (to == PLACEMENT_NO_SITE) continue;
         const struct desk *d = &r->desks[to];
@@ -83,6 +85,7 @@ static void try_transfer(struct round *r, size_t range)
     for (unsigned i = 0; i < g->seats; i++) {
         const struct desk *d = &r->desks[g->nodes[i]];
         if (i == g->leader || !seat_may_lead(r, g, i)) continue;
+        if (seat_leads_well(r, g, g->leader) && !seat_leads_well(r, g, i)) continue;
         if (!helps(r, from->leads, from->leads_goal, d->leads, d->leads_goal, round_leads(r, g))) continue;
         if (best != PLACEMENT_NOBODY && beyond(d->leads, d->leads_goal) >= best_beyond) continue;
         best = i;

@@ -199,11 +199,13 @@ static const char *const reason_texts[PLACEMENT_REASONS] = {
     [PLACEMENT_WHY_MAY_NOT_LEAD] = "the leader's node is draining, leaving or slow",
     [PLACEMENT_WHY_WEIGHT] = "nodes hold unequal shares",
     [PLACEMENT_WHY_LEADERS] = "nodes lead unequal shares",
+    [PLACEMENT_WHY_RULES] = "the keyspace's rules ask for other nodes",
     [PLACEMENT_WHY_SIZE] = "the range is large",
     [PLACEMENT_WHY_SMALL] = "two neighbours are small and have been cold for long",
     [PLACEMENT_WHY_LOAD] = "the range has too much of all load",
     [PLACEMENT_NOT_NO_QUORUM] = "most voters are gone: wait for their nodes, or recover with loss of data",
-    [PLACEMENT_NOT_NO_TARGET] = "no node may take the replica: add a node, or let one take replicas again",
+    [PLACEMENT_NOT_NO_TARGET] =
+        "no node may take the replica: add a node, let one take replicas again, or see placement show",
     [PLACEMENT_NOT_NODE_LIMIT] = "the nodes have as many moves under way as they may",
     [PLACEMENT_NOT_ROUND_LIMIT] = "the round has made as many operators as it may",
     [PLACEMENT_NOT_MASS_SILENCE] = "too many nodes are silent at once: the network is suspected, nothing is replaced",
@@ -214,7 +216,8 @@ static const char *const reason_texts[PLACEMENT_REASONS] = {
 
 static const char *const kind_names[] = {
     [PLACEMENT_ADD] = "add",           [PLACEMENT_REPLACE] = "move", [PLACEMENT_REMOVE] = "remove",
-    [PLACEMENT_TRANSFER] = "transfer", [PLACEMENT_SPLIT] = "split",  [PLACEMENT_MERGE] = "merge"};
+    [PLACEMENT_TRANSFER] = "transfer", [PLACEMENT_SPLIT] = "split",  [PLACEMENT_MERGE] = "merge",
+    [PLACEMENT_LEARNER] = "learner"};
 
 const char *placement_reason_text(enum placement_reason r)
 {

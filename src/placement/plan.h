@@ -3,8 +3,8 @@
  * once do no harm: an operator names the conf_ver that it expects and is refused by a range that has another.
  *
  * Order of concerns, each within what the one before left of the round's budget:
- *   1. ranges that one more failure would stop, 2. dead replicas, 3. too few, 4. nodes being decommissioned, 5. labels that
- *   could be kept apart and are not, 6. too many; leaders off nodes that must not lead;
+ *   1. ranges that one more failure would stop, 2. dead replicas, 3. too few, leaders off nodes that must not lead, 4. nodes
+ *   being decommissioned, 5. nodes that the keyspace's rules do not name, labels that could be kept apart and are not, 6. too many;
  *   7. weight of nodes, 8. leaders; 9. sizes: split and merge.
  * Balancing moves only what ends nearer to its goal than it began, for both nodes, with slack: nothing goes to and fro.
  *
@@ -22,6 +22,7 @@ enum placement_kind {
     PLACEMENT_REMOVE,   /* the replica on `from` */
     PLACEMENT_TRANSFER, /* leadership from `from` to `to` */
     PLACEMENT_SPLIT,    /* at a key that its leader picks */
+    PLACEMENT_LEARNER,  /* a replica without a vote on `to` */
     PLACEMENT_MERGE     /* with the range behind it; the executor aligns the replicas first */
 };
 
@@ -35,6 +36,7 @@ enum placement_reason {
     PLACEMENT_WHY_MAY_NOT_LEAD, /* the leader's node drains, leaves or is slow */
     PLACEMENT_WHY_WEIGHT,       /* nodes hold unequal shares */
     PLACEMENT_WHY_LEADERS,      /* nodes lead unequal shares */
+    PLACEMENT_WHY_RULES,        /* the keyspace's rules ask for other nodes */
     PLACEMENT_WHY_SIZE,         /* larger than a range should be */
     PLACEMENT_WHY_SMALL,        /* two neighbours, small and cold for long */
     PLACEMENT_WHY_LOAD,         /* it has so much of all load that leaderships cannot be spread evenly */

@@ -38,13 +38,16 @@ bool seat_is_voter(const struct placement_range *g, unsigned seat);
 unsigned seat_voters(const struct placement_range *g);
 bool seat_lives(const struct round *r, const struct placement_range *g, unsigned seat); /* answers, or may again soon */
 bool seat_may_lead(const struct round *r, const struct placement_range *g, unsigned seat);
+bool seat_fits(const struct round *r, const struct placement_range *g, uint32_t site, enum placement_fit as);
+/* It may lead, and the keyspace's rules like it to. */
+bool seat_leads_well(const struct round *r, const struct placement_range *g, unsigned seat);
 /* How badly `site` would sit beside the seats of g without `without`: 0 is best; a shared region weighs more than all
  * shared zones, a shared zone more than all shared hosts. */
 unsigned seat_crowding(const struct round *r, const struct placement_range *g, unsigned without, uint32_t site);
 /* The best site for a new replica of g in place of seat `without` (PLACEMENT_NOBODY: in addition), at most `crowding_max`
  * crowded: least crowded, then furthest below its goal. PLACEMENT_NO_SITE: none, and *why says why not. */
 uint32_t seat_target(const struct round *r, const struct placement_range *g, unsigned without, unsigned crowding_max,
-                     enum placement_reason *why);
+                     enum placement_fit as, enum placement_reason *why);
 unsigned seat_heir(const struct round *r, const struct placement_range *g); /* best seat to lead; PLACEMENT_NOBODY */
 
 void repair_pass(struct round *r);  /* repair.c: concerns 1 to 6 */

@@ -5,7 +5,9 @@
 #include "placement/plan_int.h"
 
 /* In the order of urgency. */
-enum concern { LAST_QUORUM, DEAD, FEW, LEAD, LEAVING, TOGETHER, MANY, CONCERNS };
+enum concern { LAST_QUORUM, DEAD, FEW, LEAD, LEAVING, MISPLACED, TOGETHER, MANY, CONCERNS };
+
+#define CROWDING_OF_A_STRANGER 10000u /* a voter that the rules do not want goes before any other */
 
 struct todo {
     uint32_t *ranges;
@@ -18,15 +20,20 @@ static unsigned majority(const struct placement_range *g)
     return seat_voters(g) / 2 + 1;
 }
 
-/* A learner that nobody asked for, left by a move that did not end: it may take the place of a voter, or go. */
+/* A learner that nobody asked for, left by a move that did not end: it may take the place of a voter, or go. Rather one where the
+ * rules want none. */
 static unsigned spare_learner(const struct round *r, const struct placement_range *g)
 {
     unsigned learners = g->seats - seat_voters(g), best = PLACEMENT_NOBODY;
     if (learners <= r->view->rules[g->rules].learners) return PLACEMENT_NOBODY;
+    unsigned best_points = 0;
     for (unsigned i = 0; i < g->seats; i++) {
         if (seat_is_voter(g, i)) continue;
-        if (r->view->sites[g->nodes[i]].life == PLACEMENT_UP) return i;
+        unsigned points = r->view->sites[g->nodes[i]].life == PLACEMENT_UP ? 3 : 1;
+        if (!seat_fits(r, g, g->nodes[i], PLACEMENT_FIT_LEARNER)) points++;
+        if (points <= best_points) continue;
         best = i;
+        best_points = points;
     }
     return best;
 }
@@ -36,7 +43,7 @@ static uint32_t spare_site(const struct round *r, const struct placement_range *
 {
     unsigned seat = spare_learner(r, g);
     if (seat == PLACEMENT_NOBODY || r->view->sites[g->nodes[seat]].life != PLACEMENT_UP) return PLACEMENT_NO_SITE;
-    return g->nodes[seat];
+    return seat_fits(r, g, g->nodes[seat], PLACEMENT_FIT_VOTER) ? g->nodes[seat] : PLACEMENT_NO_SITE;
 }
 
 /* Voters that answer now. */
@@ -70,9 +77,30 @@ static unsigned most_crowded(const struct round *r, const struct placement_range
     return worst;
 }
 
+/* A seat on a site that the keyspace's rules do not name for it. */
+static unsigned misplaced(const struct round *r, const struct placement_range *g)
+{
+    for (unsigned i = 0; i < g->seats && r->view->rules[g->rules].fit != NULL; i++) {
+        enum placement_fit as = seat_is_voter(g, i) ? PLACEMENT_FIT_VOTER : PLACEMENT_FIT_LEARNER;
+        if (!seat_fits(r, g, g->nodes[i], as)) return i;
+    }
+    return PLACEMENT_NOBODY;
+}
+
+/* It leads where the rules do not like it, and another could lead where they do. */
+static bool leads_badly(const struct round *r, const struct placement_range *g)
+{
+    if (g->leader >= g->seats || seat_fits(r, g, g->nodes[g->leader], PLACEMENT_FIT_LEADER)) return false;
+    for (unsigned i = 0; i < g->seats; i++) {
+        if (seat_leads_well(r, g, i)) return true;
+    }
+    return false;
+}
+
 /* Does the leader sit where none should, though it could hand over? A dead one's followers elect by themselves. */
 static bool misled(const struct round *r, const struct placement_range *g)
 {
+    if (leads_badly(r, g)) return true;
     if (g->leader >= g->seats || seat_may_lead(r, g, g->leader)) return false;
     enum placement_life life = r->view->sites[g->nodes[g->leader]].life;
     return life != PLACEMENT_DEAD && life != PLACEMENT_SILENT;
@@ -95,6 +123,7 @@ static enum concern look(const struct round *r, const struct placement_range *g)
     if (misled(r, g)) return LEAD;
     if (first_seat(r, g, PLACEMENT_LEAVING) != PLACEMENT_NOBODY) return LEAVING;
     if (voters > rules->voters || learners > rules->learners) return MANY;
+    if (misplaced(r, g) != PLACEMENT_NOBODY) return MISPLACED;
     return most_crowded(r, g) != PLACEMENT_NOBODY ? TOGETHER : CONCERNS;
 }
 
@@ -115,7 +144,7 @@ static void replace(struct round *r, size_t range, unsigned seat, unsigned crowd
         return;
     }
     uint32_t to = spare_site(r, g);
-    if (to == PLACEMENT_NO_SITE) to = seat_target(r, g, seat, crowding_max, &not );
+    if (to == PLACEMENT_NO_SITE) to = seat_target(r, g, seat, crowding_max, PLACEMENT_FIT_VOTER, &not );
     if (to == PLACEMENT_NO_SITE) {
         round_note(r, not, range);
     } else {
@@ -143,12 +172,14 @@ static void mend_few(struct round *r, size_t range)
 {
     const struct placement_range *g = &r->view->ranges[range];
     enum placement_reason not ;
-    uint32_t to = spare_site(r, g);
-    if (to == PLACEMENT_NO_SITE) to = seat_target(r, g, PLACEMENT_NOBODY, UINT_MAX, &not );
+    bool votes = seat_voters(g) < r->view->rules[g->rules].voters;
+    uint32_t to = votes ? spare_site(r, g) : PLACEMENT_NO_SITE;
+    enum placement_fit as = votes ? PLACEMENT_FIT_VOTER : PLACEMENT_FIT_LEARNER;
+    if (to == PLACEMENT_NO_SITE) to = seat_target(r, g, PLACEMENT_NOBODY, UINT_MAX, as, &not );
     if (to == PLACEMENT_NO_SITE) {
         round_note(r, not, range);
     } else {
-        round_emit(r, PLACEMENT_ADD, PLACEMENT_WHY_FEW, range, PLACEMENT_NO_SITE, to);
+        round_emit(r, votes ? PLACEMENT_ADD : PLACEMENT_LEARNER, PLACEMENT_WHY_FEW, range, PLACEMENT_NO_SITE, to);
     }
 }
 
@@ -160,6 +191,7 @@ static void mend_many(struct round *r, size_t range)
     for (unsigned i = 0; i < g->seats && spare_learner(r, g) == PLACEMENT_NOBODY; i++) {
         unsigned crowding = seat_crowding(r, g, i, g->nodes[i]);
         if (i == g->leader || !seat_is_voter(g, i)) continue;
+        if (!seat_fits(r, g, g->nodes[i], PLACEMENT_FIT_VOTER)) crowding += CROWDING_OF_A_STRANGER;
         bool better = worst == PLACEMENT_NOBODY || crowding > worst_crowding ||
                       (crowding == worst_crowding && r->desks[g->nodes[i]].weight > r->desks[g->nodes[worst]].weight);
         if (!better) continue;
@@ -177,7 +209,23 @@ static void mend_lead(struct round *r, size_t range)
     if (heir == PLACEMENT_NOBODY) {
         round_note(r, PLACEMENT_NOT_NO_HEIR, range);
     } else {
-        round_emit(r, PLACEMENT_TRANSFER, PLACEMENT_WHY_MAY_NOT_LEAD, range, g->nodes[g->leader], g->nodes[heir]);
+        enum placement_reason why = seat_may_lead(r, g, g->leader) ? PLACEMENT_WHY_RULES : PLACEMENT_WHY_MAY_NOT_LEAD;
+        round_emit(r, PLACEMENT_TRANSFER, why, range, g->nodes[g->leader], g->nodes[heir]);
+    }
+}
+
+/* A learner goes only when there is a better place: then it is one too few. */
+static void mend_misplaced(struct round *r, size_t range)
+{
+    const struct placement_range *g = &r->view->ranges[range];
+    unsigned seat = misplaced(r, g);
+    enum placement_reason not ;
+    if (seat_is_voter(g, seat)) {
+        replace(r, range, seat, UINT_MAX, PLACEMENT_WHY_RULES);
+    } else if (seat_target(r, g, seat, UINT_MAX, PLACEMENT_FIT_LEARNER, &not ) == PLACEMENT_NO_SITE) {
+        round_note(r, not, range);
+    } else {
+        round_emit(r, PLACEMENT_REMOVE, PLACEMENT_WHY_RULES, range, g->nodes[seat], PLACEMENT_NO_SITE);
     }
 }
 
@@ -188,7 +236,8 @@ static void mend_together(struct round *r, size_t range)
     unsigned seat = most_crowded(r, g);
     unsigned now = seat_crowding(r, g, seat, g->nodes[seat]);
     enum placement_reason not ;
-    if (seat_target(r, g, seat, now - 1, &not ) == PLACEMENT_NO_SITE && not == PLACEMENT_NOT_NO_TARGET) return;
+    enum placement_fit as = seat_is_voter(g, seat) ? PLACEMENT_FIT_VOTER : PLACEMENT_FIT_LEARNER;
+    if (seat_target(r, g, seat, now - 1, as, &not ) == PLACEMENT_NO_SITE && not == PLACEMENT_NOT_NO_TARGET) return;
     replace(r, range, seat, now - 1, PLACEMENT_WHY_TOGETHER);
 }
 
@@ -207,6 +256,7 @@ static void mend(struct round *r, enum concern c, size_t range, bool mass_silenc
     case FEW: mend_few(r, range); return;
     case LEAD: mend_lead(r, range); return;
     case LEAVING: replace(r, range, first_seat(r, g, PLACEMENT_LEAVING), UINT_MAX, PLACEMENT_WHY_LEAVING); return;
+    case MISPLACED: mend_misplaced(r, range); return;
     case TOGETHER: mend_together(r, range); return;
     case MANY: mend_many(r, range); return;
     case CONCERNS: break;

@@ -24,6 +24,17 @@ bool seat_may_lead(const struct round *r, const struct placement_range *g, unsig
     return seat_is_voter(g, seat) && s->life == PLACEMENT_UP && s->takes_leaders;
 }
 
+bool seat_fits(const struct round *r, const struct placement_range *g, uint32_t site, enum placement_fit as)
+{
+    const uint8_t *fit = r->view->rules[g->rules].fit;
+    return fit == NULL || (fit[site] & as) != 0;
+}
+
+bool seat_leads_well(const struct round *r, const struct placement_range *g, unsigned seat)
+{
+    return seat_may_lead(r, g, seat) && seat_fits(r, g, g->nodes[seat], PLACEMENT_FIT_LEADER);
+}
+
 unsigned seat_crowding(const struct round *r, const struct placement_range *g, unsigned without, uint32_t site)
 {
     static const unsigned cost[PLACEMENT_LEVELS] = {64, 8, 1};
@@ -54,14 +65,14 @@ static bool has_seat(const struct placement_range *g, uint32_t site)
 }
 
 uint32_t seat_target(const struct round *r, const struct placement_range *g, unsigned without, unsigned crowding_max,
-                     enum placement_reason *why)
+                     enum placement_fit as, enum placement_reason *why)
 {
     uint32_t best = PLACEMENT_NO_SITE;
     unsigned best_crowding = 0;
     *why = PLACEMENT_NOT_NO_TARGET;
     for (uint32_t i = 0; i < r->view->site_count; i++) {
         const struct placement_site *s = &r->view->sites[i];
-        if (s->life != PLACEMENT_UP || !s->takes_replicas || has_seat(g, i)) continue;
+        if (s->life != PLACEMENT_UP || !s->takes_replicas || has_seat(g, i) || !seat_fits(r, g, i, as)) continue;
         unsigned crowding = seat_crowding(r, g, without, i);
         if (crowding > crowding_max) continue;
         if (r->desks[i].arrivals >= r->options->arrivals_max) {
@@ -82,7 +93,9 @@ unsigned seat_heir(const struct round *r, const struct placement_range *g)
     unsigned best = PLACEMENT_NOBODY;
     for (unsigned i = 0; i < g->seats; i++) {
         if (i == g->leader || !seat_may_lead(r, g, i)) continue;
-        if (best == PLACEMENT_NOBODY || r->desks[g->nodes[i]].leads < r->desks[g->nodes[best]].leads) best = i;
+        bool well = seat_leads_well(r, g, i), best_well = best != PLACEMENT_NOBODY && seat_leads_well(r, g, best);
+        bool freer = best == PLACEMENT_NOBODY || r->desks[g->nodes[i]].leads < r->desks[g->nodes[best]].leads;
+        if (best == PLACEMENT_NOBODY || (well && !best_well) || (well == best_well && freer)) best = i;
     }
     return best;
 }

@@ -31,9 +31,12 @@ struct placement_site { /* a storage node */
     uint64_t capacity_bytes; /* 0: not known; only if all are known do they weigh */
 };
 
+/* What a site may hold by a keyspace's rules, as bits. Leaders sit elsewhere only when nobody that fits can lead. */
+enum placement_fit { PLACEMENT_FIT_VOTER = 1, PLACEMENT_FIT_LEARNER = 2, PLACEMENT_FIT_LEADER = 4 };
 struct placement_rules { /* of a keyspace */
     unsigned voters, learners;
-    bool pinned; /* its ranges were cut on purpose: never merged */
+    const uint8_t *fit; /* per site; NULL: all sites fit */
+    bool pinned;        /* its ranges were cut on purpose: never merged */
 };
 
 struct placement_range {

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
+#include "range/comparison_int.h"
 #include "range/members_int.h"
 
 enum { APPLY_BYTES_MAX = 2 * 1024 * 1024 }; /* per replica and round, for fairness */
@@ -190,7 +191,11 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
     uint64_t ts = 0;
     buf_clear(&h->answer);
     bool config = e->type == RAFT_ENTRY_CONFIG && h->owner.machine->cut != NULL;
-    if (config || (e->type == RAFT_ENTRY_COMMAND && change_is(r, e))) {
+    if (comparison_is(e)) {
+        apply_write(r, e, &writes, ts, &change);
+        divergence_applied(r, e, &writes, ts, SLICE_EMPTY);
+        comparison_applied(r, e);
+    } else if (config || (e->type == RAFT_ENTRY_COMMAND && change_is(r, e))) {
         arena_reset(&h->apply_arena);
         enum status s = config ? change_config(r, e, &writes, &change) : change_evaluate(r, e, &writes, &change);
         if (s != STATUS_OK) return STATUS_MISS;

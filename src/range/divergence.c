@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "range/change_int.h"
+#include "range/comparison_int.h"
 #include "range/snapshot_int.h"
 
 #include <stdio.h>
@@ -118,9 +119,12 @@ static void evidence_complete(struct task *t)
 static void evidence_text(const struct replica *r, const struct effects_window *at, struct buf *b)
 {
     const struct effects *e = &r->divergence.effects;
-    buf_printf(b, "range %llu, replica %llu on node %llu: what was applied up to index %llu differs from a majority\n",
+    bool rows = (at->index & EFFECTS_ROWS) != 0;
+    buf_printf(b, "range %llu, replica %llu on node %llu: %s up to index %llu %s from a majority\n",
                (unsigned long long)r->desc.id, (unsigned long long)r->id, (unsigned long long)r->host->self->node_id,
-               (unsigned long long)at->index);
+               rows ? "the rows as of" : "what was applied", (unsigned long long)(at->index & ~EFFECTS_ROWS),
+               rows ? "differ" : "differs");
+    if (rows) buf_append_str(b, "windows with the mark 4611686018427387904 added to their index are of all rows\n");
     buf_printf(b, "applied %llu, window %llu entries\n", (unsigned long long)r->applied, (unsigned long long)e->every);
     const struct effects_window *own = effects_own(e);
     for (unsigned i = 0; i < EFFECTS_WINDOWS && own[i].index != 0; i++) {
@@ -166,7 +170,7 @@ static void evidence_submit(struct evidence *v)
 
 static void evidence_keep(struct replica *r, const struct effects_window *at)
 {
-    struct evidence *v = evidence_new(r, at->index);
+    struct evidence *v = evidence_new(r, at->index & ~EFFECTS_ROWS);
     evidence_text(r, at, &v->text);
     struct slice start, end;
     replica_span(r, &start, &end);
@@ -180,10 +184,10 @@ static void diverge(struct replica *r, const struct effects_window *at)
 {
     struct host *h = r->host;
     COVER("range.diverged");
-    log_event(h->env->log, LOG_ERROR, "range.diverged", "range=%llu index=%llu applied=%llu evidence=%s",
-              (unsigned long long)r->desc.id, (unsigned long long)at->index, (unsigned long long)r->applied,
-              EVIDENCE_DIR);
-    divergence_take_out(r, at->index);
+    log_event(h->env->log, LOG_ERROR, "range.diverged", "range=%llu index=%llu applied=%llu what=%s evidence=%s",
+              (unsigned long long)r->desc.id, (unsigned long long)(at->index & ~EFFECTS_ROWS),
+              (unsigned long long)r->applied, (at->index & EFFECTS_ROWS) != 0 ? "rows" : "effects", EVIDENCE_DIR);
+    divergence_take_out(r, at->index & ~EFFECTS_ROWS);
     evidence_keep(r, at);
 }
 
@@ -281,6 +285,7 @@ bool divergence_mutes(const struct replica *r)
 void divergence_rebuilt(struct replica *r)
 {
     effects_init(&r->divergence.effects, r->host->options.compare_every, r->applied);
+    comparison_free(r); /* it was of other rows */
     if (r->divergence.at == 0) return;
     if (!r->divergence.damaged && !r->divergence.lacking) {
         struct evidence *v = evidence_new(r, r->divergence.at);

@@ -40,6 +40,35 @@ void effects_note_bytes(struct effects *e, struct slice bytes)
     e->hash = hash_bytes(bytes, e->hash);
 }
 
+const struct effects_window *effects_own(const struct effects *e)
+{
+    return known(e)->own;
+}
+
+static void own_push(struct effects *e, uint64_t index, uint64_t hash)
+{
+    struct effects_memory *m = memory_of(e);
+    memmove(&m->own[1], &m->own[0], (EFFECTS_WINDOWS - 1) * sizeof m->own[0]);
+    m->own[0] = (struct effects_window){.index = index, .hash = hash};
+}
+
+bool effects_cut(struct effects *e, bool *whole, uint64_t *hash)
+{
+    uint64_t index = e->next - 1;
+    *whole = e->whole;
+    *hash = e->hash;
+    if (e->every == 0 || effects_own(e)->index == index) return false; /* it has ended here anyway */
+    if (e->whole) own_push(e, index, e->hash);
+    e->whole = true;
+    e->hash = 0;
+    return *whole;
+}
+
+void effects_add_rows(struct effects *e, uint64_t index, uint64_t hash)
+{
+    own_push(e, index | EFFECTS_ROWS, hash);
+}
+
 bool effects_end(struct effects *e, uint64_t index)
 {
     ASSERT(index == e->next);
@@ -47,19 +76,10 @@ bool effects_end(struct effects *e, uint64_t index)
     e->next++;
     if (e->every == 0 || index % e->every != 0) return false;
     bool whole = e->whole;
-    if (whole) {
-        struct effects_memory *m = memory_of(e);
-        memmove(&m->own[1], &m->own[0], (EFFECTS_WINDOWS - 1) * sizeof m->own[0]);
-        m->own[0] = (struct effects_window){.index = index, .hash = e->hash};
-    }
+    if (whole) own_push(e, index, e->hash);
     e->whole = true;
     e->hash = 0;
     return whole;
-}
-
-const struct effects_window *effects_own(const struct effects *e)
-{
-    return known(e)->own;
 }
 
 void effects_claim(struct effects *e, uint64_t replica, const struct effects_window *w)

@@ -49,6 +49,11 @@ void effects_free(struct effects *e);
 void effects_note(struct effects *e, uint64_t number);
 void effects_note_bytes(struct effects *e, struct slice bytes);
 bool effects_end(struct effects *e, uint64_t index);
+/* The window ends behind the last entry, whatever its index, as on all other replicas. True: own[] has it. */
+bool effects_cut(struct effects *e, bool *whole, uint64_t *hash);
+/* A hash of all rows as of that index is compared like a window, under an index of its own. */
+#define EFFECTS_ROWS ((uint64_t)1 << 62)
+void effects_add_rows(struct effects *e, uint64_t index, uint64_t hash);
 /* Newest first; empty ones have index 0. */
 const struct effects_window *effects_own(const struct effects *e);
 void effects_claim(struct effects *e, uint64_t replica, const struct effects_window *w);

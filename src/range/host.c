@@ -472,5 +472,5 @@ void host_stop(struct host *h)
 bool host_quiet(const struct host *h)
 {
     return !wal_busy(h->wal) && !lsm_busy(h->lsm) && h->loads == 0 && h->snapshots_sending == 0 &&
-           h->snapshots_receiving == 0 && h->evidences == 0 && h->excises == 0;
+           h->snapshots_receiving == 0 && h->evidences == 0 && h->comparisons == 0 && h->excises == 0;
 }

@@ -62,11 +62,11 @@ struct host {
     uint64_t flushes_seen;
     uint32_t apply_left; /* entries that may still be applied in this pass */
     uint64_t next_snapshot_id;
-    uint64_t snapshot_free_ns;   /* the rate lets the next chunk begin then */
-    uint64_t snapshot_bytes;     /* sent since the start */
-    uint32_t proposals;          /* under way */
-    uint32_t loads, ahead_loads; /* block loads under way for apply; of these for entries whose turn has not come */
-    uint32_t evidences;          /* being written */
+    uint64_t snapshot_free_ns;       /* the rate lets the next chunk begin then */
+    uint64_t snapshot_bytes;         /* sent since the start */
+    uint32_t proposals;              /* under way */
+    uint32_t loads, ahead_loads;     /* block loads under way for apply; of these for entries whose turn has not come */
+    uint32_t evidences, comparisons; /* being written, made */
     uint32_t snapshots_sending, snapshots_receiving;
     bool first_durable_told;
     bool flush_asked;

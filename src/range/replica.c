@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/mutant.h"
 #include "range/change_int.h"
+#include "range/comparison_int.h"
 #include "range/snapshot_int.h"
 
 #define COMMAND_BYTES_MAX (LIMIT_TXN_BYTES + 65536u) /* fits a frame between hosts, with room for what surrounds it */
@@ -124,6 +125,7 @@ void replica_free(struct replica *r)
     resolve_forget(r);
     apply_reads_free(r);
     effects_free(&r->divergence.effects);
+    comparison_free(r);
     LIST_FOR(it, &r->read_batches)
     {
         struct read_batch *b = LIST_ENTRY(it, struct read_batch, link);

@@ -9,6 +9,7 @@
 #define OPERATOR_WIRE_MIN 12u
 #define NOTE_WIRE_MIN 5u
 #define SETTING_WIRE_MIN 3u
+#define RULE_WIRE_MIN 7u
 #define OPS_MAX 4096u
 #define SETTINGS_MAX 256u
 
@@ -127,7 +128,7 @@ static void read_operator_info(struct unpack *u, struct operator_info *m)
     uint32_t extra = unpack_open(u, 11);
     m->id = unpack_uint(u);
     m->range_id = unpack_uint(u);
-    m->kind = (enum operator_kind)read_enum(u, OPERATOR_ADD, OPERATOR_SPLIT_HOT);
+    m->kind = (enum operator_kind)read_enum(u, OPERATOR_ADD, OPERATOR_KINDS - 1);
     m->state = (enum operator_state)read_enum(u, OPERATOR_RUNNING, OPERATOR_CANCELLED);
     m->from = unpack_uint(u);
     m->to = unpack_uint(u);
@@ -156,7 +157,7 @@ static void read_meta_op_request(struct unpack *u, struct arena *arena, struct m
     (void)arena;
     uint32_t extra = unpack_open(u, 7);
     m->verb = (enum operator_verb)read_enum(u, OPERATOR_VERB_START, OPERATOR_VERB_SCATTER);
-    m->kind = (enum operator_kind)read_enum(u, 0, OPERATOR_SPLIT_HOT);
+    m->kind = (enum operator_kind)read_enum(u, 0, OPERATOR_KINDS - 1);
     m->id = unpack_uint(u);
     m->range_id = unpack_uint(u);
     m->from = unpack_uint(u);
@@ -303,3 +304,117 @@ static void read_meta_node_reply(struct unpack *u, struct arena *arena, struct m
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(meta_node_reply)
+
+/* --- placement rules --- */
+
+static void pack_rule(struct buf *b, const struct placement_rule *m)
+{
+    pack_array(b, 6);
+    pack_bin(b, m->keyspace);
+    pack_uint(b, m->voters);
+    pack_uint(b, m->learners);
+    pack_bin(b, m->within);
+    pack_bin(b, m->leaders);
+    pack_bin(b, m->learners_within);
+}
+
+static void read_rule(struct unpack *u, struct placement_rule *m)
+{
+    uint32_t extra = unpack_open(u, 6);
+    m->keyspace = read_bin(u, 0, LIMIT_KEYSPACE_NAME);
+    m->voters = read_u32(u);
+    m->learners = read_u32(u);
+    m->within = read_bin(u, 0, MESSAGE_TEXT_MAX);
+    m->leaders = read_bin(u, 0, MESSAGE_TEXT_MAX);
+    m->learners_within = read_bin(u, 0, MESSAGE_TEXT_MAX);
+    unpack_close(u, extra);
+}
+
+void pack_meta_placement_request(struct buf *b, const struct meta_placement_request *m)
+{
+    pack_array(b, 1);
+    pack_rule(b, &m->rule);
+}
+
+static void read_meta_placement_request(struct unpack *u, struct arena *arena, struct meta_placement_request *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 1);
+    read_rule(u, &m->rule);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_placement_request)
+
+void pack_meta_placement_reply(struct buf *b, const struct meta_placement_reply *m)
+{
+    pack_array(b, 1);
+    pack_array(b, list_count(m->rule_count));
+    for (size_t i = 0; i < m->rule_count; i++) pack_rule(b, &m->rules[i]);
+}
+
+static void read_meta_placement_reply(struct unpack *u, struct arena *arena, struct meta_placement_reply *m)
+{
+    uint32_t extra = unpack_open(u, 1);
+    m->rules = read_list(u, arena, sizeof(*m->rules), RULE_WIRE_MIN, MESSAGE_LIST_MAX, &m->rule_count);
+    for (size_t i = 0; i < m->rule_count && !u->failed; i++) read_rule(u, &m->rules[i]);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_placement_reply)
+
+/* --- replicas compared --- */
+
+void pack_range_check_request(struct buf *b, const struct range_check_request *m)
+{
+    pack_array(b, 2);
+    pack_uint(b, m->range_id);
+    pack_bool(b, m->begin);
+}
+
+static void read_range_check_request(struct unpack *u, struct arena *arena, struct range_check_request *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 2);
+    m->range_id = unpack_uint(u);
+    m->begin = unpack_bool(u);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(range_check_request)
+
+void pack_range_check_reply(struct buf *b, const struct range_check_reply *m)
+{
+    pack_array(b, 13);
+    pack_uint(b, m->node_id);
+    pack_uint(b, m->replica_id);
+    pack_bool(b, m->leads);
+    pack_bool(b, m->diverged);
+    pack_uint(b, m->applied);
+    pack_uint(b, m->index);
+    pack_bool(b, m->done);
+    pack_bool(b, m->failed);
+    pack_bool(b, m->whole);
+    pack_uint(b, m->effects_hash);
+    pack_uint(b, m->rows_hash);
+    pack_uint(b, m->rows);
+    pack_uint(b, m->bytes);
+}
+
+static void read_range_check_reply(struct unpack *u, struct arena *arena, struct range_check_reply *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 13);
+    m->node_id = unpack_uint(u);
+    m->replica_id = unpack_uint(u);
+    m->leads = unpack_bool(u);
+    m->diverged = unpack_bool(u);
+    m->applied = unpack_uint(u);
+    m->index = unpack_uint(u);
+    m->done = unpack_bool(u);
+    m->failed = unpack_bool(u);
+    m->whole = unpack_bool(u);
+    m->effects_hash = unpack_uint(u);
+    m->rows_hash = unpack_uint(u);
+    m->rows = unpack_uint(u);
+    m->bytes = unpack_uint(u);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(range_check_reply)

@@ -40,7 +40,9 @@ enum operator_kind {
     OPERATOR_TRANSFER,
     OPERATOR_SPLIT,
     OPERATOR_MERGE,
-    OPERATOR_SPLIT_HOT /* by load, not by bytes */
+    OPERATOR_SPLIT_HOT, /* by load, not by bytes */
+    OPERATOR_LEARNER,   /* a replica on `to` that has no vote, and gets none */
+    OPERATOR_KINDS      /* not one */
 };
 enum operator_state { OPERATOR_RUNNING = 1, OPERATOR_DONE, OPERATOR_VOID, OPERATOR_FAILED, OPERATOR_CANCELLED };
 struct operator_info {
@@ -98,6 +100,35 @@ struct meta_node_reply {
     struct slice text; /* what will happen, or has to happen first */
 };
 
+/* --- placement rules of keyspaces --- */
+struct placement_rule { /* what nodes it wants: label patterns (placement/labels.h), empty: any */
+    struct slice keyspace;
+    uint32_t voters, learners;
+    struct slice within, leaders, learners_within;
+};
+struct meta_placement_request { /* no name: only reads; else all but voters is as it is to be */
+    struct placement_rule rule;
+};
+struct meta_placement_reply { /* of all keyspaces */
+    struct placement_rule *rules;
+    size_t rule_count;
+};
+
+/* --- replicas compared on demand --- */
+struct range_check_request { /* begin: to the leader, answered when it has; else to any replica: how far it is */
+    uint64_t range_id;
+    bool begin;
+};
+struct range_check_reply {
+    uint64_t node_id, replica_id;
+    bool leads, diverged;
+    uint64_t applied;
+    uint64_t index; /* of the comparison that this replica came by last; 0: none */
+    bool done, failed;
+    bool whole; /* effects_hash is of all entries since the last window */
+    uint64_t effects_hash, rows_hash, rows, bytes;
+};
+
 #define MESSAGE_OPS_MAP(X)                                                                                             \
     X(replica_name)                                                                                                    \
     X(meta_op_request)                                                                                                 \
@@ -106,6 +137,10 @@ struct meta_node_reply {
     X(meta_config_request)                                                                                             \
     X(meta_config_reply)                                                                                               \
     X(meta_node_request)                                                                                               \
+    X(meta_placement_request)                                                                                          \
+    X(meta_placement_reply)                                                                                            \
+    X(range_check_request)                                                                                             \
+    X(range_check_reply)                                                                                               \
     X(meta_node_reply)
 
 #endif

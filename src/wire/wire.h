@@ -73,7 +73,9 @@ enum frame_type { FRAME_REQUEST = 0, FRAME_RESPONSE = 1, FRAME_NOTIFY = 2 };
     X(META_OPS, 31, "meta_ops")       /* operators, and what the scheduler thinks */                                   \
     X(META_CONFIG, 32, "meta_config") /* settings of the cluster */                                                    \
     X(META_KEYSPACE_ALTER, 33, "meta_keyspace_alter")                                                                  \
-    X(META_KEYSPACE_DROP, 34, "meta_keyspace_drop")
+    X(META_KEYSPACE_DROP, 34, "meta_keyspace_drop")                                                                    \
+    X(META_PLACEMENT, 40, "meta_placement") /* rules of keyspaces: which nodes they want */                            \
+    X(RANGE_CHECK, 41, "range_check")       /* admin to every replica: compare what they hold */
 
 enum method {
 #define METHOD_ENUM(name, number, text) METHOD_##name = number,

@@ -129,7 +129,10 @@ static void carry_out(struct placement_world *w, const struct placement_op *op, 
     case PLACEMENT_REMOVE: {
         unsigned seat = seat_of(g, op->from);
         ASSERT(g->seats > w->rules.voters);
+        bool last_learns = (g->learners >> (g->seats - 1) & 1) != 0;
         g->nodes[seat] = g->nodes[--g->seats];
+        g->learners = (uint8_t)(g->learners & ~(1u << seat) & ~(1u << g->seats));
+        if (last_learns && seat != g->seats) g->learners = (uint8_t)(g->learners | 1u << seat);
         if (g->leader == seat) g->leader = PLACEMENT_NOBODY;
         if (g->leader == g->seats) g->leader = (uint8_t)seat;
         break;
@@ -138,6 +141,11 @@ static void carry_out(struct placement_world *w, const struct placement_op *op, 
         ASSERT(g->leader == seat_of(g, op->from));
         ASSERT(w->sites[op->to].takes_leaders);
         g->leader = (uint8_t)seat_of(g, op->to);
+        break;
+    case PLACEMENT_LEARNER:
+        arrive(w, g, op->to);
+        g->learners = (uint8_t)(g->learners | 1u << g->seats);
+        g->nodes[g->seats++] = op->to;
         break;
     case PLACEMENT_SPLIT: split(w, at); return;
     case PLACEMENT_MERGE: merge(w, at); return;

@@ -12,8 +12,10 @@ check "the cluster starts" cluster_start
 check "a node is added" "$quorate" cluster add-node
 check "it is up" four
 expect "the supervisor knows it" 0 "node-4" "$quorate" cluster status
+expect "less patience with a new metadata leader" 0 500 "$quorate" config set scheduler.grace_ms 500
 check "a keyspace of six ranges" "$quorate" keyspace create six --splits b,c,d,e,f
-for verb in status "node list" "node show 1" "range list" "range show 2" "op list" "op history" "scheduler list" \
+for verb in "meta list" "range check" "range hot" "placement show" "placement check" "range scatter six" \
+    "node decommission 1 --dry-run" "node maintenance 1 --end" "scheduler resume leaders" status "node list" "node show 1" "range list" "range show 2" "op list" "op history" "scheduler list" \
     "scheduler describe" "config get" "config get node.dead_after_s"; do
     # shellcheck disable=SC2086 # words
     check "$verb -o json" is_json "$quorate" $verb
@@ -31,12 +33,31 @@ expect "a scheduler is paused" 0 "scheduler.leaders is off" "$quorate" scheduler
 expect "the list says so" 0 '"scheduler.leaders":"off"' "$quorate" scheduler list -o json
 expect "and goes on" 0 "scheduler.leaders is on" "$quorate" scheduler resume leaders
 check "scatter" "$quorate" range scatter six
-sleep 2
+for _ in $(seq 20); do if ended transfer; then break; fi; sleep 0.2; done
 check "transfers have ended well" ended transfer
 expect "no such operator" 1 "no operator" "$quorate" op cancel 4711
 expect "no such range" 1 "no range" "$quorate" range show 4711
 expect "no such node" 1 "no node" "$quorate" node decommission 99
 expect "a usage error" 2 "expected a number" "$quorate" node show one
+expect "replicas are compared" 0 "all replicas hold the same rows" "$quorate" range check 2
+expect "no such range to compare" 1 "no such range" "$quorate" range check 4711
+expect "the metadata's leadership goes" 0 "member 2 leads" "$quorate" meta transfer 2
+expect "the list says so" 0 '"leader":2' "$quorate" meta list -o json
+expect "not to a stranger" 1 "no metadata server 9" "$quorate" meta transfer 9
+printf 'put default "a key" 1\n# a remark\nget default "a key"\nexit\nfails\n' >"$work/lines"
+expect "lines from a file" 0 "1" sh -c "'$quorate' shell <'$work/lines'"
+expect "they stop at what fails" 1 "no range" sh -c "printf 'range show 4711\nversion\n' | '$quorate' shell"
+expect "completion" 0 "transfer-leader" "$quorate" complete -- range tr
+"$quorate" completion bash >"$work/completion"
+check "completion in bash" bash -c ". '$work/completion'; COMP_WORDS=('$quorate' meta tr); COMP_CWORD=2; _quorate; test \"\${COMPREPLY[*]}\" = transfer"
+expect "a rule of a keyspace" 0 "host=node-2" "$quorate" placement set six --leaders host=node-2,host=node-3
+expect "the list says so" 0 '"leaders":"host=node-2,host=node-3"' "$quorate" placement show -o json
+expect "a bad one" 1 "label pattern" "$quorate" placement set six --within earth
+for _ in $(seq 40); do if "$quorate" placement check >"$work/placed" 2>&1; then break; fi; sleep 0.2; done
+check "leaders have gone where it says" "$quorate" placement check
+leads_there() { [ "$("$quorate" range list --keyspace six -o json | json "all(r['leader_address'].endswith((':$((base + 12))', ':$((base + 13))')) for r in d['ranges'])")" = True ]; }
+check "they lead there" leads_there
+expect "a rule goes" 0 "any" "$quorate" placement set six --leaders any
 expect "maintenance" 0 "leads nothing" "$quorate" node maintenance 2 --minutes 5
 sleep 1
 expect "the list says so" 0 "maintenance" "$quorate" node list

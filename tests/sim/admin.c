@@ -109,6 +109,17 @@ static void ask_node(struct admin *a, struct client *c, enum node_verb verb, uin
     buf_free(&b);
 }
 
+/* Any node is asked to compare any range: who does not lead it refuses. */
+static void ask_comparison(struct admin *a, struct client *c, unsigned node)
+{
+    struct buf b;
+    buf_init(&b, 256);
+    struct range_check_request q = {.range_id = draw(a->world, 2, 8), .begin = true};
+    pack_range_check_request(&b, &q);
+    client_node(c, a->cluster->nodes[node]->address, METHOD_RANGE_CHECK, buf_slice(&b), ADMIN_CALL_MS, ignored, a);
+    buf_free(&b);
+}
+
 static void strike(struct world *w, void *ctx)
 {
     struct admin *a = ctx;
@@ -116,11 +127,12 @@ static void strike(struct world *w, void *ctx)
     if (!a->active) return;
     uint64_t node = draw(w, 1, a->cluster->knobs.node_count);
     if (c != NULL && a->cluster->booted) {
-        uint64_t what = draw(w, 0, 9);
+        uint64_t what = draw(w, 0, 11);
         if (what < 7) ask_op(a, c);
         if (what == 7) ask_node(a, c, NODE_VERB_DECOMMISSION, node, ignored);
         if (what == 8) ask_node(a, c, NODE_VERB_RECOMMISSION, node, ignored);
         if (what == 9) ask_node(a, c, NODE_VERB_MAINTENANCE, node, ignored);
+        if (what > 9) ask_comparison(a, c, (unsigned)node - 1);
     }
     world_after(w, draw(w, 0, 2 * a->cluster->knobs.admin_ns), strike, a);
 }

@@ -1,6 +1,7 @@
 /* A whole simulated cluster in which a row of one replica is changed behind its back: that replica finds out, keeps the
  * evidence, serves nothing, and is rebuilt; the others go on. Also when it leads, and when it restarts in between. */
 #include "lib/suite.h"
+#include "range/comparison.h"
 #include "sim/check.h"
 #include "sim/cluster.h"
 
@@ -18,6 +19,7 @@ struct rig {
     unsigned under_way;
     struct process *victim;
     uint64_t group;
+    uint64_t compared; /* index of the comparison that was last looked at */
 };
 
 static void write_next(struct rig *r);
@@ -271,6 +273,88 @@ START_TEST(a_restart_does_not_make_it_forget)
 }
 END_TEST
 
+/* --- on demand --- */
+
+static void compared(struct proposal *p, enum status s, bool unknown, struct slice answer)
+{
+    (void)unknown;
+    (void)answer;
+    ck_assert_int_eq(s, STATUS_OK);
+    p->index = 0;
+}
+
+/* The range's leader is told to compare. */
+static void compare(struct rig *r, struct proposal *p)
+{
+    struct buf b;
+    buf_init(&b, 64);
+    comparison_encode(0, &b);
+    for (unsigned i = 0; i < r->cluster.knobs.node_count; i++) {
+        struct replica *x = process_host(r->cluster.nodes[i]) != NULL ? replica_of(r, r->cluster.nodes[i]) : NULL;
+        if (x == NULL || !replica_leads(x)) continue;
+        *p = (struct proposal){.done = compared, .deadline_ns = DEADLINE_NONE};
+        list_init(&p->link);
+        ck_assert_int_eq(replica_propose(x, buf_slice(&b), p), STATUS_OK);
+        process_pass_soon(r->cluster.nodes[i]);
+        break;
+    }
+    buf_free(&b);
+}
+
+static bool all_compared(struct rig *r)
+{
+    uint64_t hash = 0, index = 0;
+    for (unsigned i = 0; i < r->cluster.knobs.node_count; i++) {
+        struct comparison c;
+        struct replica *x = replica_of(r, r->cluster.nodes[i]);
+        if (x == NULL) continue;
+        replica_comparison(x, &c);
+        if (!c.done || c.index <= r->compared || (index != 0 && c.index != index)) return false;
+        ck_assert(!c.failed && (index == 0 || c.rows_hash == hash));
+        index = c.index;
+        hash = c.rows_hash;
+    }
+    if (index != 0) r->compared = index;
+    return index != 0;
+}
+
+static uint64_t replica_applied_most(struct rig *r)
+{
+    uint64_t most = 0;
+    for (unsigned i = 0; i < r->cluster.knobs.node_count; i++) {
+        const struct replica *x = replica_of(r, r->cluster.nodes[i]);
+        if (x != NULL && raft_applied(replica_raft(x)) > most) most = raft_applied(replica_raft(x));
+    }
+    return most;
+}
+
+/* A row that nothing looks at again: the effects stay the same, a comparison of the rows finds it. */
+START_TEST(rows_are_compared_on_demand)
+{
+    struct rig r;
+    struct proposal p;
+    rig_open(&r, (uint64_t)_i + 300);
+    choose_victim(&r, _i % 2 == 1);
+    r.writing = false;
+    run_until(&r, quiet, 60, "rest");
+    compare(&r, &p);
+    run_until(&r, all_compared, 60, "a comparison");
+    ck_assert(!diverged(&r));
+    rot(&r);
+    uint64_t until = r.world.now_ns + 5 * SEC_NS;
+    while (r.world.now_ns < until && world_step(&r.world)) {
+    }
+    ck_assert_msg(!diverged(&r), "nothing has looked");
+    compare(&r, &p);
+    run_until(&r, diverged, 60, "finding out");
+    run_until(&r, rebuilt, 60, "rebuilding");
+    r.compared = replica_applied_most(&r);
+    compare(&r, &p);
+    run_until(&r, all_compared, 60, "another comparison");
+    rig_close(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("node/divergence");
@@ -279,6 +363,7 @@ int main(void)
     tcase_add_loop_test(tc, a_follower_that_differs_is_rebuilt, 0, 6);
     tcase_add_loop_test(tc, a_leader_that_differs_goes, 0, 6);
     tcase_add_loop_test(tc, a_restart_does_not_make_it_forget, 0, 4);
+    tcase_add_loop_test(tc, rows_are_compared_on_demand, 0, 6);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }

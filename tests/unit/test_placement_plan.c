@@ -4,6 +4,7 @@
 #include "base/prng.h"
 #include "lib/placement_world.h"
 #include "lib/suite.h"
+#include "placement/labels.h"
 
 static struct placement_world world;
 static struct prng rng;
@@ -340,6 +341,77 @@ START_TEST(what_is_said_reads_well)
 }
 END_TEST
 
+/* --- rules of a keyspace --- */
+
+static uint8_t fit[12];
+
+/* Sites 0 to 5 in zone a, 6 to 11 in zone b: voters in a, leaders on the first two, learners in b. */
+static void rules_begin(uint64_t seed)
+{
+    begin(seed, 12, 60, 12, 1u << 20);
+    for (size_t i = 0; i < 12; i++)
+        fit[i] = i < 6 ? PLACEMENT_FIT_VOTER | (i < 2 ? PLACEMENT_FIT_LEADER : 0) : PLACEMENT_FIT_LEARNER;
+    world.rules = (struct placement_rules){.voters = 3, .learners = 1, .fit = fit};
+}
+
+START_TEST(rules_say_who_sits_where)
+{
+    rules_begin((uint64_t)_i + 1);
+    placement_world_settle(&world, 2000);
+    for (size_t i = 0; i < world.range_count; i++) {
+        const struct placement_range *g = &world.ranges[i];
+        bool could = false;
+        ck_assert_uint_eq(g->seats, 4);
+        for (unsigned k = 0; k < g->seats; k++) {
+            bool learns = (g->learners >> k & 1) != 0;
+            ck_assert_int_eq(learns, g->nodes[k] >= 6);
+            could = could || g->nodes[k] < 2;
+        }
+        if (could) ck_assert_uint_lt(g->nodes[g->leader], 2);
+    }
+    placement_world_free(&world);
+}
+END_TEST
+
+/* The only places that the rules name are gone: nothing goes anywhere else, and it is said why. */
+START_TEST(rules_that_cannot_be_kept_are_told)
+{
+    rules_begin(5);
+    placement_world_settle(&world, 2000);
+    for (size_t i = 6; i < 12; i++) world.sites[i].life = PLACEMENT_LEAVING;
+    for (size_t i = 3; i < 6; i++) world.sites[i].life = PLACEMENT_LEAVING;
+    world.sites[0].life = PLACEMENT_LEAVING; /* two are left for three voters */
+    for (unsigned round = 0; round < 50; round++) (void)placement_world_round(&world);
+    ck_assert_uint_gt(noted(PLACEMENT_NOT_NO_TARGET), 0);
+    for (size_t i = 0; i < world.range_count; i++) {
+        const struct placement_range *g = &world.ranges[i];
+        for (unsigned k = 0; k < g->seats; k++) {
+            if ((g->learners >> k & 1) == 0) ck_assert_uint_lt(g->nodes[k], 6);
+        }
+    }
+    placement_world_free(&world);
+}
+END_TEST
+
+START_TEST(patterns_name_labels)
+{
+    struct slice labels[PLACEMENT_LEVELS];
+    labels_of(slice_str("eu/a/h1"), labels);
+    ck_assert(label_pattern_fits(SLICE_EMPTY, labels));
+    ck_assert(label_pattern_fits(slice_str("region=eu"), labels));
+    ck_assert(label_pattern_fits(slice_str("zone=b,zone=a"), labels));
+    ck_assert(label_pattern_fits(slice_str("host=h1"), labels));
+    ck_assert(!label_pattern_fits(slice_str("region=us,zone=b"), labels));
+    labels_of(slice_str("h2"), labels);
+    ck_assert(!label_pattern_fits(slice_str("region=eu"), labels));
+    ck_assert(label_pattern_good(slice_str("region=eu,host=x")));
+    static const char *const bad[] = {"eu",         "region=", "planet=earth",     "region=eu,",
+                                      ",region=eu", "=",       "region=eu,,zone=a"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        ck_assert_msg(!label_pattern_good(slice_str(bad[i])), "%s", bad[i]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("placement plan");
@@ -359,6 +431,9 @@ int main(void)
     tcase_add_test(t, an_even_load_splits_nothing);
     tcase_add_test(t, what_could_not_be_cut_is_left_alone);
     tcase_add_test(t, a_merge_names_the_range_behind);
+    tcase_add_loop_test(t, rules_say_who_sits_where, 0, 20);
+    tcase_add_test(t, rules_that_cannot_be_kept_are_told);
+    tcase_add_test(t, patterns_name_labels);
     tcase_add_test(t, busy_and_paused_are_left_alone);
     tcase_add_test(t, limits_per_node_hold);
     tcase_add_test(t, what_is_said_reads_well);

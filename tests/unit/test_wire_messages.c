@@ -3,6 +3,8 @@
  *
  * One visitor per message names its fields in order, independently of the codecs. It runs in two modes: GENERATE fills the
  * struct, DUMP writes it as text; so "as it was" is "the same text". */
+#include "test_wire_messages_ops.h"
+
 #include "base/crc32c.h"
 #include "base/mem.h"
 #include "base/prng.h"
@@ -14,86 +16,7 @@
 #define SEED 1234u
 #define ROUNDS 150u
 
-enum mode { GENERATE, DUMP };
-struct visit {
-    enum mode mode;
-    struct prng p;
-    struct arena *arena;
-    struct buf *text;
-};
-
-static void v_u64(struct visit *v, uint64_t *x)
-{
-    if (v->mode == GENERATE) *x = prng_next(&v->p) >> prng_below(&v->p, 64);
-    if (v->mode == DUMP) buf_printf(v->text, "%llu,", (unsigned long long)*x);
-}
-
-static void v_u32(struct visit *v, uint32_t *x)
-{
-    uint64_t wide = *x;
-    v_u64(v, &wide);
-    *x = (uint32_t)wide;
-}
-
-static void v_bool(struct visit *v, bool *x)
-{
-    if (v->mode == GENERATE) *x = prng_chance(&v->p, 1, 2);
-    if (v->mode == DUMP) buf_printf(v->text, "%s,", *x ? "yes" : "no");
-}
-
-static unsigned v_enum(struct visit *v, unsigned x, unsigned low, unsigned high)
-{
-    if (v->mode == GENERATE) x = (unsigned)prng_between(&v->p, low, high);
-    if (v->mode == DUMP) buf_printf(v->text, "#%u,", x);
-    return x;
-}
-
-static void v_bin(struct visit *v, struct slice *s, size_t size_min, size_t size_max)
-{
-    if (v->mode == GENERATE) {
-        size_t most = prng_chance(&v->p, 1, 40) ? size_max : size_min + 12;
-        if (most > size_max) most = size_max;
-        size_t size = (size_t)prng_between(&v->p, size_min, most);
-        if (most == size_max && size_max <= LIMIT_KEY_BYTES) size = size_max; /* the largest that is allowed */
-        uint8_t *bytes = arena_alloc(v->arena, size);
-        for (size_t i = 0; i < size; i++) bytes[i] = (uint8_t)prng_next(&v->p);
-        *s = slice_make(bytes, size);
-    } else {
-        buf_printf(v->text, "%zu:", s->size);
-        for (size_t i = 0; i < s->size; i++) buf_printf(v->text, "%02x", s->data[i]);
-    }
-}
-
-static void v_id(struct visit *v, uint8_t bytes[16])
-{
-    for (size_t i = 0; i < 16; i++) {
-        uint64_t x = bytes[i];
-        v_u64(v, &x);
-        bytes[i] = (uint8_t)x;
-    }
-}
-
-static size_t v_count(struct visit *v, size_t count, size_t max)
-{
-    if (v->mode == GENERATE) count = (size_t)prng_below(&v->p, max + 1);
-    if (v->mode == DUMP) buf_printf(v->text, "[%zu]", count);
-    return count;
-}
-
-/* The array behind a count: made when generating. */
-#define V_LIST(v, list, count, max)                                                                                    \
-    do {                                                                                                               \
-        (count) = v_count(v, count, max);                                                                              \
-        if ((v)->mode == GENERATE) (list) = arena_zalloc((v)->arena, (count) * sizeof(*(list)));                       \
-    } while (0)
-
 /* --- visitors --- */
-
-#define V_ALL(v, ...)                                                                                                  \
-    do {                                                                                                               \
-        uint64_t *const every[] = {__VA_ARGS__};                                                                       \
-        for (size_t at = 0; at < sizeof(every) / sizeof(every[0]); at++) v_u64(v, every[at]);                          \
-    } while (0)
 
 static void v_epoch(struct visit *v, struct range_epoch *e)
 {
@@ -343,70 +266,6 @@ static void v_order(struct visit *v, struct range_order *m)
     V_ALL(v, &m->op, &m->range_id, &m->conf_ver);
     m->kind = (enum order_kind)v_enum(v, (unsigned)m->kind, ORDER_ADD, ORDER_SPLIT_HOT);
     V_ALL(v, &m->to, &m->from);
-}
-
-static void v_meta_op_request(struct visit *v, struct meta_op_request *m)
-{
-    m->verb = (enum operator_verb)v_enum(v, (unsigned)m->verb, OPERATOR_VERB_START, OPERATOR_VERB_SCATTER);
-    m->kind = (enum operator_kind)v_enum(v, (unsigned)m->kind, 0, OPERATOR_SPLIT_HOT);
-    V_ALL(v, &m->id, &m->range_id, &m->from, &m->to);
-    v_bin(v, &m->keyspace, 0, LIMIT_KEYSPACE_NAME);
-}
-
-static void v_meta_op_reply(struct visit *v, struct meta_op_reply *m)
-{
-    v_u64(v, &m->id);
-}
-
-static void v_op(struct visit *v, struct operator_info *m)
-{
-    V_ALL(v, &m->id, &m->range_id, &m->from, &m->to, &m->began_ms, &m->ended_ms);
-    m->kind = (enum operator_kind)v_enum(v, (unsigned)m->kind, OPERATOR_ADD, OPERATOR_SPLIT_HOT);
-    m->state = (enum operator_state)v_enum(v, (unsigned)m->state, OPERATOR_RUNNING, OPERATOR_CANCELLED);
-    m->percent = v_enum(v, m->percent, 0, 100);
-    v_bin(v, &m->why, 0, 512);
-    v_bin(v, &m->step, 0, 512);
-}
-
-static void v_meta_ops_reply(struct visit *v, struct meta_ops_reply *m)
-{
-    V_LIST(v, m->ops, m->op_count, 8);
-    for (size_t i = 0; i < m->op_count; i++) v_op(v, &m->ops[i]);
-    V_LIST(v, m->notes, m->note_count, 8);
-    for (size_t i = 0; i < m->note_count; i++) {
-        v_bin(v, &m->notes[i].name, 0, 512);
-        v_bin(v, &m->notes[i].text, 0, 512);
-        V_ALL(v, &m->notes[i].count, &m->notes[i].range_id);
-    }
-    V_ALL(v, &m->round_ns, &m->rounds, &m->failures_borne, &m->ranges_short, &m->ranges_stopped);
-}
-
-static void v_meta_config_request(struct visit *v, struct meta_config_request *m)
-{
-    v_bin(v, &m->name, 0, 512);
-    v_bin(v, &m->value, 0, 512);
-}
-
-static void v_meta_config_reply(struct visit *v, struct meta_config_reply *m)
-{
-    V_LIST(v, m->settings, m->setting_count, 8);
-    for (size_t i = 0; i < m->setting_count; i++) {
-        v_bin(v, &m->settings[i].name, 0, 512);
-        v_bin(v, &m->settings[i].value, 0, 512);
-    }
-}
-
-static void v_meta_node_request(struct visit *v, struct meta_node_request *m)
-{
-    v_u64(v, &m->node_id);
-    m->verb = (enum node_verb)v_enum(v, (unsigned)m->verb, NODE_VERB_DECOMMISSION, NODE_VERB_MAINTENANCE);
-    v_bool(v, &m->dry_run);
-    v_u64(v, &m->for_ms);
-}
-
-static void v_meta_node_reply(struct visit *v, struct meta_node_reply *m)
-{
-    v_bin(v, &m->text, 0, 512);
 }
 
 static void v_meta_heartbeat_request(struct visit *v, struct meta_heartbeat_request *m)
