@@ -192,6 +192,7 @@ bool raft_config_at(const struct raft *r, uint64_t index, struct raft_config *ou
 uint64_t raft_term_at(const struct raft *r, uint64_t index);                        /* 0 when unknown */
 
 void raft_check(const struct raft *r);                     /* asserts every invariant; after each step in tests */
+void raft_check_brief(const struct raft *r);               /* the same without walking the log */
 void raft_describe(const struct raft *r, struct buf *out); /* one line for a person */
 
 #endif

@@ -24,7 +24,7 @@ struct seen { /* how far this life of the replica has been looked at */
     unsigned life;
     uint64_t id, term, vote, commit, last, last_term;
     uint64_t look; /* of the host, in which it was there last */
-    bool recovering;
+    bool recovering, leads;
 };
 
 struct promise { /* the newest leader that knows of the replica's log, and how far */
@@ -48,6 +48,7 @@ struct check_raft {
     struct world *world;
     uint64_t looks;
     struct map groups;
+    unsigned hosted[SIM_PROCESSES_MAX]; /* replicas at the last look */
 };
 
 struct check_raft *check_raft_new(struct world *w)
@@ -196,15 +197,17 @@ static void check_promise(struct check_raft *c, const struct group *g, const str
 
 static bool believes_in_lease(const struct process *p, const struct replica *r)
 {
-    return env_mono_ns((struct env *)(uintptr_t)&p->env) < replica_lease_until_ns(r);
+    return process_mono_ns(p) < replica_lease_until_ns(r);
 }
 
-/* At no instant do two believe that nobody else can lead, whatever their clocks say. A belief begins in a pass. */
-static void check_lease(struct check_raft *c, const struct replica *r, const struct process *p)
+/* At no instant do two believe that nobody else can lead, whatever their clocks say. A belief begins in a pass, and only a
+ * leader has one. */
+static void check_lease(struct check_raft *c, const struct group *g, const struct replica *r, const struct process *p)
 {
     if (!believes_in_lease(p, r)) return;
     COVER("check.lease_held");
     for (unsigned i = 0; i < c->world->process_count; i++) {
+        if (!g->seen[i].leads) continue;
         const struct process *other = c->world->processes[i];
         const struct host *h = other == p || !process_runs(other) || other->ops != p->ops ? NULL : process_host(other);
         const struct replica *twin = h == NULL ? NULL : host_replica(h, replica_group(r));
@@ -227,11 +230,13 @@ static void seen_gone(struct group *g, const struct process *p)
 struct look {
     struct check_raft *check;
     const struct process *p;
+    unsigned replicas;
+    bool fresh; /* one of them was not there at the last look */
 };
 
 static void look_replica(void *ctx, struct replica *r)
 {
-    const struct look *l = ctx;
+    struct look *l = ctx;
     const struct raft *raft = replica_raft(r);
     struct group *g = group_of(l->check, replica_group(r));
     struct seen *s = &g->seen[l->p->index];
@@ -241,6 +246,8 @@ static void look_replica(void *ctx, struct replica *r)
         new_life = true;
     }
     if (new_life) *s = (struct seen){.life = l->p->lives};
+    l->replicas++;
+    if (s->id == 0) l->fresh = true;
     s->look = l->check->looks;
     if (replica_id(r) <= g->gone[l->p->index] && !raft_recovering(raft)) /* a lost log loses tombstones, and says so */
         world_fail(l->check->world, "zombie: replica %llu of range %llu is on %s again, after %llu has left",
@@ -248,8 +255,10 @@ static void look_replica(void *ctx, struct replica *r)
                    (unsigned long long)g->gone[l->p->index]);
     uint64_t conf_ver = replica_desc(r)->epoch.conf_ver;
     if (conf_ver > g->conf_ver) g->conf_ver = conf_ver;
-    if (raft_role(raft) == RAFT_LEADER) check_leader(l->check, g, l->p, raft_term(raft));
-    check_lease(l->check, r, l->p);
+    bool leads = raft_role(raft) == RAFT_LEADER;
+    if (leads && !(s->leads && s->term == raft_term(raft))) check_leader(l->check, g, l->p, raft_term(raft));
+    s->leads = leads;
+    if (leads) check_lease(l->check, g, r, l->p);
     uint64_t first = raft_first_index(raft), last = raft_last_index(raft), commit = raft_commit(raft);
     bool same_tail = s->last > 0 && s->last <= last && raft_term_at(raft, s->last) == s->last_term;
     for (uint64_t i = same_tail ? s->last + 1 : s->commit + 1; i <= last; i++) {
@@ -275,8 +284,8 @@ static void look_replica(void *ctx, struct replica *r)
     if (s->recovering)
         g->promises[l->p->index] = (struct promise){.term = 0}; /* it says itself that it may have lost some */
     if (new_life) check_promise(l->check, g, l->p);
-    if (raft_role(raft) == RAFT_LEADER) note_matches(g, raft);
-    if (raft_role(raft) == RAFT_LEADER && raft_term(raft) < g->elected_term) COVER("sim.deposed_leader");
+    if (leads) note_matches(g, raft);
+    if (leads && raft_term(raft) < g->elected_term) COVER("sim.deposed_leader");
     if (replica_diverged(r) && !l->check->world->rows_rot)
         world_fail(l->check->world, "range %llu: %s finds that it did other than its peers",
                    (unsigned long long)replica_group(r), l->p->name);
@@ -292,6 +301,9 @@ void check_raft_look(struct check_raft *c, const struct process *p)
     void *value;
     c->looks++;
     host_each_replica(h, look_replica, &l);
+    bool as_before = !l.fresh && l.replicas == c->hosted[p->index];
+    c->hosted[p->index] = l.replicas;
+    if (as_before) return; /* then nobody is missing */
     for (size_t it = 0; map_next(&c->groups, &it, &id, &value);) {
         struct group *g = value;
         const struct seen *s = &g->seen[p->index];

@@ -21,7 +21,7 @@ static enum status meta_start(struct process *p, struct errbuf *err)
         o.members[i] = (struct meta_member){.id = i + 1, .address = c->metas[i]->address};
         if (c->metas[i] == p) o.id = i + 1;
     }
-    knobs_draw_host(p->world, &o.host);
+    if (c->bench == BENCH_NONE) knobs_draw_host(p->world, &o.host);
     struct meta *m = NULL;
     enum status s = meta_new(&p->env, &o, &m, err);
     p->server = m;
@@ -55,7 +55,7 @@ static enum status node_start(struct process *p, struct errbuf *err)
     struct cluster *c = process_cluster(p);
     struct node_options o = {
         .listen = p->address, .meta_addresses = c->meta_addresses, .host_label = p->name, .host = c->knobs.host};
-    knobs_draw_host(p->world, &o.host);
+    if (c->bench == BENCH_NONE) knobs_draw_host(p->world, &o.host);
     struct node *n = NULL;
     enum status s = node_new(&p->env, &o, &n, err);
     p->server = n;
@@ -105,12 +105,13 @@ static const struct process_ops CLIENT_OPS = {.start = client_start, .free = cli
 
 /* --- all of them --- */
 
-void cluster_init(struct cluster *c, struct world *w, bool bench)
+void cluster_init(struct cluster *c, struct world *w, enum cluster_bench bench)
 {
     memset(c, 0, sizeof *c);
     c->world = w;
+    c->bench = bench;
     knobs_draw(w, &c->knobs);
-    if (bench) knobs_bench(w, &c->knobs);
+    if (bench != BENCH_NONE) knobs_bench(w, &c->knobs);
     char name[32];
     size_t at = 0;
     for (unsigned i = 0; i < METAS; i++) {

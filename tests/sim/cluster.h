@@ -39,12 +39,20 @@ static inline bool cluster_splits(const struct cluster_knobs *k)
 
 struct check_raft;
 
+/* A measurement: knobs_bench, nothing drawn at a start, no ledger. */
+enum cluster_bench {
+    BENCH_NONE,
+    BENCH_PLAIN, /* no transaction over several ranges */
+    BENCH_MIXED  /* what the workload does otherwise */
+};
+
 struct cluster {
     struct world *world;
     struct cluster_knobs knobs;
     struct process *metas[METAS], *nodes[NODES_MAX], *clients[CLIENTS_MAX];
     struct ledger *ledgers[CLIENTS_MAX]; /* on the clients; NULL until somebody uses one */
     char meta_addresses[128];
+    enum cluster_bench bench;
     bool booted;                    /* the keyspace exists, and its ranges have their places */
     void (*router_died)(void *ctx); /* one of clients[] has gone, or goes */
     void *router_died_ctx;
@@ -58,8 +66,9 @@ void knobs_bench(struct world *w, struct cluster_knobs *k);
 void knobs_draw_host(struct world *w, struct host_options *o); /* also at a restart, for what may change then */
 void knobs_describe(const struct world *w, const struct cluster_knobs *k, char *text, size_t size);
 
-void cluster_init(struct cluster *c, struct world *w, bool bench); /* processes exist, nothing runs */
-void cluster_free(struct cluster *c);                              /* crashes what runs */
+/* Processes exist, nothing runs. */
+void cluster_init(struct cluster *c, struct world *w, enum cluster_bench bench);
+void cluster_free(struct cluster *c); /* crashes what runs */
 void cluster_start(struct cluster *c);
 bool cluster_all_up(const struct cluster *c);
 bool cluster_damaged(const struct cluster *c); /* some table has rotted: CORRUPT is an answer */

@@ -135,10 +135,11 @@ void knobs_bench(struct world *w, struct cluster_knobs *k)
                                 .timeout_max_ms = 5000,
                                 .safety_ns = 20 * SEC_NS};
     host_options_default(&k->host);
-    k->host.wal.segment_bytes = 1u << 20;
+    k->host.wal.segment_bytes = 256u << 10;
+    k->host.wal_flush_bytes = 2u << 20; /* so that segments are used again, as they are after a while */
     w->knobs = (struct sim_knobs){.net_min_ns = 50000,
                                   .net_max_ns = 300000,
-                                  .pass_gap_ns = 20000,
+                                  .pass_gap_ns = 100000,
                                   .log_min_ns = 50000,
                                   .log_max_ns = 200000,
                                   .io_min_ns = 50000,

@@ -20,7 +20,7 @@ uint64_t process_now_ns(const struct process *p)
     return p->world->now_ns + p->late_ns;
 }
 
-static uint64_t mono_now(const struct process *p)
+uint64_t process_mono_ns(const struct process *p)
 {
     uint64_t passed = process_now_ns(p) - p->mono_world_ns;
     return p->mono_base_ns + passed + (uint64_t)((int64_t)(passed / 1000) * p->mono_ppm / 1000);
@@ -29,7 +29,7 @@ static uint64_t mono_now(const struct process *p)
 /* When the world's clock reads what makes mono read at_ns, or a little later. */
 static uint64_t world_at(const struct process *p, uint64_t at_ns)
 {
-    uint64_t now = mono_now(p);
+    uint64_t now = process_mono_ns(p);
     if (at_ns <= now) return p->world->now_ns;
     uint64_t left = at_ns - now;
     if (left > 1000000 * SEC_NS) return UINT64_MAX;
@@ -45,7 +45,7 @@ static uint64_t op_mono_ns(struct env *env)
         world_trace(p->world, p, "PAUSE within, %llu ms", (unsigned long long)(p->pause_ns / MS_NS));
         p->late_ns = p->pause_ns;
     }
-    return mono_now(p);
+    return process_mono_ns(p);
 }
 
 static uint64_t op_wall_ms(struct env *env)
@@ -61,7 +61,7 @@ void process_wall_jump(struct process *p, int64_t ms)
 
 void process_set_drift(struct process *p, int64_t ppm)
 {
-    p->mono_base_ns = mono_now(p);
+    p->mono_base_ns = process_mono_ns(p);
     p->mono_world_ns = p->world->now_ns;
     p->mono_ppm = ppm;
 }
@@ -153,7 +153,7 @@ static void pass_fire(struct world *w, struct sim_event *e)
     if (process_put_off(p, e)) return;
     count_pass(p);
     p->woken = false;
-    uint64_t now_ns = mono_now(p), next_ns = DEADLINE_NONE;
+    uint64_t now_ns = process_mono_ns(p), next_ns = DEADLINE_NONE;
     world_note(w, 1, p->index, now_ns);
     LIST_FOR(it, &p->actors)
     {

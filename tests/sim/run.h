@@ -2,13 +2,13 @@
 #ifndef QUORATE_TESTS_SIM_RUN_H
 #define QUORATE_TESTS_SIM_RUN_H
 
-#include "sim/sim.h"
+#include "sim/cluster.h"
 
 struct run_options {
     uint64_t seed;
     bool trace;          /* every line at once */
-    bool bench;          /* knobs_bench */
     bool debug;          /* servers' debug lines too */
+    enum cluster_bench bench;
     unsigned tail_lines; /* of the trace, printed when it fails */
 };
 struct run_result {

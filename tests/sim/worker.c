@@ -55,7 +55,7 @@ static void begin(struct worker *w)
     w->repeating = false;
     w->final = false;
     w->call_ns = world->now_ns;
-    uint64_t luck = draw(world, 0, 99);
+    uint64_t luck = draw(world, l->cluster->bench == BENCH_PLAIN ? 34 : 0, 99);
     if (luck < 12) {
         chain_begin(w);
     } else if (luck < 15) {

@@ -12,8 +12,8 @@ struct workload *workload_new(struct cluster *c, struct history *h)
     l->cluster = c;
     l->world = c->world;
     l->history = h;
-    if (chance(c->world, 500)) l->ledger = ledger_load_new(c);
-    if (chance(c->world, 600)) l->watches = watch_load_new(c);
+    if (c->bench == BENCH_NONE && chance(c->world, 500)) l->ledger = ledger_load_new(c);
+    if (c->bench == BENCH_NONE && chance(c->world, 600)) l->watches = watch_load_new(c);
     money_init(&l->money, c->knobs.bank_ranges, c->knobs.accounts);
     l->worker_count = c->knobs.workers * c->knobs.client_count;
     ASSERT(l->worker_count <= WORKERS_MAX);
