@@ -190,6 +190,13 @@ static void host_unpin(struct host *h)
     h->unpinning = group != 0 && group != HOST_GROUP && host_unpin_one(h, group);
 }
 
+void host_flush(struct host *h)
+{
+    if (h->flush_asked || h->stopping) return;
+    h->flush_asked = true;
+    lsm_flush(h->lsm, host_flushed, h);
+}
+
 static void host_store_step(struct host *h)
 {
     if (h->stopping && h->snapshots_receiving == 0 && !h->flush_asked) return; /* nothing new is begun on the way out */
@@ -206,10 +213,7 @@ static void host_store_step(struct host *h)
     uint64_t live = wal_live_bytes(h->wal);
     if (live < h->live_after_flush) h->live_after_flush = live;
     bool grown = live >= h->live_after_flush + h->options.wal.segment_bytes;
-    if (!h->flush_asked && !h->stopping && grown && live > h->options.wal_flush_bytes) {
-        h->flush_asked = true;
-        lsm_flush(h->lsm, host_flushed, h);
-    }
+    if (grown && live > h->options.wal_flush_bytes) host_flush(h);
 }
 
 /* --- the pass --- */

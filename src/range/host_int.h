@@ -157,6 +157,7 @@ struct replica {
 };
 
 void host_mark_ready(struct host *h, struct replica *r);
+void host_flush(struct host *h); /* the store is asked to make all that is applied durable */
 enum { LAG_SHIFT_MAX = 3 };
 
 /* replica.c */

@@ -253,9 +253,23 @@ void members_recall_left(struct host *h, uint64_t group, uint64_t replica_id, st
     tombstone_put(h, group, replica_id, start, end);
 }
 
+/* What a split has made goes only when the store holds the split. Else a crash has that applied again: it would make the
+ * replica again, and the parent would find rows missing that it still had then. */
+static bool split_is_durable(struct replica *r)
+{
+    uint64_t index, term;
+    if (r->birth.group == 0 || r->applied == 0 || MUTANT(leaves_unborn) ||
+        lsm_durable(r->host->lsm, r->desc.id, &index, &term))
+        return true;
+    COVER("members.leave_newborn");
+    host_flush(r->host);
+    return false;
+}
+
 /* Nothing that was begun for the replica may still come back to it. */
 static bool detachable(struct replica *r)
 {
+    if (!split_is_durable(r)) return false;
     if (r->sending != NULL) (void)snapshot_send_abort(r->sending);
     if (r->receiving != NULL) snapshot_recv_abort(r->receiving);
     return r->receiving == NULL && !r->apply_wait && r->state != REPLICA_CREATING;

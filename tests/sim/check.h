@@ -12,6 +12,7 @@ struct check_raft;
 struct check_raft *check_raft_new(struct world *w);
 void check_raft_free(struct check_raft *c);
 void check_raft_look(struct check_raft *c, const struct process *p);
+bool check_raft_complete(const struct check_raft *c); /* of every group all first voters have been there */
 
 /* --- check_linear.c: the operations on each register are linearizable. Trusts no timestamp. --- */
 void check_linear(struct world *w, const struct history *h, unsigned key_count);

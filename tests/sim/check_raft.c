@@ -42,6 +42,7 @@ struct group {
     struct promise promises[SIM_PROCESSES_MAX];
     uint64_t gone[SIM_PROCESSES_MAX]; /* highest id of a replica that was there and is not any more */
     uint64_t conf_ver;                /* highest that was seen */
+    bool complete;                    /* once a leader has heard from every voter */
 };
 
 struct check_raft {
@@ -49,6 +50,7 @@ struct check_raft {
     uint64_t looks;
     struct map groups;
     unsigned hosted[SIM_PROCESSES_MAX]; /* replicas at the last look */
+    unsigned incomplete;                /* groups */
 };
 
 struct check_raft *check_raft_new(struct world *w)
@@ -88,6 +90,7 @@ static struct group *group_of(struct check_raft *c, uint64_t id)
     map_init(&g->leaders);
     map_init(&g->entries);
     map_put(&c->groups, id, g);
+    c->incomplete++;
     return g;
 }
 
@@ -168,6 +171,23 @@ static void check_votes(struct check_raft *c, const struct group *g, const struc
     if (free_to_vote <= config->voter_count / 2) return;
     world_fail(c->world, "promise broken: range %llu has elected a leader of term %llu, and %u voters know of no vote",
                (unsigned long long)g->id, (unsigned long long)g->elected_term, free_to_vote);
+}
+
+/* Members that have never been there are as good as down. */
+static void note_complete(struct check_raft *c, struct group *g, const struct raft *raft)
+{
+    const struct raft_config *config = raft_config_now(raft);
+    for (unsigned i = 0; i < config->voter_count; i++) {
+        const struct raft_progress *peer = raft_peer(raft, config->voters[i]);
+        if (peer == NULL || peer->match == 0) return;
+    }
+    g->complete = true;
+    c->incomplete--;
+}
+
+bool check_raft_complete(const struct check_raft *c)
+{
+    return c->incomplete == 0;
 }
 
 /* What a leader counts on. */
@@ -285,6 +305,7 @@ static void look_replica(void *ctx, struct replica *r)
         g->promises[l->p->index] = (struct promise){.term = 0}; /* it says itself that it may have lost some */
     if (new_life) check_promise(l->check, g, l->p);
     if (leads) note_matches(g, raft);
+    if (leads && !g->complete) note_complete(l->check, g, raft);
     if (leads && raft_term(raft) < g->elected_term) COVER("sim.deposed_leader");
     if (replica_diverged(r) && !l->check->world->rows_rot)
         world_fail(l->check->world, "range %llu: %s finds that it did other than its peers",

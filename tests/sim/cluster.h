@@ -54,6 +54,7 @@ struct cluster {
     char meta_addresses[128];
     enum cluster_bench bench;
     bool booted;                    /* the keyspace exists, and its ranges have their places */
+    bool placed;                    /* so do those of the ledger, if it has a part in this run */
     void (*router_died)(void *ctx); /* one of clients[] has gone, or goes */
     void *router_died_ctx;
     struct check_raft *check_raft; /* looks at every host after each of its passes */

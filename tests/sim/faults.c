@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "sim/check.h"
 #include "sim/rot.h"
 
 /* A kind: what it does, and its mean pause. */
@@ -149,14 +150,14 @@ static void strike_wall(struct faults *f)
 
 /* --- leaderships --- */
 
-struct transfer {
+struct away {
     struct faults *faults;
     unsigned at;
 };
 
 static void transfer_one(void *ctx, struct replica *r)
 {
-    struct transfer *t = ctx;
+    struct away *t = ctx;
     const struct range_desc *d = replica_desc(r);
     struct errbuf err;
     if (d->replica_count < 2 || !replica_leads(r) || t->at-- != 0) return;
@@ -230,7 +231,7 @@ static void strike_transfer(struct faults *f)
         world_after(f->world, draw(f->world, 10, 3000) * MS_NS, handed_over, p);
     } else {
         world_trace(f->world, p, "TRANSFER");
-        host_each_replica(h, transfer_one, &(struct transfer){.faults = f, .at = (unsigned)draw(f->world, 0, 2)});
+        host_each_replica(h, transfer_one, &(struct away){.faults = f, .at = (unsigned)draw(f->world, 0, 2)});
     }
     process_pass_soon(p);
 }
@@ -240,6 +241,7 @@ static void strike_transfer(struct faults *f)
 bool fault_may_rot(struct faults *f, const struct process *p)
 {
     const struct rotten *r = &f->rotten[process_is_node(p) ? 1 : 0];
+    if (process_is_node(p) && !(f->cluster->placed && check_raft_complete(f->cluster->check_raft))) return false;
     return process_host(p) != NULL && p->state == PROCESS_UP &&
            (r->p == NULL || (!r->p->disk_damaged && rot_mended(r->p, r->replicas)));
 }

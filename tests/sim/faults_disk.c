@@ -72,7 +72,7 @@ void fault_table_rot(struct faults *f)
 {
     struct rot r = {.wanted = UINT_MAX};
     struct process *p = fault_any_server(f);
-    if (!f->cluster->booted) return; /* ranges are placed on nodes that can be relied on */
+    if (!f->cluster->placed) return; /* ranges are placed on nodes that can be relied on */
     if (!p->disk_damaged && !fault_may_rot(f, p)) return;
     memdisk_each(p->disk, rot_consider, &r);
     if (r.seen == 0) return;

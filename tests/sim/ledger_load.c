@@ -160,6 +160,7 @@ static void keyspace_made(void *ctx, const struct client_error *e, struct slice 
     struct ledger_load *l = ctx;
     (void)payload;
     answered(&l->steps);
+    if (e->status == STATUS_OK) l->cluster->placed = true;
     boot_answered(l, e->status == STATUS_OK);
 }
 
@@ -411,7 +412,9 @@ static void audit_again(struct world *w, void *ctx)
     }
     unsigned client = (unsigned)draw(l->world, 0, l->cluster->knobs.client_count - 1);
     struct ledger *ledger = ask(&l->audit, client);
-    if (ledger != NULL) ledger_run_audit(ledger, 0, 5000, NULL, audited, l);
+    /* At the end all was written that ever will be, and the disks and caches may be the smallest and slowest. */
+    uint32_t timeout_ms = l->auditing ? 40000 : 5000;
+    if (ledger != NULL) ledger_run_audit(ledger, 0, timeout_ms, NULL, audited, l);
 }
 
 /* --- the end: one look-up after the other, then the accounts --- */

@@ -1,6 +1,6 @@
 /* Rot: what was durable in a log, or the head of a store's manifest, is no longer what it was when its server starts again. Of
- * members of one kind only one at a time is not sound: fewer than a majority of any group. The last batch is spared: nothing
- * says that it was durable (docs/formats/wal.md, "What can be lost silently"). */
+ * members of one kind only one at a time is not sound: fewer than a majority of any group, all of whose members have been
+ * there. The last batch is spared: nothing says that it was durable (docs/formats/wal.md, "What can be lost silently"). */
 #include "sim/rot.h"
 
 #include "base/assert.h"
@@ -99,5 +99,5 @@ bool rot_mended(const struct process *p, size_t replicas_before)
     const struct host *h = process_host(p);
     if (h == NULL) return false;
     host_each_replica(h, count_unsound, &unsound);
-    return unsound == 0 && host_replica_count(h) >= replicas_before;
+    return unsound == 0 && !(process_is_node(p) && host_log_lost(h)) && host_replica_count(h) >= replicas_before;
 }

@@ -6,8 +6,8 @@
 
 struct run_options {
     uint64_t seed;
-    bool trace;          /* every line at once */
-    bool debug;          /* servers' debug lines too */
+    bool trace; /* every line at once */
+    bool debug; /* servers' debug lines too */
     enum cluster_bench bench;
     unsigned tail_lines; /* of the trace, printed when it fails */
 };

@@ -160,7 +160,7 @@ bool process_effect(struct process *p);
 void process_stop(struct process *p); /* in good order; it is down some time later, or crashed if it does not end */
 void process_pause(struct process *p, uint64_t ns);
 void process_pause_within(struct process *p, uint64_t ns, unsigned clock_reads);
-uint64_t process_now_ns(const struct process *p); /* of the world: when what it does at this moment happens */
+uint64_t process_now_ns(const struct process *p);  /* of the world: when what it does at this moment happens */
 uint64_t process_mono_ns(const struct process *p); /* its clock, looked at from outside: no pause begins there */
 void process_wall_jump(struct process *p, int64_t ms);
 void process_set_drift(struct process *p, int64_t ppm);

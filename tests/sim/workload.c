@@ -71,6 +71,7 @@ static void fund_answered(void *ctx, const struct client_error *e, const struct 
     }
     if (l->boot_bank == l->money.bank_count) l->boot = BOOT_DONE;
     l->cluster->booted = l->boot == BOOT_DONE;
+    if (l->ledger == NULL) l->cluster->placed = l->cluster->booted;
     boot_wait(l);
 }
 
