@@ -184,8 +184,8 @@ void raft_config_enter(struct raft *r, const struct raft_config *c, uint64_t ind
 {
     uint64_t base_index = r->log.base_index;
     if (index > base_index && r->config_index == base_index && r->base_config.size == 0)
-        raft_config_set_base(r, &r->config);
-    r->config = *c;
+        raft_config_set_base(r, r->config);
+    raft_config_hold(r, c);
     r->config_index = index;
     r->config_changed = true;
     base_only(r, base_index);
@@ -196,7 +196,7 @@ void raft_config_enter(struct raft *r, const struct raft_config *c, uint64_t ind
 static void base_config_decode(const struct raft *r, struct raft_config *c)
 {
     memset(c, 0, sizeof(*c));
-    if (r->base_config.size == 0 && r->config_index == r->log.base_index) *c = r->config;
+    if (r->base_config.size == 0 && r->config_index == r->log.base_index) *c = *r->config;
     if (r->base_config.size == 0) return;
     enum status s = raft_config_decode(r->base_config, c);
     ASSERT(s == STATUS_OK);

@@ -3,6 +3,7 @@
 #define QUORATE_RAFT_CONFIG_H
 
 #include "base/buf.h"
+#include "base/map.h"
 #include "base/slice.h"
 #include "base/status.h"
 
@@ -20,5 +21,12 @@ struct raft_config {
 void raft_config_encode(const struct raft_config *c, struct slice note, struct buf *out);
 MUST_CHECK enum status raft_config_decode(struct slice data, struct raft_config *out);
 struct slice raft_config_note(struct slice data); /* of data that raft_config_decode takes; borrowed */
+
+/* Configurations that several groups have in common (config_pool.c). */
+struct raft_configs {
+    struct map by_hash; /* -> struct raft_config_shared */
+};
+void raft_configs_init(struct raft_configs *p);
+void raft_configs_free(struct raft_configs *p); /* after all that used it */
 
 #endif

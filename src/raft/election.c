@@ -37,8 +37,8 @@ void raft_peers_free(struct raft *r)
 void raft_peers_rebuild(struct raft *r)
 {
     uint64_t ids[RAFT_MEMBERS_MAX + 1];
-    size_t count = raft_config_members(&r->config, ids);
-    if (!raft_config_is_member(&r->config, r->options.id)) ids[count++] = r->options.id;
+    size_t count = raft_config_members(r->config, ids);
+    if (!raft_config_is_member(r->config, r->options.id)) ids[count++] = r->options.id;
     struct raft_progress *peers = mem_alloc(count * sizeof(*peers));
     for (size_t i = 0; i < count; i++) {
         struct raft_progress *known = raft_peer(r, ids[i]);
@@ -62,7 +62,7 @@ bool raft_promotable(const struct raft *r)
 {
     struct raft_config before;
     if (raft_recovering(r)) return false;
-    if (raft_config_is_voter(&r->config, r->options.id)) return true;
+    if (raft_config_is_voter(r->config, r->options.id)) return true;
     if (r->config_index <= r->commit) return false;
     return raft_config_at(r, r->config_index - 1, &before) && raft_config_is_voter(&before, r->options.id);
 }
@@ -90,7 +90,7 @@ static uint64_t heard_of(const void *ctx, uint64_t id)
 
 uint64_t raft_quorum_heard_ms(const struct raft *r)
 {
-    return raft_config_quorum(&r->config, heard_of, r);
+    return raft_config_quorum(r->config, heard_of, r);
 }
 
 /* --- roles --- */
@@ -124,7 +124,7 @@ static void broadcast_vote(struct raft *r, struct raft_message m, struct raft_ef
     m.log_term = raft_log_last_term(&r->log);
     for (size_t i = 0; i < r->peer_count; i++) {
         uint64_t id = r->peers[i].id;
-        if (id == r->options.id || !raft_config_is_voter(&r->config, id)) continue;
+        if (id == r->options.id || !raft_config_is_voter(r->config, id)) continue;
         m.to = id;
         raft_send(r, m, fx);
     }
@@ -176,13 +176,13 @@ void raft_lead_from_birth(struct raft *r, struct raft_effects *fx)
 
 static void count_ballots(struct raft *r, struct raft_effects *fx)
 {
-    if (raft_config_quorum(&r->config, granted, r) == 1) {
+    if (raft_config_quorum(r->config, granted, r) == 1) {
         if (r->role == RAFT_PRE_CANDIDATE) {
             raft_campaign(r, false, fx);
         } else {
             become_leader(r, fx);
         }
-    } else if (raft_config_quorum(&r->config, not_refused, r) == 0) {
+    } else if (raft_config_quorum(r->config, not_refused, r) == 0) {
         raft_follow(r, r->term, 0, fx);
     }
 }
@@ -291,7 +291,7 @@ void raft_recv_ballot(struct raft *r, const struct raft_message *m, struct raft_
 void raft_transfer(struct raft *r, uint64_t to, struct raft_effects *fx)
 {
     if (r->role != RAFT_LEADER || to == r->options.id || raft_peer(r, to) == NULL) return;
-    if (!raft_config_is_voter(&r->config, to) || raft_peer(r, to)->recovery_nonce != 0) return;
+    if (!raft_config_is_voter(r->config, to) || raft_peer(r, to)->recovery_nonce != 0) return;
     r->transfer_to = to;
     r->transfer_sent = false;
     r->transfer_deadline_ms = r->now_ms + r->options.election_ms;

@@ -20,7 +20,7 @@
 /* Nobody else's vote is asked for, so nobody else's leader can be hurt by ours. */
 static bool raft_votes_alone(const struct raft *r)
 {
-    return r->config.voter_count == 1 && r->config.voters[0] == r->options.id && !raft_config_is_joint(&r->config);
+    return r->config->voter_count == 1 && r->config->voters[0] == r->options.id && !raft_config_is_joint(r->config);
 }
 
 /* Votes that a former life gave away by promises are not given again before their time is up. */
@@ -99,8 +99,8 @@ void raft_promise_void_by(struct raft *r, const struct raft_message *m, struct r
 static uint64_t turn(const struct raft *r, uint64_t without)
 {
     uint64_t before = 0;
-    for (unsigned i = 0; i < r->config.voter_count && r->config.voters[i] != r->options.id; i++) {
-        if (r->config.voters[i] != without) before++;
+    for (unsigned i = 0; i < r->config->voter_count && r->config->voters[i] != r->options.id; i++) {
+        if (r->config->voters[i] != without) before++;
     }
     return before;
 }
@@ -181,7 +181,7 @@ uint64_t raft_promise_wanted(const struct raft *r)
 bool raft_wants_promise(const struct raft *r)
 {
     return r->options.support != NULL && (!r->lease_void || MUTANT(lease_outlives_transfer)) &&
-           raft_config_is_voter(&r->config, r->options.id);
+           raft_config_is_voter(r->config, r->options.id);
 }
 
 /* One that has lost durable data may have given its vote away before it promised: it backs nobody until it is mended. */
@@ -207,7 +207,7 @@ static uint64_t backed_until(const void *ctx, uint64_t id)
 uint64_t raft_lease_until_ns(const struct raft *r)
 {
     if (!raft_leader_ready(r) || !raft_wants_promise(r)) return 0;
-    return raft_config_quorum(&r->config, backed_until, r);
+    return raft_config_quorum(r->config, backed_until, r);
 }
 
 static uint64_t backs(const void *ctx, uint64_t id)
@@ -229,16 +229,16 @@ static bool peer_asleep(const struct raft *r, const struct raft_progress *p)
 bool raft_leader_asleep(const struct raft *r)
 {
     if (r->commit != raft_log_last(&r->log) || r->append_due || r->read_count > 0 || r->transfer_to != 0) return false;
-    if (!raft_wants_promise(r) || raft_config_is_joint(&r->config) || !raft_leader_ready(r)) return false;
+    if (!raft_wants_promise(r) || raft_config_is_joint(r->config) || !raft_leader_ready(r)) return false;
     for (size_t i = 0; i < r->peer_count; i++) {
         if (r->peers[i].id != r->options.id && !peer_asleep(r, &r->peers[i])) return false;
     }
-    return raft_config_quorum(&r->config, backs, r) == 1;
+    return raft_config_quorum(r->config, backs, r) == 1;
 }
 
 void raft_note_backed(struct raft *r)
 {
-    if (raft_wants_promise(r) && raft_config_quorum(&r->config, backs, r) == 1) r->backed_ms = r->now_ms;
+    if (raft_wants_promise(r) && raft_config_quorum(r->config, backs, r) == 1) r->backed_ms = r->now_ms;
 }
 
 /* A follower campaigns, or doubts that we lead: no sleep before it has answered a heartbeat. */

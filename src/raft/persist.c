@@ -16,6 +16,7 @@
 #include "raft/lease_int.h"
 
 #define GROW_MIN 8u
+#define HELD_MIN 2u
 
 bool raft_hard_durable(const struct raft *r)
 {
@@ -89,7 +90,7 @@ static void hold(struct raft *r, const struct raft_message *m)
         return;
     }
     if (r->held_count == r->held_capacity) {
-        r->held_capacity = r->held_capacity == 0 ? GROW_MIN : r->held_capacity * 2;
+        r->held_capacity = r->held_capacity == 0 ? HELD_MIN : r->held_capacity * 2;
         r->held = mem_realloc(r->held, r->held_capacity * sizeof(*r->held));
     }
     r->held[r->held_count++] = *m;

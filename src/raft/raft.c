@@ -46,6 +46,7 @@ struct raft *raft_new(const struct raft_options *options, const struct raft_rest
     r->applied = restore->snapshot_index;
     r->role = r->told_role = RAFT_FOLLOWER;
     r->base_config = SLICE_EMPTY;
+    raft_config_hold(r, &(struct raft_config){.voter_count = 0});
     r->durable.trunc_from = RAFT_NEVER;
     r->durable.commit_told = restore->snapshot_index;
     raft_log_init(&r->log, restore->snapshot_index, restore->snapshot_term);
@@ -85,6 +86,7 @@ void raft_free(struct raft *r)
 {
     if (r == NULL) return;
     raft_peers_free(r);
+    raft_config_drop(r->config);
     raft_log_free(&r->log);
     if (r->base_config.size > 0) mem_free((void *)(uintptr_t)r->base_config.data);
     mem_free(r->held);
@@ -234,7 +236,7 @@ static void recv(struct raft *r, const struct raft_message *m, struct raft_effec
         raft_recv_poke_reply(r, m, fx);
         return;
     }
-    if (is_reply(m->type) && !raft_config_is_member(&r->config, m->from)) {
+    if (is_reply(m->type) && !raft_config_is_member(r->config, m->from)) {
         COVER("raft.reply_of_stranger");
         return;
     }
@@ -243,7 +245,7 @@ static void recv(struct raft *r, const struct raft_message *m, struct raft_effec
         return;
     }
     if (m->term > r->term && !recv_newer_term(r, m, fx)) return;
-    if (is_leaders(m->type) && r->leader != 0 && r->leader != m->from && !raft_config_is_member(&r->config, m->from)) {
+    if (is_leaders(m->type) && r->leader != 0 && r->leader != m->from && !raft_config_is_member(r->config, m->from)) {
         COVER("raft.stranger_leads"); /* of a member the same is a violated invariant: raft_follow stops the process */
         return;
     }
@@ -312,13 +314,13 @@ enum status raft_propose_config(struct raft *r, const struct raft_config *target
     if (r->role != RAFT_LEADER) return STATUS_NOT_LEADER;
     if (raft_config_is_joint(target) || !raft_config_is_valid(target)) return STATUS_INVALID;
     if (note.size > RAFT_NOTE_BYTES_MAX) return STATUS_INVALID;
-    bool under_way = raft_config_is_joint(&r->config) || r->config_index > r->commit;
+    bool under_way = raft_config_is_joint(r->config) || r->config_index > r->commit;
     if (under_way || !raft_leader_ready(r) || r->transfer_to != 0) return STATUS_BUSY;
     if (!raft_recovery_leaves_majority(r, target)) return STATUS_BUSY;
     struct raft_config next = *target;
-    if (!raft_config_same_voters(&r->config, target)) {
-        memcpy(next.old_voters, r->config.voters, sizeof(next.old_voters));
-        next.old_voter_count = r->config.voter_count;
+    if (!raft_config_same_voters(r->config, target)) {
+        memcpy(next.old_voters, r->config->voters, sizeof(next.old_voters));
+        next.old_voter_count = r->config->voter_count;
     }
     raft_append_config(r, &next, note);
     *index = raft_log_last(&r->log);
@@ -489,7 +491,7 @@ uint64_t raft_config_index(const struct raft *r)
 }
 const struct raft_config *raft_config_now(const struct raft *r)
 {
-    return &r->config;
+    return r->config;
 }
 
 uint64_t raft_term_at(const struct raft *r, uint64_t index)

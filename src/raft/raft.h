@@ -41,6 +41,7 @@ struct raft_options {
     const struct raft_support *support; /* what the host knows of nodes; NULL: groups live by their own heartbeats */
     const void *support_ctx;
     uint64_t silent_until_ms; /* no vote and no pre-vote before: an earlier life may have promised (docs/liveness.md) */
+    struct raft_configs *configs; /* shared with other groups, whose configurations are mostly the same; NULL: not */
 };
 void raft_options_default(struct raft_options *o);
 /* What the log and the store held when the process started. */

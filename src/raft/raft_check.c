@@ -33,7 +33,7 @@ static void check_durable(const struct raft *r)
 
 static void check_config(const struct raft *r)
 {
-    if (r->config.voter_count > 0) ASSERT(raft_config_is_valid(&r->config));
+    if (r->config->voter_count > 0) ASSERT(raft_config_is_valid(r->config));
     ASSERT(r->config_index >= r->log.base_index);
     ASSERT(r->config_index <= raft_log_last(&r->log));
 }
@@ -55,7 +55,7 @@ static void check_config_held(const struct raft *r)
     }
     struct buf now;
     buf_init(&now, 4096);
-    if (r->config.voter_count > 0) raft_config_encode(&r->config, raft_config_note(held), &now);
+    if (r->config->voter_count > 0) raft_config_encode(r->config, raft_config_note(held), &now);
     ASSERT(slice_eq(buf_slice(&now), held));
     buf_free(&now);
 }
@@ -181,9 +181,9 @@ void raft_describe(const struct raft *r, struct buf *out)
                "group=%llu replica=%llu %s term=%llu leader=%llu log=%llu..%llu durable=%llu commit=%llu applied=%llu",
                U(r->options.group), U(r->options.id), role_name(r->role), U(r->term), U(r->leader),
                U(raft_first_index(r)), U(raft_last_index(r)), U(r->durable.index), U(r->commit), U(r->applied));
-    describe_ids(out, "voters", r->config.voters, r->config.voter_count);
-    describe_ids(out, "old", r->config.old_voters, r->config.old_voter_count);
-    describe_ids(out, "learners", r->config.learners, r->config.learner_count);
+    describe_ids(out, "voters", r->config->voters, r->config->voter_count);
+    describe_ids(out, "old", r->config->old_voters, r->config->old_voter_count);
+    describe_ids(out, "learners", r->config->learners, r->config->learner_count);
     if (r->read_count > 0) buf_printf(out, " reads=%zu", r->read_count);
     if (r->transfer_to != 0) buf_printf(out, " transfer=%llu", U(r->transfer_to));
     if (r->ack_due || !raft_hard_durable(r)) buf_printf(out, " waits=disk");

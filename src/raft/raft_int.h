@@ -57,9 +57,9 @@ struct raft {
     uint64_t recovery_seq;   /* RECOVERED: the mark that covers it */
     struct raft_log log;
 
-    struct raft_config config; /* the last one in the log, committed or not (thesis 4.1), or base_config */
-    uint64_t config_index;     /* its entry; the log's base index when it is base_config */
-    struct slice base_config;  /* encoded; as of the log's base; owned; empty when it is in force, or there is none */
+    const struct raft_config *config; /* the last one in the log, committed or not (thesis 4.1), or base_config */
+    uint64_t config_index;            /* its entry; the log's base index when it is base_config */
+    struct slice base_config; /* encoded; as of the log's base; owned; empty when it is in force, or there is none */
 
     struct raft_durable durable;
     struct raft_message *held; /* wait until term and vote are durable; freed when they are */
@@ -108,6 +108,9 @@ bool raft_config_is_joint(const struct raft_config *c);
 bool raft_config_is_valid(const struct raft_config *c);
 bool raft_config_same_voters(const struct raft_config *a, const struct raft_config *b);
 size_t raft_config_members(const struct raft_config *c, uint64_t ids[RAFT_MEMBERS_MAX]); /* each once */
+/* config_pool.c */
+void raft_config_hold(struct raft *r, const struct raft_config *c); /* a copy, in place of the one it has */
+void raft_config_drop(const struct raft_config *c);
 void raft_config_enter(struct raft *r, const struct raft_config *c, uint64_t index); /* in force from its entry on */
 void raft_config_reload(struct raft *r);                 /* the log was truncated: what is in force now? */
 void raft_config_rebase(struct raft *r, uint64_t index); /* before the log is compacted up to index */

@@ -11,12 +11,13 @@
 #include "base/mutant.h"
 #include "raft/raft_int.h"
 
+#define READS_FEW 4u /* so few cost nothing to make again */
 #define READS_KEPT 64u
 
 static void reads_push(struct raft *r, uint64_t context, uint64_t from)
 {
     if (r->read_count == r->read_capacity) {
-        r->read_capacity = r->read_capacity == 0 ? 4 : r->read_capacity * 2;
+        r->read_capacity = r->read_capacity == 0 ? READS_FEW : r->read_capacity * 2;
         r->reads = mem_realloc(r->reads, r->read_capacity * sizeof(*r->reads));
     }
     r->reads[r->read_count++] = (struct raft_read_item){.context = context, .from = from};
@@ -27,7 +28,7 @@ static void reads_drop(struct raft *r, size_t count)
     ASSERT(count <= r->read_count);
     r->read_count -= count;
     if (r->read_count > 0) memmove(r->reads, r->reads + count, r->read_count * sizeof(*r->reads));
-    if (r->read_count > 0 || r->read_capacity <= READS_KEPT) return;
+    if (r->read_count > 0 || (r->read_capacity > READS_FEW && r->read_capacity <= READS_KEPT)) return;
     mem_free(r->reads);
     r->reads = NULL;
     r->read_capacity = 0;
@@ -113,7 +114,7 @@ static uint64_t round_of(const void *ctx, uint64_t id)
 void raft_read_settle(struct raft *r, struct raft_effects *fx)
 {
     if (r->role != RAFT_LEADER || r->read_count == 0 || r->reads[0].round == 0) return;
-    uint64_t heard = MUTANT(read_without_quorum) ? r->read_round : raft_config_quorum(&r->config, round_of, r);
+    uint64_t heard = MUTANT(read_without_quorum) ? r->read_round : raft_config_quorum(r->config, round_of, r);
     size_t count = riding(r, heard);
     answer_first(r, count, STATUS_OK, fx);
 }

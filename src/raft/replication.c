@@ -238,7 +238,7 @@ static uint64_t matched(const void *ctx, uint64_t id)
 static void advance_commit(struct raft *r)
 {
     self_progress(r)->match = MUTANT(leader_counts_unsynced) ? raft_log_last(&r->log) : r->durable.index;
-    uint64_t index = raft_config_quorum(&r->config, matched, r);
+    uint64_t index = raft_config_quorum(r->config, matched, r);
     if (index > r->commit && (raft_log_term(&r->log, index) == r->term || MUTANT(commit_of_older_term))) {
         if (index > r->durable.index) COVER("raft.commit_before_own_sync");
         raft_commit_to(r, index);
@@ -249,7 +249,7 @@ static void advance_commit(struct raft *r)
 static void leave_joint(struct raft *r)
 {
     COVER("raft.leave_joint");
-    struct raft_config next = r->config;
+    struct raft_config next = *r->config;
     next.old_voter_count = 0;
     memset(next.old_voters, 0, sizeof(next.old_voters));
     raft_append_config(r, &next, SLICE_EMPTY);
@@ -262,7 +262,7 @@ static void leave_office(struct raft *r, struct raft_effects *fx)
     const struct raft_progress *heir = NULL;
     for (size_t i = 0; i < r->peer_count; i++) {
         const struct raft_progress *p = &r->peers[i];
-        if (!raft_config_is_voter(&r->config, p->id) || p->recovery_nonce != 0) continue;
+        if (!raft_config_is_voter(r->config, p->id) || p->recovery_nonce != 0) continue;
         if (heir == NULL || p->match > heir->match) heir = p;
     }
     if (heir != NULL && heir->match >= r->config_index) {
@@ -279,9 +279,9 @@ void raft_leader_settle(struct raft *r, struct raft_effects *fx)
     advance_commit(r);
     raft_recovery_settle(r, fx);
     if (r->commit >= r->config_index && raft_leader_ready(r)) {
-        if (raft_config_is_joint(&r->config)) {
+        if (raft_config_is_joint(r->config)) {
             leave_joint(r);
-        } else if (!raft_config_is_voter(&r->config, r->options.id)) {
+        } else if (!raft_config_is_voter(r->config, r->options.id)) {
             leave_office(r, fx);
             return;
         }

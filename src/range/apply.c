@@ -119,6 +119,13 @@ static void apply_note_ts(struct replica *r, const struct txn_writes *w, uint64_
 
 /* --- the machine's state --- */
 
+void state_at_set(struct replica *r, struct slice key)
+{
+    struct slice former = r->state_at;
+    r->state_at = key.size > 0 ? mem_dup_slice(key) : SLICE_EMPTY;
+    if (former.size > 0) mem_free((void *)(uintptr_t)former.data);
+}
+
 void replica_state_reset(struct replica *r)
 {
     const struct host_owner *o = &r->host->owner;
@@ -126,7 +133,7 @@ void replica_state_reset(struct replica *r)
     apply_reads_free(r);
     r->machine_state = NULL;
     r->state_loaded = o->machine->state_new == NULL;
-    buf_clear(&r->state_at);
+    state_at_set(r, SLICE_EMPTY);
 }
 
 /* Made when there is something to remember: of thousands of ranges most have nothing. */
@@ -158,17 +165,13 @@ static bool state_load(struct replica *r)
     buf_append_slice(&end, buf_slice(&prefix));
     ASSERT(end.size > 0 && end.data[end.size - 1] < 0xff);
     end.data[end.size - 1]++;
-    struct slice from = r->state_at.size > 0 ? buf_slice(&r->state_at) : buf_slice(&prefix);
+    struct slice from = r->state_at.size > 0 ? r->state_at : buf_slice(&prefix);
     struct lsm_iter *it = lsm_iter_new(h->lsm, from, buf_slice(&end), LSM_TS_MAX, false);
     do {
         s = lsm_iter_next(it, &row, &miss);
         if (s == STATUS_OK) s = o->machine->state_load(o->machine_ctx, machine_state_of(r), row.key, row.value);
     } while (s == STATUS_OK);
-    struct slice at = lsm_iter_position(it);
-    buf_clear(&prefix);
-    buf_append_slice(&prefix, at);
-    buf_clear(&r->state_at);
-    buf_append_slice(&r->state_at, buf_slice(&prefix));
+    state_at_set(r, lsm_iter_position(it));
     lsm_iter_free(it);
     buf_free(&prefix);
     buf_free(&end);
@@ -178,7 +181,7 @@ static bool state_load(struct replica *r)
         h->env->ops->fatal(h->env, "the rows of held transactions cannot be read: a table is damaged");
     }
     r->state_loaded = s == STATUS_END;
-    if (r->state_loaded) buf_free(&r->state_at);
+    if (r->state_loaded) state_at_set(r, SLICE_EMPTY);
     return r->state_loaded;
 }
 

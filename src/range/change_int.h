@@ -31,6 +31,7 @@ bool apply_reads_find_stretch(const struct replica *r, const struct stretch_scan
                               enum status *s);
 void apply_reads_free(struct replica *r);
 void replica_reads_ready(struct replica *r);
+void state_at_set(struct replica *r, struct slice key);
 void replica_state_reset(struct replica *r); /* the rows were replaced: the machine's state is loaded again */
 
 /* change.c: entries that change the range */

@@ -39,6 +39,7 @@ enum status host_open(struct env *env, const struct host_options *o, const struc
     h->owner = *owner;
     h->now_ms = env_mono_ns(env) / NS_PER_MS;
     map_init(&h->replicas);
+    raft_configs_init(&h->configs);
     map_init(&h->links);
     heap_init(&h->timers);
     nodes_open(h);
@@ -81,6 +82,7 @@ void host_close(struct host *h)
     if (h->wal != NULL) wal_close(h->wal);
     if (h->lsm != NULL) lsm_close(h->lsm);
     map_free(&h->replicas);
+    raft_configs_free(&h->configs);
     map_free(&h->links);
     heap_free(&h->timers);
     arena_free(&h->apply_arena);

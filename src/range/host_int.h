@@ -34,9 +34,10 @@ struct host {
     struct wal *wal;
     struct lsm *lsm;
     struct map replicas; /* group -> struct replica */
-    struct map links;    /* node id -> struct link */
-    struct list ready;   /* replicas that have something to do in this pass (replica.ready_link) */
-    struct heap timers;  /* replica.timer, keyed by ms: the replicas that have something to do at a time */
+    struct raft_configs configs;
+    struct map links;   /* node id -> struct link */
+    struct list ready;  /* replicas that have something to do in this pass (replica.ready_link) */
+    struct heap timers; /* replica.timer, keyed by ms: the replicas that have something to do at a time */
     struct host_nodes nodes;
     uint64_t watch_at_ns; /* the disk is looked at next */
     struct batch_marks filling, writing;
@@ -48,8 +49,7 @@ struct host {
     uint32_t excises;     /* under way */
     struct members_host members;
     struct list created; /* replicas whose creation is in the batch being filled, then in the one being written */
-    struct arena apply_arena;
-    struct arena decode_arena;
+    struct arena apply_arena, decode_arena;
     struct buf answer;
     struct buf span; /* replica_span's answer */
     struct raft_effects fx;
@@ -138,7 +138,7 @@ struct replica {
     uint64_t horizon_ts;           /* rows that expired up to here may go */
     uint64_t last_ts;              /* newest version applied since the replica was opened or replaced; 0: none */
     void *machine_state;           /* machine.h; NULL: it has none */
-    struct buf state_at;           /* store key from which loading goes on */
+    struct slice state_at;         /* store key from which loading goes on; owned */
     struct apply_reads *reads;     /* rows fetched for the next entry; NULL: it has not missed any */
     uint64_t read_ahead;           /* blocks for entries up to here were asked for */
     bool apply_wait, state_loaded; /* a block is being loaded; machine_state has been */

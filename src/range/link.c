@@ -19,7 +19,7 @@ struct link {
     struct link_resolve resolve;
 };
 
-enum { LINK_HEADER = 5, LINK_OUT_MAX = 12 * 1024 * 1024, LINK_FRAME_TARGET = 512 * 1024 };
+enum { LINK_HEADER = 5, LINK_OUT_MAX = 12 * 1024 * 1024, LINK_FRAME_TARGET = 512 * 1024, LINK_IDLE_BYTES = 64 * 1024 };
 
 struct link *link_new(struct host *h, uint64_t node_id, const char *address)
 {
@@ -105,6 +105,7 @@ void link_flush(struct link *l)
     l->count = 0;
     if (!rpc_notify(l->peer, METHOD_RAFT, buf_slice(&l->out))) l->dropped = l->was_connected;
     buf_clear(&l->out);
+    if (l->out.capacity > LINK_IDLE_BYTES) buf_free(&l->out);
 }
 
 uint64_t link_pass(struct link *l, uint64_t now_ns)

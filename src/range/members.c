@@ -80,12 +80,14 @@ static bool stranger_may_speak(struct replica *r, uint64_t replica_id, uint64_t 
         members_tell_gone(r, node_id, replica_id);
         return false;
     }
+    struct members_hints *h = r->members.hints;
+    if (h == NULL) h = r->members.hints = mem_zalloc(sizeof *h);
     for (size_t i = 0; i < MEMBERS_HINTS; i++) {
-        if (r->members.hints[i].replica_id == replica_id) return r->members.hints[i].node_id == node_id;
+        if (h->items[i].replica_id == replica_id) return h->items[i].node_id == node_id;
     }
-    r->members.hints[r->members.hint_next].replica_id = replica_id;
-    r->members.hints[r->members.hint_next].node_id = node_id;
-    r->members.hint_next = (r->members.hint_next + 1) % MEMBERS_HINTS;
+    h->items[h->next].replica_id = replica_id;
+    h->items[h->next].node_id = node_id;
+    h->next = (h->next + 1) % MEMBERS_HINTS;
     return true;
 }
 

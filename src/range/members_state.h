@@ -12,12 +12,15 @@ struct members_host {
 };
 
 enum { MEMBERS_HINTS = 4 };
-struct members_replica {
-    bool leaving; /* its range has gone on without it: mute, about to be dropped */
+struct members_hints { /* where replicas are that the descriptor does not name yet */
     struct {
         uint64_t replica_id, node_id;
-    } hints[MEMBERS_HINTS]; /* where replicas are that the descriptor does not name yet */
-    unsigned hint_next;
+    } items[MEMBERS_HINTS];
+    unsigned next;
+};
+struct members_replica {
+    struct members_hints *hints; /* NULL: there were none */
+    bool leaving;                /* its range has gone on without it: mute, about to be dropped */
 };
 
 #endif

@@ -17,8 +17,9 @@ uint64_t replica_node_of(const struct replica *r, uint64_t replica_id)
     for (size_t i = 0; i < r->desc.replica_count; i++) {
         if (r->desc.replicas[i].replica_id == replica_id) return r->desc.replicas[i].node_id;
     }
-    for (size_t i = 0; i < MEMBERS_HINTS; i++) {
-        if (r->members.hints[i].replica_id == replica_id) return r->members.hints[i].node_id;
+    const struct members_hints *h = r->members.hints;
+    for (size_t i = 0; h != NULL && i < MEMBERS_HINTS; i++) {
+        if (h->items[i].replica_id == replica_id) return h->items[i].node_id;
     }
     return 0;
 }
@@ -86,6 +87,7 @@ static void replica_make_raft(struct replica *r, const struct raft_restore *rest
     o.heartbeat_ms = h->options.heartbeat_ms;
     o.support = h->options.support_ms > 0 ? &h->nodes.support : NULL;
     o.support_ctx = r;
+    o.configs = &h->configs;
     if (!creating) o.silent_until_ms = h->nodes.silent_until_ms;
     h->env->ops->random(h->env, &o.seed, sizeof o.seed);
     r->raft = raft_new(&o, restore, h->now_ms);
@@ -110,7 +112,6 @@ struct replica *replica_new(struct host *h, const struct range_state *state, con
     r->resolve.forgot_ns = env_mono_ns(h->env);
     replica_make_raft(r, restore, how->creating);
     r->applied = r->commit = restore->applied;
-    buf_init(&r->state_at, LSM_KEY_MAX);
     replica_state_reset(r);
     r->rows_life = 1;
     effects_init(&r->divergence.effects, h->options.compare_every, r->applied);
@@ -138,7 +139,8 @@ void replica_free(struct replica *r)
     replica_trace_free(r);
     raft_free(r->raft);
     if (r->machine_state != NULL) r->host->owner.machine->state_free(r->host->owner.machine_ctx, r->machine_state);
-    buf_free(&r->state_at);
+    state_at_set(r, SLICE_EMPTY);
+    mem_free(r->members.hints);
     mem_free(r->snapshot_queue);
     mem_free(r->range_bytes);
     mem_free((void *)(uintptr_t)r->record.data);

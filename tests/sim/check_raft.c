@@ -16,6 +16,8 @@
 #include "sim/check.h"
 #include "sim/cluster.h"
 
+#include <limits.h>
+
 struct known_entry {
     uint64_t term, hash;
 };
@@ -328,9 +330,10 @@ void check_raft_look(struct check_raft *c, const struct process *p)
     for (size_t it = 0; map_next(&c->groups, &it, &id, &value);) {
         struct group *g = value;
         const struct seen *s = &g->seen[p->index];
-        if (host_absorber(h, g->id) != NULL)
-            if (host_absorber(h, g->id) != NULL)
-                continue; /* a merge took it in; a crash before that is durable brings it back */
+        if (host_absorber(h, g->id) != NULL) { /* a merge took it in; a crash before that is durable brings it back */
+            c->hosted[p->index] = UINT_MAX;
+            continue;
+        }
         if (s->id != 0 && s->life == p->lives && s->look != c->looks && !host_replica_departs(h, id)) seen_gone(g, p);
     }
 }
