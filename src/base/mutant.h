@@ -108,8 +108,6 @@
     X(leaderless_unknown, "T30", "a range that has no leader is told to nobody")                                       \
     X(absorbed_left_behind, "T14", "an absorbed range stays behind when who took it in leaves the node")               \
     X(blank_in_the_way, "T30", "a replica without rows keeps its keys although somebody later has them")               \
-    X(leaves_unborn, "T31", "a range that is to be split off again after a crash leaves before that")                  \
-    X(ended_still_covers, "T33", "peers of a range that is gone go on reckoning with what they were told of it")       \
     X(merge_forgets_held, "T33", "transactions held in a range that is absorbed are forgotten")                        \
     X(merge_unaligned, "T32", "a merge does not wait until every replica has all of the right range's log")            \
     X(merge_serves_frozen, "T32", "a range goes on with writes while it is frozen")                                    \

@@ -147,7 +147,7 @@ void replica_leave(struct replica *r, const char *why)
     struct host *h = r->host;
     if (r->members.leaving) return;
     /* One that is to be born again has no rows to drop yet, and its parent may not go before it: both are told again. */
-    if ((r->unborn || r->applied < r->birth_floor) && !MUTANT(leaves_unborn)) {
+    if (r->unborn || r->applied < r->birth_floor) {
         COVER("members.leaves_later");
         return;
     }

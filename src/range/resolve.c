@@ -89,7 +89,7 @@ void resolve_forget(struct replica *r) /* also while the host is taken apart */
 void resolve_end(struct replica *r)
 {
     struct resolve_leader *v = r->resolve.leader;
-    for (size_t i = 0; v != NULL && i < r->desc.replica_count && !MUTANT(ended_still_covers); i++) {
+    for (size_t i = 0; v != NULL && i < r->desc.replica_count; i++) {
         struct link *l = v->told[i] == 0 ? NULL : map_get(&r->host->links, r->desc.replicas[i].node_id);
         if (l == NULL) continue;
         COVER("resolve.ends_told");
