@@ -16,6 +16,7 @@ struct kv_state {
     struct list steps_link;
     uint64_t steps_due_ns;
     unsigned steps_count;
+    uint64_t named_ns;       /* when an abandoned transaction was looked for */
     bool changed;            /* a transaction was decided since the last pass */
     struct watched *watched; /* watch.c; NULL: nobody watches */
 };

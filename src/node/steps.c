@@ -8,6 +8,7 @@
 #include "node/locks.h"
 
 #define FORGET_WAIT_NS (10 * NS_PER_MS)
+#define NAMED_EVERY_NS (100 * NS_PER_MS)
 #define STEPS_BYTES_MAX 65536u
 enum { STEPS_MAX = 256 };
 
@@ -76,6 +77,26 @@ static void encode(struct buf *out, const struct list *steps, const struct range
     buf_free(&body);
 }
 
+/* A transaction whose coordinator has died between its Decides and its Forgets is met by nobody. It is named to one who sends a Forget,
+ * which can wait: whoever hears of it again and again settles it (client/spread.c). */
+static bool names_abandoned(struct node_request *q, struct kv_state *s)
+{
+    struct node *n = q->node;
+    struct txn_id id;
+    struct txn_blocked b;
+    if (q->txn.kind != TXN_COMMAND_FORGET || q->req->received_ns < s->named_ns + NAMED_EVERY_NS) return false;
+    s->named_ns = q->req->received_ns;
+    arena_reset(&n->arena);
+    if (!txn_table_abandoned(s->table, &id) || !txn_table_describe(s->table, &id, &n->arena, &b)) return false;
+    COVER("node.names_abandoned");
+    struct buf payload;
+    buf_init(&payload, LIMIT_FRAME_BYTES);
+    txn_blocked_encode(&b, &payload);
+    node_refuse_with(q, STATUS_BLOCKED, "there is an abandoned transaction to be settled", buf_slice(&payload));
+    buf_free(&payload);
+    return true;
+}
+
 /* As many as go into an entry; those that were sent for another state of the range are refused. */
 static struct batch *take(struct node *n, struct kv_state *s, const struct replica *r)
 {
@@ -94,6 +115,7 @@ static struct batch *take(struct node *n, struct kv_state *s, const struct repli
             node_refuse(q, STATUS_EPOCH_MISMATCH, false, "the range changed before the transaction's turn");
             continue;
         }
+        if (names_abandoned(q, s)) continue;
         bytes += q->txn.txn.size;
         if (q->deadline_ns > b->proposal.deadline_ns) b->proposal.deadline_ns = q->deadline_ns;
         list_push_back(&b->steps, &q->link);

@@ -148,13 +148,24 @@ static enum status commit_writes(struct applying *a, const struct held *h, const
     return s;
 }
 
-static void commit(struct applying *a, struct held *h, const struct txn_decide *d, struct evaluation *e,
-                   struct held_row *r)
+static struct slice spans_of(struct arena *arena, const struct txn_prepare *p)
+{
+    size_t size = 20;
+    for (size_t i = 0; i < p->span_count; i++) size += 20 + p->spans[i].low.size + p->spans[i].high.size;
+    struct buf b = {.data = arena_alloc(arena, size), .capacity = size, .max = size};
+    txn_put_spans(&b, p->keyspace, p->spans, p->span_count);
+    ASSERT(!b.overflow);
+    return buf_slice(&b);
+}
+
+static void commit(struct applying *a, struct held *h, const struct txn_prepare *p, const struct txn_decide *d,
+                   struct evaluation *e, struct held_row *r)
 {
     struct slice high;
     ASSERT(d->ts >= h->ts);
     apply_put_writes(a, &e->writes, d->ts);
     txn_key_span(&e->t, &r->low, &high);
+    r->spans = spans_of(a->arena, p);
     table_commit(a->t, h, d->ts);
 }
 
@@ -187,7 +198,7 @@ static enum status decide_prepared(struct applying *a, struct held *h, const str
     if (s != STATUS_OK) return s;
     keep_answer(a, &p, d, r.ts);
     if (d->commit) {
-        commit(a, h, d, &e, &r);
+        commit(a, h, &p, d, &e, &r);
     } else {
         abort_it(a, h, &r);
     }
@@ -254,6 +265,7 @@ static void settle(struct applying *a, const struct held *h)
     COVER("txn.settled");
     struct held_row r = apply_row_of(a, h);
     r.state = HELD_SETTLED;
+    r.spans = SLICE_EMPTY;
     (void)apply_hold(a, &h->id, &r);
 }
 
@@ -269,7 +281,7 @@ static void drop(struct applying *a, struct held *h)
     }
     struct held_row r = apply_row_of(a, h);
     r.state = HELD_COMMITTED;
-    r.vote = SLICE_EMPTY;
+    r.vote = r.spans = SLICE_EMPTY;
     (void)apply_hold(a, &h->id, &r);
 }
 

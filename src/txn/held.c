@@ -7,7 +7,7 @@
 
 struct slice held_row_make(struct arena *arena, const struct held_row *r)
 {
-    size_t size = 18 + 10 + r->vote.size + r->prepare.size + 10 + r->low.size + 10;
+    size_t size = 18 + 10 + r->vote.size + r->prepare.size + 10 + r->low.size + 10 + r->spans.size;
     for (size_t i = 0; i < r->add_count; i++) size += 10 + r->adds[i].key.size + 16;
     struct buf b = {.data = arena_alloc(arena, size), .capacity = size, .max = size};
     buf_put_u8(&b, HELD_FORMAT);
@@ -27,6 +27,7 @@ struct slice held_row_make(struct arena *arena, const struct held_row *r)
             txn_put_bytes(&b, r->adds[i].key);
             buf_append(&b, delta, sizeof(delta));
         }
+        if (r->state == HELD_COMMITTED) buf_append_slice(&b, r->spans);
         break;
     case HELD_ABORTED: break;
     }
@@ -52,7 +53,7 @@ static void get_adds(struct cursor *c, struct arena *arena, struct held_row *out
 
 enum status held_row_decode(struct slice value, struct arena *arena, struct held_row *out)
 {
-    *out = (struct held_row){.vote = SLICE_EMPTY, .prepare = SLICE_EMPTY, .low = SLICE_EMPTY};
+    *out = (struct held_row){.vote = SLICE_EMPTY, .prepare = SLICE_EMPTY, .low = SLICE_EMPTY, .spans = SLICE_EMPTY};
     struct cursor c = cursor_make(value);
     unsigned format = cursor_u8(&c), state = cursor_u8(&c);
     out->born = cursor_u64(&c);
@@ -64,6 +65,7 @@ enum status held_row_decode(struct slice value, struct arena *arena, struct held
     if (out->state == HELD_COMMITTED || out->state == HELD_SETTLED) {
         out->low = txn_read_bytes(&c, LIMIT_KEY_BYTES);
         get_adds(&c, arena, out);
+        if (out->state == HELD_COMMITTED) out->spans = cursor_bytes(&c, cursor_left(&c));
     }
     return c.failed || cursor_left(&c) > 0 ? STATUS_CORRUPT : STATUS_OK;
 }

@@ -78,7 +78,7 @@ static void get_places(struct cursor *c, struct arena *arena, struct txn_places 
     p->elses = get_numbers(c, arena, &p->else_count);
 }
 
-static void put_spans(struct buf *out, uint32_t keyspace, const struct txn_span *spans, size_t count)
+void txn_put_spans(struct buf *out, uint32_t keyspace, const struct txn_span *spans, size_t count)
 {
     buf_put_varint(out, keyspace);
     buf_put_varint(out, count);
@@ -88,7 +88,7 @@ static void put_spans(struct buf *out, uint32_t keyspace, const struct txn_span 
     }
 }
 
-static void get_spans(struct cursor *c, struct arena *arena, uint32_t *keyspace, struct txn_span **spans, size_t *count)
+void txn_read_spans(struct cursor *c, struct arena *arena, uint32_t *keyspace, struct txn_span **spans, size_t *count)
 {
     uint64_t number = cursor_varint(c), n = cursor_varint(c);
     if (c->failed || number > TXN_KEYSPACE_MAX || n > TXN_PARTICIPANTS_MAX || n > cursor_left(c) / 2) {
@@ -132,7 +132,7 @@ void txn_prepare_encode(const struct txn_prepare *p, struct buf *out)
         buf_put_u64(out, p->hash.second);
         txn_put_bytes(out, p->anchor);
     }
-    put_spans(out, p->keyspace, p->spans, p->span_count);
+    txn_put_spans(out, p->keyspace, p->spans, p->span_count);
     put_places(out, &p->places);
     buf_append_slice(out, p->part);
 }
@@ -156,7 +156,7 @@ enum status txn_prepare_decode(struct slice bytes, struct arena *arena, struct t
         out->anchor = txn_read_bytes(&c, LIMIT_KEY_BYTES);
         if (txn_id_is_none(&out->client) || out->anchor.size == 0) return STATUS_INVALID;
     }
-    get_spans(&c, arena, &out->keyspace, &out->spans, &out->span_count);
+    txn_read_spans(&c, arena, &out->keyspace, &out->spans, &out->span_count);
     get_places(&c, arena, &out->places);
     out->part = cursor_bytes(&c, cursor_left(&c));
     if (c.failed || out->span_count == 0 || txn_id_is_none(&out->id)) return STATUS_INVALID;
@@ -276,7 +276,7 @@ void txn_blocked_encode(const struct txn_blocked *b, struct buf *out)
     buf_append(out, b->holder.bytes, TXN_ID_BYTES);
     buf_put_u64(out, b->born);
     buf_put_u64(out, b->min_ts);
-    put_spans(out, b->keyspace, b->spans, b->span_count);
+    txn_put_spans(out, b->keyspace, b->spans, b->span_count);
 }
 
 enum status txn_blocked_decode(struct slice bytes, struct arena *arena, struct txn_blocked *out)
@@ -288,6 +288,6 @@ enum status txn_blocked_decode(struct slice bytes, struct arena *arena, struct t
     get_id(&c, &out->holder);
     out->born = cursor_u64(&c);
     out->min_ts = cursor_u64(&c);
-    get_spans(&c, arena, &out->keyspace, &out->spans, &out->span_count);
+    txn_read_spans(&c, arena, &out->keyspace, &out->spans, &out->span_count);
     return ended(&c);
 }

@@ -20,6 +20,7 @@ struct txn_table *txn_table_new(void)
     struct txn_table *t = mem_zalloc(sizeof(*t));
     map_init(&t->by_id);
     heap_init(&t->undecided);
+    heap_init(&t->unforgotten);
     heap_init(&t->tombstones);
     list_init(&t->stretches);
     return t;
@@ -40,6 +41,7 @@ void txn_table_free(struct txn_table *t)
     ASSERT(t->count == 0 && t->keys == NULL);
     map_free(&t->by_id);
     heap_free(&t->undecided);
+    heap_free(&t->unforgotten);
     heap_free(&t->tombstones);
     mem_free(t);
 }
@@ -60,6 +62,17 @@ static struct held *table_add(struct txn_table *t, const struct txn_id *id)
     return h;
 }
 
+static struct heap *heap_of(struct txn_table *t, enum held_state state)
+{
+    switch (state) {
+    case HELD_PREPARED: return &t->undecided;
+    case HELD_COMMITTED: return &t->unforgotten;
+    case HELD_ABORTED:
+    case HELD_SETTLED: break;
+    }
+    return &t->tombstones;
+}
+
 static void release_all(struct txn_table *t, struct held *h)
 {
     for (size_t i = 0; i < h->hold_count; i++) locks_release(t, &h->holds[i]);
@@ -67,7 +80,7 @@ static void release_all(struct txn_table *t, struct held *h)
     mem_free(h->holds);
     h->holds = NULL;
     h->hold_count = 0;
-    heap_remove(h->state == HELD_PREPARED ? &t->undecided : &t->tombstones, &h->order);
+    heap_remove(heap_of(t, h->state), &h->order);
 }
 
 void table_remove(struct txn_table *t, struct held *h)
@@ -186,7 +199,10 @@ enum status table_install(struct txn_table *t, const struct txn_id *id, struct s
         heap_push(&t->undecided, &h->order, h->ts);
         s = install_locks(t, h, r.prepare, arena);
         break;
-    case HELD_COMMITTED: install_adds(t, h, &r); break;
+    case HELD_COMMITTED:
+        install_adds(t, h, &r);
+        if (r.spans.size > 0) heap_push(&t->unforgotten, &h->order, h->born);
+        break;
     case HELD_SETTLED:
         install_adds(t, h, &r);
         if (r.add_count == 0) heap_push(&t->tombstones, &h->order, h->born);
@@ -201,6 +217,7 @@ void table_commit(struct txn_table *t, struct held *h, uint64_t ts)
 {
     ASSERT(h->state == HELD_PREPARED && ts >= h->ts);
     heap_remove(&t->undecided, &h->order);
+    heap_push(&t->unforgotten, &h->order, h->born);
     h->state = HELD_COMMITTED;
     h->ts = ts;
     if (h->ts > t->newest) t->newest = h->ts;
@@ -296,20 +313,41 @@ bool txn_table_scan_waits(const struct txn_table *t, struct slice start, struct 
     return false;
 }
 
-bool txn_table_holder(const struct txn_table *t, const struct txn_id *id, struct arena *arena, struct txn_blocked *out)
+bool txn_table_describe(const struct txn_table *t, const struct txn_id *id, struct arena *arena,
+                        struct txn_blocked *out)
 {
     const struct held *h = table_find(t, id);
-    if (h == NULL || h->state != HELD_PREPARED) return false;
     struct held_row r;
-    struct txn_prepare p;
+    struct txn_prepare p = {.span_count = 0};
+    if (h == NULL || (h->state != HELD_PREPARED && h->state != HELD_COMMITTED)) return false;
     if (held_row_decode(slice_make(h->row, h->row_size), arena, &r) != STATUS_OK) BUG("a held row that was installed");
-    if (txn_prepare_decode(r.prepare, arena, &p) != STATUS_OK) BUG("a prepared transaction that was installed");
+    if (h->state == HELD_COMMITTED) {
+        struct cursor c = cursor_make(r.spans);
+        txn_read_spans(&c, arena, &p.keyspace, &p.spans, &p.span_count);
+        if (c.failed) return false;
+    } else if (txn_prepare_decode(r.prepare, arena, &p) != STATUS_OK) {
+        BUG("a prepared transaction that was installed");
+    }
     *out = (struct txn_blocked){.holder = h->id,
                                 .born = h->born,
                                 .min_ts = h->ts,
                                 .keyspace = p.keyspace,
                                 .spans = p.spans,
                                 .span_count = p.span_count};
+    return true;
+}
+
+bool txn_table_holder(const struct txn_table *t, const struct txn_id *id, struct arena *arena, struct txn_blocked *out)
+{
+    return txn_table_undecided(t, id) && txn_table_describe(t, id, arena, out);
+}
+
+bool txn_table_abandoned(const struct txn_table *t, struct txn_id *id)
+{
+    struct heap_node *n = heap_min(&t->unforgotten);
+    if (n == NULL || n->key + TXN_ABANDONED >= t->newest) n = heap_min(&t->undecided);
+    if (n == NULL || n->key + TXN_ABANDONED >= t->newest) return false;
+    *id = HEAP_ENTRY(n, struct held, order)->id;
     return true;
 }
 

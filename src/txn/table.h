@@ -59,6 +59,12 @@ bool txn_table_scan_waits(const struct txn_table *t, struct slice start, struct 
                           struct txn_id *by);
 /* What the router needs to settle its fate; false: it is not undecided. Arrays in the arena, keys borrowed from the table. */
 bool txn_table_holder(const struct txn_table *t, const struct txn_id *id, struct arena *arena, struct txn_blocked *out);
+/* Likewise of one that has committed and is not forgotten. */
+bool txn_table_describe(const struct txn_table *t, const struct txn_id *id, struct arena *arena,
+                        struct txn_blocked *out);
+/* One whose coordinator is not heard of any more: undecided, or decided and not forgotten, a minute of timestamps after it began. */
+#define TXN_ABANDONED ((uint64_t)60000 << 18)
+bool txn_table_abandoned(const struct txn_table *t, struct txn_id *id);
 /* Whom the transaction would meet if it were evaluated now; false: nobody. Guards are not judged. */
 bool txn_table_would_block(const struct txn_table *t, const struct txn *txn, bool prepare, struct txn_id *by);
 void txn_table_check(const struct txn_table *t); /* asserts what is true at all times */

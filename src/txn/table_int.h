@@ -53,7 +53,7 @@ struct held {
     struct hold *holds;
     size_t hold_count;
     struct stretch_hold *stretches;
-    struct heap_node order; /* PREPARED: by min_ts; ABORTED, and SETTLED without adds: by born */
+    struct heap_node order; /* PREPARED: by min_ts; COMMITTED with spans, ABORTED, and SETTLED without adds: by born */
     bool commit_reads;      /* PREPARED: committing it looks at rows other than reserved counters */
     bool changed;           /* its row has to be written again; only within one entry */
 };
@@ -61,9 +61,10 @@ struct held {
 struct txn_table {
     struct map by_id; /* hash of the id -> chain of held */
     size_t count;
-    uint64_t newest;        /* the highest ts that anything held has had */
-    struct heap undecided;  /* by min_ts */
-    struct heap tombstones; /* by born; what goes when the horizon has passed */
+    uint64_t newest;         /* the highest ts that anything held has had */
+    struct heap undecided;   /* by min_ts */
+    struct heap unforgotten; /* COMMITTED, and a Forget is to come: by born */
+    struct heap tombstones;  /* by born; what goes when the horizon has passed */
     struct lock_key *keys;
     struct list stretches; /* struct stretch_hold of all that is held */
 };
@@ -87,6 +88,7 @@ struct held_row {
         low; /* COMMITTED, SETTLED: lowest user key of the part: where Forget will come; empty: nobody sends one */
     struct held_add *adds; /* COMMITTED, SETTLED */
     size_t add_count;
+    struct slice spans; /* COMMITTED: where its participants are, as in its Prepare; empty: nobody sends a Forget */
 };
 struct slice held_row_make(struct arena *arena, const struct held_row *r);
 MUST_CHECK enum status held_row_decode(struct slice value, struct arena *arena, struct held_row *out);

@@ -22,6 +22,10 @@ static inline bool txn_op_writes(enum txn_op_kind kind)
     return kind != TXN_GET;
 }
 
+/* Where the participants of a transaction are. */
+void txn_put_spans(struct buf *out, uint32_t keyspace, const struct txn_span *spans, size_t count);
+void txn_read_spans(struct cursor *c, struct arena *arena, uint32_t *keyspace, struct txn_span **spans, size_t *count);
+
 /* A varint length and the bytes. */
 void txn_put_bytes(struct buf *out, struct slice s);
 

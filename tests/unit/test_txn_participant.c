@@ -453,6 +453,31 @@ START_TEST(readers_wait_by_timestamp)
 }
 END_TEST
 
+START_TEST(an_abandoned_one_is_found)
+{
+    struct txn_op op = op_of(TXN_PUT, "w", "1"), other = op_of(TXN_PUT, "v", "1");
+    struct txn_id id;
+    struct txn_blocked b;
+    ck_assert(!txn_table_abandoned(table, &id));
+    ck_assert_int_eq(prepare_ops(1, &op, 1), VOTE_YES);
+    decide(1, true, vote.ts);
+    ck_assert(!txn_table_abandoned(table, &id));
+    now += TXN_ABANDONED + 10;
+    ck_assert_int_eq(prepare_ops(2, &other, 1), VOTE_YES);
+    ck_assert(txn_table_abandoned(table, &id) && id.bytes[0] == 1); /* decided, and not forgotten */
+    ck_assert(!txn_table_holder(table, &id, &arena, &b));
+    ck_assert(txn_table_describe(table, &id, &arena, &b));
+    ck_assert(b.span_count == 1 && is(b.spans[0].low, "a") && b.keyspace == KEYSPACE);
+    ck_assert_int_eq(send_seal_born(1, TXN_COMMAND_FORGET, now), VOTE_DONE); /* settled by another */
+    ck_assert(!txn_table_abandoned(table, &id));
+    now += TXN_ABANDONED + 10;
+    struct txn_op third = op_of(TXN_PUT, "u", "1");
+    ck_assert_int_eq(prepare_ops(3, &third, 1), VOTE_YES);
+    ck_assert(txn_table_abandoned(table, &id) && id.bytes[0] == 2); /* undecided */
+    ck_assert(txn_table_holder(table, &id, &arena, &b));
+}
+END_TEST
+
 /* --- stretches that were scanned --- */
 
 static enum txn_vote_kind prepare_scan(unsigned id, const char *from, const char *to, uint64_t seen, struct txn_op *op)
@@ -671,6 +696,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     suite_add_tcase(s, tc);
     tcase_add_test(tc, endings_together_are_what_they_are_one_by_one);
+    tcase_add_test(tc, an_abandoned_one_is_found);
     tcase_add_test(tc, a_stretch_that_was_scanned_is_locked);
     tcase_add_test(tc, a_stretch_that_has_changed);
     tcase_add_test(tc, steps_that_cannot_be_read);
