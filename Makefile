@@ -70,7 +70,7 @@ endif
 
 # Files that are part of the gateway: NAME=FILE[,FILE...] (console/README.md).
 CONSOLE_JS := $(sort $(wildcard console/*.js))
-ASSETS := index.html=console/index.html console.css=console/console.css console.js=$(subst $(space),$(comma),$(CONSOLE_JS))
+ASSETS := index.html=console/index.html console.css=console/console.css console.js=$(subst $(space),$(comma),$(CONSOLE_JS)) openapi.json=docs/openapi.json
 ASSET_OBJ := $(if $(filter gateway,$(MODULES)),$(OUT)/gen/assets.o)
 OBJ := $(SRC:src/%.c=$(OUT)/obj/%.o) $(ASSET_OBJ)
 TEST_OBJ := $(SRC:src/%.c=$(OUT)/test/src/%.o) $(ASSET_OBJ)

@@ -19,7 +19,7 @@ static void root_text(struct answer *a)
         "  GET  /v1/ranges  /v1/nodes  /v1/status\n"
         "  GET|POST /v1/operators, DELETE /v1/operators/{id}   {\"kind\",\"range\",\"from\",\"to\"}\n"
         "  GET|POST /v1/ledger/accounts  /v1/ledger/transfers[/{id}]  GET /v1/ledger/audit\n"
-        "  GET  /healthz  /readyz  /metrics\n\n"
+        "  GET  /healthz  /readyz  /metrics  /metrics/cluster  /v1/openapi.json\n\n"
         "A keyspace 'default' exists. Errors: "
         "{\"error\":{\"code\",\"message\",\"outcome\":\"definite\"|\"unknown\"}}.\n"
         "Try: curl -X PUT --data-binary hello http://HOST:PORT/v1/kv/default/greeting\n");

@@ -2,6 +2,7 @@
 #include "gateway/gateway_int.h"
 
 #include "base/assert.h"
+#include "gateway/assets.h"
 #include "gateway/health.h"
 
 void call_send(struct call *c, struct answer *a)
@@ -297,7 +298,11 @@ static void handle_local(struct call *c, const struct input *in)
         struct client_stats stats;
         client_stats(c->gateway->client, &stats);
         a.content_type = "text/plain; version=0.0.4";
-        metrics_write(&c->gateway->metrics, &stats, &a.body);
+        struct ledger_stats ledger;
+        if (c->gateway->ledger != NULL) ledger_stats(c->gateway->ledger, &ledger);
+        metrics_write(&c->gateway->metrics, &stats, c->gateway->ledger != NULL ? &ledger : NULL, &a.body);
+    } else if (c->endpoint == ENDPOINT_OPENAPI) {
+        a.borrowed = asset_find("openapi.json");
     } else {
         answer_root(&a, &c->gateway->page, in);
     }
@@ -407,8 +412,10 @@ void call_run(struct call *c)
     case ENDPOINT_NODES: handle_map(c, &in); break;
     case ENDPOINT_STATUS:
     case ENDPOINT_READYZ: handle_status(c, &in); break;
+    case ENDPOINT_METRICS_CLUSTER: handle_metrics_cluster(c, &in); break;
     case ENDPOINT_HEALTHZ:
     case ENDPOINT_METRICS:
+    case ENDPOINT_OPENAPI:
     case ENDPOINT_ROOT: handle_local(c, &in); break;
     case ENDPOINT_UNKNOWN:
     case ENDPOINT_COUNT: BUG("allowed on no method");

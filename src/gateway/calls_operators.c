@@ -116,7 +116,7 @@ static enum status want_kind(const struct json_at *object, struct meta_op_reques
         out->kind = (enum operator_kind)kind;
         if (slice_eq(text, slice_str(operator_kind_name(out->kind)))) return STATUS_OK;
     }
-    return json_refuse(&at, STATUS_INVALID, err, "expected add, replace, remove, transfer, split, merge or scatter");
+    return json_refuse(&at, STATUS_INVALID, err, "expected add, move, remove, transfer, split, merge or scatter");
 }
 
 static enum status want_number(const struct json_at *object, const char *name, uint64_t *out, struct errbuf *err)

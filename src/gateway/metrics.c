@@ -60,8 +60,23 @@ static void write_one(struct buf *out, const char *name, const char *type, const
     buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", name, help, name, type, name, (unsigned long long)v);
 }
 
-void metrics_write(const struct metrics *m, const struct client_stats *c, struct buf *out)
+static void write_ledger(const struct ledger_stats *l, struct buf *out)
 {
+    write_one(out, "quorate_ledger_transfers_total", "counter", "Transfers judged here.", l->transfers);
+    write_one(out, "quorate_ledger_runs_total", "counter", "Transactions that carried them.", l->runs);
+    write_one(out, "quorate_ledger_refused_runs_total", "counter", "Runs of which an assumption was wrong.",
+              l->refused_runs);
+    write_one(out, "quorate_ledger_careful_runs_total", "counter", "Runs judged again after reading.", l->careful_runs);
+    write_one(out, "quorate_ledger_unknown_runs_total", "counter", "Runs whose outcome was unknown at first.",
+              l->unknown_runs);
+    write_one(out, "quorate_ledger_reads_total", "counter", "Rows read for judgements.", l->reads);
+    write_one(out, "quorate_ledger_expired_total", "counter", "Pending transfers that this gateway ended.", l->expired);
+}
+
+void metrics_write(const struct metrics *m, const struct client_stats *c, const struct ledger_stats *ledger,
+                   struct buf *out)
+{
+    if (ledger != NULL) write_ledger(ledger, out);
     write_requests(m, out);
     write_latency(m, out);
     write_one(out, "quorate_gateway_in_flight", "gauge", "Requests waiting for the cluster.", m->in_flight);

@@ -4,6 +4,7 @@
 
 #include "client/client.h"
 #include "gateway/parse.h"
+#include "ledger/ledger.h"
 
 #define METRICS_BUCKETS 14u /* upper bounds from 0.25 ms to 10 s, then infinity */
 #define METRICS_CODES 20u
@@ -17,6 +18,8 @@ struct metrics {
     uint64_t in_flight;
 };
 void metrics_count(struct metrics *m, enum endpoint e, int code, uint64_t took_ns);
-void metrics_write(const struct metrics *m, const struct client_stats *client, struct buf *out);
+/* ledger: NULL: there is none. */
+void metrics_write(const struct metrics *m, const struct client_stats *client, const struct ledger_stats *ledger,
+                   struct buf *out);
 
 #endif

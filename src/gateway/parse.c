@@ -128,6 +128,8 @@ void route_find(struct slice path, struct route *out)
         {"/v1/ledger/audit", ENDPOINT_LEDGER_AUDIT},
         {"/readyz", ENDPOINT_READYZ},
         {"/metrics", ENDPOINT_METRICS},
+        {"/metrics/cluster", ENDPOINT_METRICS_CLUSTER},
+        {"/v1/openapi.json", ENDPOINT_OPENAPI},
         {"/", ENDPOINT_ROOT},
     };
     static const char kv[] = "/v1/kv/", keyspaces[] = "/v1/keyspaces/", operators[] = "/v1/operators/",

@@ -44,6 +44,8 @@
     X(AUTH_ROLE, "auth_role", "GET, PUT, DELETE")                                                                      \
     X(HEALTHZ, "healthz", "GET")                                                                                       \
     X(READYZ, "readyz", "GET")                                                                                         \
+    X(METRICS_CLUSTER, "metrics_cluster", "GET")                                                                       \
+    X(OPENAPI, "openapi", "GET")                                                                                       \
     X(METRICS, "metrics", "GET")                                                                                       \
     X(ROOT, "root", "GET")                                                                                             \
     X(UNKNOWN, "unknown", "")
