@@ -3,13 +3,13 @@
 const PAGE = 25;
 
 function moneyTable(rows, pick) {
-  return el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, ['account', 'ledger', 'code'].map((t) => el('th', {}, t)),
-    ['debits posted', 'credits posted', 'credits − debits', 'pending'].map((t) => el('th.r', {}, t)), el('th', {}, 'limits'))),
+  return el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, el('th', {}, 'account'), ['ledger', 'code'].map((t) => el('th.wide', {}, t)),
+    ['debits posted', 'credits posted'].map((t) => el('th.r.wide', {}, t)), ['credits − debits', 'pending'].map((t) => el('th.r', {}, t)), el('th', {}, 'limits'))),
   el('tbody', {}, rows.map((a) => {
     const net = BigInt(a.credits_posted) - BigInt(a.debits_posted);
     const pending = BigInt(a.debits_pending) + BigInt(a.credits_pending);
-    return el('tr.pick', { tabindex: 0, onclick: () => pick(a.id), onkeydown: (e) => e.key === 'Enter' && pick(a.id) }, el('td.mono', {}, a.id), el('td', {}, a.ledger), el('td', {}, a.code),
-      el('td.r', {}, amount(a.debits_posted)), el('td.r', {}, amount(a.credits_posted)), el('td.r', {}, amount(String(net))),
+    return el('tr.pick', { tabindex: 0, onclick: () => pick(a.id), onkeydown: (e) => e.key === 'Enter' && pick(a.id) }, el('td.mono.id', {}, a.id), el('td.wide', {}, a.ledger), el('td.wide', {}, a.code),
+      el('td.r.wide', {}, amount(a.debits_posted)), el('td.r.wide', {}, amount(a.credits_posted)), el('td.r', {}, amount(String(net))),
       el('td.r', {}, pending > 0n ? amount(String(pending)) : '–'), el('td', {}, accountFlags(a.flags)));
   }))));
 }
@@ -19,12 +19,19 @@ function accountFlags(flags) {
   return flags.filter((f) => words[f]).map((f) => [el('span.tag' + (f === 'closed' ? '.warn' : ''), { title: f }, words[f]), ' ']);
 }
 
+/* On a phone without year and milliseconds. */
+function clockSpans(timestamp) {
+  const text = clock(timestamp);
+  return [el('span.wide', {}, text.slice(0, 5)), text.slice(5, 19), el('span.wide', {}, text.slice(19))];
+}
+
 function transferTable(rows, account) {
   if (rows.length === 0) return el('p.quiet', {}, 'None.');
   const link = (id) => (id === account ? el('span.mono', {}, id) : el('a.mono', { href: '#/ledger/account/' + id }, id));
-  return el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, ['time (UTC)', 'transfer', 'from (debit)', 'to (credit)'].map((t) => el('th', {}, t)), el('th.r', {}, 'amount'), el('th', {}, 'code'), el('th', {}, 'state'))),
-    el('tbody', {}, rows.map((t) => el('tr', {}, el('td', {}, clock(t.timestamp)), el('td.mono', {}, el('a', { href: '#/ledger/transfer/' + t.id }, t.id)), el('td', {}, link(t.debit_account_id)), el('td', {}, link(t.credit_account_id)),
-      el('td.r', {}, account ? (t.debit_account_id === account ? '−' : '+') : '', amount(t.amount)), el('td', {}, t.code), el('td', {}, transferState(t)))))));
+  return el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, el('th', {}, 'time (UTC)'), el('th.wide', {}, 'transfer'), ['from (debit)', 'to (credit)'].map((t) => el('th', {}, t)), el('th.r', {}, 'amount'), el('th.wide', {}, 'code'), el('th', {}, 'state'))),
+    el('tbody', {}, rows.map((t) => el('tr', {}, el('td', {}, el('a.plain', { href: '#/ledger/transfer/' + t.id }, clockSpans(t.timestamp))), el('td.mono.wide', {}, el('a', { href: '#/ledger/transfer/' + t.id }, t.id)),
+      el('td.id', {}, link(t.debit_account_id)), el('td.id', {}, link(t.credit_account_id)),
+      el('td.r', {}, account ? (t.debit_account_id === account ? '−' : '+') : '', amount(t.amount)), el('td.wide', {}, t.code), el('td', {}, transferState(t)))))));
 }
 
 function transferState(t) {
