@@ -110,9 +110,22 @@ REQUESTS = [
     ("readyz", lambda: ("GET", "/readyz")),
     ("metrics", lambda: ("GET", "/metrics")),
     ("clusterMetrics", lambda: ("GET", "/metrics/cluster")),
+    ("authSelf", lambda: ("GET", "/v1/auth")),
+    ("putRole", lambda: ("PUT", "/v1/auth/roles/checker", {"rights": [{"verbs": ["read"], "keyspace": "default"}]})),
+    ("role", lambda: ("GET", "/v1/auth/roles/checker")),
+    ("roles", lambda: ("GET", "/v1/auth/roles")),
+    ("putUser", lambda: ("PUT", "/v1/auth/users/checker", {"password": "battery staple", "roles": ["checker"]})),
+    ("user", lambda: ("GET", "/v1/auth/users/checker")),
+    ("users", lambda: ("GET", "/v1/auth/users")),
+    ("login", lambda: ("POST", "/v1/auth/login", {"user": "checker", "password": "battery staple"})),
+    ("logout", lambda: ("POST", "/v1/auth/logout")),
+    ("enableAuth", lambda: ("POST", "/v1/auth/enable")),
+    ("disableAuth", lambda: ("POST", "/v1/auth/disable")),
+    ("deleteUser", lambda: ("DELETE", "/v1/auth/users/checker")),
+    ("deleteRole", lambda: ("DELETE", "/v1/auth/roles/checker")),
     ("root", lambda: ("GET", "/")),
 ]
-MAY_BE_REFUSED = {"cancelOperator", "readyz"}
+MAY_BE_REFUSED = {"cancelOperator", "readyz", "logout", "enableAuth", "disableAuth"}
 
 
 def check(name, operation, request):

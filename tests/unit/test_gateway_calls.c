@@ -97,6 +97,12 @@ void client_meta(struct client *c, enum method m, struct slice params, uint32_t 
     c->method = m;
     c->call_done = done;
 }
+void client_node(struct client *c, const char *address, enum method m, struct slice params, uint32_t timeout_ms,
+                 client_call_done done, void *ctx)
+{
+    (void)address;
+    client_meta(c, m, params, timeout_ms, done, ctx);
+}
 void client_stats(const struct client *c, struct client_stats *out)
 {
     *out = (struct client_stats){.requests = c->calls};
