@@ -87,12 +87,14 @@ enum status admin_command(struct meta *m, const struct rpc_request *req, struct 
 static bool can_leave(const struct meta *m, uint64_t node_id, char *text, size_t size)
 {
     uint64_t now_ns = env_mono_ns(m->env), bytes = 0, room = 0;
-    size_t others = 0, held = 0;
+    size_t others = 0, held = 0, full = 0;
     uint32_t most = 1;
     for (size_t i = 0; i < m->state.node_count; i++) {
         const struct meta_node *n = m->state.nodes[i];
         bool tight = (n->info.flags & (NODE_DISK_TIGHT | NODE_DISK_FULL)) != 0;
-        if (n->id == node_id || schedule_life(m, n, now_ns) != PLACEMENT_UP || tight) continue;
+        if (n->id == node_id || schedule_life(m, n, now_ns) != PLACEMENT_UP) continue;
+        full += tight;
+        if (tight) continue;
         others++;
         room += n->info.disk_free;
     }
@@ -110,8 +112,8 @@ static bool can_leave(const struct meta *m, uint64_t node_id, char *text, size_t
         (void)snprintf(
             text, size,
             "it holds replicas of %zu ranges, and a keyspace asks for %u replicas: only %zu other nodes are up "
-            "and take replicas; add %zu first",
-            held, most, others, most - others);
+            "and take replicas (%zu more have a disk that is nearly full); add %zu first",
+            held, most, others, full, most - others);
         return false;
     }
     if (bytes > room && room > 0) {
