@@ -125,7 +125,7 @@ REQUESTS = [
     ("deleteRole", lambda: ("DELETE", "/v1/auth/roles/checker")),
     ("root", lambda: ("GET", "/")),
 ]
-MAY_BE_REFUSED = {"cancelOperator", "readyz", "logout", "enableAuth", "disableAuth"}
+MAY_BE_REFUSED = {"cancelOperator", "readyz", "login", "logout", "enableAuth", "disableAuth"}
 
 
 def check(name, operation, request):
