@@ -18,7 +18,7 @@ struct auth_command {
     struct session session;
     struct auth *auth;
     struct arena arena;
-    enum { SHOW_SWITCH, SHOW_USERS, SHOW_ROLES } show;
+    enum auth_show { SHOW_SWITCH, SHOW_USERS, SHOW_ROLES } show;
 };
 
 static int command_open(struct auth_command *k, struct cli *c)
@@ -159,7 +159,7 @@ static void shown(void *ctx, enum status s, const char *why)
     command_end(k, CLI_OK);
 }
 
-static int show(struct cli *c, int what)
+static int show(struct cli *c, enum auth_show what)
 {
     struct auth_command k;
     int code = command_open(&k, c);
