@@ -260,9 +260,8 @@ void members_recall_left(struct host *h, uint64_t group, uint64_t replica_id, st
 static bool split_is_durable(struct replica *r)
 {
     uint64_t index, term;
-    if (r->birth.group == 0 || r->applied == 0 || MUTANT(leaves_unborn) ||
-        lsm_durable(r->host->lsm, r->desc.id, &index, &term))
-        return true;
+    if (r->birth.group == 0 || r->applied == 0) return true;
+    if (lsm_durable(r->host->lsm, r->desc.id, &index, &term)) return true;
     COVER("members.leave_newborn");
     host_flush(r->host);
     return false;
