@@ -13,7 +13,7 @@
 
 #include <stdio.h>
 
-enum { FOLLOWERS = 2, COPY_ROWS_MAX = 1024, COPY_KEY_BYTES = 64 };
+enum { FOLLOWERS = 2, COPY_ROWS_MAX = 4096, COPY_KEY_BYTES = 64 };
 
 struct copy_row {
     char key[COPY_KEY_BYTES];
