@@ -3,6 +3,9 @@
 #include "base/assert.h"
 
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 /* malloc(0) may answer NULL, which would look like a failure: one byte is asked for instead. */
 static size_t at_least_one(size_t size)
@@ -66,4 +69,11 @@ char *mem_strdup(const char *s)
 struct slice mem_dup_slice(struct slice s)
 {
     return slice_make(mem_dup(s.data, s.size), s.size);
+}
+
+void mem_give_back(void)
+{
+#if defined(__GLIBC__) && !defined(QUORATE_SLOW_ASSERTS) /* a simulator starts thousands of servers */
+    (void)malloc_trim(0);
+#endif
 }

@@ -12,6 +12,7 @@ void *mem_try_alloc(size_t size);
 /* `size` is a multiple of `alignment`, a power of two. */
 void *mem_aligned(size_t alignment, size_t size) __attribute__((malloc, returns_nonnull));
 void mem_free(void *p);
+void mem_give_back(void); /* what was freed goes back to the machine; takes a while: after a start, not under load */
 void *mem_dup(const void *data, size_t size); /* owned copy; size 0 gives a valid pointer */
 char *mem_strdup(const char *s);
 struct slice mem_dup_slice(struct slice s); /* .data is owned by the caller: mem_free((void *)s.data) */

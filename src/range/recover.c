@@ -136,7 +136,7 @@ static void on_entry(void *ctx, uint64_t group, const struct wal_entry *e)
     }
     if (g->count == 0) g->first = e->index;
     if (g->count == g->capacity) {
-        g->capacity = g->capacity == 0 ? 64 : g->capacity * 2;
+        g->capacity = g->capacity == 0 ? 2 : g->capacity * 2; /* most ranges have hardly any */
         g->entries = mem_realloc(g->entries, g->capacity * sizeof *g->entries);
     }
     /* What the store holds is looked at for its term only. */
@@ -664,5 +664,6 @@ enum status host_recover(struct host *h, struct errbuf *err)
     map_free(&rec.groups);
     map_free(&rec.unread);
     arena_free(&rec.arena);
+    mem_give_back();
     return s;
 }
