@@ -30,7 +30,7 @@ node_of() { "$quorate" node list -o json | json "[n['id'] for n in d['nodes'] if
 
 check "the cluster starts" cluster_start
 check "a keyspace of twelve ranges" "$quorate" keyspace create grown \
-    --splits "$(python3 -c "print(','.join('bench/%016d' % (i * 20000 // 12) for i in range(1, 12)))")"
+    --splits "$(python3 -c "print(','.join('bench/%010d' % (i * 20000 // 12) for i in range(1, 12)))")"
 check "data" "$quorate" bench kv --keyspace grown --connections 8 --depth 8 --keys 20000 --total 20000 --spread sequential
 load_start grow 25
 sleep 1
