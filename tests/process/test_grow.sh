@@ -21,10 +21,19 @@ settled() { # no operator for a while
     done
     return 1
 }
-shares() { # every node that stays holds within one of the mean
-    "$quorate" range list -o json | json "(lambda c, m: all(abs(x - m) <= 2 for x in c.values()) and len(c) == $1)(
-        {n: sum(n in [p['node'] for p in r['replicas']] for r in d['ranges']) for n in {p['node'] for r in d['ranges'] for p in r['replicas']}},
-        sum(len(r['replicas']) for r in d['ranges']) / $1)" | grep -q True
+shares() { # every node that stays holds within two of the mean, by and by
+    for _ in $(seq 50); do
+        "$quorate" range list -o json | json "(lambda c, m: (all(abs(x - m) <= 2 for x in c.values()) and len(c) == $1, c))(
+            {n: sum(n in [p['node'] for p in r['replicas']] for r in d['ranges']) for n in {p['node'] for r in d['ranges'] for p in r['replicas']}},
+            sum(len(r['replicas']) for r in d['ranges']) / $1)" >"$work/shares"
+        if grep -q True "$work/shares"; then return 0; fi
+        sleep 0.3
+    done
+    cat "$work/shares"
+    "$quorate" op list
+    "$quorate" scheduler describe
+    "$quorate" placement show
+    return 1
 }
 node_of() { "$quorate" node list -o json | json "[n['id'] for n in d['nodes'] if n['address'].endswith(':$((base + 10 + $1))')][0]"; }
 
