@@ -52,9 +52,12 @@ check "data" "$quorate" bench kv --keyspace cut --connections 8 --depth 8 --keys
 load_start reshaped 20
 sleep 1
 expect "a split at a key" 0 "is at version" "$quorate" range split "$(ranges_of)" --at bench/0000010000
+counts() { [ "$(count_of)" = "$1" ]; } # the map hears of a new range a moment later
+check "there are two" eventually counts 2
 check "each half splits at a key of its own choice" split_all
+check "there are four" eventually counts 4
 check "and again" split_all
-check "there are eight" test "$(count_of)" = 8
+check "there are eight" eventually counts 8
 check "the map tiles" tiles
 check "they merge to one" merge_down
 check "the map tiles again" tiles
