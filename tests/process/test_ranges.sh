@@ -45,8 +45,8 @@ merge_down() { # until one is left
 }
 
 check "the cluster starts" cluster_start
-check "nothing by itself for now" "$quorate" scheduler pause split
-check "nor this" "$quorate" scheduler pause merge
+check "no split but by hand" "$quorate" scheduler pause split
+check "no merge but by hand" "$quorate" scheduler pause merge
 check "a keyspace of one range" "$quorate" keyspace create cut
 check "data" "$quorate" bench kv --keyspace cut --connections 8 --depth 8 --keys 20000 --total 20000 --spread sequential
 load_start reshaped 20

@@ -13,6 +13,7 @@ end = time.time() + float(sys.argv[2])
 acknowledged, unknown, lock = {}, [0], threading.Lock()
 told, resumes, failures = [], [0], []
 done = threading.Event()
+moved = threading.Condition()
 
 
 def writer(number):
@@ -37,7 +38,13 @@ def writer(number):
         except (OSError, http.client.HTTPException, ValueError):
             unknown[0] += 1
             conn = None
-        time.sleep(0.002)
+        done.wait(0.002)
+
+
+def move(position, ts):
+    with moved:
+        position[0] = ts
+        moved.notify_all()
 
 
 def follow(position):
@@ -52,7 +59,7 @@ def follow(position):
                 if "too_old" in text:
                     failures.append("too old: " + text)
                     return
-                time.sleep(0.2)
+                done.wait(0.2)
                 continue
             event, ts = None, None
             while not done.is_set():
@@ -69,13 +76,13 @@ def follow(position):
                     if ts <= position[0]:
                         failures.append("%d is told behind %d" % (ts, position[0]))
                     told.append((ts, changes))
-                    position[0] = ts
+                    move(position, ts)
                 elif line.startswith("data: ") and event == "progress":
-                    position[0] = max(position[0], ts)
+                    move(position, max(position[0], ts))
                 elif line.startswith("data: ") and event == "error":
                     break
         except (OSError, http.client.HTTPException, ValueError):
-            time.sleep(0.05)
+            done.wait(0.05)
         finally:
             conn.close()
         resumes[0] += 1
@@ -89,7 +96,7 @@ def now():
             conn.request("GET", "/v1/kv/default?prefix=w/&limit=1&read=snapshot")
             return int(json.loads(conn.getresponse().read())["timestamp"])
         except (OSError, http.client.HTTPException, ValueError, KeyError):
-            time.sleep(0.1)
+            done.wait(0.1)
 
 
 position = [now()]
@@ -100,9 +107,9 @@ for w in writers:
     w.start()
 for w in writers:
     w.join()
-goal, patience = now(), time.time() + 20
-while position[0] < goal and time.time() < patience and not failures:
-    time.sleep(0.05)
+goal = now()
+with moved:
+    moved.wait_for(lambda: position[0] >= goal or failures, timeout=20)
 done.set()
 
 seen = dict(told)
