@@ -87,7 +87,8 @@ void operators_verdicts(struct meta *m, const struct order_verdict *verdicts, si
 uint32_t schedule_replication(const struct meta *m, uint32_t keyspace); /* replicas that its ranges are to have */
 uint64_t schedule_pass(struct meta *m, uint64_t now_ns);
 enum placement_life schedule_life(const struct meta *m, const struct meta_node *n, uint64_t now_ns);
-void schedule_note_load(struct meta_range *r, const struct range_report *report, uint64_t node_id, uint64_t now_ns);
+void schedule_note_load(struct meta_range *r, const struct range_report *report, uint64_t node_id, uint64_t hot_load,
+                        uint64_t now_ns);
 
 /* admin.c */
 MUST_CHECK enum status admin_command(struct meta *m, const struct rpc_request *req, struct meta_command *c,

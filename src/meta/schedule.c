@@ -10,7 +10,8 @@
 /* --- load --- */
 
 /* An exponentially weighted mean, from counters that begin anew with every leader. */
-void schedule_note_load(struct meta_range *r, const struct range_report *report, uint64_t node_id, uint64_t now_ns)
+void schedule_note_load(struct meta_range *r, const struct range_report *report, uint64_t node_id, uint64_t hot_load,
+                        uint64_t now_ns)
 {
     uint64_t total = report->writes + report->reads;
     if (report->epoch.version != r->load_version) { /* other keys: nothing is known of them */
@@ -27,6 +28,11 @@ void schedule_note_load(struct meta_range *r, const struct range_report *report,
         uint64_t weight = passed < LOAD_WINDOW_NS ? passed * 1000 / LOAD_WINDOW_NS : 1000;
         uint64_t load = (r->load * (1000 - weight) + rate * weight) / 1000;
         r->load = load > UINT32_MAX ? UINT32_MAX : (uint32_t)load;
+    }
+    if (r->load <= hot_load) {
+        r->hot_since_ns = 0;
+    } else if (r->hot_since_ns == 0) {
+        r->hot_since_ns = now_ns;
     }
     r->load_node = node_id;
     r->load_total = total;
@@ -130,6 +136,11 @@ static void view_outcome(const struct meta *m, const struct operator_row *row, u
     g->learners = learners;
 }
 
+static uint32_t hot_s(const struct meta_range *r, uint64_t now_ns)
+{
+    return r->hot_since_ns == 0 ? 0 : (uint32_t)((now_ns - r->hot_since_ns) / (1000 * NS_PER_MS));
+}
+
 static void view_range(const struct meta *m, const struct meta_range *r, uint64_t now_ns, struct placement_range *g)
 {
     const struct range_desc *d = &r->desc;
@@ -140,6 +151,7 @@ static void view_range(const struct meta *m, const struct meta_range *r, uint64_
                                   .rules = rules_of(m, d->keyspace),
                                   .keyspace = d->keyspace,
                                   .age_s = (uint32_t)((now_ns - born) / (1000 * NS_PER_MS)),
+                                  .hot_s = hot_s(r, now_ns),
                                   .conf_ver = (uint32_t)d->epoch.conf_ver,
                                   .calm = now_ns < r->calm_until_ns,
                                   .leader = PLACEMENT_NOBODY};
@@ -245,6 +257,7 @@ static void options_of(const struct meta *m, struct placement_options *o)
     o->split_bytes = v[SETTING_SPLIT_BYTES];
     o->merge_bytes = v[SETTING_MERGE_BYTES];
     o->split_load = (uint32_t)v[SETTING_SPLIT_LOAD];
+    o->split_load_s = (uint32_t)v[SETTING_SPLIT_LOAD_S];
     o->merge_load = (uint32_t)v[SETTING_MERGE_LOAD];
     o->merge_age_s = (uint32_t)v[SETTING_MERGE_AGE_S];
     o->pause_repair = v[SETTING_REPAIR] == 0;

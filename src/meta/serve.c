@@ -150,7 +150,7 @@ static void note_reports(struct meta *m, const struct meta_heartbeat_request *hb
         if (r == NULL) continue;
         r->claimed = this;
         if (report->term < r->report.term) continue; /* a former leader's word */
-        schedule_note_load(r, report, hb->node_id, now_ns);
+        schedule_note_load(r, report, hb->node_id, m->state.settings.values[SETTING_SPLIT_LOAD], now_ns);
         r->report = *report;
         r->leader = hb->node_id;
     }

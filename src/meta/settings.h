@@ -25,6 +25,7 @@
     X(SPLIT_BYTES, "range.split_bytes", 256u << 20, 1u << 12, 1ull << 40)                                              \
     X(MERGE_BYTES, "range.merge_bytes", 64u << 20, 0, 1ull << 38)                                                      \
     X(SPLIT_LOAD, "range.split_load", 2000, 10, 100000000)                                                             \
+    X(SPLIT_LOAD_S, "range.split_load_s", 10, 0, 86400)                                                                \
     X(MERGE_LOAD, "range.merge_load", 100, 0, 1000000)                                                                 \
     X(MERGE_AGE_S, "range.merge_age_s", 600, 1, 86400)
 

@@ -34,6 +34,7 @@ struct meta_range {
     uint64_t changed_ns;        /* when its keys changed last, as far as this leader has seen; 0: before */
     uint64_t calm_until_ns;     /* a split or a merge could not be done: it is not tried again before */
     uint32_t load;              /* operations per second, of late */
+    uint64_t hot_since_ns;      /* its load has been above range.split_load; 0: it is not */
     uint64_t load_node, load_total, load_at_ns, load_version; /* of the report that was last counted */
 };
 

@@ -18,6 +18,7 @@ void placement_options_default(struct placement_options *o)
                                     .split_bytes = 256u << 20,
                                     .merge_bytes = 64u << 20,
                                     .split_load = 2000,
+                                    .split_load_s = 10,
                                     .merge_load = 100,
                                     .merge_age_s = 600};
 }

@@ -1,8 +1,9 @@
 /* Ranges that are too large or too hot are split, small cold neighbours merged. Between the two lies a factor of four in
  * size and of twenty in load, and an age: what was split does not merge at once, nor the other way round.
  *
- * Too hot is a range that has so much of all load that no placement of leaderships can be even: more than half a node's
- * share. Where it is as busy elsewhere, to cut it would help nobody. */
+ * Too hot is a range that for some time has had more than a node's share of all load: no placement of leaderships is even
+ * then. Where it is as busy elsewhere, to cut it would help nobody; and each cut costs, for what came in one batch then
+ * comes in two. */
 #include "placement/plan_int.h"
 
 static bool is_healthy(const struct round *r, const struct placement_range *g)
@@ -21,7 +22,8 @@ static bool too_large(const struct round *r, const struct placement_range *g)
 
 static bool too_hot(const struct round *r, const struct placement_range *g)
 {
-    return g->load > r->options->split_load && (uint64_t)g->load * 2 * r->leading > r->load;
+    const struct placement_options *o = r->options;
+    return g->load > o->split_load && g->hot_s >= o->split_load_s && (uint64_t)g->load * r->leading > r->load;
 }
 
 static bool may_merge(const struct round *r, const struct placement_range *a, const struct placement_range *b)

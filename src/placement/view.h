@@ -46,6 +46,7 @@ struct placement_range {
     uint32_t rules;                 /* index */
     uint32_t keyspace;              /* only ranges of one keyspace merge */
     uint32_t age_s;                 /* since it was cut or merged last */
+    uint32_t hot_s;                 /* for how long its load has been above split_load */
     uint32_t conf_ver;              /* what an operator expects to find */
     uint32_t nodes[LIMIT_REPLICAS]; /* indexes of sites */
     uint8_t learners;               /* bit set over the seats */

@@ -28,6 +28,7 @@ static const char *const SETTINGS[][2] = {{"scheduler.round_ms", "150"},
                                           {"scheduler.balance", "on"},
                                           {"range.split_bytes", "40000"},
                                           {"range.split_load", "30"},
+                                          {"range.split_load_s", "1"},
                                           {"range.merge_bytes", "20000"},
                                           {"range.merge_age_s", "1"}};
 

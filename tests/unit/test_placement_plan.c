@@ -238,8 +238,12 @@ START_TEST(a_hot_range_splits_by_load)
 {
     begin(1, 3, 4, 3, 0);
     world.ranges[1].load = 40000;
+    world.ranges[1].hot_s = world.options.split_load_s - 1;
+    (void)placement_world_settle(&world, 100);
+    ck_assert_uint_eq(world.done[PLACEMENT_SPLIT], 0);
+    world.ranges[1].hot_s++;
     placement_world_settle(&world, 100);
-    ck_assert(world.done[PLACEMENT_SPLIT] >= 7);
+    ck_assert_uint_eq(world.done[PLACEMENT_SPLIT], 3); /* four quarters: none is more than one of three nodes' share */
     placement_world_free(&world);
 }
 END_TEST
@@ -248,7 +252,10 @@ END_TEST
 START_TEST(an_even_load_splits_nothing)
 {
     begin(1, 3, 30, 3, 0);
-    for (size_t i = 0; i < world.range_count; i++) world.ranges[i].load = 9000;
+    for (size_t i = 0; i < world.range_count; i++) {
+        world.ranges[i].load = 9000;
+        world.ranges[i].hot_s = world.options.split_load_s;
+    }
     (void)placement_world_settle(&world, 100);
     ck_assert_uint_eq(world.done[PLACEMENT_SPLIT], 0);
     placement_world_free(&world);
@@ -259,6 +266,7 @@ START_TEST(what_could_not_be_cut_is_left_alone)
 {
     begin(1, 3, 4, 3, 0);
     world.ranges[1].load = 40000;
+    world.ranges[1].hot_s = world.options.split_load_s;
     world.ranges[1].calm = true;
     (void)placement_world_settle(&world, 100);
     ck_assert_uint_eq(world.done[PLACEMENT_SPLIT], 0);
