@@ -54,7 +54,11 @@ uint64_t key_shuffled(const struct key_space *k, uint64_t i, uint64_t seed); /* 
 struct slice key_make(const struct key_space *k, uint64_t i, bool present, uint8_t out[KEY_MAX]);
 struct slice key_value(const struct key_space *k, uint64_t i);
 
-/* workload.c: one program of work in a process of its own. Figures go to `report`. */
+/* scarce.c: from now on this process and the page cache of what it reads have `bytes` together, and nothing in dir is
+ * cached. False: the machine does not let us. */
+bool scarce_begin(const char *dir, size_t bytes);
+
+/* work.c: one program of work in a process of its own. Figures go to `report`. */
 struct work {
     const struct engine_ops *ops;
     const char *dir;

@@ -75,7 +75,7 @@ struct placement_options {
     uint64_t merge_bytes;                  /* two that together are smaller are merged */
     uint32_t split_load, merge_load;
     uint32_t split_load_s; /* what is hot for a shorter time is not split */
-    uint32_t merge_age_s; /* ranges younger than this are not merged */
+    uint32_t merge_age_s;  /* ranges younger than this are not merged */
     bool pause_repair, pause_balance, pause_leaders, pause_split, pause_merge;
 };
 void placement_options_default(struct placement_options *o);

@@ -19,18 +19,11 @@ struct admin {
 };
 
 /* Faster than for people: a run lasts seconds. */
-static const char *const SETTINGS[][2] = {{"scheduler.round_ms", "150"},
-                                          {"scheduler.grace_ms", "600"},
-                                          {"node.dead_after_s", "3"},
-                                          {"operator.patience_s", "4"},
-                                          {"balance.range_cost_bytes", "4096"},
-                                          {"scheduler.repair", "on"},
-                                          {"scheduler.balance", "on"},
-                                          {"range.split_bytes", "40000"},
-                                          {"range.split_load", "30"},
-                                          {"range.split_load_s", "1"},
-                                          {"range.merge_bytes", "20000"},
-                                          {"range.merge_age_s", "1"}};
+static const char *const SETTINGS[][2] = {
+    {"scheduler.round_ms", "150"}, {"scheduler.grace_ms", "600"},        {"node.dead_after_s", "3"},
+    {"operator.patience_s", "4"},  {"balance.range_cost_bytes", "4096"}, {"scheduler.repair", "on"},
+    {"scheduler.balance", "on"},   {"range.split_bytes", "40000"},       {"range.split_load", "30"},
+    {"range.split_load_s", "1"},   {"range.merge_bytes", "20000"},       {"range.merge_age_s", "1"}};
 
 static struct client *any_client(const struct admin *a)
 {
