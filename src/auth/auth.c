@@ -32,6 +32,11 @@ const struct book *auth_book(const struct auth *a)
     return a->book;
 }
 
+uint64_t auth_generation(const struct auth *a)
+{
+    return a->generation;
+}
+
 bool auth_usable(const struct auth *a)
 {
     if (!a->known) return false;

@@ -60,4 +60,29 @@ void auth_change_role(struct auth *a, const struct auth_role *r, auth_changed do
 void auth_drop_role(struct auth *a, struct slice name, auth_changed done, void *ctx);
 void auth_switch(struct auth *a, bool on, auth_changed done, void *ctx);
 
+/* A change that the caller works out against the book as it is: decide may be called again when another change came first, and does
+ * nothing but decide. What it gives lives in the arena, or longer than the change. */
+struct auth_edit {
+    const struct auth_user *users; /* rows that are written, names and all */
+    size_t user_count;
+    const struct auth_role *role;            /* likewise; NULL: none */
+    struct slice dropped_user, dropped_role; /* empty: none */
+    enum { AUTH_STAYS, AUTH_TURNS_ON, AUTH_TURNS_OFF } turns;
+    const char *why; /* when it refuses */
+};
+struct auth_decision {
+    const struct book *book; /* NULL: there is none yet */
+    const struct auth_secret *secret;
+    struct arena *arena;
+    uint64_t epoch; /* of a user who is new, or whose tokens are to end: no token has it */
+};
+typedef enum status (*auth_decide)(void *ctx, const struct auth_decision *d, struct auth_edit *out);
+struct auth_edit_call {
+    const char *what;            /* for the audit log */
+    struct slice name, password; /* password: hashed first, for decide; empty: none */
+    auth_decide decide;          /* with the ctx of done */
+};
+void auth_edit(struct auth *a, const struct auth_edit_call *call, auth_changed done, void *ctx);
+uint64_t auth_generation(const struct auth *a); /* of the book: rises with every change; 0: none */
+
 #endif

@@ -74,6 +74,7 @@ enum status book_add(struct book *b, struct slice key, struct slice value, uint6
     case AUTH_ROW_ROLE:
         b->roles = room(b->roles, b->role_count, &b->role_capacity, sizeof(*b->roles));
         s = auth_role_get(kept, &b->arena, &b->roles[b->role_count].role);
+        if (slice_eq(name, root.name)) b->roles[b->role_count].role = root; /* whatever the row says */
         b->roles[b->role_count].role.name = name;
         b->roles[b->role_count].version = version;
         b->role_count += s == STATUS_OK;
@@ -131,27 +132,53 @@ const struct auth_role *book_role_at(const struct book *b, size_t index)
     return index < b->role_count ? &b->roles[index].role : NULL;
 }
 
-bool book_may(const struct book *b, struct slice user, const struct auth_need *need)
+/* Calls one for each right of the user, until it returns true. */
+static bool any_right(const struct book *b, struct slice user, bool (*one)(void *ctx, const struct auth_right *r),
+                      void *ctx)
 {
     const struct auth_user *u = book_user(b, user, NULL);
     if (u == NULL || u->disabled) return false;
     for (size_t i = 0; i < u->role_count; i++) {
         const struct auth_role *r = book_role(b, u->roles[i], NULL);
         for (size_t j = 0; r != NULL && j < r->right_count; j++) {
-            if (auth_right_covers(&r->rights[j], need)) return true;
+            if (one(ctx, &r->rights[j])) return true;
         }
     }
     return false;
 }
 
-bool book_has_administrator(const struct book *b, struct slice without)
+struct covering {
+    struct auth_need left;
+    struct slice reach; /* up to where some right leads from left.start; empty: none does */
+};
+
+static bool covers(void *ctx, const struct auth_right *r)
 {
-    for (size_t i = 0; i < b->user_count; i++) {
-        const struct auth_user *u = &b->users[i].user;
-        if (u->disabled || !u->secret.set || slice_eq(u->name, without)) continue;
-        for (size_t j = 0; j < u->role_count; j++) {
-            if (slice_eq(u->roles[j], root.name)) return true;
-        }
+    struct covering *c = ctx;
+    if (auth_right_covers(r, &c->left)) return true;
+    struct auth_need first = c->left;
+    first.one_key = true;
+    if (auth_right_covers(r, &first) && slice_cmp(r->end, c->reach) > 0) c->reach = r->end;
+    return false;
+}
+
+/* A span may be covered by several rights, one behind the other: each round goes as far as one right leads. */
+bool book_may(const struct book *b, struct slice user, const struct auth_need *need)
+{
+    struct covering c = {.left = *need, .reach = SLICE_EMPTY};
+    while (!any_right(b, user, covers, &c)) {
+        if (c.reach.size == 0 || need->one_key) return false;
+        c.left.start = c.reach;
+        c.reach = SLICE_EMPTY;
+    }
+    return true;
+}
+
+bool book_is_administrator(const struct auth_user *u)
+{
+    if (u->disabled || !u->secret.set) return false;
+    for (size_t i = 0; i < u->role_count; i++) {
+        if (slice_eq(u->roles[i], root.name)) return true;
     }
     return false;
 }

@@ -20,9 +20,9 @@ const struct auth_role *book_role(const struct book *b, struct slice name, uint6
 const struct auth_user *book_user_at(const struct book *b, size_t index);
 const struct auth_role *book_role_at(const struct book *b, size_t index);
 
+/* Rights of the user cover it, alone or one behind the other. */
 bool book_may(const struct book *b, struct slice user, const struct auth_need *need);
-/* Somebody could still administer if rights were asked for: an enabled user with a password and the role AUTH_ROOT. `without`: a
- * user who is left out of account; empty: nobody. */
-bool book_has_administrator(const struct book *b, struct slice without);
+/* Enabled, with a password and the role AUTH_ROOT: could administer if rights were asked for. */
+bool book_is_administrator(const struct auth_user *u);
 
 #endif

@@ -14,12 +14,15 @@
 
 struct change {
     struct auth_op op;
-    enum { CHANGE_USER, CHANGE_USER_DROP, CHANGE_ROLE, CHANGE_ROLE_DROP, CHANGE_SWITCH } kind;
-    struct auth_user_change user; /* copied into the arena */
-    struct auth_role role;
+    const char *what; /* for the log */
     struct slice name;
+    auth_decide decide;
+    void *asked;                  /* of decide: the caller's, or what follows */
+    struct auth_user_change user; /* copied into the arena, like role */
+    struct auth_role role;
     bool on;
-    struct auth_secret secret; /* of the new password */
+    struct slice password;
+    struct auth_secret secret; /* of the password */
     unsigned tries;
     auth_changed done;
     void *ctx;
@@ -27,9 +30,8 @@ struct change {
 
 static void change_end(struct change *c, enum status s, bool unknown, const char *why)
 {
-    static const char *const kinds[] = {"user", "drop-user", "role", "drop-role", "switch"};
-    log_event(c->op.auth->env->log, LOG_INFO, "audit.change", "what=%s name=%.*s status=%s", kinds[c->kind],
-              (int)c->name.size, (const char *)c->name.data, status_name(s));
+    log_event(c->op.auth->env->log, LOG_INFO, "audit.change", "what=%s name=%.*s status=%s", c->what, (int)c->name.size,
+              (const char *)c->name.data, status_name(s));
     c->done(c->ctx, s, unknown, why);
     auth_op_free(&c->op);
 }
@@ -85,19 +87,61 @@ static void committed(void *ctx, const struct client_error *e, const struct txn_
         auth_wait_for(c->op.auth, &c->op.wait, true, change_seen);
 }
 
-static void commit(struct change *c, struct slice key, const struct buf *value)
+/* Rows that one edit writes, with the generation. */
+struct rows {
+    struct txn_op *ops;
+    size_t count;
+};
+
+static void add_row(struct change *c, struct rows *r, struct slice key, struct slice value)
+{
+    r->ops[r->count++] = (struct txn_op){
+        .kind = value.size == 0 ? TXN_DELETE : TXN_PUT, .key = key, .value = arena_dup_slice(&c->op.arena, value)};
+}
+
+static void add_user(struct change *c, struct rows *r, const struct auth_user *u)
+{
+    struct buf value;
+    buf_init(&value, 8192);
+    auth_user_put(&value, u);
+    add_row(c, r, auth_key_user(&c->op.arena, u->name), buf_slice(&value));
+    buf_free(&value);
+}
+
+/* False: too large. */
+static bool add_role(struct change *c, struct rows *r, const struct auth_role *role)
+{
+    struct buf value;
+    buf_init(&value, 1u << 20);
+    auth_role_put(&value, role);
+    bool fits = !value.overflow;
+    if (fits) add_row(c, r, auth_key_role(&c->op.arena, role->name), buf_slice(&value));
+    buf_free(&value);
+    return fits;
+}
+
+static void commit(struct change *c, const struct auth_edit *e)
 {
     struct auth *a = c->op.auth;
+    struct arena *arena = &c->op.arena;
     struct slice generation = slice_str(AUTH_KEY_GENERATION);
     struct txn_compare compare = {.target = TXN_TARGET_VERSION,
                                   .relation = TXN_EQUAL,
                                   .key = generation,
                                   .version = a->generation,
                                   .value = SLICE_EMPTY};
-    struct txn_op ops[] = {{.kind = TXN_PUT, .key = generation, .value = SLICE_EMPTY},
-                           {.kind = value == NULL ? TXN_DELETE : TXN_PUT, .key = key, .value = SLICE_EMPTY}};
-    if (value != NULL) ops[1].value = buf_slice(value);
-    struct txn t = {.compares = &compare, .compare_count = 1, .ops = ops, .op_count = 2};
+    struct rows r = {.ops = arena_alloc(arena, (e->user_count + 5) * sizeof(*r.ops)), .count = 1};
+    r.ops[0] = (struct txn_op){.kind = TXN_PUT, .key = generation, .value = SLICE_EMPTY};
+    for (size_t i = 0; i < e->user_count; i++) add_user(c, &r, &e->users[i]);
+    if (e->role != NULL && !add_role(c, &r, e->role)) {
+        change_end(c, STATUS_TOO_LARGE, false, "the role's rights are too large together");
+        return;
+    }
+    if (e->dropped_user.size > 0) add_row(c, &r, auth_key_user(arena, e->dropped_user), SLICE_EMPTY);
+    if (e->dropped_role.size > 0) add_row(c, &r, auth_key_role(arena, e->dropped_role), SLICE_EMPTY);
+    if (e->turns != AUTH_STAYS)
+        add_row(c, &r, auth_key_switch(arena), slice_str(e->turns == AUTH_TURNS_ON ? "on" : "off"));
+    struct txn t = {.compares = &compare, .compare_count = 1, .ops = r.ops, .op_count = r.count};
     client_txn(a->client, slice_str(AUTH_KEYSPACE), &t, AUTH_ASK_MS, committed, c);
 }
 
@@ -106,101 +150,102 @@ static void commit(struct change *c, struct slice key, const struct buf *value)
 static const char last_administrator[] =
     "nobody would be left who may administer: an enabled user with a password and the role root";
 
-static bool is_administrator(const struct auth_user *u)
+static bool is_edited(const struct auth_edit *e, struct slice user)
 {
-    bool root = false;
-    for (size_t i = 0; i < u->role_count; i++) root |= slice_eq(u->roles[i], slice_str(AUTH_ROOT));
-    return root && !u->disabled && u->secret.set;
+    bool edited = slice_eq(user, e->dropped_user);
+    for (size_t i = 0; i < e->user_count; i++) edited |= slice_eq(user, e->users[i].name);
+    return edited;
 }
 
-static bool leaves_nobody(const struct change *c, const struct auth_user *u)
+/* Rights would be asked for, and nobody could administer. */
+static bool leaves_nobody(const struct change *c, const struct auth_edit *e)
 {
     const struct book *b = c->op.auth->book;
-    if (b == NULL || !book_is_on(b)) return false;
-    return !book_has_administrator(b, c->name) && (u == NULL || !is_administrator(u));
+    const struct auth_user *u;
+    bool on = e->turns == AUTH_STAYS ? b != NULL && book_is_on(b) : e->turns == AUTH_TURNS_ON;
+    bool somebody = !on;
+    for (size_t i = 0; i < e->user_count; i++) somebody |= book_is_administrator(&e->users[i]);
+    for (size_t i = 0; b != NULL && !somebody && (u = book_user_at(b, i)) != NULL; i++)
+        somebody = book_is_administrator(u) && !is_edited(e, u->name);
+    return !somebody;
 }
 
-static void change_user(struct change *c)
+static enum status edit_user(void *ctx, const struct auth_decision *d, struct auth_edit *out)
 {
+    const struct change *c = ctx;
     const struct auth_user_change *w = &c->user;
-    const struct book *b = c->op.auth->book;
-    const struct auth_user *there = b == NULL ? NULL : book_user(b, w->name, NULL);
-    struct auth_user u = there != NULL ? *there : (struct auth_user){.name = w->name};
+    const struct auth_user *there = d->book == NULL ? NULL : book_user(d->book, w->name, NULL);
+    struct auth_user *u = arena_alloc(d->arena, sizeof(*u));
+    *u = there != NULL ? *there : (struct auth_user){.name = w->name};
     bool void_tokens = w->has_password || w->revoke || (w->has_disabled && w->disabled);
-    if (there == NULL || void_tokens) u.epoch++;
-    if (w->has_password) u.secret = c->secret;
-    if (w->has_disabled) u.disabled = w->disabled;
-    if (w->has_rate) u.rate = w->rate;
+    if (there == NULL || void_tokens) u->epoch = d->epoch;
+    if (w->has_password) u->secret = *d->secret;
+    if (w->has_disabled) u->disabled = w->disabled;
+    if (w->has_rate) u->rate = w->rate;
     if (w->has_roles) {
-        u.roles = w->roles;
-        u.role_count = w->role_count;
+        u->roles = w->roles;
+        u->role_count = w->role_count;
     }
-    if (leaves_nobody(c, &u)) {
-        change_end(c, STATUS_CONDITION_FAILED, false, last_administrator);
-        return;
+    out->users = u;
+    out->user_count = 1;
+    return STATUS_OK;
+}
+
+static enum status edit_user_drop(void *ctx, const struct auth_decision *d, struct auth_edit *out)
+{
+    const struct change *c = ctx;
+    out->dropped_user = c->name;
+    out->why = "there is no such user";
+    return d->book == NULL || book_user(d->book, c->name, NULL) == NULL ? STATUS_NOT_FOUND : STATUS_OK;
+}
+
+static enum status edit_role(void *ctx, const struct auth_decision *d, struct auth_edit *out)
+{
+    const struct change *c = ctx;
+    (void)d;
+    out->role = &c->role;
+    return STATUS_OK;
+}
+
+/* Who has it loses it: nobody shall have the next one of that name because of this one. */
+static enum status edit_role_drop(void *ctx, const struct auth_decision *d, struct auth_edit *out)
+{
+    const struct change *c = ctx;
+    const struct auth_user *u;
+    out->dropped_role = c->name;
+    out->why = "there is no such role";
+    if (d->book == NULL || book_role(d->book, c->name, NULL) == NULL) return STATUS_NOT_FOUND;
+    size_t count = 0, holders = 0;
+    while (book_user_at(d->book, count) != NULL) count++;
+    struct auth_user *users = arena_alloc(d->arena, (count + 1) * sizeof(*users));
+    for (size_t i = 0; (u = book_user_at(d->book, i)) != NULL; i++) {
+        if (auth_user_without(d->arena, u, c->name, &users[holders])) holders++;
     }
-    struct buf value;
-    buf_init(&value, 8192);
-    auth_user_put(&value, &u);
-    commit(c, auth_key_user(&c->op.arena, w->name), &value);
-    buf_free(&value);
+    out->users = users;
+    out->user_count = holders;
+    return STATUS_OK;
 }
 
-static void drop_user(struct change *c)
+static enum status edit_switch(void *ctx, const struct auth_decision *d, struct auth_edit *out)
 {
-    const struct book *b = c->op.auth->book;
-    if (b == NULL || book_user(b, c->name, NULL) == NULL)
-        change_end(c, STATUS_NOT_FOUND, false, "there is no such user");
-    else if (leaves_nobody(c, NULL))
-        change_end(c, STATUS_CONDITION_FAILED, false, last_administrator);
-    else
-        commit(c, auth_key_user(&c->op.arena, c->name), NULL);
-}
-
-static void change_role(struct change *c)
-{
-    struct buf value;
-    buf_init(&value, 1u << 20);
-    auth_role_put(&value, &c->role);
-    if (value.overflow)
-        change_end(c, STATUS_TOO_LARGE, false, "the role's rights are too large together");
-    else
-        commit(c, auth_key_role(&c->op.arena, c->name), &value);
-    buf_free(&value);
-}
-
-static void drop_role(struct change *c)
-{
-    const struct book *b = c->op.auth->book;
-    if (b == NULL || book_role(b, c->name, NULL) == NULL)
-        change_end(c, STATUS_NOT_FOUND, false, "there is no such role");
-    else
-        commit(c, auth_key_role(&c->op.arena, c->name), NULL);
-}
-
-static void change_switch(struct change *c)
-{
-    const struct book *b = c->op.auth->book;
-    struct buf value;
-    if (c->on && (b == NULL || !book_has_administrator(b, SLICE_EMPTY))) {
-        change_end(c, STATUS_CONDITION_FAILED, false, last_administrator);
-        return;
-    }
-    buf_init(&value, 16);
-    buf_append_str(&value, c->on ? "on" : "off");
-    commit(c, auth_key_switch(&c->op.arena), &value);
-    buf_free(&value);
+    const struct change *c = ctx;
+    (void)d;
+    out->turns = c->on ? AUTH_TURNS_ON : AUTH_TURNS_OFF;
+    return STATUS_OK;
 }
 
 static void change_make(struct change *c)
 {
-    switch (c->kind) {
-    case CHANGE_USER: change_user(c); break;
-    case CHANGE_USER_DROP: drop_user(c); break;
-    case CHANGE_ROLE: change_role(c); break;
-    case CHANGE_ROLE_DROP: drop_role(c); break;
-    case CHANGE_SWITCH: change_switch(c); break;
-    }
+    struct auth_edit e = {.dropped_user = SLICE_EMPTY, .dropped_role = SLICE_EMPTY, .why = ""};
+    const struct auth *a = c->op.auth;
+    struct auth_decision d = {.book = a->book, .secret = &c->secret, .arena = &c->op.arena, .epoch = a->generation + 1};
+    enum status s = c->decide(c->asked, &d, &e);
+    if (s != STATUS_OK)
+        change_end(c, s, false, e.why);
+    else if (leaves_nobody(c, &e))
+        change_end(c, STATUS_CONDITION_FAILED, false, last_administrator);
+    else
+        commit(c, &e);
 }
 
 static void hashed(void *ctx, const struct auth_secret *secret, bool cancelled)
@@ -218,21 +263,36 @@ static void change_read(struct auth_wait *w, enum status s)
     struct change *c = LIST_ENTRY(w, struct change, op.wait);
     if (s != STATUS_OK)
         change_end(c, STATUS_UNAVAILABLE, false, auth_unreadable);
-    else if (c->kind == CHANGE_USER && c->user.has_password && !c->secret.set)
-        password_hash(c->op.auth->env, c->user.password, hashed, c);
+    else if (c->password.size > 0 && !c->secret.set)
+        password_hash(c->op.auth->env, c->password, hashed, c);
     else
         change_make(c);
 }
 
 /* --- the calls --- */
 
-static struct change *change_new(struct auth *a, struct slice name, auth_changed done, void *ctx)
+static struct change *change_new(struct auth *a, const char *what, struct slice name, auth_changed done, void *ctx)
 {
     struct change *c = auth_op_new(a, sizeof(*c));
+    c->what = what;
     c->name = arena_dup_slice(&c->op.arena, name);
+    c->password = SLICE_EMPTY;
+    c->asked = c;
     c->done = done;
     c->ctx = ctx;
     return c;
+}
+
+void auth_edit(struct auth *a, const struct auth_edit_call *call, auth_changed done, void *ctx)
+{
+    struct change *c = change_new(a, call->what, call->name, done, ctx);
+    c->decide = call->decide;
+    c->asked = ctx;
+    c->password = arena_dup_slice(&c->op.arena, call->password);
+    if (call->password.size > PASSWORD_MAX)
+        change_end(c, STATUS_INVALID, false, "a password has at most 256 bytes");
+    else
+        change_again(c);
 }
 
 static bool name_passes(struct change *c, bool role)
@@ -246,13 +306,13 @@ static bool name_passes(struct change *c, bool role)
 
 void auth_change_user(struct auth *a, const struct auth_user_change *w, auth_changed done, void *ctx)
 {
-    struct change *c = change_new(a, w->name, done, ctx);
+    struct change *c = change_new(a, "user", w->name, done, ctx);
     struct arena *arena = &c->op.arena;
     if (!name_passes(c, false)) return;
-    c->kind = CHANGE_USER;
+    c->decide = edit_user;
     c->user = *w;
     c->user.name = c->name;
-    c->user.password = arena_dup_slice(arena, w->password);
+    if (w->has_password) c->password = arena_dup_slice(arena, w->password);
     c->user.roles = arena_alloc(arena, (w->role_count + 1) * sizeof(*w->roles));
     for (size_t i = 0; i < w->role_count; i++) c->user.roles[i] = arena_dup_slice(arena, w->roles[i]);
     if (w->has_password && (w->password.size < PASSWORD_MIN || w->password.size > PASSWORD_MAX)) {
@@ -273,17 +333,17 @@ void auth_change_user(struct auth *a, const struct auth_user_change *w, auth_cha
 
 void auth_drop_user(struct auth *a, struct slice name, auth_changed done, void *ctx)
 {
-    struct change *c = change_new(a, name, done, ctx);
-    c->kind = CHANGE_USER_DROP;
+    struct change *c = change_new(a, "drop-user", name, done, ctx);
+    c->decide = edit_user_drop;
     if (name_passes(c, false)) change_again(c);
 }
 
 void auth_change_role(struct auth *a, const struct auth_role *r, auth_changed done, void *ctx)
 {
-    struct change *c = change_new(a, r->name, done, ctx);
+    struct change *c = change_new(a, "role", r->name, done, ctx);
     struct arena *arena = &c->op.arena;
     if (!name_passes(c, true)) return;
-    c->kind = CHANGE_ROLE;
+    c->decide = edit_role;
     c->role = (struct auth_role){.name = c->name, .right_count = r->right_count};
     struct auth_right *rights = arena_alloc(arena, (r->right_count + 1) * sizeof(*rights));
     c->role.rights = rights;
@@ -302,15 +362,15 @@ void auth_change_role(struct auth *a, const struct auth_role *r, auth_changed do
 
 void auth_drop_role(struct auth *a, struct slice name, auth_changed done, void *ctx)
 {
-    struct change *c = change_new(a, name, done, ctx);
-    c->kind = CHANGE_ROLE_DROP;
+    struct change *c = change_new(a, "drop-role", name, done, ctx);
+    c->decide = edit_role_drop;
     if (name_passes(c, true)) change_again(c);
 }
 
 void auth_switch(struct auth *a, bool on, auth_changed done, void *ctx)
 {
-    struct change *c = change_new(a, slice_str(on ? "on" : "off"), done, ctx);
-    c->kind = CHANGE_SWITCH;
+    struct change *c = change_new(a, "switch", slice_str(on ? "on" : "off"), done, ctx);
+    c->decide = edit_switch;
     c->on = on;
     change_again(c);
 }

@@ -216,6 +216,20 @@ enum status auth_token_get(struct slice value, struct auth_token *out)
     return auth_name_valid(out->user) ? get_end(&c) : STATUS_CORRUPT;
 }
 
+/* --- roles of a user --- */
+
+bool auth_user_without(struct arena *a, const struct auth_user *u, struct slice role, struct auth_user *out)
+{
+    struct slice *roles = arena_alloc(a, (u->role_count + 1) * sizeof(*roles));
+    *out = *u;
+    out->roles = roles;
+    out->role_count = 0;
+    for (size_t i = 0; i < u->role_count; i++) {
+        if (!slice_eq(u->roles[i], role)) roles[out->role_count++] = u->roles[i];
+    }
+    return out->role_count < u->role_count;
+}
+
 /* --- rights --- */
 
 bool auth_right_covers(const struct auth_right *r, const struct auth_need *need)

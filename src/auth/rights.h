@@ -46,6 +46,8 @@ struct auth_user {
     struct slice *roles; /* names */
     size_t role_count;
 };
+/* A copy that has not the role; its other fields are shared. False: the user has not got it. */
+bool auth_user_without(struct arena *a, const struct auth_user *u, struct slice role, struct auth_user *out);
 struct auth_token {
     struct slice user;
     uint64_t epoch; /* the user's when it was made */
@@ -76,7 +78,7 @@ struct auth_need { /* what a request is about to do */
     struct slice start, end; /* user keys */
     bool one_key;            /* start alone; else [start, end), empty end: to the end */
 };
-/* A single right must cover it. */
+/* This right alone. */
 bool auth_right_covers(const struct auth_right *r, const struct auth_need *need);
 
 /* "read", "write", "ledger", "admin". */

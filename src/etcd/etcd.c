@@ -32,7 +32,9 @@
     X(MEMBER_NOT_FOUND, NOT_FOUND, "etcdserver: member not found")                                                     \
     X(SPANS, UNIMPLEMENTED, "a range of keys that changes together with others must lie in one range of the cluster")  \
     X(NOT_CHANGED_HERE, UNIMPLEMENTED, "members are changed with `quorate nodes`")                                     \
-    X(AUTH_NOT_ENABLED, FAILED_PRECONDITION, "etcdserver: authentication is not enabled")                              \
+    X(FORBIDDEN, PERMISSION_DENIED, "etcdserver: permission denied")                                                   \
+    X(USER_EMPTY, INVALID_ARGUMENT, "etcdserver: user name is empty")                                                  \
+    X(TOKEN, UNAUTHENTICATED, "etcdserver: invalid auth token")                                                        \
     X(LEADER_LEFT, UNKNOWN, "election: session expired")                                                               \
     X(BAD_SORT, INVALID_ARGUMENT, "etcdserver: invalid sort option")
 #define REFUSAL(name, grpc, message) const struct etcd_error ERR_##name = {.code = GRPC_##grpc, .text = message};
@@ -211,10 +213,23 @@ static const struct {
     {"maintenance/snapshot", serve_snapshot},
     {"maintenance/defragment", serve_defragment},
     {"maintenance/transfer-leadership", serve_member_change},
-    {"auth/status", serve_auth_status},
+    {"auth/status", serve_auth},
     {"auth/enable", serve_auth},
     {"auth/disable", serve_auth},
     {"auth/authenticate", serve_auth},
+    {"auth/user/add", serve_auth},
+    {"auth/user/get", serve_auth},
+    {"auth/user/list", serve_auth},
+    {"auth/user/delete", serve_auth},
+    {"auth/user/changepw", serve_auth},
+    {"auth/user/grant", serve_auth},
+    {"auth/user/revoke", serve_auth},
+    {"auth/role/add", serve_auth},
+    {"auth/role/get", serve_auth},
+    {"auth/role/list", serve_auth},
+    {"auth/role/delete", serve_auth},
+    {"auth/role/grant", serve_auth},
+    {"auth/role/revoke", serve_auth},
 };
 
 static bool is_probe(struct slice path)
@@ -296,20 +311,21 @@ static void make_keyspace(struct etcd *e)
 
 /* --- requests --- */
 
-static void start_call(struct ecall *c, void (*run)(struct ecall *c, json_t *body), struct slice body)
+static void start_call(struct ecall *c)
 {
     struct etcd *e = c->etcd;
     struct errbuf err;
-    if (run == serve_watch) c->body = arena_dup_slice(&c->arena, body); /* several objects, one after the other */
-    if (body.size == 0 || run == serve_watch) {
+    struct slice body = e->env->http->ops->body(c->http);
+    bool watch = c->run == serve_watch;
+    if (watch) c->body = arena_dup_slice(&c->arena, body); /* several objects, one after the other */
+    if (body.size == 0 || watch) {
         c->tree = json_object();
     } else if (json_load_body(body, &c->tree, &err) != STATUS_OK || !json_is_object(c->tree)) {
         ecall_refuse_text(c, GRPC_INVALID_ARGUMENT, c->tree == NULL ? err.text : "the body is not a JSON object");
         return;
     }
-    c->run = run;
     if (e->keyspace == KEYSPACE_THERE) {
-        run(c, c->tree);
+        c->run(c, c->tree);
         return;
     }
     list_push_back(&e->waiting, &c->wait);
@@ -329,8 +345,10 @@ static void dispatch(struct ecall *c, enum http_method method, struct slice path
     }
     for (size_t i = 0; i < sizeof(ROUTES) / sizeof(ROUTES[0]); i++) {
         if (!slice_eq(rest, slice_str(ROUTES[i].path))) continue;
+        c->route = ROUTES[i].path;
+        c->run = ROUTES[i].run;
         if (method == HTTP_POST)
-            start_call(c, ROUTES[i].run, c->etcd->env->http->ops->body(c->http));
+            ecall_admit(c, start_call);
         else
             ecall_text(c, 405, "text/plain; charset=utf-8", slice_str("Method Not Allowed\n"));
         return;
@@ -353,10 +371,6 @@ static void etcd_request(void *ctx, struct http_request *http)
     ops->set_ctx(http, c);
     if (e->stopping) {
         ecall_refuse_text(c, GRPC_UNAVAILABLE, "etcdserver: server stopped");
-        return;
-    }
-    if (e->auth != NULL && !auth_is_open(e->auth) && !is_probe(ops->path(http))) {
-        ecall_refuse_text(c, GRPC_PERMISSION_DENIED, "etcdserver: permission denied");
         return;
     }
     dispatch(c, ops->method(http), ops->path(http));
@@ -408,7 +422,7 @@ static uint64_t etcd_pass(struct actor *a, uint64_t now_ns)
     return sweep_pass(LIST_ENTRY(a, struct etcd, actor), now_ns);
 }
 
-struct etcd *etcd_new(struct env *env, struct client *client, const struct auth *auth, const char *address)
+struct etcd *etcd_new(struct env *env, struct client *client, struct auth *auth, const char *address)
 {
     struct etcd *e = mem_zalloc(sizeof(*e));
     e->auth = auth;

@@ -6,9 +6,8 @@
 #include "gateway/gateway.h"
 
 struct etcd;
-/* address: where clients reach this gateway. auth: borrowed; NULL: everybody may do everything. While rights are asked for, this surface
- * is closed (docs/users.md): it cannot yet tell who a request is from. */
-struct etcd *etcd_new(struct env *env, struct client *client, const struct auth *auth, const char *address);
+/* address: where clients reach this gateway. auth: borrowed; NULL: everybody may do everything. */
+struct etcd *etcd_new(struct env *env, struct client *client, struct auth *auth, const char *address);
 struct gateway_guest etcd_guest(struct etcd *e);
 /* After the gateway has been stopped, and the client freed: what is open is answered. Before gateway_free. */
 void etcd_free(struct etcd *e);

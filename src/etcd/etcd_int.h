@@ -51,14 +51,14 @@ struct etcd_error {
 };
 extern const struct etcd_error ERR_EMPTY_KEY, ERR_KEY_NOT_FOUND, ERR_VALUE_PROVIDED, ERR_LEASE_PROVIDED,
     ERR_TOO_MANY_OPS, ERR_DUPLICATE_KEY, ERR_TOO_LARGE, ERR_LEASE_NOT_FOUND, ERR_LEASE_EXISTS, ERR_LEASE_TTL,
-    ERR_COMPACTED, ERR_FUTURE, ERR_TIMEOUT, ERR_MEMBER_NOT_FOUND, ERR_SPANS, ERR_NOT_CHANGED_HERE, ERR_AUTH_NOT_ENABLED,
-    ERR_LEADER_LEFT, ERR_BAD_SORT;
+    ERR_COMPACTED, ERR_FUTURE, ERR_TIMEOUT, ERR_MEMBER_NOT_FOUND, ERR_SPANS, ERR_NOT_CHANGED_HERE, ERR_LEADER_LEFT,
+    ERR_BAD_SORT, ERR_FORBIDDEN, ERR_USER_EMPTY, ERR_TOKEN;
 
 struct etcd {
     struct actor actor; /* sweeps leases */
     struct env *env;
     struct client *client;
-    const struct auth *auth;
+    struct auth *auth;
     char address[LIMIT_ADDRESS_BYTES];
     struct streams streams;
     struct list calls, works;
@@ -80,12 +80,16 @@ struct ecall {
     struct arena arena;
     json_t *tree;
     struct slice body; /* a copy when it waits */
+    const char *route; /* path behind the prefix */
     void (*run)(struct ecall *c, json_t *body);
     struct stream stream;
     bool streaming;
     void (*gone)(struct ecall *c); /* of a stream: frees what it holds; NULL: the client's callback ends the call */
     void *state;                   /* the handler's own, in the arena */
+    void (*emit)(struct ecall *c, struct buf *b, uint64_t revision); /* what its answer has beside the header */
     uint32_t timeout_ms;
+    char user[AUTH_NAME_MAX + 1]; /* who it is from; empty: rights were not asked for */
+    uint64_t user_epoch;
 };
 
 /* --- etcd.c --- */
@@ -100,6 +104,13 @@ void ecall_stream_error(struct ecall *c, enum grpc_code code, const char *text);
 void etcd_saw(struct etcd *e, uint64_t revision);
 struct etcd_error etcd_error_of(const struct client_error *e);
 int etcd_http_code(enum grpc_code code);
+
+/* --- auth.c --- */
+/* Identifies who the request is from, then calls go; or refuses. */
+void ecall_admit(struct ecall *c, void (*go)(struct ecall *c));
+bool ecall_holds(const struct ecall *c, enum auth_verb verb, struct slice key, struct slice range_end); /* now */
+/* False: it has been refused. The keys are a user's, as in a range request. */
+bool ecall_may(struct ecall *c, enum auth_verb verb, struct slice key, struct slice range_end);
 
 /* --- json.c --- */
 /* A field by its proto name, or as lowerCamel. NULL: absent or null. */
@@ -165,7 +176,6 @@ void serve_alarm(struct ecall *c, json_t *body);
 void serve_hash(struct ecall *c, json_t *body);
 void serve_snapshot(struct ecall *c, json_t *body);
 void serve_defragment(struct ecall *c, json_t *body);
-void serve_auth_status(struct ecall *c, json_t *body);
 void serve_auth(struct ecall *c, json_t *body);
 void probe_health(struct ecall *c, struct slice path);
 /* lease_sweep.c */

@@ -17,6 +17,50 @@ struct buf answer_begin(struct ecall *c, uint64_t revision)
     return b;
 }
 
+void answer_end(struct ecall *c, struct buf *b)
+{
+    json_close(b, '}');
+    ecall_answer(c, b);
+}
+
+static void worked(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
+{
+    struct ecall *c = ctx;
+    (void)wrote;
+    if (why != NULL) {
+        ecall_refuse(c, why);
+        return;
+    }
+    struct buf b = answer_begin(c, revision);
+    if (c->emit != NULL) c->emit(c, &b, revision);
+    answer_end(c, &b);
+}
+
+void answer_by_work(struct ecall *c, work_body body, void (*emit)(struct ecall *c, struct buf *b, uint64_t revision))
+{
+    c->emit = emit;
+    work_start(c->etcd, &c->arena, body, worked, c);
+}
+
+/* --- rights --- */
+
+bool may_range(struct ecall *c, const struct range_asked *q)
+{
+    return ecall_may(c, AUTH_READ, q->key, q->range_end);
+}
+
+bool may_put(struct ecall *c, const struct put_asked *q)
+{
+    return ecall_may(c, AUTH_WRITE, q->key, SLICE_EMPTY) &&
+           (!q->prev_kv || ecall_may(c, AUTH_READ, q->key, SLICE_EMPTY));
+}
+
+bool may_delete(struct ecall *c, const struct delete_asked *q)
+{
+    return ecall_may(c, AUTH_WRITE, q->key, q->range_end) &&
+           (!q->prev_kv || ecall_may(c, AUTH_READ, q->key, q->range_end));
+}
+
 /* --- range --- */
 
 struct range_state {
@@ -36,10 +80,9 @@ static void range_answer(struct ecall *c)
     bool more;
     size_t all = s->count, n = range_select(&s->q, s->rows, s->count, &more);
     emit_range(&b, &s->q, s->rows, n, all, more);
-    json_close(&b, '}');
     mem_free(s->rows);
     s->rows = NULL;
-    ecall_answer(c, &b);
+    answer_end(c, &b);
 }
 
 static void range_failed(struct ecall *c, const struct client_error *e)
@@ -158,7 +201,7 @@ void serve_range(struct ecall *c, json_t *body)
 {
     struct range_state *s = arena_zalloc(&c->arena, sizeof(*s));
     c->state = s;
-    if (!take_range(c, body, &s->q)) return;
+    if (!take_range(c, body, &s->q) || !may_range(c, &s->q)) return;
     s->span = span_of(&c->arena, s->q.key, s->q.range_end);
     if (s->q.revision == 0)
         range_read(c);
@@ -220,8 +263,7 @@ static void put_answer(struct ecall *c, uint64_t revision)
         json_key(&b, "prev_kv");
         emit_ekv(&b, &s->before, false);
     }
-    json_close(&b, '}');
-    ecall_answer(c, &b);
+    answer_end(c, &b);
 }
 
 static void put_done(void *ctx, const struct client_error *e, const struct txn_result *r)
@@ -252,7 +294,7 @@ void serve_put(struct ecall *c, json_t *body)
     struct txn_compare lease;
     struct txn t = {.ops = ops};
     c->state = s;
-    if (!take_put(c, body, &s->q)) return;
+    if (!take_put(c, body, &s->q) || !may_put(c, &s->q)) return;
     struct slice key = key_row(&c->arena, ROW_OF_USER, s->q.key);
     memset(ops, 0, sizeof(ops));
     if (s->q.prev_kv) ops[t.op_count++] = (struct txn_op){.kind = TXN_GET, .key = key, .value = SLICE_EMPTY};
@@ -329,26 +371,18 @@ void emit_deleted(struct buf *b, bool prev_kv, const struct ekv *before, size_t 
     json_close(b, ']');
 }
 
-static void delete_done(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
+static void emit_delete(struct ecall *c, struct buf *b, uint64_t revision)
 {
-    struct ecall *c = ctx;
-    struct delete_state *s = c->state;
-    (void)wrote;
-    if (why != NULL) {
-        ecall_refuse(c, why);
-        return;
-    }
-    struct buf b = answer_begin(c, revision);
-    emit_deleted(&b, s->q.prev_kv, s->before, s->count);
-    json_close(&b, '}');
-    ecall_answer(c, &b);
+    const struct delete_state *s = c->state;
+    (void)revision;
+    emit_deleted(b, s->q.prev_kv, s->before, s->count);
 }
 
 void serve_delete(struct ecall *c, json_t *body)
 {
     struct delete_state *s = arena_zalloc(&c->arena, sizeof(*s));
     c->state = s;
-    if (take_delete(c, body, &s->q)) work_start(c->etcd, &c->arena, delete_body, delete_done, c);
+    if (take_delete(c, body, &s->q) && may_delete(c, &s->q)) answer_by_work(c, delete_body, emit_delete);
 }
 
 /* --- compaction: versions go by themselves; what is said here is that nobody may read them any more --- */
@@ -372,23 +406,10 @@ static enum work_step compaction_body(struct work *w, void *ctx)
     return WORK_DONE;
 }
 
-static void compaction_done(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
-{
-    struct ecall *c = ctx;
-    (void)wrote;
-    if (why != NULL) {
-        ecall_refuse(c, why);
-        return;
-    }
-    struct buf b = answer_begin(c, revision);
-    json_close(&b, '}');
-    ecall_answer(c, &b);
-}
-
 void serve_compaction(struct ecall *c, json_t *body)
 {
     struct compaction_state *s = arena_zalloc(&c->arena, sizeof(*s));
     c->state = s;
-    if (take_i64(c, body, "revision", &s->revision))
-        work_start(c->etcd, &c->arena, compaction_body, compaction_done, c);
+    if (take_i64(c, body, "revision", &s->revision) && ecall_may(c, AUTH_WRITE, slice_make("", 1), slice_make("", 1)))
+        answer_by_work(c, compaction_body, NULL);
 }

@@ -29,7 +29,14 @@ struct delete_asked {
     bool prev_kv;
 };
 bool take_delete(struct ecall *c, json_t *body, struct delete_asked *out);
-struct buf answer_begin(struct ecall *c, uint64_t revision); /* {"header":... ; the caller goes on, and closes */
+/* False: the right is lacking, and it has been refused. After all else that can be wrong with a request. */
+bool may_range(struct ecall *c, const struct range_asked *q);
+bool may_put(struct ecall *c, const struct put_asked *q);
+bool may_delete(struct ecall *c, const struct delete_asked *q);
+struct buf answer_begin(struct ecall *c, uint64_t revision); /* {"header":... ; the caller goes on */
+void answer_end(struct ecall *c, struct buf *b);             /* closes it, and the call */
+/* The request is this piece of work: answered with a header and what emit adds to it (NULL: nothing). */
+void answer_by_work(struct ecall *c, work_body body, void (*emit)(struct ecall *c, struct buf *b, uint64_t revision));
 void emit_deleted(struct buf *b, bool prev_kv, const struct ekv *before, size_t count);
 struct slice key_compacted(struct arena *a);
 enum work_step work_do_put(struct work *w, const struct put_asked *q, struct ekv *before, bool *had);

@@ -64,20 +64,12 @@ static enum work_step grant_body(struct work *w, void *ctx)
     return WORK_DONE;
 }
 
-static void grant_done(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
+static void emit_grant(struct ecall *c, struct buf *b, uint64_t revision)
 {
-    struct ecall *c = ctx;
     const struct lease_state *s = c->state;
-    (void)wrote;
-    if (why != NULL) {
-        ecall_refuse(c, why);
-        return;
-    }
-    struct buf b = answer_begin(c, revision);
-    emit_i64(&b, "ID", s->id);
-    emit_i64(&b, "TTL", s->ttl);
-    json_close(&b, '}');
-    ecall_answer(c, &b);
+    (void)revision;
+    emit_i64(b, "ID", s->id);
+    emit_i64(b, "TTL", s->ttl);
 }
 
 void serve_lease_grant(struct ecall *c, json_t *body)
@@ -93,12 +85,12 @@ void serve_lease_grant(struct ecall *c, json_t *body)
         c->etcd->env->ops->random(c->etcd->env, &s->id, sizeof(s->id));
         s->id = (int64_t)((uint64_t)s->id >> 2); /* above 2^53 most of the time, as etcd's: text to every reader */
     }
-    work_start(c->etcd, &c->arena, grant_body, grant_done, c);
+    answer_by_work(c, grant_body, emit_grant);
 }
 
 /* --- revoke --- */
 
-enum work_step lease_do_revoke(struct work *w, uint64_t id, bool only_ended)
+enum work_step lease_do_revoke(struct work *w, uint64_t id, const struct ecall *by)
 {
     struct arena *a = work_arena(w);
     const struct work_row *lease, **attached;
@@ -107,7 +99,7 @@ enum work_step lease_do_revoke(struct work *w, uint64_t id, bool only_ended)
     bool wants = false;
     if (!work_get(w, key_lease(a, id), &lease)) return WORK_WANTS;
     if (!lease->found) return work_refuse(w, &ERR_LEASE_NOT_FOUND);
-    if (only_ended && lease_is(lease, work_revision(w))) return WORK_DONE;
+    if (by == NULL && lease_is(lease, work_revision(w))) return WORK_DONE;
     if (!work_scan(w, &span, &attached, &count)) return WORK_WANTS;
     for (size_t i = 0; i < count; i++) {
         struct slice user = slice_make(attached[i]->key.data + 9, attached[i]->key.size - 9);
@@ -116,7 +108,10 @@ enum work_step lease_do_revoke(struct work *w, uint64_t id, bool only_ended)
         if (!work_get(w, key, &row)) {
             wants = true;
         } else {
-            if (row->found && revised_read(row->value, 0).lease == id) work_delete(w, key);
+            bool goes = row->found && revised_read(row->value, 0).lease == id;
+            if (goes && by != NULL && !ecall_holds(by, AUTH_WRITE, user, SLICE_EMPTY))
+                return work_refuse(w, &ERR_FORBIDDEN);
+            if (goes) work_delete(w, key);
             work_delete(w, attached[i]->key);
         }
     }
@@ -127,25 +122,12 @@ enum work_step lease_do_revoke(struct work *w, uint64_t id, bool only_ended)
 static enum work_step revoke_body(struct work *w, void *ctx)
 {
     struct ecall *c = ctx;
-    return lease_do_revoke(w, (uint64_t)((struct lease_state *)c->state)->id, false);
-}
-
-static void header_done(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
-{
-    struct ecall *c = ctx;
-    (void)wrote;
-    if (why != NULL) {
-        ecall_refuse(c, why);
-        return;
-    }
-    struct buf b = answer_begin(c, revision);
-    json_close(&b, '}');
-    ecall_answer(c, &b);
+    return lease_do_revoke(w, (uint64_t)((struct lease_state *)c->state)->id, c);
 }
 
 void serve_lease_revoke(struct ecall *c, json_t *body)
 {
-    if (take_id(c, body) != NULL) work_start(c->etcd, &c->arena, revoke_body, header_done, c);
+    if (take_id(c, body) != NULL) answer_by_work(c, revoke_body, NULL);
 }
 
 /* --- keep alive: one answer, and the end of the stream, as of a request whose body has ended --- */
@@ -219,6 +201,7 @@ static enum work_step ttl_body(struct work *w, void *ctx)
     for (size_t i = 0; i < count; i++) {
         struct slice user = slice_make(attached[i]->key.data + 9, attached[i]->key.size - 9);
         const struct work_row *row;
+        if (!ecall_holds(c, AUTH_READ, user, SLICE_EMPTY)) return work_refuse(w, &ERR_FORBIDDEN);
         if (!work_get(w, key_row(a, ROW_OF_USER, user), &row))
             wants = true;
         else if (row->found && revised_read(row->value, 0).lease == (uint64_t)s->id)
@@ -227,34 +210,25 @@ static enum work_step ttl_body(struct work *w, void *ctx)
     return wants ? WORK_WANTS : WORK_DONE;
 }
 
-static void ttl_done(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
+static void emit_ttl(struct ecall *c, struct buf *b, uint64_t revision)
 {
-    struct ecall *c = ctx;
     const struct lease_state *s = c->state;
-    (void)wrote;
-    if (why != NULL) {
-        ecall_refuse(c, why);
-        return;
-    }
-    struct buf b = answer_begin(c, revision);
-    emit_i64(&b, "ID", s->id);
-    if (s->missing) emit_i64(&b, "TTL", -1);
-    if (!s->missing) emit_u64(&b, "TTL", s->left_s);
-    if (!s->missing) emit_u64(&b, "grantedTTL", s->granted_s);
-    if (s->count > 0) {
-        json_key(&b, "keys");
-        json_open(&b, '[');
-        for (size_t i = 0; i < s->count; i++) emit_base64(&b, s->attached[i]);
-        json_close(&b, ']');
-    }
-    json_close(&b, '}');
-    ecall_answer(c, &b);
+    (void)revision;
+    emit_i64(b, "ID", s->id);
+    if (s->missing) emit_i64(b, "TTL", -1);
+    if (!s->missing) emit_u64(b, "TTL", s->left_s);
+    if (!s->missing) emit_u64(b, "grantedTTL", s->granted_s);
+    if (s->count == 0) return;
+    json_key(b, "keys");
+    json_open(b, '[');
+    for (size_t i = 0; i < s->count; i++) emit_base64(b, s->attached[i]);
+    json_close(b, ']');
 }
 
 void serve_lease_ttl(struct ecall *c, json_t *body)
 {
     struct lease_state *s = take_id(c, body);
-    if (s != NULL && take_bool(c, body, "keys", &s->keys)) work_start(c->etcd, &c->arena, ttl_body, ttl_done, c);
+    if (s != NULL && take_bool(c, body, "keys", &s->keys)) answer_by_work(c, ttl_body, emit_ttl);
 }
 
 struct span span_leases(struct arena *a)
@@ -280,31 +254,24 @@ static enum work_step list_body(struct work *w, void *ctx)
     return WORK_DONE;
 }
 
-static void list_done(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
+static void emit_leases(struct ecall *c, struct buf *b, uint64_t revision)
 {
-    struct ecall *c = ctx;
     const struct lease_state *s = c->state;
-    (void)wrote;
-    if (why != NULL) {
-        ecall_refuse(c, why);
-        return;
-    }
-    struct buf b = answer_begin(c, revision);
+    (void)revision;
+    if (s->count == 0) return;
+    json_key(b, "leases");
+    json_open(b, '[');
     for (size_t i = 0; i < s->count; i++) {
-        if (i == 0) json_key(&b, "leases");
-        if (i == 0) json_open(&b, '[');
-        json_open(&b, '{');
-        emit_u64(&b, "ID", s->ids[i]);
-        json_close(&b, '}');
+        json_open(b, '{');
+        emit_u64(b, "ID", s->ids[i]);
+        json_close(b, '}');
     }
-    if (s->count > 0) json_close(&b, ']');
-    json_close(&b, '}');
-    ecall_answer(c, &b);
+    json_close(b, ']');
 }
 
 void serve_lease_list(struct ecall *c, json_t *body)
 {
     (void)body;
     c->state = arena_zalloc(&c->arena, sizeof(struct lease_state));
-    work_start(c->etcd, &c->arena, list_body, list_done, c);
+    answer_by_work(c, list_body, emit_leases);
 }

@@ -6,7 +6,7 @@
 
 uint64_t lease_ends(const struct work_row *row); /* the timestamp */
 struct span span_leases(struct arena *a);
-/* Its keys and itself. only_ended: nothing, if it has been renewed. */
-enum work_step lease_do_revoke(struct work *w, uint64_t id, bool only_ended);
+/* Its keys and itself. by: who asks, and may write all its keys; NULL: nobody, so nothing if it has been renewed. */
+enum work_step lease_do_revoke(struct work *w, uint64_t id, const struct ecall *by);
 
 #endif

@@ -33,7 +33,7 @@ void sweep_free(struct etcd *e)
 static enum work_step revoke_body(struct work *w, void *ctx)
 {
     const struct sweep *s = ctx;
-    return lease_do_revoke(w, s->ended[s->at], true);
+    return lease_do_revoke(w, s->ended[s->at], NULL);
 }
 
 static void revoke_next(struct sweep *s);

@@ -12,8 +12,7 @@
 static void answer_header_only(struct ecall *c)
 {
     struct buf b = answer_begin(c, c->etcd->newest);
-    json_close(&b, '}');
-    ecall_answer(c, &b);
+    answer_end(c, &b);
 }
 
 /* --- members: the gateways serve, and know of themselves only --- */
@@ -41,8 +40,7 @@ void serve_member_list(struct ecall *c, json_t *body)
     json_close(&b, ']');
     json_close(&b, '}');
     json_close(&b, ']');
-    json_close(&b, '}');
-    ecall_answer(c, &b);
+    answer_end(c, &b);
 }
 
 void serve_member_change(struct ecall *c, json_t *body)
@@ -71,8 +69,7 @@ static void status_known(void *ctx, const struct client_error *e, struct slice p
     emit_u64(&b, "raftTerm", status.term);
     emit_u64(&b, "raftAppliedIndex", status.applied);
     emit_u64(&b, "dbSizeInUse", 1);
-    json_close(&b, '}');
-    ecall_answer(c, &b);
+    answer_end(c, &b);
 }
 
 void serve_status(struct ecall *c, json_t *body)
@@ -110,8 +107,7 @@ static void hash_end(struct ecall *c)
     struct buf b = answer_begin(c, s->revision);
     json_key(&b, "hash");
     json_u64(&b, (s->hash & 0xffffffffu) | 1);
-    json_close(&b, '}');
-    ecall_answer(c, &b);
+    answer_end(c, &b);
 }
 
 static void snapshot_send(struct ecall *c, const struct scan_reply *page)
@@ -179,6 +175,7 @@ static void hash_page(struct ecall *c)
 
 void serve_hash(struct ecall *c, json_t *body)
 {
+    if (!ecall_may(c, AUTH_READ, slice_make("", 1), slice_make("", 1))) return;
     struct hash_state *s = arena_zalloc(&c->arena, sizeof(*s));
     int64_t revision;
     c->state = s;
@@ -190,26 +187,13 @@ void serve_hash(struct ecall *c, json_t *body)
 
 void serve_snapshot(struct ecall *c, json_t *body)
 {
+    if (!ecall_may(c, AUTH_READ, slice_make("", 1), slice_make("", 1))) return;
     struct hash_state *s = arena_zalloc(&c->arena, sizeof(*s));
     (void)body;
     c->state = s;
     s->snapshot = true;
     s->from = key_row(&c->arena, ROW_OF_USER, SLICE_EMPTY);
     hash_page(c);
-}
-
-/* --- auth: not enabled --- */
-
-void serve_auth_status(struct ecall *c, json_t *body)
-{
-    answer_header_only(c);
-    (void)body;
-}
-
-void serve_auth(struct ecall *c, json_t *body)
-{
-    (void)body;
-    ecall_refuse(c, &ERR_AUTH_NOT_ENABLED);
 }
 
 /* --- probes --- */

@@ -114,9 +114,8 @@ static void queue_answer(struct ecall *c)
         json_key(&b, "kv");
         emit_ekv(&b, &q->first, false);
     }
-    json_close(&b, '}');
     queue_free(q);
-    ecall_answer(c, &b);
+    answer_end(c, &b);
 }
 
 /* --- looking, waiting --- */
@@ -186,6 +185,8 @@ static void looked(void *ctx, const struct etcd_error *why, uint64_t revision, b
     bool gone = q->kind == QUEUE_OBSERVE ? !c->streaming : c->http == NULL;
     if (gone) {
         queue_leave(c);
+    } else if (q->kind == QUEUE_OBSERVE && !ecall_holds(c, AUTH_READ, prefix_of(&c->arena, q->name), SLICE_EMPTY)) {
+        queue_refuse(c, &ERR_FORBIDDEN);
     } else if (why != NULL || q->lost) {
         queue_refuse(c, why != NULL ? why : &ERR_LEADER_LEFT);
     } else if (q->kind == QUEUE_LEADER && !q->found) {
@@ -261,6 +262,14 @@ static void queue_enter(struct ecall *c, struct queue *q)
     work_start(c->etcd, &c->arena, put_body, put, c);
 }
 
+/* All keys below the name. */
+static bool may_queue(struct ecall *c, enum auth_verb verb, struct slice name)
+{
+    struct span rows = span_below(&c->arena, name);
+    return ecall_may(c, verb, slice_make(rows.start.data + 1, rows.start.size - 1),
+                     slice_make(rows.end.data + 1, rows.end.size - 1));
+}
+
 static struct queue *queue_begin(struct ecall *c, json_t *body, unsigned kind)
 {
     struct queue *q = arena_zalloc(&c->arena, sizeof(*q));
@@ -269,9 +278,12 @@ static struct queue *queue_begin(struct ecall *c, json_t *body, unsigned kind)
     q->value = SLICE_EMPTY;
     if (!take_bytes(c, body, "name", &q->name) || !take_i64(c, body, "lease", &q->lease)) return NULL;
     if (kind == QUEUE_CAMPAIGN && !take_bytes(c, body, "value", &q->value)) return NULL;
-    if (q->name.size > 0) return q;
-    ecall_refuse(c, &ERR_EMPTY_KEY);
-    return NULL;
+    if (q->name.size == 0) {
+        ecall_refuse(c, &ERR_EMPTY_KEY);
+        return NULL;
+    }
+    bool writes = kind == QUEUE_LOCK || kind == QUEUE_CAMPAIGN;
+    return may_queue(c, AUTH_READ, q->name) && (!writes || may_queue(c, AUTH_WRITE, q->name)) ? q : NULL;
 }
 
 void serve_lock(struct ecall *c, json_t *body)
@@ -329,19 +341,6 @@ static enum work_step step_body(struct work *w, void *ctx)
     return WORK_DONE;
 }
 
-static void step_done(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
-{
-    struct ecall *c = ctx;
-    (void)wrote;
-    if (why != NULL) {
-        ecall_refuse(c, why);
-        return;
-    }
-    struct buf b = answer_begin(c, revision);
-    json_close(&b, '}');
-    ecall_answer(c, &b);
-}
-
 static void serve_step(struct ecall *c, json_t *body, unsigned kind)
 {
     struct step *s = arena_zalloc(&c->arena, sizeof(*s));
@@ -352,8 +351,8 @@ static void serve_step(struct ecall *c, json_t *body, unsigned kind)
     if (kind == STEP_PROCLAIM && !take_bytes(c, body, "value", &s->value)) return;
     if (s->key.size == 0)
         ecall_refuse(c, &ERR_EMPTY_KEY);
-    else
-        work_start(c->etcd, &c->arena, step_body, step_done, c);
+    else if (ecall_may(c, AUTH_WRITE, s->key, SLICE_EMPTY))
+        answer_by_work(c, step_body, NULL);
 }
 
 void serve_unlock(struct ecall *c, json_t *body)

@@ -142,18 +142,9 @@ static void emit_responses(struct buf *b, const struct etxn *t, uint64_t revisio
     json_close(b, ']');
 }
 
-static void txn_done(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
+static void emit_txn(struct ecall *c, struct buf *b, uint64_t revision)
 {
-    struct ecall *c = ctx;
-    (void)wrote;
-    if (why != NULL) {
-        ecall_refuse(c, why);
-        return;
-    }
-    struct buf b = answer_begin(c, revision);
-    emit_responses(&b, c->state, revision);
-    json_close(&b, '}');
-    ecall_answer(c, &b);
+    emit_responses(b, c->state, revision);
 }
 
 void serve_txn(struct ecall *c, json_t *body)
@@ -163,6 +154,6 @@ void serve_txn(struct ecall *c, json_t *body)
     if (!txn_take(c, body, t)) return;
     if (!txn_keys_are_distinct(&c->arena, t))
         ecall_refuse(c, &ERR_DUPLICATE_KEY);
-    else
-        work_start(c->etcd, &c->arena, txn_body, txn_done, c);
+    else if (may_txn(c, t))
+        answer_by_work(c, txn_body, emit_txn);
 }

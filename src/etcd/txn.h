@@ -32,6 +32,7 @@ struct etxn {
 };
 
 bool txn_take(struct ecall *c, json_t *body, struct etxn *out); /* false: it has been refused */
+bool may_txn(struct ecall *c, const struct etxn *t);            /* likewise */
 bool txn_keys_are_distinct(struct arena *a, const struct etxn *t);
 
 #endif

@@ -155,3 +155,27 @@ bool txn_keys_are_distinct(struct arena *a, const struct etxn *t)
     }
     return true;
 }
+
+/* --- rights: of both branches, whichever it will be --- */
+
+static bool may_op(struct ecall *c, const struct op *op)
+{
+    switch (op->kind) {
+    case OP_RANGE: return may_range(c, &op->range);
+    case OP_PUT: return may_put(c, &op->put);
+    case OP_DELETE: return may_delete(c, &op->del);
+    case OP_TXN: return may_txn(c, op->txn);
+    }
+    return false;
+}
+
+bool may_txn(struct ecall *c, const struct etxn *t)
+{
+    bool may = true;
+    for (size_t i = 0; i < t->compare_count && may; i++)
+        may = ecall_may(c, AUTH_READ, t->compares[i].key, t->compares[i].range_end);
+    for (unsigned b = 0; b < 2; b++) {
+        for (size_t i = 0; i < t->counts[b] && may; i++) may = may_op(c, &t->branches[b][i]);
+    }
+    return may;
+}

@@ -24,7 +24,8 @@ struct ewatch {
     struct wstream *stream;
     struct client_watch *watch;
     int64_t id;
-    uint64_t start; /* revision that was asked for */
+    struct slice key, range_end; /* in the call's arena */
+    uint64_t start;              /* revision that was asked for */
     bool prev_kv, progress_notify, fragment, no_put, no_delete;
     bool waits; /* for room in the stream */
     uint64_t told_ns;
@@ -247,6 +248,12 @@ static void on_batch(void *ctx, const struct client_error *e, const struct clien
 {
     struct ewatch *w = ctx;
     struct wstream *s = w->stream;
+    if (!ecall_holds(s->call, AUTH_READ, w->key, w->range_end)) { /* the right, or the token, has ended since */
+        send_canceled(s, w->id, false, 0, ERR_FORBIDDEN.text);
+        watch_free(w);
+        answer_progress(s);
+        return;
+    }
     if (e->status != STATUS_OK) {
         struct etcd_error why = etcd_error_of(e);
         send_canceled(s, w->id, false, e->status == STATUS_TOO_OLD ? resume + 1 : 0, why.text);
@@ -311,7 +318,9 @@ static void create(struct wstream *s, const struct create_asked *q, struct ewatc
     }
     const char *wrong = span.empty                             ? "mvcc: watcher range is empty"
                         : q->id != 0 && find(s, q->id) != NULL ? "mvcc: duplicate watch ID provided on the WatchStream"
-                                                               : NULL;
+                        : !ecall_holds(s->call, AUTH_READ, key, q->range_end)
+                            ? "rpc error: code = PermissionDenied desc = etcdserver: permission denied"
+                            : NULL;
     if (wrong != NULL) {
         send_canceled(s, -1, true, 0, wrong);
         mem_free(w);
@@ -322,6 +331,8 @@ static void create(struct wstream *s, const struct create_asked *q, struct ewatc
     while (w->id == 0 && find(s, s->next_id) != NULL) s->next_id++;
     if (q->id == 0) w->id = s->next_id++;
     w->start = (uint64_t)q->start;
+    w->key = arena_dup_slice(a, key);
+    w->range_end = arena_dup_slice(a, q->range_end);
     w->told_ns = env_mono_ns(e->env);
     arena_init(&w->arena, 1024);
     struct buf b = message_begin(s, e->newest);

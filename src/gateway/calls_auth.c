@@ -2,11 +2,9 @@
  *
  *   call_admit: --public, or rights are not asked for--> call_run
  *                --credential--> auth (at once or later) --> call_run, or 401, 429, 503 */
-#include <strings.h>
-
 #include "base/assert.h"
 #include "gateway/auth_json.h"
-#include "gateway/codec.h"
+#include "gateway/credential.h"
 #include "gateway/gateway_int.h"
 #include "gateway/json_out.h"
 #include "gateway/parse_auth.h"
@@ -48,28 +46,6 @@ static void known(void *ctx, enum status s, struct slice user, const char *why)
         call_run(c);
 }
 
-static struct slice word_behind(const char *text, const char *scheme)
-{
-    size_t n = strlen(scheme);
-    if (strncasecmp(text, scheme, n) != 0 || text[n] != ' ') return SLICE_EMPTY;
-    while (text[n] == ' ') n++;
-    return slice_str(text + n);
-}
-
-static void by_basic(struct call *c, struct slice text)
-{
-    struct slice pair;
-    const uint8_t *colon = NULL;
-    if (base64_decode(text, &c->arena, &pair) && pair.size > 0) colon = memchr(pair.data, ':', pair.size);
-    if (colon == NULL) {
-        refuse(c, STATUS_UNAUTHENTICATED, "Authorization: Basic wants base64 of USER:PASSWORD");
-        return;
-    }
-    size_t size = (size_t)(colon - pair.data);
-    auth_by_password(c->gateway->options.auth, slice_make(pair.data, size), slice_make(colon + 1, pair.size - size - 1),
-                     known, c);
-}
-
 void call_admit(struct call *c)
 {
     struct auth *auth = c->gateway->options.auth;
@@ -78,17 +54,7 @@ void call_admit(struct call *c)
         call_run(c);
         return;
     }
-    const char *header = c->gateway->env->http->ops->header(c->http, "Authorization");
-    struct slice token = header == NULL ? SLICE_EMPTY : word_behind(header, "Bearer");
-    struct slice basic = header == NULL ? SLICE_EMPTY : word_behind(header, "Basic");
-    if (header == NULL)
-        auth_by_nothing(auth, known, c);
-    else if (token.size > 0)
-        auth_by_token(auth, token, known, c);
-    else if (basic.size > 0)
-        by_basic(c, basic);
-    else
-        refuse(c, STATUS_UNAUTHENTICATED, "Authorization: expected Bearer TOKEN or Basic");
+    credential_check(auth, &c->arena, c->gateway->env->http->ops->header(c->http, "Authorization"), false, known, c);
 }
 
 /* --- rights --- */
@@ -97,7 +63,12 @@ static bool may(struct call *c, const struct auth_need *need)
 {
     const struct gateway *g = c->gateway;
     struct slice user = slice_str(c->user);
-    if (g->options.auth == NULL || auth_may(g->options.auth, user, need)) return true;
+    if (g->options.auth == NULL || auth_may(g->options.auth, user, need)) {
+        if (need->verb == AUTH_ADMIN && user.size > 0)
+            log_event(g->env->log, LOG_INFO, "audit.administers", "user=%s endpoint=%s name=%.*s", c->user,
+                      endpoint_name(c->endpoint), (int)c->name.size, (const char *)c->name.data);
+        return true;
+    }
     struct errbuf err;
     bool reserved = slice_eq(need->keyspace, slice_str(AUTH_KEYSPACE));
     if (reserved)
@@ -260,7 +231,7 @@ static void handle_login(struct call *c, const struct input *in)
 static void handle_logout(struct call *c)
 {
     const char *header = c->gateway->env->http->ops->header(c->http, "Authorization");
-    struct slice token = header == NULL ? SLICE_EMPTY : word_behind(header, "Bearer");
+    struct slice token = credential_bearer(header);
     if (token.size == 0)
         refuse(c, STATUS_INVALID, "log out with the token that is to end: Authorization: Bearer TOKEN");
     else

@@ -33,7 +33,8 @@ expect "on" 0 "done" "$quorate" auth enable
 refuses() { [ "$(curl -s -o /dev/null -w '%{http_code}' "$G/v1/kv/default/acct/1")" = 401 ]; }
 check "within seconds nobody unknown is let in" eventually refuses
 says "health is everybody's" 200 alive "$G/healthz"
-says "the etcd surface is closed" 403 "permission denied" "$G/v3/kv/range" -d '{"key":"Zm9v"}'
+says "the etcd surface asks too, in its own words" 400 "user name is empty" "$G/v3/kv/range" -d '{"key":"Zm9v"}'
+says "a wrong token there" 401 "invalid auth token" "$G/v3/kv/range" -H "Authorization: nonsense" -d '{"key":"Zm9v"}'
 says "what is wanted is said" 401 "POST /v1/auth/login" "$G/v1/status"
 says "a password" 200 1 -u "$ada" "$G/v1/kv/default/acct/1"
 says "a wrong one" 401 unauthenticated -u ada:wrong "$G/v1/kv/default/acct/1"
@@ -66,6 +67,18 @@ says "and one that it may not" 403 forbidden -u "$bob" "$G/v1/txn/$S" -d '{"ops"
 says "not what it may not read" 403 forbidden -u "$bob" "$G/v1/watch/default"
 curl -sN -u "$bob" "$G/v1/watch/default?prefix=acct/&progress=200ms" >"$work/stream" 2>&1 &
 watching=$!
+says "the command line's role for the other surface" 200 '"done"' -X PUT -u "$ada" "$G/v1/auth/roles/app" \
+    -d '{"rights":[{"verbs":["read","write"],"keyspace":"etcd","start":"ka","end":"kb"}]}'
+says "for somebody" 200 '"done"' -X PUT -u "$ada" "$G/v1/auth/users/cyd" -d '{"password":"a staple","roles":["app"]}'
+v3token=$(curl -s "$G/v3/auth/authenticate" -d '{"name":"cyd","password":"a staple"}' | json "d['token']")
+says "who writes what they may" 200 revision -H "Authorization: $v3token" "$G/v3/kv/put" -d '{"key":"YWE=","value":"MQ=="}'
+says "and no more" 403 "permission denied" -H "Authorization: $v3token" "$G/v3/kv/put" -d '{"key":"Yg==","value":"MQ=="}'
+says "which etcd's clients see too" 200 '"key":"YQ==","range_end":"Yg=="' -H "Authorization: $v3token" "$G/v3/auth/role/get" -d '{"role":"app"}'
+says "no lock on what is not theirs" 403 "permission denied" -H "Authorization: $v3token" "$G/v3/lock/lock" -d '{"name":"Yg=="}'
+curl -sN -H "Authorization: $v3token" "$G/v3/watch" -d '{"create_request":{"key":"YWE="}}' >"$work/stream3" 2>&1 &
+watching3=$!
+watches3() { grep -q created "$work/stream3"; }
+check "a watch there" eventually watches3
 streams() { grep -q progress "$work/stream"; }
 check "a watch" eventually streams
 
@@ -80,9 +93,16 @@ ended() { [ "$(curl -s -o /dev/null -w '%{http_code}' -H "$bearer" "$G/v1/auth")
 check "and the token with it" eventually ended
 over() { grep -q '"code":"forbidden"' "$work/stream" && ! kill -0 "$watching"; }
 check "and the watch" eventually over
+expect "the other one's too" 0 "done" "$quorate" user set cyd --revoke
+refused3() { [ "$(curl -s -o /dev/null -w '%{http_code}' -H "Authorization: $v3token" "$G/v3/kv/put" -d '{"key":"YWE=","value":"Mg=="}')" = 401 ]; }
+check "its token is over" eventually refused3
+says "the watched key changes" 200 revision -u "$ada" "$G/v3/kv/put" -d '{"key":"YWE=","value":"c2VjcmV0"}'
+over3() { grep -q '"canceled":true' "$work/stream3" && ! grep -q c2VjcmV0 "$work/stream3"; }
+check "its watch is told no more" eventually over3
+kill "$watching3"
 expect "enabled again" 0 "done" "$quorate" user set bob --enable --rate 5
-sleep 1
-token=$(login bob "another staple")
+again() { token=$(login bob "another staple" 2>/dev/null) && [ -n "$token" ]; }
+check "and let in" eventually again
 bearer="Authorization: Bearer $token"
 limited() { # 30 requests over one connection
     # shellcheck disable=SC2046 # words
@@ -96,4 +116,5 @@ expect "off again" 0 "done" "$quorate" auth disable
 open_again() { curl -sf "$G/v1/kv/default/acct/1"; }
 check "and everybody may" eventually open_again
 check "the log has what happened" grep -q "audit.forbidden.*user=bob" "$QUORATE_DIR/log/gateway.log"
+check "and who administers" grep -q "audit.administers.*user=ada endpoint=auth" "$QUORATE_DIR/log/gateway.log"
 finish

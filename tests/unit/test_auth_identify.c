@@ -260,6 +260,29 @@ START_TEST(a_token_ends_with_what_it_rested_on)
 }
 END_TEST
 
+/* Who is made anew is another: neither tokens nor roles of the former one of that name are theirs. */
+START_TEST(a_name_that_comes_back_brings_nothing)
+{
+    char token[2 * AUTH_TOKEN_BYTES + 1];
+    struct told user_gone = {.done = 0}, role_made = {.done = 0}, role_gone = {.done = 0};
+    struct auth_role teller = {.name = slice_str("teller")};
+    ck_assert_int_eq(set_user("ada", "correct horse", "root"), STATUS_OK);
+    ck_assert_int_eq(set_user("bob", "battery staple", "teller"), STATUS_OK);
+    ck_assert_int_eq(turn(true), STATUS_OK);
+    login("bob", "battery staple", token);
+    auth_drop_user(rig->auth, slice_str("bob"), on_changed, &user_gone);
+    ck_assert_int_eq(wait_for(&user_gone), STATUS_OK);
+    ck_assert_int_eq(set_user("bob", "battery staple", "teller"), STATUS_OK);
+    ck_assert_int_eq(who(rig->auth, token)->status, STATUS_UNAUTHENTICATED);
+    auth_change_role(rig->auth, &teller, on_changed, &role_made);
+    ck_assert_int_eq(wait_for(&role_made), STATUS_OK);
+    auth_drop_role(rig->auth, slice_str("teller"), on_changed, &role_gone);
+    ck_assert_int_eq(wait_for(&role_gone), STATUS_OK);
+    ck_assert_uint_eq(book_user(auth_book(rig->auth), slice_str("bob"), NULL)->role_count, 0);
+    ck_assert_uint_eq(book_user(auth_book(rig->auth), slice_str("ada"), NULL)->role_count, 1);
+}
+END_TEST
+
 START_TEST(in_doubt_nobody_comes_in)
 {
     char token[2 * AUTH_TOKEN_BYTES + 1];
@@ -329,6 +352,7 @@ int main(void)
     tcase_add_test(t, off_until_somebody_can_administer);
     tcase_add_test(t, passwords_and_tokens);
     tcase_add_test(t, a_token_ends_with_what_it_rested_on);
+    tcase_add_test(t, a_name_that_comes_back_brings_nothing);
     tcase_add_test(t, in_doubt_nobody_comes_in);
     tcase_add_test(t, two_administrators_do_not_lock_each_other_out);
     tcase_add_test(t, a_rate_is_kept);
