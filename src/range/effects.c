@@ -7,7 +7,7 @@
 void effects_init(struct effects *e, uint64_t every, uint64_t applied)
 {
     effects_free(e);
-    *e = (struct effects){.every = every, .next = applied + 1, .whole = every > 0 && applied % every == 0};
+    *e = (struct effects){.every = every, .next = applied + 1, .begun = applied + 1, .whole = every > 0 && applied % every == 0};
 }
 
 void effects_free(struct effects *e)
@@ -52,16 +52,23 @@ static void own_push(struct effects *e, uint64_t index, uint64_t hash)
     m->own[0] = (struct effects_window){.index = index, .hash = hash};
 }
 
+/* True: it was seen from its beginning, and is remembered. */
+static bool window_end(struct effects *e)
+{
+    bool whole = e->whole;
+    if (whole) own_push(e, e->next - 1, e->hash);
+    e->whole = true;
+    e->begun = e->next;
+    e->hash = 0;
+    return whole;
+}
+
 bool effects_cut(struct effects *e, bool *whole, uint64_t *hash)
 {
-    uint64_t index = e->next - 1;
     *whole = e->whole;
     *hash = e->hash;
-    if (e->every == 0 || effects_own(e)->index == index) return false; /* it has ended here anyway */
-    if (e->whole) own_push(e, index, e->hash);
-    e->whole = true;
-    e->hash = 0;
-    return *whole;
+    if (e->every == 0 || e->begun == e->next) return false; /* it has ended here anyway */
+    return window_end(e);
 }
 
 void effects_add_rows(struct effects *e, uint64_t index, uint64_t hash)
@@ -74,12 +81,7 @@ bool effects_end(struct effects *e, uint64_t index)
     ASSERT(index == e->next);
     effects_note(e, index);
     e->next++;
-    if (e->every == 0 || index % e->every != 0) return false;
-    bool whole = e->whole;
-    if (whole) own_push(e, index, e->hash);
-    e->whole = true;
-    e->hash = 0;
-    return whole;
+    return e->every > 0 && index % e->every == 0 && window_end(e);
 }
 
 void effects_claim(struct effects *e, uint64_t replica, const struct effects_window *w)

@@ -36,6 +36,7 @@ struct effects_memory {
 struct effects {
     uint64_t every; /* 0: nothing is hashed */
     uint64_t next;  /* index of the entry that comes next */
+    uint64_t begun; /* the first entry of the present window, or of what was seen of it */
     bool whole;     /* all entries of the present window were seen */
     uint64_t hash;
     struct effects_memory *memory; /* NULL until there is something to remember: most ranges never get there */
@@ -49,7 +50,8 @@ void effects_free(struct effects *e);
 void effects_note(struct effects *e, uint64_t number);
 void effects_note_bytes(struct effects *e, struct slice bytes);
 bool effects_end(struct effects *e, uint64_t index);
-/* The window ends behind the last entry, whatever its index, as on all other replicas. True: own[] has it. */
+/* The window ends behind the last entry, whatever its index, as on all other replicas: if it has not ended there anyway, also
+ * where the end was not seen whole. True: own[] has it. */
 bool effects_cut(struct effects *e, bool *whole, uint64_t *hash);
 /* A hash of all rows as of that index is compared like a window, under an index of its own. */
 #define EFFECTS_ROWS ((uint64_t)1 << 62)

@@ -134,6 +134,35 @@ START_TEST(every_piece_counts)
 }
 END_TEST
 
+/* A comparison cuts the window. Where one ends by itself there is nothing to cut: not for a replica that saw only a part of it,
+ * and not for one that has remembered a hash of its rows since. */
+START_TEST(a_cut_at_the_end_of_a_window_cuts_nothing)
+{
+    struct effects e[3] = {{0}};
+    static const uint64_t FROM[] = {0, EVERY / 2, 0};
+    for (unsigned i = 0; i < 3; i++) {
+        bool whole;
+        uint64_t hash;
+        effects_init(&e[i], EVERY, FROM[i]);
+        apply(&e[i], EVERY, 0);
+        if (i == 2) effects_add_rows(&e[i], EVERY / 2, 7);
+        ck_assert(!effects_cut(&e[i], &whole, &hash));
+        ck_assert(whole);
+        ck_assert_uint_eq(hash, 0);
+        apply(&e[i], EVERY + 3, 0);
+        ck_assert(effects_cut(&e[i], &whole, &hash));
+        ck_assert_uint_eq(effects_own(&e[i])[0].index, EVERY + 3);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        for (uint64_t k = 0; k < 3; k++) {
+            if (i != k) tell(&e[i], &e[k], k + 1);
+        }
+        ck_assert_int_eq(judge(&e[i], 3, i + 1, NULL), EFFECTS_AGREE);
+    }
+    for (unsigned i = 0; i < 3; i++) effects_free(&e[i]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("range/effects");
@@ -142,6 +171,7 @@ int main(void)
     tcase_add_test(tc, the_minority_is_wrong);
     tcase_add_test(tc, without_a_majority_nobody_is_condemned);
     tcase_add_test(tc, every_piece_counts);
+    tcase_add_test(tc, a_cut_at_the_end_of_a_window_cuts_nothing);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
