@@ -33,7 +33,7 @@ void buf_clear(struct buf *b)
 }
 
 /* Doubles, so that n appends cost O(n), but never beyond the ceiling. Sizes are compared by subtraction: no sum can wrap. */
-static bool buf_reserve(struct buf *b, size_t more)
+static __attribute__((noinline)) bool buf_grow(struct buf *b, size_t more)
 {
     buf_check(b);
     if (b->overflow || more > b->max - b->size) {
@@ -49,6 +49,12 @@ static bool buf_reserve(struct buf *b, size_t more)
     b->capacity = capacity;
     buf_check(b);
     return true;
+}
+
+static inline bool buf_reserve(struct buf *b, size_t more)
+{
+    bool fits = b->data != NULL && !b->overflow && more <= b->capacity - b->size;
+    return fits || buf_grow(b, more);
 }
 
 uint8_t *buf_extend(struct buf *b, size_t size)

@@ -58,11 +58,3 @@ uint64_t hash_bytes(struct slice s, uint64_t seed)
     load_tail(p, left, &a, &b);
     return fold(PRIME_C ^ (uint64_t)s.size, fold(a ^ PRIME_B, b ^ h));
 }
-
-uint64_t hash_u64(uint64_t v)
-{
-    v += 0x9E3779B97F4A7C15ull;
-    v = (v ^ (v >> 30)) * 0xBF58476D1CE4E5B9ull;
-    v = (v ^ (v >> 27)) * 0x94D049BB133111EBull;
-    return v ^ (v >> 31);
-}

@@ -1,6 +1,8 @@
 #include "base/mem.h"
 #include "lsm/lsm_int.h"
 
+enum { STEPS_BEFORE_SKIP = 8 }; /* over versions of one key: more of them are skipped by a search */
+
 struct lsm_iter {
     struct lsm *l;
     struct version *version;
@@ -152,7 +154,7 @@ static bool seen(const struct lsm_iter *it, const struct lsm_write *w)
 static enum status next_forward(struct lsm_iter *it, struct lsm_write *w)
 {
     struct slice end = keybuf_slice(&it->end);
-    for (;;) {
+    for (unsigned passed = 0;;) {
         enum status s = rowmerge_next(&it->merge, w);
         if (s != STATUS_OK) return s;
         bool stop = used_up(it);
@@ -167,6 +169,10 @@ static enum status next_forward(struct lsm_iter *it, struct lsm_write *w)
         }
         if (it->resolved || w->ts > it->ts) {
             if (stop && it->resolved) return STATUS_RETRY;
+            uint64_t to = it->resolved ? 0 : it->ts;
+            if (++passed % STEPS_BEFORE_SKIP != 0 || w->ts <= to) continue;
+            s = rowmerge_skip(&it->merge, keybuf_slice(&it->key), to);
+            if (s != STATUS_OK) return s;
             continue;
         }
         it->resolved = true;

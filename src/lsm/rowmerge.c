@@ -70,18 +70,35 @@ enum status rowmerge_seek(struct rowmerge *m, struct slice key, uint64_t ts)
     return STATUS_OK;
 }
 
-static enum status advance(struct rowmerge *m, size_t at)
+/* The source at that place of the heap has moved. */
+static enum status moved(struct rowmerge *m, size_t at, enum status status)
 {
-    struct rowsource *s = &m->sources[m->heap[at]];
-    enum status status = m->reverse ? rowsource_prev(s) : rowsource_next(s);
     if (status == STATUS_END) {
         m->heap[at] = m->heap[--m->heap_count];
     } else if (status != STATUS_OK) {
-        m->failed = s;
+        m->failed = &m->sources[m->heap[at]];
         return status;
     }
     if (at < m->heap_count) sift_down(m, at);
     return STATUS_OK;
+}
+
+static enum status advance(struct rowmerge *m, size_t at)
+{
+    struct rowsource *s = &m->sources[m->heap[at]];
+    return moved(m, at, m->reverse ? rowsource_prev(s) : rowsource_next(s));
+}
+
+enum status rowmerge_skip(struct rowmerge *m, struct slice key, uint64_t ts)
+{
+    enum status status = STATUS_OK;
+    m->at_row = false;
+    while (status == STATUS_OK && m->heap_count > 0) {
+        struct rowsource *s = &m->sources[m->heap[0]];
+        if (s->memtable == NULL || row_cmp(s->row.key, s->row.ts, key, ts) >= 0) break;
+        status = moved(m, 0, rowsource_seek(s, key, ts));
+    }
+    return status;
 }
 
 static bool same_row(const struct rowmerge *m, size_t a, size_t b)

@@ -7,7 +7,8 @@
 void effects_init(struct effects *e, uint64_t every, uint64_t applied)
 {
     effects_free(e);
-    *e = (struct effects){.every = every, .next = applied + 1, .begun = applied + 1, .whole = every > 0 && applied % every == 0};
+    *e = (struct effects){
+        .every = every, .next = applied + 1, .begun = applied + 1, .whole = every > 0 && applied % every == 0};
 }
 
 void effects_free(struct effects *e)

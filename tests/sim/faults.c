@@ -323,7 +323,8 @@ void faults_heal(struct faults *f)
     struct world *w = f->world;
     world_trace(w, NULL, "HEAL");
     f->active = false;
-    w->knobs.net_spike = w->knobs.io_spike = 0; /* longer than an election may take: nobody could be expected to lead on */
+    w->knobs.net_spike = w->knobs.io_spike =
+        0; /* longer than an election may take: nobody could be expected to lead on */
     fault_heal_network(f);
     for (unsigned i = 0; i < w->process_count; i++) {
         struct process *p = w->processes[i];

@@ -41,19 +41,30 @@ void read_begin_task(struct worker *w)
     w->read_key = (unsigned)draw(world, 0, l->cluster->knobs.register_keys - 1);
 }
 
+static unsigned number(const char *text, const char **behind)
+{
+    char *end;
+    unsigned n = (unsigned)strtoul(text, &end, 10);
+    *behind = end;
+    return n;
+}
+
 static bool look_at_row(struct cut *cut, const struct scan_row *row)
 {
     char key[64] = "", value[32] = "";
-    unsigned bank, account, at;
+    const char *behind = key;
     if (row->key.size >= sizeof key) return false;
     memcpy(key, row->key.data, row->key.size);
     memcpy(value, row->value.data, row->value.size < sizeof value - 1 ? row->value.size : sizeof value - 1);
-    if (sscanf(key, "a%u/c/%u", &bank, &account) == 2 && bank < BANKS_MAX && account < ACCOUNTS_MAX) {
+    unsigned bank = key[0] == 'a' ? number(key + 1, &behind) : 0;
+    unsigned account = strncmp(behind, "/c/", 3) == 0 ? number(behind + 3, &behind) : ACCOUNTS_MAX;
+    if (key[0] == 'a' && bank < BANKS_MAX && account < ACCOUNTS_MAX) {
         cut->balance[bank][account] = strtoll(value, NULL, 10);
         cut->balances[bank]++;
         return true;
     }
-    if (sscanf(key, "k%u", &at) == 1 && at < REGISTERS_MAX) {
+    unsigned at = key[0] == 'k' ? number(key + 1, &behind) : REGISTERS_MAX;
+    if (at < REGISTERS_MAX) {
         cut->version[at] = row->version;
         return true;
     }
