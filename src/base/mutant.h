@@ -69,6 +69,7 @@
     /* moves */                                                                                                        \
     X(conf_ver_not_compared, "T46", "a change of replicas is taken whatever conf_ver it expects")                      \
     X(learner_promoted_blank, "T35", "a learner gets a vote before it has caught up")                                  \
+    X(given_up_let_in, "T17", "a node that was given up may come back")                                                \
     X(stale_orders_obeyed, "T46", "orders of a deposed metadata leader are carried out")                               \
     X(zombie_returns, "T14", "a replica that left is made again when an old map says so")                              \
     X(tombstone_forgotten, "T14", "a replica that leaves keeps no tombstone")                                          \

@@ -114,6 +114,11 @@ static const struct flag flags_decommission[] = {
     {"dry-run", FLAG_SWITCH, "", "only say whether it can be done, and what it would take"},
     {"no-wait", FLAG_SWITCH, "", "do not follow it"},
 };
+static const struct flag flags_unsafe_recover[] = {
+    {"lost", FLAG_TEXT, "NODE,...", "nodes that never come back; they must have been silent for 10 s"},
+    {"dry-run", FLAG_SWITCH, "", "only say which ranges go on where, and what may be lost"},
+    {"accept-data-loss", FLAG_SWITCH, "", "do it"},
+};
 static const struct flag flags_placement_set[] = {
     {"voters", FLAG_NUMBER, "N", "replicas that vote; the same as keyspace alter --replication"},
     {"learners", FLAG_NUMBER, "N", "further replicas, which only follow: for reads that need not be fresh"},
@@ -354,6 +359,8 @@ const struct command cli_commands[] = {
      FLAGS(flags_watch), false},
     {"placement check", "", "which ranges are not as their rules ask; exit status 1 if any", run_placement_check, 0, 0,
      FLAGS(flags_watch), false},
+    {"unsafe-recover", "", "last resort: ranges whose quorum is gone for ever go on with what is left; loses data",
+     run_unsafe_recover, 0, 0, FLAGS(flags_unsafe_recover), false},
     {"config get", "[NAME]", "settings of the cluster", run_config_get, 0, 1, FLAGS(flags_watch), false},
     {"config set", "NAME VALUE|default", "change one", run_config_set, 2, 2, NO_FLAGS, false},
     {"demo records", "", "store the package index from standard input, read it back, compare", run_demo_records, 0, 0,

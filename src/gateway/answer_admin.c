@@ -149,6 +149,7 @@ void json_node(struct buf *b, const struct node_info *node)
     key_bool(b, "drained", (node->flags & NODE_DRAINED) != 0);
     key_bool(b, "leaving", (node->flags & NODE_LEAVING) != 0);
     key_bool(b, "maintenance", (node->flags & NODE_MAINTENANCE) != 0);
+    key_bool(b, "lost", (node->flags & NODE_LOST) != 0);
     key_bool(b, "disk_slow", (node->flags & NODE_DISK_SLOW) != 0);
     key_bool(b, "disk_tight", (node->flags & NODE_DISK_TIGHT) != 0);
     key_bool(b, "disk_full", (node->flags & NODE_DISK_FULL) != 0);

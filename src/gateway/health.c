@@ -21,9 +21,13 @@ void node_state_text(const struct node_info *n, struct buf *out)
     static const struct {
         uint32_t flag;
         const char *text;
-    } FLAGS[] = {
-        {NODE_DRAINED, ", drained"},     {NODE_LEAVING, ", decommissioned"}, {NODE_MAINTENANCE, ", in maintenance"},
-        {NODE_DISK_SLOW, ", disk SLOW"}, {NODE_DISK_FULL, ", disk FULL"},    {NODE_DISK_TIGHT, ", disk nearly full"}};
+    } FLAGS[] = {{NODE_DRAINED, ", drained"},
+                 {NODE_LEAVING, ", decommissioned"},
+                 {NODE_MAINTENANCE, ", in maintenance"},
+                 {NODE_LOST, ", given up"},
+                 {NODE_DISK_SLOW, ", disk SLOW"},
+                 {NODE_DISK_FULL, ", disk FULL"},
+                 {NODE_DISK_TIGHT, ", disk nearly full"}};
     buf_append_str(out, n->alive ? "up" : "DOWN");
     for (size_t i = 0; i < sizeof(FLAGS) / sizeof(FLAGS[0]); i++) {
         bool said = FLAGS[i].flag == NODE_DISK_TIGHT && (n->flags & NODE_DISK_FULL) != 0;
@@ -98,8 +102,9 @@ static void assess_disk(const struct node_info *n, struct health *h)
 
 static void assess_nodes(const struct meta_map_reply *map, struct health *h)
 {
-    h->nodes = (unsigned)map->node_count;
     for (size_t i = 0; i < map->node_count; i++) {
+        if ((map->nodes[i].flags & NODE_LOST) != 0) continue; /* no more of the cluster */
+        h->nodes++;
         if (map->nodes[i].alive) {
             h->nodes_alive++;
             assess_disk(&map->nodes[i], h);
@@ -124,9 +129,11 @@ static void assess_ranges(const struct meta_map_reply *map, struct health *h)
     }
     h->data_tolerates = least < 0 ? 0 : (unsigned)least;
     if (h->ranges_without_quorum > 0) {
-        errbuf_set(problem(h),
-                   "%u of %u ranges have lost their quorum: no write is possible there until nodes come back",
-                   h->ranges_without_quorum, h->ranges);
+        errbuf_set(
+            problem(h),
+            "%u of %u ranges have lost their quorum: no write is possible there until nodes come back; if they never "
+            "can: quorate unsafe-recover",
+            h->ranges_without_quorum, h->ranges);
     } else if (h->ranges_led < h->ranges) {
         errbuf_set(problem(h),
                    "%u of %u ranges have no known leader: an election is under way, or about to be reported",

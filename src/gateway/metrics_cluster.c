@@ -175,8 +175,9 @@ static void write_node_states(const struct cluster_figures *f, struct buf *out)
     static const struct {
         uint32_t flag;
         const char *name;
-    } flags[] = {{NODE_DRAINED, "drained"},     {NODE_LEAVING, "leaving"},       {NODE_MAINTENANCE, "maintenance"},
-                 {NODE_DISK_SLOW, "disk_slow"}, {NODE_DISK_TIGHT, "disk_tight"}, {NODE_DISK_FULL, "disk_full"}};
+    } flags[] = {{NODE_DRAINED, "drained"},    {NODE_LEAVING, "leaving"},     {NODE_MAINTENANCE, "maintenance"},
+                 {NODE_LOST, "lost"},          {NODE_DISK_SLOW, "disk_slow"}, {NODE_DISK_TIGHT, "disk_tight"},
+                 {NODE_DISK_FULL, "disk_full"}};
     head(out, "quorate_node_up", "gauge", "The metadata service hears of it.");
     for (size_t i = 0; i < f->map->node_count; i++) {
         const struct node_info *n = &f->map->nodes[i];

@@ -35,6 +35,10 @@ static enum status op_command(struct meta *m, const struct meta_op_request *q, s
         errbuf_set(err, "it is not said what is to be done");
         return STATUS_INVALID;
     }
+    if (q->kind == OPERATOR_ALONE) {
+        errbuf_set(err, "that is only begun by unsafe-recover");
+        return STATUS_INVALID;
+    }
     const struct meta_range *range = meta_state_range(&m->state, q->range_id);
     if (range == NULL) {
         errbuf_set(err, "there is no range of that id");

@@ -44,6 +44,11 @@ void meta_command_encode(const struct meta_command *c, struct buf *out)
         PACK_INNER(out, meta_node_request, &c->node_verb);
         pack_uint(out, c->now_ms);
         break;
+    case META_CMD_GIVE_UP:
+        pack_array(out, 2);
+        PACK_INNER(out, meta_recover_request, &c->recover);
+        pack_uint(out, c->now_ms);
+        break;
     case META_CMD_RANGES:
         pack_array(out, 2);
         PACK_INNER(out, range_change_reply, &c->news);
@@ -126,6 +131,11 @@ enum status meta_command_decode(struct slice bytes, struct arena *arena, struct 
         s = unpack_meta_node_request(unpack_bin(&u), arena, &out->node_verb);
         out->now_ms = unpack_uint(&u);
         break;
+    case META_CMD_GIVE_UP:
+        (void)unpack_array_of(&u, 2);
+        s = unpack_meta_recover_request(unpack_bin(&u), arena, &out->recover);
+        out->now_ms = unpack_uint(&u);
+        break;
     case META_CMD_RANGES: s = decode_news(&u, arena, out); break;
     default: return STATUS_UNSUPPORTED;
     }
@@ -137,7 +147,7 @@ enum status meta_command_decode(struct slice bytes, struct arena *arena, struct 
 enum status meta_node_row_decode(struct slice value, struct meta_node_row *out)
 {
     struct unpack u = unpack_make(value);
-    if (!unpack_array_of(&u, 7)) return STATUS_CORRUPT;
+    uint32_t extra = unpack_open(&u, 7);
     out->id = unpack_uint(&u);
     out->uuid = unpack_bin(&u);
     out->address = unpack_bin(&u);
@@ -145,6 +155,7 @@ enum status meta_node_row_decode(struct slice value, struct meta_node_row *out)
     out->drained = unpack_bool(&u);
     out->leaving = unpack_bool(&u);
     out->maintenance_until_ms = unpack_uint(&u);
+    out->lost_ms = extra > 0 ? unpack_uint(&u) : 0;
     return u.failed ? STATUS_CORRUPT : STATUS_OK;
 }
 

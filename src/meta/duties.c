@@ -9,7 +9,7 @@
 bool meta_node_alive(const struct meta *m, const struct meta_node *n, uint64_t now_ns)
 {
     (void)m;
-    return n->heard_ns != 0 && now_ns - n->heard_ns < NODE_SILENT_NS;
+    return n->lost_ms == 0 && n->heard_ns != 0 && now_ns - n->heard_ns < NODE_SILENT_NS;
 }
 
 static void default_applied(struct proposal *p, enum status s, bool unknown, struct slice answer)

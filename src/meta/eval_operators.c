@@ -76,6 +76,8 @@ void eval_operator_begin(struct eval *e, const struct operator_row *q)
     row.state = OPERATOR_RUNNING;
     row.version = d.epoch.version;
     row.conf_ver = d.epoch.conf_ver;
+    /* No two recoveries of a range are given one epoch, whatever has become of the first. */
+    if (row.kind == OPERATOR_ALONE) row.other += row.id % OPERATOR_EPOCH_STEP;
     write_operator(e, eval_key_id(e, "o/", row.range_id), &row);
     ANSWER_WITH(e, meta_op_reply, &(struct meta_op_reply){.id = row.id});
 }
@@ -144,4 +146,21 @@ void eval_node_verb(struct eval *e, const struct meta_node_request *q, uint64_t 
     }
     eval_write_node(e, &row);
     ANSWER_WITH(e, meta_node_reply, &(struct meta_node_reply){.text = slice_str(text)});
+}
+
+/* For ever: the directory of such a node is never let in again. */
+void eval_give_up(struct eval *e, const struct meta_recover_request *q, uint64_t now_ms)
+{
+    struct meta_node_row row;
+    for (size_t i = 0; i < q->lost_count && e->failed == STATUS_OK; i++) {
+        if (!eval_read_node(e, q->lost[i], &row)) {
+            if (e->failed == STATUS_OK)
+                eval_answer(e, STATUS_NOT_FOUND, "no node of that id is registered", SLICE_EMPTY);
+            return;
+        }
+        if (row.lost_ms != 0) continue;
+        row.lost_ms = now_ms;
+        eval_write_node(e, &row);
+    }
+    eval_answer(e, STATUS_OK, "", SLICE_EMPTY);
 }

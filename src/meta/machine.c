@@ -1,4 +1,5 @@
 /* Evaluation of the metadata commands. Each reads what it needs through the view, then writes rows, or refuses. */
+#include "base/mutant.h"
 #include "meta/machine_int.h"
 
 #include "base/assert.h"
@@ -147,7 +148,7 @@ void eval_write_node(struct eval *e, const struct meta_node_row *row)
 {
     struct buf b;
     buf_init(&b, 4096);
-    pack_array(&b, 7);
+    pack_array(&b, 8);
     pack_uint(&b, row->id);
     pack_bin(&b, row->uuid);
     pack_bin(&b, row->address);
@@ -155,6 +156,7 @@ void eval_write_node(struct eval *e, const struct meta_node_row *row)
     pack_bool(&b, row->drained);
     pack_bool(&b, row->leaving);
     pack_uint(&b, row->maintenance_until_ms);
+    pack_uint(&b, row->lost_ms);
     eval_write(e, eval_key_id(e, "n/", row->id), &b);
     buf_free(&b);
     eval_raise_map_version(e);
@@ -188,6 +190,10 @@ static void eval_register(struct eval *e, const struct meta_register_request *q)
         eval_write_number(e, uuid_key, id);
         eval_write_node(e, &(struct meta_node_row){.id = id, .uuid = q->uuid, .address = q->address, .host = q->host});
     } else if (eval_read_node(e, id, &row)) {
+        if (row.lost_ms != 0 && !MUTANT(given_up_let_in)) {
+            eval_answer(e, STATUS_FORBIDDEN, "the node was given up by unsafe-recover", SLICE_EMPTY);
+            return;
+        }
         struct slice host = q->host.size > 0 ? q->host : row.host;
         bool same = slice_eq(row.address, q->address) && slice_eq(row.host, host);
         row.address = q->address;
@@ -251,6 +257,7 @@ static enum status meta_apply(void *ctx, const struct machine_entry *me, const s
     case META_CMD_SETTING: eval_setting(&e, &c.setting); break;
     case META_CMD_NODE: eval_node_verb(&e, &c.node_verb, c.now_ms); break;
     case META_CMD_RANGES: eval_ranges(&e, &c); break;
+    case META_CMD_GIVE_UP: eval_give_up(&e, &c.recover, c.now_ms); break;
     case META_CMD_PLACEMENT: eval_placement(&e, &c.placement.rule); break;
     }
     if (e.failed != STATUS_OK) writes->count = 0;

@@ -6,7 +6,7 @@
  *   k/<name>     keyspace: [id, replication, hash of its splits, buckets, ttl_ms, dropped_ts, destroy_ts]; keyspaces.c
  *   p/<id>       placement rules of the keyspace: [learners, within, leaders, learners_within]; rules.c
  *   x/<id>       1: the keyspace of that id has been destroyed
- *   n/<id>       node: [id, uuid, address, host, drained, leaving, maintenance_until_ms]   <id>: 8 bytes big-endian
+ *   n/<id>       node: [id, uuid, address, host, drained, leaving, maintenance_until_ms, lost_ms]   <id>: 8 bytes big-endian
  *   u/<uuid>     [node id]
  *   r/<id>       range descriptor (wire/messages.h)
  *   o/<range>    operator under way; e/<id modulo 256>: one that has ended (meta/operator.h)
@@ -43,7 +43,8 @@ enum meta_command_kind {
     META_CMD_NODE,
     META_CMD_RANGES_DESTROY,
     META_CMD_RANGES,
-    META_CMD_PLACEMENT
+    META_CMD_PLACEMENT,
+    META_CMD_GIVE_UP
 };
 /* A destroyed range: a descriptor without replicas, with a conf_ver above whatever the group's own log may reach, so that every
  * replica of it is gone (docs/moves.md). The row stays: a replica that comes back in years is told. */
@@ -77,7 +78,8 @@ struct meta_command {
     struct meta_config_request setting;
     struct meta_node_request node_verb;
     struct meta_placement_request placement;
-    uint64_t now_ms; /* META_CMD_NODE: the leader's wall clock */
+    struct meta_recover_request recover; /* META_CMD_GIVE_UP: its nodes */
+    uint64_t now_ms;                     /* META_CMD_NODE, GIVE_UP: the leader's wall clock */
 };
 void meta_command_encode(const struct meta_command *c, struct buf *out);
 MUST_CHECK enum status meta_command_decode(struct slice bytes, struct arena *arena, struct meta_command *out);
@@ -96,6 +98,7 @@ struct meta_node_row {
     struct slice uuid, address, host;
     bool drained, leaving;
     uint64_t maintenance_until_ms; /* wall clock: until then its silence is no reason to replace it */
+    uint64_t lost_ms;              /* wall clock: given up then, for ever (unsafe-recover); 0: it is not */
 };
 struct meta_keyspace_row {
     uint32_t id, replication;

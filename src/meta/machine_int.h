@@ -48,6 +48,7 @@ void eval_write_node(struct eval *e, const struct meta_node_row *row);
 void eval_operator_begin(struct eval *e, const struct operator_row *q);
 void eval_operator_end(struct eval *e, const struct operator_row *q);
 void eval_setting(struct eval *e, const struct meta_config_request *q);
+void eval_give_up(struct eval *e, const struct meta_recover_request *q, uint64_t now_ms);
 void eval_node_verb(struct eval *e, const struct meta_node_request *q, uint64_t now_ms);
 
 /* --- keyspaces.c --- */

@@ -73,7 +73,10 @@ static void on_leadership(void *ctx, struct replica *r, bool leads)
     timestamps_reset(m);
     m->leads_since_ns = env_mono_ns(m->env);
     operators_reset(m);
-    for (size_t i = 0; i < m->state.node_count; i++) m->state.nodes[i]->heard_ns = 0;
+    for (size_t i = 0; i < m->state.node_count; i++) {
+        m->state.nodes[i]->heard_ns = 0;
+        orphans_clear(&m->state.nodes[i]->orphans);
+    }
     m->env->ops->wake(m->env);
 }
 

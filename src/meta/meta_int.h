@@ -3,6 +3,7 @@
 #define QUORATE_META_META_INT_H
 
 #include "meta/meta.h"
+#include "meta/salvage.h"
 #include "meta/state.h"
 #include "placement/plan.h"
 #include "range/identity.h"
@@ -73,6 +74,8 @@ uint64_t timestamps_about_now(const struct meta *m);
 
 /* operators.c */
 void operators_begin(struct meta *m, const struct operator_row *row); /* proposes; nothing if the range has one */
+/* What works on the range ends, unless it recovers it: for one that is begun when this has been applied. */
+void operators_give_way(struct meta *m, uint64_t range_id);
 /* Of the range, under way or proposed; NULL: none. Its texts are not there. */
 const struct operator_row *operators_row_of(const struct meta *m, uint64_t range_id);
 void operators_pass(struct meta *m, uint64_t now_ns);
@@ -82,6 +85,10 @@ void operators_reset(struct meta *m); /* leadership came */
 struct meta_operator *operator_by_id(const struct meta *m, uint64_t id);
 void operators_orders(struct meta *m, uint64_t node_id, struct meta_heartbeat_reply *reply);
 void operators_verdicts(struct meta *m, const struct order_verdict *verdicts, size_t count, uint64_t now_ns);
+
+/* salvage.c */
+void salvage_note(struct meta_node *n, const struct range_orphan *told, uint64_t now_ns);
+void salvage_asked(struct meta *m, struct rpc_request *req); /* META_RECOVER */
 
 /* schedule.c */
 uint32_t schedule_replication(const struct meta *m, uint32_t keyspace); /* replicas that its ranges are to have */

@@ -126,6 +126,10 @@ enum operator_next operator_next(const struct operator_row *row, const struct ra
     case OPERATOR_REMOVE: return next_of_change(row, d, leader, order, what);
     case OPERATOR_TRANSFER: return next_of_transfer(row, d, leader, order, what);
     case OPERATOR_LEARNER: return next_of_learner(row, d, order, what);
+    case OPERATOR_ALONE:
+        order->epoch = row->other;
+        *what = d->epoch.version >= row->other ? "done" : "the replica goes on alone, in a new epoch";
+        return d->epoch.version >= row->other ? OPERATOR_NEXT_DONE : order_that(order, ORDER_ALONE, row->to, 0);
     case OPERATOR_KINDS:
     case OPERATOR_SPLIT:
     case OPERATOR_SPLIT_HOT: break;
@@ -184,9 +188,9 @@ enum operator_next operator_next_merge(const struct operator_row *row, const str
 }
 
 static const char *const KINDS[] = {
-    [OPERATOR_ADD] = "add",           [OPERATOR_REPLACE] = "move",   [OPERATOR_REMOVE] = "remove",
-    [OPERATOR_TRANSFER] = "transfer", [OPERATOR_SPLIT] = "split",    [OPERATOR_MERGE] = "merge",
-    [OPERATOR_SPLIT_HOT] = "split",   [OPERATOR_LEARNER] = "learner"};
+    [OPERATOR_ADD] = "add",           [OPERATOR_REPLACE] = "move",    [OPERATOR_REMOVE] = "remove",
+    [OPERATOR_TRANSFER] = "transfer", [OPERATOR_SPLIT] = "split",     [OPERATOR_MERGE] = "merge",
+    [OPERATOR_SPLIT_HOT] = "split",   [OPERATOR_LEARNER] = "learner", [OPERATOR_ALONE] = "unsafe-recover"};
 static const char *const STATES[] = {[OPERATOR_RUNNING] = "running",
                                      [OPERATOR_DONE] = "done",
                                      [OPERATOR_VOID] = "void",

@@ -5,11 +5,15 @@
 
 #include "wire/messages.h"
 
+/* Versions and conf_vers of a range rise by one; an epoch of an unsafe recovery is above whatever they may have come to unseen. */
+#define OPERATOR_EPOCH_STEP ((uint64_t)1 << 20)
+
 struct operator_row {
     uint64_t id, range_id;
     enum operator_kind kind;
     uint64_t from, to; /* node ids; 0: none */
-    uint64_t other;    /* MERGE: the range that is taken in */
+    uint64_t
+        other; /* MERGE: the range that is taken in; ALONE: the epoch, a multiple of OPERATOR_EPOCH_STEP and its id */
     uint64_t version;  /* of the range when it began: SPLIT and MERGE are done when that has risen */
     uint64_t conf_ver; /* which it has to find when it begins */
     uint64_t began_ms; /* wall clock */

@@ -128,6 +128,14 @@ static void operator_end(struct meta *m, struct meta_operator *op, enum operator
               (int)op->row.why.size, (const char *)op->row.why.data, operator_state_name(state), how);
 }
 
+void operators_give_way(struct meta *m, uint64_t range_id)
+{
+    struct meta_operator *op = map_get(&m->state.operators.running, range_id);
+    if (op == NULL || op->ending || op->row.kind == OPERATOR_ALONE) return;
+    COVER("operators.give_way");
+    operator_end(m, op, OPERATOR_VOID, "the range has lost its quorum for ever: unsafe-recover takes over");
+}
+
 /* --- steps --- */
 
 static void operator_moved(struct meta_operator *op, uint64_t now_ns)
@@ -226,6 +234,10 @@ void operators_orders(struct meta *m, uint64_t node_id, struct meta_heartbeat_re
         struct range_order order;
         if (op->ending || operators_next(m, &op->row, &order, &what) != OPERATOR_NEXT_ORDER) continue;
         const struct meta_range *r = meta_state_range(&m->state, order.range_id);
+        if (order.kind == ORDER_ALONE) { /* nobody leads */
+            if (order.to == node_id) reply->orders[reply->order_count++] = order;
+            continue;
+        }
         if (r == NULL || r->leader != node_id) continue;
         if (r->report.epoch.conf_ver != r->desc.epoch.conf_ver)
             continue; /* it has gone on: its news are on their way */

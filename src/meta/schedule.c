@@ -47,6 +47,7 @@ enum placement_life schedule_life(const struct meta *m, const struct meta_node *
     uint64_t silence = now_ns - since;
     bool heard = n->heard_ns != 0 && silence < SILENT_NS;
     bool maintained = n->maintenance_until_ms > env_wall_ms(m->env);
+    if (n->lost_ms != 0) return PLACEMENT_DEAD;
     if (maintained && !n->leaving) return PLACEMENT_DRAINING;
     if (!heard) {
         uint64_t dead_after = m->state.settings.values[SETTING_DEAD_AFTER_S] * 1000 * NS_PER_MS;
@@ -64,6 +65,7 @@ static struct placement_site *view_sites(struct meta *m, uint64_t now_ns)
         const uint32_t full = NODE_DISK_TIGHT | NODE_DISK_FULL, weak = NODE_DISK_SLOW | NODE_DISK_FULL;
         sites[i] = (struct placement_site){.id = n->id,
                                            .life = schedule_life(m, n, now_ns),
+                                           .given_up = n->lost_ms != 0,
                                            .takes_replicas = (n->info.flags & full) == 0,
                                            .takes_leaders = (n->info.flags & weak) == 0 && !n->drained,
                                            .capacity_bytes = n->info.disk_total};
@@ -306,7 +308,7 @@ static bool all_told(const struct meta *m, uint64_t now_ns)
     bool patience = now_ns < m->leads_since_ns + 3 * grace_ns;
     if (now_ns < m->leads_since_ns + grace_ns) return false;
     for (size_t i = 0; i < m->state.node_count && patience; i++) {
-        if (m->state.nodes[i]->heard_ns == 0) return false;
+        if (m->state.nodes[i]->heard_ns == 0 && m->state.nodes[i]->lost_ms == 0) return false;
     }
     return true;
 }

@@ -166,6 +166,7 @@ static uint32_t node_state_flags(const struct meta *m, const struct meta_node *n
     uint32_t flags = n->drained || n->leaving || maintained ? NODE_DRAINED : 0;
     if (n->leaving) flags |= NODE_LEAVING;
     if (maintained) flags |= NODE_MAINTENANCE;
+    if (n->lost_ms != 0) flags |= NODE_LOST;
     return flags;
 }
 
@@ -252,16 +253,24 @@ static void on_heartbeat(struct meta *m, struct rpc_request *req)
         rpc_reply_status(req, STATUS_NOT_FOUND, "no node of that id is registered");
         return;
     }
+    if (n->lost_ms != 0 && !MUTANT(given_up_let_in)) {
+        rpc_reply_status(req, STATUS_FORBIDDEN, "the node was given up by unsafe-recover");
+        return;
+    }
     n->heard_ns = env_mono_ns(m->env);
     n->info.range_count = hb.range_count;
     n->info.leader_count = hb.lead_count;
     n->info.bytes = hb.bytes;
-    n->info.flags = hb.flags & ~(uint32_t)(NODE_DRAINED | NODE_LEAVING | NODE_MAINTENANCE);
+    n->info.flags = hb.flags & ~(uint32_t)(NODE_DRAINED | NODE_LEAVING | NODE_MAINTENANCE | NODE_LOST);
     n->info.disk_write_us = hb.disk_write_us;
     n->info.disk_free = hb.disk_free;
     n->info.disk_total = hb.disk_total;
     note_reports(m, &hb);
     for (size_t i = 0; i < hb.changed_count; i++) news_take(m, &hb.changed[i]);
+    for (size_t i = 0; i < hb.orphan_count; i++) {
+        news_take(m, &hb.orphans[i].desc);
+        salvage_note(n, &hb.orphans[i], n->heard_ns);
+    }
     struct meta_heartbeat_reply reply = {.map_version = m->state.map_version};
     fill_nodes(m, &reply.nodes, &reply.node_count);
     fill_ranges(m, n, &hb, &reply);
@@ -386,6 +395,12 @@ static void on_read(struct meta *m, struct rpc_request *req)
             return;
         }
         q->ts_count = ts.count;
+        const struct meta_node *n = req->peer_role == ROLE_NODE ? meta_state_node(&m->state, req->peer_node_id) : NULL;
+        if (n != NULL &&
+            n->lost_ms != 0) { /* so nothing is written by those who were given up, whoever still listens to them */
+            meta_refuse(q, STATUS_FORBIDDEN, false, "the node was given up by unsafe-recover");
+            return;
+        }
     }
     q->term = m->term;
     q->read.ready = read_confirmed;
@@ -434,6 +449,8 @@ static void on_led(struct meta *m, struct rpc_request *req)
         on_heartbeat(m, req);
     } else if (req->method == METHOD_META_TIMESTAMPS || req->method == METHOD_META_MAP || admin_is_read(m, req)) {
         on_read(m, req);
+    } else if (req->method == METHOD_META_RECOVER) {
+        salvage_asked(m, req);
     } else {
         arena_reset(&m->arena);
         if (!admin_answers(m, req)) on_command(m, req);
@@ -478,6 +495,7 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     case METHOD_META_OPS:
     case METHOD_META_CONFIG:
     case METHOD_META_PLACEMENT:
+    case METHOD_META_RECOVER:
     case METHOD_META_KEYSPACE_ALTER:
     case METHOD_META_KEYSPACE_DROP: on_led(m, req); return;
     case METHOD_RANGE_TRANSFER: on_transfer(m, req); return;

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/cursor.h"
 #include "base/mem.h"
+#include "meta/salvage.h"
 
 static void free_slice(struct slice s)
 {
@@ -25,6 +26,7 @@ void meta_state_clear(struct meta_state *s)
     }
     for (size_t i = 0; i < s->node_count; i++) {
         free_slice(s->nodes[i]->row);
+        orphans_clear(&s->nodes[i]->orphans);
         mem_free(s->nodes[i]);
     }
     for (size_t i = 0; i < s->range_count; i++) {
@@ -95,6 +97,7 @@ static void row_node(struct meta_state *s, struct slice value)
     if (n == NULL) {
         n = mem_zalloc(sizeof *n);
         n->id = row.id;
+        map_init(&n->orphans);
         s->nodes = grow(s->nodes, s->node_count, &s->node_capacity, sizeof *s->nodes);
         size_t at = s->node_count++;
         while (at > 0 && s->nodes[at - 1]->id > row.id) {
@@ -112,6 +115,7 @@ static void row_node(struct meta_state *s, struct slice value)
     n->drained = row.drained;
     n->leaving = row.leaving;
     n->maintenance_until_ms = row.maintenance_until_ms;
+    n->lost_ms = row.lost_ms;
 }
 
 static bool range_before(const struct range_desc *a, const struct range_desc *b)

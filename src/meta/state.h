@@ -20,10 +20,11 @@ struct meta_node {
     struct slice row; /* owned; info's slices point into it */
     struct node_info info;
     bool drained, leaving;
-    uint64_t maintenance_until_ms;
-    uint64_t heard_ns; /* 0: not since this member leads */
-    size_t strays;     /* replicas that it held, when it last told all, and should not hold */
-    size_t told;       /* ranges[0..told) have been offered to it; begins anew when it still lacks some */
+    uint64_t maintenance_until_ms, lost_ms;
+    struct map orphans; /* range id -> struct meta_orphan: salvage.c */
+    uint64_t heard_ns;  /* 0: not since this member leads */
+    size_t strays;      /* replicas that it held, when it last told all, and should not hold */
+    size_t told;        /* ranges[0..told) have been offered to it; begins anew when it still lacks some */
 };
 struct meta_range {
     struct slice row; /* owned; desc's slices point into it */

@@ -28,5 +28,6 @@ void deferred_fail_all(struct node *n);
 /* heartbeat.c */
 void heartbeat_note_changed(struct node *n, const struct replica *r); /* the metadata service is told, soon */
 void heartbeat_free(struct node *n);
+void node_given_up(struct node *n); /* the metadata service says so: it ends, for good */
 
 #endif

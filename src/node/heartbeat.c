@@ -9,7 +9,7 @@
 enum { ESTIMATE_EVERY = 8 }; /* sizes are estimated for one range in so many each time */
 #define HEARTBEAT_CALL_NS (2000 * NS_PER_MS)
 enum { CHANGES_MAX = 256 }; /* descriptors told in one heartbeat */
-enum { LEADERLESS_EVERY = 8 };
+enum { LEADERLESS_EVERY = 8, ORPHANS_MAX = 1024 };
 
 static void heartbeat_adopt(struct node *n, const struct meta_heartbeat_reply *reply)
 {
@@ -91,6 +91,14 @@ static void fill_changed(struct node *n, struct meta_heartbeat_request *request)
     }
 }
 
+void node_given_up(struct node *n)
+{
+    n->env->ops->fatal(
+        n->env, "this node was given up by `quorate unsafe-recover`: others went on without it, and nothing that its "
+                "data directory holds counts any more; keep the directory as evidence, and start with an "
+                "empty one");
+}
+
 static void heartbeat_done(void *ctx, enum status status, bool sent, const struct reply_head *head)
 {
     (void)sent;
@@ -102,6 +110,10 @@ static void heartbeat_done(void *ctx, enum status status, bool sent, const struc
         n->env->ops->fatal(n->env,
                            "this data directory belongs to another cluster than the metadata service: name the right "
                            "--meta addresses, or an empty data directory");
+        return;
+    }
+    if (status == STATUS_OK && head->status == STATUS_FORBIDDEN) {
+        node_given_up(n);
         return;
     }
     if (status != STATUS_OK || head->status != STATUS_OK) return;
@@ -123,9 +135,19 @@ static void tell_leaderless(struct heartbeat_build *b, const struct replica *r)
 {
     struct meta_heartbeat_request *request = b->request;
     bool turn = (replica_group(r) + b->node->heartbeats) % LEADERLESS_EVERY == 0;
-    if (!turn || raft_leader(replica_raft(r)) != 0 || request->changed_count == CHANGES_MAX) return;
+    const struct raft *raft = replica_raft(r);
+    if (!turn || raft_leader(raft) != 0 || request->orphan_count == ORPHANS_MAX) return;
     COVER("heartbeat.leaderless");
-    if (!MUTANT(leaderless_unknown)) request->changed[request->changed_count++] = *replica_desc(r);
+    if (MUTANT(leaderless_unknown)) return;
+    struct raft_hard_state hard = raft_hard_state_now(raft);
+    request->orphans[request->orphan_count++] =
+        (struct range_orphan){.desc = *replica_desc(r),
+                              .replica_id = replica_id(r),
+                              .last_term = raft_term_at(raft, raft_last_index(raft)),
+                              .last_index = raft_last_index(raft),
+                              .commit = hard.commit,
+                              .last_ts = replica_last_ts(r),
+                              .whole = !raft_blank(raft) && !raft_recovering(raft) && !replica_diverged(r)};
 }
 
 static void heartbeat_count(void *ctx, struct replica *r)
@@ -177,6 +199,7 @@ uint64_t heartbeat_pass(struct node *n, uint64_t now_ns)
                                              .disk_free = n->space.free_bytes,
                                              .disk_total = n->space.total_bytes};
     request.changed = arena_alloc(&n->arena, CHANGES_MAX * sizeof *request.changed);
+    request.orphans = arena_alloc(&n->arena, ORPHANS_MAX * sizeof *request.orphans);
     request.leads = arena_alloc(&n->arena, (host_led_most(n->host) + 1) * sizeof *request.leads);
     struct heartbeat_build build = {.node = n, .request = &request};
     fill_changed(n, &request);

@@ -65,6 +65,10 @@ static void node_registered(void *ctx, enum status status, bool sent, const stru
         n->env->ops->fatal(n->env, "this data directory belongs to another cluster than the metadata service");
         return;
     }
+    if (status == STATUS_OK && head->status == STATUS_FORBIDDEN) {
+        node_given_up(n);
+        return;
+    }
     struct meta_register_reply reply;
     arena_reset(&n->arena);
     if (status != STATUS_OK || head->status != STATUS_OK ||

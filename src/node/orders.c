@@ -13,8 +13,26 @@ static enum status order_transfer(struct replica *r, const struct range_order *o
     return replica_transfer_away(r, err);
 }
 
+/* The one order that is not for a leader. Who is given up the metadata service has said with the nodes. */
+static enum status order_alone(struct node *n, const struct range_order *o, struct errbuf *err)
+{
+    struct replica *r = host_replica(n->host, o->range_id);
+    if (r == NULL || o->to != n->self.node_id) {
+        errbuf_set(err, "node %llu holds no replica of the range", (unsigned long long)n->self.node_id);
+        return STATUS_INVALID;
+    }
+    struct replica_alone q = {.epoch = o->epoch};
+    uint64_t *lost = arena_alloc(&n->arena, (n->peer_count + 1) * sizeof *lost);
+    for (size_t i = 0; i < n->peer_count; i++) {
+        if ((n->peers[i].flags & NODE_LOST) != 0) lost[q.lost_count++] = n->peers[i].node_id;
+    }
+    q.lost = lost;
+    return replica_lead_alone(r, &q, err);
+}
+
 static enum status order_obey(struct node *n, const struct range_order *o, uint32_t *percent, struct errbuf *err)
 {
+    if (o->kind == ORDER_ALONE) return order_alone(n, o, err);
     struct replica *r = host_replica(n->host, o->range_id);
     if (r == NULL || !replica_leads(r)) {
         errbuf_set(err, "node %llu does not lead the range any more", (unsigned long long)n->self.node_id);
@@ -30,6 +48,7 @@ static enum status order_obey(struct node *n, const struct range_order *o, uint3
     case ORDER_SPLIT:
     case ORDER_SPLIT_HOT: split_ordered(n, o); return STATUS_OK;
     case ORDER_MERGE: merge_ordered(n, o); return STATUS_OK;
+    case ORDER_ALONE: break;
     }
     errbuf_set(err, "this node does not know how to do that");
     return STATUS_UNSUPPORTED;

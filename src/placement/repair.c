@@ -270,7 +270,7 @@ static bool mass_silent(const struct round *r)
     size_t silent = 0, all = 0;
     for (size_t i = 0; i < r->view->site_count; i++) {
         enum placement_life life = r->view->sites[i].life;
-        if (r->desks[i].weight == 0) continue;
+        if (r->desks[i].weight == 0 || r->view->sites[i].given_up) continue;
         all++;
         silent += life == PLACEMENT_SILENT || life == PLACEMENT_DEAD;
     }

@@ -8,6 +8,9 @@
  *    |  +-- a leader, a newer term, a majority of refusals ----------+                             |
  *    +---- a newer term, no majority heard of for election_ms, no longer a voter ------------------+
  *
+ * An admin's order (RAFT_EVENT_ALONE) makes a FOLLOWER or PRE_CANDIDATE a CANDIDATE in a far term, and its own vote alone the LEADER of
+ * a configuration that consists of it.
+ *
  * PRE_CANDIDATE changes neither term nor vote. CANDIDATE has a new term and its own vote; both are on their way to the disk,
  * and the requests leave when they have arrived there (persist.c). */
 #include "base/assert.h"
@@ -106,6 +109,7 @@ void raft_follow(struct raft *r, uint64_t term, uint64_t leader, struct raft_eff
     if (term == r->term && r->role == RAFT_LEADER) ASSERT(leader == 0);
     enum raft_role was = r->role;
     if (term > r->term) raft_set_term(r, term, 0);
+    raft_alone_free(r);
     r->role = RAFT_FOLLOWER;
     r->leader = leader;
     r->ack_match = r->ack_sent = 0;
@@ -142,6 +146,44 @@ static uint64_t not_refused(const void *ctx, uint64_t id)
     return p != NULL && p->ballot == RAFT_BALLOT_REFUSED ? 0 : 1;
 }
 
+/* --- the last resort --- */
+
+/* By so many terms it leaves behind whatever term those who are given up may have come to. */
+#define ALONE_TERMS (1u << 20)
+
+struct raft_alone {
+    struct slice note; /* owned */
+};
+
+void raft_alone_free(struct raft *r)
+{
+    if (r->alone == NULL) return;
+    mem_free((void *)(uintptr_t)r->alone->note.data);
+    mem_free(r->alone);
+    r->alone = NULL;
+}
+
+bool raft_may_lead_alone(const struct raft *r)
+{
+    bool whole = !r->blank && !raft_recovering(r) && raft_config_is_member(r->config, r->options.id);
+    return whole && r->role != RAFT_LEADER && !raft_hears_leader(r) && r->now_ms >= r->options.silent_until_ms;
+}
+
+void raft_go_alone(struct raft *r, struct slice note, struct raft_effects *fx)
+{
+    if (!raft_may_lead_alone(r) || r->alone != NULL) return;
+    COVER("raft.alone");
+    raft_follow(r, r->term, 0, fx);
+    r->role = RAFT_CANDIDATE;
+    raft_peers_rebuild(r);
+    raft_reset_election(r);
+    raft_set_term(r, r->term + ALONE_TERMS, r->options.id);
+    r->alone = mem_zalloc(sizeof *r->alone);
+    if (note.size > 0) r->alone->note = mem_dup_slice(note);
+}
+
+/* --- leaders --- */
+
 static void become_leader(struct raft *r, struct raft_effects *fx)
 {
     ASSERT(r->role == RAFT_CANDIDATE);
@@ -160,7 +202,12 @@ static void become_leader(struct raft *r, struct raft_effects *fx)
     r->lease_void = false;
     r->backed_ms = 0;
     r->term_start = raft_append_own(r, RAFT_ENTRY_NOOP, SLICE_EMPTY);
-    raft_send_heartbeats(r, fx);
+    if (r->alone != NULL) {
+        struct raft_config self = {.voters = {r->options.id}, .voter_count = 1};
+        raft_append_config(r, &self, r->alone->note);
+        raft_alone_free(r);
+    }
+    raft_send_heartbeats(r, fx); /* one that leads alone has nobody to tell */
 }
 
 /* Once in the life of a group, at a replica that has never spoken: all members begin in this term, with this vote. */
@@ -222,7 +269,11 @@ void raft_count_own_vote(struct raft *r, struct raft_effects *fx)
     struct raft_progress *self = raft_peer(r, r->options.id);
     if (self->ballot != RAFT_BALLOT_NONE) return;
     self->ballot = RAFT_BALLOT_GRANTED;
-    count_ballots(r, fx);
+    if (r->alone != NULL) {
+        become_leader(r, fx);
+    } else {
+        count_ballots(r, fx);
+    }
 }
 
 /* --- votes --- */

@@ -86,6 +86,7 @@ void raft_free(struct raft *r)
 {
     if (r == NULL) return;
     raft_peers_free(r);
+    raft_alone_free(r);
     raft_config_drop(r->config);
     raft_log_free(&r->log);
     if (r->base_config.size > 0) mem_free((void *)(uintptr_t)r->base_config.data);
@@ -279,6 +280,7 @@ void raft_step(struct raft *r, const struct raft_event *event, struct raft_effec
         r->heartbeat_deadline_ms = r->now_ms;
         if (r->backed_ms != 0) r->backed_ms = r->now_ms;
         break;
+    case RAFT_EVENT_ALONE: raft_go_alone(r, event->note, fx); break;
     case RAFT_EVENT_RELEASED: raft_released(r); break;
     default: BUG("event type");
     }

@@ -22,11 +22,9 @@ struct raft_entry {
     enum raft_entry_type type;
     struct slice data;
 };
-
 struct raft_hard_state {
     uint64_t term, vote, commit;
 };
-
 struct raft_support; /* raft/lease.h */
 struct raft_options {
     uint64_t id;          /* this replica */
@@ -127,6 +125,7 @@ enum raft_event_type {
     RAFT_EVENT_PROVEN, /* index: it is in our log, and others have proved that it is committed (docs/ranges.md) */
     RAFT_EVENT_UNREACHABLE, /* to: the connection to it broke: probe instead of streaming */
     RAFT_EVENT_SUPPORT,     /* to: its node has begun or ceased to support us, or does so under another grant */
+    RAFT_EVENT_ALONE,       /* note: lead as the only voter, by an admin's order (raft_may_lead_alone) */
     RAFT_EVENT_RELEASED     /* our support of the leader's node has ended: campaign soon, in turn */
 };
 struct raft_event {
@@ -136,6 +135,7 @@ struct raft_event {
     struct raft_persist_mark mark;
     uint64_t to, index;
     bool ok;
+    struct slice note; /* ALONE: of the configuration's entry; copied */
 };
 struct raft;
 /* Then come the entries after restore->snapshot_index, in order, and raft_restore_done. */
@@ -185,7 +185,8 @@ uint64_t raft_transfer_target(const struct raft *r); /* leader: gives its leader
 bool raft_leader_ready(const struct raft *r);        /* leader, and an entry of its own term has committed */
 /* It has lost durable data (restore->recovering) and no leader has mended it yet: its word counts for nothing. */
 bool raft_recovering(const struct raft *r);
-bool raft_blank(const struct raft *r); /* as restored, and no snapshot has come yet */
+bool raft_may_lead_alone(const struct raft *r); /* whole, a member, and without a leader */
+bool raft_blank(const struct raft *r);          /* as restored, and no snapshot has come yet */
 const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index); /* borrowed; NULL: not in memory */
 struct raft_hard_state raft_hard_state_now(const struct raft *r);
 const struct raft_config *raft_config_now(const struct raft *r); /* in force: the last in the log, committed or not */

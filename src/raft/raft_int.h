@@ -93,7 +93,8 @@ struct raft {
     size_t read_count, read_capacity;
     uint64_t read_round; /* leader: newest round of heartbeats; follower: newest READ message; never falls */
 
-    uint64_t told_leader; /* as of the last effects */
+    uint64_t told_leader;     /* as of the last effects */
+    struct raft_alone *alone; /* CANDIDATE: it is about to lead as the only voter (election.c); NULL: not */
 };
 
 uint64_t raft_draw(struct raft *r, uint64_t bound); /* 0 <= x < bound */
@@ -138,6 +139,8 @@ void raft_reset_election(struct raft *r);
 void raft_follow(struct raft *r, uint64_t term, uint64_t leader, struct raft_effects *fx);
 void raft_campaign(struct raft *r, bool transfer, struct raft_effects *fx);
 void raft_lead_from_birth(struct raft *r, struct raft_effects *fx);
+void raft_go_alone(struct raft *r, struct slice note, struct raft_effects *fx);
+void raft_alone_free(struct raft *r);
 void raft_pre_campaign(struct raft *r, struct raft_effects *fx);
 void raft_recv_pre_vote(struct raft *r, const struct raft_message *m, struct raft_effects *fx);
 void raft_recv_vote(struct raft *r, const struct raft_message *m, struct raft_effects *fx);

@@ -130,6 +130,9 @@ enum status change_config(struct replica *r, const struct raft_entry *e, struct 
     struct changing c = {.r = r, .index = e->index, .arena = &r->host->apply_arena, .writes = writes, .out = out};
     out->left = replica_range(r);
     reconfigure_desc(&r->desc, e->data, &out->left.desc);
+    /* Alone again in a new epoch: what it intended to take in finds its version risen, and goes on by itself. */
+    bool jumps = out->left.desc.epoch.version != r->desc.epoch.version;
+    if (jumps && r->merge.phase == RANGE_INTENDING) out->left.merge = (struct range_phase_of){.phase = RANGE_NORMAL};
     change_put_state(&c, &out->left, r->row_base + e->index);
     out->effective = out->reconfigures = true;
     return STATUS_OK;

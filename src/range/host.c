@@ -448,6 +448,11 @@ struct host_snapshots host_snapshots(const struct host *h)
     return (struct host_snapshots){
         .sending = h->snapshots_sending, .receiving = h->snapshots_receiving, .bytes = h->snapshot_bytes};
 }
+uint64_t host_node_id(const struct host *h)
+{
+    return h->self->node_id;
+}
+
 struct lsm *host_store(struct host *h)
 {
     return h->lsm;

@@ -118,7 +118,7 @@ struct host_snapshots {
     uint64_t sending, receiving, bytes; /* under way; sent since the start */
 };
 struct host_snapshots host_snapshots(const struct host *h);
-
+uint64_t host_node_id(const struct host *h);
 struct lsm *host_store(struct host *h);
 struct wal *host_log(struct host *h);
 

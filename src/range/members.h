@@ -16,6 +16,16 @@ struct replica_change {
 MUST_CHECK enum status replica_change(struct replica *r, const struct replica_change *c, uint32_t *percent,
                                       struct errbuf *err);
 
+/* An admin has given up nodes for ever, and with them a quorum of the range: this replica goes on alone, in an epoch (version and
+ * conf_ver) above all that they may know. Harmless when it has been done. */
+struct replica_alone {
+    uint64_t epoch;
+    const uint64_t *lost; /* node ids */
+    size_t lost_count;
+};
+MUST_CHECK enum status replica_lead_alone(struct replica *r, const struct replica_alone *q, struct errbuf *err);
+bool range_quorum_lost(const struct range_desc *d, const uint64_t *lost, size_t lost_count);
+
 /* It has been taken out, and its tombstone is not durable yet: a crash brings it back, as it was. For those who look from outside. */
 bool host_replica_departs(const struct host *h, uint64_t group);
 /* The replica of that id is of its range no more, by a descriptor of that conf_ver: if it is here, it goes. */

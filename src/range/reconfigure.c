@@ -64,6 +64,9 @@ static uint64_t note_node(struct slice note, uint64_t replica_id)
     return 0;
 }
 
+/* The epoch that an unsafe recovery gives the range (docs/recovery.md), as the node of the replica 0; 0: it is no such entry. */
+#define EPOCH_NOTE 0u
+
 /* --- applying --- */
 
 static uint64_t node_in(const struct range_desc *d, uint64_t replica_id)
@@ -94,6 +97,9 @@ void reconfigure_desc(const struct range_desc *now, struct slice entry, struct r
     *next = *now;
     next->replica_count = 0;
     next->epoch.conf_ver++;
+    uint64_t epoch = note_node(note, EPOCH_NOTE);
+    if (epoch > next->epoch.conf_ver) next->epoch.conf_ver = epoch;
+    if (epoch > 0) next->epoch.version = epoch > now->epoch.version ? epoch : now->epoch.version + 1;
     for (size_t i = 0; i < now->replica_count; i++) { /* who stays keeps its place */
         uint64_t id = now->replicas[i].replica_id;
         bool stays = among(c.voters, c.voter_count, id) || among(c.old_voters, c.old_voter_count, id) ||
@@ -243,4 +249,61 @@ enum status replica_change(struct replica *r, const struct replica_change *c, ui
         r->host->env->ops->wake(r->host->env);
     }
     return s;
+}
+
+/* --- the last resort --- */
+
+/* Voters of one set that are not given up are no majority of it. */
+static bool is_lost(const struct range_desc *d, enum range_role alone, const uint64_t *lost, size_t lost_count)
+{
+    size_t voters = 0, left = 0;
+    for (size_t i = 0; i < d->replica_count; i++) {
+        if (d->replicas[i].role != RANGE_VOTER && d->replicas[i].role != alone) continue;
+        voters++;
+        left += !among(lost, (unsigned)lost_count, d->replicas[i].node_id);
+    }
+    return voters > 0 && left < voters / 2 + 1;
+}
+
+bool range_quorum_lost(const struct range_desc *d, const uint64_t *lost, size_t lost_count)
+{
+    if (is_lost(d, RANGE_INCOMING, lost, lost_count)) return true;
+    return range_desc_joint(d) && is_lost(d, RANGE_OUTGOING, lost, lost_count);
+}
+
+/* The left one of a merge decides; until it has, the right one waits. */
+static bool merge_is_open(const struct replica *r)
+{
+    if (r->merge.phase != RANGE_FROZEN) return false;
+    const struct replica *left = map_get(&r->host->replicas, r->merge.with);
+    return left != NULL && left->desc.epoch.version <= r->merge.version;
+}
+
+enum status replica_lead_alone(struct replica *r, const struct replica_alone *q, struct errbuf *err)
+{
+    if (r->desc.epoch.version >= q->epoch) return STATUS_OK;
+    if (!range_quorum_lost(&r->desc, q->lost, q->lost_count)) {
+        errbuf_set(err, "a quorum of the range's voters has not been given up: it is to elect a leader by itself");
+        return STATUS_INVALID;
+    }
+    if (r->state != REPLICA_RUNNING || r->members.leaving || r->unborn || !raft_may_lead_alone(r->raft)) {
+        errbuf_set(err, "the replica is damaged or incomplete, or hears of a leader");
+        return STATUS_RETRY;
+    }
+    if (merge_is_open(r)) {
+        errbuf_set(err, "the range waits for range %llu, which was about to take it in: that one first",
+                   (unsigned long long)r->merge.with);
+        return STATUS_RETRY;
+    }
+    struct buf note;
+    buf_init(&note, RAFT_NOTE_BYTES_MAX);
+    note_pack(&note, EPOCH_NOTE, q->epoch);
+    log_event(r->host->env->log, LOG_WARN, "range.recovers_alone",
+              "range=%llu replica=%llu epoch=%llu last=%llu commit=%llu: what others acknowledged beyond that is lost",
+              (unsigned long long)r->desc.id, (unsigned long long)r->id, (unsigned long long)q->epoch,
+              (unsigned long long)raft_last_index(r->raft), (unsigned long long)raft_commit(r->raft));
+    replica_step(r, &(struct raft_event){.type = RAFT_EVENT_ALONE, .note = buf_slice(&note)});
+    buf_free(&note);
+    r->host->env->ops->wake(r->host->env);
+    return STATUS_OK;
 }

@@ -44,6 +44,7 @@ enum node_flag {
     NODE_DISK_TIGHT = 4,   /* takes no new replicas */
     NODE_LEAVING = 16,     /* an admin's order: decommissioned, all its replicas go elsewhere */
     NODE_MAINTENANCE = 32, /* an admin's order: its silence is no reason to replace it */
+    NODE_LOST = 64,        /* an admin's order: given up for ever; whatever its directory holds counts for nothing */
     NODE_DISK_FULL = 8,    /* refuses writes that add rows, and leads nothing that another replica can lead */
 };
 struct node_info {

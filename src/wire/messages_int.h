@@ -29,6 +29,7 @@ void *read_list(struct unpack *u, struct arena *arena, size_t element_size, size
 
 void pack_range_epoch(struct buf *b, const struct range_epoch *e);
 struct range_epoch read_range_epoch(struct unpack *u);
+void read_range_desc(struct unpack *u, struct arena *arena, struct range_desc *m);
 void pack_range_descs(struct buf *b, const struct range_desc *ranges, size_t count);
 struct range_desc *read_range_descs(struct unpack *u, struct arena *arena, size_t *count);
 void pack_node_infos(struct buf *b, const struct node_info *nodes, size_t count);
@@ -37,6 +38,8 @@ void pack_replica_names(struct buf *b, const struct replica_name *names, size_t 
 struct replica_name *read_replica_names(struct unpack *u, struct arena *arena, size_t *count);
 void pack_range_orders(struct buf *b, const struct range_order *orders, size_t count);
 struct range_order *read_range_orders(struct unpack *u, struct arena *arena, size_t *count);
+void pack_range_orphans(struct buf *b, const struct range_orphan *orphans, size_t count);
+struct range_orphan *read_range_orphans(struct unpack *u, struct arena *arena, size_t *count);
 void pack_order_verdicts(struct buf *b, const struct order_verdict *verdicts, size_t count);
 struct order_verdict *read_order_verdicts(struct unpack *u, struct arena *arena, size_t *count);
 void pack_range_reports(struct buf *b, const struct range_report *reports, size_t count);

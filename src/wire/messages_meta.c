@@ -85,7 +85,7 @@ MESSAGE_UNPACK(meta_register_reply)
 
 void pack_meta_heartbeat_request(struct buf *b, const struct meta_heartbeat_request *m)
 {
-    pack_array(b, 14);
+    pack_array(b, 15);
     pack_uint(b, m->node_id);
     pack_bin(b, m->address);
     pack_uint(b, m->map_version);
@@ -100,11 +100,12 @@ void pack_meta_heartbeat_request(struct buf *b, const struct meta_heartbeat_requ
     pack_replica_names(b, m->holds, m->hold_count);
     pack_order_verdicts(b, m->verdicts, m->verdict_count);
     pack_range_descs(b, m->changed, m->changed_count);
+    pack_range_orphans(b, m->orphans, m->orphan_count);
 }
 
 static void read_meta_heartbeat_request(struct unpack *u, struct arena *arena, struct meta_heartbeat_request *m)
 {
-    uint32_t extra = unpack_open(u, 14);
+    uint32_t extra = unpack_open(u, 15);
     m->node_id = unpack_uint(u);
     m->address = read_bin(u, 0, LIMIT_ADDRESS_BYTES);
     m->map_version = unpack_uint(u);
@@ -119,6 +120,7 @@ static void read_meta_heartbeat_request(struct unpack *u, struct arena *arena, s
     m->holds = read_replica_names(u, arena, &m->hold_count);
     m->verdicts = read_order_verdicts(u, arena, &m->verdict_count);
     m->changed = read_range_descs(u, arena, &m->changed_count);
+    m->orphans = read_range_orphans(u, arena, &m->orphan_count);
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(meta_heartbeat_request)

@@ -39,6 +39,8 @@ struct meta_heartbeat_request {
     size_t verdict_count;
     struct range_desc *changed; /* of what it leads: as they are since they changed, or because they were wanted */
     size_t changed_count;
+    struct range_orphan *orphans; /* some of those that know no leader, all in turn */
+    size_t orphan_count;
 };
 struct meta_heartbeat_reply {
     uint64_t map_version;

@@ -4,7 +4,9 @@
 #include "base/assert.h"
 
 #define NAME_WIRE_MIN 4u
-#define ORDER_WIRE_MIN 7u
+#define ORDER_WIRE_MIN 8u
+#define ORPHAN_WIRE_MIN 16u
+#define ITEM_WIRE_MIN 7u
 #define VERDICT_WIRE_MIN 5u
 #define OPERATOR_WIRE_MIN 12u
 #define NOTE_WIRE_MIN 5u
@@ -53,13 +55,14 @@ void pack_range_orders(struct buf *b, const struct range_order *orders, size_t c
 {
     pack_array(b, list_count(count));
     for (size_t i = 0; i < count; i++) {
-        pack_array(b, 6);
+        pack_array(b, 7);
         pack_uint(b, orders[i].op);
         pack_uint(b, orders[i].range_id);
         pack_uint(b, orders[i].conf_ver);
         pack_uint(b, (uint64_t)orders[i].kind);
         pack_uint(b, orders[i].to);
         pack_uint(b, orders[i].from);
+        pack_uint(b, orders[i].epoch);
     }
 }
 
@@ -67,13 +70,14 @@ struct range_order *read_range_orders(struct unpack *u, struct arena *arena, siz
 {
     struct range_order *orders = read_list(u, arena, sizeof(*orders), ORDER_WIRE_MIN, MESSAGE_LIST_MAX, count);
     for (size_t i = 0; i < *count && !u->failed; i++) {
-        uint32_t extra = unpack_open(u, 6);
+        uint32_t extra = unpack_open(u, 7);
         orders[i].op = unpack_uint(u);
         orders[i].range_id = unpack_uint(u);
         orders[i].conf_ver = unpack_uint(u);
-        orders[i].kind = (enum order_kind)read_enum(u, ORDER_ADD, ORDER_SPLIT_HOT);
+        orders[i].kind = (enum order_kind)read_enum(u, ORDER_ADD, ORDER_ALONE);
         orders[i].to = unpack_uint(u);
         orders[i].from = unpack_uint(u);
+        orders[i].epoch = unpack_uint(u);
         unpack_close(u, extra);
     }
     return orders;
@@ -224,6 +228,101 @@ static void read_meta_ops_reply(struct unpack *u, struct arena *arena, struct me
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(meta_ops_reply)
+
+/* --- unsafe-recover --- */
+
+void pack_range_orphans(struct buf *b, const struct range_orphan *orphans, size_t count)
+{
+    pack_array(b, list_count(count));
+    for (size_t i = 0; i < count; i++) {
+        const struct range_orphan *m = &orphans[i];
+        pack_array(b, 7);
+        pack_range_desc(b, &m->desc);
+        pack_uint(b, m->replica_id);
+        pack_uint(b, m->last_term);
+        pack_uint(b, m->last_index);
+        pack_uint(b, m->commit);
+        pack_uint(b, m->last_ts);
+        pack_bool(b, m->whole);
+    }
+}
+
+struct range_orphan *read_range_orphans(struct unpack *u, struct arena *arena, size_t *count)
+{
+    struct range_orphan *orphans = read_list(u, arena, sizeof(*orphans), ORPHAN_WIRE_MIN, MESSAGE_LIST_MAX, count);
+    for (size_t i = 0; i < *count && !u->failed; i++) {
+        struct range_orphan *m = &orphans[i];
+        uint32_t extra = unpack_open(u, 7);
+        read_range_desc(u, arena, &m->desc);
+        m->replica_id = unpack_uint(u);
+        m->last_term = unpack_uint(u);
+        m->last_index = unpack_uint(u);
+        m->commit = unpack_uint(u);
+        m->last_ts = unpack_uint(u);
+        m->whole = unpack_bool(u);
+        unpack_close(u, extra);
+    }
+    return orphans;
+}
+
+void pack_meta_recover_request(struct buf *b, const struct meta_recover_request *m)
+{
+    pack_array(b, 2);
+    pack_array(b, list_count(m->lost_count));
+    for (size_t i = 0; i < m->lost_count; i++) pack_uint(b, m->lost[i]);
+    pack_bool(b, m->accept_loss);
+}
+
+static void read_meta_recover_request(struct unpack *u, struct arena *arena, struct meta_recover_request *m)
+{
+    uint32_t extra = unpack_open(u, 2);
+    m->lost = read_list(u, arena, sizeof(*m->lost), 1, OPS_MAX, &m->lost_count);
+    for (size_t i = 0; i < m->lost_count && !u->failed; i++) m->lost[i] = unpack_uint(u);
+    m->accept_loss = unpack_bool(u);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_recover_request)
+
+void pack_meta_recover_reply(struct buf *b, const struct meta_recover_reply *m)
+{
+    pack_array(b, 4);
+    pack_bool(b, m->refused);
+    pack_bool(b, m->begun);
+    pack_text(b, m->text);
+    pack_array(b, list_count(m->item_count));
+    for (size_t i = 0; i < m->item_count; i++) {
+        const struct recover_item *it = &m->items[i];
+        pack_array(b, 6);
+        pack_uint(b, it->range_id);
+        pack_uint(b, it->node);
+        pack_uint(b, it->last_index);
+        pack_uint(b, it->commit);
+        pack_uint(b, it->last_ts);
+        pack_text(b, it->text);
+    }
+}
+
+static void read_meta_recover_reply(struct unpack *u, struct arena *arena, struct meta_recover_reply *m)
+{
+    uint32_t extra = unpack_open(u, 4);
+    m->refused = unpack_bool(u);
+    m->begun = unpack_bool(u);
+    m->text = read_bin(u, 0, MESSAGE_TEXT_MAX);
+    m->items = read_list(u, arena, sizeof(*m->items), ITEM_WIRE_MIN, MESSAGE_LIST_MAX, &m->item_count);
+    for (size_t i = 0; i < m->item_count && !u->failed; i++) {
+        struct recover_item *it = &m->items[i];
+        uint32_t more = unpack_open(u, 6);
+        it->range_id = unpack_uint(u);
+        it->node = unpack_uint(u);
+        it->last_index = unpack_uint(u);
+        it->commit = unpack_uint(u);
+        it->last_ts = unpack_uint(u);
+        it->text = read_bin(u, 0, MESSAGE_TEXT_MAX);
+        unpack_close(u, more);
+    }
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_recover_reply)
 
 /* --- settings and nodes --- */
 

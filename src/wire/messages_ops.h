@@ -13,17 +13,19 @@ struct replica_name {
 
 /* What the leader of a range is to do; 0: no node. */
 enum order_kind {
-    ORDER_ADD = 1,  /* a learner on `to` */
-    ORDER_SWAP,     /* the learner on `to` becomes a voter, the replica on `from` goes; or one of both alone */
-    ORDER_TRANSFER, /* leadership to `to`, or to whom it may if that is 0 */
-    ORDER_SPLIT,    /* at a key of its own choice */
-    ORDER_MERGE,    /* with the range behind it */
-    ORDER_SPLIT_HOT /* where its load divides */
+    ORDER_ADD = 1,   /* a learner on `to` */
+    ORDER_SWAP,      /* the learner on `to` becomes a voter, the replica on `from` goes; or one of both alone */
+    ORDER_TRANSFER,  /* leadership to `to`, or to whom it may if that is 0 */
+    ORDER_SPLIT,     /* at a key of its own choice */
+    ORDER_MERGE,     /* with the range behind it */
+    ORDER_SPLIT_HOT, /* where its load divides */
+    ORDER_ALONE      /* to the node `to`, which does not lead: go on as the only voter, in the epoch */
 };
 struct range_order {
     uint64_t op, range_id, conf_ver; /* op: echoed in the verdict */
     enum order_kind kind;
     uint64_t to, from; /* node ids */
+    uint64_t epoch;    /* ALONE */
 };
 struct order_verdict { /* an order was not carried out, or not yet */
     uint64_t op;
@@ -42,6 +44,7 @@ enum operator_kind {
     OPERATOR_MERGE,
     OPERATOR_SPLIT_HOT, /* by load, not by bytes */
     OPERATOR_LEARNER,   /* a replica on `to` that has no vote, and gets none */
+    OPERATOR_ALONE,     /* the replica on `to` goes on alone: unsafe-recover */
     OPERATOR_KINDS      /* not one */
 };
 enum operator_state { OPERATOR_RUNNING = 1, OPERATOR_DONE, OPERATOR_VOID, OPERATOR_FAILED, OPERATOR_CANCELLED };
@@ -75,6 +78,34 @@ struct meta_ops_reply {        /* META_OPS, no parameters */
     size_t note_count;
     uint64_t round_ns, rounds; /* the scheduler's last round took; how many there were */
     uint64_t failures_borne, ranges_short, ranges_stopped;
+};
+
+/* --- unsafe-recover (docs/recovery.md) --- */
+
+/* A replica that knows no leader, as its node tells it: how far its log goes. */
+struct range_orphan {
+    struct range_desc desc;
+    uint64_t replica_id;
+    uint64_t last_term, last_index, commit;
+    uint64_t last_ts; /* newest version that it has applied in this life; 0: not known */
+    bool whole;       /* it could lead: not damaged, not blank */
+};
+struct meta_recover_request {
+    uint64_t *lost; /* nodes that never come back */
+    size_t lost_count;
+    bool accept_loss; /* else it is only told what would be done */
+};
+struct recover_item { /* a range without a quorum when these nodes are gone */
+    uint64_t range_id;
+    uint64_t node; /* whose replica goes on; 0: none, and `text` says why */
+    uint64_t last_index, commit, last_ts;
+    struct slice text; /* for a person */
+};
+struct meta_recover_reply {
+    bool refused, begun; /* refused: `text` says why */
+    struct slice text;
+    struct recover_item *items;
+    size_t item_count;
 };
 
 /* --- settings of the cluster: names and values are text --- */
@@ -131,6 +162,8 @@ struct range_check_reply {
 
 #define MESSAGE_OPS_MAP(X)                                                                                             \
     X(replica_name)                                                                                                    \
+    X(meta_recover_request)                                                                                            \
+    X(meta_recover_reply)                                                                                              \
     X(meta_op_request)                                                                                                 \
     X(meta_op_reply)                                                                                                   \
     X(meta_ops_reply)                                                                                                  \

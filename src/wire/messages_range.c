@@ -88,7 +88,7 @@ void pack_range_desc(struct buf *b, const struct range_desc *m)
     for (size_t i = 0; i < m->replica_count; i++) pack_range_replica(b, &m->replicas[i]);
 }
 
-static void read_range_desc(struct unpack *u, struct arena *arena, struct range_desc *m)
+void read_range_desc(struct unpack *u, struct arena *arena, struct range_desc *m)
 {
     (void)arena;
     uint32_t extra = unpack_open(u, 6);

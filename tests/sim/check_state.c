@@ -43,7 +43,7 @@ static void each_replica(const struct cluster *c, struct seen *s, void (*each)(v
         s->p = servers[i];
         const struct host *h = process_host(servers[i]);
         if (h == NULL)
-            s->behind = s->behind || !servers[i]->disk_damaged;
+            s->behind = s->behind || !(servers[i]->disk_damaged || servers[i]->given_up);
         else
             host_each_replica(h, each, s);
     }

@@ -245,7 +245,7 @@ static void life_end(struct process *p)
 
 static bool may_stop(const struct process *p)
 {
-    return p->disk_faulty || p->disk_full || p->disk_damaged;
+    return p->disk_faulty || p->disk_full || p->disk_damaged || p->given_up;
 }
 
 static void crash_now(struct process *p)

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "sim/admin.h"
 #include "sim/faults.h"
+#include "sim/salvage.h"
 #include "sim/workload.h"
 
 #include <stdio.h>
@@ -20,6 +21,7 @@ struct run {
     struct workload *load;
     struct faults *faults;
     struct admin *admin;
+    struct salvage *salvage; /* NULL: not in this run, or not yet */
     bool healed;
 };
 
@@ -28,7 +30,7 @@ static void revive(struct run *r)
 {
     for (unsigned i = 0; r->healed && i < r->world.process_count; i++) {
         struct process *p = r->world.processes[i];
-        if (p->state == PROCESS_DOWN && !p->disk_damaged) (void)process_start(p);
+        if (p->state == PROCESS_DOWN && !p->disk_damaged && !p->given_up) (void)process_start(p);
     }
 }
 
@@ -85,6 +87,29 @@ static bool settled(struct run *r)
     return check_state_settled(&r->cluster);
 }
 
+static bool recovered(struct run *r)
+{
+    return salvage_recovered(r->salvage);
+}
+static bool refused(struct run *r)
+{
+    return salvage_refused(r->salvage);
+}
+
+/* Two nodes are gone for ever; the rest goes on with all that was there, and they are not let in again. */
+static void run_disaster(struct run *r)
+{
+    r->salvage = salvage_new(&r->cluster);
+    if (r->salvage == NULL) return;
+    if (!step_while_not(r, recovered, LIVENESS_LIMIT_NS, "unsafe recovery")) return;
+    salvage_return(r->salvage);
+    workload_audit(r->load);
+    if (!step_while_not(r, idle, LIVENESS_LIMIT_NS, "the audit behind a recovery")) return;
+    if (!step_while_not(r, refused, LIVENESS_LIMIT_NS, "the end of those that were given up")) return;
+    if (!step_while_not(r, settled, LIVENESS_LIMIT_NS, "catching up behind a recovery")) return;
+    check_state(&r->cluster);
+}
+
 static void run_phases(struct run *r)
 {
     const struct cluster_knobs *k = &r->cluster.knobs;
@@ -111,7 +136,8 @@ static void run_phases(struct run *r)
     if (!step_while_not(r, moves_ended, LIVENESS_LIMIT_NS, "the end of all operators")) return;
     if (!step_while_not(r, settled, LIVENESS_LIMIT_NS, "catching up of all replicas")) return;
     check_state(&r->cluster);
-    workload_check(r->load);
+    run_disaster(r);
+    if (!r->world.failed) workload_check(r->load);
 }
 
 static const struct world *world_running; /* for a report from assert_fail; one run at a time */
@@ -160,6 +186,7 @@ void run_seed(const struct run_options *o, struct run_result *out)
     world_free(&r->world);
     faults_free(r->faults);
     admin_free(r->admin);
+    salvage_free(r->salvage);
     history_free(&r->history);
     mem_free(r);
 }

@@ -94,6 +94,7 @@ struct process {
     uint64_t disk_stalls_ns;    /* until when nothing that is begun now ends */
     bool disk_full;             /* for the time being: fatal is legitimate */
     bool disk_faulty;           /* a fault was armed in this life: fatal is legitimate */
+    bool given_up;              /* by unsafe-recover: it is told so, and stops (salvage.c) */
     bool disk_damaged;          /* bytes have rotted: it may stop, and refuse to start, for ever */
     /* dying */
     unsigned crash_at_effect; /* at the so many-th effect on disk or network from now, before it happens; 0: never */

@@ -4,6 +4,27 @@
 
 #include "test_wire_visit.h"
 
+static inline void v_meta_recover_request(struct visit *v, struct meta_recover_request *m)
+{
+    V_LIST(v, m->lost, m->lost_count, 9);
+    for (size_t i = 0; i < m->lost_count; i++) v_u64(v, &m->lost[i]);
+    v_bool(v, &m->accept_loss);
+}
+
+static inline void v_meta_recover_reply(struct visit *v, struct meta_recover_reply *m)
+{
+    v_bool(v, &m->refused);
+    v_bool(v, &m->begun);
+    v_bin(v, &m->text, 0, 512);
+    V_LIST(v, m->items, m->item_count, 8);
+    for (size_t i = 0; i < m->item_count; i++) {
+        struct recover_item *it = &m->items[i];
+        uint64_t *numbers[] = {&it->range_id, &it->node, &it->last_index, &it->commit, &it->last_ts};
+        for (size_t k = 0; k < sizeof(numbers) / sizeof(numbers[0]); k++) v_u64(v, numbers[k]);
+        v_bin(v, &it->text, 0, 512);
+    }
+}
+
 static inline void v_meta_op_request(struct visit *v, struct meta_op_request *m)
 {
     m->verb = (enum operator_verb)v_enum(v, (unsigned)m->verb, OPERATOR_VERB_START, OPERATOR_VERB_SCATTER);

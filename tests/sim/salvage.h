@@ -1,0 +1,15 @@
+/* The disaster behind some runs: two nodes are given up for ever, and unsafe-recover makes what is left go on. All replicas had
+ * everything, so nothing may be missing afterwards; the nodes come back with all their data, and must be let in nowhere. */
+#ifndef QUORATE_TESTS_SIM_SALVAGE_H
+#define QUORATE_TESTS_SIM_SALVAGE_H
+
+#include "sim/cluster.h"
+
+struct salvage;
+struct salvage *salvage_new(struct cluster *c); /* strikes at once; NULL: not in this run */
+void salvage_free(struct salvage *s);
+bool salvage_recovered(const struct salvage *s); /* every range has a leader again */
+void salvage_return(struct salvage *s);          /* the nodes that were given up start with what they had */
+bool salvage_refused(const struct salvage *s);   /* they have been told, and have stopped */
+
+#endif
