@@ -11,6 +11,7 @@ const struct flag cli_global_flags[] = {
     {"certs", FLAG_TEXT, "PREFIX",
      "encrypt: PREFIX.crt, PREFIX.key and authority.crt beside them; default: $QUORATE_CERTS, else the local "
      "cluster's"},
+    {"config", FLAG_TEXT, "FILE", "flags as lines of a file, quorate.conf(5); default: $QUORATE_CONFIG"},
     {"log-level", FLAG_TEXT, "LEVEL", "debug, info, warn or error"},
     {"help", FLAG_SWITCH, "", "this help"},
 };
@@ -76,7 +77,7 @@ static bool digits(const char *s)
     return n > 0 && n <= 19;
 }
 
-static enum status flag_store(struct args *out, const struct flag *f, const char *value, struct errbuf *err)
+enum status args_store(struct args *out, const struct flag *f, const char *value, struct errbuf *err)
 {
     if (f->kind == FLAG_NUMBER && !digits(value)) {
         errbuf_set(err, "--%s: expected a whole number (%s), got '%s'", f->name, f->value, value);
@@ -96,6 +97,25 @@ static enum status flag_store(struct args *out, const struct flag *f, const char
     return STATUS_OK;
 }
 
+static const struct flag *flag_named(const struct command *c, const char *name, size_t size, struct errbuf *err)
+{
+    struct nearest near = {.word = NULL};
+    const struct flag *f = flag_find(c, name, size, &near);
+    if (f != NULL) return f;
+    if (near.word != NULL) {
+        errbuf_set(err, "unknown flag '--%.*s' of `quorate %s`; did you mean '--%s'?", (int)size, name, c->name,
+                   near.word);
+    } else {
+        errbuf_set(err, "unknown flag '--%.*s'; `quorate help %s` lists them", (int)size, name, c->name);
+    }
+    return NULL;
+}
+
+const struct flag *args_flag(const struct command *c, const char *name, struct errbuf *err)
+{
+    return flag_named(c, name, strlen(name), err);
+}
+
 /* argv[*at] begins with a dash; takes it and, when it needs one, its value. */
 static enum status flag_take(int argc, char *const *argv, int *at, struct args *out, struct errbuf *err)
 {
@@ -111,29 +131,19 @@ static enum status flag_take(int argc, char *const *argv, int *at, struct args *
     } else {
         equals = strchr(name, '=');
     }
-    size_t size = equals != NULL ? (size_t)(equals - name) : strlen(name);
-    struct nearest near = {.word = NULL};
-    const struct flag *f = flag_find(out->command, name, size, &near);
-    if (f == NULL) {
-        if (near.word != NULL) {
-            errbuf_set(err, "unknown flag '--%.*s' of `quorate %s`; did you mean '--%s'?", (int)size, name,
-                       out->command->name, near.word);
-        } else {
-            errbuf_set(err, "unknown flag '--%.*s'; `quorate help %s` lists them", (int)size, name, out->command->name);
-        }
-        return STATUS_INVALID;
-    }
+    const struct flag *f = flag_named(out->command, name, equals != NULL ? (size_t)(equals - name) : strlen(name), err);
+    if (f == NULL) return STATUS_INVALID;
     if (f->kind == FLAG_SWITCH) {
-        if (equals == NULL) return flag_store(out, f, "", err);
+        if (equals == NULL) return args_store(out, f, "", err);
         errbuf_set(err, "--%s takes no value", f->name);
         return STATUS_INVALID;
     }
-    if (equals != NULL) return flag_store(out, f, equals + 1, err);
+    if (equals != NULL) return args_store(out, f, equals + 1, err);
     if (*at + 1 >= argc) {
         errbuf_set(err, "--%s needs a value: --%s %s", f->name, f->name, f->value);
         return STATUS_INVALID;
     }
-    return flag_store(out, f, argv[++*at], err);
+    return args_store(out, f, argv[++*at], err);
 }
 
 static bool command_is(const struct command *c, const char *first, const char *second)

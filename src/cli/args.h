@@ -26,7 +26,7 @@ struct command {
     bool hidden; /* not listed in help: started by us */
 };
 
-/* Flags that every command takes: -o, --meta, --timeout, --dir, --log-level, --help. */
+/* Flags that every command takes: -o, --meta, --timeout, --dir, --config, --log-level, --help. */
 extern const struct flag cli_global_flags[];
 extern const size_t cli_global_flag_count;
 
@@ -50,6 +50,10 @@ MUST_CHECK enum status args_parse(int argc, char *const *argv, const struct comm
                                   struct args *out, struct errbuf *err);
 const char *args_text(const struct args *a, const char *flag, const char *fallback);
 bool args_switch(const struct args *a, const char *flag);
+/* A flag of the command, or of all. NULL: err names the nearest right word. */
+const struct flag *args_flag(const struct command *c, const char *name, struct errbuf *err);
+/* As if the command line had said it; the value is borrowed. STATUS_INVALID: it does not fit, or is there already. */
+MUST_CHECK enum status args_store(struct args *out, const struct flag *f, const char *value, struct errbuf *err);
 bool args_given(const struct args *a, const char *flag);
 /* Numbers were checked while parsing; beyond [min, max]: STATUS_INVALID. */
 MUST_CHECK enum status args_number(const struct args *a, const char *flag, uint64_t fallback, uint64_t min,
