@@ -89,6 +89,7 @@ API_SRC := $(foreach m,base raft txn placement wire env tls http rpc client env_
 API_OBJ := $(API_SRC:src/%.c=$(OUT)/pic/%.o)
 API_LIBS := $(OUT)/lib/libquorate.a $(OUT)/lib/libquorate.so $(OUT)/lib/quorate.pc
 PREFIX ?= /usr/local
+DESTDIR ?=
 FUZZED := $(foreach m,base raft txn placement wire lsm,$(wildcard src/$(m)/*.c)) tests/lib/memdisk.c \
 	$(patsubst %,src/gateway/%.c,parse parse_read parse_txn parse_keyspace parse_session json_in json_out uri codec) src/http/reader.c src/http/head.c
 SIM := $(if $(wildcard tests/sim/main.c),$(OUT)/sim)
@@ -119,6 +120,15 @@ install-lib: lib
 	install -m 755 $(OUT)/lib/libquorate.so.0 $(DESTDIR)$(PREFIX)/lib/
 	ln -sf libquorate.so.0 $(DESTDIR)$(PREFIX)/lib/libquorate.so
 	install -m 644 $(OUT)/lib/quorate.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
+
+# Everything under $(DESTDIR)$(PREFIX), a configuration to begin with under $(DESTDIR)/etc; deb: a package of it in $(OUT)/deb.
+.PHONY: install deb
+install: all install-lib
+	sh deploy/install.sh $(OUT)/quorate "$(DESTDIR)" "$(PREFIX)"
+deb:
+	sh deploy/install-deps.sh build package
+	$(MAKE) all lib
+	sh deploy/deb.sh $(OUT)
 
 run: all
 	sh bench/demo/run.sh

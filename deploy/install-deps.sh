@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what is missing of the Debian packages that Quorate is built, tested and checked with.
-#   sh deploy/install-deps.sh [build] [test] [check] [bench] [peers]      default: build
+#   sh deploy/install-deps.sh [build] [test] [check] [bench] [peers] [package]      default: build
 # Looks for a command or a header of each package, so it is quick when nothing is missing and does not mind where the
 # thing came from. Installs as root or through sudo; says what to do when it can do neither.
 set -eu
@@ -38,6 +38,11 @@ needs_test() {
     need python3 command python3
     need procps command ps
     need strace command strace
+    need dpkg-dev command dpkg-shlibdeps
+    need groff command groff
+    need nodejs command node
+    need systemd command systemd-analyze
+    [ -e /usr/lib/python3/dist-packages/yaml ] || missing="$missing python3-yaml"
     need etcd-server command etcd
     [ -d /usr/lib/python3/dist-packages/etcd3gw ] || missing="$missing python3-etcd3gw"
 }
@@ -63,11 +68,16 @@ needs_peers() {
     need wrk command wrk
 }
 
+# What `make deb` builds the package with.
+needs_package() {
+    need dpkg-dev command dpkg-shlibdeps
+}
+
 for set in "${@:-build}"; do
     case $set in
-    build | test | check | bench | peers) "needs_$set" ;;
+    build | test | check | bench | peers | package) "needs_$set" ;;
     *)
-        say "no set of packages is called '$set': build, test, check, bench or peers"
+        say "no set of packages is called '$set': build, test, check, bench, peers or package"
         exit 2
         ;;
     esac

@@ -139,6 +139,7 @@ int run_placement_set(struct cli *c);
 int run_placement_check(struct cli *c);
 int run_unsafe_recover(struct cli *c);
 int run_version(struct cli *c);
+int run_manual(struct cli *c);
 int run_help(struct cli *c);
 int run_cluster_start(struct cli *c); /* cmd_cluster.c */
 int run_cluster_stop(struct cli *c);

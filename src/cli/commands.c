@@ -429,6 +429,7 @@ const struct command cli_commands[] = {
     {"completion", "bash", "completion for a shell: source <(quorate completion bash)", run_completion, 1, 1, NO_FLAGS,
      false},
     {"complete", "-- WORD...", "what may come next", run_complete, 0, ARGS_WORDS_MAX, NO_FLAGS, true},
+    {"manual", "", "quorate(1), for man", run_manual, 0, 0, NO_FLAGS, true},
     {"version", "", "version of this binary", run_version, 0, 0, NO_FLAGS, false},
     {"help", "[COMMAND]", "this list, or a command's flags", run_help, 0, 2, NO_FLAGS, false},
 };
