@@ -198,11 +198,12 @@ static void begin(struct identify *q)
 {
     struct auth *a = q->op.auth;
     if (!auth_usable(a)) {
-        if (q->waited)
-            end(q, STATUS_UNAVAILABLE, SLICE_EMPTY, auth_unreadable);
-        else
-            auth_wait_for(a, &q->op.wait, false, book_read);
+        if (q->waited) {
+            end(q, STATUS_UNAVAILABLE, SLICE_EMPTY, auth_unreadable); /* q is gone */
+            return;
+        }
         q->waited = true;
+        auth_wait_for(a, &q->op.wait, false, book_read);
         return;
     }
     if (a->book == NULL || !book_is_on(a->book)) {
