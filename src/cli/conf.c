@@ -85,7 +85,7 @@ enum status conf_apply(const char *name, struct buf *text, const struct command 
                        struct errbuf *err)
 {
     struct conf c = {.name = name, .commands = commands, .count = count, .args = a};
-    if (memchr(text->data, '\0', text->size) != NULL) {
+    if (text->size > 0 && memchr(text->data, '\0', text->size) != NULL) {
         errbuf_set(err, "%s is not a text", name);
         return STATUS_INVALID;
     }

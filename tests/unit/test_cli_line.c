@@ -103,7 +103,7 @@ static const char *completed(const char *a, const char *b, const char *c, const 
     struct buf out;
     buf_init(&out, 65536);
     complete_word(commands, 4, words, count, &out);
-    memcpy(text, out.data, out.size);
+    if (out.size > 0) memcpy(text, out.data, out.size);
     text[out.size] = '\0';
     buf_free(&out);
     return text;
