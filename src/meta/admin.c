@@ -8,11 +8,15 @@
 
 /* --- commands --- */
 
-static bool may_lose_one(const struct meta *m, const struct meta_range *r)
+/* A learner may always go, a voter when there are more than asked for. */
+static bool may_lose(const struct meta *m, const struct meta_range *r, uint64_t node_id)
 {
+    const struct range_replica *goes = range_desc_replica(&r->desc, node_id);
     uint32_t voters = 0;
     for (size_t i = 0; i < r->desc.replica_count; i++) voters += r->desc.replicas[i].role != RANGE_LEARNER;
-    return voters < r->desc.replica_count || voters > schedule_replication(m, r->desc.keyspace);
+    if (goes == NULL || goes->role == RANGE_LEARNER)
+        return true; /* who is not there is refused later, with that reason */
+    return voters > schedule_replication(m, r->desc.keyspace);
 }
 
 static enum status op_command(struct meta *m, const struct meta_op_request *q, struct meta_command *c,
@@ -44,7 +48,7 @@ static enum status op_command(struct meta *m, const struct meta_op_request *q, s
         errbuf_set(err, "there is no range of that id");
         return STATUS_NOT_FOUND;
     }
-    if (q->kind == OPERATOR_REMOVE && !may_lose_one(m, range)) {
+    if (q->kind == OPERATOR_REMOVE && !may_lose(m, range, q->from)) {
         errbuf_set(
             err,
             "the range would have fewer replicas than its keyspace asks for: move the replica, or lower that first "

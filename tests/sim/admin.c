@@ -1,6 +1,8 @@
 #include "sim/admin.h"
 
 #include "base/mem.h"
+#include "base/prng.h"
+#include "node/node_int.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +18,7 @@ struct admin {
     unsigned taken_back;    /* nodes, since the heal */
     unsigned still;         /* answers in a row that knew of no operator */
     bool asking;
+    struct prng prng; /* of late orders: what else is drawn stays as it is without them */
 };
 
 /* Faster than for people: a run lasts seconds. */
@@ -131,6 +134,72 @@ static void strike(struct world *w, void *ctx)
     world_after(w, draw(w, 0, 2 * a->cluster->knobs.admin_ns), strike, a);
 }
 
+/* --- orders that come late --- */
+
+/* What a deposed metadata leader decided, or what was decided on another configuration, arrives at a leader of ranges in the end: it
+ * would make sense, and nothing may come of it. */
+struct late {
+    struct admin *admin;
+    struct node *node;
+    const struct replica *range;
+};
+
+static void pick_led(void *ctx, struct replica *r)
+{
+    struct late *l = ctx;
+    bool may_add = replica_desc(r)->replica_count < LIMIT_REPLICAS && !range_desc_joint(replica_desc(r));
+    if (replica_leads(r) && may_add && (l->range == NULL || prng_below(&l->admin->prng, 2) == 0)) l->range = r;
+}
+
+static uint64_t stranger_to(const struct admin *a, const struct range_desc *d)
+{
+    for (uint64_t id = 1; id <= a->cluster->knobs.node_count; id++) {
+        if (range_desc_replica(d, id) == NULL) return id;
+    }
+    return 0;
+}
+
+static uint64_t follower_of(const struct range_desc *d, uint64_t leader)
+{
+    for (size_t i = 0; i < d->replica_count; i++) {
+        if (d->replicas[i].node_id != leader) return d->replicas[i].node_id;
+    }
+    return 0;
+}
+
+static void late_order(struct late *l)
+{
+    const struct range_desc *d = replica_desc(l->range);
+    bool of_deposed = l->node->orders.term > 1 && prng_below(&l->admin->prng, 2) == 0;
+    uint64_t to = stranger_to(l->admin, d), from = follower_of(d, l->node->self.node_id);
+    struct range_order o = {.op = 1, .range_id = d->id, .conf_ver = d->epoch.conf_ver - !of_deposed};
+    o.kind = to != 0 ? ORDER_ADD : ORDER_SWAP;
+    o.to = to;
+    o.from = to != 0 ? 0 : from;
+    if (to == 0 && from == 0) return;
+    uint64_t before = raft_config_index(replica_raft(l->range)), term = l->node->orders.term;
+    struct meta_heartbeat_reply reply = {.term = term - of_deposed, .orders = &o, .order_count = 1};
+    reply.tell_all = l->node->orders.tell_all;
+    orders_take(l->node, &reply);
+    if (raft_config_index(replica_raft(l->range)) != before || l->node->orders.term != term)
+        world_fail(l->admin->world, "range %llu: an order of %s was carried out", (unsigned long long)d->id,
+                   of_deposed ? "a deposed metadata leader" : "a decision on another conf_ver");
+}
+
+static void late_orders(struct world *w, void *ctx)
+{
+    struct admin *a = ctx;
+    const struct process *p = a->cluster->nodes[prng_below(&a->prng, a->cluster->knobs.node_count)];
+    bool awake = p->state == PROCESS_UP && p->paused_until_ns <= w->now_ns;
+    if (!a->active) return;
+    if (awake && process_host(p) != NULL && ((struct node *)p->server)->state == NODE_SERVING) {
+        struct late l = {.admin = a, .node = p->server};
+        host_each_replica(l.node->host, pick_led, &l);
+        if (l.range != NULL) late_order(&l);
+    }
+    world_after(w, prng_below(&a->prng, 4 * a->cluster->knobs.admin_ns) + 1, late_orders, a);
+}
+
 /* --- the end --- */
 
 static void heal_step(struct world *w, void *ctx);
@@ -195,6 +264,8 @@ void admin_start(struct admin *a)
 {
     if (a->cluster->knobs.admin_ns == 0) return;
     a->active = true;
+    prng_init(&a->prng, a->world->seed ^ 0x1a7e);
+    world_after(a->world, prng_below(&a->prng, 4 * a->cluster->knobs.admin_ns) + 1, late_orders, a);
     world_after(a->world, draw(a->world, 0, 500 * MS_NS), tell_settings, a);
     world_after(a->world, draw(a->world, 0, 2 * a->cluster->knobs.admin_ns), strike, a);
 }
