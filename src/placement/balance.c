@@ -1,34 +1,45 @@
-/* Nodes towards their goals, first by what they hold, then by what they lead. A step is taken only if the giver, after it,
- * is still no nearer to running short than the taker: so the sum of the distances falls with every step, and it ends. */
+/* Nodes towards their goals, first by what they hold, then by what they lead; each in two dimensions at once: bytes and
+ * replicas, load and leaderships. Distances are measured in what a node has in the mean, and the sum of their squares falls with
+ * every step by more than a threshold: so it ends, and nothing goes to and fro. Steps are looked for between any two nodes:
+ * where one range is so hot that its node is beyond its goal anyhow, the others are made equal among themselves. */
 #include "base/assert.h"
 #include "placement/plan_int.h"
 
 #define TRIES_MAX 4096u /* ranges for which no better node was found, per round: looking costs a walk over the nodes */
 
-static uint64_t slack(const struct round *r, uint64_t goal)
+static double slack(const struct round *r)
 {
-    return goal / 100 * r->options->slack_percent;
+    return r->options->slack_percent / 100.0;
 }
 
-/* Distance from a goal, which may be on either side of it. */
-static int64_t beyond(uint64_t have, uint64_t goal)
+/* By how much the sum of squares falls, halved, when so much goes from one to the other. *units: what goes. */
+static double gain(const struct round *r, uint32_t from, uint32_t to, enum dimension d, uint64_t what, double *units)
 {
-    return (int64_t)have - (int64_t)goal;
+    double u = (double)what / r->unit[d];
+    *units += u;
+    return u * (round_beyond(r, from, d) - round_beyond(r, to, d) - u);
 }
 
-static bool helps(const struct round *r, uint64_t from_has, uint64_t from_goal, uint64_t to_has, uint64_t to_goal,
-                  uint64_t what)
+/* What is gained beyond what is not worth the while: between nodes that are within slack of each other nothing moves. */
+static double move_gain(const struct round *r, const struct placement_range *g, uint32_t from, uint32_t to)
 {
-    bool worth = from_has > from_goal + slack(r, from_goal) || to_has + slack(r, to_goal) < to_goal;
-    return worth && beyond(from_has, from_goal) - (int64_t)what >= beyond(to_has, to_goal) + (int64_t)what;
+    double units = 0, won = gain(r, from, to, DIM_BYTES, g->bytes, &units) + gain(r, from, to, DIM_SEATS, 1, &units);
+    return won - slack(r) * units;
 }
 
-static bool unequal(const struct round *r, bool leads)
+static double transfer_gain(const struct round *r, const struct placement_range *g, uint32_t from, uint32_t to)
 {
-    for (size_t i = 0; i < r->view->site_count; i++) {
-        const struct desk *d = &r->desks[i];
-        uint64_t has = leads ? d->leads : d->weight, goal = leads ? d->leads_goal : d->goal;
-        if (has > goal + slack(r, goal) || has + slack(r, goal) < goal) return true;
+    double units = 0, won = gain(r, from, to, DIM_LOAD, g->load, &units) + gain(r, from, to, DIM_LEADERS, 1, &units);
+    return won - slack(r) * units;
+}
+
+static bool unequal(const struct round *r, enum dimension first)
+{
+    for (uint32_t i = 0; i < r->view->site_count; i++) {
+        for (unsigned k = 0; k < 2; k++) {
+            double beyond = round_beyond(r, i, (enum dimension)(first + k));
+            if (beyond > slack(r) / 2 || beyond < -slack(r) / 2) return true;
+        }
     }
     return false;
 }
@@ -39,17 +50,16 @@ static bool try_move(struct round *r, size_t range)
     const struct placement_range *g = &r->view->ranges[range];
     bool looked = false;
     for (unsigned i = 0; i < g->seats; i++) {
-        const struct desk *from = &r->desks[g->nodes[i]];
-        if (i == g->leader || !seat_is_voter(g, i) || from->weight <= from->goal ||
-            from->departures >= r->options->departures_max)
+        uint32_t from = g->nodes[i];
+        bool full = round_beyond(r, from, DIM_BYTES) + round_beyond(r, from, DIM_SEATS) > 0;
+        if (i == g->leader || !seat_is_voter(g, i) || !full || r->desks[from].departures >= r->options->departures_max)
             continue;
         enum placement_reason not ;
         uint32_t to = seat_target(r, g, i, seat_crowding(r, g, i, g->nodes[i]), PLACEMENT_FIT_VOTER, &not );
         looked = true;
         if (to == PLACEMENT_NO_SITE) continue;
-        const struct desk *d = &r->desks[to];
-        if (!helps(r, from->weight, from->goal, d->weight, d->goal, round_weight(r, g))) continue;
-        round_emit(r, PLACEMENT_REPLACE, PLACEMENT_WHY_WEIGHT, range, g->nodes[i], to);
+        if (move_gain(r, g, from, to) <= 0) continue;
+        round_emit(r, PLACEMENT_REPLACE, PLACEMENT_WHY_WEIGHT, range, from, to);
         return false;
     }
     return looked;
@@ -78,21 +88,19 @@ static void balance_weight(struct round *r)
 static void try_transfer(struct round *r, size_t range)
 {
     const struct placement_range *g = &r->view->ranges[range];
-    const struct desk *from = &r->desks[g->nodes[g->leader]];
-    if (from->leads <= from->leads_goal) return;
+    uint32_t from = g->nodes[g->leader];
     unsigned best = PLACEMENT_NOBODY;
-    int64_t best_beyond = 0;
+    double best_gain = 0;
     for (unsigned i = 0; i < g->seats; i++) {
-        const struct desk *d = &r->desks[g->nodes[i]];
         if (i == g->leader || !seat_may_lead(r, g, i)) continue;
         if (seat_leads_well(r, g, g->leader) && !seat_leads_well(r, g, i)) continue;
-        if (!helps(r, from->leads, from->leads_goal, d->leads, d->leads_goal, round_leads(r, g))) continue;
-        if (best != PLACEMENT_NOBODY && beyond(d->leads, d->leads_goal) >= best_beyond) continue;
+        double won = transfer_gain(r, g, from, g->nodes[i]);
+        if (won <= best_gain) continue;
         best = i;
-        best_beyond = beyond(d->leads, d->leads_goal);
+        best_gain = won;
     }
     if (best == PLACEMENT_NOBODY) return;
-    round_emit(r, PLACEMENT_TRANSFER, PLACEMENT_WHY_LEADERS, range, g->nodes[g->leader], g->nodes[best]);
+    round_emit(r, PLACEMENT_TRANSFER, PLACEMENT_WHY_LEADERS, range, from, g->nodes[best]);
 }
 
 static void balance_leaders(struct round *r)
@@ -108,7 +116,7 @@ static void balance_leaders(struct round *r)
 void balance_pass(struct round *r)
 {
     if (r->view->range_count == 0) return;
-    bool weight = unequal(r, false), leads = unequal(r, true);
+    bool weight = unequal(r, DIM_BYTES), leads = unequal(r, DIM_LOAD);
     if (weight && r->options->pause_balance) {
         round_note(r, PLACEMENT_NOT_PAUSED, r->view->range_count);
     } else if (weight) {

@@ -25,14 +25,9 @@ void placement_options_default(struct placement_options *o)
 
 /* --- accounts --- */
 
-uint64_t round_weight(const struct round *r, const struct placement_range *g)
+double round_beyond(const struct round *r, uint32_t site, enum dimension d)
 {
-    return g->bytes + r->options->range_cost_bytes;
-}
-
-uint64_t round_leads(const struct round *r, const struct placement_range *g)
-{
-    return (uint64_t)g->load + r->options->leader_cost;
+    return ((double)r->desks[site].has[d] - (double)r->desks[site].goal[d]) / r->unit[d];
 }
 
 /* The number of the first site with that label, from 1. A walk over the sites before: half a million short compares for a
@@ -56,57 +51,77 @@ static bool leads(const struct placement_site *s)
     return s->life == PLACEMENT_UP && s->takes_leaders;
 }
 
-/* A site's share of the total, by capacity in GiB where all are known. */
-static void set_goals(struct round *r, uint64_t weight, uint64_t leads_weight)
+/* A site's share of the total, by capacity in GiB where all are known; of what is led, the same for all who may lead. */
+static void set_goals(struct round *r, const uint64_t total[DIMS])
 {
     const struct placement_view *v = r->view;
     bool known = true;
-    uint64_t units = 0, leaders = 0;
+    uint64_t units = 0, holders = 0, leaders = 0;
     for (size_t i = 0; i < v->site_count; i++) {
-        if (holds(&v->sites[i]) && v->sites[i].capacity_bytes == 0) known = false;
-        if (leads(&v->sites[i])) leaders++;
+        if (!holds(&v->sites[i])) continue;
+        holders++;
+        leaders += leads(&v->sites[i]);
+        known = known && v->sites[i].capacity_bytes != 0;
     }
     for (int give = 0; give < 2; give++) {
         for (size_t i = 0; i < v->site_count; i++) {
             const struct placement_site *s = &v->sites[i];
+            struct desk *d = &r->desks[i];
             uint64_t own = !holds(s) ? 0 : known ? (s->capacity_bytes >> 30) + 1 : 1;
             if (give == 0) {
                 units += own;
-            } else {
-                r->desks[i].goal = units == 0 ? 0 : weight / units * own;
-                r->desks[i].leads_goal = leads(s) ? leads_weight / leaders : 0;
+                continue;
             }
+            double share = units == 0 ? 0 : (double)own / (double)units;
+            for (int k = DIM_BYTES; k <= DIM_SEATS; k++) d->goal[k] = (uint64_t)((double)total[k] * share);
+            for (int k = DIM_LOAD; k <= DIM_LEADERS; k++) d->goal[k] = leads(s) ? total[k] / leaders : 0;
         }
     }
     r->leading = leaders;
+    double nodes = holders == 0 ? 1 : (double)holders, leading = leaders == 0 ? 1 : (double)leaders;
+    r->unit[DIM_SEATS] = (double)(total[DIM_SEATS] + 1) / nodes;
+    r->unit[DIM_LEADERS] = (double)(total[DIM_LEADERS] + 1) / leading;
+    /* Little data and little load make no difference, however unequal they are. */
+    double least_bytes = (double)r->options->range_cost_bytes * r->unit[DIM_SEATS];
+    double least_load = (double)r->options->leader_cost * r->unit[DIM_LEADERS];
+    r->unit[DIM_BYTES] = (double)(total[DIM_BYTES] + 1) / nodes;
+    r->unit[DIM_LOAD] = (double)(total[DIM_LOAD] + 1) / leading;
+    if (r->unit[DIM_BYTES] < least_bytes) r->unit[DIM_BYTES] = least_bytes;
+    if (r->unit[DIM_LOAD] < least_load) r->unit[DIM_LOAD] = least_load;
+}
+
+static void count_range(struct round *r, const struct placement_range *g, uint64_t total[DIMS])
+{
+    ASSERT(g->seats <= LIMIT_REPLICAS);
+    for (unsigned k = 0; k < g->seats; k++) {
+        ASSERT(g->nodes[k] < r->view->site_count);
+        r->desks[g->nodes[k]].has[DIM_BYTES] += g->bytes;
+        r->desks[g->nodes[k]].has[DIM_SEATS]++;
+    }
+    total[DIM_BYTES] += g->bytes * g->seats;
+    total[DIM_SEATS] += g->seats;
+    if (g->leader >= g->seats) return;
+    r->desks[g->nodes[g->leader]].has[DIM_LOAD] += g->load;
+    r->desks[g->nodes[g->leader]].has[DIM_LEADERS]++;
+    total[DIM_LOAD] += g->load;
+    total[DIM_LEADERS]++;
 }
 
 static void count_desks(struct round *r)
 {
     const struct placement_view *v = r->view;
-    uint64_t weight = 0, leads_weight = 0;
+    uint64_t total[DIMS] = {0};
     for (size_t i = 0; i < v->site_count; i++) {
         for (int k = 0; k < PLACEMENT_LEVELS; k++) r->desks[i].labels[k] = label_number(v, i, k);
     }
-    for (size_t i = 0; i < v->range_count; i++) {
-        const struct placement_range *g = &v->ranges[i];
-        ASSERT(g->seats <= LIMIT_REPLICAS);
-        for (unsigned k = 0; k < g->seats; k++) {
-            ASSERT(g->nodes[k] < v->site_count);
-            r->desks[g->nodes[k]].weight += round_weight(r, g);
-        }
-        weight += round_weight(r, g) * g->seats;
-        if (g->leader >= g->seats) continue;
-        r->desks[g->nodes[g->leader]].leads += round_leads(r, g);
-        r->load += g->load;
-        leads_weight += round_leads(r, g);
-    }
+    for (size_t i = 0; i < v->range_count; i++) count_range(r, &v->ranges[i], total);
     for (size_t i = 0; i < v->traffic_count; i++) {
         const struct placement_traffic *t = &v->traffic[i];
         if (t->from != PLACEMENT_NO_SITE) r->desks[t->from].departures++;
         if (t->to != PLACEMENT_NO_SITE) r->desks[t->to].arrivals++;
     }
-    set_goals(r, weight, leads_weight);
+    r->load = total[DIM_LOAD];
+    set_goals(r, total);
 }
 
 /* --- what the passes use --- */
@@ -142,16 +157,20 @@ void round_emit(struct round *r, enum placement_kind kind, enum placement_reason
         .kind = kind, .why = why, .range = g->id, .conf_ver = g->conf_ver, .from = from, .to = to};
     r->touched[range / 8] = (uint8_t)(r->touched[range / 8] | 1u << (range % 8));
     if (kind == PLACEMENT_TRANSFER) {
-        r->desks[from].leads -= round_leads(r, g);
-        r->desks[to].leads += round_leads(r, g);
+        r->desks[from].has[DIM_LOAD] -= g->load;
+        r->desks[from].has[DIM_LEADERS]--;
+        r->desks[to].has[DIM_LOAD] += g->load;
+        r->desks[to].has[DIM_LEADERS]++;
         return;
     }
     if (from != PLACEMENT_NO_SITE) {
-        r->desks[from].weight -= round_weight(r, g);
+        r->desks[from].has[DIM_BYTES] -= g->bytes;
+        r->desks[from].has[DIM_SEATS]--;
         r->desks[from].departures++;
     }
     if (to != PLACEMENT_NO_SITE) {
-        r->desks[to].weight += round_weight(r, g);
+        r->desks[to].has[DIM_BYTES] += g->bytes;
+        r->desks[to].has[DIM_SEATS]++;
         r->desks[to].arrivals++;
     }
 }

@@ -6,10 +6,10 @@
  *   1. ranges that one more failure would stop, 2. dead replicas, 3. too few, leaders off nodes that must not lead, 4. nodes
  *   being decommissioned, 5. nodes that the keyspace's rules do not name, labels that could be kept apart and are not, 6. too many;
  *   7. weight of nodes, 8. leaders; 9. sizes: split and merge.
- * Balancing moves only what ends nearer to its goal than it began, for both nodes, with slack: nothing goes to and fro.
+ * Balancing moves only what brings the two nodes nearer to their goals by more than slack (balance.c): nothing goes to and fro.
  *
- * Weight of a range: its bytes and a fixed cost, so that many small ranges weigh too. Weight of a leadership: its load and a
- * fixed cost. A node's goal is its share of the total by capacity. */
+ * What a node holds is counted in bytes and in replicas, what it leads in load and in leaderships; in each dimension its goal is its
+ * share of the total, by capacity for what it holds. */
 #ifndef QUORATE_PLACEMENT_PLAN_H
 #define QUORATE_PLACEMENT_PLAN_H
 
@@ -69,8 +69,8 @@ struct placement_options {
     unsigned ops_max;                      /* new operators per round */
     unsigned arrivals_max, departures_max; /* replicas on their way to and from one node at once */
     unsigned slack_percent;                /* of its goal: a node within it is left alone */
-    uint64_t range_cost_bytes;             /* weight of an empty range */
-    uint32_t leader_cost;                  /* weight of an idle leadership, in operations per second */
+    uint64_t range_cost_bytes;             /* bytes: where ranges hold less in the mean, bytes make no difference */
+    uint32_t leader_cost;                  /* operations per second: likewise load */
     uint64_t split_bytes;                  /* a larger range is split */
     uint64_t merge_bytes;                  /* two that together are smaller are merged */
     uint32_t split_load, merge_load;

@@ -6,9 +6,9 @@
 #include "placement/plan.h"
 
 /* What a site has, as it will be when the operators of this round have been carried out. */
+enum dimension { DIM_BYTES, DIM_SEATS, DIM_LOAD, DIM_LEADERS, DIMS };
 struct desk {
-    uint64_t weight, goal;
-    uint64_t leads, leads_goal;
+    uint64_t has[DIMS], goal[DIMS];
     unsigned arrivals, departures;
     unsigned labels[PLACEMENT_LEVELS]; /* numbers, equal iff the labels are; 0: not said */
 };
@@ -19,6 +19,7 @@ struct round {
     struct placement_plan *plan;
     struct arena arena;
     struct desk *desks;     /* like the view's sites */
+    double unit[DIMS];      /* what a node has in the mean, or what makes a difference: distances are measured in it */
     uint64_t load, leading; /* of all ranges; sites that may lead */
     uint8_t *touched;       /* bit set over the ranges: this round has an operator for it */
 };
@@ -30,8 +31,8 @@ bool round_touched(const struct round *r, size_t range);
 void round_emit(struct round *r, enum placement_kind kind, enum placement_reason why, size_t range, uint32_t from,
                 uint32_t to);
 void round_note(struct round *r, enum placement_reason why, size_t range);
-uint64_t round_weight(const struct round *r, const struct placement_range *g);
-uint64_t round_leads(const struct round *r, const struct placement_range *g);
+/* How far beyond its goal a site is in a dimension; 1: by as much as a node has in the mean. Below: negative. */
+double round_beyond(const struct round *r, uint32_t site, enum dimension d);
 
 /* seat.c: questions about the seats of one range */
 bool seat_is_voter(const struct placement_range *g, unsigned seat);

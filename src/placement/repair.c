@@ -183,6 +183,12 @@ static void mend_few(struct round *r, size_t range)
     }
 }
 
+static bool fuller(const struct round *r, uint32_t a, uint32_t b)
+{
+    return round_beyond(r, a, DIM_BYTES) + round_beyond(r, a, DIM_SEATS) >
+           round_beyond(r, b, DIM_BYTES) + round_beyond(r, b, DIM_SEATS);
+}
+
 /* A learner that nobody asked for; else the voter whose going leaves the others furthest apart; among equals the one on the fullest node; never the leader. */
 static void mend_many(struct round *r, size_t range)
 {
@@ -193,7 +199,7 @@ static void mend_many(struct round *r, size_t range)
         if (i == g->leader || !seat_is_voter(g, i)) continue;
         if (!seat_fits(r, g, g->nodes[i], PLACEMENT_FIT_VOTER)) crowding += CROWDING_OF_A_STRANGER;
         bool better = worst == PLACEMENT_NOBODY || crowding > worst_crowding ||
-                      (crowding == worst_crowding && r->desks[g->nodes[i]].weight > r->desks[g->nodes[worst]].weight);
+                      (crowding == worst_crowding && fuller(r, g->nodes[i], g->nodes[worst]));
         if (!better) continue;
         worst = i;
         worst_crowding = crowding;
@@ -270,7 +276,7 @@ static bool mass_silent(const struct round *r)
     size_t silent = 0, all = 0;
     for (size_t i = 0; i < r->view->site_count; i++) {
         enum placement_life life = r->view->sites[i].life;
-        if (r->desks[i].weight == 0 || r->view->sites[i].given_up) continue;
+        if (r->desks[i].has[DIM_SEATS] == 0 || r->view->sites[i].given_up) continue;
         all++;
         silent += life == PLACEMENT_SILENT || life == PLACEMENT_DEAD;
     }

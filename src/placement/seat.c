@@ -50,10 +50,9 @@ unsigned seat_crowding(const struct round *r, const struct placement_range *g, u
     return crowding;
 }
 
-/* How full a site is, in thousandths of its goal. */
-static uint64_t fullness(const struct desk *d)
+static double fullness(const struct round *r, uint32_t site)
 {
-    return d->goal < 1000 ? d->weight : d->weight / (d->goal / 1000);
+    return round_beyond(r, site, DIM_BYTES) + round_beyond(r, site, DIM_SEATS);
 }
 
 static bool has_seat(const struct placement_range *g, uint32_t site)
@@ -80,12 +79,17 @@ uint32_t seat_target(const struct round *r, const struct placement_range *g, uns
             continue;
         }
         bool better = best == PLACEMENT_NO_SITE || crowding < best_crowding ||
-                      (crowding == best_crowding && fullness(&r->desks[i]) < fullness(&r->desks[best]));
+                      (crowding == best_crowding && fullness(r, i) < fullness(r, best));
         if (!better) continue;
         best = i;
         best_crowding = crowding;
     }
     return best;
+}
+
+static double leading(const struct round *r, uint32_t site)
+{
+    return round_beyond(r, site, DIM_LOAD) + round_beyond(r, site, DIM_LEADERS);
 }
 
 unsigned seat_heir(const struct round *r, const struct placement_range *g)
@@ -94,7 +98,7 @@ unsigned seat_heir(const struct round *r, const struct placement_range *g)
     for (unsigned i = 0; i < g->seats; i++) {
         if (i == g->leader || !seat_may_lead(r, g, i)) continue;
         bool well = seat_leads_well(r, g, i), best_well = best != PLACEMENT_NOBODY && seat_leads_well(r, g, best);
-        bool freer = best == PLACEMENT_NOBODY || r->desks[g->nodes[i]].leads < r->desks[g->nodes[best]].leads;
+        bool freer = best == PLACEMENT_NOBODY || leading(r, g->nodes[i]) < leading(r, g->nodes[best]);
         if (best == PLACEMENT_NOBODY || (well && !best_well) || (well == best_well && freer)) best = i;
     }
     return best;

@@ -77,6 +77,62 @@ START_TEST(random_clusters_settle_evenly)
 }
 END_TEST
 
+/* One range has nearly all load: its node leads nothing else, and the other two share the rest, whoever led it before. */
+START_TEST(a_hot_range_leaves_no_node_with_all_the_others)
+{
+    begin((uint64_t)_i + 1, 3, 21, 3, 0);
+    for (size_t i = 0; i < world.range_count; i++) {
+        struct placement_range *g = &world.ranges[i];
+        uint32_t at = i == 0 ? 0 : i < 4 ? 2 : 1; /* 1, 17 and 3 */
+        for (unsigned k = 0; k < g->seats; k++) g->leader = g->nodes[k] == at ? (uint8_t)k : g->leader;
+    }
+    world.ranges[0].load = 1500; /* not enough to be cut */
+    placement_world_settle(&world, 100);
+    ck_assert_uint_le(led_by(1), led_by(2) + 1);
+    ck_assert_uint_le(led_by(2), led_by(1) + 1);
+    ck_assert_uint_le(led_by(0), led_by(1));
+    placement_world_free(&world);
+}
+END_TEST
+
+enum share { BYTES, RANGES, LEADERS, LOAD };
+static double held(uint32_t site, enum share what)
+{
+    double sum = 0;
+    for (size_t i = 0; i < world.range_count; i++) {
+        const struct placement_range *g = &world.ranges[i];
+        for (unsigned k = 0; k < g->seats; k++) {
+            if (g->nodes[k] != site) continue;
+            if (what == BYTES) sum += (double)g->bytes;
+            if (what == RANGES) sum += 1;
+            if (what == LEADERS) sum += k == g->leader;
+            if (what == LOAD) sum += k == g->leader ? g->load : 0;
+        }
+    }
+    return sum;
+}
+
+/* Ranges of all sizes and loads: a fourth node gets its share of each of the four within a tenth, and so do the others. */
+START_TEST(a_fourth_node_gets_its_share_of_everything)
+{
+    begin((uint64_t)_i + 1, 4, 400, 3, 200u << 20);
+    for (size_t i = 0; i < world.range_count; i++) {
+        uint64_t kind = prng_below(&rng, 10);
+        world.ranges[i].load = (uint32_t)prng_below(&rng, kind == 0 ? 1500 : kind < 5 ? 200 : 2);
+    }
+    placement_world_settle(&world, 2000);
+    for (int what = BYTES; what <= LOAD; what++) {
+        double total = 0;
+        for (uint32_t s = 0; s < 4; s++) total += held(s, (enum share)what);
+        for (uint32_t s = 0; s < 4; s++) {
+            ck_assert_double_ge(held(s, (enum share)what), 0.9 * total / 4);
+            ck_assert_double_le(held(s, (enum share)what), 1.1 * total / 4);
+        }
+    }
+    placement_world_free(&world);
+}
+END_TEST
+
 /* What a move left half-way: the learner takes the place of a voter that is missing or goes, else it goes itself; it is never a
  * reason to take a voter away. */
 START_TEST(a_stray_learner_costs_no_voter)
@@ -426,6 +482,8 @@ int main(void)
     TCase *t = tcase_create("plan");
     tcase_add_loop_test(t, a_new_node_gets_its_share, 0, 10);
     tcase_add_loop_test(t, random_clusters_settle_evenly, 0, 40);
+    tcase_add_loop_test(t, a_hot_range_leaves_no_node_with_all_the_others, 0, 5);
+    tcase_add_loop_test(t, a_fourth_node_gets_its_share_of_everything, 0, 10);
     tcase_add_loop_test(t, a_dead_nodes_replicas_are_replaced, 0, 5);
     tcase_add_test(t, a_stray_learner_costs_no_voter);
     tcase_add_test(t, too_few_nodes_are_said);
