@@ -4,6 +4,10 @@
  *      (none is asked for when the request names it)   ^          |
  *                                                      +-- RETRY: a held transaction has keys on both sides; in a moment again
  *
+ * A range whose keys only rise is cut at its head: then what is to come goes to the new range, and that to the next of its nodes:
+ *
+ *   PROPOSED --applied--> GIVES_HEAD --the new range is led here, and its leadership on its way--> (end)
+ *
  * Timed out by its deadline; a leadership that goes ends it. */
 #include <stdio.h>
 
@@ -17,7 +21,9 @@
 #define SPLIT_NS (5000 * NS_PER_MS)
 #define SPLIT_PAUSE_NS (5 * NS_PER_MS)
 
-enum split_state { SPLIT_NEEDS_ID, SPLIT_ASKS_ID, SPLIT_READY, SPLIT_PROPOSED };
+enum split_state { SPLIT_NEEDS_ID, SPLIT_ASKS_ID, SPLIT_READY, SPLIT_PROPOSED, SPLIT_GIVES_HEAD };
+enum { HEAD_ROWS = 16384 };      /* a range is not cut at its head before it has so many rows... */
+#define HEAD_BYTES (16ull << 20) /* ...or so many bytes: else rising keys would leave a trail of crumbs */
 
 struct node_split {
     struct list link;
@@ -27,6 +33,7 @@ struct node_split {
     struct buf key;
     uint64_t op; /* ordered by the metadata service; 0: asked for */
     bool hot;    /* where its load divides, not its bytes */
+    bool head;   /* at the end of keys that only rise */
     enum split_state state;
     struct proposal proposal;
     uint64_t retry_ns, deadline_ns;
@@ -82,7 +89,10 @@ static void split_done(struct proposal *p, enum status status, bool unknown, str
     struct node_split *s = LIST_ENTRY(p, struct node_split, proposal);
     enum status answered = status == STATUS_OK ? range_answer_status(answer) : status;
     s->state = SPLIT_READY;
-    if (answered == STATUS_OK) {
+    if (answered == STATUS_OK && s->head) {
+        s->state = SPLIT_GIVES_HEAD;
+        s->node->env->ops->wake(s->node->env);
+    } else if (answered == STATUS_OK) {
         split_succeed(s);
     } else if (status == STATUS_OK && answered == STATUS_RETRY) {
         s->retry_ns = env_mono_ns(s->node->env) + SPLIT_PAUSE_NS;
@@ -131,20 +141,28 @@ static bool choose_by_bytes(struct node_split *s, const struct replica *r)
 }
 
 /* Load that wanders over keys that are there is spread, in the mean over time, by what halves the rows. Keys that are
- * written one behind the other are not: all load is at the end, wherever the others are. */
-static bool wanders_inside(struct node_split *s, const struct replica *r)
+ * written one behind the other are not: all load is at the end, wherever the others are. There it is cut at the last of them, when
+ * what it leaves behind is worth a range. */
+static enum status choose_in_wandering(struct node_split *s, const struct replica *r, const char **why)
 {
     struct slice start, end;
     struct buf at;
-    uint64_t bytes, rows, behind;
+    uint64_t bytes, rows, bytes_behind, behind;
     replica_span(r, &start, &end);
     buf_init(&at, LSM_KEY_MAX);
     key_encode_bound(&at, replica_desc(r)->keyspace, buf_slice(&s->key));
     lsm_estimate(host_store(s->node->host), start, end, &bytes, &rows);
-    lsm_estimate(host_store(s->node->host), buf_slice(&at), end, &bytes, &behind);
+    lsm_estimate(host_store(s->node->host), buf_slice(&at), end, &bytes_behind, &behind);
     buf_free(&at);
-    buf_clear(&s->key);
-    return behind > rows / 16;
+    if (behind > rows / 16) {
+        buf_clear(&s->key);
+        return choose_by_bytes(s, r) ? STATUS_OK : STATUS_RETRY;
+    }
+    *why = "its keys only rise: it is cut at the last one when it has more rows";
+    if (rows < HEAD_ROWS && bytes < HEAD_BYTES) return STATUS_RETRY;
+    COVER("split.head");
+    s->head = true;
+    return STATUS_OK;
 }
 
 /* STATUS_OK; RETRY: not yet; INVALID: there is none. */
@@ -153,9 +171,11 @@ static enum status choose_key(struct node_split *s, const struct replica *r, con
     const struct range_desc *d = replica_desc(r);
     *why = "there is no key in the range that leaves rows on both sides";
     if (!s->hot) return choose_by_bytes(s, r) ? STATUS_OK : STATUS_INVALID;
+    s->head = false;
+    buf_clear(&s->key);
     switch (load_samples_split(&s->node->samples, d->id, d->start, d->end, &s->key, why)) {
     case LOAD_CUT: return STATUS_OK;
-    case LOAD_CUT_WANDERS: return wanders_inside(s, r) && choose_by_bytes(s, r) ? STATUS_OK : STATUS_RETRY;
+    case LOAD_CUT_WANDERS: return choose_in_wandering(s, r, why);
     case LOAD_CUT_LATER: return STATUS_RETRY;
     case LOAD_CUT_NONE: return STATUS_INVALID;
     }
@@ -242,6 +262,19 @@ void split_asked(struct node *n, struct rpc_request *req)
                      "this node does not lead the range");
 }
 
+/* To the node that comes behind this one in the descriptor: so the head of rising keys goes round. */
+static void give_head(struct node_split *s)
+{
+    struct replica *r = host_replica(s->node->host, s->asked.new_id);
+    struct errbuf err;
+    if (r == NULL || !replica_leads(r)) return; /* it is about to be born */
+    const struct range_desc *d = replica_desc(r);
+    size_t self = 0;
+    while (d->replicas[self].replica_id != replica_id(r)) self++;
+    enum status given = replica_transfer(r, d->replicas[(self + 1) % d->replica_count].node_id, &err);
+    if (given == STATUS_OK) split_succeed(s);
+}
+
 uint64_t splits_pass(struct node *n, uint64_t now_ns)
 {
     uint64_t next = DEADLINE_NONE;
@@ -249,6 +282,15 @@ uint64_t splits_pass(struct node *n, uint64_t now_ns)
     {
         struct node_split *s = LIST_ENTRY(it, struct node_split, link);
         if (s->state == SPLIT_NEEDS_ID) split_ask_id(s, now_ns);
+        if (s->state == SPLIT_GIVES_HEAD && now_ns >= s->deadline_ns) {
+            split_succeed(s); /* it has been cut, and that is what was asked for */
+            continue;
+        }
+        if (s->state == SPLIT_GIVES_HEAD) {
+            give_head(s);
+            next = now_ns + SPLIT_PAUSE_NS;
+            continue;
+        }
         if (s->state != SPLIT_READY) continue;
         if (now_ns >= s->deadline_ns) {
             split_refuse(s, STATUS_RETRY, false, "transactions had keys on both sides of the split all the time");

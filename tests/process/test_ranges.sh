@@ -114,6 +114,22 @@ load=$!
 check "a hot range of sequential keys is split and spread" spread
 check "no request has failed meanwhile" load_clean hot
 cat "$work/hot.out"
+check "a keyspace whose keys only rise" "$quorate" keyspace create rising
+"$quorate" bench kv --keyspace rising --connections 8 --keys 100000000 --reads 0 --spread sequential --seconds 35 >"$work/rising.out" 2>&1 &
+load=$!
+goes_round() { # within 30 s: the head has gone to another node
+    for _ in $(seq 60); do
+        sleep 0.5
+        leads=$("$quorate" range list --keyspace rising -o json | json "len({r['leader'] for r in d['ranges'] if r['leader']})")
+        if [ "$leads" -ge 2 ]; then return 0; fi
+    done
+    "$quorate" range list --keyspace rising
+    "$quorate" op history
+    return 1
+}
+check "it is cut at its head, which goes round" goes_round
+check "no request has failed meanwhile" load_clean rising
+cat "$work/rising.out"
 check "cold is what has had fewer than 1000 requests a second for 3 s" "$quorate" config set range.merge_age_s 3
 check "and this" "$quorate" config set range.merge_load 1000
 check "merges again" "$quorate" scheduler resume merge

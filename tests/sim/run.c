@@ -102,6 +102,7 @@ static void run_disaster(struct run *r)
     r->salvage = salvage_new(&r->cluster);
     if (r->salvage == NULL) return;
     if (!step_while_not(r, recovered, LIVENESS_LIMIT_NS, "unsafe recovery")) return;
+    if (!salvage_begun(r->salvage)) return;
     salvage_return(r->salvage);
     workload_audit(r->load);
     if (!step_while_not(r, idle, LIVENESS_LIMIT_NS, "the audit behind a recovery")) return;

@@ -10,7 +10,6 @@ struct salvage {
     uint64_t ids[LOST];
     bool begun;
     unsigned quiet; /* answers in a row that there is nothing to recover */
-    unsigned asked;
 };
 
 static void ask(struct world *w, void *ctx);
@@ -28,7 +27,8 @@ static void answered(void *ctx, const struct client_error *e, struct slice paylo
     arena_init(&arena, 4096);
     if (e->status == STATUS_OK && unpack_meta_recover_reply(payload, &arena, &reply) == STATUS_OK) {
         s->begun = s->begun || reply.begun;
-        s->quiet = s->begun && reply.refused ? s->quiet + 1 : 0;
+        bool nothing = reply.refused && slice_starts(reply.text, slice_str("every range has a quorum"));
+        s->quiet = nothing ? s->quiet + 1 : 0;
         world_trace(s->cluster->world, NULL, "unsafe-recover: %s %zu ranges %.*s", reply.begun ? "begun" : "told",
                     reply.item_count, (int)reply.text.size, (const char *)reply.text.data);
         for (size_t i = 0; i < reply.item_count; i++) {
@@ -82,7 +82,12 @@ void salvage_free(struct salvage *s)
 
 bool salvage_recovered(const struct salvage *s)
 {
-    return s->begun && s->quiet >= 4; /* longer than nodes take to tell of all that has no leader */
+    return s->quiet >= 8; /* longer than nodes take to tell of all that has no leader */
+}
+
+bool salvage_begun(const struct salvage *s)
+{
+    return s->begun;
 }
 
 void salvage_return(struct salvage *s)
