@@ -2,6 +2,7 @@
 #include "txn/txn_int.h"
 
 #include "base/assert.h"
+#include "base/hash.h"
 
 #define FLAG_ID 1u
 #define FLAG_TTL 2u /* the last 8 bytes: the time to live of rows put without one */
@@ -15,6 +16,8 @@
 #define BOUND_MAX 2u
 #define COMPARE_WIRE_MIN 5u /* target, relation, key of one byte, operand */
 #define OP_WIRE_MIN 3u      /* kind, key of one byte */
+#define WRITES_FEW 8u       /* are compared each with each */
+#define PROBES_PER_WRITE 16u /* more: keys chosen to collide */
 
 /* --- encoding --- */
 
@@ -222,19 +225,54 @@ static enum status get_op(struct decoder *d, struct txn_op *op)
     return STATUS_OK;
 }
 
-/* Two writes of one key in one branch would make their order matter and the second's guard ambiguous. */
-static enum status check_written_once(struct decoder *d, const struct txn_op *ops, size_t count)
+static enum status written_twice(struct decoder *d, uint32_t first, uint32_t second)
 {
-    if (count < 2) return STATUS_OK;
-    size_t writes;
-    const uint32_t *order = txn_order_writes(ops, count, d->arena, &writes);
-    for (size_t i = 1; i < writes; i++) {
-        if (slice_eq(ops[order[i - 1]].key, ops[order[i]].key)) {
-            errbuf_set(d->err, "operations %u and %u write the same key; write each key once", order[i - 1], order[i]);
-            return STATUS_INVALID;
+    errbuf_set(d->err, "operations %u and %u write the same key; write each key once", first, second);
+    return STATUS_INVALID;
+}
+
+static enum status check_few(struct decoder *d, const struct txn_op *ops, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        for (size_t k = 0; k < i && txn_op_writes(ops[i].kind); k++) {
+            if (txn_op_writes(ops[k].kind) && slice_eq(ops[k].key, ops[i].key))
+                return written_twice(d, (uint32_t)k, (uint32_t)i);
         }
     }
     return STATUS_OK;
+}
+
+static enum status check_sorted(struct decoder *d, const struct txn_op *ops, size_t count)
+{
+    size_t writes;
+    const uint32_t *order = txn_order_writes(ops, count, d->arena, &writes);
+    for (size_t i = 1; i < writes; i++) {
+        if (slice_eq(ops[order[i - 1]].key, ops[order[i]].key)) return written_twice(d, order[i - 1], order[i]);
+    }
+    return STATUS_OK;
+}
+
+static enum status check_many(struct decoder *d, const struct txn_op *ops, size_t count)
+{
+    size_t mask = 63, probes = 0;
+    while (mask < 2 * count) mask = mask * 2 + 1;
+    uint32_t *set = arena_zalloc(d->arena, (mask + 1) * sizeof(*set)); /* of indexes, from 1 */
+    for (size_t i = 0; i < count; i++) {
+        if (!txn_op_writes(ops[i].kind)) continue;
+        size_t at = (size_t)hash_bytes(ops[i].key, 6) & mask;
+        for (; set[at] != 0; at = (at + 1) & mask) {
+            if (slice_eq(ops[set[at] - 1].key, ops[i].key)) return written_twice(d, set[at] - 1, (uint32_t)i);
+            if (++probes > PROBES_PER_WRITE * count) return check_sorted(d, ops, count);
+        }
+        set[at] = (uint32_t)i + 1;
+    }
+    return STATUS_OK;
+}
+
+/* Two writes of one key in one branch would make their order matter and the second's guard ambiguous. */
+static enum status check_written_once(struct decoder *d, const struct txn_op *ops, size_t count)
+{
+    return count <= WRITES_FEW ? check_few(d, ops, count) : check_many(d, ops, count);
 }
 
 static enum status get_ops(struct decoder *d, struct txn_op **ops, size_t count)

@@ -10,6 +10,7 @@
  *                |                             \ one refuses: result only     (with an id: and the idempotency row)
  *                \--one fails, no else ops--> CONDITION_FAILED */
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/mutant.h"
 #include "txn/evaluate_int.h"
 
@@ -56,17 +57,22 @@ static enum status check_access(struct evaluation *e, struct slice store_key, en
     return e->blocker != NULL ? STATUS_BLOCKED : STATUS_OK;
 }
 
-/* The row as it was before the transaction. */
-static enum status read_row(struct evaluation *e, struct slice key, enum access access, struct found *out)
+static enum status read_stored(struct evaluation *e, struct slice store_key, struct found *out)
 {
     *out = (struct found){.exists = false};
     struct txn_stored stored = {.value = SLICE_EMPTY};
-    struct slice store_key = key_make_data(e->arena, e->t.keyspace, key);
-    enum status s = check_access(e, store_key, access);
-    if (s == STATUS_OK) s = e->view->get(e->view->ctx, store_key, &stored);
+    enum status s = e->view->get(e->view->ctx, store_key, &stored);
     if (s == STATUS_NOT_FOUND) return STATUS_OK;
     if (s != STATUS_OK) return s;
     return decode_found(e, stored.value, stored.version, out);
+}
+
+/* The row as it was before the transaction. */
+static enum status read_row(struct evaluation *e, struct slice key, enum access access, struct found *out)
+{
+    struct slice store_key = key_make_data(e->arena, e->t.keyspace, key);
+    enum status s = check_access(e, store_key, access);
+    return s == STATUS_OK ? read_stored(e, store_key, out) : s;
 }
 
 /* The operation before `index` that writes `key`, or op_count. */
@@ -248,26 +254,55 @@ static enum status do_insert(struct evaluation *e, size_t index)
     return STATUS_OK;
 }
 
-bool evaluation_reads(const struct evaluation *e, struct slice user_key)
+static void reads_add(struct evaluation *e, struct slice *set, struct slice key)
 {
+    size_t at = (size_t)hash_bytes(key, 5) & e->reads_mask;
+    while (set[at].data != NULL && !slice_eq(set[at], key)) at = (at + 1) & e->reads_mask;
+    set[at] = key;
+}
+
+static void reads_make(struct evaluation *e)
+{
+    size_t count = e->t.compare_count;
+    for (size_t i = 0; i < e->op_count; i++) count += e->ops[i].kind == TXN_GET;
+    e->reads_known = true;
+    e->reads = NULL;
+    e->stretch_count = 0;
+    if (count == 0) return;
+    e->stretches = arena_alloc(e->arena, (e->t.compare_count + 1) * sizeof(*e->stretches));
+    e->reads_mask = 3;
+    while (e->reads_mask < 2 * count) e->reads_mask = e->reads_mask * 2 + 1;
+    struct slice *set = arena_zalloc(e->arena, (e->reads_mask + 1) * sizeof(*set));
     for (size_t i = 0; i < e->t.compare_count; i++) {
-        if (slice_eq(e->t.compares[i].key, user_key) || txn_in_stretch(&e->t.compares[i], user_key)) return true;
+        reads_add(e, set, e->t.compares[i].key);
+        if (e->t.compares[i].target == TXN_TARGET_SPAN) e->stretches[e->stretch_count++] = &e->t.compares[i];
     }
     for (size_t i = 0; i < e->op_count; i++) {
-        if (e->ops[i].kind == TXN_GET && slice_eq(e->ops[i].key, user_key)) return true;
+        if (e->ops[i].kind == TXN_GET) reads_add(e, set, e->ops[i].key);
+    }
+    e->reads = set;
+}
+
+bool evaluation_reads(struct evaluation *e, struct slice user_key)
+{
+    if (!e->reads_known) reads_make(e);
+    if (e->reads == NULL) return false;
+    size_t at = (size_t)hash_bytes(user_key, 5) & e->reads_mask;
+    for (; e->reads[at].data != NULL; at = (at + 1) & e->reads_mask) {
+        if (slice_eq(e->reads[at], user_key)) return true;
+    }
+    for (size_t i = 0; i < e->stretch_count; i++) {
+        if (txn_in_stretch(e->stretches[i], user_key)) return true;
     }
     return false;
 }
 
 /* An add that does not go into the row now: it reserves, or others have reserved. */
-static enum status do_pending_add(struct evaluation *e, size_t index, const struct pending_add *p, i128 folded)
+static enum status do_pending_add(struct evaluation *e, size_t index, const struct lock_key *k,
+                                  const struct pending_add *p)
 {
-    const struct lock_key *k = e->table == NULL ? NULL : locks_find(e->table, p->key);
-    switch (escrow_judge(k, folded, &p->add)) {
-    case VERDICT_TRUE:
-        e->adds[e->add_count] = *p;
-        e->adds[e->add_count++].folded = folded;
-        return STATUS_OK;
+    switch (escrow_judge(k, p->folded, &p->add)) {
+    case VERDICT_TRUE: e->adds[e->add_count++] = *p; return STATUS_OK;
     case VERDICT_FALSE: evaluation_refuse(e, STATUS_GUARD_FAILED, (uint32_t)index); return STATUS_OK;
     case VERDICT_WAIT: e->blocker = escrow_waits_for(k); return STATUS_BLOCKED;
     }
@@ -275,17 +310,17 @@ static enum status do_pending_add(struct evaluation *e, size_t index, const stru
 }
 
 /* How the add meets the others on its counter: it goes into the row, which no reservation may be beside, or it does not. */
-static enum status add_is_pending(struct evaluation *e, const struct txn_op *op, struct slice store_key, bool *pending)
+static enum status add_is_pending(struct evaluation *e, const struct txn_op *op, const struct lock_key *k,
+                                  struct slice store_key, bool *pending)
 {
-    *pending = false;
+    bool open = escrow_open(k);
     if (e->mode == EVALUATE_COMMIT) {
-        const struct lock_key *k = locks_find(e->table, store_key);
-        *pending = escrow_open(k); /* of self: an exclusive lock would have kept all others out */
+        *pending = open; /* of self: an exclusive lock would have kept all others out */
         return STATUS_OK;
     }
-    bool open = e->table != NULL && escrow_open(locks_find(e->table, store_key));
     *pending = (e->mode == EVALUATE_PREPARE ? !e->adds_lock : open) && !evaluation_reads(e, op->key);
-    return check_access(e, store_key, *pending ? ACCESS_ADD : ACCESS_WRITE);
+    e->blocker = locks_conflict_at(e->table, k, store_key, *pending ? ACCESS_ADD : ACCESS_WRITE, e->self);
+    return e->blocker != NULL ? STATUS_BLOCKED : STATUS_OK;
 }
 
 static enum status do_add(struct evaluation *e, size_t index)
@@ -293,21 +328,23 @@ static enum status do_add(struct evaluation *e, size_t index)
     const struct txn_op *op = &e->ops[index];
     struct pending_add p = {.key = key_make_data(e->arena, e->t.keyspace, op->key),
                             .add = {.delta = op->delta, .min = op->min, .max = op->max}};
+    const struct lock_key *k = locks_find(e->table, p.key);
     bool pending;
     struct found f;
-    enum status s = add_is_pending(e, op, p.key, &pending);
+    enum status s = add_is_pending(e, op, k, p.key, &pending);
     if (s == STATUS_OK && pending) {
         if (e->mode == EVALUATE_COMMIT) return STATUS_OK;
-        const struct lock_key *k = e->table == NULL ? NULL : locks_find(e->table, p.key);
-        if (k != NULL && k->folded_known) return do_pending_add(e, index, &p, k->folded);
+        p.folded = k != NULL ? k->folded : 0;
+        if (k != NULL && k->folded_known) return do_pending_add(e, index, k, &p);
     }
-    if (s == STATUS_OK) s = read_row(e, op->key, ACCESS_ADD, &f);
+    if (s == STATUS_OK) s = read_stored(e, p.key, &f);
     if (s != STATUS_OK) return s;
     if (f.exists && f.row.format != ROW_COUNTER) {
         evaluation_refuse(e, STATUS_INVALID, (uint32_t)index);
         return STATUS_OK;
     }
-    if (pending) return do_pending_add(e, index, &p, f.exists ? f.row.counter : 0);
+    p.folded = f.exists ? f.row.counter : 0;
+    if (pending) return do_pending_add(e, index, k, &p);
     struct row sum = {.format = ROW_COUNTER, .raw = SLICE_EMPTY};
     if (!i128_add(f.exists ? f.row.counter : 0, op->delta, &sum.counter) ||
         (sum.counter < op->min && !MUTANT(guard_ignored)) || sum.counter > op->max) {
@@ -378,8 +415,7 @@ static void make_room(struct evaluation *e)
 
 enum status evaluation_branch(struct evaluation *e, const struct txn_op *ops, size_t count)
 {
-    e->ops = ops;
-    e->op_count = count;
+    evaluation_set_branch(e, ops, count);
     make_room(e);
     for (size_t i = 0; i < count; i++) {
         enum status s = do_op(e, i);

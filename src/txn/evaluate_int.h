@@ -36,6 +36,12 @@ struct evaluation {
     size_t order_count;
     struct pending_add *adds;
     size_t add_count;
+    /* keys that are compared or got: a set, made when an add first asks; NULL: none */
+    const struct slice *reads;
+    size_t reads_mask;
+    const struct txn_compare **stretches; /* that are compared */
+    size_t stretch_count;
+    bool reads_known;
     /* outcome */
     struct txn_writes writes;
     struct txn_result result;
@@ -48,8 +54,15 @@ void evaluation_refuse(struct evaluation *e, enum status status, uint32_t index)
 MUST_CHECK enum status evaluation_compares(struct evaluation *e, bool *hold, uint32_t *failed);
 /* Does the operations of one branch. */
 MUST_CHECK enum status evaluation_branch(struct evaluation *e, const struct txn_op *ops, size_t count);
-/* Whether the transaction reads the key otherwise than by adding to it. */
-bool evaluation_reads(const struct evaluation *e, struct slice user_key);
+/* Whether the transaction, in this branch, reads the key otherwise than by adding to it. */
+bool evaluation_reads(struct evaluation *e, struct slice user_key);
+/* Another branch is looked at. */
+static inline void evaluation_set_branch(struct evaluation *e, const struct txn_op *ops, size_t count)
+{
+    e->ops = ops;
+    e->op_count = count;
+    e->reads_known = false;
+}
 /* A plain transaction, idempotency row and all; appends the result. */
 MUST_CHECK enum status evaluation_plain(struct evaluation *e, struct slice encoded, struct buf *result);
 /* *answered: an earlier attempt with the id decided; the answer, or ID_REUSED, has been appended. */

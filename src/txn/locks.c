@@ -1,113 +1,57 @@
-/* Locks and reservations by key: a treap whose priorities are hashes of the keys, so its shape depends on nothing else. */
+/* Locks and reservations by key. */
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "txn/table_int.h"
 
-/* --- the treap --- */
+/* --- by key --- */
 
-struct lock_key *locks_find(const struct txn_table *t, struct slice store_key)
+static uint64_t key_hash(struct slice store_key)
 {
-    struct lock_key *k = t->keys;
-    while (k != NULL) {
-        int order = slice_cmp(store_key, k->key);
-        if (order == 0) return k;
-        k = order < 0 ? k->left : k->right;
-    }
-    return NULL;
+    return hash_bytes(store_key, 3);
 }
 
-struct lock_key *locks_first(const struct txn_table *t, struct slice from)
+static struct lock_key *find(const struct txn_table *t, struct slice store_key, uint64_t hash)
 {
-    struct lock_key *k = t->keys, *best = NULL;
-    while (k != NULL) {
-        if (slice_cmp(k->key, from) >= 0) {
-            best = k;
-            k = k->left;
-        } else {
-            k = k->right;
-        }
-    }
-    return best;
-}
-
-struct lock_key *locks_after(const struct txn_table *t, const struct lock_key *k)
-{
-    struct lock_key *at = t->keys, *best = NULL;
-    while (at != NULL) {
-        if (slice_cmp(at->key, k->key) > 0) {
-            best = at;
-            at = at->left;
-        } else {
-            at = at->right;
-        }
-    }
-    return best;
-}
-
-static bool above(const struct lock_key *a, const struct lock_key *b)
-{
-    return a->priority != b->priority ? a->priority > b->priority : slice_cmp(a->key, b->key) < 0;
-}
-
-static struct lock_key *lock_key_new(struct slice key)
-{
-    struct lock_key *k = mem_zalloc(sizeof(*k) + key.size);
-    uint8_t *bytes = (uint8_t *)(k + 1);
-    memcpy(bytes, key.data, key.size);
-    k->key = slice_make(bytes, key.size);
-    k->priority = hash_bytes(key, 3);
-    list_init(&k->locks);
-    list_init(&k->reservations);
+    struct lock_key *k = map_get(&t->by_key, hash);
+    while (k != NULL && !slice_eq(k->key, store_key)) k = k->same_hash;
     return k;
 }
 
-/* Splits the tree below *at into keys below `key` and above it. */
-static void split(struct lock_key *at, struct slice key, struct lock_key **below, struct lock_key **over)
+struct lock_key *locks_find(const struct txn_table *t, struct slice store_key)
 {
-    while (at != NULL) {
-        if (slice_cmp(at->key, key) < 0) {
-            *below = at;
-            below = &at->right;
-            at = at->right;
-        } else {
-            *over = at;
-            over = &at->left;
-            at = at->left;
-        }
-    }
-    *below = *over = NULL;
+    return t == NULL || list_empty(&t->keys) ? NULL : find(t, store_key, key_hash(store_key));
 }
 
 static struct lock_key *locks_make(struct txn_table *t, struct slice store_key)
 {
-    struct lock_key *k = locks_find(t, store_key);
+    uint64_t hash = key_hash(store_key);
+    struct lock_key *k = find(t, store_key, hash);
     if (k != NULL) return k;
-    k = lock_key_new(store_key);
-    struct lock_key **at = &t->keys;
-    while (*at != NULL && above(*at, k)) at = slice_cmp(k->key, (*at)->key) < 0 ? &(*at)->left : &(*at)->right;
-    split(*at, k->key, &k->left, &k->right);
-    *at = k;
+    k = mem_zalloc(sizeof(*k) + store_key.size);
+    uint8_t *bytes = (uint8_t *)(k + 1);
+    memcpy(bytes, store_key.data, store_key.size);
+    k->key = slice_make(bytes, store_key.size);
+    k->hash = hash;
+    k->same_hash = map_put(&t->by_key, hash, k);
+    list_init(&k->locks);
+    list_init(&k->reservations);
+    list_push_back(&t->keys, &k->link);
     return k;
 }
 
 static void locks_drop(struct txn_table *t, struct lock_key *k)
 {
-    struct lock_key **at = &t->keys;
-    while (*at != k) at = slice_cmp(k->key, (*at)->key) < 0 ? &(*at)->left : &(*at)->right;
-    struct lock_key *left = k->left, *right = k->right;
-    while (left != NULL || right != NULL) { /* merges the two children into k's place */
-        if (right == NULL || (left != NULL && above(left, right))) {
-            *at = left;
-            at = &left->right;
-            left = left->right;
-        } else {
-            *at = right;
-            at = &right->left;
-            right = right->left;
-        }
+    struct lock_key *first = map_get(&t->by_key, k->hash);
+    if (first == k && k->same_hash == NULL) {
+        (void)map_remove(&t->by_key, k->hash);
+    } else if (first == k) {
+        (void)map_put(&t->by_key, k->hash, k->same_hash);
+    } else {
+        while (first->same_hash != k) first = first->same_hash;
+        first->same_hash = k->same_hash;
     }
-    *at = NULL;
+    list_remove(&k->link);
     mem_free(k);
 }
 
@@ -215,9 +159,12 @@ static const struct held *older(const struct held *a, const struct held *b)
 const struct held *locks_stretch_conflict(const struct txn_table *t, const struct stretch *s, const struct held *self)
 {
     const struct held *oldest = NULL;
-    struct lock_key *k = t == NULL ? NULL : locks_first(t, s->from);
-    for (; k != NULL && slice_cmp(k->key, s->to) < 0; k = locks_after(t, k)) {
-        if (!key_is_idempotency(k->key)) oldest = older(oldest, locks_conflict(t, k->key, ACCESS_READ, self));
+    if (t == NULL) return NULL;
+    LIST_FOR(it, &t->keys)
+    {
+        const struct lock_key *k = LIST_ENTRY(it, struct lock_key, link);
+        if (slice_cmp(k->key, s->from) < 0 || slice_cmp(k->key, s->to) >= 0 || key_is_idempotency(k->key)) continue;
+        oldest = older(oldest, locks_conflict_at(t, k, k->key, ACCESS_READ, self));
     }
     return oldest;
 }
@@ -239,8 +186,13 @@ static const struct held *scanner_of(const struct txn_table *t, struct slice sto
 const struct held *locks_conflict(const struct txn_table *t, struct slice store_key, enum access access,
                                   const struct held *self)
 {
+    return locks_conflict_at(t, locks_find(t, store_key), store_key, access, self);
+}
+
+const struct held *locks_conflict_at(const struct txn_table *t, const struct lock_key *k, struct slice store_key,
+                                     enum access access, const struct held *self)
+{
     if (t == NULL) return NULL;
-    struct lock_key *k = locks_find(t, store_key);
     bool writes = access != ACCESS_READ;
     const struct held *oldest = writes && !list_empty(&t->stretches) ? scanner_of(t, store_key, self) : NULL;
     if (k == NULL) return oldest;

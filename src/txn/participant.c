@@ -44,14 +44,14 @@ void apply_put_held(struct applying *a, const struct txn_id *id, struct slice ro
         struct txn_write *w = &a->items[i];
         if (!w->by_index || memcmp(w->key.data + w->key.size - TXN_ID_BYTES, id, TXN_ID_BYTES) != 0) continue;
         w->is_delete = row.size == 0;
-        w->value = arena_dup_slice(a->arena, row);
+        w->value = row;
         return;
     }
     apply_put(a, (struct txn_write){.is_delete = row.size == 0,
                                     .by_index = true,
                                     .ts = e->index,
                                     .key = key_make_held(a->arena, e->keyspace, e->range_start, id),
-                                    .value = arena_dup_slice(a->arena, row)});
+                                    .value = row});
 }
 
 struct held *apply_install(struct applying *a, const struct txn_id *id, const struct held_row *r)
@@ -66,8 +66,10 @@ struct held *apply_install(struct applying *a, const struct txn_id *id, const st
 /* Row and table in one step. */
 struct held *apply_hold(struct applying *a, const struct txn_id *id, const struct held_row *r)
 {
-    struct held *h = apply_install(a, id, r);
-    apply_put_held(a, id, slice_make(h->row, h->row_size));
+    struct slice row = held_row_make(a->arena, r);
+    struct held *h;
+    if (table_install(a->t, id, row, a->arena, &h) != STATUS_OK) BUG("a held row that was made a moment ago");
+    apply_put_held(a, id, row);
     return h;
 }
 
@@ -334,7 +336,13 @@ static enum status vote(struct applying *a, struct evaluation *e, const struct t
         keep_refusal(a, p, &v, e->ts);
     }
     r.vote = apply_encode_vote(a->arena, &v);
-    (void)apply_hold(a, &p->id, &r);
+    if (able) {
+        struct slice row = held_row_make(a->arena, &r);
+        (void)table_install_prepared(a->t, row, &r, p, &e->t, a->arena);
+        apply_put_held(a, &p->id, row);
+    } else {
+        (void)apply_hold(a, &p->id, &r);
+    }
     for (size_t i = 0; able && i < e->add_count; i++) locks_know_folded(a->t, e->adds[i].key, e->adds[i].folded);
     apply_tell(a, &v);
     return STATUS_OK;

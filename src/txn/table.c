@@ -19,6 +19,8 @@ struct txn_table *txn_table_new(void)
 {
     struct txn_table *t = mem_zalloc(sizeof(*t));
     map_init(&t->by_id);
+    map_init(&t->by_key);
+    list_init(&t->keys);
     heap_init(&t->undecided);
     heap_init(&t->unforgotten);
     heap_init(&t->tombstones);
@@ -38,8 +40,9 @@ void txn_table_free(struct txn_table *t)
             table_remove(t, h);
         }
     }
-    ASSERT(t->count == 0 && t->keys == NULL);
+    ASSERT(t->count == 0 && list_empty(&t->keys));
     map_free(&t->by_id);
+    map_free(&t->by_key);
     heap_free(&t->undecided);
     heap_free(&t->unforgotten);
     heap_free(&t->tombstones);
@@ -127,8 +130,7 @@ static void lock_key(struct locking *l, struct slice user_key, struct hold like)
 
 static void lock_ops(struct locking *l, const struct txn_op *ops, size_t count)
 {
-    l->e.ops = ops;
-    l->e.op_count = count;
+    evaluation_set_branch(&l->e, ops, count);
     for (size_t i = 0; i < count; i++) {
         const struct txn_op *op = &ops[i];
         if (op->kind == TXN_GET && MUTANT(reads_take_no_lock)) continue;
@@ -142,14 +144,11 @@ static void lock_ops(struct locking *l, const struct txn_op *ops, size_t count)
     }
 }
 
-static enum status install_locks(struct txn_table *t, struct held *h, struct slice bytes, struct arena *arena)
+static void install_locks(struct txn_table *t, struct held *h, const struct txn_prepare *p, const struct txn *part,
+                          struct arena *arena)
 {
-    struct txn_prepare p;
-    struct locking l = {.table = t, .held = h, .arena = arena};
-    if (txn_prepare_decode(bytes, arena, &p) != STATUS_OK) return STATUS_CORRUPT;
-    if (txn_decode(p.part, arena, &l.e.t, NULL) != STATUS_OK) return STATUS_CORRUPT;
-    const struct txn *part = &l.e.t;
-    l.adds_lock = p.has_else;
+    struct locking l = {.table = t, .held = h, .arena = arena, .e = {.arena = arena, .t = *part}};
+    l.adds_lock = p->has_else;
     h->commit_reads = false;
     locks_reserve_room(h, part->compare_count + part->op_count + part->else_count + 1);
     for (size_t i = 0; i < part->compare_count; i++) {
@@ -164,11 +163,10 @@ static enum status install_locks(struct txn_table *t, struct held *h, struct sli
     }
     lock_ops(&l, part->ops, part->op_count);
     lock_ops(&l, part->else_ops, part->else_count);
-    if (p.keeps_answer) {
-        struct slice key = key_make_idempotency(arena, part->keyspace, p.anchor, &p.client);
+    if (p->keeps_answer) {
+        struct slice key = key_make_idempotency(arena, part->keyspace, p->anchor, &p->client);
         locks_take(t, h, key, &(struct hold){.mode = HOLD_EXCLUSIVE});
     }
-    return STATUS_OK;
 }
 
 static void install_adds(struct txn_table *t, struct held *h, const struct held_row *r)
@@ -180,37 +178,52 @@ static void install_adds(struct txn_table *t, struct held *h, const struct held_
     }
 }
 
+/* What is held under the id, without anything of what it was. */
+static struct held *install_bare(struct txn_table *t, const struct txn_id *id, struct slice row,
+                                 const struct held_row *r)
+{
+    struct held *h = table_find(t, id);
+    if (h == NULL) h = table_add(t, id);
+    release_all(t, h);
+    h->state = r->state;
+    h->born = r->born;
+    h->ts = r->ts;
+    if (h->ts > t->newest) t->newest = h->ts;
+    table_keep_row(h, row);
+    return h;
+}
+
+struct held *table_install_prepared(struct txn_table *t, struct slice row, const struct held_row *r,
+                                    const struct txn_prepare *p, const struct txn *part, struct arena *arena)
+{
+    ASSERT(r->state == HELD_PREPARED);
+    struct held *h = install_bare(t, &p->id, row, r);
+    heap_push(&t->undecided, &h->order, h->ts);
+    install_locks(t, h, p, part, arena);
+    return h;
+}
+
 enum status table_install(struct txn_table *t, const struct txn_id *id, struct slice row, struct arena *arena,
                           struct held **out)
 {
     struct held_row r;
+    struct txn_prepare p;
+    struct txn part;
     enum status s = held_row_decode(row, arena, &r);
     if (s != STATUS_OK) return s;
-    struct held *h = table_find(t, id);
-    if (h == NULL) h = table_add(t, id);
-    release_all(t, h);
-    h->state = r.state;
-    h->born = r.born;
-    h->ts = r.ts;
-    if (h->ts > t->newest) t->newest = h->ts;
-    table_keep_row(h, row);
-    switch (h->state) {
-    case HELD_PREPARED:
-        heap_push(&t->undecided, &h->order, h->ts);
-        s = install_locks(t, h, r.prepare, arena);
-        break;
-    case HELD_COMMITTED:
-        install_adds(t, h, &r);
-        if (r.spans.size > 0) heap_push(&t->unforgotten, &h->order, h->born);
-        break;
-    case HELD_SETTLED:
-        install_adds(t, h, &r);
-        if (r.add_count == 0) heap_push(&t->tombstones, &h->order, h->born);
-        break;
-    case HELD_ABORTED: heap_push(&t->tombstones, &h->order, h->born); break;
+    if (r.state == HELD_PREPARED) {
+        if (txn_prepare_decode(r.prepare, arena, &p) != STATUS_OK || !txn_id_eq(&p.id, id)) return STATUS_CORRUPT;
+        if (txn_decode(p.part, arena, &part, NULL) != STATUS_OK) return STATUS_CORRUPT;
+        *out = table_install_prepared(t, row, &r, &p, &part, arena);
+        return STATUS_OK;
     }
+    struct held *h = install_bare(t, id, row, &r);
+    if (r.state == HELD_COMMITTED || r.state == HELD_SETTLED) install_adds(t, h, &r);
+    if (r.state == HELD_COMMITTED && r.spans.size > 0) heap_push(&t->unforgotten, &h->order, h->born);
+    bool goes_by_itself = r.state == HELD_ABORTED || (r.state == HELD_SETTLED && r.add_count == 0);
+    if (goes_by_itself) heap_push(&t->tombstones, &h->order, h->born);
     *out = h;
-    return s;
+    return STATUS_OK;
 }
 
 void table_commit(struct txn_table *t, struct held *h, uint64_t ts)
@@ -301,14 +314,15 @@ bool txn_table_read_waits(const struct txn_table *t, struct slice store_key, uin
 bool txn_table_scan_waits(const struct txn_table *t, struct slice start, struct slice end, uint64_t ts,
                           struct txn_id *by)
 {
-    const struct lock_key *k = locks_first(t, start);
-    while (k != NULL && slice_cmp(k->key, end) < 0) {
+    LIST_FOR(it, &t->keys)
+    {
+        const struct lock_key *k = LIST_ENTRY(it, struct lock_key, link);
+        if (slice_cmp(k->key, start) < 0 || slice_cmp(k->key, end) >= 0) continue;
         const struct held *h = key_waits(k, ts);
         if (h != NULL) {
             *by = h->id;
             return true;
         }
-        k = locks_after(t, k);
     }
     return false;
 }
@@ -367,7 +381,7 @@ static const struct held *meets_in_stretch(const struct txn_table *t, const stru
 
 const struct held *table_meets(const struct txn_table *t, const struct txn *txn, bool adds_lock)
 {
-    if (t->keys == NULL && list_empty(&t->stretches)) return NULL;
+    if (list_empty(&t->keys) && list_empty(&t->stretches)) return NULL;
     struct buf key;
     buf_init(&key, 4 * LIMIT_KEY_BYTES);
     const struct held *h = meets_in_stretch(t, txn);
@@ -399,7 +413,6 @@ bool txn_table_would_block(const struct txn_table *t, const struct txn *txn, boo
 
 static void check_key(const struct lock_key *k)
 {
-    if (k == NULL) return;
     ASSERT(!list_empty(&k->locks) || !list_empty(&k->reservations));
     size_t exclusive = 0, shared = 0;
     const struct held *writer = NULL;
@@ -430,8 +443,6 @@ static void check_key(const struct lock_key *k)
         ASSERT(txn->ts > last);
         last = txn->ts;
     }
-    check_key(k->left);
-    check_key(k->right);
 }
 
 void txn_table_check(const struct txn_table *t)
@@ -449,5 +460,10 @@ void txn_table_check(const struct txn_table *t)
         }
     }
     ASSERT(count == t->count);
-    check_key(t->keys);
+    LIST_FOR(it, &t->keys)
+    {
+        const struct lock_key *k = LIST_ENTRY(it, struct lock_key, link);
+        ASSERT(locks_find(t, k->key) == k);
+        check_key(k);
+    }
 }

@@ -32,9 +32,10 @@ struct stretch_hold { /* a stretch that a prepared transaction has scanned: shar
     struct stretch stretch;    /* its bytes behind the struct */
 };
 
-struct lock_key { /* a store key that is held; a node of a treap in the order of keys */
-    struct lock_key *left, *right;
-    uint64_t priority;
+struct lock_key { /* a store key that is held */
+    struct list link; /* in the table's keys */
+    struct lock_key *same_hash;
+    uint64_t hash;
     struct list locks;
     struct list reservations; /* by (txn->ts, txn->id) */
     bool folded_known;        /* what the counter's row holds: while it is reserved on only folding writes it */
@@ -65,7 +66,8 @@ struct txn_table {
     struct heap undecided;   /* by min_ts */
     struct heap unforgotten; /* COMMITTED, and a Forget is to come: by born */
     struct heap tombstones;  /* by born; what goes when the horizon has passed */
-    struct lock_key *keys;
+    struct map by_key; /* hash of the store key -> chain of struct lock_key */
+    struct list keys;  /* the same, in the order of their coming: for whoever looks at a stretch, which is rare */
     struct list stretches; /* struct stretch_hold of all that is held */
 };
 
@@ -98,6 +100,9 @@ struct held *table_find(const struct txn_table *t, const struct txn_id *id);
 /* What the row says becomes what is held under the id, locks and reservations included. */
 MUST_CHECK enum status table_install(struct txn_table *t, const struct txn_id *id, struct slice row,
                                      struct arena *arena, struct held **out);
+/* Likewise of a Prepare that is decoded: r is its row, decoded, part the transaction in it. */
+struct held *table_install_prepared(struct txn_table *t, struct slice row, const struct held_row *r,
+                                    const struct txn_prepare *p, const struct txn *part, struct arena *arena);
 /* From PREPARED to COMMITTED: locks go, reservations stay. Its row is the caller's affair. */
 void table_commit(struct txn_table *t, struct held *h, uint64_t ts);
 void table_remove(struct txn_table *t, struct held *h); /* with its holds */
@@ -108,10 +113,13 @@ const struct held *table_meets(const struct txn_table *t, const struct txn *txn,
 
 /* --- locks.c --- */
 enum access { ACCESS_READ = 1, ACCESS_WRITE, ACCESS_ADD };
-struct lock_key *locks_find(const struct txn_table *t, struct slice store_key);
+struct lock_key *locks_find(const struct txn_table *t, struct slice store_key); /* NULL: nobody holds it; t may be NULL */
 /* Whom the access has to wait for; NULL: nobody. self's holds do not count. */
 const struct held *locks_conflict(const struct txn_table *t, struct slice store_key, enum access access,
                                   const struct held *self);
+/* Likewise; k is what is held there. */
+const struct held *locks_conflict_at(const struct txn_table *t, const struct lock_key *k, struct slice store_key,
+                                     enum access access, const struct held *self);
 struct stretch stretch_of(struct arena *arena, uint32_t keyspace, const struct txn_compare *c);
 /* Whom a read of the stretch has to wait for; NULL: nobody. */
 const struct held *locks_stretch_conflict(const struct txn_table *t, const struct stretch *s, const struct held *self);
@@ -121,9 +129,7 @@ void locks_reserve_room(struct held *h, size_t count); /* before the holds are t
 void locks_take(struct txn_table *t, struct held *h, struct slice store_key, const struct hold *like);
 void locks_know_folded(struct txn_table *t, struct slice store_key, i128 folded); /* what the reserved counter holds */
 void locks_release(struct txn_table *t, struct hold *hold);                 /* harmless for one that is not held */
-void locks_sort(struct hold *reservation);                                  /* its transaction's ts has changed */
-struct lock_key *locks_first(const struct txn_table *t, struct slice from); /* lowest key >= from */
-struct lock_key *locks_after(const struct txn_table *t, const struct lock_key *k);
+void locks_sort(struct hold *reservation);                  /* its transaction's ts has changed */
 
 /* --- escrow.c --- */
 enum verdict { VERDICT_TRUE = 1, VERDICT_FALSE, VERDICT_WAIT };
