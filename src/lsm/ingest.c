@@ -83,6 +83,7 @@ static void install(struct lsm_ingest *g, void (*done)(void *ctx, enum status s)
     ASSERT(list_empty(&g->link));
     g->done = done;
     g->ctx = ctx;
+    lsm_settle(l);
     for (size_t i = 0; i < l->frozen_count; i++) {
         if (concerns(l->frozen[i], g)) g->after_seq = l->frozen[i]->seq;
     }

@@ -1,6 +1,7 @@
 #include "lsm/lsm.h"
 
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "lsm/lsm_int.h"
 
 void lsm_options_default(struct lsm_options *o)
@@ -102,6 +103,7 @@ size_t lsm_chunk_bytes(const struct lsm *l)
 
 void lsm_freeze(struct lsm *l)
 {
+    lsm_settle(l);
     if (l->frozen_count == l->frozen_capacity) {
         l->frozen_capacity = l->frozen_capacity > 0 ? l->frozen_capacity * 2 : 8;
         l->frozen = mem_realloc(l->frozen, l->frozen_capacity * sizeof(struct memtable *));
@@ -124,7 +126,17 @@ void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, con
     for (size_t i = 0; i < count; i++) memtable_put(l->active, &writes[i]);
     const struct applied a = {.group = group, .index = index, .term = term};
     memtable_set_applied(l->active, &a);
-    if (memtable_bytes(l->active) >= l->options.memtable_bytes) lsm_freeze(l);
+    if (memtable_bytes(l->active) + l->passing.bytes >= l->options.memtable_bytes) lsm_freeze(l);
+}
+
+void lsm_apply_passing(struct lsm *l, const struct lsm_write *w, bool is_new)
+{
+    if (!passing_take(&l->passing, w, is_new)) memtable_put(l->active, w);
+}
+
+void lsm_settle(struct lsm *l)
+{
+    if (l->passing.bytes > 0 && !MUTANT(passing_rows_lost)) passing_settle(&l->passing, l->active);
 }
 
 void lsm_apply_erase(struct lsm *l, struct slice start, struct slice end, uint64_t ts)

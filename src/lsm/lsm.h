@@ -60,6 +60,11 @@ void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, con
 void lsm_apply_also(struct lsm *l, uint64_t group, uint64_t index, uint64_t term);
 /* Likewise: all keys in [start, end) (end empty: no bound) are deleted as of ts, which is above every version applied so far. */
 void lsm_apply_erase(struct lsm *l, struct slice start, struct slice end, uint64_t ts);
+/* Likewise: a write of a row that will be gone soon, kept beside the memtable and written only if it is still there when that
+ * freezes. All writes of its key come this way; is_new: nothing is at the key. lsm_get and iterators see it only once it is settled. */
+void lsm_apply_passing(struct lsm *l, const struct lsm_write *w, bool is_new);
+/* Passing rows become rows like any other: for who will read them. Views have them anyway. */
+void lsm_settle(struct lsm *l);
 /* The group is gone (its rows go by lsm_excise). */
 void lsm_group_forget(struct lsm *l, uint64_t group);
 /* The manifest knows of the group from now on, up to index 0. While opening a node. */

@@ -10,6 +10,7 @@
 #include "lsm/edit.h"
 #include "lsm/gc.h"
 #include "lsm/output.h"
+#include "lsm/passing.h"
 #include "lsm/pick.h"
 #include "lsm/rowmerge.h"
 
@@ -84,6 +85,7 @@ struct lsm {
     char *dir;
 
     struct memtable *active;
+    struct passing passing;   /* rows that go into it when it freezes */
     struct memtable **frozen; /* oldest first */
     size_t frozen_count, frozen_capacity;
     uint64_t memtable_seq; /* of the active one */

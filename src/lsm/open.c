@@ -155,6 +155,7 @@ static void lsm_release(struct lsm *l)
 {
     l->closing = true;
     memtable_unref(l->active);
+    passing_free(&l->passing);
     for (size_t i = 0; i < l->frozen_count; i++) memtable_unref(l->frozen[i]);
     mem_free(l->frozen);
     version_unref(l->version);
@@ -188,6 +189,7 @@ enum status lsm_open(struct env *env, const struct lsm_options *options, struct 
     list_init(&l->flush_waiters);
     list_init(&l->checkpoints);
     cache_init(&l->cache, options->cache_bytes, options->block_bytes + options->block_bytes / 32);
+    passing_init(&l->passing);
     l->memtable_seq = 1;
     l->active = memtable_new(lsm_chunk_bytes(l), l->memtable_seq);
     struct manifest_state state;

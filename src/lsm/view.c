@@ -34,6 +34,7 @@ static struct memtable *copy_rows(const struct lsm *l, struct slice start, struc
 
 struct lsm_view *lsm_view_new(struct lsm *l, struct slice start, struct slice end)
 {
+    lsm_settle(l);
     struct lsm_view *v = mem_zalloc(sizeof(*v));
     v->l = l;
     v->version = version_ref(l->version);

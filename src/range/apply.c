@@ -96,15 +96,23 @@ static void apply_write(struct replica *r, const struct raft_entry *e, const str
         h->write_capacity = w->count * 2;
         h->writes = mem_realloc(h->writes, h->write_capacity * sizeof *h->writes);
     }
-    for (size_t i = 0; i < w->count; i++) {
-        h->writes[i] = (struct lsm_write){.kind = w->items[i].is_delete ? LSM_DELETE : LSM_PUT,
-                                          .key = w->items[i].key,
-                                          .ts = w->items[i].ts != 0 ? w->items[i].ts : ts,
-                                          .value = w->items[i].value};
-        if (MUTANT(rows_differ_by_node)) h->writes[i].ts += h->self->node_id % 2;
-    }
+    size_t count = 0;
     if (c->splits) lsm_apply_also(h->lsm, c->right.desc.id, BIRTH_INDEX, BIRTH_TERM);
-    lsm_apply(h->lsm, r->desc.id, e->index, e->term, h->writes, w->count);
+    for (size_t i = 0; i < w->count; i++) {
+        const struct txn_write *from = &w->items[i];
+        struct lsm_write *to = &h->writes[count];
+        *to = (struct lsm_write){.kind = from->is_delete ? LSM_DELETE : LSM_PUT,
+                                 .key = from->key,
+                                 .ts = from->ts != 0 ? from->ts : ts,
+                                 .value = from->value};
+        if (MUTANT(rows_differ_by_node)) to->ts += h->self->node_id % 2;
+        if (from->held) {
+            lsm_apply_passing(h->lsm, to, from->held_new);
+        } else {
+            count++;
+        }
+    }
+    lsm_apply(h->lsm, r->desc.id, e->index, e->term, h->writes, count);
 }
 
 static void apply_note_ts(struct replica *r, const struct txn_writes *w, uint64_t ts)
@@ -166,6 +174,7 @@ static bool state_load(struct replica *r)
     ASSERT(end.size > 0 && end.data[end.size - 1] < 0xff);
     end.data[end.size - 1]++;
     struct slice from = r->state_at.size > 0 ? r->state_at : buf_slice(&prefix);
+    lsm_settle(h->lsm);
     struct lsm_iter *it = lsm_iter_new(h->lsm, from, buf_slice(&end), LSM_TS_MAX, false);
     do {
         s = lsm_iter_next(it, &row, &miss);

@@ -14,9 +14,9 @@
 #define KEEPS_LEASE 2u
 #define BOUND_MIN 1u
 #define BOUND_MAX 2u
-#define COMPARE_WIRE_MIN 5u /* target, relation, key of one byte, operand */
-#define OP_WIRE_MIN 3u      /* kind, key of one byte */
-#define WRITES_FEW 8u       /* are compared each with each */
+#define COMPARE_WIRE_MIN 5u  /* target, relation, key of one byte, operand */
+#define OP_WIRE_MIN 3u       /* kind, key of one byte */
+#define WRITES_FEW 8u        /* are compared each with each */
 #define PROBES_PER_WRITE 16u /* more: keys chosen to collide */
 
 /* --- encoding --- */

@@ -37,7 +37,7 @@ void apply_put_writes(struct applying *a, const struct txn_writes *w, uint64_t t
     }
 }
 
-void apply_put_held(struct applying *a, const struct txn_id *id, struct slice row)
+static void put_held(struct applying *a, const struct txn_id *id, struct slice row, bool is_new)
 {
     const struct txn_entry *e = a->entry;
     for (size_t i = 0; a->many && i < a->count; i++) {
@@ -49,9 +49,16 @@ void apply_put_held(struct applying *a, const struct txn_id *id, struct slice ro
     }
     apply_put(a, (struct txn_write){.is_delete = row.size == 0,
                                     .by_index = true,
+                                    .held = true,
+                                    .held_new = is_new,
                                     .ts = e->index,
                                     .key = key_make_held(a->arena, e->keyspace, e->range_start, id),
                                     .value = row});
+}
+
+void apply_put_held(struct applying *a, const struct txn_id *id, struct slice row)
+{
+    put_held(a, id, row, false);
 }
 
 struct held *apply_install(struct applying *a, const struct txn_id *id, const struct held_row *r)
@@ -139,7 +146,8 @@ static void hold_pending_adds(struct applying *a, const struct evaluation *e)
     for (size_t i = 0; i < e->add_count; i++) {
         r.adds[r.add_count++] = (struct held_add){.key = e->adds[i].key, .delta = e->adds[i].add.delta};
     }
-    (void)apply_hold(a, &id, &r);
+    (void)apply_install(a, &id, &r);
+    put_held(a, &id, held_row_make(a->arena, &r), true);
     for (size_t i = 0; i < e->add_count; i++) locks_know_folded(a->t, e->adds[i].key, e->adds[i].folded);
 }
 
@@ -339,7 +347,7 @@ static enum status vote(struct applying *a, struct evaluation *e, const struct t
     if (able) {
         struct slice row = held_row_make(a->arena, &r);
         (void)table_install_prepared(a->t, row, &r, p, &e->t, a->arena);
-        apply_put_held(a, &p->id, row);
+        put_held(a, &p->id, row, true);
     } else {
         (void)apply_hold(a, &p->id, &r);
     }

@@ -32,7 +32,7 @@ struct stretch_hold { /* a stretch that a prepared transaction has scanned: shar
     struct stretch stretch;    /* its bytes behind the struct */
 };
 
-struct lock_key { /* a store key that is held */
+struct lock_key {     /* a store key that is held */
     struct list link; /* in the table's keys */
     struct lock_key *same_hash;
     uint64_t hash;
@@ -66,9 +66,9 @@ struct txn_table {
     struct heap undecided;   /* by min_ts */
     struct heap unforgotten; /* COMMITTED, and a Forget is to come: by born */
     struct heap tombstones;  /* by born; what goes when the horizon has passed */
-    struct map by_key; /* hash of the store key -> chain of struct lock_key */
-    struct list keys;  /* the same, in the order of their coming: for whoever looks at a stretch, which is rare */
-    struct list stretches; /* struct stretch_hold of all that is held */
+    struct map by_key;       /* hash of the store key -> chain of struct lock_key */
+    struct list keys;        /* the same, in the order of their coming: for whoever looks at a stretch, which is rare */
+    struct list stretches;   /* struct stretch_hold of all that is held */
 };
 
 static inline bool txn_id_eq(const struct txn_id *a, const struct txn_id *b)
@@ -113,7 +113,8 @@ const struct held *table_meets(const struct txn_table *t, const struct txn *txn,
 
 /* --- locks.c --- */
 enum access { ACCESS_READ = 1, ACCESS_WRITE, ACCESS_ADD };
-struct lock_key *locks_find(const struct txn_table *t, struct slice store_key); /* NULL: nobody holds it; t may be NULL */
+struct lock_key *locks_find(const struct txn_table *t,
+                            struct slice store_key); /* NULL: nobody holds it; t may be NULL */
 /* Whom the access has to wait for; NULL: nobody. self's holds do not count. */
 const struct held *locks_conflict(const struct txn_table *t, struct slice store_key, enum access access,
                                   const struct held *self);
@@ -128,7 +129,7 @@ void locks_release_stretches(struct held *h);
 void locks_reserve_room(struct held *h, size_t count); /* before the holds are taken: they must not move */
 void locks_take(struct txn_table *t, struct held *h, struct slice store_key, const struct hold *like);
 void locks_know_folded(struct txn_table *t, struct slice store_key, i128 folded); /* what the reserved counter holds */
-void locks_release(struct txn_table *t, struct hold *hold);                 /* harmless for one that is not held */
+void locks_release(struct txn_table *t, struct hold *hold); /* harmless for one that is not held */
 void locks_sort(struct hold *reservation);                  /* its transaction's ts has changed */
 
 /* --- escrow.c --- */

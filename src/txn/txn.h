@@ -150,6 +150,8 @@ struct txn_view { /* reads the newest version of a store key as of the entry bef
 struct txn_write {
     bool is_delete;
     bool by_index;      /* ts is the entry's index, which is no timestamp */
+    bool held;          /* the row of a held transaction: it will be gone soon */
+    bool held_new;      /* and its key was free */
     uint64_t ts;        /* its version; 0: the entry's */
     struct slice key;   /* store key; in the arena */
     struct slice value; /* in the arena */
