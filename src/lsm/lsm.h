@@ -19,7 +19,6 @@
 
 struct lsm;
 struct lsm_file;
-
 /* Leveled: fewer runs to look at. Lazy: several runs in all levels but the last, each row is rewritten less often. May be
  * changed from one opening to the next. */
 enum lsm_shape { LSM_LEVELED, LSM_LAZY };
@@ -38,7 +37,6 @@ struct lsm_options {
     uint64_t (*expires)(struct slice key, uint64_t ts, struct slice value);
 };
 void lsm_options_default(struct lsm_options *o);
-
 MUST_CHECK enum status lsm_open(struct env *env, const struct lsm_options *options, struct lsm **out,
                                 struct errbuf *err);
 void lsm_close(struct lsm *l); /* no task of it may be under way: see lsm_busy */
@@ -60,10 +58,9 @@ void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, con
 void lsm_apply_also(struct lsm *l, uint64_t group, uint64_t index, uint64_t term);
 /* Likewise: all keys in [start, end) (end empty: no bound) are deleted as of ts, which is above every version applied so far. */
 void lsm_apply_erase(struct lsm *l, struct slice start, struct slice end, uint64_t ts);
-/* Likewise: a write of a row that will be gone soon, kept beside the memtable and written only if it is still there when that
- * freezes. All writes of its key come this way; is_new: nothing is at the key. lsm_get and iterators see it only once it is settled. */
+/* Likewise: a write of a row that will be gone soon (passing.h). All writes of its key come this way; is_new: nothing is there. */
 void lsm_apply_passing(struct lsm *l, const struct lsm_write *w, bool is_new);
-/* Passing rows become rows like any other: for who will read them. Views have them anyway. */
+/* Passing rows become rows like any other: for lsm_get and iterators, which do not see them. Views have them anyway. */
 void lsm_settle(struct lsm *l);
 /* The group is gone (its rows go by lsm_excise). */
 void lsm_group_forget(struct lsm *l, uint64_t group);
@@ -126,7 +123,7 @@ void lsm_miss_drop(struct lsm_miss *miss);
 void lsm_set_blocking(struct lsm *l, bool blocking);
 
 /* --- background --- */
-/* Starts or goes on with flush and compaction when due. Call once per pass. */
+/* Goes on with flush and compaction when due. Call once per pass. */
 void lsm_step(struct lsm *l);
 /* Freezes the memtable so that it is flushed soon, whatever its size. done (may be NULL) is called from the loop when all
  * that was applied before the call is durable. */
@@ -190,15 +187,13 @@ struct lsm_sample {
     uint64_t bytes;
 };
 struct arena;
-size_t lsm_sample(const struct lsm *l, struct slice start, struct slice end, struct arena *arena,
-                  struct lsm_sample **out);
+size_t lsm_sample(const struct lsm *l, struct slice start, struct slice end, struct arena *a, struct lsm_sample **out);
 
 struct lsm_stats {
     uint64_t memtable_bytes, frozen_memtables, files, file_bytes;
     uint64_t runs; /* sorted runs a point read may have to look at */
     uint64_t flushed_bytes, compacted_bytes_in, compacted_bytes_out;
-    uint64_t cache_hits, cache_misses, bloom_skips;
-    uint64_t scrubbed_bytes, quarantined; /* since open; tables */
+    uint64_t cache_hits, cache_misses, bloom_skips, scrubbed_bytes, quarantined; /* since open; the last: tables */
 };
 void lsm_stats(const struct lsm *l, struct lsm_stats *out);
 

@@ -95,7 +95,6 @@ struct lsm {
     struct manifest manifest; /* the job's while one is under way */
     uint64_t next;            /* unused ids and numbers from here on */
     uint64_t safepoint;
-
     struct cache cache;
     unsigned loads;
 
@@ -111,7 +110,6 @@ struct lsm {
     struct list checkpoints;       /* waiting or under way */
     struct boundaries *boundaries; /* or NULL */
     struct horizons *horizons;     /* or NULL */
-
     void (*damaged)(void *ctx, struct slice start, struct slice end);
     void *damaged_ctx;
     uint64_t scrub_id;    /* of the file at hand; 0: none */
