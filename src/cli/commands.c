@@ -79,6 +79,29 @@ static const struct flag flags_scan[] = {
     {"keys-only", FLAG_SWITCH, "", "without values"},
     FLAGS_READ,
 };
+#define FLAGS_BACKUP                                                                                                   \
+    {"rate", FLAG_NUMBER, "MIB", "at most so many MiB a second; default: as fast as it goes"},                         \
+    {                                                                                                                  \
+        "parallel", FLAG_NUMBER, "N", "chunks at a time; default 4, restore 8"                                         \
+    }
+#define FLAG_BACKUP_AT                                                                                                 \
+    {                                                                                                                  \
+        "at", FLAG_TEXT, "TIMESTAMP|TIME", "as of it: a timestamp, or 2026-01-31T12:00:00Z; default: the latest"       \
+    }
+static const struct flag flags_backup_create[] = {
+    {"incremental", FLAG_SWITCH, "", "only what has changed since the newest backup in the directory"},
+    FLAGS_BACKUP,
+};
+static const struct flag flags_backup_verify[] = {FLAG_BACKUP_AT};
+static const struct flag flags_backup_restore[] = {
+    FLAG_BACKUP_AT,
+    {"no-check", FLAG_SWITCH, "", "do not read everything back in the end"},
+    FLAGS_BACKUP,
+};
+static const struct flag flags_backup_follow[] = {
+    {"every-ms", FLAG_NUMBER, "MS", "what is not archived yet is younger than this and what it takes; default 2000"},
+    {"from-now", FLAG_SWITCH, "", "although changes since the newest backup are gone: take a new backup then"},
+};
 static const struct flag flags_keyspace_create[] = {
     {"splits", FLAG_TEXT, "KEY,KEY,...", "keys at which to split from the start, ascending"},
     {"replication", FLAG_NUMBER, "N", "replicas of its ranges; default: the cluster's"},
@@ -395,6 +418,18 @@ const struct command cli_commands[] = {
      run_ledger_import, 1, 1, FLAGS(flags_ledger_import), false},
     {"ledger dump", "", "all accounts and transfers of one snapshot, a line each", run_ledger_dump, 0, 0, NO_FLAGS,
      false},
+    {"backup create", "DIR", "copy everything, as of one timestamp, while it is used; run again, it goes on",
+     run_backup_create, 1, 1, FLAGS(flags_backup_create), false},
+    {"backup list", "DIR", "the backups of a directory, and up to when each can be brought", run_backup_list, 1, 1,
+     NO_FLAGS, false},
+    {"backup verify", "DIR", "read everything that a restore would, and prove it whole", run_backup_verify, 1, 1,
+     FLAGS(flags_backup_verify), false},
+    {"backup restore", "DIR", "into a new, empty cluster; run again, it goes on", run_backup_restore, 1, 1,
+     FLAGS(flags_backup_restore), false},
+    {"backup follow", "DIR", "archive every change as it is made, until it is stopped: for --at any moment",
+     run_backup_follow, 1, 1, FLAGS(flags_backup_follow), false},
+    {"backup digest", "", "what the cluster holds, as a number for each keyspace: equal numbers, equal contents",
+     run_backup_digest, 0, 0, FLAGS(flags_backup_verify), false},
     {"bench ledger", "", "transfers over HTTP: throughput, latencies", run_bench_ledger, 0, 0,
      FLAGS(flags_bench_ledger), false},
     {"bench bank", "", "transfers between accounts, in one range or over many: throughput, latencies, exact sums",

@@ -46,11 +46,17 @@ const struct tls_options *cli_tls(const struct cli *c)
 
 int session_open(struct session *s, struct cli *c)
 {
+    return session_open_in(s, c, NULL);
+}
+
+int session_open_in(struct session *s, struct cli *c, const char *dir)
+{
     struct errbuf err;
     char addresses[LIMIT_REPLICAS * LIMIT_ADDRESS_BYTES];
     int code = cli_certs_take(c, false, false);
     if (code != CLI_OK) return code;
-    struct env_posix_options options = {.log_level = c->log_level_given ? c->log_level : LOG_ERROR, .tls = cli_tls(c)};
+    struct env_posix_options options = {
+        .log_level = c->log_level_given ? c->log_level : LOG_ERROR, .tls = cli_tls(c), .data_dir = dir};
     *s = (struct session){.cli = c};
     s->env = env_posix_new(&options, &err);
     if (s->env == NULL) return cli_fail("%s", err.text);

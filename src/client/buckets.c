@@ -68,9 +68,9 @@ static void piece_done(void *ctx, const struct client_error *e, const struct sca
     k->more = reply->more;
     for (size_t i = 0; i < reply->row_count; i++) {
         const struct scan_row *row = &reply->rows[i];
-        k->rows[i] = (struct scan_row){.key = arena_dup_slice(&k->arena, row->key),
-                                       .value = arena_dup_slice(&k->arena, row->value),
-                                       .version = row->version};
+        k->rows[i] = *row;
+        k->rows[i].key = arena_dup_slice(&k->arena, row->key);
+        k->rows[i].value = arena_dup_slice(&k->arena, row->value);
     }
     scan_add_mark(owner, &reply->mark);
     if (b->pending == 0) request_ready(owner);
@@ -197,9 +197,9 @@ static void take_row(struct request *r, struct bucket *k)
         s->rows = mem_realloc(s->rows, s->row_capacity * sizeof(*s->rows));
     }
     struct scan_row *out = &s->rows[s->row_count++];
-    *out = (struct scan_row){.key = arena_dup_slice(&r->arena, user_key(row)),
-                             .value = arena_dup_slice(&r->arena, row->value),
-                             .version = row->version};
+    *out = *row;
+    out->key = arena_dup_slice(&r->arena, user_key(row));
+    out->value = arena_dup_slice(&r->arena, row->value);
     s->row_bytes += out->key.size + out->value.size;
 }
 

@@ -270,7 +270,8 @@ struct request *client_scan_start(struct client *c, struct slice keyspace, const
                                   .limit_rows = limit(s->limit_rows, LIMIT_SCAN_ROWS),
                                   .limit_bytes = limit(s->limit_bytes, LIMIT_SCAN_BYTES),
                                   .reverse = s->reverse,
-                                  .keys_only = s->keys_only};
+                                  .keys_only = s->keys_only,
+                                  .placed = s->placed};
     return r;
 }
 

@@ -210,7 +210,7 @@ static enum step request_route(struct request *r, uint64_t now_ns)
             (struct scan_reply){.rows = r->scan.rows, .row_count = r->scan.row_count, .mark = r->scan.mark};
         return request_finish(r, STATUS_OK, "%s", "");
     }
-    if (r->kind == REQUEST_SCAN && r->buckets > 0) return buckets_start(r);
+    if (r->kind == REQUEST_SCAN && r->buckets > 0 && !r->scan.placed) return buckets_start(r);
     struct route_range *range = is_scan ? scan_route(r) : routes_find(&c->routes, r->keyspace, r->low);
     if (range == NULL) return request_wait_for_map(r, now_ns);
     const struct range_desc *d = &range->desc;

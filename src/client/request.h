@@ -41,7 +41,7 @@ enum step { STEP_AGAIN, STEP_WAIT, STEP_DONE };
 struct scan_state {
     struct slice start, end; /* what is left of the asked span */
     uint32_t limit_rows, limit_bytes;
-    bool reverse, keys_only;
+    bool reverse, keys_only, placed;
     struct slice sub_start, sub_end; /* of the try under way: the part in one range */
     bool sub_last;                   /* that part reaches the end of the span */
     struct scan_row *rows;           /* of earlier ranges; keys and values in the arena */

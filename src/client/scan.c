@@ -92,9 +92,10 @@ static void keep_rows(struct request *r, const struct scan_reply *reply)
     }
     for (size_t i = 0; i < reply->row_count; i++) {
         const struct scan_row *row = &reply->rows[i];
-        s->rows[s->row_count++] = (struct scan_row){.key = arena_dup_slice(&r->arena, row->key),
-                                                    .value = arena_dup_slice(&r->arena, row->value),
-                                                    .version = row->version};
+        struct scan_row *kept = &s->rows[s->row_count++];
+        *kept = *row;
+        kept->key = arena_dup_slice(&r->arena, row->key);
+        kept->value = arena_dup_slice(&r->arena, row->value);
     }
 }
 

@@ -210,7 +210,7 @@ static size_t gather(struct client_watch *w, uint64_t upto, struct feed_change *
         struct leg *g = LIST_ENTRY(it, struct leg, link);
         for (; g->at < g->count && g->changes[g->at].ts <= upto; g->at++) {
             struct feed_change c = g->changes[g->at];
-            if (w->buckets > 0) c.key = slice_make(c.key.data + 1, c.key.size - 1);
+            if (w->buckets > 0 && !w->placed) c.key = slice_make(c.key.data + 1, c.key.size - 1);
             (*out)[count++] = c;
         }
     }
@@ -320,6 +320,7 @@ struct client_watch *client_watch_new(struct client *c, const struct client_watc
     w->end = dup_slice(o->end);
     w->after = w->told = o->after;
     w->progress_ms = o->progress_ms != 0 ? o->progress_ms : 5000;
+    w->placed = o->placed;
     w->starting = true;
     list_init(&w->legs);
     list_init(&w->ready);

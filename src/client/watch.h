@@ -14,6 +14,7 @@ struct client_watch_options {
     struct slice keyspace;
     struct slice start, end; /* user keys; empty end: to the end of the keyspace */
     uint64_t after;          /* what has been seen: changes above it are told; 0: from now on */
+    bool placed;             /* keys are told as the keyspace holds them (docs/formats/keys.md) */
     uint32_t progress_ms;    /* without changes, this often where it stands; 0: 5,000 */
 };
 /* The first one comes when all that had changed before the watch was begun is in it, or in it and those before; perhaps empty.

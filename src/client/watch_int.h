@@ -11,6 +11,7 @@ struct client_watch {
     struct slice keyspace, start, end;
     uint32_t buckets;
     uint32_t progress_ms;
+    bool placed;
     bool starting;
     struct request *first; /* STARTING */
     struct list legs;

@@ -77,6 +77,8 @@ static enum status scan_take(struct node_request *q, const struct lsm_row *row)
     out->key = arena_dup_slice(&q->rows_arena, buf_slice(&q->user_key));
     out->value = q->scan.keys_only ? SLICE_EMPTY : arena_dup_slice(&q->rows_arena, row_value(&decoded, text));
     out->version = row->ts;
+    out->is_counter = decoded.format == ROW_COUNTER;
+    out->ttl_ms = decoded.ttl_ms;
     q->row_bytes += out->key.size + out->value.size + 16;
     return STATUS_OK;
 }

@@ -60,6 +60,7 @@ static struct feed_item *item_new(struct slice key, bool is_delete, const struct
     item->bytes = bytes;
     item->change = (struct feed_change){.ts = ts,
                                         .is_delete = is_delete,
+                                        .is_counter = !is_delete && row->format == ROW_COUNTER,
                                         .key = slice_make(at, key.size),
                                         .value = slice_make(at + key.size, value.size),
                                         .ttl_ms = is_delete ? 0 : row->ttl_ms};

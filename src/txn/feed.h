@@ -12,6 +12,7 @@
 struct feed_change {
     uint64_t ts;
     bool is_delete;
+    bool is_counter;
     struct slice key;   /* user key */
     struct slice value; /* as a client sees it; of a delete: empty */
     uint64_t ttl_ms;    /* 0: the row stays */

@@ -83,6 +83,8 @@ struct scan_request {
 struct scan_row {
     struct slice key, value;
     uint64_t version;
+    bool is_counter; /* value: its decimal digits */
+    uint64_t ttl_ms; /* 0: it stays */
 };
 struct scan_reply {
     struct scan_row *rows;

@@ -179,10 +179,14 @@ MESSAGE_UNPACK(scan_request)
 
 static void pack_scan_row(struct buf *b, const struct scan_row *r)
 {
-    pack_array(b, 3);
+    bool plain = !r->is_counter && r->ttl_ms == 0;
+    pack_array(b, plain ? 3 : 5);
     pack_bin(b, r->key);
     pack_bin(b, r->value);
     pack_uint(b, r->version);
+    if (plain) return;
+    pack_bool(b, r->is_counter);
+    pack_uint(b, r->ttl_ms);
 }
 
 static void read_scan_row(struct unpack *u, struct scan_row *r)
@@ -191,6 +195,13 @@ static void read_scan_row(struct unpack *u, struct scan_row *r)
     r->key = read_bin(u, 1, LIMIT_KEY_BYTES);
     r->value = read_bin(u, 0, LIMIT_VALUE_BYTES);
     r->version = unpack_uint(u);
+    r->is_counter = false;
+    r->ttl_ms = 0;
+    if (extra >= 2) {
+        r->is_counter = unpack_bool(u);
+        r->ttl_ms = unpack_uint(u);
+        extra -= 2;
+    }
     unpack_close(u, extra);
 }
 
@@ -262,12 +273,13 @@ MESSAGE_UNPACK(watch_request)
 
 static void pack_change(struct buf *b, const struct feed_change *c)
 {
-    pack_array(b, 5);
+    pack_array(b, c->is_counter ? 6 : 5);
     pack_uint(b, c->ts);
     pack_bool(b, c->is_delete);
     pack_bin(b, c->key);
     pack_bin(b, c->value);
     pack_uint(b, c->ttl_ms);
+    if (c->is_counter) pack_bool(b, true);
 }
 
 static void read_change(struct unpack *u, struct feed_change *c)
@@ -278,7 +290,8 @@ static void read_change(struct unpack *u, struct feed_change *c)
     c->key = read_bin(u, 1, LIMIT_KEY_BYTES);
     c->value = read_bin(u, 0, LIMIT_VALUE_BYTES);
     c->ttl_ms = unpack_uint(u);
-    unpack_close(u, extra);
+    c->is_counter = extra > 0 && unpack_bool(u);
+    unpack_close(u, extra > 0 ? extra - 1 : 0);
 }
 
 void pack_watch_reply(struct buf *b, const struct watch_reply *m)

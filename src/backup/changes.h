@@ -1,0 +1,30 @@
+/* What changes in all keyspaces, in the order of timestamps in each, up to a timestamp that all have passed. One watch (client/watch.h) for each
+ * keyspace; which keyspaces there are is asked for again and again.
+ *
+ * The resolved timestamp R: everything that was committed at or below it, in whatever keyspace, is here. It is no higher than
+ *   - where the watch of each keyspace in use stands;
+ *   - a timestamp that was issued before the list of keyspaces was last read: whatever is not in that list had no rows by then. */
+#ifndef QUORATE_BACKUP_CHANGES_H
+#define QUORATE_BACKUP_CHANGES_H
+
+#include "backup/format.h"
+#include "client/watch.h"
+
+struct changes;
+/* Changes above `after`; 0: above a timestamp that is issued now. */
+struct changes *changes_new(struct env *env, struct client *client, uint64_t after);
+void changes_free(struct changes *c);
+/* Not OK: it has failed for good. TOO_OLD: versions that it needs are gone. */
+enum status changes_status(const struct changes *c, const char **text);
+uint64_t changes_from(const struct changes *c);     /* 0: not known yet */
+uint64_t changes_resolved(const struct changes *c); /* R; at least changes_from */
+size_t changes_bytes(const struct changes *c);      /* rows that wait to be taken */
+/* Appends the rows up to `upto` <= R; those of a keyspace in their order. */
+void changes_take(struct changes *c, uint64_t upto, struct buf *rows);
+/* All keyspaces ever seen. Borrowed until the next pass. */
+const struct backup_keyspace *changes_keyspaces(struct changes *c, size_t *count);
+uint64_t changes_listed(const struct changes *c); /* a timestamp; 0: the keyspaces have not been read yet */
+/* Of the list as it was first read: the ranges, for those who scan. NULL: not yet. */
+const struct meta_map_reply *changes_first_map(const struct changes *c);
+
+#endif

@@ -1,0 +1,198 @@
+#include "backup/depot.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+
+#define WRITE_STEP_BYTES (1u << 20)
+
+struct depot {
+    struct env *env;
+    size_t busy;
+    bool closed;
+};
+
+struct depot_task {
+    struct task task;
+    struct depot *depot;
+    char name[BACKUP_NAME_MAX];
+    bool is_read;
+    enum backup_file type;
+    struct buf bytes;
+    struct slice body;
+    enum status status;
+    struct errbuf err;
+    depot_done done;
+    depot_read_done read_done;
+    void *ctx;
+};
+
+enum status depot_new(struct env *env, struct depot **out, struct errbuf *err)
+{
+    enum status s = env->disk->ops->mkdir(env->disk, "chunks");
+    if (s == STATUS_OK) s = env->disk->ops->mkdir(env->disk, "changes");
+    if (s == STATUS_OK) s = env->disk->ops->sync_dir(env->disk, "");
+    if (s != STATUS_OK) {
+        errbuf_set(err, "the directory of the backup cannot be written: %s", status_text(s));
+        return s;
+    }
+    *out = mem_zalloc(sizeof **out);
+    (*out)->env = env;
+    return STATUS_OK;
+}
+
+void depot_free(struct depot *d)
+{
+    if (d == NULL) return;
+    d->closed = true;
+    if (d->busy == 0) mem_free(d);
+}
+
+size_t depot_busy(const struct depot *d)
+{
+    return d->busy;
+}
+
+/* --- on a worker: the task alone --- */
+
+static enum status write_bytes(struct disk *disk, const char *path, struct slice bytes, struct errbuf *err)
+{
+    struct disk_file *f = NULL;
+    enum status s = disk_open(disk, path, DISK_WRITE | DISK_CREATE, &f, err);
+    if (s != STATUS_OK) return s;
+    s = f->disk->ops->truncate(f, 0);
+    for (size_t at = 0; s == STATUS_OK && at < bytes.size; at += WRITE_STEP_BYTES) {
+        size_t left = bytes.size - at;
+        s = disk_write(f, at, bytes.data + at, left < WRITE_STEP_BYTES ? left : WRITE_STEP_BYTES);
+    }
+    if (s == STATUS_OK) s = f->disk->ops->sync(f);
+    disk_close(f);
+    return s;
+}
+
+static void folder_of(const char *name, char folder[BACKUP_NAME_MAX])
+{
+    const char *slash = strchr(name, '/');
+    size_t size = slash == NULL ? 0 : (size_t)(slash - name);
+    memcpy(folder, name, size);
+    folder[size] = '\0';
+}
+
+static void write_execute(struct depot_task *t)
+{
+    struct disk *disk = t->depot->env->disk;
+    char draft[BACKUP_NAME_MAX + 8], folder[BACKUP_NAME_MAX];
+    (void)snprintf(draft, sizeof draft, "%s.tmp", t->name);
+    folder_of(t->name, folder);
+    t->status = write_bytes(disk, draft, buf_slice(&t->bytes), &t->err);
+    if (t->status == STATUS_OK) t->status = disk->ops->rename(disk, draft, t->name);
+    if (t->status == STATUS_OK) t->status = disk->ops->sync_dir(disk, folder);
+    if (t->status != STATUS_OK) errbuf_set(&t->err, "%s cannot be written: %s", t->name, status_text(t->status));
+}
+
+static enum status read_bytes(struct disk *disk, const char *name, struct buf *bytes, struct errbuf *err)
+{
+    struct disk_file *f = NULL;
+    uint64_t size = 0;
+    size_t got = 0;
+    enum status s = disk_open(disk, name, DISK_READ, &f, err);
+    if (s == STATUS_OK) s = f->disk->ops->size(f, &size);
+    buf_init(bytes, BACKUP_FILE_BYTES_MAX);
+    uint8_t *room = s == STATUS_OK ? buf_extend(bytes, (size_t)size) : NULL;
+    if (s == STATUS_OK && room == NULL) s = STATUS_TOO_LARGE;
+    if (s == STATUS_OK && size > 0) s = disk_read(f, 0, room, (size_t)size, &got);
+    if (s == STATUS_OK && got != size) s = STATUS_IO;
+    disk_close(f);
+    if (s != STATUS_OK) errbuf_set(err, "%s cannot be read: %s", name, status_text(s));
+    return s;
+}
+
+static void task_execute(struct task *task)
+{
+    struct depot_task *t = LIST_ENTRY(task, struct depot_task, task);
+    if (!t->is_read) {
+        write_execute(t);
+        return;
+    }
+    t->status = read_bytes(t->depot->env->disk, t->name, &t->bytes, &t->err);
+    if (t->status == STATUS_OK)
+        t->status = backup_file_open(buf_slice(&t->bytes), t->type, t->name, &t->body, &t->err);
+}
+
+/* --- on the loop --- */
+
+static void task_complete(struct task *task)
+{
+    struct depot_task *t = LIST_ENTRY(task, struct depot_task, task);
+    struct depot *d = t->depot;
+    d->busy--;
+    if (!d->closed && !task->cancelled) {
+        if (t->is_read)
+            t->read_done(t->ctx, t->status, t->err.text, &t->bytes, t->body);
+        else
+            t->done(t->ctx, t->status, t->err.text);
+    }
+    buf_free(&t->bytes);
+    mem_free(t);
+    if (d->closed && d->busy == 0) mem_free(d);
+}
+
+static struct depot_task *task_new(struct depot *d, const char *name, void *ctx)
+{
+    struct depot_task *t = mem_zalloc(sizeof *t);
+    t->depot = d;
+    t->ctx = ctx;
+    t->task = (struct task){.execute = task_execute, .complete = task_complete};
+    ASSERT(strlen(name) < BACKUP_NAME_MAX);
+    (void)snprintf(t->name, sizeof t->name, "%s", name);
+    d->busy++;
+    return t;
+}
+
+void depot_write(struct depot *d, const char *name, struct buf *b, depot_done done, void *ctx)
+{
+    struct depot_task *t = task_new(d, name, ctx);
+    ASSERT(!b->overflow);
+    t->done = done;
+    t->bytes = *b;
+    buf_init(b, t->bytes.max);
+    exec_submit(d->env->exec, LANE_READ, &t->task);
+}
+
+void depot_read(struct depot *d, const char *name, enum backup_file type, depot_read_done done, void *ctx)
+{
+    struct depot_task *t = task_new(d, name, ctx);
+    t->is_read = true;
+    t->type = type;
+    t->read_done = done;
+    buf_init(&t->bytes, BACKUP_FILE_BYTES_MAX);
+    exec_submit(d->env->exec, LANE_READ, &t->task);
+}
+
+enum status depot_read_now(struct depot *d, const char *name, enum backup_file type, struct buf *bytes,
+                           struct slice *body, struct errbuf *err)
+{
+    enum status s = read_bytes(d->env->disk, name, bytes, err);
+    return s == STATUS_OK ? backup_file_open(buf_slice(bytes), type, name, body, err) : s;
+}
+
+void depot_list(struct depot *d, const char *folder, void (*each)(void *ctx, const char *name), void *ctx)
+{
+    if (disk_list(d->env->disk, folder, each, ctx) != STATUS_OK) return; /* nothing is there */
+}
+
+bool depot_has(struct depot *d, const char *name, uint64_t *bytes)
+{
+    struct disk_file *f = NULL;
+    struct errbuf err;
+    if (disk_open(d->env->disk, name, DISK_READ, &f, &err) != STATUS_OK) return false;
+    bool there = f->disk->ops->size(f, bytes) == STATUS_OK;
+    disk_close(f);
+    return there;
+}
+
+void depot_remove(struct depot *d, const char *name)
+{
+    (void)d->env->disk->ops->remove(d->env->disk, name);
+}

@@ -1,0 +1,410 @@
+/* Files of a backup: the example of docs/formats/backup.md; and a random history, cut into chunks that are as of different timestamps and
+ * files of changes, read back as of any timestamp, in one part or many: just the rows of the history. What is damaged or missing is found. */
+#include "backup/walk.h"
+#include "base/crc32c.h"
+#include "base/mem.h"
+#include "base/prng.h"
+#include "lib/memdisk.h"
+#include "lib/suite.h"
+#include "lib/testenv.h"
+#include "lib/txn_example.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define KEYS 40u
+#define EVENTS 300u
+#define SPACES 2u
+
+struct event {
+    uint64_t ts;
+    uint32_t keyspace; /* 1, 2: from the beginning; 3: comes to be in the middle */
+    unsigned key;
+    uint8_t kind;
+    uint64_t ttl_ms;
+    char value[24];
+};
+
+struct rig {
+    struct prng prng;
+    struct memdisk *disk;
+    struct testenv env;
+    struct depot *depot;
+    struct event events[EVENTS];
+    uint64_t from, at, end; /* timestamps of the backup and of the last change */
+    uint64_t third_since;
+    struct backup_keyspace spaces[3];
+    struct backup_chunk chunks[64];
+    size_t chunk_count;
+    char names[64][BACKUP_NAME_MAX];
+    char keys[64][2][8];
+};
+
+static void on_written(void *ctx, enum status s, const char *text)
+{
+    (void)ctx;
+    ck_assert_msg(s == STATUS_OK, "%s", text);
+}
+
+static void key_text(unsigned key, char text[8])
+{
+    (void)snprintf(text, 8, "k%02u", key);
+}
+
+static struct backup_row row_of(const struct event *e, char key[8])
+{
+    key_text(e->key, key);
+    return (struct backup_row){.keyspace = e->keyspace,
+                               .kind = e->kind,
+                               .ts = e->ts,
+                               .ttl_ms = e->ttl_ms,
+                               .key = slice_str(key),
+                               .value = e->kind == BACKUP_DELETE ? SLICE_EMPTY : slice_str(e->value)};
+}
+
+/* The newest event of the key up to ts, if its row is there. */
+static const struct event *model(const struct rig *r, uint32_t keyspace, unsigned key, uint64_t ts)
+{
+    const struct event *found = NULL;
+    for (unsigned i = 0; i < EVENTS && r->events[i].ts <= ts; i++)
+        if (r->events[i].keyspace == keyspace && r->events[i].key == key) found = &r->events[i];
+    if (found == NULL || found->kind == BACKUP_DELETE) return NULL;
+    if (found->ttl_ms != 0 && found->ts + (found->ttl_ms << TS_COUNTER_BITS) <= ts) return NULL;
+    return found;
+}
+
+static void make_history(struct rig *r)
+{
+    uint64_t ts = 1000ull << TS_COUNTER_BITS;
+    for (unsigned i = 0; i < EVENTS; i++) {
+        struct event *e = &r->events[i];
+        ts += 1 + (prng_below(&r->prng, 3) << TS_COUNTER_BITS);
+        e->ts = ts;
+        e->keyspace = (uint32_t)prng_between(&r->prng, 1, i > EVENTS / 2 ? 3 : 2);
+        e->key = (unsigned)prng_below(&r->prng, KEYS);
+        e->kind = (uint8_t)prng_below(&r->prng, 3);
+        e->ttl_ms = e->kind != BACKUP_DELETE && prng_chance(&r->prng, 1, 5) ? prng_between(&r->prng, 1, 200) : 0;
+        (void)snprintf(e->value, sizeof e->value, "%u", i);
+    }
+    r->from = r->events[prng_below(&r->prng, EVENTS / 3)].ts;
+    r->at = r->events[prng_between(&r->prng, EVENTS / 3, EVENTS * 2 / 3)].ts;
+    r->end = r->events[EVENTS - 1].ts + 5;
+    r->third_since = r->events[EVENTS / 2].ts;
+    for (uint32_t i = 0; i < 3; i++)
+        r->spaces[i] = (struct backup_keyspace){.id = i + 1, .name = slice_str(i == 0 ? "a" : i == 1 ? "b" : "c")};
+    r->spaces[2].absent_until = r->third_since;
+}
+
+static void write_chunk(struct rig *r, uint32_t keyspace, unsigned low, unsigned high)
+{
+    size_t n = r->chunk_count++;
+    struct backup_chunk *c = &r->chunks[n];
+    struct buf b;
+    buf_init(&b, 1u << 20);
+    key_text(low, r->keys[n][0]);
+    key_text(high, r->keys[n][1]);
+    *c = (struct backup_chunk){.keyspace = keyspace, .name = SLICE_EMPTY};
+    c->start = low == 0 ? SLICE_EMPTY : slice_str(r->keys[n][0]);
+    c->end = high == KEYS ? SLICE_EMPTY : slice_str(r->keys[n][1]);
+    c->ts = prng_between(&r->prng, r->from, r->at);
+    backup_file_begin(&b, BACKUP_CHUNK);
+    for (unsigned k = low; k < high; k++) {
+        char key[8];
+        const struct event *e = model(r, keyspace, k, c->ts);
+        if (e == NULL) continue;
+        struct backup_row row = row_of(e, key);
+        backup_row_put(&b, &row);
+        backup_digest_row(&c->digest, &row);
+    }
+    if (c->digest.rows + c->digest.mortal > 0) {
+        backup_chunk_name(r->names[n], r->from, n);
+        c->name = slice_str(r->names[n]);
+        c->file_bytes = b.size + 4;
+        c->crc = crc32c(0, b.data, b.size);
+        backup_file_end(&b, r->names[n]);
+        depot_write(r->depot, r->names[n], &b, on_written, NULL);
+    }
+    buf_free(&b);
+}
+
+static void write_changes(struct rig *r, uint64_t from, uint64_t to)
+{
+    char name[BACKUP_NAME_MAX];
+    struct buf b;
+    struct backup_changes head = {.from = from, .to = to, .keyspaces = r->spaces};
+    head.keyspace_count = to > r->third_since ? 3 : 2;
+    buf_init(&b, 1u << 20);
+    backup_file_begin(&b, BACKUP_CHANGES);
+    backup_changes_put(&b, &head);
+    for (uint32_t k = 1; k <= 3; k++)
+        for (unsigned i = 0; i < EVENTS; i++) {
+            char key[8];
+            const struct event *e = &r->events[i];
+            if (e->keyspace != k || e->ts <= from || e->ts > to) continue;
+            struct backup_row row = row_of(e, key);
+            backup_row_put(&b, &row);
+        }
+    backup_changes_name(name, from, to);
+    backup_file_end(&b, name);
+    depot_write(r->depot, name, &b, on_written, NULL);
+}
+
+static void write_all(struct rig *r)
+{
+    char name[BACKUP_NAME_MAX];
+    struct buf b;
+    for (uint32_t k = 1; k <= SPACES; k++)
+        for (unsigned low = 0; low < KEYS;) {
+            unsigned high = low + (unsigned)prng_between(&r->prng, 1, 15);
+            if (high > KEYS) high = KEYS;
+            write_chunk(r, k, low, high);
+            low = high;
+        }
+    for (uint64_t from = r->from; from < r->end;) {
+        uint64_t to = from + (prng_between(&r->prng, 5, 200) << TS_COUNTER_BITS);
+        if (to > r->end) to = r->end;
+        write_changes(r, from, to);
+        if (prng_chance(&r->prng, 1, 3)) write_changes(r, from, from + (to - from) / 2); /* one that is not needed */
+        from = to;
+    }
+    struct backup_manifest m = {.complete = true, .from = r->from, .at = r->at, .keyspaces = r->spaces};
+    m.keyspace_count = r->at > r->third_since ? 3 : 2;
+    m.chunks = r->chunks;
+    m.chunk_count = r->chunk_count;
+    qsort(m.chunks, m.chunk_count, sizeof *m.chunks, backup_chunk_compare);
+    buf_init(&b, 1u << 20);
+    backup_file_begin(&b, BACKUP_MANIFEST);
+    backup_manifest_put(&b, &m);
+    backup_manifest_name(name, true, r->at);
+    backup_file_end(&b, name);
+    depot_write(r->depot, name, &b, on_written, NULL);
+    testenv_run(&r->env);
+}
+
+static void rig_open(struct rig *r, uint64_t seed)
+{
+    struct errbuf err;
+    memset(r, 0, sizeof *r);
+    prng_init(&r->prng, seed);
+    r->disk = memdisk_new(seed);
+    testenv_init(&r->env, memdisk_disk(r->disk), seed);
+    ck_assert(depot_new(&r->env.env, &r->depot, &err) == STATUS_OK);
+    make_history(r);
+    write_all(r);
+}
+
+static void rig_close(struct rig *r)
+{
+    depot_free(r->depot);
+    testenv_free(&r->env);
+    memdisk_free(r->disk);
+}
+
+/* --- reading it back --- */
+
+struct reading {
+    const struct rig *rig;
+    struct walk *walk;
+    uint64_t at;
+    unsigned rows;
+    bool wrong, ended;
+    enum status status;
+};
+
+static void on_plan(void *ctx)
+{
+    struct reading *g = ctx;
+    size_t count;
+    (void)walk_keyspaces(g->walk, &count);
+    g->wrong = g->wrong || count != (g->at > g->rig->third_since ? 3 : 2);
+}
+
+static void on_chunk(void *ctx, struct walk_chunk *c)
+{
+    struct reading *g = ctx;
+    struct backup_row row;
+    while (merged_next(&c->rows, &row)) {
+        unsigned key = (unsigned)(row.key.data[1] - '0') * 10 + (unsigned)(row.key.data[2] - '0');
+        const struct event *e = model(g->rig, row.keyspace, key, g->at);
+        bool same = e != NULL && e->ts == row.ts && e->kind == row.kind && e->ttl_ms == row.ttl_ms &&
+                    slice_eq(slice_str(e->value), row.value);
+        g->wrong = g->wrong || !same;
+        g->rows++;
+    }
+    walk_chunk_done(c);
+}
+
+static void on_end(void *ctx, enum status s, const char *text)
+{
+    struct reading *g = ctx;
+    g->ended = true;
+    g->status = s;
+    ck_assert(s == STATUS_OK || text[0] != '\0');
+}
+
+static enum status read_at(struct rig *r, uint64_t at, uint64_t memory_bytes, struct reading *g)
+{
+    static const struct walk_events events = {.on_plan = on_plan, .on_chunk = on_chunk, .on_end = on_end};
+    struct walk_options o = {.at = at, .ahead = (uint32_t)prng_between(&r->prng, 1, 6), .memory_bytes = memory_bytes};
+    struct catalog catalog;
+    struct errbuf err;
+    *g = (struct reading){.rig = r, .at = at};
+    enum status s = catalog_read(&catalog, r->depot, &err);
+    if (s != STATUS_OK) return s;
+    s = walk_new(&r->env.env, r->depot, &catalog, &o, &events, g, &g->walk, &err);
+    if (s == STATUS_OK) {
+        testenv_run(&r->env);
+        ck_assert(g->ended);
+        s = g->status;
+        walk_free(g->walk);
+    }
+    catalog_free(&catalog);
+    return s;
+}
+
+static unsigned rows_at(const struct rig *r, uint64_t at)
+{
+    unsigned rows = 0;
+    for (uint32_t k = 1; k <= 3; k++)
+        for (unsigned i = 0; i < KEYS; i++) rows += model(r, k, i, at) != NULL;
+    return rows;
+}
+
+START_TEST(any_timestamp_is_the_history)
+{
+    static struct rig r;
+    struct reading g;
+    rig_open(&r, (uint64_t)_i + 1);
+    for (unsigned i = 0; i < 12; i++) {
+        uint64_t at = prng_between(&r.prng, r.at, r.end), memory = i % 3 == 0 ? 500 : 0;
+        ck_assert_int_eq(read_at(&r, at, memory, &g), STATUS_OK);
+        ck_assert_msg(!g.wrong && g.rows == rows_at(&r, at), "seed %d: as of %llu: %u rows, not %u", _i + 1,
+                      (unsigned long long)at, g.rows, rows_at(&r, at));
+    }
+    ck_assert_int_eq(read_at(&r, r.at - 1, 0, &g), STATUS_NOT_FOUND);
+    ck_assert_int_eq(read_at(&r, r.end + 1, 0, &g), STATUS_NOT_FOUND);
+    rig_close(&r);
+}
+END_TEST
+
+struct pick {
+    uint64_t left;
+    char path[BACKUP_NAME_MAX];
+    size_t size;
+};
+
+static void pick_file(void *ctx, const char *path, struct slice content)
+{
+    struct pick *p = ctx;
+    if (p->left-- == 0 || p->size == 0) {
+        (void)snprintf(p->path, sizeof p->path, "%s", path);
+        p->size = content.size;
+    }
+}
+
+/* A bit flipped anywhere: found, or in a file that is not needed. A file that stands under another's name: found. */
+START_TEST(damage_is_found)
+{
+    static struct rig r;
+    struct reading g;
+    unsigned found = 0;
+    for (unsigned i = 0; i < 40; i++) {
+        struct pick p = {.size = 0};
+        rig_open(&r, 100 + (uint64_t)_i * 40 + i);
+        p.left = prng_below(&r.prng, 12);
+        memdisk_each(r.disk, pick_file, &p);
+        memdisk_flip(r.disk, p.path, prng_below(&r.prng, p.size), (unsigned)prng_below(&r.prng, 8));
+        enum status s = read_at(&r, r.end, 0, &g);
+        ck_assert(s == STATUS_CORRUPT || s == STATUS_UNSUPPORTED || (s == STATUS_OK && !g.wrong));
+        found += s != STATUS_OK;
+        rig_close(&r);
+    }
+    ck_assert_uint_gt(found, 20);
+    rig_open(&r, 7 + (uint64_t)_i);
+    struct disk *disk = memdisk_disk(r.disk);
+    size_t a = 0, b = r.chunk_count - 1;
+    char from[BACKUP_NAME_MAX], to[BACKUP_NAME_MAX];
+    while (r.chunks[a].name.size == 0) a++;
+    while (r.chunks[b].name.size == 0) b--;
+    (void)snprintf(from, sizeof from, "%.*s", (int)r.chunks[a].name.size, (const char *)r.chunks[a].name.data);
+    (void)snprintf(to, sizeof to, "%.*s", (int)r.chunks[b].name.size, (const char *)r.chunks[b].name.data);
+    ck_assert(a != b && disk->ops->rename(disk, from, to) == STATUS_OK);
+    ck_assert_int_ne(read_at(&r, r.end, 0, &g), STATUS_OK);
+    rig_close(&r);
+}
+END_TEST
+
+START_TEST(holes_and_overlaps_are_refused)
+{
+    struct backup_keyspace k = {.id = 1, .name = slice_str("a")};
+    struct backup_chunk c[3] = {{.keyspace = 1, .start = SLICE_EMPTY, .end = slice_str("g"), .ts = 5},
+                                {.keyspace = 1, .start = slice_str("g"), .end = slice_str("p"), .ts = 6},
+                                {.keyspace = 1, .start = slice_str("p"), .end = SLICE_EMPTY, .ts = 7}};
+    struct backup_manifest m = {
+        .complete = true, .from = 5, .at = 7, .keyspaces = &k, .keyspace_count = 1, .chunks = c, .chunk_count = 3};
+    struct errbuf err;
+    ck_assert(backup_manifest_check(&m, &err) == STATUS_OK);
+    c[1].start = slice_str("h");
+    ck_assert(backup_manifest_check(&m, &err) == STATUS_CORRUPT && strstr(err.text, "a hole") != NULL);
+    c[1].start = slice_str("f");
+    ck_assert(backup_manifest_check(&m, &err) == STATUS_CORRUPT && strstr(err.text, "an overlap") != NULL);
+    c[1].start = slice_str("g");
+    c[2].end = slice_str("z");
+    ck_assert(backup_manifest_check(&m, &err) == STATUS_CORRUPT && strstr(err.text, "a hole") != NULL);
+    c[2].end = SLICE_EMPTY;
+    c[2].ts = 8;
+    ck_assert(backup_manifest_check(&m, &err) == STATUS_CORRUPT);
+    c[2].ts = 7;
+    m.chunk_count = 0;
+    ck_assert(backup_manifest_check(&m, &err) == STATUS_CORRUPT && strstr(err.text, "a hole") != NULL);
+    k.absent_until = 6; /* it came meanwhile: its rows are changes */
+    ck_assert(backup_manifest_check(&m, &err) == STATUS_OK);
+}
+END_TEST
+
+START_TEST(example_of_the_document)
+{
+    struct backup_keyspace k = {.id = 7, .name = slice_str("bank"), .replication = 3, .buckets = 2};
+    struct backup_changes c = {.from = 256, .to = 512, .keyspaces = &k, .keyspace_count = 1}, read;
+    struct backup_row rows[2] = {
+        {.keyspace = 7, .kind = BACKUP_COUNTER, .ts = 300, .key = slice_str("\x01" "a"), .value = slice_str("5")},
+        {.keyspace = 7, .kind = BACKUP_DELETE, .ts = 301, .key = slice_str("\x01" "a"), .value = SLICE_EMPTY}};
+    char name[BACKUP_NAME_MAX];
+    struct buf b, example;
+    struct arena arena;
+    struct slice body;
+    struct errbuf err;
+    buf_init(&b, 4096);
+    buf_init(&example, 4096);
+    arena_init(&arena, 4096);
+    backup_file_begin(&b, BACKUP_CHANGES);
+    backup_changes_put(&b, &c);
+    for (unsigned i = 0; i < 2; i++) backup_row_put(&b, &rows[i]);
+    backup_changes_name(name, c.from, c.to);
+    backup_file_end(&b, name);
+    ck_assert(example_load("docs/formats/backup.md", "changes", &example));
+    if (!slice_eq(buf_slice(&b), buf_slice(&example)))
+        for (size_t i = 0; i < b.size; i++) printf("%02x%s", b.data[i], i % 16 == 15 ? "\n" : " ");
+    ck_assert(slice_eq(buf_slice(&b), buf_slice(&example)));
+    ck_assert(backup_file_open(buf_slice(&example), BACKUP_CHANGES, name, &body, &err) == STATUS_OK);
+    ck_assert(backup_changes_get(body, &arena, &read) == STATUS_OK && read.from == 256 && read.to == 512);
+    ck_assert(read.keyspace_count == 1 && slice_eq(read.keyspaces[0].name, k.name) && read.keyspaces[0].buckets == 2);
+    ck_assert(backup_file_open(buf_slice(&example), BACKUP_CHANGES, "another", &body, &err) == STATUS_CORRUPT);
+    ck_assert(backup_file_open(buf_slice(&example), BACKUP_CHUNK, name, &body, &err) == STATUS_CORRUPT);
+    buf_free(&b);
+    buf_free(&example);
+    arena_free(&arena);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("backup_walk");
+    TCase *c = tcase_create("files");
+    tcase_add_loop_test(c, any_timestamp_is_the_history, 0, 60);
+    tcase_add_loop_test(c, damage_is_found, 0, 5);
+    tcase_add_test(c, holes_and_overlaps_are_refused);
+    tcase_add_test(c, example_of_the_document);
+    suite_add_tcase(s, c);
+    return run_suite(s);
+}
