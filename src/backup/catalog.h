@@ -11,7 +11,7 @@ struct catalog {
     struct arena arena;
     struct backup_manifest *backups; /* complete, oldest first */
     size_t backup_count, backup_capacity;
-    struct backup_manifest partial; /* of a backup that was broken off; partial.from 0: there is none */
+    struct backup_manifest partial;  /* of a backup that was broken off; partial.from 0: there is none */
     struct catalog_changes *changes; /* by from, then to */
     size_t change_count, change_capacity;
     enum status status; /* of reading it */

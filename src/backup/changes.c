@@ -29,10 +29,10 @@ struct changes {
     struct env *env;
     struct client *client;
     uint64_t from;
-    uint64_t stamp;      /* issued before the list that is being read */
-    uint64_t listed_ts;  /* the same of the list that was read last */
-    uint64_t next_ns;    /* PAUSING */
-    bool busy;           /* STAMPING, LISTING */
+    uint64_t stamp;     /* issued before the list that is being read */
+    uint64_t listed_ts; /* the same of the list that was read last */
+    uint64_t next_ns;   /* PAUSING */
+    bool busy;          /* STAMPING, LISTING */
     struct list feeds;
     size_t feed_count;
     struct backup_keyspace *table;
@@ -60,7 +60,8 @@ static void followed_end_watch(struct followed *f)
     f->asked = false;
 }
 
-static void followed_told(void *ctx, const struct client_error *e, const struct client_watch_batch *batch, uint64_t resume)
+static void followed_told(void *ctx, const struct client_error *e, const struct client_watch_batch *batch,
+                          uint64_t resume)
 {
     struct followed *f = ctx;
     struct changes *c = f->all;
@@ -75,7 +76,8 @@ static void followed_told(void *ctx, const struct client_error *e, const struct 
     } else {
         for (size_t i = 0; i < batch->change_count; i++) {
             const struct feed_change *g = &batch->changes[i];
-            struct backup_row row = {.keyspace = f->info.id, .ts = g->ts, .ttl_ms = g->ttl_ms, .key = g->key, .value = g->value};
+            struct backup_row row = {
+                .keyspace = f->info.id, .ts = g->ts, .ttl_ms = g->ttl_ms, .key = g->key, .value = g->value};
             row.kind = g->is_delete ? BACKUP_DELETE : g->is_counter ? BACKUP_COUNTER : BACKUP_RAW;
             backup_row_put(&f->rows, &row);
         }
@@ -95,11 +97,9 @@ static void followed_ask(struct followed *f)
 static void followed_watch(struct followed *f, uint64_t after)
 {
     f->upto = after;
-    f->watch = client_watch_new(f->all->client,
-                                &(struct client_watch_options){.keyspace = f->info.name,
-                                                               .after = after,
-                                                               .placed = true,
-                                                               .progress_ms = PROGRESS_MS});
+    f->watch = client_watch_new(
+        f->all->client, &(struct client_watch_options){
+                            .keyspace = f->info.name, .after = after, .placed = true, .progress_ms = PROGRESS_MS});
     followed_ask(f);
 }
 
@@ -204,9 +204,9 @@ static void on_stamp(void *ctx, const struct client_error *e, struct slice paylo
     if (c->from == 0) c->from = reply.first;
     struct buf params; /* later on, the first range of each keyspace will do */
     buf_init(&params, 256);
-    pack_meta_map_request(&params, &(struct meta_map_request){.keyspace = SLICE_EMPTY,
-                                                              .has_key = c->listed_ts != 0,
-                                                              .key = slice_make("", 1)});
+    pack_meta_map_request(
+        &params,
+        &(struct meta_map_request){.keyspace = SLICE_EMPTY, .has_key = c->listed_ts != 0, .key = slice_make("", 1)});
     client_meta(c->client, METHOD_META_MAP, buf_slice(&params), LIST_TIMEOUT_MS, on_list, c);
     buf_free(&params);
 }

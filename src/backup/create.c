@@ -66,7 +66,8 @@ struct backup_create {
     void *ctx;
 };
 
-static void job_fail(struct backup_create *b, enum status s, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void job_fail(struct backup_create *b, enum status s, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 static void job_fail(struct backup_create *b, enum status s, const char *fmt, ...)
 {
     if (b->state == CREATE_DONE || b->report.status != STATUS_OK) return;
@@ -227,7 +228,7 @@ static void take_rows(struct reader *r, const struct scan_reply *reply)
     b->progress.bytes_done += bytes;
     if (b->options.rate == 0) return;
     if (b->rate_ns < now_ns) b->rate_ns = now_ns;
-    b->rate_ns += bytes * 1000 / b->options.rate * (NS_PER_MS / 1000) * 1000;
+    b->rate_ns += bytes * 1000 / b->options.rate * NS_PER_MS;
 }
 
 static void on_page(void *ctx, const struct client_error *e, const struct scan_reply *reply)
@@ -271,10 +272,8 @@ static void on_page(void *ctx, const struct client_error *e, const struct scan_r
 static void reader_ask(struct reader *r)
 {
     struct backup_create *b = r->job;
-    struct client_scan s = {.start = buf_slice(&r->next),
-                            .end = r->span->end,
-                            .placed = true,
-                            .how = {.mode = READ_SNAPSHOT, .ts = r->ts}};
+    struct client_scan s = {
+        .start = buf_slice(&r->next), .end = r->span->end, .placed = true, .how = {.mode = READ_SNAPSHOT, .ts = r->ts}};
     r->state = READER_ASKING;
     client_scan(b->client, r->keyspace, &s, PAGE_TIMEOUT_MS, on_page, r);
 }
@@ -442,7 +441,8 @@ static void watch_over(struct backup_create *b, uint64_t now_ns)
     } else if (b->log.status != STATUS_OK) {
         job_fail(b, b->log.status, "%s", b->log.text);
     } else if (now_ns > b->moved_ns + limit_ns && b->rate_ns <= now_ns) {
-        job_fail(b, STATUS_TIMEOUT, "nothing has gone on for %u s%s%s: run it again when the cluster serves, it goes on",
+        job_fail(b, STATUS_TIMEOUT,
+                 "nothing has gone on for %u s%s%s: run it again when the cluster serves, it goes on",
                  b->options.timeout_ms / 1000, b->last[0] != '\0' ? "; the last answer was: " : "", b->last);
     }
 }

@@ -13,7 +13,7 @@
 #include "client/client.h"
 
 struct backup_progress {
-    const char *doing; /* in a few words */
+    const char *doing;                /* in a few words */
     uint64_t bytes_done, bytes_total; /* total: as the nodes reckon it */
     uint64_t chunks, rows, changes_bytes;
 };

@@ -116,8 +116,7 @@ static void task_execute(struct task *task)
         return;
     }
     t->status = read_bytes(t->depot->env->disk, t->name, &t->bytes, &t->err);
-    if (t->status == STATUS_OK)
-        t->status = backup_file_open(buf_slice(&t->bytes), t->type, t->name, &t->body, &t->err);
+    if (t->status == STATUS_OK) t->status = backup_file_open(buf_slice(&t->bytes), t->type, t->name, &t->body, &t->err);
 }
 
 /* --- on the loop --- */

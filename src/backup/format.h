@@ -32,7 +32,7 @@ struct backup_row {
     uint32_t keyspace;
     uint8_t kind; /* enum backup_kind */
     uint64_t ts;
-    uint64_t ttl_ms; /* 0: it stays */
+    uint64_t ttl_ms;         /* 0: it stays */
     struct slice key, value; /* the key as the keyspace holds it; a counter's decimal digits */
 };
 void backup_row_put(struct buf *b, const struct backup_row *r);
@@ -80,9 +80,9 @@ MUST_CHECK enum status backup_changes_get(struct slice body, struct arena *arena
 struct backup_manifest {
     struct cluster_id cluster;
     bool complete;
-    uint64_t from; /* changes after it are kept for it */
-    uint64_t at;   /* complete: from here on it can be restored */
-    uint64_t parent; /* `at` of the backup that it shares chunks with; 0: none */
+    uint64_t from;               /* changes after it are kept for it */
+    uint64_t at;                 /* complete: from here on it can be restored */
+    uint64_t parent;             /* `at` of the backup that it shares chunks with; 0: none */
     uint64_t began_ms, ended_ms; /* wall time, for people */
     struct backup_keyspace *keyspaces;
     size_t keyspace_count;

@@ -135,10 +135,8 @@ static void look_step(struct look *l)
         buf_append_slice(&l->next, l->span->start);
     }
     if (l->span == NULL) return;
-    struct client_scan s = {.start = buf_slice(&l->next),
-                            .end = l->span->end,
-                            .placed = true,
-                            .how = {.mode = READ_SNAPSHOT, .ts = p->at}};
+    struct client_scan s = {
+        .start = buf_slice(&l->next), .end = l->span->end, .placed = true, .how = {.mode = READ_SNAPSHOT, .ts = p->at}};
     l->asking = true;
     client_scan(p->client, l->keyspace->name, &s, CALL_MS, on_page, l);
 }

@@ -48,8 +48,8 @@ struct restore {
     struct restore_options options;
     struct walk *walk;
     enum restore_state state;
-    bool asking;  /* one question at a time, but for batches */
-    size_t next;  /* LOOKING, CREATING: which keyspace */
+    bool asking;     /* one question at a time, but for batches */
+    size_t next;     /* LOOKING, CREATING: which keyspace */
     uint64_t newest; /* timestamp that the backup's directory knows of */
     uint64_t base;   /* rows with a time to live have what is left of it then */
     struct arena arena;
@@ -115,10 +115,11 @@ static void on_stamp(void *ctx, const struct client_error *e, struct slice paylo
         return;
     }
     if (reply.first <= r->newest) {
-        restore_fail(r, STATUS_INVALID,
-                     "the new cluster's timestamps (%llu) are not above those that the backup knows (%llu): its clock is "
-                     "behind; set it, and run this again",
-                     (unsigned long long)reply.first, (unsigned long long)r->newest);
+        restore_fail(
+            r, STATUS_INVALID,
+            "the new cluster's timestamps (%llu) are not above those that the backup knows (%llu): its clock is "
+            "behind; set it, and run this again",
+            (unsigned long long)reply.first, (unsigned long long)r->newest);
         return;
     }
     r->base = reply.first;
@@ -142,7 +143,8 @@ static void ask_stamp(struct restore *r)
 static const struct keyspace_info *found(const struct restore *r, struct slice name)
 {
     for (size_t i = 0; i < r->map.keyspace_count; i++)
-        if (slice_eq(r->map.keyspaces[i].name, name) && r->map.keyspaces[i].dropped_ts == 0) return &r->map.keyspaces[i];
+        if (slice_eq(r->map.keyspaces[i].name, name) && r->map.keyspaces[i].dropped_ts == 0)
+            return &r->map.keyspaces[i];
     return NULL;
 }
 
@@ -166,7 +168,8 @@ static void on_mark_read(void *ctx, const struct client_error *e, const struct g
         r->report.resumed = true;
         go_on(r, RESTORE_CREATING);
     } else {
-        restore_fail(r, STATUS_EXISTS, "another restore has been begun here (%.*s): finish that one, or begin with a new cluster",
+        restore_fail(r, STATUS_EXISTS,
+                     "another restore has been begun here (%.*s): finish that one, or begin with a new cluster",
                      (int)(reply->value.size < 200 ? reply->value.size : 200), (const char *)reply->value.data);
     }
 }
@@ -516,8 +519,7 @@ static uint64_t restore_pass(struct actor *actor, uint64_t now_ns)
     struct restore *r = LIST_ENTRY(actor, struct restore, actor);
     if (r->env->dead || r->done == NULL) return DEADLINE_NONE;
     if (r->report.status == STATUS_OK) restore_step(r, now_ns);
-    if (r->report.status != STATUS_OK)
-        LIST_FOR(it, &r->batches) batch_step(LIST_ENTRY(it, struct batch, link), now_ns);
+    if (r->report.status != STATUS_OK) LIST_FOR(it, &r->batches) batch_step(LIST_ENTRY(it, struct batch, link), now_ns);
     if (r->state == RESTORE_DONE || (r->report.status != STATUS_OK && list_empty(&r->batches))) {
         restore_done done = r->done;
         r->done = NULL;
@@ -566,8 +568,14 @@ enum status restore_new(struct env *env, struct client *client, struct depot *de
 
 const char *restore_progress(const struct restore *r, uint64_t *done, uint64_t *total)
 {
-    static const char *const doing[] = {"reading the changes", "looking at the cluster", "marking it", "creating keyspaces",
-                                        "writing",             "reading back",           "ending",     "done"};
+    static const char *const doing[] = {"reading the changes",
+                                        "looking at the cluster",
+                                        "marking it",
+                                        "creating keyspaces",
+                                        "writing",
+                                        "reading back",
+                                        "ending",
+                                        "done"};
     if (r->inspect != NULL)
         inspect_progress(r->inspect, done, total);
     else

@@ -283,7 +283,8 @@ static enum status choose(struct walk *w, const struct catalog *c, struct errbuf
         return STATUS_NOT_FOUND;
     }
     const struct backup_manifest *first = &c->backups[0], *last = &c->backups[c->backup_count - 1];
-    errbuf_set(err, "no backup reaches timestamp %llu: the oldest is as of %llu, and changes after the newest end at %llu",
+    errbuf_set(err,
+               "no backup reaches timestamp %llu: the oldest is as of %llu, and changes after the newest end at %llu",
                (unsigned long long)w->options.at, (unsigned long long)first->at,
                (unsigned long long)catalog_chain(c, last->from, UINT64_MAX, NULL, NULL));
     return STATUS_NOT_FOUND;

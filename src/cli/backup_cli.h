@@ -16,11 +16,11 @@ struct backup_command {
 /* Without a directory, or without a cluster, if there is none to speak of. An exit code, with the text already printed. */
 int backup_open(struct backup_command *k, struct cli *c, const char *dir);
 /* Runs the loop until k->done; tells each second what is being done. */
-void backup_wait(struct backup_command *k,
-                 const char *(*progress)(void *job, uint64_t *done, uint64_t *total), void *job);
-int backup_close(struct backup_command *k); /* the exit code; jobs are freed before */
-bool backup_at(struct cli *c, uint64_t *at);      /* --at; false: a usage error was printed */
-void backup_time(struct buf *b, uint64_t ts);     /* "2026-01-31 12:00:00.123Z" */
+void backup_wait(struct backup_command *k, const char *(*progress)(void *job, uint64_t *done, uint64_t *total),
+                 void *job);
+int backup_close(struct backup_command *k);   /* the exit code; jobs are freed before */
+bool backup_at(struct cli *c, uint64_t *at);  /* --at; false: a usage error was printed */
+void backup_time(struct buf *b, uint64_t ts); /* "2026-01-31 12:00:00.123Z" */
 /* As a line each, or as members of a JSON object. */
 void backup_print_digest(struct buf *b, struct slice keyspace, const struct backup_digest *d, enum output output,
                          bool first);

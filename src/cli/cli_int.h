@@ -76,7 +76,7 @@ struct session {
 };
 int session_open(struct session *s, struct cli *c); /* CLI_OK, or an exit code with the text already printed */
 int session_open_in(struct session *s, struct cli *c, const char *dir); /* with a directory for files; made if absent */
-int session_wait(struct session *s);                /* runs the loop until done; the exit code */
+int session_wait(struct session *s);                                    /* runs the loop until done; the exit code */
 void session_close(struct session *s);
 
 /* --- the subcommands, by file --- */
@@ -164,9 +164,10 @@ int run_backup_create(struct cli *c);  /* cmd_backup.c */
 int run_backup_list(struct cli *c);
 int run_backup_verify(struct cli *c);
 int run_backup_restore(struct cli *c);
+int run_backup_dump(struct cli *c);   /* cmd_backup_dump.c */
 int run_backup_follow(struct cli *c); /* cmd_follow.c */
 int run_backup_digest(struct cli *c);
-int run_demo_records(struct cli *c);   /* demo_records.c */
-int run_demo_bank(struct cli *c);      /* demo_bank.c */
+int run_demo_records(struct cli *c); /* demo_records.c */
+int run_demo_bank(struct cli *c);    /* demo_bank.c */
 
 #endif

@@ -83,7 +83,8 @@ int backup_close(struct backup_command *k)
 
 /* --- times --- */
 
-static int64_t days_of(int64_t year, int64_t month, int64_t day) /* since 1970-01-01; Hinnant, "chrono-compatible date algorithms" */
+static int64_t days_of(int64_t year, int64_t month,
+                       int64_t day) /* since 1970-01-01; Hinnant, "chrono-compatible date algorithms" */
 {
     year -= month <= 2;
     int64_t era = year / 400, of_era = year - era * 400;
@@ -97,8 +98,9 @@ void backup_time(struct buf *b, uint64_t ts)
     int64_t days = (int64_t)(ms / 86400000), year = 1970 + days / 366, month = 1;
     while (days_of(year + 1, 1, 1) <= days) year++;
     while (month < 12 && days_of(year, month + 1, 1) <= days) month++;
-    buf_printf(b, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (int)year, (int)month, (int)(days - days_of(year, month, 1) + 1),
-               (int)(ms / 3600000 % 24), (int)(ms / 60000 % 60), (int)(ms / 1000 % 60), (int)(ms % 1000));
+    buf_printf(b, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (int)year, (int)month,
+               (int)(days - days_of(year, month, 1) + 1), (int)(ms / 3600000 % 24), (int)(ms / 60000 % 60),
+               (int)(ms / 1000 % 60), (int)(ms % 1000));
 }
 
 bool backup_at(struct cli *c, uint64_t *at)
@@ -164,7 +166,8 @@ static void created_text(struct buf *b, const struct backup_report *r)
     text_size(b, r->changes_bytes);
     if (r->parent != 0) buf_printf(b, "\n  adds to   %llu", (unsigned long long)r->parent);
     if (r->resumed) buf_append_str(b, "\n  went on with one that was broken off");
-    if (r->reread) buf_append_str(b, "\n  versions since the last one were gone: all was read, what had not changed was kept");
+    if (r->reread)
+        buf_append_str(b, "\n  versions since the last one were gone: all was read, what had not changed was kept");
     buf_append_str(b, "\n");
 }
 
@@ -204,7 +207,8 @@ static void status_done(void *ctx, const struct client_error *e, struct slice pa
         k->done = true;
     } else {
         g->options.cluster = reply.cluster;
-        g->job = backup_create_new(k->session.env, k->session.client, k->depot, &k->catalog, &g->options, create_done, g);
+        g->job =
+            backup_create_new(k->session.env, k->session.client, k->depot, &k->catalog, &g->options, create_done, g);
         k->catalog = (struct catalog){.depot = NULL};
     }
     arena_free(&arena);
@@ -239,7 +243,9 @@ static void list_json(struct buf *b, const struct catalog *c, const struct backu
                       uint64_t bytes, uint64_t rows)
 {
     (void)c;
-    buf_printf(b, "{\"timestamp\":\"%llu\",\"restorable_to\":\"%llu\",\"parent\":\"%llu\",\"chunks\":%zu,\"rows\":%llu,\"bytes\":%llu}\n",
+    buf_printf(b,
+               "{\"timestamp\":\"%llu\",\"restorable_to\":\"%llu\",\"parent\":\"%llu\",\"chunks\":%zu,\"rows\":%llu,"
+               "\"bytes\":%llu}\n",
                (unsigned long long)m->at, (unsigned long long)reach, (unsigned long long)m->parent, m->chunk_count,
                (unsigned long long)rows, (unsigned long long)bytes);
 }
@@ -372,7 +378,8 @@ static void restored(void *ctx, const struct restore_report *r)
     }
     buf_init(&b, 1024);
     if (k->session.cli->output == OUTPUT_JSON) {
-        buf_printf(&b, "{\"timestamp\":\"%llu\",\"rows\":%llu,\"bytes\":%llu,\"ended\":%llu,\"compared\":%s,\"ms\":%llu}\n",
+        buf_printf(&b,
+                   "{\"timestamp\":\"%llu\",\"rows\":%llu,\"bytes\":%llu,\"ended\":%llu,\"compared\":%s,\"ms\":%llu}\n",
                    (unsigned long long)r->at, (unsigned long long)r->rows, (unsigned long long)r->bytes,
                    (unsigned long long)r->ended, r->compared ? "true" : "false", (unsigned long long)ms);
     } else {
@@ -380,7 +387,8 @@ static void restored(void *ctx, const struct restore_report *r)
         backup_time(&b, r->at);
         buf_printf(&b, " (%llu)\n  rows      %llu, ", (unsigned long long)r->at, (unsigned long long)r->rows);
         text_size(&b, r->bytes);
-        if (r->ended > 0) buf_printf(&b, "\n  ended     %llu rows whose time to live has passed", (unsigned long long)r->ended);
+        if (r->ended > 0)
+            buf_printf(&b, "\n  ended     %llu rows whose time to live has passed", (unsigned long long)r->ended);
         buf_append_str(&b, r->compared ? "\n  read back, and found equal\n" : "\n");
     }
     out_buf(&b);
@@ -405,8 +413,7 @@ int run_backup_restore(struct cli *c)
     if (code != CLI_OK) return code;
     o.rate = rate;
     o.parallel = (uint32_t)parallel;
-    enum status s =
-        restore_new(k.session.env, k.session.client, k.depot, &k.catalog, &o, restored, &k, &job, &err);
+    enum status s = restore_new(k.session.env, k.session.client, k.depot, &k.catalog, &o, restored, &k, &job, &err);
     if (s != STATUS_OK)
         k.code = cli_fail("backup restore: %s", err.text);
     else

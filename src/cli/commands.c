@@ -93,6 +93,10 @@ static const struct flag flags_backup_create[] = {
     FLAGS_BACKUP,
 };
 static const struct flag flags_backup_verify[] = {FLAG_BACKUP_AT};
+static const struct flag flags_backup_dump[] = {
+    FLAG_BACKUP_AT,
+    {"keyspace", FLAG_TEXT, "NAME", "only its rows"},
+};
 static const struct flag flags_backup_restore[] = {
     FLAG_BACKUP_AT,
     {"no-check", FLAG_SWITCH, "", "do not read everything back in the end"},
@@ -426,6 +430,8 @@ const struct command cli_commands[] = {
      FLAGS(flags_backup_verify), false},
     {"backup restore", "DIR", "into a new, empty cluster; run again, it goes on", run_backup_restore, 1, 1,
      FLAGS(flags_backup_restore), false},
+    {"backup dump", "DIR", "the rows that a restore would write, a line of JSON each", run_backup_dump, 1, 1,
+     FLAGS(flags_backup_dump), false},
     {"backup follow", "DIR", "archive every change as it is made, until it is stopped: for --at any moment",
      run_backup_follow, 1, 1, FLAGS(flags_backup_follow), false},
     {"backup digest", "", "what the cluster holds, as a number for each keyspace: equal numbers, equal contents",

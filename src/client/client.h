@@ -58,7 +58,8 @@ struct client_scan {
     uint32_t limit_rows;     /* of this page; 0: LIMIT_SCAN_ROWS */
     uint32_t limit_bytes;    /* 0: LIMIT_SCAN_BYTES */
     bool reverse, keys_only;
-    bool placed; /* start, end and the rows' keys are as the keyspace holds them (docs/formats/keys.md): of a keyspace by hash, behind their buckets */
+    bool
+        placed; /* start, end and the rows' keys are as the keyspace holds them (docs/formats/keys.md): of a keyspace by hash, behind their buckets */
     struct read_how how;
 };
 /* One page, over as many ranges as it takes; reply->more tells that there may be more after the last row (before it, in

@@ -4,7 +4,6 @@
 #define QUORATE_WIRE_MESSAGES_H
 
 #include "raft/liveness.h"
-#include "raft/raft.h"
 #include "txn/feed.h"
 #include "wire/descriptors.h"
 #include "wire/messages_meta.h"
@@ -82,9 +81,8 @@ struct scan_request {
 };
 struct scan_row {
     struct slice key, value;
-    uint64_t version;
-    bool is_counter; /* value: its decimal digits */
-    uint64_t ttl_ms; /* 0: it stays */
+    uint64_t version, ttl_ms; /* ttl_ms 0: it stays */
+    bool is_counter;          /* value: its decimal digits */
 };
 struct scan_reply {
     struct scan_row *rows;

@@ -1,0 +1,100 @@
+#!/bin/sh
+# Backups of a bank under load: a node killed meanwhile, a backup broken off and gone on with, the archive of changes, a restore into a
+# new cluster whose digest is that of the old one; and every moment of a recorded history, exact to the transaction.
+set -u
+# shellcheck source=tests/process/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+bk=$work/bk
+at_of() { json "d['timestamp']"; }
+digests() { python3 -c 'import json, sys; d = json.load(sys.stdin)["keyspaces"]; print({k: v["digest"] for k, v in sorted(d.items())})'; }
+same() { # FILE FILE: the digests of two reports
+    digests <"$1" >"$work/left" && digests <"$2" >"$work/right" && diff "$work/left" "$work/right"
+}
+
+check "the cluster starts" cluster_start
+check "a keyspace of many ranges" "$quorate" keyspace create wide --splits user/2,user/4,user/6
+check "a keyspace spread by hash" "$quorate" keyspace create hashed --hash-buckets 5
+python3 - >"$work/load" <<'PYTHON'
+for i in range(3000): print("put wide user/%d/%d %s" % (i % 9, i, "v%d-" % i * 300))
+PYTHON
+check "rows" sh -c "'$quorate' shell <'$work/load' >/dev/null"
+check "a row with a time to live" "$quorate" put wide gone soon --ttl 3s
+
+# A bank whose transfers are recorded: each leaves a row under its number in the same transaction.
+python3 "$here/backup_bank.py" "$(gateway)" "$work/history" "$work/stop" >"$work/bank.out" 2>&1 &
+bank=$!
+sleep 1
+victim=$(leader_of wide)
+"$quorate" backup create "$bk" --rate 1 -o json >"$work/full" 2>"$work/full.err" &
+creating=$!
+sleep 0.7
+check "kill -9 of $victim during the backup" kill -9 "$(pid_of "$victim")"
+wait $creating
+check "the backup is complete" at_of <"$work/full"
+at=$(at_of <"$work/full")
+check "it is whole" "$quorate" backup verify "$bk" --at "$at"
+"$quorate" backup verify "$bk" --at "$at" -o json >"$work/verified"
+check "the cluster held the same at that timestamp" sh -c "'$quorate' backup digest --at $at -o json >'$work/live'"
+check "digests are equal" same "$work/verified" "$work/live"
+check "$victim starts again" "$quorate" cluster start "$victim"
+
+check "an incremental backup" "$quorate" backup create "$bk" --incremental
+"$quorate" backup follow "$bk" --every-ms 300 >"$work/follow" 2>&1 &
+follow=$!
+sleep 4
+kill -9 $follow
+wait $follow 2>/dev/null
+"$quorate" backup follow "$bk" --every-ms 300 >"$work/follow" 2>&1 &
+follow=$!
+check "a keyspace is made while changes are archived" "$quorate" keyspace create later
+check "it is written to" "$quorate" put later a 1
+sleep 2
+touch "$work/stop"
+wait $bank
+check "the bank went on" grep -q "transfers" "$work/bank.out"
+sed 's/^/      /' "$work/bank.out"
+kill -INT $follow
+wait $follow
+check "every moment is exact to the transaction" python3 "$here/backup_exact.py" "$quorate" "$bk" "$work/history" 12
+sed 's/^/      /' "$work/check.out"
+
+# Broken off, and gone on with.
+"$quorate" backup create "$work/bk2" --rate 1 >/dev/null 2>&1 &
+creating=$!
+sleep 2.6
+kill -9 $creating
+wait $creating 2>/dev/null
+expect "a backup that was killed goes on" 0 "went on with one that was broken off" "$quorate" backup create "$work/bk2"
+check "it is whole" "$quorate" backup verify "$work/bk2"
+
+"$quorate" backup verify "$bk" -o json >"$work/last"
+expect "a cluster that is not empty is refused" 1 "is not empty" "$quorate" backup restore "$bk"
+old=$("$quorate" status -o json | json "d['cluster']")
+check "the old cluster stops" "$quorate" cluster stop
+QUORATE_DIR=$work/new
+base=
+check "a new cluster starts" cluster_start
+"$quorate" backup restore "$bk" >/dev/null 2>&1 &
+restoring=$!
+sleep 0.3
+kill -9 $restoring
+wait $restoring 2>/dev/null
+expect "a restore that was killed goes on" 0 "read back, and found equal" "$quorate" backup restore "$bk"
+"$quorate" backup digest -o json >"$work/restored"
+check "it holds what the old one held" same "$work/last" "$work/restored"
+check "its id is another" test "$old" != "$("$quorate" status -o json | json "d['cluster']")"
+expect "a row that had ended stays away" 1 "no such key" "$quorate" get wide gone
+check "the bank goes on in the new cluster" python3 "$here/backup_bank.py" "$(gateway)" "$work/history2" 50
+
+# Damage is found, and named.
+file=$(ls "$bk"/chunks/* | head -n 1)
+python3 - "$file" <<'PYTHON'
+import sys
+with open(sys.argv[1], "r+b") as f:
+    f.seek(100); b = f.read(1); f.seek(100); f.write(bytes([b[0] ^ 1]))
+PYTHON
+expect "a flipped bit is found" 1 "$(basename "$file")" "$quorate" backup verify "$bk"
+rm "$file"
+expect "a missing file is found" 1 "$(basename "$file")" "$quorate" backup verify "$bk"
+finish
