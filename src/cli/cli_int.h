@@ -139,6 +139,8 @@ int run_placement_show(struct cli *c); /* cmd_placement.c */
 int run_placement_set(struct cli *c);
 int run_placement_check(struct cli *c);
 int run_unsafe_recover(struct cli *c);
+int run_meta_add(struct cli *c);
+int run_meta_remove(struct cli *c);
 int run_version(struct cli *c);
 int run_manual(struct cli *c);
 int run_help(struct cli *c);

@@ -201,6 +201,7 @@ int run_meta(struct cli *c)
     if (code != CLI_OK) return code;
     const char *own = NULL;
     for (size_t i = 0; i < o.member_count; i++) own = o.members[i].id == o.id ? o.members[i].address : own;
+    o.join = args_switch(&c->args, "join");
     if (own == NULL) return cli_usage("--id %llu is not among --members", (unsigned long long)o.id);
     code = server_certs(c, o.listen != NULL ? o.listen : own, true);
     if (code != CLI_OK) return code;

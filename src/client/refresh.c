@@ -149,6 +149,7 @@ static void on_refresh_done(void *ctx, enum status status, bool sent, const stru
     if (v.status == STATUS_OK) {
         struct meta_map_reply map;
         v.status = unpack_meta_map_reply(head->payload, &arena, &map);
+        if (v.status == STATUS_OK) meta_call_learn(c->meta, map.metas, map.meta_count);
         if (v.status == STATUS_OK) refresh_learn(c, &map);
         struct slice name = slice_make(c->refresh.keyspace, c->refresh.keyspace_size);
         if (v.status == STATUS_OK && name.size > 0 && map.keyspace_count == 0) routes_forget_keyspace(&c->routes, name);

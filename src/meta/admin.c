@@ -75,6 +75,10 @@ enum status admin_command(struct meta *m, const struct rpc_request *req, struct 
         struct meta_op_request q;
         s = unpack_meta_op_request(req->params, &m->arena, &q);
         if (s == STATUS_OK) s = op_command(m, &q, c, err);
+    } else if (req->method == METHOD_META_MEMBER) {
+        s = unpack_meta_member_request(req->params, &m->arena, &c->member);
+        if (s == STATUS_OK) s = members_command(m, c, err);
+        if (s == STATUS_OK && c->member.remove) c->member.address = slice_str(members_address_of(m, c->member.id));
     } else if (req->method == METHOD_META_CONFIG) {
         c->kind = META_CMD_SETTING;
         s = unpack_meta_config_request(req->params, &m->arena, &c->setting);

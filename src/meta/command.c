@@ -49,6 +49,11 @@ void meta_command_encode(const struct meta_command *c, struct buf *out)
         PACK_INNER(out, meta_recover_request, &c->recover);
         pack_uint(out, c->now_ms);
         break;
+    case META_CMD_MEMBER:
+        pack_array(out, 2);
+        PACK_INNER(out, meta_member_request, &c->member);
+        pack_bool(out, c->member_gone);
+        break;
     case META_CMD_RANGES:
         pack_array(out, 2);
         PACK_INNER(out, range_change_reply, &c->news);
@@ -135,6 +140,11 @@ enum status meta_command_decode(struct slice bytes, struct arena *arena, struct 
         (void)unpack_array_of(&u, 2);
         s = unpack_meta_recover_request(unpack_bin(&u), arena, &out->recover);
         out->now_ms = unpack_uint(&u);
+        break;
+    case META_CMD_MEMBER:
+        (void)unpack_array_of(&u, 2);
+        s = unpack_meta_member_request(unpack_bin(&u), arena, &out->member);
+        out->member_gone = unpack_bool(&u);
         break;
     case META_CMD_RANGES: s = decode_news(&u, arena, out); break;
     default: return STATUS_UNSUPPORTED;

@@ -57,6 +57,7 @@ uint64_t duties_pass(struct meta *m, uint64_t now_ns)
     m->duties_at_ns = now_ns + DUTIES_EVERY_NS;
     default_create(m);
     drops_step(m);
+    members_step(m);
     forget_silent_leaders(m, now_ns);
     operators_pass(m, now_ns);
     return next < m->duties_at_ns ? next : m->duties_at_ns;

@@ -218,6 +218,24 @@ static void eval_drain(struct eval *e, const struct meta_node_drain_request *q)
     eval_answer(e, STATUS_OK, "", SLICE_EMPTY);
 }
 
+/* What an admin wants of a member, until it is so. */
+static void eval_member(struct eval *e, const struct meta_command *c)
+{
+    struct slice key = eval_key_id(e, "m/", c->member.id);
+    if (c->member_gone) {
+        eval_delete(e, key);
+    } else {
+        struct buf b;
+        buf_init(&b, 4096);
+        pack_array(&b, 2);
+        pack_bin(&b, c->member.address);
+        pack_bool(&b, !c->member.remove);
+        eval_write(e, key, &b);
+        buf_free(&b);
+    }
+    eval_answer(e, STATUS_OK, "", SLICE_EMPTY);
+}
+
 static enum status meta_apply(void *ctx, const struct machine_entry *me, const struct txn_view *view,
                               struct arena *arena, struct txn_writes *writes, uint64_t *ts, struct buf *out)
 {
@@ -257,6 +275,7 @@ static enum status meta_apply(void *ctx, const struct machine_entry *me, const s
     case META_CMD_SETTING: eval_setting(&e, &c.setting); break;
     case META_CMD_NODE: eval_node_verb(&e, &c.node_verb, c.now_ms); break;
     case META_CMD_RANGES: eval_ranges(&e, &c); break;
+    case META_CMD_MEMBER: eval_member(&e, &c); break;
     case META_CMD_GIVE_UP: eval_give_up(&e, &c.recover, c.now_ms); break;
     case META_CMD_PLACEMENT: eval_placement(&e, &c.placement.rule); break;
     }

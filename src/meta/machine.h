@@ -11,6 +11,7 @@
  *   r/<id>       range descriptor (wire/messages.h)
  *   o/<range>    operator under way; e/<id modulo 256>: one that has ended (meta/operator.h)
  *   s/<name>     a setting that an admin has set (meta/settings.h)
+ *   m/<id>       member of the metadata service that is to come, or to go: [address, stays]; members.c
  *   t            bound of timestamps: none at or above it has been handed out
  *   v            map version: raised by everything that nodes or routers cache
  *
@@ -44,7 +45,8 @@ enum meta_command_kind {
     META_CMD_RANGES_DESTROY,
     META_CMD_RANGES,
     META_CMD_PLACEMENT,
-    META_CMD_GIVE_UP
+    META_CMD_GIVE_UP,
+    META_CMD_MEMBER
 };
 /* A destroyed range: a descriptor without replicas, with a conf_ver above whatever the group's own log may reach, so that every
  * replica of it is gone (docs/moves.md). The row stays: a replica that comes back in years is told. */
@@ -78,6 +80,8 @@ struct meta_command {
     struct meta_config_request setting;
     struct meta_node_request node_verb;
     struct meta_placement_request placement;
+    struct meta_member_request member;   /* META_CMD_MEMBER */
+    bool member_gone;                    /* it has been taken out: its row goes */
     struct meta_recover_request recover; /* META_CMD_GIVE_UP: its nodes */
     uint64_t now_ms;                     /* META_CMD_NODE, GIVE_UP: the leader's wall clock */
 };

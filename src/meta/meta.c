@@ -3,6 +3,9 @@
 #include "base/mem.h"
 #include "meta/meta_int.h"
 
+static const char REMOVED[] =
+    "this member has been removed from the metadata service: it may be stopped for good. To take it in again: an "
+    "empty directory, `quorate meta add`, and --join";
 #define STOP_PATIENCE_NS (2000 * NS_PER_MS)
 
 /* --- the copy in memory --- */
@@ -35,7 +38,7 @@ static void state_block_loaded(void *ctx, enum status s)
 /* Reads all rows in one go; if a block has to come from disk, it begins anew when that is there. */
 static void state_load(struct meta *m)
 {
-    if (m->loaded || m->loading) return;
+    if (m->loaded || m->loading || host_replica(m->host, META_GROUP) == NULL) return;
     struct slice start, end;
     replica_span(host_replica(m->host, META_GROUP), &start, &end);
     struct lsm_iter *it = lsm_iter_new(host_store(m->host), start, end, LSM_TS_MAX, false);
@@ -103,12 +106,17 @@ static uint64_t meta_pass(struct actor *a, uint64_t now_ns)
     rpc_server_pass(m->server, now_ns);
     if (m->env->dead) return DEADLINE_NONE;
     state_load(m);
+    members_learn(m);
+    uint64_t join = members_join_pass(m, now_ns);
     news_step(m);
     /* Looked at anew: what requests have noted must not lie in the future of those who judge silence. */
     uint64_t duties = duties_pass(m, env_mono_ns(m->env));
     uint64_t next = host_pass(m->host, now_ns);
     if (m->env->dead) return DEADLINE_NONE;
+    if (m->join == NULL && host_replica(m->host, META_GROUP) == NULL) m->env->ops->fatal(m->env, REMOVED);
+    if (m->env->dead) return DEADLINE_NONE;
     rpc_server_flush(m->server);
+    if (join < next) next = join;
     return duties < next ? duties : next;
 }
 
@@ -122,7 +130,7 @@ static void meta_group_create(struct meta *m)
         uint64_t id = m->options.members[i].id;
         d.replicas[d.replica_count++] = (struct range_replica){.node_id = id, .replica_id = id, .role = 1};
     }
-    host_create_replica(m->host, &d);
+    if (!m->options.join) host_create_replica(m->host, &d);
     for (size_t i = 0; i < m->options.member_count; i++)
         host_set_peer(m->host, m->options.members[i].id, m->addresses[i]);
 }
@@ -154,6 +162,21 @@ static const char *meta_own_address(struct meta *m, struct errbuf *err)
     return NULL;
 }
 
+/* All but itself are asked. */
+static enum status meta_join(struct meta *m, struct errbuf *err)
+{
+    struct buf others;
+    buf_init(&others, LIMIT_VOTERS * (LIMIT_ADDRESS_BYTES + 1));
+    for (size_t i = 0; i < m->options.member_count; i++) {
+        if (m->options.members[i].id == m->options.id) continue;
+        buf_printf(&others, "%s%s", others.size > 0 ? "," : "", m->addresses[i]);
+    }
+    buf_append_byte(&others, 0);
+    enum status s = meta_call_new(m->env, (const char *)others.data, &m->self, &m->join, err);
+    buf_free(&others);
+    return s;
+}
+
 static enum status meta_start(struct meta *m, struct errbuf *err)
 {
     const char *own = meta_own_address(m, err);
@@ -173,8 +196,12 @@ static enum status meta_start(struct meta *m, struct errbuf *err)
     m->options.host.wal.must_exist = m->identity.has_log;
     s = identity_check_log(m->env, &m->identity, m->options.host.wal.dir, err);
     if (s == STATUS_OK) s = host_open(m->env, &m->options.host, &m->self, &owner, &m->host, err);
-    if (s == STATUS_OK) meta_group_create(m);
-    return s;
+    if (s != STATUS_OK) return s;
+    meta_group_create(m);
+    if (host_replica(m->host, META_GROUP) != NULL) return STATUS_OK;
+    if (m->options.join) return meta_join(m, err);
+    errbuf_set(err, "%s", REMOVED);
+    return STATUS_INVALID;
 }
 
 enum status meta_new(struct env *env, const struct meta_options *o, struct meta **out, struct errbuf *err)
@@ -189,6 +216,7 @@ enum status meta_new(struct env *env, const struct meta_options *o, struct meta 
     list_init(&m->default_proposal.link);
     list_init(&m->drop_proposal.link);
     list_init(&m->news_proposal.link);
+    list_init(&m->member_proposal.link);
     map_init(&m->news);
     meta_state_init(&m->state);
     map_init(&m->beginning);
@@ -242,6 +270,7 @@ void meta_free(struct meta *m)
     timestamps_reset(m);
     host_close(m->host);
     if (m->server != NULL) rpc_server_free(m->server);
+    meta_call_free(m->join);
     for (size_t i = 0; i < m->options.member_count; i++) mem_free(m->addresses[i]);
     meta_state_clear(&m->state);
     map_free(&m->beginning);

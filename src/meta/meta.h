@@ -16,6 +16,7 @@ struct meta_options {
     const char *listen; /* NULL: its own member address */
     struct meta_member members[LIMIT_VOTERS];
     size_t member_count;
+    bool join; /* the group exists, and this member is being added to it (`meta add`): members names the others, too */
     struct host_options host;
 };
 MUST_CHECK enum status meta_new(struct env *env, const struct meta_options *o, struct meta **out, struct errbuf *err);

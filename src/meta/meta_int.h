@@ -7,6 +7,7 @@
 #include "meta/state.h"
 #include "placement/plan.h"
 #include "range/identity.h"
+#include "rpc/meta_call.h"
 
 struct meta {
     struct actor actor;
@@ -44,6 +45,11 @@ struct meta {
     struct map news; /* range id -> struct range_news */
     bool news_busy;
     struct proposal news_proposal;
+    /* members.c */
+    struct meta_call *join; /* NULL: it is a member, or was told that it is */
+    uint64_t join_at_ns;
+    bool join_busy, member_busy;
+    struct proposal member_proposal;
     struct arena arena;
     struct buf scratch;
 };
@@ -85,6 +91,14 @@ void operators_reset(struct meta *m); /* leadership came */
 struct meta_operator *operator_by_id(const struct meta *m, uint64_t id);
 void operators_orders(struct meta *m, uint64_t node_id, struct meta_heartbeat_reply *reply);
 void operators_verdicts(struct meta *m, const struct order_verdict *verdicts, size_t count, uint64_t now_ns);
+
+/* members.c */
+const char *members_address_of(const struct meta *m, uint64_t id); /* NULL: not known */
+void members_learn(struct meta *m);
+size_t members_addresses(const struct meta *m, struct meta_address out[LIMIT_REPLICAS]);
+void members_step(struct meta *m); /* the leader's */
+MUST_CHECK enum status members_command(const struct meta *m, struct meta_command *c, struct errbuf *err);
+uint64_t members_join_pass(struct meta *m, uint64_t now_ns);
 
 /* salvage.c */
 void salvage_note(struct meta_node *n, const struct range_orphan *told, uint64_t now_ns);

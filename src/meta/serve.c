@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/mutant.h"
 #include "meta/meta_int.h"
+#include "range/members.h"
 
 enum { TIMESTAMPS_MAX = 1 << 20, HEARTBEAT_RANGES_MAX = 256, HEARTBEAT_BYTES_MAX = 4 << 20 };
 #define META_REQUEST_NS (5000 * NS_PER_MS)
@@ -272,6 +273,9 @@ static void on_heartbeat(struct meta *m, struct rpc_request *req)
         salvage_note(n, &hb.orphans[i], n->heard_ns);
     }
     struct meta_heartbeat_reply reply = {.map_version = m->state.map_version};
+    struct meta_address metas[LIMIT_REPLICAS];
+    reply.metas = metas;
+    reply.meta_count = members_addresses(m, metas);
     fill_nodes(m, &reply.nodes, &reply.node_count);
     fill_ranges(m, n, &hb, &reply);
     fill_gone(m, n, &hb, &reply);
@@ -330,6 +334,9 @@ static void answer_map(struct meta_request *q)
         reply.reports[reply.range_count++] = r->report;
     }
     fill_nodes(m, &reply.nodes, &reply.node_count);
+    struct meta_address metas[LIMIT_REPLICAS];
+    reply.metas = metas;
+    reply.meta_count = members_addresses(m, metas);
     struct buf payload;
     buf_init(&payload, LIMIT_FRAME_BYTES - 65536);
     pack_meta_map_reply(&payload, &reply);
@@ -344,6 +351,10 @@ static void answer_map(struct meta_request *q)
 static void answer_status(struct meta *m, struct rpc_request *req)
 {
     const struct replica *r = host_replica(m->host, META_GROUP);
+    if (r == NULL) {
+        rpc_reply_status(req, STATUS_RETRY, "this member is being added to the metadata service");
+        return;
+    }
     const struct raft *raft = replica_raft(r);
     struct meta_status_reply reply = {.cluster = m->state.cluster.cluster,
                                       .leader_id = raft_leader(raft),
@@ -351,16 +362,23 @@ static void answer_status(struct meta *m, struct rpc_request *req)
                                       .applied = raft_applied(raft),
                                       .map_version = m->state.map_version,
                                       .last_timestamp = m->ts_next};
-    for (size_t i = 0; i < m->options.member_count; i++) {
-        uint64_t id = m->options.members[i].id;
+    struct meta_address addresses[LIMIT_REPLICAS];
+    struct buf group;
+    buf_init(&group, 65536);
+    pack_range_desc(&group, replica_desc(r));
+    reply.group = buf_slice(&group);
+    reply.member_count = members_addresses(m, addresses);
+    for (size_t i = 0; i < reply.member_count; i++) {
+        uint64_t id = addresses[i].id;
         reply.members[i].id = id;
-        reply.members[i].address = slice_str(m->addresses[i]);
+        reply.members[i].address = addresses[i].address;
         reply.members[i].healthy = id == m->self.node_id || host_peer_connected(m->host, id);
-        reply.member_count++;
+        reply.members[i].votes = range_desc_replica(replica_desc(r), id)->role != RANGE_LEARNER;
     }
     struct buf payload;
     buf_init(&payload, 65536);
     pack_meta_status_reply(&payload, &reply);
+    buf_free(&group);
     rpc_reply(req, &(struct reply_head){.status = STATUS_OK, .message = SLICE_EMPTY, .payload = buf_slice(&payload)});
     buf_free(&payload);
 }
@@ -464,6 +482,7 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     case METHOD_RAFT:
     case METHOD_EFFECTS:
     case METHOD_LIVENESS:
+    case METHOD_GONE:
     case METHOD_SNAPSHOT:
         if (!from_member(m, req)) {
             if (req->notify) {
@@ -475,6 +494,8 @@ void meta_on_request(void *ctx, struct rpc_request *req)
             host_on_raft(m->host, req);
         } else if (req->method == METHOD_EFFECTS) {
             host_on_effects(m->host, req);
+        } else if (req->method == METHOD_GONE) {
+            host_on_gone(m->host, req);
         } else if (req->method == METHOD_LIVENESS) {
             host_on_liveness(m->host, req);
         } else {
@@ -496,6 +517,7 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     case METHOD_META_CONFIG:
     case METHOD_META_PLACEMENT:
     case METHOD_META_RECOVER:
+    case METHOD_META_MEMBER:
     case METHOD_META_KEYSPACE_ALTER:
     case METHOD_META_KEYSPACE_DROP: on_led(m, req); return;
     case METHOD_RANGE_TRANSFER: on_transfer(m, req); return;
@@ -509,7 +531,6 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     case METHOD_SCAN:
     case METHOD_RESOLVE:
     case METHOD_NODE_STATUS: break;
-    case METHOD_GONE:
     case METHOD_RESOLVED: rpc_request_drop(req); return;
     }
     rpc_reply_status(req, STATUS_UNSUPPORTED, "the metadata service does not serve this method: ask a storage node");

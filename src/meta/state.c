@@ -118,6 +118,23 @@ static void row_node(struct meta_state *s, struct slice value)
     n->lost_ms = row.lost_ms;
 }
 
+static void row_member(struct meta_state *s, uint64_t id, struct slice value, bool is_delete)
+{
+    size_t at = 0;
+    while (at < s->member_count && s->members[at].id != id) at++;
+    s->members_changed = true;
+    if (is_delete && at < s->member_count) s->members[at] = s->members[--s->member_count];
+    if (is_delete || at == LIMIT_REPLICAS) return;
+    struct meta_member_row *row = &s->members[at];
+    struct unpack u = unpack_make(value);
+    if (!unpack_array_of(&u, 2)) BUG("a member's row of the metadata is damaged");
+    struct slice address = unpack_bin(&u);
+    if (address.size > LIMIT_ADDRESS_BYTES) BUG("a member's row of the metadata is damaged");
+    *row = (struct meta_member_row){.id = id, .stays = unpack_bool(&u)};
+    memcpy(row->address, address.data, address.size);
+    if (at == s->member_count) s->member_count++;
+}
+
 static bool range_before(const struct range_desc *a, const struct range_desc *b)
 {
     if (a->keyspace != b->keyspace) return a->keyspace < b->keyspace;
@@ -188,6 +205,7 @@ void meta_state_row(struct meta_state *s, struct slice user_key, struct slice va
     if (is_delete) {
         if (user_key.data[0] == 'k') keyspace_gone(s, rest);
         if (user_key.data[0] == 'o') operators_row(&s->operators, user_key, value, true);
+        if (user_key.data[0] == 'm' && rest.size == 8) row_member(s, be_u64(rest.data), SLICE_EMPTY, true);
         if (user_key.data[0] == 's') row_setting(s, rest, SLICE_EMPTY);
         if (user_key.data[0] == 'r' && rest.size == 8) range_gone(s, be_u64(rest.data));
         return;
@@ -199,6 +217,7 @@ void meta_state_row(struct meta_state *s, struct slice user_key, struct slice va
         return;
     case 'k': row_keyspace(s, rest, value); return;
     case 'p': row_rules(s, rest.size == 8 ? be_u64(rest.data) : 0, value); return;
+    case 'm': row_member(s, rest.size == 8 ? be_u64(rest.data) : 0, value, false); return;
     case 'n': row_node(s, value); return;
     case 'r': row_range(s, value); return;
     case 'o':

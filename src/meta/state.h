@@ -15,6 +15,11 @@ struct meta_keyspace {
     struct slice rules_row; /* owned; rules' slices point into it */
     struct meta_rules_row rules;
 };
+struct meta_member_row { /* of the metadata service, who is to come or to go: members.c */
+    uint64_t id;
+    char address[LIMIT_ADDRESS_BYTES + 1];
+    bool stays;
+};
 struct meta_node {
     uint64_t id;
     struct slice row; /* owned; info's slices point into it */
@@ -53,6 +58,9 @@ struct meta_state {
     uint64_t heartbeats; /* taken so far */
     struct meta_operators operators;
     struct settings settings;
+    struct meta_member_row members[LIMIT_REPLICAS];
+    size_t member_count;
+    bool members_changed; /* since somebody looked */
 };
 
 void meta_state_init(struct meta_state *s);

@@ -21,6 +21,7 @@ static void heartbeat_adopt(struct node *n, const struct meta_heartbeat_reply *r
         address[a.size] = '\0';
         host_set_peer(n->host, reply->nodes[i].id, address);
     }
+    meta_call_learn(n->meta, reply->metas, reply->meta_count);
     health_learn(n, reply->nodes, reply->node_count);
     for (size_t i = 0; i < reply->range_count; i++) host_create_replica(n->host, &reply->ranges[i]);
     if (reply->map_version > n->map_version) n->map_version = reply->map_version;

@@ -202,7 +202,7 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
     struct range_change change = {.effective = false};
     uint64_t ts = 0;
     buf_clear(&h->answer);
-    bool config = e->type == RAFT_ENTRY_CONFIG && h->owner.machine->cut != NULL;
+    bool config = e->type == RAFT_ENTRY_CONFIG;
     if (comparison_is(e)) {
         apply_write(r, e, &writes, ts, &change);
         divergence_applied(r, e, &writes, ts, SLICE_EMPTY);

@@ -20,7 +20,7 @@
 
 #include <stdio.h>
 
-#define META_MEMBERS_MAX LIMIT_VOTERS
+#define META_MEMBERS_MAX 16u /* with those that have come and gone since the start */
 #define META_TRY_MS 1000u
 #define META_TRY_MAX_MS 8000u
 #define META_PAUSE_MIN_MS 5u
@@ -52,6 +52,7 @@ struct meta_request {
 
 struct meta_call {
     struct env *env;
+    const struct rpc_identity *self;
     size_t member_count;
     struct rpc_peer *members[META_MEMBERS_MAX];
     size_t leader; /* our best guess: where calls begin */
@@ -74,10 +75,6 @@ static enum status add_member(struct meta_call *m, struct slice address, const s
                    (int)(address.size < 128 ? address.size : 128), (const char *)address.data);
         return STATUS_INVALID;
     }
-    if (m->member_count == META_MEMBERS_MAX) {
-        errbuf_set(err, "more than %u metadata members", META_MEMBERS_MAX);
-        return STATUS_INVALID;
-    }
     memcpy(text, address.data, address.size);
     text[address.size] = '\0';
     m->members[m->member_count++] = rpc_peer_new(m->env, text, self);
@@ -91,6 +88,10 @@ static enum status add_members(struct meta_call *m, const char *addresses, const
         size_t size = strcspn(at, ",");
         enum status status = add_member(m, slice_make(at, size), self, err);
         if (status != STATUS_OK) return status;
+        if (m->member_count > LIMIT_VOTERS) {
+            errbuf_set(err, "more than %u metadata members", LIMIT_VOTERS);
+            return STATUS_INVALID;
+        }
         at += size;
         if (*at == '\0') return STATUS_OK;
     }
@@ -101,6 +102,7 @@ enum status meta_call_new(struct env *env, const char *addresses, const struct r
 {
     struct meta_call *m = mem_zalloc(sizeof(*m));
     m->env = env;
+    m->self = self;
     m->next_id = 1;
     map_init(&m->requests);
     list_init(&m->choosing);
@@ -115,6 +117,16 @@ enum status meta_call_new(struct env *env, const char *addresses, const struct r
     }
     *out = m;
     return STATUS_OK;
+}
+
+void meta_call_learn(struct meta_call *m, const struct meta_address *metas, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool known = m->member_count == META_MEMBERS_MAX;
+        for (size_t k = 0; k < m->member_count && !known; k++)
+            known = slice_eq(metas[i].address, slice_str(rpc_peer_address(m->members[k])));
+        if (!known && add_member(m, metas[i].address, m->self, NULL) == STATUS_OK) COVER("meta_call.learned");
+    }
 }
 
 void meta_call_free(struct meta_call *m)

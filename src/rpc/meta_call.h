@@ -9,6 +9,8 @@ struct meta_call;
 /* addresses: "host:port,host:port,..."; copied. STATUS_INVALID with a text when it is malformed. */
 MUST_CHECK enum status meta_call_new(struct env *env, const char *addresses, const struct rpc_identity *self,
                                      struct meta_call **out, struct errbuf *err);
+/* The members' addresses, as one of them says: those that are not known yet are asked, too, from now on. */
+void meta_call_learn(struct meta_call *m, const struct meta_address *metas, size_t count);
 void meta_call_free(struct meta_call *m);
 /* Only for requests that may safely be repeated (all METHOD_META_* are idempotent): tried again on NOT_LEADER, BUSY, RETRY,
  * UNAVAILABLE, TIMEOUT and CLOSED, at another member, until the deadline; done then gets the last status and the text

@@ -40,6 +40,8 @@ void pack_range_orders(struct buf *b, const struct range_order *orders, size_t c
 struct range_order *read_range_orders(struct unpack *u, struct arena *arena, size_t *count);
 void pack_range_orphans(struct buf *b, const struct range_orphan *orphans, size_t count);
 struct range_orphan *read_range_orphans(struct unpack *u, struct arena *arena, size_t *count);
+void pack_meta_addresses(struct buf *b, const struct meta_address *metas, size_t count);
+struct meta_address *read_meta_addresses(struct unpack *u, struct arena *arena, size_t *count);
 void pack_order_verdicts(struct buf *b, const struct order_verdict *verdicts, size_t count);
 struct order_verdict *read_order_verdicts(struct unpack *u, struct arena *arena, size_t *count);
 void pack_range_reports(struct buf *b, const struct range_report *reports, size_t count);

@@ -127,7 +127,7 @@ MESSAGE_UNPACK(meta_heartbeat_request)
 
 void pack_meta_heartbeat_reply(struct buf *b, const struct meta_heartbeat_reply *m)
 {
-    pack_array(b, 8);
+    pack_array(b, 9);
     pack_uint(b, m->map_version);
     pack_range_descs(b, m->ranges, m->range_count);
     pack_node_infos(b, m->nodes, m->node_count);
@@ -137,11 +137,12 @@ void pack_meta_heartbeat_reply(struct buf *b, const struct meta_heartbeat_reply 
     pack_range_orders(b, m->orders, m->order_count);
     pack_array(b, list_count(m->want_count));
     for (size_t i = 0; i < m->want_count; i++) pack_uint(b, m->wants[i]);
+    pack_meta_addresses(b, m->metas, m->meta_count);
 }
 
 static void read_meta_heartbeat_reply(struct unpack *u, struct arena *arena, struct meta_heartbeat_reply *m)
 {
-    uint32_t extra = unpack_open(u, 8);
+    uint32_t extra = unpack_open(u, 9);
     m->map_version = unpack_uint(u);
     m->ranges = read_range_descs(u, arena, &m->range_count);
     m->nodes = read_node_infos(u, arena, &m->node_count);
@@ -151,6 +152,7 @@ static void read_meta_heartbeat_reply(struct unpack *u, struct arena *arena, str
     m->orders = read_range_orders(u, arena, &m->order_count);
     m->wants = read_list(u, arena, sizeof(*m->wants), 1, MESSAGE_LIST_MAX, &m->want_count);
     for (size_t i = 0; i < m->want_count; i++) m->wants[i] = unpack_uint(u);
+    m->metas = read_meta_addresses(u, arena, &m->meta_count);
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(meta_heartbeat_reply)
@@ -383,7 +385,7 @@ static struct keyspace_info *read_keyspaces(struct unpack *u, struct arena *aren
 void pack_meta_map_reply(struct buf *b, const struct meta_map_reply *m)
 {
     size_t leader_count = m->leaders != NULL ? m->range_count : 0;
-    pack_array(b, 6);
+    pack_array(b, 7);
     pack_uint(b, m->map_version);
     pack_keyspaces(b, m->keyspaces, m->keyspace_count);
     pack_range_descs(b, m->ranges, m->range_count);
@@ -391,11 +393,12 @@ void pack_meta_map_reply(struct buf *b, const struct meta_map_reply *m)
     for (size_t i = 0; i < leader_count; i++) pack_uint(b, m->leaders[i]);
     pack_range_reports(b, m->reports, m->reports != NULL ? m->range_count : 0);
     pack_node_infos(b, m->nodes, m->node_count);
+    pack_meta_addresses(b, m->metas, m->meta_count);
 }
 
 static void read_meta_map_reply(struct unpack *u, struct arena *arena, struct meta_map_reply *m)
 {
-    uint32_t extra = unpack_open(u, 6);
+    uint32_t extra = unpack_open(u, 7);
     m->map_version = unpack_uint(u);
     m->keyspaces = read_keyspaces(u, arena, &m->keyspace_count);
     m->ranges = read_range_descs(u, arena, &m->range_count);
@@ -404,6 +407,7 @@ static void read_meta_map_reply(struct unpack *u, struct arena *arena, struct me
     for (size_t i = 0; i < leader_count && !u->failed; i++) m->leaders[i] = unpack_uint(u);
     m->reports = read_range_reports(u, arena, &report_count);
     m->nodes = read_node_infos(u, arena, &m->node_count);
+    m->metas = read_meta_addresses(u, arena, &m->meta_count);
     unpack_close(u, extra);
     if (leader_count != 0 && leader_count != m->range_count) u->failed = true;
     if (report_count != 0 && report_count != m->range_count) u->failed = true;

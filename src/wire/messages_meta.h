@@ -56,6 +56,8 @@ struct meta_heartbeat_reply {
     size_t order_count;
     uint64_t *wants; /* ranges that are newer than the map says: tell their descriptors */
     size_t want_count;
+    struct meta_address *metas; /* the metadata service's members */
+    size_t meta_count;
 };
 struct meta_timestamps_request {
     uint32_t count;
@@ -78,6 +80,8 @@ struct meta_map_reply {
     size_t range_count;
     struct node_info *nodes;
     size_t node_count;
+    struct meta_address *metas; /* the metadata service's members */
+    size_t meta_count;
 };
 struct meta_keyspace_request {
     struct slice name;
@@ -123,8 +127,10 @@ struct meta_status_reply {
         uint64_t id;
         struct slice address;
         bool healthy;
-    } members[LIMIT_VOTERS];
+        bool votes; /* false: it is being added */
+    } members[LIMIT_REPLICAS];
     size_t member_count;
+    struct slice group; /* packed range_desc of the service's own group; empty: not known */
 };
 struct node_range_status {
     uint64_t range_id;

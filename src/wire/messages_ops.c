@@ -324,6 +324,49 @@ static void read_meta_recover_reply(struct unpack *u, struct arena *arena, struc
 }
 MESSAGE_UNPACK(meta_recover_reply)
 
+/* --- members of the metadata service --- */
+
+void pack_meta_member_request(struct buf *b, const struct meta_member_request *m)
+{
+    pack_array(b, 3);
+    pack_uint(b, m->id);
+    pack_bool(b, m->remove);
+    pack_bin(b, m->address);
+}
+
+static void read_meta_member_request(struct unpack *u, struct arena *arena, struct meta_member_request *m)
+{
+    (void)arena;
+    uint32_t extra = unpack_open(u, 3);
+    m->id = unpack_uint(u);
+    m->remove = unpack_bool(u);
+    m->address = read_bin(u, 0, LIMIT_ADDRESS_BYTES);
+    unpack_close(u, extra);
+}
+MESSAGE_UNPACK(meta_member_request)
+
+void pack_meta_addresses(struct buf *b, const struct meta_address *metas, size_t count)
+{
+    pack_array(b, list_count(count));
+    for (size_t i = 0; i < count; i++) {
+        pack_array(b, 2);
+        pack_uint(b, metas[i].id);
+        pack_bin(b, metas[i].address);
+    }
+}
+
+struct meta_address *read_meta_addresses(struct unpack *u, struct arena *arena, size_t *count)
+{
+    struct meta_address *metas = read_list(u, arena, sizeof(*metas), 3, LIMIT_REPLICAS, count);
+    for (size_t i = 0; i < *count && !u->failed; i++) {
+        uint32_t extra = unpack_open(u, 2);
+        metas[i].id = unpack_uint(u);
+        metas[i].address = read_bin(u, 0, LIMIT_ADDRESS_BYTES);
+        unpack_close(u, extra);
+    }
+    return metas;
+}
+
 /* --- settings and nodes --- */
 
 void pack_meta_config_request(struct buf *b, const struct meta_config_request *m)

@@ -108,6 +108,17 @@ struct meta_recover_reply {
     size_t item_count;
 };
 
+/* --- members of the metadata service --- */
+struct meta_member_request {
+    uint64_t id;
+    bool remove;          /* else: add */
+    struct slice address; /* add: where the others, nodes and routers reach it */
+};
+struct meta_address {
+    uint64_t id;
+    struct slice address;
+};
+
 /* --- settings of the cluster: names and values are text --- */
 struct setting {
     struct slice name, value;
@@ -164,6 +175,7 @@ struct range_check_reply {
     X(replica_name)                                                                                                    \
     X(meta_recover_request)                                                                                            \
     X(meta_recover_reply)                                                                                              \
+    X(meta_member_request)                                                                                             \
     X(meta_op_request)                                                                                                 \
     X(meta_op_reply)                                                                                                   \
     X(meta_ops_reply)                                                                                                  \

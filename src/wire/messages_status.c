@@ -7,8 +7,8 @@
 
 void pack_meta_status_reply(struct buf *b, const struct meta_status_reply *m)
 {
-    ASSERT(m->member_count <= LIMIT_VOTERS);
-    pack_array(b, 7);
+    ASSERT(m->member_count <= LIMIT_REPLICAS);
+    pack_array(b, 8);
     pack_cluster_id(b, &m->cluster);
     pack_uint(b, m->leader_id);
     pack_uint(b, m->term);
@@ -17,17 +17,19 @@ void pack_meta_status_reply(struct buf *b, const struct meta_status_reply *m)
     pack_uint(b, m->last_timestamp);
     pack_array(b, (uint32_t)m->member_count);
     for (size_t i = 0; i < m->member_count; i++) {
-        pack_array(b, 3);
+        pack_array(b, 4);
         pack_uint(b, m->members[i].id);
         pack_bin(b, m->members[i].address);
         pack_bool(b, m->members[i].healthy);
+        pack_bool(b, m->members[i].votes);
     }
+    pack_bin(b, m->group);
 }
 
 static void read_meta_status_reply(struct unpack *u, struct arena *arena, struct meta_status_reply *m)
 {
     (void)arena;
-    uint32_t extra = unpack_open(u, 7);
+    uint32_t extra = unpack_open(u, 8);
     m->cluster = read_cluster_id(u);
     m->leader_id = unpack_uint(u);
     m->term = unpack_uint(u);
@@ -35,15 +37,17 @@ static void read_meta_status_reply(struct unpack *u, struct arena *arena, struct
     m->map_version = unpack_uint(u);
     m->last_timestamp = unpack_uint(u);
     uint32_t count = unpack_array(u);
-    if (count > LIMIT_VOTERS) u->failed = true;
+    if (count > LIMIT_REPLICAS) u->failed = true;
     m->member_count = u->failed ? 0 : count;
     for (size_t i = 0; i < m->member_count; i++) {
-        uint32_t more = unpack_open(u, 3);
+        uint32_t more = unpack_open(u, 4);
         m->members[i].id = unpack_uint(u);
         m->members[i].address = read_bin(u, 0, LIMIT_ADDRESS_BYTES);
         m->members[i].healthy = unpack_bool(u);
+        m->members[i].votes = unpack_bool(u);
         unpack_close(u, more);
     }
+    m->group = read_bin(u, 0, SNAPSHOT_META_MAX);
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(meta_status_reply)

@@ -275,6 +275,15 @@ static void v_orphan(struct visit *v, struct range_orphan *m)
     v_bool(v, &m->whole);
 }
 
+static void v_metas(struct visit *v, struct meta_address **metas, size_t *count)
+{
+    V_LIST(v, *metas, *count, LIMIT_REPLICAS);
+    for (size_t i = 0; i < *count; i++) {
+        v_u64(v, &(*metas)[i].id);
+        v_bin(v, &(*metas)[i].address, 0, LIMIT_ADDRESS_BYTES);
+    }
+}
+
 static void v_meta_heartbeat_request(struct visit *v, struct meta_heartbeat_request *m)
 {
     v_u64(v, &m->node_id);
@@ -305,6 +314,7 @@ static void v_meta_heartbeat_reply(struct visit *v, struct meta_heartbeat_reply 
     for (size_t i = 0; i < m->order_count; i++) v_order(v, &m->orders[i]);
     V_LIST(v, m->wants, m->want_count, 9);
     for (size_t i = 0; i < m->want_count; i++) v_u64(v, &m->wants[i]);
+    v_metas(v, &m->metas, &m->meta_count);
 }
 
 static void v_meta_timestamps_request(struct visit *v, struct meta_timestamps_request *m)
@@ -371,6 +381,7 @@ static void v_meta_map_reply(struct visit *v, struct meta_map_reply *m)
         v_report(v, &m->reports[i]);
     }
     v_nodes(v, &m->nodes, &m->node_count);
+    v_metas(v, &m->metas, &m->meta_count);
 }
 
 static void v_meta_keyspace_request(struct visit *v, struct meta_keyspace_request *m)
@@ -409,12 +420,14 @@ static void v_meta_status_reply(struct visit *v, struct meta_status_reply *m)
 {
     v_id(v, m->cluster.bytes);
     V_ALL(v, &m->leader_id, &m->term, &m->applied, &m->map_version, &m->last_timestamp);
-    m->member_count = v_count(v, m->member_count, LIMIT_VOTERS);
+    m->member_count = v_count(v, m->member_count, LIMIT_REPLICAS);
     for (size_t i = 0; i < m->member_count; i++) {
         v_u64(v, &m->members[i].id);
         v_bin(v, &m->members[i].address, 0, LIMIT_ADDRESS_BYTES);
         v_bool(v, &m->members[i].healthy);
+        v_bool(v, &m->members[i].votes);
     }
+    v_bin(v, &m->group, 0, 65536);
 }
 
 static void v_node_status_reply(struct visit *v, struct node_status_reply *m)

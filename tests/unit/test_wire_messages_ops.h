@@ -25,6 +25,13 @@ static inline void v_meta_recover_reply(struct visit *v, struct meta_recover_rep
     }
 }
 
+static inline void v_meta_member_request(struct visit *v, struct meta_member_request *m)
+{
+    v_u64(v, &m->id);
+    v_bool(v, &m->remove);
+    v_bin(v, &m->address, 0, LIMIT_ADDRESS_BYTES);
+}
+
 static inline void v_meta_op_request(struct visit *v, struct meta_op_request *m)
 {
     m->verb = (enum operator_verb)v_enum(v, (unsigned)m->verb, OPERATOR_VERB_START, OPERATOR_VERB_SCATTER);

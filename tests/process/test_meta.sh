@@ -1,0 +1,70 @@
+#!/bin/sh
+# The metadata service changes its members under load, and loses its leader: writes are back within a second, strong reads never fail.
+set -u
+# shellcheck source=tests/process/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+load_start() { # NAME READS SECONDS RATE
+    "$quorate" bench kv --connections 8 --keys 2000 --reads "$2" --rate "$4" --seconds "$3" -o json >"$work/$1.json" 2>"$work/$1.err" &
+    load=$!
+}
+load_clean() { # NAME: it ended well, and nothing failed
+    wait "$load" || { cat "$work/$1.err"; return 1; }
+    python3 - "$work/$1.json" <<'PYTHON'
+import json, sys
+d = json.load(open(sys.argv[1]))
+print(d)
+sys.exit(d["errors_definite"] + d["errors_unknown"] > 0)
+PYTHON
+}
+pause_of() { json "d['longest_pause_ms']" <"$work/$1.json"; }
+voters() { "$quorate" meta list -o json | json "sorted(m['id'] for m in d['members'] if m['votes'])"; }
+are() { [ "$(voters)" = "$1" ]; }
+join() { # ID PORT-OFFSET: a metadata server that is being added
+    all="1=127.0.0.1:$((base + 1)),2=127.0.0.1:$((base + 2)),3=127.0.0.1:$((base + 3)),$1=127.0.0.1:$((base + $2))"
+    "$quorate" meta --id "$1" --members "$all" --data "$work/meta-$1" --join --election-ms 300 --heartbeat-ms 60 --support-ms 300 \
+        --log "$work/meta-$1.log" >"$work/meta-$1.out" 2>&1 &
+}
+
+check "the cluster starts" cluster_start
+check "data" "$quorate" bench kv --connections 4 --depth 8 --keys 2000 --total 4000 --spread sequential
+
+load_start change 50 25 600
+sleep 1
+join 4 101
+fourth=$!
+expect "a fourth member" 0 "member 4 votes" "$quorate" meta add 4 "127.0.0.1:$((base + 101))" --timeout 10000
+check "four vote" are "[1, 2, 3, 4]"
+join 5 102
+fifth=$!
+expect "a fifth one" 0 "member 5 votes" "$quorate" meta add 5 "127.0.0.1:$((base + 102))" --timeout 10000
+leads=$(meta_leader)
+expect "the leader itself is taken out" 0 "is removed" "$quorate" meta remove "${leads#meta-}" --timeout 10000
+first=$(voters | tr -d '[],' | awk "{print \$1}")
+expect "another one" 0 "is removed" "$quorate" meta remove "$first" --timeout 10000
+check "three vote" test "$(voters | tr ',' '\n' | wc -l)" = 3
+expect "one that is there is not added again" 1 "a member of that id already" "$quorate" meta add 5 "127.0.0.1:$((base + 102))"
+expect "one that is not there is not removed" 1 "no such member" "$quorate" meta remove 9
+check "no request has failed meanwhile" load_clean change
+cat "$work/check.out"
+
+# The leader dies: writes wait for timestamps, reads do not.
+load_start writes 0 8 400
+writes=$load
+load_start reads 100 8 400
+sleep 3
+leads=$(meta_leader)
+case $leads in
+meta-4) kill -9 "$fourth" ;;
+meta-5) kill -9 "$fifth" ;;
+*) "$quorate" cluster kill "$leads" >/dev/null ;;
+esac
+check "strong reads never fail" load_clean reads
+load=$writes
+check "writes neither" load_clean writes
+printf 'bench meta/leader_killed_writes ours=%s unit=ms\n' "$(pause_of writes)"
+printf 'bench meta/leader_killed_reads ours=%s unit=ms\n' "$(pause_of reads)"
+check "writes are back within a second" python3 -c "import sys; sys.exit(float('$(pause_of writes)') >= 1000)"
+kill "$fourth" "$fifth" 2>/dev/null
+wait "$fourth" "$fifth" 2>/dev/null
+finish
