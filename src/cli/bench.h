@@ -1,4 +1,4 @@
-/* `quorate bench kv`, `scan`, `mixed` and `ycsb`: a load of operations on rows in a closed loop (each lane sends when its answer is there) or at a
+/* `quorate bench kv`, `scan`, `mixed`, `txn` and `ycsb`: a load of operations on rows in a closed loop (each lane sends when its answer is there) or at a
  * rate (latency then counts from when an operation was due, so a pause is not hidden by what was not sent during it).
  *
  * A lane is one operation at a time; `depth` lanes share a connection.
@@ -17,6 +17,7 @@
 #include "cli/latency.h"
 
 #define BENCH_VALUE_TEXT 40u       /* "<run>-<number>": unique, filled up to the value's size */
+#define BENCH_TXN_OPS_MAX 64u      /* of one transaction */
 #define BENCH_IN_FLIGHT_PER_KEY 8u /* in histories: what an exhaustive search copes with */
 
 enum bench_kind {
@@ -28,6 +29,7 @@ enum bench_kind {
     BENCH_INSERT, /* a put of a key that is new */
     BENCH_SCAN,   /* some rows from a key on */
     BENCH_MODIFY, /* a get, then a put of the same key */
+    BENCH_TXN,    /* one transaction of txn_reads gets and txn_writes puts, of keys of any ranges */
     BENCH_KINDS
 };
 struct bench_preset { /* what holds unless flags say otherwise */
@@ -87,7 +89,7 @@ struct bench {
     const struct bench_preset *preset;
     const struct bench_wire *wire;
     char keyspace[64], prefix[128], http_address[LIMIT_ADDRESS_BYTES];
-    uint64_t connections, depth, key_count, value_bytes, scan_rows, total, seconds, rate;
+    uint64_t connections, depth, key_count, value_bytes, scan_rows, total, seconds, rate, txn_reads, txn_writes;
     uint64_t shares[BENCH_KINDS]; /* percent */
     bool ids, fill;
     const char *history_path;

@@ -1,4 +1,4 @@
-/* `quorate bench kv`, `scan`, `mixed`, `ycsb`: their options. */
+/* `quorate bench kv`, `scan`, `mixed`, `txn`, `ycsb`: their options. */
 #include <stdio.h>
 #include <strings.h>
 
@@ -32,6 +32,8 @@ static int take_numbers(struct bench *b)
         {"scans", p->shares[BENCH_SCAN], 0, 100, &b->shares[BENCH_SCAN]},
         {"inserts", p->shares[BENCH_INSERT], 0, 100, &b->shares[BENCH_INSERT]},
         {"modifies", p->shares[BENCH_MODIFY], 0, 100, &b->shares[BENCH_MODIFY]},
+        {"txn-reads", 2, 0, BENCH_TXN_OPS_MAX / 2, &b->txn_reads},
+        {"txn-writes", 2, 0, BENCH_TXN_OPS_MAX / 2, &b->txn_writes},
         {"cas", 0, 0, 100, &b->shares[BENCH_CAS]},
         {"deletes", 0, 0, 100, &b->shares[BENCH_DELETE]},
         {"transfers", 0, 0, 100, &b->shares[BENCH_TRANSFER]},
@@ -46,6 +48,10 @@ static int take_numbers(struct bench *b)
             return cli_usage("%s", err.text);
     }
     prng_init(&b->prng, seed);
+    b->shares[BENCH_TXN] = p->shares[BENCH_TXN];
+    if (b->txn_reads + b->txn_writes == 0) return cli_usage("--txn-reads and --txn-writes are both 0");
+    if (b->shares[BENCH_TXN] > 0 && b->key_count < 2 * BENCH_TXN_OPS_MAX)
+        return cli_usage("transactions want --keys %u at least", 2 * BENCH_TXN_OPS_MAX);
     uint64_t all = 0, unwritten = 0;
     for (unsigned i = 0; i < BENCH_KINDS; i++) {
         all += b->shares[i];
@@ -54,8 +60,8 @@ static int take_numbers(struct bench *b)
     if (all > 100) return cli_usage("the shares of the kinds of operations are more than 100 percent together");
     if (b->shares[BENCH_TRANSFER] > 0 && b->key_count < 2) return cli_usage("--transfers wants two --keys at least");
     if (unwritten > 0 && (b->history_path != NULL || b->wire == &bench_http))
-        return cli_usage(
-            "scans, inserts, modifies and transfers go to the nodes, without --http, and leave no --history");
+        return cli_usage("scans, inserts, modifies, transfers and transactions go to the nodes, without --http, and "
+                         "leave no --history");
     if (b->connections * b->depth > 65536) return cli_usage("--connections times --depth is at most 65536");
     if (b->history_path != NULL && b->connections * b->depth > b->key_count * BENCH_IN_FLIGHT_PER_KEY)
         return cli_usage(
@@ -182,6 +188,13 @@ int run_bench_scan(struct cli *c)
     static const struct bench_preset scan = {
         .shares[BENCH_SCAN] = 100, .spread = "uniform", .value_bytes = 100, .key_count = 100000, .fill = true};
     return run_preset(c, &scan);
+}
+
+int run_bench_txn(struct cli *c)
+{
+    static const struct bench_preset txn = {
+        .shares[BENCH_TXN] = 100, .spread = "uniform", .value_bytes = 100, .key_count = 100000, .fill = true};
+    return run_preset(c, &txn);
 }
 
 int run_bench_mixed(struct cli *c)

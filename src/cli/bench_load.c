@@ -65,7 +65,7 @@ static void op_draw(struct bench *b, struct bench_op *op)
     }
     if (op->kind == BENCH_TRANSFER) op->other = (op->key + 1 + prng_below(&b->prng, b->key_count - 1)) % b->key_count;
     if (op->kind == BENCH_SCAN) op->other = 1 + prng_below(&b->prng, b->scan_rows);
-    if (op->kind == BENCH_PUT || op->kind == BENCH_CAS || op->kind == BENCH_INSERT || op->kind == BENCH_MODIFY)
+    if (op->kind != BENCH_GET && op->kind != BENCH_SCAN && op->kind != BENCH_DELETE)
         snprintf(op->value, sizeof(op->value), "%012llx-%llu", (unsigned long long)b->run & 0xFFFFFFFFFFFFull,
                  (unsigned long long)op->number);
     if (op->kind == BENCH_CAS) memcpy(op->expect, b->last_seen[op->key], sizeof(op->expect));

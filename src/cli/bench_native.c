@@ -129,6 +129,44 @@ static void native_transfer(struct bench_lane *l)
     buf_free(&to);
 }
 
+/* A key that this transaction has not yet: the drawn one or the next that is free. */
+static uint64_t fresh_key(struct bench *b, uint64_t drawn, const uint64_t *taken, size_t count)
+{
+    for (size_t i = 0; i < count;) {
+        if (taken[i] != drawn) {
+            i++;
+        } else {
+            drawn = (drawn + 1) % b->key_count;
+            i = 0;
+        }
+    }
+    return drawn;
+}
+
+static void native_txn(struct bench_lane *l)
+{
+    struct bench *b = l->bench;
+    struct buf keys[BENCH_TXN_OPS_MAX], value;
+    uint64_t taken[BENCH_TXN_OPS_MAX];
+    struct txn_op ops[BENCH_TXN_OPS_MAX];
+    struct txn t = {.ops = ops, .op_count = b->txn_reads + b->txn_writes};
+    buf_init(&value, LIMIT_VALUE_BYTES);
+    bench_fill_value(b, l->op.value, &value);
+    for (size_t i = 0; i < t.op_count; i++) {
+        bool reads = i < b->txn_reads;
+        buf_init(&keys[i], LIMIT_KEY_BYTES);
+        taken[i] = fresh_key(b, i == 0 ? l->op.key : bench_keys_next(&b->keys, &b->prng), taken, i);
+        bench_key(b, taken[i], &keys[i]);
+        ops[i] = (struct txn_op){.kind = reads ? TXN_GET : TXN_PUT,
+                                 .key = buf_slice(&keys[i]),
+                                 .value = reads ? SLICE_EMPTY : buf_slice(&value)};
+    }
+    if (b->ids) native_id(l, &t);
+    client_txn(l->client, slice_str(b->keyspace), &t, b->cli->timeout_ms, txn_done, l);
+    for (size_t i = 0; i < t.op_count; i++) buf_free(&keys[i]);
+    buf_free(&value);
+}
+
 static void native_send(struct bench_lane *l)
 {
     switch (l->op.kind) {
@@ -136,6 +174,7 @@ static void native_send(struct bench_lane *l)
     case BENCH_MODIFY: native_read(l, modify_read); break;
     case BENCH_SCAN: native_scan(l); break;
     case BENCH_TRANSFER: native_transfer(l); break;
+    case BENCH_TXN: native_txn(l); break;
     case BENCH_PUT:
     case BENCH_INSERT:
     case BENCH_DELETE:

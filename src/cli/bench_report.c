@@ -2,7 +2,8 @@
 #include "cli/bench.h"
 #include "gateway/json_out.h"
 
-static const char *const kinds[BENCH_KINDS] = {"get", "put", "del", "cas", "transfer", "insert", "scan", "modify"};
+static const char *const kinds[BENCH_KINDS] = {"get",    "put",  "del",    "cas", "transfer",
+                                               "insert", "scan", "modify", "txn"};
 
 static double ms_of(uint64_t ns)
 {

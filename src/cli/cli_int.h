@@ -158,6 +158,7 @@ int run_debug_manifest(struct cli *c);
 int run_bench_kv(struct cli *c); /* bench_kv.c */
 int run_bench_scan(struct cli *c);
 int run_bench_mixed(struct cli *c);
+int run_bench_txn(struct cli *c);
 int run_bench_ycsb(struct cli *c);
 int run_bench_bank(struct cli *c);     /* bench_bank.c */
 int run_bench_append(struct cli *c);   /* bench_append.c */
