@@ -38,10 +38,18 @@ static i128 high_of(i128 a, i128 b)
     return a > b ? a : b;
 }
 
+/* What a counter can be before the run; at most it is LEDGER_BALANCE_MAX, or that of a closed account. Where the run itself has closed
+ * the account no such value would do: that is known without knowing the counter, and to go on as if one did would close it twice. */
+static i128 slot_least(unsigned slot)
+{
+    return slot == SLOT_NET ? -LEDGER_BALANCE_MAX - LEDGER_CLOSED_DISTANCE : 0;
+}
+
 /* Is the counter, with `more` added, at least min? */
 static bool slot_reaches(struct plan_slot *s, i128 more, i128 min)
 {
     i128 needed = min - s->delta - more;
+    if (needed > LEDGER_BALANCE_MAX) return false;
     if (s->known && s->value < needed) {
         s->high = low_of(s->high, needed - 1);
         return false;
@@ -50,9 +58,10 @@ static bool slot_reaches(struct plan_slot *s, i128 more, i128 min)
     return true;
 }
 
-static bool slot_stays_within(struct plan_slot *s, i128 more, i128 max)
+static bool slot_stays_within(struct plan_slot *s, i128 more, i128 max, i128 least)
 {
     i128 allowed = max - s->delta - more;
+    if (allowed < least) return false;
     if (s->known && s->value > allowed) {
         s->low = high_of(s->low, allowed + 1);
         return false;
@@ -83,8 +92,8 @@ static bool side_closed(struct side *s)
     for (unsigned i = 0; i < SLOT_COUNT; i++) {
         struct plan_slot *slot = &s->account->slots[i];
         if (!s->meets[i]) continue;
-        bool open =
-            i == SLOT_NET ? slot_reaches(slot, 0, -LEDGER_BALANCE_MAX) : slot_stays_within(slot, 0, LEDGER_BALANCE_MAX);
+        bool open = i == SLOT_NET ? slot_reaches(slot, 0, -LEDGER_BALANCE_MAX)
+                                  : slot_stays_within(slot, 0, LEDGER_BALANCE_MAX, slot_least(i));
         if (!open) return true;
     }
     return false;
@@ -93,7 +102,9 @@ static bool side_closed(struct side *s)
 static bool side_overflows(struct side *s)
 {
     for (unsigned i = 0; i < SLOT_COUNT; i++) {
-        if (s->slots[i] > 0 && !slot_stays_within(&s->account->slots[i], s->slots[i], LEDGER_BALANCE_MAX)) return true;
+        if (s->slots[i] > 0 &&
+            !slot_stays_within(&s->account->slots[i], s->slots[i], LEDGER_BALANCE_MAX, slot_least(i)))
+            return true;
     }
     return false;
 }
