@@ -48,6 +48,8 @@ for round in $(seq "$rounds"); do
     ours one_hot one --hot 10
     theirs hot serializable
     ours many_hot many --hot 10
+    ours many_read many --audit --audit-every 1000
+    ours many_unread many
     ledger ledger_uniform --connections 64
     ledger ledger_hot --connections 64 --hot 10
     ledger ledger_batches_uniform --connections 8 --batch 1000
@@ -61,6 +63,8 @@ import sys, statistics
 work = sys.argv[1]
 def median(name, column=0):
     return statistics.median(float(l.split()[column]) for l in open(work + "/" + name))
+read, unread = median("many_read"), median("many_unread")
+print("bench bank/many_while_read ours=%.0f unread=%.0f unit=transfer/s ratio=%.3f" % (read, unread, read / unread))
 for load in ("uniform", "hot"):
     locks, ssi = median("pg_%s_readcommitted" % load), median("pg_%s_serializable" % load)
     peer = max(locks, ssi)

@@ -39,7 +39,8 @@ struct bank {
     uint64_t ok, refused, failed, unknown;
     struct latency latency;
     /* audit */
-    char next[32]; /* where the next page begins */
+    char next[32];                     /* where the next page begins */
+    uint64_t audit_every, audit_at_ns; /* ms from the beginning of a reading to that of the next; when that is due */
     uint64_t audit_ts, rows, snapshots;
     int64_t sum;
     bool auditing, last_audit, wrong, history_failed;
@@ -135,6 +136,7 @@ static void audit_page(struct bank *b)
 static void audit_begin(struct bank *b)
 {
     b->auditing = true;
+    b->audit_at_ns = env_mono_ns(b->session.env) + b->audit_every * NS_PER_MS;
     buf_clear(&b->history);
     buf_printf(&b->history, "{\"type\":\"ok\",\"process\":0,\"time\":%" PRIu64 ",\"value\":{",
                env_mono_ns(b->session.env));
@@ -254,8 +256,8 @@ static uint64_t bank_pass(struct actor *actor, uint64_t now_ns)
     }
     if (b->auditing) return DEADLINE_NONE;
     if (now_ns < b->end_ns) {
-        if (b->audits) audit_begin(b);
-        return b->end_ns;
+        if (b->audits && now_ns >= b->audit_at_ns) audit_begin(b);
+        return b->audits && b->audit_at_ns < b->end_ns ? b->audit_at_ns : b->end_ns;
     }
     if (b->busy > 0) return DEADLINE_NONE;
     b->last_audit = true;
@@ -293,7 +295,7 @@ static int bank_options(struct bank *b, const struct args *a)
     } numbers[] = {
         {"accounts", 100000, 2, 100000000, &b->accounts}, {"hot", 0, 2, 100000000, &b->hot},
         {"connections", 4, 1, 256, &b->connections},      {"depth", 64, 1, 4096, &b->depth},
-        {"seconds", 10, 1, 86400, &b->seconds},
+        {"seconds", 10, 1, 86400, &b->seconds},           {"audit-every", 0, 0, 3600000, &b->audit_every},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (args_number(a, numbers[i].flag, numbers[i].fallback, numbers[i].min, numbers[i].max, numbers[i].out,
