@@ -163,6 +163,7 @@ int run_bench_ycsb(struct cli *c);
 int run_bench_bank(struct cli *c);     /* bench_bank.c */
 int run_bench_append(struct cli *c);   /* bench_append.c */
 int run_bench_transfer(struct cli *c); /* bench_transfer.c */
+int run_changefeed(struct cli *c);     /* cmd_changefeed.c */
 int run_backup_create(struct cli *c);  /* cmd_backup.c */
 int run_backup_list(struct cli *c);
 int run_backup_verify(struct cli *c);

@@ -94,6 +94,14 @@ static const struct flag flags_backup_create[] = {
     FLAGS_BACKUP,
 };
 static const struct flag flags_backup_verify[] = {FLAG_BACKUP_AT};
+static const struct flag flags_changefeed[] = {
+    {"from", FLAG_NUMBER, "TIMESTAMP", "changes above it; default: from now on, or where the sink stands"},
+    {"start", FLAG_TEXT, "KEY", "first key"},
+    {"end", FLAG_TEXT, "KEY", "before this key"},
+    {"prefix", FLAG_TEXT, "TEXT", "keys that begin with it"},
+    {"sink", FLAG_TEXT, "-|file:PATH|http://...", "where lines of JSON go; a file keeps its own position"},
+    {"state", FLAG_TEXT, "FILE", "keeps the position of standard output or a webhook"},
+};
 static const struct flag flags_backup_dump[] = {
     FLAG_BACKUP_AT,
     {"keyspace", FLAG_TEXT, "NAME", "only its rows"},
@@ -430,6 +438,8 @@ const struct command cli_commands[] = {
      run_ledger_import, 1, 1, FLAGS(flags_ledger_import), false},
     {"ledger dump", "", "all accounts and transfers of one snapshot, a line each", run_ledger_dump, 0, 0, NO_FLAGS,
      false},
+    {"changefeed", "KEYSPACE", "every change as a line of JSON, at least once, to a file, a webhook or standard output",
+     run_changefeed, 1, 1, FLAGS(flags_changefeed), false},
     {"backup create", "DIR", "copy everything, as of one timestamp, while it is used; run again, it goes on",
      run_backup_create, 1, 1, FLAGS(flags_backup_create), false},
     {"backup list", "DIR", "the backups of a directory, and up to when each can be brought", run_backup_list, 1, 1,

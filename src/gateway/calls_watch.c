@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "gateway/codec.h"
+#include "gateway/feed_json.h"
 #include "gateway/json_out.h"
 #include "gateway/uri.h"
 
@@ -23,23 +24,6 @@ static void watch_close(struct call *c)
     call_done(c, c->watch.code);
 }
 
-static void write_change(struct buf *b, const struct feed_change *change, bool force_base64)
-{
-    json_open(b, '{');
-    json_bytes(b, "key", change->key, force_base64);
-    if (change->is_delete) {
-        json_key(b, "deleted");
-        json_bool(b, true);
-    } else {
-        json_bytes(b, "value", change->value, force_base64);
-    }
-    if (change->ttl_ms > 0) {
-        json_key(b, "ttl_ms");
-        json_u64(b, change->ttl_ms);
-    }
-    json_close(b, '}');
-}
-
 /* One event per transaction: whoever has read it whole has read the transaction whole. */
 static void write_batch(const struct call *c, const struct client_watch_batch *batch, struct buf *b)
 {
@@ -47,8 +31,11 @@ static void write_batch(const struct call *c, const struct client_watch_batch *b
         uint64_t ts = batch->changes[i].ts;
         buf_printf(b, "id: %llu\nevent: change\ndata: {\"version\":\"%llu\",\"changes\":[", (unsigned long long)ts,
                    (unsigned long long)ts);
-        for (; i < batch->change_count && batch->changes[i].ts == ts; i++)
-            write_change(b, &batch->changes[i], c->watch.force_base64);
+        for (; i < batch->change_count && batch->changes[i].ts == ts; i++) {
+            json_open(b, '{');
+            feed_json_members(b, &batch->changes[i], c->watch.force_base64);
+            json_close(b, '}');
+        }
         buf_append_str(b, "]}\n\n");
     }
     if (batch->change_count == 0 || batch->changes[batch->change_count - 1].ts < batch->upto)
@@ -56,16 +43,16 @@ static void write_batch(const struct call *c, const struct client_watch_batch *b
                    (unsigned long long)batch->upto);
 }
 
-static void write_error(const struct client_error *e, uint64_t resume, struct buf *b)
+static void write_error(const struct call *c, const struct client_error *e, uint64_t resume, struct buf *b)
 {
     struct answer a;
     answer_init(&a);
     answer_client_error(&a, e);
     struct slice body = answer_body(&a); /* ends with a line end */
-    buf_append_str(b, "event: error\ndata: ");
+    if (!c->watch.lines) buf_append_str(b, "event: error\ndata: ");
     buf_append(b, body.data, body.size > 2 ? body.size - 2 : 0);
     if (resume > 0) buf_printf(b, ",\"resume_from\":\"%llu\"", (unsigned long long)resume);
-    buf_append_str(b, "}\n\n");
+    buf_append_str(b, c->watch.lines ? "}\n" : "}\n\n");
     answer_free(&a);
 }
 
@@ -100,18 +87,22 @@ static void on_batch(void *ctx, const struct client_error *e, const struct clien
         answer_init(&a);
         answer_header(&a, "Cache-Control", "no-store");
         reply_dress(c, &a);
-        struct http_reply_head head = {
-            .code = 200, .content_type = "text/event-stream", .headers = a.headers, .header_count = a.header_count};
+        struct http_reply_head head = {.code = 200,
+                                       .content_type = c->watch.lines ? "application/x-ndjson" : "text/event-stream",
+                                       .headers = a.headers,
+                                       .header_count = a.header_count};
         c->watch.streaming = true;
         c->watch.code = 200;
         stream_open(&c->watch.stream, &c->gateway->streams, c->http, &head);
         c->http = NULL;
     }
     buf_init(&b, SIZE_MAX / 2); /* a batch is bounded, and so is what is made of it */
-    if (e->status == STATUS_OK)
+    if (e->status == STATUS_OK && c->watch.lines)
+        feed_json_lines(&b, batch, c->watch.force_base64);
+    else if (e->status == STATUS_OK)
         write_batch(c, batch, &b);
     else
-        write_error(e, resume, &b);
+        write_error(c, e, resume, &b);
     stream_send(&c->watch.stream, buf_slice(&b));
     buf_free(&b);
     if (e->status != STATUS_OK)
@@ -157,8 +148,8 @@ static enum status take_position(const struct input *in, const struct query_para
 
 void handle_watch(struct call *c, const struct input *in, const struct route *route)
 {
-    struct query_param params[] = {{.name = "start"}, {.name = "end"},      {.name = "prefix"},
-                                   {.name = "from"},  {.name = "progress"}, {.name = "encoding"}};
+    struct query_param params[] = {{.name = "start"},    {.name = "end"},      {.name = "prefix"}, {.name = "from"},
+                                   {.name = "progress"}, {.name = "encoding"}, {.name = "format"}};
     struct client_watch_options o = {.keyspace = SLICE_EMPTY};
     struct scan_action span = {.empty = false};
     uint64_t progress_ms = 5000;
@@ -173,6 +164,10 @@ void handle_watch(struct call *c, const struct input *in, const struct route *ro
     }
     if (s == STATUS_OK && params[5].present && !slice_eq(params[5].value, slice_str("base64"))) {
         errbuf_set(&err, "encoding: expected base64");
+        s = STATUS_INVALID;
+    }
+    if (s == STATUS_OK && params[6].present && !slice_eq(params[6].value, slice_str("ndjson"))) {
+        errbuf_set(&err, "format: expected ndjson");
         s = STATUS_INVALID;
     }
     struct slice none = SLICE_EMPTY;
@@ -197,6 +192,7 @@ void handle_watch(struct call *c, const struct input *in, const struct route *ro
                                        .end = arena_dup_slice(&c->arena, o.end)};
     o.progress_ms = (uint32_t)progress_ms;
     c->watch.force_base64 = params[5].present;
+    c->watch.lines = params[6].present;
     c->watch.watch = client_watch_new(c->gateway->client, &o);
     call_lasts(c);
     watch_next(c);

@@ -66,6 +66,7 @@ struct call {
         struct client_watch *watch;
         struct stream stream;
         bool streaming, force_base64;
+        bool lines; /* JSON lines, in place of events */
         int code;
         struct auth_need need; /* in the arena */
     } watch;

@@ -1,0 +1,94 @@
+#!/bin/sh
+# Change feeds: to a file through kills of the feed and of a leader, to a webhook that refuses for a while, to standard output and over HTTP.
+set -u
+# shellcheck source=tests/process/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+check "the cluster starts" cluster_start
+from=$("$quorate" put default before 0 -o json | json "d['version']")
+put() { # FROM TO
+    for i in $(seq "$1" "$2"); do "$quorate" put default "k/$((i % 7))" "$i" >/dev/null; done
+    "$quorate" del default k/0 >/dev/null
+}
+feed() { exec "$quorate" changefeed default --prefix k/ --sink "file:$work/feed" --from "$from"; }
+feed >"$work/feed.out" 2>&1 &
+pid=$!
+put 1 40
+sleep 1
+kill -9 $pid
+wait $pid 2>/dev/null
+printf '{"version":"1","key":"to' >>"$work/feed"
+put 41 60
+feed >"$work/feed.out" 2>&1 &
+pid=$!
+kill -9 "$(pid_of "$(leader_of default)")"
+put 61 100
+sleep 2
+kill -INT $pid
+wait $pid
+# Every put, each key's in order, and what is resolved is never followed by what is older.
+check "the file has every change, in order" python3 - "$work/feed" <<'PYTHON'
+import json, sys
+seen, last, resolved, deleted = [], {}, 0, 0
+for line in open(sys.argv[1]):
+    d = json.loads(line)
+    if "resolved" in d:
+        assert int(d["resolved"]) >= resolved
+        resolved = int(d["resolved"])
+        continue
+    assert int(d["version"]) > resolved and int(d["version"]) > last.get(d["key"], 0), d
+    last[d["key"]] = int(d["version"])
+    if d.get("deleted"): deleted += 1
+    else: seen.append(int(d["value"]))
+assert sorted(set(seen)) == list(range(1, 101)) and deleted == 3, (len(seen), deleted)
+PYTHON
+
+# A webhook that answers 503 three times, and then takes everything.
+python3 - "$work/port" "$work/hook" <<'PYTHON' &
+import http.server, sys
+left = [3]
+class Hook(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        left[0] -= 1
+        if left[0] < 0: open(sys.argv[2], "ab").write(body)
+        self.send_response(503 if left[0] >= 0 else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    def log_message(self, *a): pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Hook)
+open(sys.argv[1], "w").write(str(server.server_port))
+server.serve_forever()
+PYTHON
+hook=$!
+check "the webhook listens" eventually test -s "$work/port"
+webhook() { exec "$quorate" changefeed default --prefix w/ --sink "http://127.0.0.1:$(cat "$work/port")/in" --state "$work/state"; }
+webhook >"$work/webhook.out" 2>&1 &
+pid=$!
+sleep 1
+"$quorate" put default w/1 one >/dev/null
+has() { grep -q "$1" "$work/hook"; }
+check "what it refused comes again" eventually has '"value":"one"'
+sleep 1
+kill -INT $pid
+wait $pid
+"$quorate" put default w/1 two >/dev/null
+webhook >>"$work/webhook.out" 2>&1 &
+pid=$!
+check "it goes on where it stood" eventually has '"value":"two"'
+kill -INT $pid
+wait $pid
+check "once" test "$(grep -c '"value":"one"' "$work/hook")" = 1
+kill $hook
+
+"$quorate" changefeed default --from "$from" >"$work/out" 2>/dev/null &
+pid=$!
+out() { grep -q '"value":"two"' "$work/out"; }
+check "standard output" eventually out
+kill -INT $pid
+wait $pid
+curl -sN -m 2 "$(gateway)/v1/watch/default?from=$from&prefix=w/&format=ndjson" >"$work/http"
+check "the same over HTTP" sh -c "grep -v resolved '$work/http' >'$work/a'; grep '\"key\":\"w/' '$work/out' | diff - '$work/a'"
+expect "what is too old is refused" 1 "could go on from" "$quorate" changefeed default --from 1
+finish
