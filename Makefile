@@ -58,7 +58,7 @@ WHOLE := $(if $(OTHERS),,yes)
 SRC := $(foreach m,$(MODULES),$(sort $(wildcard src/$(m)/*.c)))
 MAIN := $(wildcard src/main.c)
 TEST_LIB_SRC := $(filter-out $(foreach m,$(OTHERS),tests/lib/$(m).c tests/lib/$(m)_%),$(sort $(wildcard tests/lib/*.c)))
-SIM_MAINS := tests/sim/main.c tests/sim/mutants.c
+SIM_MAINS := tests/sim/main.c tests/sim/mutants.c tests/sim/plant.c
 SIM_SRC := $(if $(WHOLE)$(filter sim,$(MODULES)),$(filter-out $(SIM_MAINS),$(wildcard tests/sim/*.c)))
 UNIT_SRC := $(wildcard $(if $(WHOLE),tests/unit/test_*.c,$(foreach m,$(MODULES),tests/unit/test_$(m)_*.c)))
 ifeq ($(filter env_posix,$(MODULES)),)
@@ -74,10 +74,11 @@ ASSETS := index.html=console/index.html console.css=console/console.css console.
 ASSET_OBJ := $(if $(filter gateway,$(MODULES)),$(OUT)/gen/assets.o)
 OBJ := $(SRC:src/%.c=$(OUT)/obj/%.o) $(ASSET_OBJ)
 TEST_OBJ := $(SRC:src/%.c=$(OUT)/test/src/%.o) $(ASSET_OBJ)
-MUTANT_OBJ := $(SRC:src/%.c=$(OUT)/mutant/src/%.o) $(OUT)/mutant/tests/sim/mutants.o $(ASSET_OBJ)
+MUTANT_OBJ := $(SRC:src/%.c=$(OUT)/mutant/src/%.o) $(ASSET_OBJ)
 HELPER_OBJ := $(TEST_LIB_SRC:%.c=$(OUT)/test/%.o) $(SIM_SRC:%.c=$(OUT)/test/%.o)
 LIB := $(OUT)/libquorate_all.a
 TEST_LIB := $(OUT)/libquorate_test.a
+MUTANT_LIB := $(OUT)/libquorate_mutant.a
 HELPER_LIB := $(OUT)/libtests.a
 BINARY := $(if $(MAIN),$(OUT)/quorate)
 UNITS := $(UNIT_SRC:tests/unit/%.c=$(OUT)/unit/%)
@@ -195,7 +196,8 @@ soak: all $(PROCESS_TOOLS)
 
 # Bugs planted on purpose (src/base/mutant.h), one at a time: each must be found. SIM_ARGS="--only NAME" for one.
 .PHONY: sim-mutants
-sim-mutants: $(OUT)/sim_mutants
+DIRECTED := $(shell awk '!/^\#/ && $$2 ~ /\// { print "$(OUT)/mutant/" $$2 }' tests/sim/mutants.txt | sort -u)
+sim-mutants: $(OUT)/sim_mutants $(DIRECTED)
 	$(OUT)/sim_mutants $(SIM_ARGS)
 
 process: all $(PROCESS_C) $(PROCESS_TOOLS)
@@ -271,9 +273,15 @@ $(OUT)/mutant/%.o: %.c $(OUT)/flags
 	@mkdir -p $(@D)
 	$(call say,cc)
 	$(Q)$(CC) $(ALL_CFLAGS) -I tests -DQUORATE_MUTANTS -c $< -o $@
-$(OUT)/sim_mutants: $(MUTANT_OBJ) $(HELPER_LIB) $(OUT)/members
-	$(call say,ld)
-	$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -o $@ $(filter %.o,$^) $(HELPER_LIB) $(LIBS)
+link_mutant = @mkdir -p $(@D)$(newline)$(call say,ld)$(newline)$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -o $@ $(filter %.o,$^) \
+	-Wl,--start-group $(HELPER_LIB) $(MUTANT_LIB) -Wl,--end-group $(CHECK_LIBS) $(LIBS)
+PLANT_OBJ := $(OUT)/mutant/tests/sim/plant.o
+$(OUT)/sim_mutants: $(OUT)/mutant/tests/sim/mutants.o $(PLANT_OBJ) $(HELPER_LIB) $(MUTANT_LIB)
+	$(link_mutant)
+$(OUT)/mutant/unit/%: $(OUT)/test/tests/unit/%.o $(PLANT_OBJ) $(HELPER_LIB) $(MUTANT_LIB)
+	$(link_mutant)
+$(OUT)/mutant/scenario/%: $(OUT)/test/tests/scenario/%.o $(PLANT_OBJ) $(HELPER_LIB) $(MUTANT_LIB)
+	$(link_mutant)
 -include $(shell find $(OUT)/mutant -name '*.d' 2>/dev/null)
 
 define newline
@@ -285,6 +293,8 @@ archive = $(call say,ar)$(newline)$(Q)rm -f $@ && ar qcs $@ $(filter %.o,$^)
 $(LIB): $(OBJ) $(OUT)/members
 	$(archive)
 $(TEST_LIB): $(TEST_OBJ) $(OUT)/members
+	$(archive)
+$(MUTANT_LIB): $(MUTANT_OBJ) $(OUT)/members
 	$(archive)
 $(HELPER_LIB): $(HELPER_OBJ) $(OUT)/members
 	$(archive)

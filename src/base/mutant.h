@@ -20,13 +20,13 @@
     X(drop_forgotten, "T33", "peers are not told that a range is no longer resolved by its former leader")             \
     X(floor_forgotten, "T6", "after a start or a snapshot reads are served below what another life has let go")        \
     X(resolved_unconfirmed, "T6", "a range is told to be resolved though nobody confirmed its leader")                 \
-    X(resolved_before_leading, "T6", "a range is resolved at a timestamp asked for before its leader led")             \
-    X(rest_outlives_support, "T6", "ranges at rest are resolved though the supports that their leases count on ended") \
+    X(resolved_without_tail, "T6", "a range is resolved at what has committed, whatever is in flight behind it")       \
+    X(rest_outlives_change, "T6", "a range at rest is resolved where it was, although something happens to it")        \
     X(closed_timestamp_passed, "T33", "a write takes a timestamp below one at which rows have been read")              \
     X(read_before_apply, "T7", "a read does not wait until its index has been applied")                                \
     X(scan_of_many_moments, "T42", "each row of a page is read as of the moment when its turn comes")                  \
     X(watch_beyond_undecided, "T45", "a watch tells what is resolved, although a transaction below is undecided")      \
-    X(watch_resolved_early, "T45", "a watch tells what is applied as if it were resolved")                             \
+    X(watch_resolved_early, "T45", "a watch tells the newest timestamp that its node has heard of for resolved")       \
     X(watch_never_too_old, "T45", "a watch begins where versions are gone already")                                    \
     /* leases */                                                                                                       \
     X(vote_despite_promise, "T3", "a bound follower votes for another")                                                \

@@ -65,7 +65,7 @@ static uint64_t final_upto(struct replica *r, const struct kv_state *s)
 {
     uint64_t resolved = replica_resolved(r).ts, undecided = txn_table_undecided_min(s->table);
     if (MUTANT(watch_beyond_undecided)) return resolved;
-    if (MUTANT(watch_resolved_early) && replica_last_ts(r) > resolved) resolved = replica_last_ts(r);
+    if (MUTANT(watch_resolved_early)) resolved = host_newest_ts(s->node->host);
     return undecided <= resolved ? undecided - 1 : resolved;
 }
 

@@ -150,7 +150,7 @@ void replica_free(struct replica *r)
 
 void host_mark_ready(struct host *h, struct replica *r)
 {
-    resolve_wake(r);
+    if (!MUTANT(rest_outlives_change)) resolve_wake(r);
     if (list_empty(&r->ready_link)) list_push_back(&h->ready, &r->ready_link);
 }
 

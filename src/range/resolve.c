@@ -121,7 +121,6 @@ void resolve_wake(struct replica *r)
 
 void resolve_wake_all(struct host *h)
 {
-    if (MUTANT(rest_outlives_support)) return;
     LIST_FOR(it, &h->resolve.resting)
     {
         resolve_wake(LIST_ENTRY(it, struct resolve_leader, link)->replica);
@@ -288,13 +287,19 @@ static void round_confirmed(struct read_wait *w, enum status s)
     resolved_note(&r->resolve.state, &v->closing, r->applied);
 }
 
+/* The entries that a timestamp may be below: all that the log has, committed or not. */
+static uint64_t tail_index(const struct replica *r)
+{
+    return MUTANT(resolved_without_tail) ? raft_commit(r->raft) : raft_last_index(r->raft);
+}
+
 /* Under the lease the clock, read after the timestamp came, confirms the leadership: no list is touched for a range at rest. */
 static bool round_close_at_once(struct replica *r, struct resolve_leader *v, uint64_t now_ns)
 {
     bool holds = r->state == REPLICA_RUNNING && now_ns < replica_lease_until_ns(r);
     if (!holds && !MUTANT(resolved_unconfirmed)) return false;
     v->closing = r->host->resolve.at;
-    v->closing.index = raft_last_index(r->raft);
+    v->closing.index = tail_index(r);
     if (v->closing.ts > v->closed_ts) v->closed_ts = v->closing.ts;
     v->round = v->confirmed_round = r->host->resolve.number;
     resolved_note(&r->resolve.state, &v->closing, r->applied);
@@ -306,11 +311,10 @@ static void round_close(struct resolve_leader *v, uint64_t now_ns)
     struct replica *r = v->replica;
     struct resolve_host *round = &r->host->resolve;
     if (!replica_leads(r) || v->busy) return;
-    if (round->at.since_ns <= v->since_ns && !MUTANT(resolved_before_leading))
-        return; /* the timestamp was asked for before this replica led */
+    if (round->at.since_ns <= v->since_ns) return; /* the timestamp was asked for before this replica led */
     if (round_close_at_once(r, v, now_ns)) return;
     v->closing = round->at;
-    v->closing.index = raft_last_index(r->raft);
+    v->closing.index = tail_index(r);
     close_at(r, round->at.ts, &v->wait);
     v->wait.index = 0; /* to be told it need not be applied here */
     v->wait.ready = round_confirmed;
@@ -329,7 +333,6 @@ static bool supports_last(const struct host *h, uint64_t now_ns)
 {
     uint64_t node;
     void *value;
-    if (MUTANT(rest_outlives_support)) return true;
     for (size_t it = 0; map_next(&h->links, &it, &node, &value);) {
         const struct liveness *l = link_liveness(value);
         if (liveness_held(l) != 0 && now_ns >= l->lease_until_ns) return false;

@@ -43,6 +43,7 @@ static void meta_end(struct process *p)
 static void host_look(struct process *p)
 {
     check_raft_look(process_cluster(p)->check_raft, p);
+    check_resolved_look(process_cluster(p)->check_resolved, p);
 }
 
 static const struct process_ops META_OPS = {
@@ -129,6 +130,7 @@ void cluster_init(struct cluster *c, struct world *w, enum cluster_bench bench)
         c->clients[i] = process_new(w, name, &CLIENT_OPS, c, false);
     }
     c->check_raft = check_raft_new(w);
+    c->check_resolved = check_resolved_new(w);
 }
 
 void cluster_free(struct cluster *c)
@@ -138,6 +140,7 @@ void cluster_free(struct cluster *c)
         if (process_runs(p)) process_crash(p, MEMDISK_KEEP, false);
     }
     check_raft_free(c->check_raft);
+    check_resolved_free(c->check_resolved);
 }
 
 void cluster_start(struct cluster *c)

@@ -38,6 +38,7 @@ static inline bool cluster_splits(const struct cluster_knobs *k)
 }
 
 struct check_raft;
+struct check_resolved;
 
 /* A measurement: knobs_bench, nothing drawn at a start, no ledger. */
 enum cluster_bench {
@@ -57,7 +58,8 @@ struct cluster {
     bool placed;                    /* so do those of the ledger, if it has a part in this run */
     void (*router_died)(void *ctx); /* one of clients[] has gone, or goes */
     void *router_died_ctx;
-    struct check_raft *check_raft; /* looks at every host after each of its passes */
+    struct check_raft *check_raft;         /* looks at every host after each of its passes */
+    struct check_resolved *check_resolved; /* likewise */
 };
 
 /* Draws the knobs of the world and of the cluster from the world's seed. */

@@ -1,7 +1,10 @@
 /* sim_mutants: the simulator against bugs that were planted on purpose (src/base/mutant.h). Each is switched on in a process
  * of its own that runs seeds until something is found wrong; a bug that nothing finds within its seeds fails the program.
+ * tests/sim/mutants.txt says which seed was the first to find it, and that one is tried before all others; or, of a bug that needs
+ * an order of events which hardly a seed comes upon, which directed test finds it: that has to pass without the bug and to fail with
+ * it.
  *
- *   sim_mutants [--only NAME] [--seeds N] [--jobs N]
+ *   sim_mutants [--only NAME] [--seeds N] [--jobs N] [--search]      --search: whatever mutants.txt says, from seed 1 on
  *
  * Prints a line for each: name, trap, at which seed, and what was found. The last line is "N passed, N failed". */
 #define _POSIX_C_SOURCE 200809L
@@ -17,9 +20,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SEEDS_DEFAULT = 3000, JOBS_MAX = 8, SEED_SECONDS_MAX = 120, WHY_BYTES = 400 };
+enum { SEEDS_DEFAULT = 300, JOBS_MAX = 8, SEED_SECONDS_MAX = 120, WHY_BYTES = 400, PATH_BYTES = 512 };
 
-enum mutant mutant_planted;
+#define KNOWN_PATH "tests/sim/mutants.txt"
 
 #define MUTANT_ROW(name, trap, what) {#name, trap, what},
 static const struct {
@@ -36,31 +39,84 @@ struct totals {
     unsigned passed, failed;
 };
 
+struct known { /* what mutants.txt says of it */
+    uint64_t seed;
+    char program[64];
+};
+
+struct args {
+    const char *only, *folder; /* folder: where the programs with bugs in them are */
+    uint64_t seeds;
+    unsigned jobs;
+    bool search;
+};
+
+/* "NAME SEED" or "NAME PROGRAM", and perhaps more behind it, a line. */
+static struct known known_of(const struct args *a, enum mutant m)
+{
+    struct known k = {0};
+    FILE *f = a->search ? NULL : fopen(KNOWN_PATH, "r");
+    char line[256], name[64], what[64];
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        if (sscanf(line, "%63s %63s", name, what) != 2 || strcmp(name, ROWS[m].name) != 0) continue;
+        k.seed = strtoull(what, NULL, 10);
+        if (k.seed == 0) (void)snprintf(k.program, sizeof k.program, "%s", what);
+    }
+    if (f != NULL) (void)fclose(f);
+    return k;
+}
+
 /* --- the process with the bug in it --- */
 
-static _Noreturn void hunt_run(enum mutant m, uint64_t seeds, int to)
+static bool finds(enum mutant m, uint64_t seed, int to)
 {
+    (void)dprintf(to, "seed %" PRIu64 "\n", seed);
+    (void)alarm(SEED_SECONDS_MAX); /* a run that does not end has been noticed, too */
+    struct run_result result, sound;
+    mutant_planted = m;
+    run_seed(&(struct run_options){.seed = seed}, &result);
+    if (result.passed) return false;
+    mutant_planted = MUTANT_NONE;
+    run_seed(&(struct run_options){.seed = seed}, &sound);
+    if (!sound.passed) return false; /* it was not the planted one that was found */
+    (void)dprintf(to, "%s\n", result.failure);
+    return true;
+}
+
+/* A directed test, with the bug or without. */
+static bool program_passes(const char *path, const char *bug)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (bug != NULL) (void)setenv("QUORATE_MUTANT", bug, 1);
+        (void)dup2(STDOUT_FILENO, STDERR_FILENO);
+        (void)execl(path, path, (char *)NULL);
+        _exit(127);
+    }
+    int status;
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static _Noreturn void hunt_run(const struct args *a, enum mutant m, int to)
+{
+    struct known known = known_of(a, m);
+    char path[PATH_BYTES + sizeof known.program];
     (void)dup2(to, STDERR_FILENO); /* where a failed assertion speaks */
     if (freopen("/dev/null", "w", stdout) == NULL) _exit(3);
-    mutant_planted = m;
-    for (uint64_t seed = 1; seed <= seeds; seed++) {
-        (void)dprintf(to, "seed %" PRIu64 "\n", seed);
-        (void)alarm(SEED_SECONDS_MAX); /* a run that does not end has been noticed, too */
-        struct run_result result;
-        run_seed(&(struct run_options){.seed = seed}, &result);
-        if (result.passed) continue;
-        struct run_result sound;
-        mutant_planted = MUTANT_NONE;
-        run_seed(&(struct run_options){.seed = seed}, &sound);
-        mutant_planted = m;
-        if (!sound.passed) continue; /* it was not the planted one that was found */
-        (void)dprintf(to, "%s\n", result.failure);
-        _exit(1);
+    if (known.program[0] != '\0') {
+        (void)snprintf(path, sizeof path, "%s/%s", a->folder, known.program);
+        bool sound = program_passes(path, NULL), caught = !program_passes(path, ROWS[m].name);
+        (void)dprintf(to, "%s %s\n", known.program, sound ? caught ? "fails" : "passes" : "fails without it, too");
+        _exit(sound && caught ? 1 : 0);
+    }
+    if (known.seed > 0 && finds(m, known.seed, to)) _exit(1);
+    for (uint64_t seed = 1; seed <= a->seeds; seed++) {
+        if (finds(m, seed, to)) _exit(1);
     }
     _exit(0);
 }
 
-static void hunt_begin(struct hunt *h, enum mutant m, uint64_t seeds)
+static void hunt_begin(struct hunt *h, const struct args *a, enum mutant m)
 {
     int ends[2];
     if (pipe(ends) != 0) BUG("pipe");
@@ -69,7 +125,7 @@ static void hunt_begin(struct hunt *h, enum mutant m, uint64_t seeds)
     if (pid < 0) BUG("fork");
     if (pid == 0) {
         (void)close(ends[0]);
-        hunt_run(m, seeds, ends[1]);
+        hunt_run(a, m, ends[1]);
     }
     (void)close(ends[1]);
     *h = (struct hunt){.pid = pid, .mutant = m, .from = ends[0]};
@@ -102,38 +158,58 @@ static void hunt_end(const struct hunt *h, struct totals *t)
     if (WIFSIGNALED(status) && why[0] == '\0') (void)snprintf(why, sizeof why, "signal %d", WTERMSIG(status));
     if (caught && !odd) {
         t->passed++;
-        (void)printf("%-27s %-4s seed %4llu  %.100s\n", ROWS[h->mutant].name, ROWS[h->mutant].trap, seed, why);
+        (void)printf("%-29s %-4s ", ROWS[h->mutant].name, ROWS[h->mutant].trap);
+        (void)(seed > 0 ? printf("seed %4llu  %.100s\n", seed, why) : printf("%.100s\n", why));
     } else {
         t->failed++;
-        (void)printf("%-27s %-4s NOT FOUND in %llu seeds: %s\n", ROWS[h->mutant].name, ROWS[h->mutant].trap, seed,
+        (void)printf("%-29s %-4s NOT FOUND in %llu seeds: %s\n", ROWS[h->mutant].name, ROWS[h->mutant].trap, seed,
                      ROWS[h->mutant].what);
     }
     (void)fflush(stdout);
 }
 
+static bool parse(int argc, char **argv, struct args *a)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+        if (strcmp(argv[i], "--search") == 0) {
+            a->search = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--only") == 0) {
+            a->only = value;
+        } else if (strcmp(argv[i], "--seeds") == 0) {
+            a->seeds = strtoull(value, NULL, 10);
+        } else if (strcmp(argv[i], "--jobs") == 0) {
+            a->jobs = (unsigned)strtoul(value, NULL, 10);
+        } else {
+            return false;
+        }
+        i++;
+    }
+    return a->jobs >= 1 && a->jobs <= JOBS_MAX && a->seeds >= 1;
+}
+
 int main(int argc, char **argv)
 {
-    const char *only = NULL;
-    uint64_t seeds = SEEDS_DEFAULT;
-    unsigned jobs = 2;
-    for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--only") == 0) only = argv[i + 1];
-        if (strcmp(argv[i], "--seeds") == 0) seeds = strtoull(argv[i + 1], NULL, 10);
-        if (strcmp(argv[i], "--jobs") == 0) jobs = (unsigned)strtoul(argv[i + 1], NULL, 10);
-    }
-    if (jobs < 1 || jobs > JOBS_MAX || seeds < 1) {
-        (void)printf("usage: sim_mutants [--only NAME] [--seeds N] [--jobs 1..%d]\n", JOBS_MAX);
+    char folder[PATH_BYTES];
+    const char *slash = strrchr(argv[0], '/');
+    (void)snprintf(folder, sizeof folder, "%.*s/mutant", slash != NULL ? (int)(slash - argv[0]) : 1,
+                   slash != NULL ? argv[0] : ".");
+    struct args a = {.folder = folder, .seeds = SEEDS_DEFAULT, .jobs = 2};
+    if (!parse(argc, argv, &a)) {
+        (void)printf("usage: sim_mutants [--only NAME] [--seeds N] [--jobs 1..%d] [--search]\n", JOBS_MAX);
         return 2;
     }
     struct hunt under_way[JOBS_MAX];
     unsigned begun = 0, ended = 0; /* in a ring: they are waited for in order */
     struct totals t = {0};
     for (enum mutant m = 1; m < MUTANT_COUNT; m++) {
-        if (only != NULL && strcmp(only, ROWS[m].name) != 0) continue;
-        if (begun - ended == jobs) hunt_end(&under_way[ended++ % jobs], &t);
-        hunt_begin(&under_way[begun++ % jobs], m, seeds);
+        if (a.only != NULL && strcmp(a.only, ROWS[m].name) != 0) continue;
+        if (begun - ended == a.jobs) hunt_end(&under_way[ended++ % a.jobs], &t);
+        hunt_begin(&under_way[begun++ % a.jobs], &a, m);
     }
-    while (ended < begun) hunt_end(&under_way[ended++ % jobs], &t);
+    while (ended < begun) hunt_end(&under_way[ended++ % a.jobs], &t);
     (void)printf("%u passed, %u failed\n", t.passed, t.failed);
     return t.failed > 0 || t.passed == 0 ? 1 : 0;
 }
