@@ -6,12 +6,14 @@
  * a second leader of a term are fewer than a majority. So a promise that was given before the disk held it is found when it
  * is lost, not only when, some rare time, somebody makes use of that.
  *
- * A replica that has left a host never comes back to it: whoever holds the range there again has a higher id. */
+ * A replica that has left a host never comes back to it: whoever holds the range there again has a higher id. What keeps it away is a
+ * tombstone, which is there in every later life of the host. A learner becomes a voter only with entries of its own. */
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "raft/raft_int.h"
+#include "range/host_int.h"
 #include "range/members.h"
 #include "sim/check.h"
 #include "sim/cluster.h"
@@ -44,6 +46,7 @@ struct group {
     struct promise promises[SIM_PROCESSES_MAX];
     uint64_t gone[SIM_PROCESSES_MAX]; /* highest id of a replica that was there and is not any more */
     uint64_t conf_ver;                /* highest that was seen */
+    uint64_t config_index;            /* of the last configuration that its proposer was looked at for */
     bool complete;                    /* once a leader has heard from every voter */
 };
 
@@ -53,6 +56,7 @@ struct check_raft {
     struct map groups;
     unsigned hosted[SIM_PROCESSES_MAX]; /* replicas at the last look */
     unsigned incomplete;                /* groups */
+    unsigned lives[SIM_PROCESSES_MAX];  /* of the host, at the last look */
 };
 
 struct check_raft *check_raft_new(struct world *w)
@@ -192,6 +196,24 @@ bool check_raft_complete(const struct check_raft *c)
     return c->incomplete == 0;
 }
 
+/* The leader that has proposed a configuration with a new voter knows that it has the log, or nearly. */
+static void check_new_voters(struct check_raft *c, struct group *g, const struct raft *raft)
+{
+    uint64_t index = raft_config_index(raft);
+    const struct raft_config *config = raft_config_now(raft);
+    if (index <= g->config_index) return;
+    g->config_index = index;
+    if (config->old_voter_count == 0 || raft_term_at(raft, index) != raft_term(raft)) return; /* another's word */
+    for (unsigned i = 0; i < config->voter_count; i++) {
+        const struct raft_progress *peer = raft_peer(raft, config->voters[i]);
+        bool before = false;
+        for (unsigned k = 0; k < config->old_voter_count; k++) before |= config->old_voters[k] == config->voters[i];
+        if (before || peer == NULL || peer->match > 0) continue;
+        world_fail(c->world, "range %llu: replica %llu got a vote without an entry", (unsigned long long)g->id,
+                   (unsigned long long)config->voters[i]);
+    }
+}
+
 /* What a leader counts on. */
 static void note_matches(struct group *g, const struct raft *raft)
 {
@@ -324,6 +346,7 @@ static void look_replica(void *ctx, struct replica *r)
     if (s->recovering)
         g->promises[l->p->index] = (struct promise){.term = 0}; /* it says itself that it may have lost some */
     if (new_life) check_promise(l->check, g, l->p);
+    if (leads) check_new_voters(l->check, g, raft);
     if (leads) note_matches(g, raft);
     if (leads && !g->complete) note_complete(l->check, g, raft);
     if (leads && raft_term(raft) < g->elected_term) COVER("sim.deposed_leader");
@@ -333,10 +356,29 @@ static void look_replica(void *ctx, struct replica *r)
     if (raft_applied(raft) > commit) world_fail(l->check->world, "%s has applied more than is committed", l->p->name);
 }
 
+/* In a new life: a lost log is lost with its tombstones. */
+static void check_tombstones(struct check_raft *c, const struct process *p, const struct host *h)
+{
+    uint64_t id;
+    void *value;
+    if (c->lives[p->index] == p->lives) return;
+    c->lives[p->index] = p->lives;
+    if (process_cluster(p)->knobs.rot_ns > 0) return;
+    for (size_t it = 0; map_next(&c->groups, &it, &id, &value);) {
+        uint64_t gone = ((const struct group *)value)->gone[p->index];
+        const uint64_t *tombstone = map_get(&h->members.gone, id);
+        if (gone == 0 || host_replica(h, id) != NULL || host_absorber(h, id) != NULL) continue;
+        if (tombstone == NULL || *tombstone < gone)
+            world_fail(c->world, "%s has forgotten that its replica %llu of range %llu has left", p->name,
+                       (unsigned long long)gone, (unsigned long long)id);
+    }
+}
+
 void check_raft_look(struct check_raft *c, const struct process *p)
 {
     const struct host *h = process_host(p);
     if (h == NULL) return;
+    check_tombstones(c, p, h);
     struct look l = {.check = c, .p = p};
     uint64_t id;
     void *value;

@@ -110,6 +110,21 @@ static void draw_workload(struct world *w, struct cluster_knobs *k)
     k->timeout_max_ms = (uint32_t)draw(w, 200, 6000);
 }
 
+enum { STORM_EVERY = 16, STORM_AT = 9 };
+
+/* One seed of so many: ranges that change all the time, while processes die and the metadata service is hard to reach. What goes wrong
+ * between two changes of a range is rare where changes are. */
+static void storm(struct world *w, struct cluster_knobs *k)
+{
+    k->split_ns = draw(w, 20, 100) * MS_NS;
+    k->merge_ns = draw(w, 20, 100) * MS_NS;
+    k->admin_ns = draw(w, 20, 100) * MS_NS;
+    k->crash_ns = draw(w, 300, 1500) * MS_NS;
+    k->transfer_ns = draw(w, 50, 300) * MS_NS;
+    k->lag_ns = draw(w, 500, 1500) * MS_NS;
+    k->safety_ns = 10 * SEC_NS;
+}
+
 void knobs_draw(struct world *w, struct cluster_knobs *k)
 {
     memset(k, 0, sizeof *k);
@@ -120,6 +135,7 @@ void knobs_draw(struct world *w, struct cluster_knobs *k)
     draw_workload(w, k);
     k->node_count = (unsigned)draw(w, 3, NODES_MAX);
     k->client_count = (unsigned)draw(w, 1, CLIENTS_MAX);
+    if (w->seed % STORM_EVERY == STORM_AT) storm(w, k);
 }
 
 void knobs_bench(struct world *w, struct cluster_knobs *k)

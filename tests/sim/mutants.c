@@ -22,6 +22,8 @@
 
 enum { SEEDS_DEFAULT = 300, JOBS_MAX = 8, SEED_SECONDS_MAX = 120, WHY_BYTES = 400, PATH_BYTES = 512 };
 
+extern enum mutant mutant_planted; /* plant.c */
+
 #define KNOWN_PATH "tests/sim/mutants.txt"
 
 #define MUTANT_ROW(name, trap, what) {#name, trap, what},
