@@ -272,7 +272,7 @@ $(OUT)/bench/obj/%.o: bench/%.c $(OUT)/flags
 $(OUT)/mutant/%.o: %.c $(OUT)/flags
 	@mkdir -p $(@D)
 	$(call say,cc)
-	$(Q)$(CC) $(ALL_CFLAGS) -I tests -DQUORATE_MUTANTS -c $< -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) -DQUORATE_MUTANTS -c $< -o $@
 link_mutant = @mkdir -p $(@D)$(newline)$(call say,ld)$(newline)$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -o $@ $(filter %.o,$^) \
 	-Wl,--start-group $(HELPER_LIB) $(MUTANT_LIB) -Wl,--end-group $(CHECK_LIBS) $(LIBS)
 PLANT_OBJ := $(OUT)/mutant/tests/sim/plant.o

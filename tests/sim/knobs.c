@@ -122,6 +122,7 @@ static void storm(struct world *w, struct cluster_knobs *k)
     k->crash_ns = draw(w, 300, 1500) * MS_NS;
     k->transfer_ns = draw(w, 50, 300) * MS_NS;
     k->lag_ns = draw(w, 500, 1500) * MS_NS;
+    if (half(w)) k->rot_ns = draw(w, 300, 1500) * MS_NS;
     k->safety_ns = 10 * SEC_NS;
 }
 
