@@ -10,6 +10,7 @@
 #   make bench-recovery MB=1024      a node comes back with that much log
 #   make bench                 the suite, YCSB among it: bench/RESULTS.md
 #   make bench-quick           what became slower;  make bench-vs-etcd     beside etcd on the same machine
+#   make bench-encryption      encrypted data beside plain;  make bench-front     idle connections and watches
 #   make bench-placement       the scheduler alone: 1000 nodes, 1000000 ranges
 #   make fuzz SECONDS=600      decoders under libFuzzer;  make replay: its corpus
 #   make soak SECONDS=3600     random faults on real processes
@@ -91,8 +92,10 @@ API_OBJ := $(API_SRC:src/%.c=$(OUT)/pic/%.o)
 API_LIBS := $(OUT)/lib/libquorate.a $(OUT)/lib/libquorate.so $(OUT)/lib/quorate.pc
 PREFIX ?= /usr/local
 DESTDIR ?=
-FUZZED := $(foreach m,base raft txn placement wire lsm,$(wildcard src/$(m)/*.c)) tests/lib/memdisk.c \
-	$(patsubst %,src/gateway/%.c,parse parse_read parse_txn parse_keyspace parse_session json_in json_out uri codec) src/http/reader.c src/http/head.c
+# All but processes and the command line, compiled once for the fuzzer.
+FUZZ_CC = $(or $(FUZZ_CLANG),clang)
+FUZZ_FLAGS = -g -O1 -std=c11 -fsanitize=address,undefined -I src -I include -I tests
+FUZZED := $(patsubst %.c,$(OUT)/fuzz/obj/%.o,$(filter-out src/cli/% src/env_posix/% src/api/%,$(SRC)) tests/lib/memdisk.c tests/lib/testenv.c)
 SIM := $(if $(wildcard tests/sim/main.c),$(OUT)/sim)
 MODEL_SRC := $(wildcard tests/model/*.c)
 MODEL := $(if $(MODEL_SRC),$(OUT)/model)
@@ -104,7 +107,7 @@ SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))
 
 # ---- targets -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all bench bench-bank bench-ranges run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement bench-recovery bench-quick bench-vs-etcd soak bench-failover fuzz replay FORCE
+.PHONY: all bench bench-bank bench-ranges run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement bench-recovery bench-quick bench-vs-etcd bench-encryption bench-front soak bench-failover fuzz replay FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -151,10 +154,18 @@ unit: $(UNITS)
 
 # Looks for new inputs for SECONDS (default 60) each, with clang's libFuzzer and sanitizers; what it keeps goes to the corpus
 # that `make test` replays. FUZZ_ARGS are libFuzzer's.
-fuzz: | deps
-	@for target in $(FUZZ:$(OUT)/fuzz/%=%); do \
-	    CLANG=$(or $(CLANG),clang) LIBS="$(LIBS)" OUT=$(OUT)/fuzz FUZZ_SECONDS=$(or $(SECONDS),60) \
-		sh tests/fuzz/run.sh $$target $(FUZZED) || exit 1; done
+fuzz: $(OUT)/fuzz/libfuzzed.a | deps
+	@for target in $(or $(T),$(FUZZ:$(OUT)/fuzz/%=%)); do \
+	    CC="$(FUZZ_CC) $(FUZZ_FLAGS)" LIBS="$< $(LIBS)" OUT=$(OUT)/fuzz FUZZ_SECONDS=$(or $(SECONDS),60) sh tests/fuzz/run.sh $$target || exit 1; done
+
+$(OUT)/fuzz/libfuzzed.a: $(FUZZED)
+	$(call say,ar)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(OUT)/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,fuzz)
+	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
 replay: $(FUZZ)
 	@$(RUN) $(FUZZ_COMMANDS)
@@ -187,6 +198,12 @@ bench-vs-etcd: all
 
 bench-ranges: all
 	@QUORATE_BUILD=$(OUT) $(if $(MB),MB=$(MB)) $(if $(TRIALS),TRIALS=$(TRIALS)) sh bench/ranges/run.sh
+
+bench-encryption: all
+	@QUORATE_BUILD=$(OUT) sh bench/encryption/run.sh
+
+bench-front: all
+	@QUORATE_BUILD=$(OUT) $(if $(WATCHES),WATCHES=$(WATCHES)) sh bench/front/run.sh
 
 bench-idle: all
 	@QUORATE_BUILD=$(OUT) $(if $(RANGES),RANGES=$(RANGES)) sh bench/idle/run.sh

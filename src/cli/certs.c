@@ -76,6 +76,17 @@ bool certs_of_local(const char *dir, const char *name, char prefix[LOCAL_PATH_MA
     return there;
 }
 
+bool keys_of_local(const char *dir, char path[LOCAL_PATH_MAX])
+{
+    struct errbuf err;
+    struct buf b;
+    snprintf(path, LOCAL_PATH_MAX, "%.900s/encryption.keys", dir);
+    buf_init(&b, PEM_BYTES_MAX);
+    bool there = process_file_read(path, &b, &err) != STATUS_NOT_FOUND;
+    buf_free(&b);
+    return there;
+}
+
 static enum status write_pair(const char *dir, const char *name, struct slice certificate, struct slice key,
                               struct errbuf *err)
 {

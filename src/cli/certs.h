@@ -21,6 +21,7 @@ void certs_free(struct certs *c); /* harmless when nothing was read */
 
 /* Of a local cluster: DIR/certs, made by `cluster start --secure`. */
 bool certs_of_local(const char *dir, const char *name, char prefix[LOCAL_PATH_MAX]); /* false: it has none */
+bool keys_of_local(const char *dir, char path[LOCAL_PATH_MAX]); /* DIR/encryption.keys; false: it has none */
 MUST_CHECK enum status certs_make_local(const char *dir, struct errbuf *err);
 
 #endif

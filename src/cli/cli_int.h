@@ -153,7 +153,12 @@ int run_cluster_supervise(struct cli *c); /* supervisor.c */
 int run_cert_authority(struct cli *c);    /* cmd_cert.c */
 int run_cert_issue(struct cli *c);
 int run_cert_show(struct cli *c);
-int run_debug_table(struct cli *c); /* cmd_debug.c */
+int run_key_new(struct cli *c); /* cmd_key.c */
+int run_key_list(struct cli *c);
+int run_key_drop(struct cli *c);
+MUST_CHECK enum status key_append(const char *path,
+                                  struct errbuf *err); /* a new one, to a file that may not be there yet */
+int run_debug_table(struct cli *c);                    /* cmd_debug.c */
 int run_debug_manifest(struct cli *c);
 int run_bench_kv(struct cli *c); /* bench_kv.c */
 int run_bench_scan(struct cli *c);

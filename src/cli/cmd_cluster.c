@@ -70,6 +70,8 @@ static int directory_prepare(struct env *env, struct local_cluster *cluster, con
     enum status s = local_load(cluster, dir, &err);
     if (s == STATUS_OK && args_switch(args, "secure") && !certs_of_local(dir, "", prefix))
         return cli_fail("the cluster in %s was made without --secure, and its processes speak plainly", dir);
+    if (s == STATUS_OK && args_switch(args, "encrypted") && !keys_of_local(dir, prefix))
+        return cli_fail("the cluster in %s was made without --encrypted, and its files are plain", dir);
     if (s == STATUS_OK && args_given(args, "nodes") && nodes != cluster->nodes)
         return cli_fail("the cluster in %s has %u storage nodes; `quorate cluster add-node` adds one", dir,
                         cluster->nodes);
@@ -85,6 +87,8 @@ static int directory_prepare(struct env *env, struct local_cluster *cluster, con
                         dir);
     local_set(cluster, dir, (unsigned)base_port, (unsigned)nodes);
     if (args_switch(args, "secure") && certs_make_local(dir, &err) != STATUS_OK) return cli_fail("%s", err.text);
+    bool keyed = !args_switch(args, "encrypted") || keys_of_local(dir, prefix) || key_append(prefix, &err) == STATUS_OK;
+    if (!keyed) return cli_fail("%s", err.text);
     if (local_save(cluster, &err) != STATUS_OK) return cli_fail("%s", err.text);
     return CLI_OK;
 }

@@ -1,5 +1,6 @@
 /* debug table, debug manifest: what a file of the store holds. Offline: reads the file and talks to nobody. */
 #include "cli/cli_int.h"
+#include "cli/encryption.h"
 #include "env_posix/env_posix.h"
 #include "lsm/dump.h"
 
@@ -23,8 +24,11 @@ static int dump(struct cli *c, enum status (*what)(const struct dump *, struct e
     const struct env_posix_options options = {.data_dir = dir, .log_level = LOG_ERROR};
     struct env *env = env_posix_new(&options, &err);
     if (env == NULL) return cli_fail("%s", err.text);
+    struct encryption e;
+    enum status s = encryption_begin(&e, env, args_text(&c->args, "encryption-keys", NULL), false, &err);
     const struct dump d = {.disk = env->disk, .path = name, .rows = rows, .show = show};
-    enum status s = what(&d, &err);
+    if (s == STATUS_OK) s = what(&d, &err);
+    encryption_end(&e);
     env_posix_free(env);
     return s == STATUS_OK ? CLI_OK : cli_fail("%s", err.text[0] != '\0' ? err.text : status_text(s));
 }

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "cli/cli_int.h"
+#include "cli/encryption.h"
 #include "env_posix/env_posix.h"
 #include "env_posix/process.h"
 #include "etcd/etcd.h"
@@ -20,6 +21,7 @@ struct server {
     struct cli *cli;
     uint64_t certs_ns; /* when to look whether they have been replaced */
     struct env *env;
+    struct encryption encryption;
     bool stopping;
     uint64_t stop_ns;
     void *object;
@@ -53,13 +55,14 @@ static uint64_t server_pass(struct actor *a, uint64_t now_ns)
 {
     struct server *s = LIST_ENTRY(a, struct server, actor);
     if (!s->stopping) {
-        if (!s->cli->certs.on) return DEADLINE_NONE;
+        uint64_t keys_ns = encryption_pass(&s->encryption, now_ns);
+        if (!s->cli->certs.on) return keys_ns;
         if (s->certs_ns == 0) s->certs_ns = now_ns + CERTS_LOOK_NS;
         if (now_ns >= s->certs_ns) {
             certs_look(s);
             s->certs_ns = now_ns + CERTS_LOOK_NS;
         }
-        return s->certs_ns;
+        return s->certs_ns < keys_ns ? s->certs_ns : keys_ns;
     }
     bool late = now_ns >= s->stop_ns + STOP_PATIENCE_NS;
     if (s->stopped(s->object) || late) {
@@ -91,13 +94,30 @@ static int server_run(struct server *s)
     return code;
 }
 
-static struct env *server_env(struct cli *c, const char *data, struct errbuf *err)
+/* False: it has been said why. */
+static bool server_env(struct server *s, const char *data)
 {
+    struct errbuf err;
+    struct cli *c = s->cli;
     struct env_posix_options options = {.data_dir = data,
                                         .log_level = c->log_level_given ? c->log_level : LOG_INFO,
                                         .log_path = args_text(&c->args, "log", NULL),
                                         .tls = cli_tls(c)};
-    return env_posix_new(&options, err);
+    s->env = env_posix_new(&options, &err);
+    if (s->env != NULL && data != NULL &&
+        encryption_begin(&s->encryption, s->env, args_text(&c->args, "encryption-keys", NULL), true, &err) !=
+            STATUS_OK) {
+        env_posix_free(s->env);
+        s->env = NULL;
+    }
+    if (s->env == NULL) (void)cli_fail("%s", err.text);
+    return s->env != NULL;
+}
+
+static void server_env_free(struct server *s)
+{
+    encryption_end(&s->encryption);
+    env_posix_free(s->env);
 }
 
 static bool is_this_machine(const char *address)
@@ -207,17 +227,16 @@ int run_meta(struct cli *c)
     if (code != CLI_OK) return code;
 
     struct server s = {.cli = c, .stop = meta_stop_object, .stopped = meta_stopped_object};
-    s.env = server_env(c, data, &err);
-    if (s.env == NULL) return cli_fail("%s", err.text);
+    if (!server_env(&s, data)) return CLI_FAILED;
     if (meta_new(s.env, &o, &m, &err) != STATUS_OK) {
         code = cli_fail("%s", err.text);
-        env_posix_free(s.env);
+        server_env_free(&s);
         return code;
     }
     s.object = m;
     code = server_run(&s);
     meta_free(m);
-    env_posix_free(s.env);
+    server_env_free(&s);
     return code;
 }
 
@@ -254,17 +273,16 @@ int run_node(struct cli *c)
     if (code != CLI_OK) return code;
 
     struct server s = {.cli = c, .stop = node_stop_object, .stopped = node_stopped_object};
-    s.env = server_env(c, data, &err);
-    if (s.env == NULL) return cli_fail("%s", err.text);
+    if (!server_env(&s, data)) return CLI_FAILED;
     if (node_new(s.env, &o, &n, &err) != STATUS_OK) {
         code = cli_fail("%s", err.text);
-        env_posix_free(s.env);
+        server_env_free(&s);
         return code;
     }
     s.object = n;
     code = server_run(&s);
     node_free(n);
-    env_posix_free(s.env);
+    server_env_free(&s);
     return code;
 }
 
@@ -299,8 +317,7 @@ int run_gateway(struct cli *c)
     int code = server_certs(c, o.listen, false);
     if (code != CLI_OK) return code;
     struct server s = {.cli = c, .stop = gateway_stop_object, .stopped = gateway_stopped_object};
-    s.env = server_env(c, NULL, &err);
-    if (s.env == NULL) return cli_fail("%s", err.text);
+    if (!server_env(&s, NULL)) return CLI_FAILED;
     if (client_new(s.env, &co, &client, &err) != STATUS_OK) {
         code = cli_usage("--meta %s: %s", meta, err.text);
     } else {
@@ -317,6 +334,6 @@ int run_gateway(struct cli *c)
     ledger_free(ledger);
     etcd_free(etcd);
     gateway_free(g);
-    env_posix_free(s.env);
+    server_env_free(&s);
     return code;
 }

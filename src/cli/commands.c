@@ -19,6 +19,8 @@ static const struct flag flags_meta[] = {
      "so long peers promise to follow this one's leaders; never lowered for a directory"},
     {"raft-trace", FLAG_TEXT, "FILE",
      "every Raft event as a line of JSON; servers of a machine may share it; default: $QUORATE_RAFT_TRACE"},
+    {"encryption-keys", FLAG_TEXT, "FILE|'|COMMAND'",
+     "encrypt the data directory: master keys, the last one for new files"},
     {"insecure", FLAG_SWITCH, "", "listen beyond this machine without --certs"},
     {"log", FLAG_TEXT, "FILE", "where log lines go; default: stderr"},
 };
@@ -34,6 +36,8 @@ static const struct flag flags_node[] = {
      "so long peers promise to follow this one's leaders; never lowered for a directory"},
     {"raft-trace", FLAG_TEXT, "FILE",
      "every Raft event as a line of JSON; servers of a machine may share it; default: $QUORATE_RAFT_TRACE"},
+    {"encryption-keys", FLAG_TEXT, "FILE|'|COMMAND'",
+     "encrypt the data directory: master keys, the last one for new files"},
     {"insecure", FLAG_SWITCH, "", "listen beyond this machine without --certs"},
     {"log", FLAG_TEXT, "FILE", "where log lines go; default: stderr"},
 };
@@ -52,6 +56,7 @@ static const struct flag flags_cluster_start[] = {
     {"nodes", FLAG_NUMBER, "N", "storage nodes of a new cluster; default 3"},
     {"wait", FLAG_NUMBER, "MS", "how long to wait until it is ready; default 60000"},
     {"secure", FLAG_SWITCH, "", "a new cluster whose connections are encrypted, with certificates in DIR/certs"},
+    {"encrypted", FLAG_SWITCH, "", "a new cluster whose data is encrypted, with the master key in DIR/encryption.keys"},
 };
 static const struct flag flags_put[] = {
     {"id", FLAG_TEXT, "TEXT", "idempotency id: with the same one it acts once"},
@@ -209,6 +214,10 @@ static const struct flag flags_cert_issue[] = {
 
 static const struct flag flags_debug_table[] = {
     {"rows", FLAG_SWITCH, "", "every row too"},
+    {"encryption-keys", FLAG_TEXT, "FILE|'|COMMAND'", "of an encrypted data directory"},
+};
+static const struct flag flags_debug_manifest[] = {
+    {"encryption-keys", FLAG_TEXT, "FILE|'|COMMAND'", "of an encrypted data directory"},
 };
 static const struct flag flags_user_set[] = {
     {"password-stdin", FLAG_SWITCH, "", "a new password: the first line of standard input"},
@@ -479,10 +488,14 @@ const struct command cli_commands[] = {
     {"cert issue", "NAME", "make a key and a certificate, signed by it", run_cert_issue, 1, 1, FLAGS(flags_cert_issue),
      false},
     {"cert show", "FILE...", "what certificates say", run_cert_show, 1, ARGS_WORDS_MAX, NO_FLAGS, false},
+    {"key new", "FILE", "add a master key to a file for --encryption-keys, which may not be there yet", run_key_new, 1,
+     1, NO_FLAGS, false},
+    {"key list", "FILE", "the keys' ids", run_key_list, 1, 1, NO_FLAGS, false},
+    {"key drop", "FILE ID", "take out a key that is no longer needed", run_key_drop, 2, 2, NO_FLAGS, false},
     {"debug table", "FILE", "what a table of the store holds, offline: properties, blocks, damage", run_debug_table, 1,
      1, FLAGS(flags_debug_table), false},
-    {"debug manifest", "FILE", "which tables a store's manifest names, offline", run_debug_manifest, 1, 1, NO_FLAGS,
-     false},
+    {"debug manifest", "FILE", "which tables a store's manifest names, offline", run_debug_manifest, 1, 1,
+     FLAGS(flags_debug_manifest), false},
     {"shell", "", "commands line by line, with history and completion; or from standard input", run_shell, 0, 0,
      NO_FLAGS, false},
     {"completion", "bash", "completion for a shell: source <(quorate completion bash)", run_completion, 1, 1, NO_FLAGS,

@@ -39,6 +39,7 @@ struct supervisor {
     uint64_t stop_ns;
     char meta[128], members[160];
     char certs[LOCAL_PATH_MAX]; /* "": connections are plain */
+    char keys[LOCAL_PATH_MAX];  /* "": data is plain */
 };
 
 static void child_set(struct supervisor *s, unsigned i, enum local_state state)
@@ -93,12 +94,16 @@ static void child_argv(const struct supervisor *s, unsigned i, char data[LOCAL_P
         argv[n++] = "--support-ms";
         argv[n++] = "300";
     }
+    if (p->role != LOCAL_ROLE_GATEWAY && s->keys[0] != '\0') {
+        argv[n++] = "--encryption-keys";
+        argv[n++] = s->keys;
+    }
     if (s->certs[0] != '\0') {
         argv[n++] = "--certs";
         argv[n++] = s->certs;
     }
     argv[n] = NULL;
-    ASSERT(n < 26);
+    ASSERT(n < 28);
 }
 
 static void child_wait(struct supervisor *s, unsigned i, uint64_t now_ns)
@@ -114,7 +119,7 @@ static void child_start(struct supervisor *s, unsigned i, uint64_t now_ns)
     const struct local_process *p = &s->cluster.processes[i];
     struct local_child *child = &s->status.children[i];
     char data[LOCAL_PATH_MAX], id[8], log[LOCAL_PATH_MAX];
-    const char *argv[26];
+    const char *argv[28];
     struct errbuf err;
     child_argv(s, i, data, id, argv);
     local_log_path(&s->cluster, p->name, log);
@@ -279,6 +284,7 @@ int run_cluster_supervise(struct cli *c)
     }
     addresses_write(&s);
     if (!certs_of_local(s.cluster.dir, TLS_ROLE_SERVER, s.certs)) s.certs[0] = '\0';
+    if (!keys_of_local(s.cluster.dir, s.keys)) s.keys[0] = '\0';
     s.actor.pass = supervisor_pass;
     s.env->ops->attach(s.env, &s.actor);
     env_posix_on_signal(s.env, on_stop, &s);

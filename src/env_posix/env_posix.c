@@ -195,7 +195,8 @@ struct env *env_posix_new(const struct env_posix_options *options, struct errbuf
     p->env = (struct env){.ops = &loop_ops, .disk = disk, .log = log};
     posix_signal_init(p);
     size_t files = raise_file_limit();
-    size_t connections = options->connections_max > 0 ? options->connections_max : files / CONNECTIONS_SHARE;
+    size_t share = disk == NULL ? files - files / CONNECTIONS_SHARE : files / CONNECTIONS_SHARE; /* it has no store */
+    size_t connections = options->connections_max > 0 ? options->connections_max : share;
     p->base = base_new(options->precise_timers);
     p->timer = event_new(p->base, -1, 0, timer_cb, p);
     ASSERT(p->timer != NULL);

@@ -17,7 +17,7 @@ struct env_posix_options {
     const char *log_path;        /* appended to; NULL: stderr */
     unsigned read_threads;       /* LANE_READ; 0: 2 */
     unsigned background_threads; /* LANE_BACKGROUND; 0: 1 */
-    unsigned connections_max;    /* accepted at a time; 0: a third of RLIMIT_NOFILE */
+    unsigned connections_max;    /* accepted at a time; 0: a third of RLIMIT_NOFILE, two without a disk */
     bool precise_timers;         /* deadlines to the microsecond, not the millisecond, for a system call more a turn */
     unsigned http_timeout_ms;    /* an HTTP client that is idle or slow for so long is cut off; 0: 75,000 */
     const struct tls_options

@@ -1,9 +1,8 @@
 #!/bin/sh
-# One target under libFuzzer:  OUT=... FUZZ_SECONDS=... CLANG=clang LIBS=... sh tests/fuzz/run.sh fuzz_wire SOURCES...
+# One target under libFuzzer:  OUT=... FUZZ_SECONDS=... CC="clang ..." LIBS=... sh tests/fuzz/run.sh fuzz_wire
 # Inputs that reach something new are merged into tests/fuzz/TARGET.hex, one a line. A crash leaves its input in OUT.
 set -eu
 target=$1
-shift
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$OUT"
 work=$OUT/$target.work
@@ -16,8 +15,8 @@ if os.path.exists(sys.argv[1]):
         with open(os.path.join(sys.argv[2], "%05d" % i), "wb") as f:
             f.write(bytes.fromhex(line.strip()))
 PYTHON
-# shellcheck disable=SC2086 # a list of libraries
-"$CLANG" -g -O1 -std=c11 -fsanitize=fuzzer,address,undefined -I src -I tests -o "$OUT/$target.libfuzzer" "$here/$target.c" "$@" $LIBS
+# shellcheck disable=SC2086 # lists of words
+$CC -fsanitize=fuzzer -o "$OUT/$target.libfuzzer" "$here/$target.c" $LIBS
 # What an input may take is in proportion to it, as the targets assert; the limit is for what they do not see.
 "$OUT/$target.libfuzzer" -max_len=2048 -max_total_time="${FUZZ_SECONDS:-60}" -timeout=10 -rss_limit_mb=2048 -verbosity=0 \
     -print_final_stats=1 -artifact_prefix="$OUT/$target." ${FUZZ_ARGS:-} "$work/old" 2>&1 | tail -n 12

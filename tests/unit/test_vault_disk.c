@@ -1,0 +1,259 @@
+/* A vault over a disk that crashes: log and store keep what they promise, nothing of them is to be read below, and keys change under
+ * way. */
+#include "base/mem.h"
+#include "lib/lsm_rig.h"
+#include "lib/suite.h"
+#include "lib/wal_model.h"
+#include "vault/header.h"
+#include "vault/vault.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const key_texts[] = {"1111111111111111111111111111111111111111111111111111111111111111\n",
+                                        "2222222222222222222222222222222222222222222222222222222222222222\n"};
+
+static struct vault_keys keys(const char *first, const char *second)
+{
+    struct vault_keys k;
+    struct errbuf err;
+    char text[200];
+    (void)snprintf(text, sizeof(text), "%s%s", first, second);
+    ck_assert_int_eq(vault_keys_parse(slice_str(text), &k, &err), STATUS_OK);
+    return k;
+}
+
+static struct vault *vault_over(struct memdisk *d, struct logger *log)
+{
+    struct vault_keys k = keys(key_texts[0], "");
+    return vault_new(memdisk_disk(d), &k, log);
+}
+
+static void drop_line(struct logger *log, enum log_level level, const char *line)
+{
+    (void)log;
+    (void)level;
+    (void)line;
+}
+
+static void look_for_plain(void *ctx, const char *path, struct slice content)
+{
+    const struct slice *needle = ctx;
+    for (size_t i = 0; i + needle->size <= content.size; i++)
+        ck_assert_msg(memcmp(content.data + i, needle->data, needle->size) != 0, "%s holds it at %zu", path, i);
+}
+
+/* Appended to, read anywhere, opened again; names pass through. */
+START_TEST(content_is_what_was_written)
+{
+    struct prng p;
+    struct memdisk *d = memdisk_new(1);
+    struct logger log = {.level = LOG_ERROR, .write = drop_line};
+    struct vault *v = vault_over(d, &log);
+    struct disk *disk = vault_disk(v);
+    struct disk_file *f = NULL;
+    static uint8_t model[300000], got_bytes[300000];
+    size_t size = 0, got;
+    uint64_t told;
+    prng_init(&p, 77);
+    ck_assert_int_eq(disk_open(disk, "a", DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, &f, NULL), STATUS_OK);
+    while (size < 200000) {
+        size_t more = prng_below(&p, 5000);
+        for (size_t i = 0; i < more; i++) model[size + i] = (uint8_t) "needle"[(size + i) % 6];
+        ck_assert_int_eq(disk_write(f, size, model + size, more), STATUS_OK);
+        size += more;
+        size_t from = prng_below(&p, size + 10), want = prng_below(&p, 9000);
+        ck_assert_int_eq(disk_read(f, from, got_bytes, want, &got), STATUS_OK);
+        ck_assert_uint_eq(got, from >= size ? 0 : size - from < want ? size - from : want);
+        ck_assert_int_eq(memcmp(got_bytes, model + from, got), 0);
+        if (!prng_chance(&p, 1, 5)) continue;
+        disk_close(f);
+        ck_assert_int_eq(disk_open(disk, "a", DISK_READ | DISK_WRITE, &f, NULL), STATUS_OK);
+    }
+    ck_assert_int_eq(disk_size(f, &told), STATUS_OK);
+    ck_assert_uint_eq(told, size);
+    ck_assert_int_eq(disk_truncate(f, 1000), STATUS_OK);
+    ck_assert_int_eq(disk_size(f, &told), STATUS_OK);
+    ck_assert_uint_eq(told, 1000);
+    struct slice needle = slice_str("needleneedle");
+    memdisk_each(d, look_for_plain, &needle);
+    disk_close(f);
+    vault_free(v);
+    memdisk_free(d);
+}
+END_TEST
+
+/* Beginning anew in place: the same bytes of the disk, and never the same key stream. */
+START_TEST(truncated_to_nothing_is_another_file)
+{
+    struct memdisk *d = memdisk_new(2);
+    struct logger log = {.level = LOG_ERROR, .write = drop_line};
+    struct vault *v = vault_over(d, &log);
+    struct disk_file *f = NULL;
+    uint8_t zeros[64] = {0}, before[64];
+    ck_assert_int_eq(disk_open(vault_disk(v), "t", DISK_WRITE | DISK_CREATE, &f, NULL), STATUS_OK);
+    ck_assert_int_eq(disk_write(f, 0, zeros, 64), STATUS_OK);
+    memcpy(before, memdisk_content(d, "t").data + VAULT_HEADER_BYTES, 64);
+    ck_assert_int_eq(disk_truncate(f, 0), STATUS_OK);
+    ck_assert_int_eq(disk_write(f, 0, zeros, 64), STATUS_OK);
+    ck_assert_int_ne(memcmp(before, memdisk_content(d, "t").data + VAULT_HEADER_BYTES, 64), 0);
+    disk_close(f);
+    ck_assert_int_eq(disk_open(vault_disk(v), "t", DISK_READ, &f, NULL), STATUS_OK);
+    size_t got;
+    ck_assert_int_eq(disk_read(f, 0, before, 64, &got), STATUS_OK);
+    ck_assert_int_eq(memcmp(before, zeros, 64), 0);
+    disk_close(f);
+    vault_free(v);
+    memdisk_free(d);
+}
+END_TEST
+
+START_TEST(the_directory_says_whether_it_is_encrypted)
+{
+    struct memdisk *plain = memdisk_new(3), *sealed = memdisk_new(4);
+    struct logger log = {.level = LOG_ERROR, .write = drop_line};
+    struct vault *over_plain = vault_over(plain, &log), *over_sealed = vault_over(sealed, &log);
+    struct disk_file *f = NULL;
+    struct errbuf err;
+    ck_assert_int_eq(vault_check(NULL, memdisk_disk(plain), &err), STATUS_OK);
+    ck_assert_int_eq(disk_open(memdisk_disk(plain), "IDENTITY", DISK_WRITE | DISK_CREATE, &f, NULL), STATUS_OK);
+    disk_close(f);
+    ck_assert_int_eq(vault_check(over_plain, memdisk_disk(plain), &err), STATUS_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(err.text, "begun without"));
+    ck_assert_int_eq(vault_check(over_sealed, memdisk_disk(sealed), &err), STATUS_OK);
+    memdisk_crash(sealed, MEMDISK_DROP); /* durable by then */
+    ck_assert_int_eq(vault_check(over_sealed, memdisk_disk(sealed), &err), STATUS_OK);
+    ck_assert_int_eq(vault_check(NULL, memdisk_disk(sealed), &err), STATUS_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(err.text, "--encryption-keys"));
+    vault_free(over_plain);
+    vault_free(over_sealed);
+    memdisk_free(plain);
+    memdisk_free(sealed);
+}
+END_TEST
+
+static void give_vault(struct vault **v, struct memdisk *d, struct testenv *env)
+{
+    vault_free(*v);
+    *v = vault_over(d, &env->log);
+    env->env.disk = vault_disk(*v);
+}
+
+/* As test_lsm_crash has it without a vault. */
+START_TEST(the_store_survives_crashes)
+{
+    struct rig r;
+    struct vault *v = NULL;
+    rig_init(&r, (uint64_t)_i);
+    give_vault(&v, r.disk, &r.env);
+    ck_assert(rig_open(&r));
+    for (unsigned round = 0; round < 6; round++) {
+        for (unsigned i = 0; i < 3; i++) {
+            rig_write_many(&r, 40);
+            if (prng_chance(&r.prng, 1, 2)) rig_flush(&r);
+            if (prng_chance(&r.prng, 1, 4)) (void)rig_replace(&r);
+            if (prng_chance(&r.prng, 1, 2)) rig_settle(&r);
+        }
+        rig_crash(&r, (enum memdisk_crash)prng_below(&r.prng, 3));
+        give_vault(&v, r.disk, &r.env);
+        ck_assert_msg(rig_open(&r), "%s", r.err.text);
+        rig_recover(&r, prng_chance(&r.prng, 1, 2));
+        rig_check_random(&r, 20);
+    }
+    rig_check_all(&r);
+    rig_free(&r);
+    vault_free(v);
+}
+END_TEST
+
+static void script(struct wm *m)
+{
+    for (unsigned i = 0; i < 12 && !m->env.env.dead; i++) {
+        wm_batch(m, 5);
+        if (i == 4) wm_put_entry(m, 1, wm_last(m, 1) + 1, 90000);
+        for (unsigned g = 0; g < WM_GROUPS && i % 6 == 5 && !m->env.env.dead; g++) wm_set_floor(m, g, UINT64_MAX);
+        if (i % 5 == 4) testenv_advance_ms(&m->env, 60);
+    }
+    if (!m->env.env.dead) wm_drain(m);
+}
+
+/* As test_wal_fault has it: the power goes at each call to the disk, opening included. */
+START_TEST(the_log_survives_a_power_cut_at_every_call)
+{
+    bool fired = true;
+    for (uint64_t n = 1; fired; n++) {
+        struct wm m;
+        struct vault *v = NULL;
+        wm_init(&m, n);
+        m.options.skip_self_test = true;
+        memdisk_set_direct(m.disk, n % 2 == 0);
+        give_vault(&v, m.disk, &m.env);
+        memdisk_fail_at(m.disk, MEMDISK_ANY, n, STATUS_IO, true);
+        if (wm_open(&m) == WM_OK) script(&m);
+        fired = memdisk_fail_fired(m.disk);
+        wm_crash(&m, n % 3 == 0 ? MEMDISK_DROP : MEMDISK_RANDOM);
+        give_vault(&v, m.disk, &m.env);
+        ck_assert_msg(wm_open(&m) == WM_OK, "call %llu: %s %s", (unsigned long long)n, m.wrong, m.err.text);
+        script(&m);
+        ck_assert(!m.env.env.dead);
+        wm_free(&m);
+        vault_free(v);
+    }
+}
+END_TEST
+
+/* While the store is at work: the next key, headers written again, the old key gone; a crash anywhere in between harms nothing. */
+START_TEST(keys_are_rotated_under_way)
+{
+    struct rig r;
+    struct vault *v = NULL;
+    struct errbuf err;
+    unsigned changed;
+    rig_init(&r, 100 + (uint64_t)_i);
+    give_vault(&v, r.disk, &r.env);
+    ck_assert(rig_open(&r));
+    rig_write_many(&r, 100);
+    rig_flush(&r);
+    struct vault_keys both = keys(key_texts[0], key_texts[1]), next = keys("", key_texts[1]);
+    vault_use(v, &both);
+    rig_write_many(&r, 40);
+    if (_i > 0) memdisk_fail_at(r.disk, MEMDISK_CHANGE, (uint64_t)_i, STATUS_IO, true);
+    enum status s = vault_rewrap(v, &changed, &err);
+    bool fired = memdisk_fail_fired(r.disk);
+    ck_assert(s == STATUS_OK || fired);
+    if (s == STATUS_OK) ck_assert_uint_gt(changed, 0);
+    rig_crash(&r, MEMDISK_RANDOM);
+    vault_free(v);
+    v = vault_new(memdisk_disk(r.disk), s == STATUS_OK ? &next : &both, &r.env.log);
+    r.env.env.disk = vault_disk(v);
+    ck_assert_msg(rig_open(&r), "%s", r.err.text);
+    rig_recover(&r, true);
+    rig_check_all(&r);
+    ck_assert_int_eq(vault_rewrap(v, &changed, &err), STATUS_OK);
+    ck_assert_int_eq(vault_rewrap(v, &changed, &err), STATUS_OK);
+    ck_assert_uint_eq(changed, 0);
+    rig_crash(&r, MEMDISK_DROP);
+    vault_free(v);
+    v = vault_over(r.disk, &r.env.log); /* the old key alone */
+    r.env.env.disk = vault_disk(v);
+    ck_assert(!rig_open(&r));
+    ck_assert_ptr_nonnull(strstr(r.err.text, "master key"));
+    rig_free(&r);
+    vault_free(v);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("vault_disk");
+    TCase *t = tcase_create("disk");
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, content_is_what_was_written);
+    tcase_add_test(t, truncated_to_nothing_is_another_file);
+    tcase_add_test(t, the_directory_says_whether_it_is_encrypted);
+    tcase_add_loop_test(t, the_store_survives_crashes, 0, 8);
+    tcase_add_test(t, the_log_survives_a_power_cut_at_every_call);
+    tcase_add_loop_test(t, keys_are_rotated_under_way, 0, 10);
+    suite_add_tcase(s, t);
+    return run_suite(s);
+}
