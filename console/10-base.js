@@ -115,13 +115,14 @@ class Refusal extends Error {
 async function ask(path, options) {
   let response;
   try {
-    response = await fetch(path, { cache: 'no-store', ...options });
+    response = await fetch(path, { cache: 'no-store', ...options, headers: { ...session.headers(), ...(options || {}).headers } });
   } catch (e) {
     throw new Refusal('unreachable', 'this gateway does not answer', 'unknown', 0);
   }
   if (response.ok) return response;
   let error = {};
   try { error = (await response.json()).error || {}; } catch (e) { /* no JSON: the status speaks */ }
+  if (response.status === 401 && path !== '/v1/auth/login') session.lost();
   throw new Refusal(error.code || 'error', error.message || 'HTTP ' + response.status, error.outcome, response.status);
 }
 const askJson = async (path, options) => (await ask(path, options)).json();

@@ -156,10 +156,12 @@ async function poll() {
   return performance.now() - begun;
 }
 
+let pollNow = () => {}; /* ends the pause */
+
 async function pollForEver(show) {
   for (;;) {
     let took = 0;
-    if (!document.hidden) {
+    if (!document.hidden && !session.wanted) {
       try {
         took = await poll();
         state.failed = null;
@@ -169,6 +171,6 @@ async function pollForEver(show) {
       show();
     }
     /* A large cluster's map takes long to make and to read: it is asked for less often. */
-    await new Promise((done) => setTimeout(done, Math.max(POLL_MS, took * 5)));
+    await new Promise((done) => { pollNow = done; setTimeout(done, Math.max(POLL_MS, took * 5)); });
   }
 }

@@ -6,7 +6,7 @@ let page = null;
 function openPage() {
   const [name, ...rest] = location.hash.replace(/^#\/?/, '').split('/');
   const view = $('#view');
-  page = pages[name] || overview;
+  page = session.wanted ? signInPage : pages[name] || overview;
   for (const link of document.querySelectorAll('#tabs a')) {
     const on = link.getAttribute('href') === '#/' + (pages[name] ? name : '');
     if (on) link.setAttribute('aria-current', 'page'); else link.removeAttribute('aria-current');
@@ -17,17 +17,18 @@ function openPage() {
 }
 
 function showAll() {
-  const pulse = $('#pulse'), alarm = $('#alarm'), failed = state.failed;
+  const pulse = $('#pulse'), alarm = $('#alarm'), failed = session.wanted ? null : state.failed;
   alarm.hidden = failed === null;
   if (failed !== null) {
     const since = state.polled ? ` What is shown is ${durationText((Date.now() - state.polled) / 1000)} old.` : '';
     alarm.textContent = `No answer: ${failed.message}.${since}`;
   }
-  const level = failed ? 'bad' : verdict(state.status)[0];
+  const known = !failed && !session.wanted;
+  const level = failed ? 'bad' : known ? verdict(state.status)[0] : '';
   pulse.className = 'pulse ' + level;
-  pulse.title = failed ? 'no answer' : verdict(state.status).slice(1).join(' ');
+  pulse.title = failed ? 'no answer' : known ? verdict(state.status).slice(1).join(' ') : 'not signed in';
   document.title = (level === 'bad' ? '● ' : '') + 'Quorate';
-  if (failed === null && page.show) page.show();
+  if (known && page.show) page.show();
   document.documentElement.dataset.polls = state.history.length;
 }
 
@@ -48,6 +49,8 @@ $('#theme').addEventListener('click', () => theme(themes[(themes.indexOf(theme()
 dark.addEventListener('change', () => theme());
 addEventListener('hashchange', openPage);
 addEventListener('resize', () => page && page.show && state.status && page.show());
+$('#leave').addEventListener('click', () => session.leave());
 theme();
+session.recall();
 openPage();
 pollForEver(showAll);

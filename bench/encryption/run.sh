@@ -21,13 +21,15 @@ round() { # round NAME VALUE-BYTES: "NAME WHAT operations-per-second microsecond
 for name in plain encrypted; do
     QUORATE_DIR=$work/$name
     base=$(free_base_port)
-    "$quorate" cluster start --base-port "$base" $([ $name = encrypted ] && echo --encrypted) --wait 30000 >/dev/null || exit 1
+    switch=
+    [ "$name" = plain ] || switch=--encrypted
+    "$quorate" cluster start --base-port "$base" --wait 30000 ${switch:+"$switch"} >/dev/null || exit 1
 done
 for _ in $(seq "$rounds"); do
     for size in 100 4000; do
         for name in plain encrypted; do
             QUORATE_DIR=$work/$name
-            round $name $size
+            round "$name" "$size"
         done
     done
 done

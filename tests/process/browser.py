@@ -100,14 +100,22 @@ class Browser:
         return answer["result"].get("value")
 
     def wait(self, expression, seconds=10):
+        """The page looks at every frame it draws, and answers when it is true; begun again when it went elsewhere meanwhile."""
         end = time.time() + seconds
         while time.time() < end:
             try:
-                if self.evaluate(expression):
-                    return True
-            except RuntimeError:  # the page is on its way
-                pass
-            time.sleep(0.1)
+                return self.evaluate("""new Promise((done) => {
+                    const end = performance.now() + %d;
+                    const look = () => {
+                        let is = false;
+                        try { is = Boolean(%s); } catch (e) { /* not there yet */ }
+                        if (is || performance.now() > end) done(is); else requestAnimationFrame(look);
+                    };
+                    look();
+                })""" % ((end - time.time()) * 1000, expression))
+            except RuntimeError as gone:  # the page is on its way
+                if "destroyed" not in str(gone) and "Cannot find context" not in str(gone):
+                    raise
         return False
 
     def close(self):

@@ -43,6 +43,15 @@ fi
 
 "$quorate" bench kv --keyspace orders --prefix '' --keys 500 --connections 4 --rate 400 --reads 50 --seconds 60 --http "$G" >"$work/load.out" 2>&1 &
 load=$!
+browse() { # the steps of steps.json, each check one of ours
+    timeout 60 python3 "$here/browser.py" "$G" "$work/steps.json" "$work" >"$work/browser.out" 2>&1 || fail "the browser: $(tail -n 3 "$work/browser.out")"
+    while IFS= read -r line; do
+        case $line in
+        "ok "*) pass "${line#ok }" ;;
+        *) fail "$line" ;;
+        esac
+    done <"$work/browser.out"
+}
 shown() { printf '{"wait": "document.querySelector(\\"#view\\").innerText.includes(\\"%s\\")"}' "$1"; }
 cat >"$work/steps.json" <<STEPS
 [{"size": [1280, 900]}, {"dark": false}, {"open": "/"},
@@ -76,14 +85,30 @@ cat >"$work/steps.json" <<STEPS
  {"is": ["nothing is wider than a phone", "document.documentElement.scrollWidth <= 390"]},
  {"shot": "phone"}]
 STEPS
-timeout 60 python3 "$here/browser.py" "$G" "$work/steps.json" "$work" >"$work/browser.out" 2>&1 || fail "the browser: $(tail -n 3 "$work/browser.out")"
-while IFS= read -r line; do
-    case $line in
-    "ok "*) pass "${line#ok }" ;;
-    *) fail "$line" ;;
-    esac
-done <"$work/browser.out"
+browse
 expect "what was changed in the browser" 0 "somebody else" curl -sS "$G/v1/kv/orders/grape"
 kill "$load" 2>/dev/null
 wait "$load" 2>/dev/null
+
+# --- with users: nothing is seen before somebody has signed in ---
+echo 'a long password' | "$quorate" user set ada --roles root --password-stdin >/dev/null
+check "rights are asked for" "$quorate" auth enable
+asks() { [ "$(curl -s -o /dev/null -w '%{http_code}' "$G/v1/status")" = 401 ]; }
+check "by the gateway" eventually asks
+enter() { printf '{"run": "(form => { form.user.value = \"ada\"; form.password.value = \"%s\"; form.requestSubmit(); })(document.querySelector(\"form.sign-in\"))"}' "$1"; }
+cat >"$work/steps.json" <<STEPS
+[{"size": [1280, 900]}, {"dark": false}, {"open": "/#/nodes"}, {"wait": "document.querySelector('form.sign-in')"},
+ {"is": ["nothing is shown to who is not known", "state.status === null && !document.body.innerText.includes('storage node')"]},
+ {"is": ["and nothing is called a failure", "document.querySelector('#alarm').hidden"]},
+ {"shot": "sign-in"}, $(enter wrong), $(shown "No such user, or not this password"), $(enter "a long password"), $(shown "3 of 3 storage nodes up"),
+ {"is": ["who is signed in is said", "document.querySelector('#who').innerText === 'ada'"]},
+ {"open": "/#/keys/orders/"}, {"wait": "document.querySelectorAll('tr.pick').length > 2"},
+ {"run": "window.former = true; location.reload()"}, {"wait": "!window.former && document.querySelector('#who').innerText === 'ada' && document.querySelectorAll('tr.pick').length > 2"},
+ {"run": "document.querySelector('#leave').click()"}, {"wait": "document.querySelector('form.sign-in') && document.querySelector('#leave').hidden"},
+ {"is": ["signed out, nothing is kept", "sessionStorage.getItem('session') === null"]},
+ {"size": [390, 844]}, {"dark": true}, {"open": "/#/"}, {"wait": "document.querySelector('form.sign-in')"},
+ {"is": ["the form fits a phone", "document.documentElement.scrollWidth <= 390"]}, {"shot": "sign-in-phone"},
+ $(enter "a long password"), {"wait": "document.querySelector('.verdict') !== null"}, {"shot": "phone-signed-in"}]
+STEPS
+browse
 finish
