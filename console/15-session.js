@@ -27,6 +27,7 @@ const session = {
     this.token = null;
     this.keep();
     openPage();
+    showAll();
   },
   async enter(user, password) {
     const answer = await askJson('/v1/auth/login', { method: 'POST', body: JSON.stringify({ user, password }) });

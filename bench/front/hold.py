@@ -32,7 +32,10 @@ def say(name, value, unit):
 def read_until(s, mark):
     got = b""
     while mark not in got:
-        piece = s.recv(65536)
+        try:
+            piece = s.recv(65536)
+        except TimeoutError:
+            raise SystemExit("no answer for 30 s to connection %s, but: %r" % (s.getsockname(), got[-300:]))
         if not piece:
             raise SystemExit("the gateway closed a connection after: %r" % got[-300:])
         got += piece
@@ -49,7 +52,7 @@ def hold(count, request, mark):
             group.append(s)
         for s in group:
             read_until(s, mark)
-        held += group
+            held.append(s)
     return held
 
 

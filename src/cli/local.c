@@ -166,7 +166,8 @@ static bool child_parse(const char *line, size_t size, const struct local_cluste
     const struct local_process *p = local_find(c, name);
     if (p == NULL) return false;
     memset(&child.id, 0, sizeof(child.id)); /* held since the supervisor began: there has been no process */
-    if (child.starts > 0 && !process_id_parse(slice_str(text + used), &child.id)) return false;
+    bool none = strncmp(text + used, "0 ", 2) == 0;
+    if (!none && !process_id_parse(slice_str(text + used), &child.id)) return false;
     child.since_ms = since;
     for (int s = 0; s < LOCAL_STATE_COUNT; s++) {
         if (strcmp(word, local_state_name((enum local_state)s)) != 0) continue;

@@ -301,7 +301,9 @@ void answer_scan(struct answer *a, const struct scan_action *action, const struc
         json_key(b, "more");
         json_bool(b, more);
     }
-    if (more && action->lines) { /* its last line: the only one without a key */
+    if (more && action->all) {
+        /* the next page comes behind it */
+    } else if (more && action->lines) { /* its last line: the only one without a key */
         buf_append_str(b, "{\"more\":true,\"next\":\"");
         next_append(b, action, reply);
         buf_append_str(b, "\"}\n");

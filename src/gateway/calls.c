@@ -98,47 +98,6 @@ static void handle_kv(struct call *c, const struct input *in, const struct route
     client_txn(client, c->kv.keyspace, &t, timeout_ms, kv_write_done, c);
 }
 
-/* --- scan --- */
-
-static void scan_done(void *ctx, const struct client_error *e, const struct scan_reply *reply)
-{
-    struct call *c = ctx;
-    if (e->status != STATUS_OK) {
-        call_fail(c, e);
-        return;
-    }
-    struct answer a;
-    answer_init(&a);
-    answer_scan(&a, &c->scan, reply);
-    call_send(c, &a);
-}
-
-static void handle_scan(struct call *c, const struct input *in, const struct route *route)
-{
-    struct errbuf err;
-    enum status s = parse_scan(in, route, &c->arena, &c->scan, &err);
-    if (s != STATUS_OK) {
-        call_refuse(c, s, &err);
-        return;
-    }
-    if (!call_may_span(c, AUTH_READ, c->scan.keyspace, c->scan.start, c->scan.end)) return;
-    if (c->scan.empty) {
-        struct answer a;
-        answer_init(&a);
-        struct read_mark mark = {.mode = c->scan.how.mode, .ts = c->scan.how.ts, .staleness_ms = STALENESS_UNKNOWN};
-        answer_scan(&a, &c->scan, &(struct scan_reply){.row_count = 0, .mark = mark});
-        call_send(c, &a);
-        return;
-    }
-    struct client_scan scan = {.start = c->scan.start,
-                               .end = c->scan.end,
-                               .limit_rows = c->scan.limit,
-                               .reverse = c->scan.reverse,
-                               .keys_only = c->scan.keys_only,
-                               .how = c->scan.how};
-    client_scan(c->gateway->client, c->scan.keyspace, &scan, call_timeout(c, c->scan.timeout_ms), scan_done, c);
-}
-
 /* --- transactions --- */
 
 static void txn_done(void *ctx, const struct client_error *e, const struct txn_result *result)

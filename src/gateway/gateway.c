@@ -108,6 +108,10 @@ static void on_gone(void *ctx, struct http_request *http)
         return;
     }
     ASSERT(c->http == http);
+    if (c->watch.streaming) {
+        scan_gone(c);
+        return;
+    }
     c->http = NULL; /* the client's callback ends the call; a write that it started stands */
 }
 
@@ -159,10 +163,15 @@ void gateway_free(struct gateway *g)
     if (g == NULL) return;
     LIST_FOR(it, &g->calls)
     {
+        struct call *c = LIST_ENTRY(it, struct call, link);
         struct answer a;
+        if (c->watch.streaming && c->http != NULL) {
+            scan_stop(c);
+            continue;
+        }
         answer_init(&a);
         answer_error(&a, STATUS_CLOSED, true, slice_str("this gateway stopped before the cluster answered"));
-        call_answer(LIST_ENTRY(it, struct call, link), &a);
+        call_answer(c, &a);
         answer_free(&a);
     }
     LIST_FOR(it, &g->lasting) watch_stop(LIST_ENTRY(it, struct call, link));

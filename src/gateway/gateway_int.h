@@ -52,6 +52,8 @@ struct call {
     struct arena arena;
     struct kv_action kv; /* ENDPOINT_KV; after the client took its copy only what the answer needs is still valid: */
     struct scan_action scan;      /* method, preconditions, flags; no slices of body or path */
+    uint8_t *scan_bound;          /* calls_scan.c: of the next page */
+    bool scan_asking;             /* the client's callback is still to come */
     struct slice name;            /* in the arena: of a keyspace, user or role */
     char user[AUTH_NAME_MAX + 1]; /* "": nobody, because nobody asks */
     uint64_t user_epoch;          /* when it was admitted */
@@ -110,6 +112,10 @@ void handle_metrics_cluster(struct call *c, const struct input *in);
 void handle_watch(struct call *c, const struct input *in, const struct route *route);
 void watch_abandon(struct call *c); /* the client has left */
 void watch_stop(struct call *c);    /* the gateway goes */
+/* calls_scan.c */
+void handle_scan(struct call *c, const struct input *in, const struct route *route);
+void scan_gone(struct call *c); /* of one that streams: the client has left */
+void scan_stop(struct call *c); /* the gateway goes */
 /* calls_ledger.c */
 void call_ledger(struct call *c, const struct input *in, const struct route *route);
 /* reply.c */

@@ -429,6 +429,7 @@ enum {
     SCAN_LIMIT,
     SCAN_REVERSE,
     SCAN_KEYS_ONLY,
+    SCAN_ALL,
     SCAN_ENCODING,
     SCAN_TIMEOUT,
     SCAN_READ,
@@ -496,8 +497,16 @@ static enum status scan_options(const struct query_param *p, const struct input 
     out->lines = in->accept != NULL && strstr(in->accept, "application/x-ndjson") != NULL;
     enum status s = take_flag(&p[SCAN_REVERSE], &out->reverse, err);
     if (s == STATUS_OK) s = take_flag(&p[SCAN_KEYS_ONLY], &out->keys_only, err);
+    if (s == STATUS_OK) s = take_flag(&p[SCAN_ALL], &out->all, err);
+    if (s == STATUS_OK && out->all && (!out->lines || p[SCAN_LIMIT].present)) {
+        errbuf_set(err, "all: goes with Accept: application/x-ndjson, and without a limit");
+        return STATUS_INVALID;
+    }
     if (s == STATUS_OK) s = take_timeout(&p[SCAN_TIMEOUT], &out->timeout_ms, err);
     if (s == STATUS_OK) s = take_read(&p[SCAN_READ], a, &out->how, err);
+    if (s == STATUS_OK && out->all) out->limit = LIMIT_SCAN_ROWS;
+    if (s == STATUS_OK && out->all && out->how.mode == READ_STRONG)
+        out->how.mode = READ_SNAPSHOT; /* of now, for the first page as for the last */
     return s;
 }
 
@@ -505,10 +514,15 @@ enum status parse_scan(const struct input *in, const struct route *r, struct are
                        struct errbuf *err)
 {
     struct query_param params[SCAN_PARAMS] = {
-        [SCAN_START] = {.name = "start"},         [SCAN_END] = {.name = "end"},
-        [SCAN_PREFIX] = {.name = "prefix"},       [SCAN_NEXT] = {.name = "next"},
-        [SCAN_LIMIT] = {.name = "limit"},         [SCAN_REVERSE] = {.name = "reverse"},
-        [SCAN_KEYS_ONLY] = {.name = "keys_only"}, [SCAN_ENCODING] = {.name = "encoding"},
+        [SCAN_START] = {.name = "start"},
+        [SCAN_END] = {.name = "end"},
+        [SCAN_PREFIX] = {.name = "prefix"},
+        [SCAN_NEXT] = {.name = "next"},
+        [SCAN_LIMIT] = {.name = "limit"},
+        [SCAN_REVERSE] = {.name = "reverse"},
+        [SCAN_KEYS_ONLY] = {.name = "keys_only"},
+        [SCAN_ENCODING] = {.name = "encoding"},
+        [SCAN_ALL] = {.name = "all"},
         [SCAN_TIMEOUT] = {.name = "timeout_ms"},
     };
     read_params(&params[SCAN_READ]);

@@ -107,6 +107,7 @@ struct scan_action {
     struct slice keyspace, start, end; /* [start, end); empty end: to the end of the keyspace */
     uint32_t limit, timeout_ms;
     bool reverse, keys_only, force_base64, lines;
+    bool all;   /* pages: one after the other, as lines, as of one timestamp */
     bool empty; /* the bounds exclude everything: answer without asking */
     struct read_how how;
 };

@@ -105,7 +105,7 @@ cat >"$work/steps.json" <<STEPS
  {"open": "/#/keys/orders/"}, {"wait": "document.querySelectorAll('tr.pick').length > 2"},
  {"run": "window.former = true; location.reload()"}, {"wait": "!window.former && document.querySelector('#who').innerText === 'ada' && document.querySelectorAll('tr.pick').length > 2"},
  {"run": "document.querySelector('#leave').click()"}, {"wait": "document.querySelector('form.sign-in') && document.querySelector('#leave').hidden"},
- {"is": ["signed out, nothing is kept", "sessionStorage.getItem('session') === null"]},
+ {"is": ["signed out, nothing is kept", "sessionStorage.getItem('session') === null && document.querySelector('#pulse').title === 'not signed in'"]},
  {"size": [390, 844]}, {"dark": true}, {"open": "/#/"}, {"wait": "document.querySelector('form.sign-in')"},
  {"is": ["the form fits a phone", "document.documentElement.scrollWidth <= 390"]}, {"shot": "sign-in-phone"},
  $(enter "a long password"), {"wait": "document.querySelector('.verdict') !== null"}, {"shot": "phone-signed-in"}]
