@@ -15,7 +15,8 @@
 
 /* server */
 #define RPC_CONNECTIONS_MAX 8192u
-#define RPC_UNANSWERED_MAX_COUNT 4096u
+/* A gateway's open watches wait here, each as a request: more of them would hold up everything behind them (docs/limits.md). */
+#define RPC_UNANSWERED_MAX_COUNT 16384u
 #define RPC_UNANSWERED_MAX_BYTES (64u * 1024u * 1024u)
 #define RPC_UNSENT_CHOKE_BYTES                                                                                         \
     (8u * 1024u * 1024u)           /* unsent replies above it: no further request of that connection is read */
