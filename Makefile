@@ -107,7 +107,7 @@ SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))
 
 # ---- targets -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all bench bench-bank bench-ranges run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement bench-recovery bench-quick bench-vs-etcd bench-encryption bench-front soak bench-failover fuzz replay FORCE
+.PHONY: all bench bench-bank bench-ranges bench-moves run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement bench-recovery bench-quick bench-vs-etcd bench-encryption bench-front soak bench-failover fuzz replay FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -204,6 +204,9 @@ bench-encryption: all
 
 bench-front: all
 	@QUORATE_BUILD=$(OUT) $(if $(WATCHES),WATCHES=$(WATCHES)) sh bench/front/run.sh
+
+bench-moves: all
+	@QUORATE_BUILD=$(OUT) $(if $(MB),MB=$(MB)) $(if $(RANGES),RANGES=$(RANGES)) sh bench/ranges/moves.sh
 
 bench-idle: all
 	@QUORATE_BUILD=$(OUT) $(if $(RANGES),RANGES=$(RANGES)) sh bench/idle/run.sh

@@ -65,6 +65,14 @@ check "writes neither" load_clean writes
 printf 'bench meta/leader_killed_writes ours=%s unit=ms\n' "$(pause_of writes)"
 printf 'bench meta/leader_killed_reads ours=%s unit=ms\n' "$(pause_of reads)"
 check "writes are back within a second" python3 -c "import sys; sys.exit(float('$(pause_of writes)') >= 1000)"
+
+# No quorum of it at all: who knows nothing yet is told the map by the one member that is left, and reads.
+left=4
+kill -0 "$fourth" 2>/dev/null || left=5
+for id in 1 2 3; do "$quorate" cluster kill "meta-$id" >/dev/null; done
+if [ $left = 4 ]; then kill -9 "$fifth" 2>/dev/null; fi
+sleep 2
+expect "a fresh client reads what it likes" 0 "" "$quorate" get default bench/0000000001 --meta "127.0.0.1:$((base + 97 + left))"
 kill "$fourth" "$fifth" 2>/dev/null
 wait "$fourth" "$fifth" 2>/dev/null
 finish
