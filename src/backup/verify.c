@@ -1,11 +1,15 @@
 #include "backup/verify.h"
 
 #include "base/mem.h"
+#include "ledger/proof.h"
+
+#include <stdio.h>
 
 struct verify {
     struct walk *walk;
     struct verified *keyspaces;
     size_t keyspace_count;
+    struct ledger_proof *proof; /* NULL: there is no ledger */
     verify_done done;
     void *ctx;
 };
@@ -16,7 +20,10 @@ static void on_plan(void *ctx)
     const struct backup_keyspace *k = walk_keyspaces(v->walk, &v->keyspace_count);
     v->keyspaces = mem_zalloc((v->keyspace_count + 1) * sizeof *v->keyspaces);
     for (size_t i = 0; i < v->keyspace_count; i++)
-        v->keyspaces[i] = (struct verified){.name = k[i].name, .info = &k[i]};
+        v->keyspaces[i] = (struct verified){
+            .name = k[i].name, .info = &k[i], .is_ledger = slice_eq(k[i].name, slice_str(LEDGER_KEYSPACE))};
+    for (size_t i = 0; i < v->keyspace_count; i++)
+        if (v->keyspaces[i].is_ledger && k[i].buckets == 0) v->proof = ledger_proof_new();
 }
 
 static void on_chunk(void *ctx, struct walk_chunk *c)
@@ -25,7 +32,10 @@ static void on_chunk(void *ctx, struct walk_chunk *c)
     struct backup_row row;
     struct verified *of = v->keyspaces;
     while (of->info->id != c->rows.chunk->keyspace) of++;
-    while (merged_next(&c->rows, &row)) backup_digest_row(&of->digest, &row);
+    while (merged_next(&c->rows, &row)) {
+        backup_digest_row(&of->digest, &row);
+        if (of->is_ledger && v->proof != NULL) ledger_proof_take(v->proof, row.key, row.value);
+    }
     walk_chunk_done(c);
 }
 
@@ -38,6 +48,13 @@ static void on_end(void *ctx, enum status s, const char *text)
                                    .backup_at = walk_backup(v->walk)->at,
                                    .keyspaces = v->keyspaces,
                                    .keyspace_count = v->keyspace_count};
+    char fault[300];
+    if (s == STATUS_OK && v->proof != NULL) report.ledger = ledger_proof_judge(v->proof, report.at);
+    if (report.ledger != NULL && report.ledger->faults > 0) {
+        (void)snprintf(fault, sizeof fault, "the ledger does not hold together: %s", report.ledger->first_fault);
+        report.status = STATUS_CORRUPT;
+        report.text = fault;
+    }
     v->done(v->ctx, &report);
 }
 
@@ -48,7 +65,8 @@ enum status verify_new(struct env *env, struct depot *depot, const struct catalo
     struct verify *v = mem_zalloc(sizeof *v);
     v->done = done;
     v->ctx = ctx;
-    enum status s = walk_new(env, depot, catalog, &(struct walk_options){.at = at}, &events, v, &v->walk, err);
+    struct walk_options o = {.at = at, .ahead = 1}; /* one by one: a ledger is proven in the order of its keys */
+    enum status s = walk_new(env, depot, catalog, &o, &events, v, &v->walk, err);
     if (s == STATUS_OK)
         *out = v;
     else
@@ -65,6 +83,7 @@ void verify_free(struct verify *v)
 {
     if (v == NULL) return;
     walk_free(v->walk);
+    ledger_proof_free(v->proof);
     mem_free(v->keyspaces);
     mem_free(v);
 }

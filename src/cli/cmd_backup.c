@@ -335,6 +335,10 @@ static void verify_done_cb(void *ctx, const struct verify_report *r)
     for (size_t i = 0; i < r->keyspace_count; i++)
         backup_print_digest(&b, r->keyspaces[i].name, &r->keyspaces[i].digest, k->session.cli->output, i == 0);
     if (json) buf_append_str(&b, "}}\n");
+    if (!json && r->ledger != NULL)
+        buf_printf(&b, "  the ledger proves itself: %llu accounts, %llu transfers, %llu postings\n",
+                   (unsigned long long)r->ledger->accounts, (unsigned long long)r->ledger->transfers,
+                   (unsigned long long)r->ledger->postings);
     out_buf(&b);
     buf_free(&b);
 }

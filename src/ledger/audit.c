@@ -1,39 +1,17 @@
-/* The audit: one snapshot of all rows, read page by page, proves that
- *
- *   - every balance is the sum of its account's postings, and keeps the account's limit;
- *   - debits equal credits in every ledger, posted and pending;
- *   - postings and transfers say the same: each transfer left just the postings that it must, and nothing else left any. Both sides are
- *     added up as fingerprints, so that nothing has to be remembered;
- *   - each pending transfer that was resolved names the transfer that did it, and the reverse; those that wait for a timeout are listed.
- *
- * It trusts no result that it has not computed from rows. Memory: a few counters and one line per ledger. */
-#include <stdio.h>
-
-#include "base/assert.h"
-#include "base/hash.h"
+/* The audit: one snapshot of all rows, read page by page, and proven (proof.h). */
 #include "base/mem.h"
 #include "ledger/ledger_int.h"
+#include "ledger/proof.h"
 
 #define PAUSE_MS 2u /* between pages: an audit is not in a hurry */
 
 struct audit_call {
     struct ledger_call call;
     uint64_t deadline_ns, rows;
+    uint64_t ts;        /* of the snapshot; 0: now */
     struct arena arena; /* of `next`; reset from page to page */
     struct slice next;  /* where the next page begins */
-    struct ledger_audit audit;
-    struct ledger_audit_sums *sums;
-    /* the account whose rows are being read */
-    bool in_account, has_meta;
-    struct ledger_account account;
-    i128 slots[SLOT_COUNT];
-    struct ledger_balance posted;
-    /* the transfer whose rows are being read */
-    bool has_resolution;
-    struct ledger_id resolved;
-    struct resolution resolution;
-    /* fingerprints: what is there, and what must be there */
-    uint64_t postings_there, postings_due, resolutions_there, resolutions_due, expiries_there, expiries_due;
+    struct ledger_proof *proof;
     void (*progress)(void *ctx, uint64_t rows);
     ledger_audit_done done;
     void *ctx;
@@ -43,198 +21,13 @@ static void audit_free(struct ledger_call *call)
 {
     struct audit_call *c = LIST_ENTRY(call, struct audit_call, call);
     arena_free(&c->arena);
-    mem_free(c->sums);
+    ledger_proof_free(c->proof);
     mem_free(c);
-}
-
-static void fault(struct audit_call *c, const char *what, const struct ledger_id *id)
-{
-    char text[LEDGER_ID_TEXT_MAX] = "";
-    if (id != NULL) ledger_id_format(id, text);
-    if (c->audit.faults++ == 0) {
-        snprintf(c->audit.first_fault, sizeof(c->audit.first_fault), "%s%s%s", what, id != NULL ? ": " : "", text);
-    }
-}
-
-static struct ledger_audit_sums *sums_of(struct audit_call *c, uint32_t ledger)
-{
-    for (size_t i = 0; i < c->audit.ledger_count; i++) {
-        if (c->sums[i].ledger == ledger) return &c->sums[i];
-    }
-    if (c->audit.ledger_count == LEDGER_AUDIT_LEDGERS_MAX) {
-        fault(c, "more ledgers than an audit can tell apart", NULL);
-        return &c->sums[0];
-    }
-    c->sums[c->audit.ledger_count] = (struct ledger_audit_sums){.ledger = ledger};
-    return &c->sums[c->audit.ledger_count++];
-}
-
-/* --- accounts --- */
-
-static void account_close(struct audit_call *c)
-{
-    const struct ledger_account *a = &c->account;
-    const struct ledger_balance *p = &c->posted;
-    if (!c->in_account) return;
-    c->in_account = false;
-    if (!c->has_meta) {
-        fault(c, "rows of an account that was never created", &a->id);
-        return;
-    }
-    struct ledger_balance b = account_balance(a->flags, c->slots);
-    if (b.debits_posted != p->debits_posted || b.credits_posted != p->credits_posted ||
-        b.debits_pending != p->debits_pending || b.credits_pending != p->credits_pending) {
-        fault(c, "a balance is not the sum of its postings: account", &a->id);
-    }
-    bool debits_ok = b.debits_posted + b.debits_pending <= b.credits_posted;
-    bool credits_ok = b.credits_posted + b.credits_pending <= b.debits_posted;
-    if ((a->flags & LEDGER_DEBITS_MUST_NOT_EXCEED_CREDITS) && !debits_ok) fault(c, "debits exceed credits", &a->id);
-    if ((a->flags & LEDGER_CREDITS_MUST_NOT_EXCEED_DEBITS) && !credits_ok) fault(c, "credits exceed debits", &a->id);
-    struct ledger_audit_sums *s = sums_of(c, a->ledger);
-    s->accounts++;
-    s->debits_posted += b.debits_posted;
-    s->credits_posted += b.credits_posted;
-    s->debits_pending += b.debits_pending;
-    s->credits_pending += b.credits_pending;
-}
-
-static void account_open(struct audit_call *c, const struct ledger_id *id)
-{
-    if (c->in_account && ledger_id_eq(&c->account.id, id)) return;
-    account_close(c);
-    c->in_account = true;
-    c->has_meta = false;
-    c->account = (struct ledger_account){.id = *id};
-    c->posted = (struct ledger_balance){.closed = false};
-    memset(c->slots, 0, sizeof(c->slots));
-    c->audit.accounts++;
-}
-
-static enum status take_postings(struct audit_call *c, struct slice value, uint64_t base)
-{
-    struct posting p;
-    enum status s;
-    while ((s = row_get_posting(&value, base, &p)) == STATUS_OK) {
-        c->posted.debits_posted += p.debits;
-        c->posted.credits_posted += p.credits;
-        c->posted.debits_pending += p.debits_pending;
-        c->posted.credits_pending += p.credits_pending;
-        c->postings_there += posting_fingerprint(&c->account.id, &p);
-        c->audit.postings++;
-    }
-    return s == STATUS_END ? STATUS_OK : s;
-}
-
-/* --- transfers --- */
-
-static void due(struct audit_call *c, const struct ledger_transfer *t, uint64_t timestamp, i128 posted, i128 pending)
-{
-    struct posting debit = {.transfer = t->id, .timestamp = timestamp, .debits = posted, .debits_pending = pending};
-    struct posting credit = {.transfer = t->id, .timestamp = timestamp, .credits = posted, .credits_pending = pending};
-    c->postings_due += posting_fingerprint(&t->debit, &debit) + posting_fingerprint(&t->credit, &credit);
-}
-
-static uint64_t pair_fingerprint(const struct ledger_id *a, const struct ledger_id *b)
-{
-    uint8_t bytes[32];
-    memcpy(bytes, a->bytes, 16);
-    memcpy(bytes + 16, b->bytes, 16);
-    return hash_bytes(slice_make(bytes, sizeof(bytes)), 19);
-}
-
-static uint64_t expiry_fingerprint(uint64_t at_ms, const struct ledger_id *id)
-{
-    return hash_bytes(slice_make(id->bytes, 16), 23) * (at_ms | 1);
-}
-
-static void take_pending(struct audit_call *c, const struct ledger_transfer *t, bool resolved)
-{
-    due(c, t, t->timestamp, 0, t->amount);
-    if (!resolved) {
-        c->audit.pending++;
-        uint64_t at_ms = (t->timestamp >> TS_COUNTER_BITS) + (uint64_t)t->timeout_s * 1000;
-        if (t->timeout_s != 0) c->expiries_due += expiry_fingerprint(at_ms, &t->id);
-    } else if (c->resolution.kind == RESOLUTION_EXPIRED) {
-        due(c, t, c->resolution.timestamp, 0, -t->amount);
-    } else {
-        c->resolutions_there += pair_fingerprint(&t->id, &c->resolution.by);
-    }
-}
-
-static void take_transfer(struct audit_call *c, const struct transfer_row *row)
-{
-    const struct ledger_transfer *t = &row->transfer;
-    bool resolved = c->has_resolution && ledger_id_eq(&c->resolved, &t->id);
-    if (c->has_resolution && !resolved) fault(c, "a resolution without its transfer", &c->resolved);
-    c->has_resolution = false;
-    if (row->result != LEDGER_CREATED) {
-        c->audit.refusals++;
-        if (resolved) fault(c, "a refused transfer was resolved", &t->id);
-        return;
-    }
-    c->audit.transfers++;
-    sums_of(c, t->ledger)->transfers++;
-    if (t->flags & LEDGER_PENDING) {
-        take_pending(c, t, resolved);
-    } else if (t->flags & (LEDGER_POST_PENDING | LEDGER_VOID_PENDING)) {
-        due(c, t, t->timestamp, t->flags & LEDGER_POST_PENDING ? t->amount : 0, -t->pending_amount);
-        c->resolutions_due += pair_fingerprint(&t->pending_id, &t->id);
-    } else {
-        due(c, t, t->timestamp, t->amount, 0);
-    }
-}
-
-/* --- pages --- */
-
-static enum status take_row(struct audit_call *c, const struct scan_row *row)
-{
-    struct ledger_key key;
-    struct transfer_row transfer;
-    enum status s = ledger_key_decode(row->key, &key);
-    if (s != STATUS_OK) return s;
-    switch (key.row) {
-    case LEDGER_ROW_ACCOUNT:
-        account_open(c, &key.id);
-        c->has_meta = true;
-        return row_get_account(row->value, &c->account);
-    case LEDGER_ROW_COUNTER:
-        account_open(c, &key.id);
-        return i128_parse(row->value, &c->slots[key.slot]) ? STATUS_OK : STATUS_CORRUPT;
-    case LEDGER_ROW_POSTINGS: account_open(c, &key.id); return take_postings(c, row->value, key.at);
-    case LEDGER_ROW_RESOLUTION:
-        c->has_resolution = true;
-        c->resolved = key.id;
-        return row_get_resolution(row->value, &c->resolution);
-    case LEDGER_ROW_TRANSFER:
-        transfer.transfer.id = key.id;
-        s = row_get_transfer(row->value, &transfer);
-        if (s == STATUS_OK) take_transfer(c, &transfer);
-        return s;
-    case LEDGER_ROW_EXPIRY: c->expiries_there += expiry_fingerprint(key.at, &key.id); return STATUS_OK;
-    }
-    BUG("row");
-}
-
-static void audit_judge(struct audit_call *c)
-{
-    account_close(c);
-    if (c->has_resolution) fault(c, "a resolution without its transfer", &c->resolved);
-    for (size_t i = 0; i < c->audit.ledger_count; i++) {
-        const struct ledger_audit_sums *s = &c->sums[i];
-        struct ledger_id ledger = ledger_id_of(0, s->ledger);
-        if (s->debits_posted != s->credits_posted) fault(c, "debits are not credits in ledger", &ledger);
-        if (s->debits_pending != s->credits_pending) fault(c, "pending debits are not credits in ledger", &ledger);
-    }
-    if (c->postings_there != c->postings_due) fault(c, "postings and transfers do not say the same", NULL);
-    if (c->resolutions_there != c->resolutions_due)
-        fault(c, "pending transfers and what resolved them do not fit", NULL);
-    if (c->expiries_there != c->expiries_due) fault(c, "the list of timeouts is not that of pending transfers", NULL);
 }
 
 static void audit_end(struct audit_call *c, const struct client_error *e)
 {
-    c->audit.sums = c->sums;
-    c->done(c->ctx, e, e->status == STATUS_OK ? &c->audit : NULL);
+    c->done(c->ctx, e, e->status == STATUS_OK ? ledger_proof_judge(c->proof, c->ts) : NULL);
     call_end(&c->call);
 }
 
@@ -245,14 +38,11 @@ static void audit_scanned(void *ctx, const struct client_error *e, const struct 
         audit_end(c, e);
         return;
     }
-    c->audit.ts = reply->mark.ts;
-    for (size_t i = 0; i < reply->row_count; i++) {
-        if (take_row(c, &reply->rows[i]) != STATUS_OK) fault(c, "a row that cannot be read", NULL);
-    }
+    c->ts = reply->mark.ts;
+    for (size_t i = 0; i < reply->row_count; i++) ledger_proof_take(c->proof, reply->rows[i].key, reply->rows[i].value);
     c->rows += reply->row_count;
     if (c->progress != NULL) c->progress(c->ctx, c->rows);
     if (!reply->more || reply->row_count == 0) {
-        audit_judge(c);
         audit_end(c, &(struct client_error){.status = STATUS_OK, .message = SLICE_EMPTY});
         return;
     }
@@ -274,7 +64,7 @@ static void audit_again(struct ledger_call *call, uint64_t now_ns)
         audit_end(c, &(struct client_error){.status = STATUS_TIMEOUT, .message = slice_str(late)});
         return;
     }
-    struct client_scan scan = {.start = c->next, .end = SLICE_EMPTY, .how = {.mode = READ_SNAPSHOT, .ts = c->audit.ts}};
+    struct client_scan scan = {.start = c->next, .end = SLICE_EMPTY, .how = {.mode = READ_SNAPSHOT, .ts = c->ts}};
     client_scan(l->client, l->keyspace, &scan, ledger_left_ms(l, c->deadline_ns), audit_scanned, c);
 }
 
@@ -286,8 +76,8 @@ void ledger_run_audit(struct ledger *l, uint64_t at, uint32_t timeout_ms, void (
     c->call.again = audit_again;
     arena_init(&c->arena, 256);
     c->next = SLICE_EMPTY;
-    c->audit.ts = at;
-    c->sums = mem_zalloc(LEDGER_AUDIT_LEDGERS_MAX * sizeof(*c->sums));
+    c->ts = at;
+    c->proof = ledger_proof_new();
     c->deadline_ns = env_mono_ns(l->env) + (uint64_t)timeout_ms * NS_PER_MS;
     c->progress = progress;
     c->done = done;

@@ -19,6 +19,8 @@ python3 - >"$work/load" <<'PYTHON'
 for i in range(3000): print("put wide user/%d/%d %s" % (i % 9, i, "v%d-" % i * 300))
 PYTHON
 check "rows" sh -c "'$quorate' shell <'$work/load' >/dev/null"
+check "accounts" "$quorate" ledger create-accounts 1 2
+check "a transfer" "$quorate" ledger transfer 1 2 70
 check "a row with a time to live" "$quorate" put wide gone soon --ttl 3s
 
 # A bank whose transfers are recorded: each leaves a row under its number in the same transaction.
@@ -28,12 +30,15 @@ sleep 1
 victim=$(leader_of wide)
 "$quorate" backup create "$bk" --rate 1 -o json >"$work/full" 2>"$work/full.err" &
 creating=$!
-sleep 0.7
+range=$("$quorate" range list --keyspace wide -o json | json "[r['id'] for r in d['ranges']][1]")
+sleep 0.3
+check "a range is split during the backup" "$quorate" range split "$range" --at user/3
+sleep 0.4
 check "kill -9 of $victim during the backup" kill -9 "$(pid_of "$victim")"
 wait $creating
 check "the backup is complete" at_of <"$work/full"
 at=$(at_of <"$work/full")
-check "it is whole" "$quorate" backup verify "$bk" --at "$at"
+expect "it is whole, and its ledger too" 0 "the ledger proves itself: 2 accounts, 1 transfers" "$quorate" backup verify "$bk" --at "$at"
 "$quorate" backup verify "$bk" --at "$at" -o json >"$work/verified"
 check "the cluster held the same at that timestamp" sh -c "'$quorate' backup digest --at $at -o json >'$work/live'"
 check "digests are equal" same "$work/verified" "$work/live"
@@ -86,7 +91,11 @@ check "the runbook has commands" test "$(wc -l <"$work/runbook")" -ge 5
 while read -r line; do
     command=$(printf '%s' "$line" | sed -e "s#^quorate#$quorate#" -e "s#/backups/bank#$bk#")
     check "$line" sh -c "$command"
-    case $line in *" restore "*) check "what was written was read back" grep -q "read back, and found equal" "$work/check.out" ;; esac
+    case $line in *" restore "*)
+        cp "$work/check.out" "$work/said"
+        check "what was written was read back" grep -q "read back, and found equal" "$work/said"
+        ;;
+    esac
 done <"$work/runbook"
 "$quorate" backup digest -o json >"$work/restored"
 check "it holds what the old one held" same "$work/last" "$work/restored"
