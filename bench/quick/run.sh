@@ -17,6 +17,7 @@ one() { # one NAME FLOOR ARGUMENTS...: a line "NAME FLOOR operations-per-second"
 }
 
 cluster_start >/dev/null || exit 1
+"$quorate" scheduler pause split >/dev/null # one range, as when it was recorded
 for _ in $(seq "$rounds"); do
     "$build/bench/floor" "$work" 1 >>"$work/floor" || exit 1
     one put_1 put_1 --connections 1

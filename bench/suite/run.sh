@@ -25,10 +25,13 @@ loads() {
     for connections in 1 4 16 64 256; do one "put_${connections}x1" kv --connections $connections; done
     for connections in 1 4 16 64 256; do one "get_${connections}x1" kv --connections $connections --reads 100; done
     for depth in 1 8 32 128 256; do one "put_4x$depth" kv --connections 4 --depth $depth; done
+    one txn_2+2 txn --keyspace ycsb --connections 16 --depth 4
+    one txn_2+2_10_ranges txn --keyspace wide10 --connections 16 --depth 4
     for ranges in 10 100 256; do one "put_${ranges}_ranges" kv --keyspace "wide$ranges" --connections 16 --depth 4; done
 }
 
 cluster_start >/dev/null || exit 1
+"$quorate" scheduler pause split >/dev/null # what a line says of ranges stays true
 for bytes in 40 100 1000 4000 16000 65536; do "$quorate" keyspace create "size$bytes" >/dev/null; done
 for ranges in 10 100 256; do "$quorate" keyspace create "wide$ranges" --hash-buckets $ranges >/dev/null; done
 "$quorate" keyspace create ycsb >/dev/null
@@ -50,7 +53,7 @@ cpu = next((l.split(":", 1)[1].strip() for l in open("/proc/cpuinfo") if l.start
 memory = int(open("/proc/meminfo").readline().split()[1]) // 1048576
 out = ["# Results", "",
        "Written by `make bench`. %s; %s, %d cores, %d GiB, Linux %s; load average at the end %.1f." % (version.splitlines()[0], cpu, os.cpu_count(), memory, platform.release(), os.getloadavg()[0]),
-       "%s. Three nodes, three metadata servers and the load itself share these cores and one disk; every write is synced on two nodes before its answer." % datetime.date.today(),
+       "%s. Three nodes, three metadata servers and the load itself share these cores and one disk; every write is synced on two nodes before its answer. One range unless the line says otherwise; cutting by load is paused." % datetime.date.today(),
        "Medians of %s rounds of %s s; in parentheses the lowest and highest. Latencies in milliseconds: reads where there are some, then writes, then scans." % (rounds, seconds), "",
        "| load | operations/s | p50 | p99 | p99.9 | errors | `quorate bench ...` |", "|---|---|---|---|---|---|---|"]
 for name, all_of in runs.items():
