@@ -16,6 +16,7 @@ if [ -z "$pg_bin" ] || ! [ -x "$pg_bin/pgbench" ]; then
 fi
 
 cluster_start >/dev/null || exit 1
+"$quorate" scheduler pause split >/dev/null # of one range, or of eight: as the line says
 "$quorate" keyspace create one >/dev/null || exit 1
 "$quorate" keyspace create many --hash-buckets 8 >/dev/null || exit 1
 pg_start $((base + 90)) || exit 1
