@@ -11,6 +11,7 @@
 #   make bench                 the suite, YCSB among it: bench/RESULTS.md
 #   make bench-quick           what became slower;  make bench-vs-etcd     beside etcd on the same machine
 #   make bench-encryption      encrypted data beside plain;  make bench-front     idle connections and watches
+#   sh bench/backup/run.sh MIB      a backup and a restore beside what the disk can do
 #   make bench-placement       the scheduler alone: 1000 nodes, 1000000 ranges
 #   make fuzz SECONDS=600      decoders under libFuzzer;  make replay: its corpus
 #   make soak SECONDS=3600     random faults on real processes

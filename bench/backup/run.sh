@@ -22,7 +22,7 @@ line disk_write "$write" MiB/s
 
 "$quorate" cluster start --base-port "$base" --wait 60000 >/dev/null
 "$quorate" bench kv --connections 8 --depth 16 --keys "$((mib * 1024 / 4))" --value-size 4096 --fill --total 1 >/dev/null
-sleep 3
+sleep 10 # what the fill leaves to be flushed and compacted
 foreground() { "$quorate" bench kv --connections 4 --rate 500 --reads 50 --keys 20000 --seconds "$1" -o json; }
 foreground 8 >"$work/alone" || true
 foreground 8 >"$work/during" &
