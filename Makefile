@@ -203,6 +203,11 @@ bench-ranges: all
 bench-encryption: all
 	@QUORATE_BUILD=$(OUT) sh bench/encryption/run.sh
 
+# What others think of the description that the gateway serves; needs npm and the network. Ours: tests/process/openapi_check.py.
+.PHONY: openapi-validate
+openapi-validate:
+	npx --yes --package @seriousme/openapi-schema-validator@2.11.0 validate-api docs/openapi.json
+
 bench-front: all
 	@QUORATE_BUILD=$(OUT) $(if $(WATCHES),WATCHES=$(WATCHES)) sh bench/front/run.sh
 

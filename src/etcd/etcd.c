@@ -30,7 +30,6 @@
     X(FUTURE, OUT_OF_RANGE, "etcdserver: mvcc: required revision is a future revision")                                \
     X(TIMEOUT, UNAVAILABLE, "etcdserver: request timed out")                                                           \
     X(MEMBER_NOT_FOUND, NOT_FOUND, "etcdserver: member not found")                                                     \
-    X(SPANS, UNIMPLEMENTED, "a range of keys that changes together with others must lie in one range of the cluster")  \
     X(NOT_CHANGED_HERE, UNIMPLEMENTED, "members are changed with `quorate nodes`")                                     \
     X(FORBIDDEN, PERMISSION_DENIED, "etcdserver: permission denied")                                                   \
     X(USER_EMPTY, INVALID_ARGUMENT, "etcdserver: user name is empty")                                                  \

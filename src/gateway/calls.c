@@ -28,6 +28,15 @@ void call_fail(struct call *c, const struct client_error *e)
     call_send(c, &a);
 }
 
+bool call_answers(struct call *c, const struct client_error *e, struct answer *a)
+{
+    if (e->status == STATUS_OK)
+        answer_init(a);
+    else
+        call_fail(c, e);
+    return e->status == STATUS_OK;
+}
+
 uint32_t call_timeout(const struct call *c, uint32_t asked_ms)
 {
     return asked_ms != 0 ? asked_ms : c->gateway->options.timeout_default_ms;
@@ -54,12 +63,8 @@ static void input_read(const struct call *c, struct input *in)
 static void kv_read_done(void *ctx, const struct client_error *e, const struct get_reply *reply)
 {
     struct call *c = ctx;
-    if (e->status != STATUS_OK) {
-        call_fail(c, e);
-        return;
-    }
     struct answer a;
-    answer_init(&a);
+    if (!call_answers(c, e, &a)) return;
     answer_get(&a, &c->kv, reply);
     call_send(c, &a);
 }
@@ -67,12 +72,8 @@ static void kv_read_done(void *ctx, const struct client_error *e, const struct g
 static void kv_write_done(void *ctx, const struct client_error *e, const struct txn_result *result)
 {
     struct call *c = ctx;
-    if (e->status != STATUS_OK) {
-        call_fail(c, e);
-        return;
-    }
     struct answer a;
-    answer_init(&a);
+    if (!call_answers(c, e, &a)) return;
     answer_write(&a, &c->kv, result);
     call_send(c, &a);
 }
@@ -103,12 +104,8 @@ static void handle_kv(struct call *c, const struct input *in, const struct route
 static void txn_done(void *ctx, const struct client_error *e, const struct txn_result *result)
 {
     struct call *c = ctx;
-    if (e->status != STATUS_OK) {
-        call_fail(c, e);
-        return;
-    }
     struct answer a;
-    answer_init(&a);
+    if (!call_answers(c, e, &a)) return;
     answer_txn(&a, result);
     call_send(c, &a);
 }
@@ -117,12 +114,8 @@ static void lookup_done(void *ctx, const struct client_error *e, const struct ge
 {
     struct call *c = ctx;
     struct txn_result result;
-    if (e->status != STATUS_OK) {
-        call_fail(c, e);
-        return;
-    }
     struct answer a;
-    answer_init(&a);
+    if (!call_answers(c, e, &a)) return;
     if (!reply->found) {
         answer_error(&a, STATUS_NOT_FOUND, false, slice_str("no answer is kept for this id beside this key"));
     } else if (txn_result_decode(reply->value, &c->arena, &result) != STATUS_OK) {
@@ -163,12 +156,8 @@ static void handle_txn(struct call *c, const struct input *in)
 static void map_done(void *ctx, const struct client_error *e, const struct meta_map_reply *map)
 {
     struct call *c = ctx;
-    if (e->status != STATUS_OK) {
-        call_fail(c, e);
-        return;
-    }
     struct answer a;
-    answer_init(&a);
+    if (!call_answers(c, e, &a)) return;
     if (c->endpoint == ENDPOINT_KEYSPACES)
         answer_keyspaces(&a, map);
     else if (c->endpoint == ENDPOINT_RANGES)

@@ -22,12 +22,8 @@ static void changed(void *ctx, const struct client_error *e, struct slice payloa
 static void shown(void *ctx, const struct client_error *e, const struct meta_map_reply *map)
 {
     struct call *c = ctx;
-    if (e->status != STATUS_OK) {
-        call_fail(c, e);
-        return;
-    }
     struct answer a;
-    answer_init(&a);
+    if (!call_answers(c, e, &a)) return;
     answer_keyspace(&a, c->name, map);
     call_send(c, &a);
 }

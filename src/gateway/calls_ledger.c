@@ -43,12 +43,8 @@ static void created(void *ctx, const struct client_error *e, const struct ledger
 {
     struct call *c = ctx;
     struct answer a;
-    if (e->status != STATUS_OK) {
-        call_fail(c, e);
-        return;
-    }
+    if (!call_answers(c, e, &a)) return;
     ASSERT(count == c->ledger.count);
-    answer_init(&a);
     if (c->ledger.single) {
         json_ledger_outcome(&a.body, SIZE_MAX, &c->ledger.ids[0], &outcomes[0], c->ledger.transfers);
     } else {
@@ -142,11 +138,7 @@ static void account_done(void *ctx, const struct client_error *e, const struct l
 {
     struct call *c = ctx;
     struct answer a;
-    if (e->status != STATUS_OK) {
-        call_fail(c, e);
-        return;
-    }
-    answer_init(&a);
+    if (!call_answers(c, e, &a)) return;
     if (reply->found) {
         json_open(&a.body, '{');
         json_ledger_account(&a.body, &reply->account, &reply->balance);
@@ -165,11 +157,7 @@ static void accounts_done(void *ctx, const struct client_error *e, const struct 
     struct call *c = ctx;
     struct answer a;
     struct buf *b = &a.body;
-    if (e->status != STATUS_OK) {
-        call_fail(c, e);
-        return;
-    }
-    answer_init(&a);
+    if (!call_answers(c, e, &a)) return;
     json_open(b, '{');
     json_key(b, "accounts");
     json_open(b, '[');
@@ -187,11 +175,7 @@ static void transfer_done(void *ctx, const struct client_error *e, const struct 
 {
     struct call *c = ctx;
     struct answer a;
-    if (e->status != STATUS_OK) {
-        call_fail(c, e);
-        return;
-    }
-    answer_init(&a);
+    if (!call_answers(c, e, &a)) return;
     if (item != NULL) {
         json_ledger_item(&a.body, item);
         buf_append_byte(&a.body, '\n');
@@ -205,11 +189,7 @@ static void audit_done(void *ctx, const struct client_error *e, const struct led
 {
     struct call *c = ctx;
     struct answer a;
-    if (e->status != STATUS_OK) {
-        call_fail(c, e);
-        return;
-    }
-    answer_init(&a);
+    if (!call_answers(c, e, &a)) return;
     json_ledger_audit(&a.body, audit);
     buf_append_byte(&a.body, '\n');
     call_send(c, &a);
@@ -222,11 +202,7 @@ static void page_done(void *ctx, const struct client_error *e, const struct ledg
     struct call *c = ctx;
     struct answer a;
     struct buf *b = &a.body;
-    if (e->status != STATUS_OK) {
-        call_fail(c, e);
-        return;
-    }
-    answer_init(&a);
+    if (!call_answers(c, e, &a)) return;
     json_open(b, '{');
     json_key(b, page->balances != NULL ? "balances" : "transfers");
     json_open(b, '[');

@@ -71,12 +71,8 @@ static void scan_done(void *ctx, const struct client_error *e, const struct scan
         page_streamed(c, e, reply);
         return;
     }
-    if (e->status != STATUS_OK) {
-        call_fail(c, e);
-        return;
-    }
     struct answer a;
-    answer_init(&a);
+    if (!call_answers(c, e, &a)) return;
     answer_scan(&a, &c->scan, reply);
     call_send(c, &a);
 }

@@ -274,12 +274,8 @@ static void committed(void *ctx, const struct client_error *e, uint64_t ts)
 {
     struct call *c = ctx;
     session_end(c);
-    if (e->status != STATUS_OK) {
-        call_fail(c, e);
-        return;
-    }
     struct answer a;
-    answer_init(&a);
+    if (!call_answers(c, e, &a)) return;
     json_open(&a.body, '{');
     json_key(&a.body, "committed");
     json_bool(&a.body, true);

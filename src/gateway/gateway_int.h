@@ -87,6 +87,8 @@ void call_dispatch(struct call *c);
 void call_send(struct call *c, struct answer *a); /* answers, and frees the answer */
 void call_refuse(struct call *c, enum status s, const struct errbuf *err);
 void call_fail(struct call *c, const struct client_error *e);
+bool call_answers(struct call *c, const struct client_error *e,
+                  struct answer *a); /* a is begun; false: it has failed */
 uint32_t call_timeout(const struct call *c, uint32_t asked_ms);
 void call_run(struct call *c); /* once it is known who it is from */
 /* calls_auth.c */

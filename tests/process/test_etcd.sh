@@ -39,4 +39,15 @@ second=$(v3 lock/lock '{"name":"bG9jaw==","lease":"92"}' 10 | json "d['key']")
 check "a lock goes to who waits when the lease of who holds it ends" test -n "$first" -a -n "$second" -a "$first" != "$second"
 ended() { ! v3 kv/range '{"key":"ZW5kcw=="}' | grep -q kvs; }
 check "and the lease's keys are gone" eventually ended
+
+# A transaction over several ranges of ours: etcd's client knows of none.
+check "the surface's range is cut" "$quorate" range split --at kspan/m "$("$quorate" range list --keyspace etcd -o json | json "d['ranges'][0]['id']")"
+v3 kv/put '{"key":"c3Bhbi9h","value":"MQ=="}' >/dev/null
+v3 kv/put '{"key":"c3Bhbi96","value":"MQ=="}' >/dev/null
+ranges() { [ "$("$quorate" range list --keyspace etcd -o json | json "len(d['ranges'])")" -ge 2 ]; }
+check "there are two" eventually ranges
+over='"key":"c3Bhbi8=","range_end":"c3BhbjA="'
+expect "what lies in both changes at once" 0 '"deleted":"2"' v3 kv/txn "{\"compare\":[{$over,\"target\":\"VERSION\",\"result\":\"EQUAL\",\"version\":\"1\"}],
+    \"success\":[{\"request_delete_range\":{$over}}]}"
+expect "and is gone" 0 '"succeeded":true' v3 kv/txn "{\"compare\":[{$over,\"target\":\"CREATE\",\"result\":\"EQUAL\",\"create_revision\":\"0\"}]}"
 finish
