@@ -67,16 +67,27 @@ static struct slice append_to(struct worker *w, struct slice text, uint64_t valu
 
 /* --- the lists, one after the other, then the transaction --- */
 
+/* That the list is what was read: by its version, or as a scan would say it, by a stretch in which nothing is newer. */
+static struct txn_compare unchanged(struct worker *w, struct slice key, uint64_t version)
+{
+    struct txn_compare c = {
+        .target = TXN_TARGET_VERSION, .relation = TXN_EQUAL, .key = key, .version = version, .value = SLICE_EMPTY};
+    if ((w->list_at + w->load->last_append) % 3 != 0) return c;
+    COVER("sim.append_stretch");
+    char *end = world_alloc(world_of(w), key.size + 1);
+    memcpy(end, key.data, key.size);
+    end[key.size] = '~';
+    c.target = TXN_TARGET_SPAN;
+    c.value = slice_make(end, key.size + 1);
+    return c;
+}
+
 static void add_list(struct worker *w, const struct get_reply *reply)
 {
     unsigned i = w->list_at;
     struct slice key = slice_str(w->keys[i]), text = reply->found ? reply->value : SLICE_EMPTY;
     take_list(w, text, &w->items[i]);
-    w->compares[w->txn.compare_count++] = (struct txn_compare){.target = TXN_TARGET_VERSION,
-                                                               .relation = TXN_EQUAL,
-                                                               .key = key,
-                                                               .version = reply->found ? reply->version : 0,
-                                                               .value = SLICE_EMPTY};
+    w->compares[w->txn.compare_count++] = unchanged(w, key, reply->found ? reply->version : 0);
     struct txn_op get = {.kind = TXN_GET, .key = key, .value = SLICE_EMPTY};
     w->else_ops[w->txn.else_count++] = get;
     if (w->appends[i]) {
