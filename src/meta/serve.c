@@ -5,6 +5,7 @@
 #include "base/mutant.h"
 #include "meta/meta_int.h"
 #include "range/members.h"
+#include "range/state.h"
 
 enum { TIMESTAMPS_MAX = 1 << 20, HEARTBEAT_RANGES_MAX = 256, HEARTBEAT_BYTES_MAX = 4 << 20 };
 #define META_REQUEST_NS (5000 * NS_PER_MS)
@@ -214,6 +215,21 @@ static void fill_ranges(struct meta *m, struct meta_node *n, const struct meta_h
     }
 }
 
+/* Others have taken the range in, and the node holds nothing of those: it was taken out of the left one before it had applied the
+ * merge. Nobody is left who could tell it. Of a range that is newer than the map nothing of the kind is believed. */
+static bool was_taken_in(const struct meta *m, const struct meta_node *n, const struct range_desc *d)
+{
+    bool covered = false;
+    if (meta_state_range(&m->state, d->id) != NULL) return false;
+    for (size_t i = 0; i < m->state.range_count; i++) {
+        const struct range_desc *other = &m->state.ranges[i]->desc;
+        if (!range_desc_overlaps(other, d)) continue;
+        if (other->epoch.version <= d->epoch.version || range_desc_replica(other, n->id) != NULL) return false;
+        covered = true;
+    }
+    return covered;
+}
+
 /* What the node holds and the map says it should not. Asked for when the numbers differ. */
 static void fill_gone(struct meta *m, const struct meta_node *n, const struct meta_heartbeat_request *hb,
                       struct meta_heartbeat_reply *reply)
@@ -223,7 +239,14 @@ static void fill_gone(struct meta *m, const struct meta_node *n, const struct me
         if (range_desc_replica(&m->state.ranges[i]->desc, n->id) != NULL) expected++;
     }
     reply->tell_all = hb->range_count > expected;
-    reply->gone = arena_alloc(&m->arena, (hb->hold_count + 1) * sizeof *reply->gone);
+    reply->gone = arena_alloc(&m->arena, (hb->hold_count + hb->orphan_count + 1) * sizeof *reply->gone);
+    for (size_t i = 0; i < hb->orphan_count; i++) {
+        const struct range_orphan *o = &hb->orphans[i];
+        if (!was_taken_in(m, n, &o->desc)) continue;
+        COVER("meta.orphan_of_merge");
+        reply->gone[reply->gone_count++] = (struct replica_name){
+            .range_id = o->desc.id, .replica_id = o->replica_id, .conf_ver = o->desc.epoch.conf_ver + 1};
+    }
     for (size_t i = 0; i < hb->hold_count; i++) {
         const struct replica_name *held = &hb->holds[i];
         const struct meta_range *r = meta_state_range(&m->state, held->range_id);
