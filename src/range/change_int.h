@@ -109,5 +109,6 @@ MUST_CHECK enum status host_recover(struct host *h, struct errbuf *err);
 void resolve_join(struct replica *left, const struct replica *right, uint64_t index);
 void resolve_inherit(struct replica *child, const struct replica *parent);
 void resolve_end(struct replica *r); /* it is about to be freed, while others may still be there */
+void resolve_void(struct link *l);   /* what its node was told of ours does not stand: it is told anew */
 
 #endif

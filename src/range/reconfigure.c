@@ -120,16 +120,22 @@ static void tell_gone(struct replica *r, const struct range_desc *former)
     }
 }
 
-/* The index that each other replica was last told goes with the replica, not with its place. */
+/* The index that each other replica was last told goes with the replica, not with its place. One that is taken out may not hear of that
+ * for long, and would go on reckoning with it: its node is told all anew, without the range. */
 static void carry_told(struct replica *r, const struct range_desc *former)
 {
     struct resolve_leader *v = r->resolve.leader;
     uint64_t told[LIMIT_REPLICAS] = {0};
     if (v == NULL) return;
-    for (size_t i = 0; i < r->desc.replica_count; i++) {
-        for (size_t k = 0; k < former->replica_count; k++) {
-            if (former->replicas[k].replica_id == r->desc.replicas[i].replica_id) told[i] = v->told[k];
+    for (size_t k = 0; k < former->replica_count; k++) {
+        bool stays = false;
+        for (size_t i = 0; i < r->desc.replica_count; i++) {
+            if (former->replicas[k].replica_id != r->desc.replicas[i].replica_id) continue;
+            told[i] = v->told[k];
+            stays = true;
         }
+        struct link *l = stays || v->told[k] == 0 ? NULL : map_get(&r->host->links, former->replicas[k].node_id);
+        if (l != NULL) resolve_void(l);
     }
     memcpy(v->told, told, sizeof told);
 }

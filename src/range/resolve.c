@@ -85,15 +85,19 @@ void resolve_forget(struct replica *r) /* also while the host is taken apart */
     r->resolve.leader = NULL;
 }
 
+void resolve_void(struct link *l)
+{
+    COVER("resolve.ends_told");
+    link_resolve(l)->whole = true;
+}
+
 /* Peers that reckon with what they were told of it are told all anew: of what is not named then, nothing stands. */
 void resolve_end(struct replica *r)
 {
     struct resolve_leader *v = r->resolve.leader;
     for (size_t i = 0; v != NULL && i < r->desc.replica_count; i++) {
         struct link *l = v->told[i] == 0 ? NULL : map_get(&r->host->links, r->desc.replicas[i].node_id);
-        if (l == NULL) continue;
-        COVER("resolve.ends_told");
-        link_resolve(l)->whole = true;
+        if (l != NULL) resolve_void(l);
     }
     resolve_forget(r);
 }

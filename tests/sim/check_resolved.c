@@ -132,7 +132,7 @@ static void look_replica(void *ctx, struct replica *r)
     if (now.ts == seen->ts && now.index == seen->index) return;
     seen->ts = now.ts;
     seen->index = now.index;
-    if (now.ts != 0 && r->state == REPLICA_RUNNING) note_claim(l->check, g, l->p, &now);
+    if (now.ts != 0 && r->state == REPLICA_RUNNING && !r->members.leaving) note_claim(l->check, g, l->p, &now);
 }
 
 void check_resolved_look(struct check_resolved *c, const struct process *p)
