@@ -161,7 +161,7 @@ fuzz: $(OUT)/fuzz/libfuzzed.a | deps
 
 $(OUT)/fuzz/libfuzzed.a: $(FUZZED)
 	$(call say,ar)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar qcs $@ $^
 
 $(OUT)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
