@@ -326,8 +326,9 @@ bool take_delete(struct ecall *c, json_t *body, struct delete_asked *out)
     if (!take_bytes(c, body, "key", &out->key) || !take_bytes(c, body, "range_end", &out->range_end) ||
         !take_bool(c, body, "prev_kv", &out->prev_kv))
         return false;
-    if (out->key.size == 0) ecall_refuse(c, &ERR_EMPTY_KEY);
-    return out->key.size > 0;
+    bool named = out->key.size > 0;
+    if (!named) ecall_refuse(c, &ERR_EMPTY_KEY); /* frees the call, and what lies in its arena: `out`, perhaps */
+    return named;
 }
 
 enum work_step work_do_delete(struct work *w, const struct delete_asked *q, struct ekv **before, size_t *count)

@@ -255,7 +255,7 @@ class Compare:
             ("kv/put", {"key": "eA==", "ignore_value": True, "value": "YQ=="}),
             ("kv/put", {"key": "enp6eg==", "ignore_value": True}), ("lease/grant", {"TTL": "9000000001"}),
             ("kv/txn", {"success": [{"request_put": {"key": "YQ=="}}, {"request_put": {"key": "YQ=="}}]}),
-            ("kv/txn", {"success": [{"request_range": {"key": "YQ=="}}] * 129}), ("kv/txn", {"success": [{}]}),
+            ("kv/txn", {"success": [{"request_range": {"key": "YQ=="}}] * 129}), ("kv/txn", {"success": [{}]}), ("kv/txn", {"success": [{"request_delete_range": {}}]}),
             ("kv/compaction", {"revision": str(1 << 62)}), ("auth/authenticate", {"name": "u", "password": "p"})])
         self.both(path, body)
 
