@@ -40,6 +40,7 @@ struct lsm_iter *lsm_iter_new(struct lsm *l, struct slice start, struct slice en
     it->begun = it->at_key = it->resolved = it->have = false;
     it->version = version_ref(l->version);
     it->ts = ts;
+    it->allowance = NULL; /* a spare one's was another reader's */
     keybuf_set(&it->start, 0, start.data, start.size);
     keybuf_set(&it->end, 0, end.data, end.size);
     size_t sources = 0, runs = 0;

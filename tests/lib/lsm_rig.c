@@ -540,7 +540,7 @@ void rig_check_scan(struct rig *r, struct slice start, struct slice end, uint64_
         struct lsm_row got;
         struct lsm_miss miss;
         if (allowed > 0 && allowance == 0) allowance = allowed;
-        lsm_iter_allow(it, allowed > 0 ? &allowance : NULL);
+        if (allowed > 0) lsm_iter_allow(it, &allowance); /* else a new iterator must be without one */
         enum status s = lsm_iter_next(it, &got, &miss);
         if (s == STATUS_RETRY) {
             ck_assert_uint_eq(allowance, 0);

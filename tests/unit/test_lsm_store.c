@@ -87,6 +87,11 @@ START_TEST(deleted_rows_use_up_an_allowance)
         }
         ck_assert_int_eq(s, STATUS_END);
         ck_assert_uint_ge(stops, 2 * ROWS / (ALLOWED + 2));
+        uint32_t nothing = 0;
+        lsm_iter_allow(it, &nothing);
+        lsm_iter_free(it);
+        it = lsm_iter_new(r.l, SLICE_EMPTY, SLICE_EMPTY, LSM_TS_MAX, reverse == 1);
+        ck_assert_int_eq(lsm_iter_next(it, &row, &miss), STATUS_END); /* the former one's allowance is not its own */
         lsm_iter_free(it);
     }
     rig_free(&r);
