@@ -392,4 +392,4 @@ $(OUT)/model: $(MODEL_SRC:%.c=$(OUT)/test/%.o) $(OUT)/test/tests/lib/cover.o $(T
 	$(call say,ld)
 	$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -o $@ $^ $(LIBS)
 
--include $(shell find $(OUT)/obj $(OUT)/test $(OUT)/bench -name '*.d' 2>/dev/null)
+-include $(shell find $(OUT)/obj $(OUT)/test $(OUT)/bench $(OUT)/fuzz/obj -name '*.d' 2>/dev/null)

@@ -80,11 +80,14 @@ void ecall_admit(struct ecall *c, void (*go)(struct ecall *c))
 
 /* --- may they --- */
 
+bool ecall_is_asked(const struct ecall *c)
+{
+    return c->etcd->auth != NULL && !auth_is_open(c->etcd->auth);
+}
+
 static bool holds(const struct ecall *c, const struct auth_need *need)
 {
-    const struct auth *auth = c->etcd->auth;
-    return auth == NULL || auth_is_open(auth) ||
-           (auth_may(auth, slice_str(c->user), need) && epoch_of(c) == c->user_epoch);
+    return !ecall_is_asked(c) || (auth_may(c->etcd->auth, slice_str(c->user), need) && epoch_of(c) == c->user_epoch);
 }
 
 static bool may(struct ecall *c, const struct auth_need *need)
@@ -99,7 +102,7 @@ static bool may(struct ecall *c, const struct auth_need *need)
 static bool need_of(const struct ecall *c, enum auth_verb verb, struct slice key, struct slice range_end,
                     struct arena *a, struct auth_need *out)
 {
-    if (c->etcd->auth == NULL || auth_is_open(c->etcd->auth)) return false;
+    if (!ecall_is_asked(c)) return false;
     struct span span = span_of(a, key, range_end);
     if (span.empty) return false; /* nothing is told, nothing is changed */
     *out = (struct auth_need){

@@ -67,6 +67,7 @@ void ecall_end(struct ecall *c)
     c->etcd->call_count--;
     json_decref(c->tree);
     arena_free(&c->arena);
+    arena_free(&c->look);
     mem_free(c);
 }
 
@@ -364,6 +365,7 @@ static void etcd_request(void *ctx, struct http_request *http)
     c->http = http;
     c->timeout_ms = ETCD_CALL_MS;
     arena_init(&c->arena, 1024);
+    arena_init(&c->look, 1024);
     list_init(&c->wait);
     list_push_back(&e->calls, &c->link);
     e->call_count++;

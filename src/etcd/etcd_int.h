@@ -78,6 +78,7 @@ struct ecall {
     struct etcd *etcd;
     struct http_request *http; /* NULL: it has left, or was answered */
     struct arena arena;
+    struct arena look; /* queue.c: of what the last look has found */
     json_t *tree;
     struct slice body; /* a copy when it waits */
     const char *route; /* path behind the prefix */
@@ -108,6 +109,7 @@ int etcd_http_code(enum grpc_code code);
 /* --- auth.c --- */
 /* Identifies who the request is from, then calls go; or refuses. */
 void ecall_admit(struct ecall *c, void (*go)(struct ecall *c));
+bool ecall_is_asked(const struct ecall *c);                                                             /* for rights */
 bool ecall_holds(const struct ecall *c, enum auth_verb verb, struct slice key, struct slice range_end); /* now */
 /* False: it has been refused. The keys are a user's, as in a range request. */
 bool ecall_may(struct ecall *c, enum auth_verb verb, struct slice key, struct slice range_end);

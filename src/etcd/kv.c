@@ -1,6 +1,7 @@
 /* The plain requests of the key-value service. One key is read and put in one step, like the native surface's; ranges of keys are
  * read as of one timestamp, and deleted as a piece of work. */
 #include "etcd/kv.h"
+#include "etcd/lease.h"
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -230,7 +231,8 @@ bool take_put(struct ecall *c, json_t *body, struct put_asked *out)
 }
 
 /* In a piece of work: with what was there before. */
-enum work_step work_do_put(struct work *w, const struct put_asked *q, struct ekv *before, bool *had)
+enum work_step work_do_put(struct work *w, const struct put_asked *q, const struct ecall *by, struct ekv *before,
+                           bool *had)
 {
     const struct work_row *row = NULL, *lease = NULL;
     struct arena *a = work_arena(w);
@@ -242,7 +244,11 @@ enum work_step work_do_put(struct work *w, const struct put_asked *q, struct ekv
     *had = row != NULL && row->found;
     if (*had) *before = ekv_of(row->key, row->value, row->written ? OF_THIS : row->version);
     if ((q->ignore_value || q->ignore_lease) && !*had) return work_refuse(w, &ERR_KEY_NOT_FOUND);
-    if (q->lease != 0 && !lease->found) return work_refuse(w, &ERR_LEASE_NOT_FOUND);
+    if (q->lease != 0) {
+        if (!lease->found) return work_refuse(w, &ERR_LEASE_NOT_FOUND);
+        enum work_step bound = lease_may_bind(w, (uint64_t)q->lease, by);
+        if (bound != WORK_DONE) return bound;
+    }
     work_revise(w, key, q->ignore_value ? before->value : q->value,
                 q->ignore_lease ? before->lease : (uint64_t)q->lease);
     if (q->lease != 0) work_put(w, key_attached(a, (uint64_t)q->lease, q->key), SLICE_EMPTY);
@@ -255,15 +261,20 @@ struct put_state {
     bool had;
 };
 
-static void put_answer(struct ecall *c, uint64_t revision)
+static void emit_put(struct ecall *c, struct buf *b, uint64_t revision)
 {
+    const struct put_state *s = c->state;
+    (void)revision;
+    if (!s->q.prev_kv || !s->had) return;
+    json_key(b, "prev_kv");
+    emit_ekv(b, &s->before, false);
+}
+
+static enum work_step put_body(struct work *w, void *ctx)
+{
+    struct ecall *c = ctx;
     struct put_state *s = c->state;
-    struct buf b = answer_begin(c, revision);
-    if (s->q.prev_kv && s->had) {
-        json_key(&b, "prev_kv");
-        emit_ekv(&b, &s->before, false);
-    }
-    answer_end(c, &b);
+    return work_do_put(w, &s->q, c, &s->before, &s->had);
 }
 
 static void put_done(void *ctx, const struct client_error *e, const struct txn_result *r)
@@ -282,11 +293,14 @@ static void put_done(void *ctx, const struct client_error *e, const struct txn_r
         const struct txn_op_result *g = &r->ops[0];
         s->had = s->q.prev_kv && g->found;
         if (s->had) s->before = ekv_of(key_row(&c->arena, ROW_OF_USER, s->q.key), g->value, g->version);
-        put_answer(c, r->ts);
+        struct buf b = answer_begin(c, r->ts);
+        emit_put(c, &b, r->ts);
+        answer_end(c, &b);
     }
 }
 
-/* One transaction: [the row before], the row, [what is attached to the lease, which must be there]. */
+/* One transaction: [the row before], the row, [what is attached to the lease, which must be there]. Where it matters what else is
+ * attached, that is looked at first: a piece of work. */
 void serve_put(struct ecall *c, json_t *body)
 {
     struct put_state *s = arena_zalloc(&c->arena, sizeof(*s));
@@ -295,6 +309,10 @@ void serve_put(struct ecall *c, json_t *body)
     struct txn t = {.ops = ops};
     c->state = s;
     if (!take_put(c, body, &s->q) || !may_put(c, &s->q)) return;
+    if (s->q.lease != 0 && ecall_is_asked(c)) {
+        answer_by_work(c, put_body, emit_put);
+        return;
+    }
     struct slice key = key_row(&c->arena, ROW_OF_USER, s->q.key);
     memset(ops, 0, sizeof(ops));
     if (s->q.prev_kv) ops[t.op_count++] = (struct txn_op){.kind = TXN_GET, .key = key, .value = SLICE_EMPTY};

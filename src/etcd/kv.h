@@ -39,7 +39,8 @@ void answer_end(struct ecall *c, struct buf *b);             /* closes it, and t
 void answer_by_work(struct ecall *c, work_body body, void (*emit)(struct ecall *c, struct buf *b, uint64_t revision));
 void emit_deleted(struct buf *b, bool prev_kv, const struct ekv *before, size_t count);
 struct slice key_compacted(struct arena *a);
-enum work_step work_do_put(struct work *w, const struct put_asked *q, struct ekv *before, bool *had);
+enum work_step work_do_put(struct work *w, const struct put_asked *q, const struct ecall *by, struct ekv *before,
+                           bool *had);
 enum work_step work_do_delete(struct work *w, const struct delete_asked *q, struct ekv **before, size_t *count);
 
 #endif

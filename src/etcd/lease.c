@@ -119,6 +119,26 @@ enum work_step lease_do_revoke(struct work *w, uint64_t id, const struct ecall *
     return wants ? WORK_WANTS : WORK_DONE;
 }
 
+enum work_step lease_may_bind(struct work *w, uint64_t id, const struct ecall *by)
+{
+    struct arena *a = work_arena(w);
+    const struct work_row **attached, *row;
+    struct span span = span_attached(a, id);
+    size_t count;
+    bool wants = false;
+    if (!ecall_is_asked(by)) return WORK_DONE;
+    if (!work_scan(w, &span, &attached, &count)) return WORK_WANTS;
+    for (size_t i = 0; i < count; i++) {
+        struct slice user = slice_make(attached[i]->key.data + 9, attached[i]->key.size - 9);
+        if (ecall_holds(by, AUTH_WRITE, user, SLICE_EMPTY)) continue;
+        if (!work_get(w, key_row(a, ROW_OF_USER, user), &row))
+            wants = true;
+        else if (row->found && revised_read(row->value, 0).lease == id)
+            return work_refuse(w, &ERR_FORBIDDEN);
+    }
+    return wants ? WORK_WANTS : WORK_DONE;
+}
+
 static enum work_step revoke_body(struct work *w, void *ctx)
 {
     struct ecall *c = ctx;

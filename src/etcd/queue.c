@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "etcd/kv.h"
+#include "etcd/lease.h"
 #include "gateway/json_out.h"
 
 #define SESSION_TTL_S 60u
@@ -175,6 +176,13 @@ static void changed(void *ctx, const struct client_error *e, const struct client
     }
 }
 
+static bool still_may_observe(struct ecall *c)
+{
+    struct span rows = span_below(&c->look, ((struct queue *)c->state)->name);
+    return ecall_holds(c, AUTH_READ, slice_make(rows.start.data + 1, rows.start.size - 1),
+                       slice_make(rows.end.data + 1, rows.end.size - 1));
+}
+
 static void looked(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
 {
     struct ecall *c = ctx;
@@ -185,14 +193,14 @@ static void looked(void *ctx, const struct etcd_error *why, uint64_t revision, b
     bool gone = q->kind == QUEUE_OBSERVE ? !c->streaming : c->http == NULL;
     if (gone) {
         queue_leave(c);
-    } else if (q->kind == QUEUE_OBSERVE && !ecall_holds(c, AUTH_READ, prefix_of(&c->arena, q->name), SLICE_EMPTY)) {
+    } else if (q->kind == QUEUE_OBSERVE && !still_may_observe(c)) {
         queue_refuse(c, &ERR_FORBIDDEN);
     } else if (why != NULL || q->lost) {
         queue_refuse(c, why != NULL ? why : &ERR_LEADER_LEFT);
     } else if (q->kind == QUEUE_LEADER && !q->found) {
         queue_refuse(c, &ERR_NO_LEADER);
     } else if (q->kind == QUEUE_OBSERVE || q->waits) {
-        struct span span = span_below(&c->arena, q->name);
+        struct span span = span_below(&c->look, q->name);
         struct client_watch_options o = {
             .keyspace = etcd_keyspace, .start = span.start, .end = span.end, .after = revision};
         if (q->kind == QUEUE_OBSERVE) send_leader(c);
@@ -206,7 +214,8 @@ static void looked(void *ctx, const struct etcd_error *why, uint64_t revision, b
 static void queue_look(struct ecall *c)
 {
     ((struct queue *)c->state)->looking = true;
-    work_start(c->etcd, &c->arena, look_body, looked, c);
+    arena_reset(&c->look); /* an observer looks for ever */
+    work_start(c->etcd, &c->look, look_body, looked, c);
 }
 
 /* --- putting --- */
@@ -229,6 +238,8 @@ static enum work_step put_body(struct work *w, void *ctx)
     struct ekv kv = row->found ? ekv_of(row->key, row->value, row->version) : (struct ekv){.created = 0};
     q->mine = kv.created; /* 0: that of the commit */
     if (row->found && (q->kind == QUEUE_LOCK || slice_eq(kv.value, q->value))) return WORK_DONE;
+    enum work_step bound = lease_may_bind(w, (uint64_t)q->lease, c);
+    if (bound != WORK_DONE) return bound;
     work_revise(w, key, q->value, (uint64_t)q->lease);
     work_put(w, key_attached(a, (uint64_t)q->lease, q->key), SLICE_EMPTY);
     return WORK_DONE;

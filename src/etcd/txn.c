@@ -66,7 +66,7 @@ static enum work_step range_step(struct work *w, struct op *op)
     return WORK_DONE;
 }
 
-static enum work_step txn_step(struct work *w, struct etxn *t)
+static enum work_step txn_step(struct work *w, struct etxn *t, const struct ecall *by)
 {
     bool wants = false;
     t->succeeded = true;
@@ -77,9 +77,9 @@ static enum work_step txn_step(struct work *w, struct etxn *t)
     for (size_t i = 0; i < t->counts[b]; i++) {
         struct op *op = &t->branches[b][i];
         enum work_step s = op->kind == OP_RANGE    ? range_step(w, op)
-                           : op->kind == OP_PUT    ? work_do_put(w, &op->put, &op->before, &op->had)
+                           : op->kind == OP_PUT    ? work_do_put(w, &op->put, by, &op->before, &op->had)
                            : op->kind == OP_DELETE ? work_do_delete(w, &op->del, &op->rows, &op->row_count)
-                                                   : txn_step(w, op->txn);
+                                                   : txn_step(w, op->txn, by);
         if (s == WORK_REFUSED && !wants) return s;
         if (s != WORK_DONE) wants = true;
     }
@@ -89,7 +89,7 @@ static enum work_step txn_step(struct work *w, struct etxn *t)
 static enum work_step txn_body(struct work *w, void *ctx)
 {
     struct ecall *c = ctx;
-    return txn_step(w, c->state);
+    return txn_step(w, c->state, c);
 }
 
 /* --- the answer --- */

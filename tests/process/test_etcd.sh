@@ -40,6 +40,24 @@ check "a lock goes to who waits when the lease of who holds it ends" test -n "$f
 ended() { ! v3 kv/range '{"key":"ZW5kcw=="}' | grep -q kvs; }
 check "and the lease's keys are gone" eventually ended
 
+# An observer looks again at each change, for ever: what it has looked at is not kept.
+gateway_kib() { awk '/VmRSS/ { print $2 }' "/proc/$(pid_of gateway)/status"; }
+leader=$(v3 election/campaign '{"name":"dm90ZQ==","value":"MQ=="}' | json "__import__('json').dumps(d['leader'])")
+curl -sN -d '{"name":"dm90ZQ=="}' "$(gateway)/v3/election/observe" >/dev/null 2>&1 &
+observer=$!
+head -c 200000 /dev/zero | base64 -w 0 >"$work/word"
+proclaims() { # proclaims COUNT, with 200 KB each
+    for i in $(seq "$1"); do
+        printf '{"leader":%s,"value":"%s%04d"}' "$leader" "$(cat "$work/word")" "$i" | curl -s -o /dev/null --data-binary @- "$(gateway)/v3/election/proclaim"
+    done
+}
+proclaims 50
+before_kib=$(gateway_kib)
+proclaims 300
+after_kib=$(gateway_kib)
+check "an observer takes no more memory with every change: $before_kib KiB, then $after_kib" test $((after_kib - before_kib)) -lt 30000
+kill $observer
+
 # A transaction over several ranges of ours: etcd's client knows of none.
 check "the surface's range is cut" "$quorate" range split --at kspan/m "$("$quorate" range list --keyspace etcd -o json | json "d['ranges'][0]['id']")"
 v3 kv/put '{"key":"c3Bhbi9h","value":"MQ=="}' >/dev/null

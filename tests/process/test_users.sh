@@ -73,6 +73,38 @@ says "for somebody" 200 '"done"' -X PUT -u "$ada" "$G/v1/auth/users/cyd" -d '{"p
 v3token=$(curl -s "$G/v3/auth/authenticate" -d '{"name":"cyd","password":"a staple"}' | json "d['token']")
 says "who writes what they may" 200 revision -H "Authorization: $v3token" "$G/v3/kv/put" -d '{"key":"YWE=","value":"MQ=="}'
 says "and no more" 403 "permission denied" -H "Authorization: $v3token" "$G/v3/kv/put" -d '{"key":"Yg==","value":"MQ=="}'
+# --- nothing is bound to a lease whose keys one may not write: who binds it could not revoke it ---
+mine="Authorization: $v3token"
+says "a lease" 200 '"ID":"77"' -u "$ada" "$G/v3/lease/grant" -d '{"ID":"77","TTL":"600"}'
+says "with a key of somebody else" 200 revision -u "$ada" "$G/v3/kv/put" -d '{"key":"Yg==","value":"MQ==","lease":"77"}'
+says "takes no other's key" 403 "permission denied" -H "$mine" "$G/v3/kv/put" -d '{"key":"YWE=","value":"MQ==","lease":"77"}'
+says "nor in a transaction" 403 "permission denied" -H "$mine" "$G/v3/kv/txn" -d '{"success":[{"request_put":{"key":"YWE=","value":"MQ==","lease":"77"}}]}'
+says "nor a lock" 403 "permission denied" -H "$mine" "$G/v3/lock/lock" -d '{"name":"YWxvY2s=","lease":"77"}'
+says "so it can be revoked" 200 revision -u "$ada" "$G/v3/lease/revoke" -d '{"ID":"77"}'
+says "a lease of one's own" 200 '"ID":"78"' -H "$mine" "$G/v3/lease/grant" -d '{"ID":"78","TTL":"600"}'
+for i in 1 2; do
+    says "takes one's keys ($i)" 200 '"prev_kv":{"key":"YWE="' -H "$mine" "$G/v3/kv/put" -d '{"key":"YWE=","value":"MQ==","lease":"78","prev_kv":true}'
+done
+says "a lock, too" 200 '"key"' -H "$mine" "$G/v3/lock/lock" -d '{"name":"YWxvY2s=","lease":"78"}'
+says "which ends them" 200 revision -H "$mine" "$G/v3/lease/revoke" -d '{"ID":"78"}'
+says "one that is gone takes none" 404 "lease not found" -H "$mine" "$G/v3/kv/put" -d '{"key":"YWE=","value":"MQ==","lease":"78"}'
+
+# --- an observer sees the whole of an election, or nothing ---
+curl -sN -H "$mine" "$G/v3/election/observe" -d '{"name":"YWE="}' >"$work/observed" 2>&1 &
+observing=$!
+says "an election" 200 '"leader"' -u "$ada" "$G/v3/election/campaign" -d '{"name":"YWE=","value":"MQ=="}'
+leader=$(json "__import__('json').dumps(d['leader'])" <"$work/answer")
+sees() { grep -q '"value":"MQ=="' "$work/observed"; }
+check "is observed" eventually sees
+says "the right becomes one to a part of it" 200 '"done"' -X PUT -u "$ada" "$G/v1/auth/roles/app" \
+    -d '{"rights":[{"verbs":["read"],"keyspace":"etcd","start":"kaa/","end":"kaa/0"}]}'
+narrowed() { [ "$(curl -s -o /dev/null -w '%{http_code}' -H "$mine" "$G/v3/kv/range" -d '{"key":"YWE="}')" = 403 ]; }
+check "everywhere" eventually narrowed
+says "the leader's next word" 200 revision -u "$ada" "$G/v3/election/proclaim" -d "{\"leader\":$leader,\"value\":\"c2VjcmV0\"}"
+unseen() { ! kill -0 "$observing" 2>/dev/null && grep -q "permission denied" "$work/observed"; }
+check "ends the observing" eventually unseen
+says "the role as it was" 200 '"done"' -X PUT -u "$ada" "$G/v1/auth/roles/app" \
+    -d '{"rights":[{"verbs":["read","write"],"keyspace":"etcd","start":"ka","end":"kb"}]}'
 says "which etcd's clients see too" 200 '"key":"YQ==","range_end":"Yg=="' -H "Authorization: $v3token" "$G/v3/auth/role/get" -d '{"role":"app"}'
 says "no lock on what is not theirs" 403 "permission denied" -H "Authorization: $v3token" "$G/v3/lock/lock" -d '{"name":"Yg=="}'
 curl -sN -H "Authorization: $v3token" "$G/v3/watch" -d '{"create_request":{"key":"YWE="}}' >"$work/stream3" 2>&1 &
