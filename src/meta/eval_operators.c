@@ -41,6 +41,8 @@ static const char *shape_fault(const struct operator_row *q, const struct range_
     if (q->kind == OPERATOR_TRANSFER && !to_in) return "that node holds no replica of the range";
     if (needs_to && q->kind != OPERATOR_TRANSFER && to_in && range_desc_replica(d, q->to)->role != RANGE_LEARNER)
         return "that node holds a replica of the range already";
+    if (q->kind == OPERATOR_ALONE && !to_in && d->epoch.conf_ver > q->conf_ver)
+        return "the range has gone on without that replica";
     if (q->kind == OPERATOR_REMOVE && d->replica_count < 2) return "it is the range's last replica";
     return NULL;
 }
@@ -60,7 +62,7 @@ void eval_operator_begin(struct eval *e, const struct operator_row *q)
         eval_answer(e, STATUS_EXISTS, "another operator works on the range: wait, or cancel it (op list)", SLICE_EMPTY);
         return;
     }
-    if (q->conf_ver != 0 && q->conf_ver != d.epoch.conf_ver) {
+    if (q->kind != OPERATOR_ALONE && q->conf_ver != 0 && q->conf_ver != d.epoch.conf_ver) {
         eval_answer(e, STATUS_EPOCH_MISMATCH, "the range's replicas have changed meanwhile", SLICE_EMPTY);
         return;
     }
@@ -75,7 +77,7 @@ void eval_operator_begin(struct eval *e, const struct operator_row *q)
     row.id = eval_take_ids(e, "operator", 1, 1);
     row.state = OPERATOR_RUNNING;
     row.version = d.epoch.version;
-    row.conf_ver = d.epoch.conf_ver;
+    if (d.epoch.conf_ver > row.conf_ver) row.conf_ver = d.epoch.conf_ver;
     /* No two recoveries of a range are given one epoch, whatever has become of the first. */
     if (row.kind == OPERATOR_ALONE) row.other += row.id % OPERATOR_EPOCH_STEP;
     write_operator(e, eval_key_id(e, "o/", row.range_id), &row);

@@ -101,6 +101,9 @@ MUST_CHECK enum status members_command(const struct meta *m, struct meta_command
 uint64_t members_join_pass(struct meta *m, uint64_t now_ns);
 
 /* salvage.c */
+/* What is to become of every range without a quorum, by what has been told; changes nothing. In m->arena. */
+struct recover_item *salvage_plan(struct meta *m, const struct meta_recover_request *asked, uint64_t now_ns,
+                                  size_t *count);
 void salvage_note(struct meta_node *n, const struct range_orphan *told, uint64_t now_ns);
 void salvage_asked(struct meta *m, struct rpc_request *req); /* META_RECOVER */
 

@@ -116,6 +116,22 @@ static enum operator_next next_of_learner(const struct operator_row *row, const 
     return is_in ? OPERATOR_NEXT_DONE : order_that(order, ORDER_ADD, row->to, 0);
 }
 
+static enum operator_next next_of_alone(const struct operator_row *row, const struct range_desc *d,
+                                        struct range_order *order, const char **what)
+{
+    order->epoch = row->other;
+    if (d->epoch.version >= row->other) {
+        *what = "done";
+        return OPERATOR_NEXT_DONE;
+    }
+    if (d->epoch.conf_ver > row->conf_ver && range_desc_replica(d, row->to) == NULL) {
+        *what = "the range has gone on without that replica";
+        return OPERATOR_NEXT_VOID;
+    }
+    *what = "the replica goes on alone, in a new epoch";
+    return order_that(order, ORDER_ALONE, row->to, 0);
+}
+
 enum operator_next operator_next(const struct operator_row *row, const struct range_desc *d, uint64_t leader,
                                  struct range_order *order, const char **what)
 {
@@ -126,10 +142,7 @@ enum operator_next operator_next(const struct operator_row *row, const struct ra
     case OPERATOR_REMOVE: return next_of_change(row, d, leader, order, what);
     case OPERATOR_TRANSFER: return next_of_transfer(row, d, leader, order, what);
     case OPERATOR_LEARNER: return next_of_learner(row, d, order, what);
-    case OPERATOR_ALONE:
-        order->epoch = row->other;
-        *what = d->epoch.version >= row->other ? "done" : "the replica goes on alone, in a new epoch";
-        return d->epoch.version >= row->other ? OPERATOR_NEXT_DONE : order_that(order, ORDER_ALONE, row->to, 0);
+    case OPERATOR_ALONE: return next_of_alone(row, d, order, what);
     case OPERATOR_KINDS:
     case OPERATOR_SPLIT:
     case OPERATOR_SPLIT_HOT: break;

@@ -15,7 +15,7 @@ struct operator_row {
     uint64_t
         other; /* MERGE: the range that is taken in; ALONE: the epoch, a multiple of OPERATOR_EPOCH_STEP and its id */
     uint64_t version;  /* of the range when it began: SPLIT and MERGE are done when that has risen */
-    uint64_t conf_ver; /* which it has to find when it begins */
+    uint64_t conf_ver; /* which it has to find when it begins; ALONE: that which the replica knows */
     uint64_t began_ms; /* wall clock */
     struct slice why;  /* for a person */
     enum operator_state state;

@@ -73,10 +73,16 @@ static bool is_named(const struct salvage *s, uint64_t node_id)
     return false;
 }
 
+/* A node that was down while its replica was moved comes back with it. The map knows that it is gone: it is no candidate, and what
+ * it says of the others counts for nothing. */
 static const struct range_orphan *orphan_of(const struct salvage *s, const struct meta_node *n, uint64_t range_id)
 {
+    const struct meta_range *r = meta_state_range(&s->meta->state, range_id);
     const struct meta_orphan *o = map_get(&n->orphans, range_id);
-    return o != NULL && !is_named(s, n->id) && s->now_ns - o->heard_ns < FRESH_NS ? &o->told : NULL;
+    if (o == NULL || is_named(s, n->id) || s->now_ns - o->heard_ns >= FRESH_NS) return NULL;
+    if (r == NULL || !range_desc_is_gone(&r->desc, o->told.replica_id)) return &o->told;
+    COVER("salvage.gone");
+    return NULL;
 }
 
 /* All that are named here or were given up before. */
@@ -148,17 +154,24 @@ static void look_at(struct salvage *s, uint64_t range_id)
     const struct range_orphan *best = NULL;
     uint64_t node = 0;
     if (map_get(&s->seen, range_id) != NULL || (r != NULL && r->leader != 0)) return;
-    map_put(&s->seen, range_id, s);
     for (size_t i = 0; i < state->node_count; i++) {
         const struct range_orphan *o = orphan_of(s, state->nodes[i], range_id);
         if (o == NULL) continue;
-        if (!quorum_is_lost(s, &o->desc)) return; /* by its own word it can elect */
+        if (!quorum_is_lost(s, &o->desc)) { /* by its own word it can elect */
+            map_put(&s->seen, range_id, s);
+            return;
+        }
         if (best != NULL && !is_better(o, best)) continue;
         best = o;
         node = state->nodes[i]->id;
     }
-    if (best == NULL) return;
-    uint64_t missing = who_is_missing(s, &best->desc);
+    if (best == NULL) return; /* nobody who counts: the map's row is looked at */
+    map_put(&s->seen, range_id, s);
+    /* Whom the map knows of and the best one does not may have gone on without it. */
+    const struct range_desc *d = &best->desc;
+    if (r != NULL && r->desc.epoch.conf_ver > d->epoch.conf_ver) d = &r->desc;
+    if (!quorum_is_lost(s, d)) return;
+    uint64_t missing = who_is_missing(s, d);
     struct recover_item *item = item_add(s, range_id, &best->desc);
     item->last_index = best->last_index;
     item->commit = best->commit;
@@ -228,6 +241,15 @@ static void plan(struct salvage *s)
     qsort(s->items, s->count, sizeof *s->items, by_range); /* descs no longer fit them */
 }
 
+struct recover_item *salvage_plan(struct meta *m, const struct meta_recover_request *asked, uint64_t now_ns,
+                                  size_t *count)
+{
+    struct salvage s = {.meta = m, .asked = asked, .now_ns = now_ns};
+    plan(&s);
+    *count = s.count;
+    return s.items;
+}
+
 /* --- asked --- */
 
 /* Why it cannot be done; empty: it can. */
@@ -274,10 +296,14 @@ static void begin_all(struct salvage *s)
         at += (size_t)snprintf(why + at, sizeof why - at, " %llu", (unsigned long long)s->asked->lost[i]);
     for (size_t i = 0; i < s->count; i++) {
         if (s->items[i].node == 0) continue;
+        const struct meta_node *n = meta_state_node(&m->state, s->items[i].node);
+        const struct range_orphan *o = orphan_of(s, n, s->items[i].range_id);
+        ASSERT(o != NULL);
         operators_give_way(m, s->items[i].range_id);
         operators_begin(m, &(struct operator_row){.range_id = s->items[i].range_id,
                                                   .kind = OPERATOR_ALONE,
                                                   .to = s->items[i].node,
+                                                  .conf_ver = o->desc.epoch.conf_ver,
                                                   .other = (s->newest / OPERATOR_EPOCH_STEP + 1) * OPERATOR_EPOCH_STEP,
                                                   .began_ms = env_wall_ms(m->env),
                                                   .why = slice_str(why),

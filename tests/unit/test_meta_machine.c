@@ -532,6 +532,26 @@ START_TEST(news_of_ranges)
 }
 END_TEST
 
+/* A replica that the range has gone on without never recovers it; one that knows more than the map may. */
+START_TEST(no_recovery_by_a_replica_that_is_gone)
+{
+    init(1);
+    const char *uuids[] = {"aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb", "cccccccccccccccc", "dddddddddddddddd"};
+    for (size_t i = 0; i < 4; i++) enlist(uuids[i], "x:1", STATUS_OK);
+    ck_assert_int_eq(keyspace("k", NULL, 0, 3, NULL), STATUS_OK);
+    const struct range_desc *d = &w.state.ranges[0]->desc; /* on 1, 2, 3 */
+    struct meta_command c = {.kind = META_CMD_OPERATOR_BEGIN};
+    c.operator=(struct operator_row){.kind = OPERATOR_ALONE, .range_id = d->id, .to = 4, .other = 1u << 20};
+    c.operator.state = OPERATOR_RUNNING;
+    c.operator.conf_ver = d->epoch.conf_ver - 1;
+    struct reply_head head;
+    ck_assert_int_eq(run(&c, &head), STATUS_INVALID);
+    ck_assert(slice_eq(head.message, slice_str("the range has gone on without that replica")));
+    c.operator.conf_ver = d->epoch.conf_ver + 3;
+    ck_assert_int_eq(run(&c, &head), STATUS_OK);
+}
+END_TEST
+
 /* An evaluation that misses at any of its reads has done nothing; repeated, it does what it would have done. */
 START_TEST(a_miss_leaves_nothing)
 {
@@ -627,6 +647,7 @@ int main(void)
     tcase_add_test(tc, a_drained_node_stays_drained);
     tcase_add_test(tc, ids_are_given_once);
     tcase_add_test(tc, news_of_ranges);
+    tcase_add_test(tc, no_recovery_by_a_replica_that_is_gone);
     tcase_add_test(tc, a_miss_leaves_nothing);
     tcase_add_test(tc, state_is_a_function_of_the_rows);
     tcase_add_test(tc, damaged_commands_do_not_decode);

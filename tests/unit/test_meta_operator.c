@@ -133,6 +133,13 @@ START_TEST(test_void)
     ck_assert_int_eq(operator_next(&row, &d, 1, &order, &what), OPERATOR_NEXT_ORDER);
     d.epoch.conf_ver++; /* it may be one of the last three by now */
     ck_assert_int_eq(operator_next(&row, &d, 1, &order, &what), OPERATOR_NEXT_VOID);
+    row = (struct operator_row){.kind = OPERATOR_ALONE, .to = 3, .conf_ver = d.epoch.conf_ver, .other = 1u << 20};
+    ck_assert_int_eq(operator_next(&row, &d, 0, &order, &what), OPERATOR_NEXT_ORDER);
+    d.epoch.conf_ver++;
+    ck_assert_int_eq(operator_next(&row, &d, 0, &order, &what), OPERATOR_NEXT_ORDER);
+    drop(&d, 3); /* the range has gone on, and has no need of it */
+    ck_assert_int_eq(operator_next(&row, &d, 0, &order, &what), OPERATOR_NEXT_VOID);
+    d = three();
     row = (struct operator_row){.kind = OPERATOR_SPLIT, .version = 1};
     ck_assert_int_eq(operator_next(&row, &d, 1, &order, &what), OPERATOR_NEXT_ORDER);
     d.epoch.version = 2;

@@ -6,6 +6,7 @@
 #include "lib/suite.h"
 #include "lib/testenv.h"
 #include "range/host_int.h"
+#include "range/members.h"
 #include "wal/wal_format.h"
 
 enum { GROUP = 9, PUTS = 120 };
@@ -384,6 +385,59 @@ START_TEST(replicas_that_the_log_has_lost)
 }
 END_TEST
 
+/* A configuration that lies in the log alone: who it brings in may be a quorum, with more than is here. */
+START_TEST(alone_only_by_the_last_word_of_the_log)
+{
+    begin();
+    struct range_desc d = the_range();
+    d.replica_count = 3;
+    for (unsigned i = 0; i < 3; i++) /* replica 3 is this host's: it was not born to lead */
+        d.replicas[i] = (struct range_replica){.node_id = 3 - i, .replica_id = i + 1, .role = RANGE_VOTER};
+    host_create_replica(host, &d);
+    struct replica *r = host_replica(host, GROUP);
+    pass(5);
+    struct buf note, data;
+    buf_init(&note, 64);
+    buf_init(&data, 256);
+    static const uint64_t named[] = {17, 4, 18, 5}; /* replicas and their nodes */
+    pack_array(&note, 2);
+    for (unsigned i = 0; i < 4; i++) {
+        if (i % 2 == 0) pack_array(&note, 2);
+        pack_uint(&note, named[i]);
+    }
+    raft_config_encode(&(struct raft_config){.voters = {3, 17, 18}, .voter_count = 3}, buf_slice(&note), &data);
+    uint64_t last = raft_last_index(replica_raft(r)), term = raft_term(replica_raft(r)) + 1;
+    struct raft_entry e = {.index = last + 1, .term = term, .type = RAFT_ENTRY_CONFIG, .data = buf_slice(&data)};
+    struct raft_message append = {.type = RAFT_MSG_APPEND,
+                                  .from = 2,
+                                  .to = 3,
+                                  .term = term,
+                                  .index = last,
+                                  .log_term = raft_term_at(replica_raft(r), last),
+                                  .entries = &e,
+                                  .entry_count = 1};
+    replica_step(r, &(struct raft_event){.type = RAFT_EVENT_MESSAGE, .now_ms = host->now_ms, .message = &append});
+    pass(60);
+    ck_assert_uint_eq(raft_config_index(replica_raft(r)), last + 1);
+    ck_assert_uint_eq(replica_desc(r)->epoch.conf_ver, 1); /* not applied */
+    const uint64_t lost[] = {2, 3, 4, 5};
+    struct replica_alone q = {.epoch = 1u << 20, .lost = lost, .lost_count = 2};
+    ck_assert_int_eq(replica_lead_alone(r, &q, &err), STATUS_INVALID); /* 4 and 5 live */
+    q.lost = lost + 2;
+    ck_assert_int_eq(replica_lead_alone(r, &q, &err),
+                     STATUS_INVALID); /* 2 and 3 live, and nothing says that they do not count */
+    q = (struct replica_alone){.epoch = 1u << 20, .lost = lost, .lost_count = 4};
+    ck_assert_int_eq(replica_lead_alone(r, &q, &err), STATUS_OK);
+    pass(60);
+    ck_assert(replica_leads(r));
+    ck_assert_uint_eq(replica_desc(r)->epoch.version, 1u << 20);
+    ck_assert_uint_eq(replica_desc(r)->replica_count, 1);
+    buf_free(&note);
+    buf_free(&data);
+    teardown();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("range_repair");
@@ -398,6 +452,7 @@ int main(void)
     tcase_add_test(c, a_damaged_log_and_store);
     tcase_add_test(c, a_missing_store);
     tcase_add_test(c, replicas_that_the_log_has_lost);
+    tcase_add_test(c, alone_only_by_the_last_word_of_the_log);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
