@@ -18,7 +18,8 @@ struct followed { /* a keyspace */
     struct list link;
     struct changes *all;
     struct backup_keyspace info; /* the name is owned */
-    struct client_watch *watch;  /* NULL: dropped */
+    struct client_watch *watch;  /* NULL: dropped, or lost */
+    bool lost;                   /* it was not found; whether it has been dropped the list will say */
     bool asked, listed;
     uint64_t upto;
     struct buf rows;
@@ -29,10 +30,12 @@ struct changes {
     struct env *env;
     struct client *client;
     uint64_t from;
-    uint64_t stamp;     /* issued before the list that is being read */
-    uint64_t listed_ts; /* the same of the list that was read last */
-    uint64_t next_ns;   /* PAUSING */
-    bool busy;          /* STAMPING, LISTING */
+    uint64_t stamp;                /* issued before the list that is being read */
+    uint64_t listed_ts;            /* the same of the list that was read last */
+    uint64_t next_ns;              /* PAUSING */
+    bool busy;                     /* STAMPING, LISTING */
+    struct backup_keyspace *known; /* as of `from` */
+    size_t known_count;
     struct list feeds;
     size_t feed_count;
     struct backup_keyspace *table;
@@ -69,8 +72,8 @@ static void followed_told(void *ctx, const struct client_error *e, const struct 
     f->asked = false;
     if (e->status == STATUS_NOT_FOUND) { /* dropped: the list will say when */
         followed_end_watch(f);
+        f->lost = true;
         f->info.known_upto = f->upto;
-        if (f->info.dropped_ts == 0) f->info.dropped_ts = f->upto + 1;
     } else if (e->status != STATUS_OK) {
         changes_fail(c, e->status, e->message);
     } else {
@@ -97,6 +100,7 @@ static void followed_ask(struct followed *f)
 static void followed_watch(struct followed *f, uint64_t after)
 {
     f->upto = after;
+    f->lost = false;
     f->watch = client_watch_new(
         f->all->client, &(struct client_watch_options){
                             .keyspace = f->info.name, .after = after, .placed = true, .progress_ms = PROGRESS_MS});
@@ -114,6 +118,15 @@ static void followed_free(struct followed *f)
 
 /* --- the list of keyspaces --- */
 
+/* Up to where its changes are known when it is seen first. */
+static uint64_t known_upto(const struct changes *c, uint32_t id)
+{
+    if (c->listed_ts != 0) return c->listed_ts; /* the last list did not have it */
+    for (size_t i = 0; i < c->known_count; i++)
+        if (c->known[i].id == id && c->known[i].dropped_ts != 0) return c->known[i].known_upto;
+    return c->from;
+}
+
 static void learn_keyspace(struct changes *c, const struct keyspace_info *k)
 {
     struct followed *f = NULL;
@@ -127,10 +140,10 @@ static void learn_keyspace(struct changes *c, const struct keyspace_info *k)
         f->all = c;
         f->info = (struct backup_keyspace){.id = k->id, .name = mem_dup_slice(k->name)};
         f->info.absent_until = c->listed_ts; /* the last list did not have it */
-        buf_init(&f->rows, 4 * FEED_BYTES);
+        buf_init(&f->rows, SIZE_MAX / 4);    /* one batch more than FEED_BYTES: what the watch had at hand */
         list_push_back(&c->feeds, &f->link);
         c->feed_count++;
-        f->upto = c->listed_ts != 0 ? c->listed_ts : c->from;
+        f->upto = known_upto(c, k->id);
         f->info.known_upto = f->upto;
         if (k->dropped_ts == 0) followed_watch(f, f->upto);
     } else if (f->watch == NULL && k->dropped_ts == 0) { /* taken back */
@@ -141,6 +154,7 @@ static void learn_keyspace(struct changes *c, const struct keyspace_info *k)
     f->info.buckets = k->buckets;
     f->info.ttl_ms = k->ttl_ms;
     f->info.dropped_ts = k->dropped_ts;
+    if (k->dropped_ts != 0) f->lost = false;
 }
 
 /* What is listed no more has been destroyed. */
@@ -154,6 +168,7 @@ static void forget_unlisted(struct changes *c)
             f->info.known_upto = f->upto;
             followed_end_watch(f);
         }
+        if (!f->listed) f->lost = false;
         f->listed = false;
     }
 }
@@ -229,12 +244,15 @@ static uint64_t changes_pass(struct actor *actor, uint64_t now_ns)
 
 /* --- for the owner --- */
 
-struct changes *changes_new(struct env *env, struct client *client, uint64_t after)
+struct changes *changes_new(struct env *env, struct client *client, uint64_t after, const struct backup_keyspace *known,
+                            size_t known_count)
 {
     struct changes *c = mem_zalloc(sizeof *c);
     c->env = env;
     c->client = client;
     c->from = after;
+    if (known_count > 0) c->known = mem_dup(known, known_count * sizeof *known);
+    c->known_count = known_count;
     list_init(&c->feeds);
     arena_init(&c->map_arena, 4096);
     c->actor = (struct actor){.pass = changes_pass};
@@ -250,6 +268,7 @@ void changes_free(struct changes *c)
     LIST_FOR(it, &c->feeds) followed_free(LIST_ENTRY(it, struct followed, link));
     arena_free(&c->map_arena);
     mem_free(c->table);
+    mem_free(c->known);
     mem_free(c);
 }
 
@@ -280,7 +299,7 @@ uint64_t changes_resolved(const struct changes *c)
     LIST_FOR(it, &c->feeds)
     {
         const struct followed *f = LIST_ENTRY(it, struct followed, link);
-        if (f->watch != NULL && f->upto < resolved) resolved = f->upto;
+        if ((f->watch != NULL || f->lost) && f->upto < resolved) resolved = f->upto;
     }
     return resolved > c->from ? resolved : c->from;
 }
@@ -290,6 +309,35 @@ size_t changes_bytes(const struct changes *c)
     size_t bytes = 0;
     LIST_FOR(it, &c->feeds) bytes += LIST_ENTRY(it, struct followed, link)->rows.size;
     return bytes;
+}
+
+static size_t bytes_upto(const struct changes *c, uint64_t ts)
+{
+    size_t bytes = 0;
+    LIST_FOR(it, &c->feeds)
+    {
+        const struct followed *f = LIST_ENTRY(it, struct followed, link);
+        struct cursor at = cursor_make(buf_slice(&f->rows));
+        struct backup_row row;
+        size_t taken = 0;
+        while (backup_row_next(&at, &row) && row.ts <= ts) taken = f->rows.size - cursor_left(&at);
+        bytes += taken;
+    }
+    return bytes;
+}
+
+uint64_t changes_upto(const struct changes *c, uint64_t from, size_t bytes)
+{
+    uint64_t resolved = changes_resolved(c), low = from, high = resolved;
+    if (high <= low || bytes_upto(c, high) <= bytes) return high;
+    while (high - low > 1) { /* up to low it is little enough, up to high too much */
+        uint64_t middle = low + (high - low) / 2;
+        if (bytes_upto(c, middle) <= bytes)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low > from ? low : high;
 }
 
 void changes_take(struct changes *c, uint64_t upto, struct buf *rows)

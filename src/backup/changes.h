@@ -11,14 +11,18 @@
 #include "client/watch.h"
 
 struct changes;
-/* Changes above `after`; 0: above a timestamp that is issued now. */
-struct changes *changes_new(struct env *env, struct client *client, uint64_t after);
+/* Changes above `after`; 0: above a timestamp that is issued now. `known`: keyspaces as they stood at `after`, copied: of those that had been
+ * dropped, less is known; if they are taken back, their changes are told from there on. */
+struct changes *changes_new(struct env *env, struct client *client, uint64_t after, const struct backup_keyspace *known,
+                            size_t known_count);
 void changes_free(struct changes *c);
 /* Not OK: it has failed for good. TOO_OLD: versions that it needs are gone. */
 enum status changes_status(const struct changes *c, const char **text);
 uint64_t changes_from(const struct changes *c);     /* 0: not known yet */
 uint64_t changes_resolved(const struct changes *c); /* R; at least changes_from */
 size_t changes_bytes(const struct changes *c);      /* rows that wait to be taken */
+/* The highest timestamp above `from`, R at most, up to which no more than `bytes` of rows wait; of one transaction, more. */
+uint64_t changes_upto(const struct changes *c, uint64_t from, size_t bytes);
 /* Appends the rows up to `upto` <= R; those of a keyspace in their order. */
 void changes_take(struct changes *c, uint64_t upto, struct buf *rows);
 /* All keyspaces ever seen. Borrowed until the next pass. */

@@ -12,6 +12,7 @@
 
 #define PARALLEL 4u
 #define CHUNK_BYTES (16u << 20)
+#define CHUNK_NS (20000 * NS_PER_MS) /* versions last 60 s: a chunk is one snapshot */
 #define PAGE_TIMEOUT_MS 10000u
 #define PAUSE_NS (200 * NS_PER_MS)
 #define JOURNAL_NS (2000 * NS_PER_MS)
@@ -28,6 +29,7 @@ struct reader { /* of one chunk after the other */
     struct span *span;
     struct slice keyspace; /* name; of the reader of changes */
     uint64_t ts;           /* 0: the first page will say */
+    uint64_t began_ns;
     struct buf file, next; /* next: where the next page begins */
     struct backup_digest digest;
     struct backup_chunk chunk;
@@ -88,6 +90,13 @@ static void job_moved(struct backup_create *b)
 
 /* --- the journal, and the manifest --- */
 
+static void remove_partial(void *ctx, const char *name)
+{
+    struct backup_create *b = ctx;
+    uint64_t n[2];
+    if (backup_name_read(name, "partial-", 1, n)) depot_remove(b->depot, name);
+}
+
 static void on_manifest(void *ctx, enum status s, const char *text)
 {
     struct backup_create *b = ctx;
@@ -95,12 +104,9 @@ static void on_manifest(void *ctx, enum status s, const char *text)
     if (s != STATUS_OK) {
         job_fail(b, s, "%s", text);
     } else if (b->state == CREATE_ENDING) {
-        backup_manifest_name(b->journal.name, false, b->manifest.from);
-        depot_remove(b->depot, b->journal.name);
-        if (b->catalog.partial.from != 0) {
-            backup_manifest_name(b->journal.name, false, b->catalog.partial.from);
-            depot_remove(b->depot, b->journal.name);
-        }
+        struct errbuf err; /* of no matter: the next catalog passes over old ones */
+        enum status listed = depot_list(b->depot, "", remove_partial, b, &err);
+        (void)listed;
         b->state = CREATE_DONE;
     }
     b->env->ops->wake(b->env);
@@ -206,6 +212,7 @@ static void reader_begin(struct reader *r)
     buf_append_slice(&r->next, r->span->start);
     r->digest = (struct backup_digest){.rows = 0};
     r->ts = 0;
+    r->began_ns = env_mono_ns(r->job->env);
     r->state = READER_DUE;
 }
 
@@ -235,7 +242,10 @@ static void on_page(void *ctx, const struct client_error *e, const struct scan_r
 {
     struct reader *r = ctx;
     struct backup_create *b = r->job;
-    if (e->status == STATUS_TOO_OLD) {
+    if (e->status == STATUS_TOO_OLD && r->next.size > r->span->start.size) {
+        COVER("backup.chunk_cut_short"); /* what has been read is good as of its timestamp */
+        chunk_close(r, buf_slice(&r->next));
+    } else if (e->status == STATUS_TOO_OLD) {
         COVER("backup.chunk_too_old");
         reader_begin(r);
         reader_pause(r);
@@ -262,7 +272,7 @@ static void on_page(void *ctx, const struct client_error *e, const struct scan_r
         size_t limit = b->options.chunk_bytes * (r->span->former != NULL ? 4u : 1u);
         if (!more)
             chunk_close(r, r->span->end);
-        else if (r->file.size >= limit)
+        else if (r->file.size >= limit || env_mono_ns(b->env) > r->began_ns + CHUNK_NS)
             chunk_close(r, buf_slice(&r->next));
         else
             r->state = READER_DUE;
@@ -302,6 +312,15 @@ static void reader_step(struct reader *r, uint64_t now_ns)
 
 /* --- the stages --- */
 
+/* Names are never used twice: not even those of chunks that no manifest names any more, or not yet. */
+static void on_chunk_name(void *ctx, const char *name)
+{
+    struct backup_create *b = ctx;
+    uint64_t from, number;
+    bool mine = backup_chunk_name_read(name, &from, &number) && from == b->manifest.from;
+    if (mine && number >= b->chunk_number) b->chunk_number = number + 1;
+}
+
 /* From where? What is there to begin with counts if the changes since are still to be had. */
 static void job_start(struct backup_create *b)
 {
@@ -315,17 +334,21 @@ static void job_start(struct backup_create *b)
     }
     uint64_t after = 0;
     b->manifest.cluster = b->options.cluster;
-    if (with != NULL && memcmp(&with->cluster, &b->options.cluster, sizeof with->cluster) != 0) {
-        job_fail(b, STATUS_WRONG_CLUSTER, "the directory holds backups of another cluster: give each its own");
-    } else if (with != NULL) {
+    const struct backup_keyspace *known = NULL;
+    size_t known_count = 0;
+    struct errbuf err;
+    enum status s = catalog_check(c, &b->options.cluster, &err);
+    if (s == STATUS_OK && with != NULL) {
         b->manifest.from = with->from;
         b->manifest.parent = with->complete ? with->at : with->parent;
         for (size_t i = 0; i < with->chunk_count; i++) chunk_add(b, &with->chunks[i]);
-        b->chunk_number = with->chunk_count + 1000000u * (with->complete ? 1u : 0u);
+        s = depot_list(b->depot, "chunks", on_chunk_name, b, &err);
         after = catalog_chain(c, with->from, UINT64_MAX, NULL, NULL);
+        if (s == STATUS_OK) s = catalog_keyspaces(c, b->depot, after, &known, &known_count, &err);
     }
-    b->changes = changes_new(b->env, b->client, after);
-    change_log_init(&b->log, b->env, b->depot, b->changes, LOG_EVERY_MS);
+    if (s != STATUS_OK) job_fail(b, s, "%s", err.text);
+    b->changes = changes_new(b->env, b->client, after, known, known_count);
+    change_log_init(&b->log, b->env, b->depot, b->changes, &b->options.cluster, LOG_EVERY_MS);
     b->manifest.began_ms = env_wall_ms(b->env);
     b->state = CREATE_STARTING;
     b->progress.doing = "asking what there is";

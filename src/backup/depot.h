@@ -13,7 +13,7 @@ MUST_CHECK enum status depot_new(struct env *env, struct depot **out, struct err
 void depot_free(struct depot *d);
 
 typedef void (*depot_done)(void *ctx, enum status s, const char *text);
-/* Takes the bytes, a whole file; `b` is left empty. An existing file of the name is replaced. */
+/* Takes the bytes, a whole file; `b` is left empty. An existing file of the name is replaced; a chunk's is not: STATUS_EXISTS. */
 void depot_write(struct depot *d, const char *name, struct buf *b, depot_done done, void *ctx);
 /* On success *bytes hold the file, which has been opened and checked (backup_file_open); the receiver frees them. */
 typedef void (*depot_read_done)(void *ctx, enum status s, const char *text, struct buf *bytes, struct slice body);
@@ -22,8 +22,11 @@ void depot_read(struct depot *d, const char *name, enum backup_file type, depot_
 /* While nobody waits for the loop: at the beginning of a command. */
 MUST_CHECK enum status depot_read_now(struct depot *d, const char *name, enum backup_file type, struct buf *bytes,
                                       struct slice *body, struct errbuf *err);
-void depot_list(struct depot *d, const char *folder, void (*each)(void *ctx, const char *name), void *ctx);
-bool depot_has(struct depot *d, const char *name, uint64_t *bytes);
+MUST_CHECK enum status depot_list(struct depot *d, const char *folder, void (*each)(void *ctx, const char *name),
+                                  void *ctx, struct errbuf *err);
+/* The first bytes of a file, as many as there are; not checked. */
+MUST_CHECK enum status depot_peek(struct depot *d, const char *name, void *head, size_t head_bytes,
+                                  uint64_t *file_bytes, struct errbuf *err);
 void depot_remove(struct depot *d, const char *name);
 size_t depot_busy(const struct depot *d); /* calls under way */
 

@@ -14,6 +14,7 @@ static void magic_of(enum backup_file type, uint8_t magic[MAGIC_BYTES])
 {
     memcpy(magic, "QUORBKx1", MAGIC_BYTES);
     magic[6] = (uint8_t)type;
+    if (type == BACKUP_CHANGES) magic[7] = '2'; /* 1 did not say whose they are */
 }
 
 void backup_file_begin(struct buf *b, enum backup_file type)
@@ -39,7 +40,7 @@ enum status backup_file_open(struct slice bytes, enum backup_file type, const ch
         return STATUS_CORRUPT;
     }
     if (bytes.data[MAGIC_BYTES - 1] != magic[MAGIC_BYTES - 1]) {
-        errbuf_set(err, "%s: written by a newer version", name);
+        errbuf_set(err, "%s: written by another version", name);
         return STATUS_UNSUPPORTED;
     }
     if (crc32c(crc32c(0, name, strlen(name)), bytes.data, bytes.size - 4) != le_u32(bytes.data + bytes.size - 4)) {
@@ -202,6 +203,7 @@ static size_t get_keyspaces(struct cursor *c, struct arena *arena, struct backup
 
 void backup_changes_put(struct buf *b, const struct backup_changes *c)
 {
+    buf_append(b, c->cluster.bytes, CLUSTER_ID_BYTES);
     buf_put_u64(b, c->from);
     buf_put_u64(b, c->to);
     put_keyspaces(b, c->keyspaces, c->keyspace_count);
@@ -210,6 +212,8 @@ void backup_changes_put(struct buf *b, const struct backup_changes *c)
 enum status backup_changes_get(struct slice body, struct arena *arena, struct backup_changes *out)
 {
     struct cursor c = cursor_make(body);
+    struct slice cluster = cursor_bytes(&c, CLUSTER_ID_BYTES);
+    if (!c.failed) memcpy(out->cluster.bytes, cluster.data, CLUSTER_ID_BYTES);
     out->from = cursor_u64(&c);
     out->to = cursor_u64(&c);
     out->keyspace_count = get_keyspaces(&c, arena, &out->keyspaces);
@@ -368,4 +372,14 @@ bool backup_name_read(const char *name, const char *prefix, unsigned count, uint
     if (strlen(name) != skip + count * 17 - 1 || memcmp(name, prefix, skip) != 0) return false;
     if (!read_hex(name + skip, &numbers[0])) return false;
     return count == 1 || (name[skip + 16] == '-' && read_hex(name + skip + 17, &numbers[1]));
+}
+
+bool backup_chunk_name_read(const char *name, uint64_t *from, uint64_t *number)
+{
+    size_t size = strlen(name);
+    if (size < 23 || size > 35 || !read_hex(name, from) || name[16] != '-') return false;
+    if (strspn(name + 17, "0123456789") != size - 17) return false;
+    *number = 0;
+    for (const char *p = name + 17; *p != '\0'; p++) *number = *number * 10 + (uint64_t)(*p - '0');
+    return true;
 }

@@ -69,11 +69,13 @@ struct backup_chunk {
     struct slice name; /* of the file; empty: no rows, no file */
 };
 struct backup_changes {
+    struct cluster_id cluster;
     uint64_t from, to;
     struct backup_keyspace *keyspaces;
     size_t keyspace_count;
     struct slice rows; /* by keyspace, then timestamp */
 };
+#define BACKUP_CHANGES_HEAD_BYTES 24u                                   /* of a file: the magic, and whose it is */
 void backup_changes_put(struct buf *b, const struct backup_changes *c); /* all but the rows: append them */
 MUST_CHECK enum status backup_changes_get(struct slice body, struct arena *arena, struct backup_changes *out);
 
@@ -100,5 +102,6 @@ void backup_manifest_name(char name[BACKUP_NAME_MAX], bool complete, uint64_t ts
 void backup_chunk_name(char name[BACKUP_NAME_MAX], uint64_t from, uint64_t number);
 void backup_changes_name(char name[BACKUP_NAME_MAX], uint64_t from, uint64_t to);
 bool backup_name_read(const char *name, const char *prefix, unsigned count, uint64_t numbers[2]);
+bool backup_chunk_name_read(const char *name, uint64_t *from, uint64_t *number); /* without its folder */
 
 #endif

@@ -6,11 +6,13 @@
 #include <stdio.h>
 
 #define FILE_BYTES (16u << 20)
+#define TAKE_BYTES (64u << 20) /* at a time: the rest waits for the next file */
 
 void change_log_init(struct change_log *l, struct env *env, struct depot *depot, struct changes *changes,
-                     uint32_t every_ms)
+                     const struct cluster_id *cluster, uint32_t every_ms)
 {
-    *l = (struct change_log){.env = env, .depot = depot, .changes = changes, .every_ns = every_ms * NS_PER_MS};
+    *l = (struct change_log){.env = env, .depot = depot, .cluster = *cluster, .changes = changes};
+    l->every_ns = every_ms * NS_PER_MS;
     buf_init(&l->rows, BACKUP_FILE_BYTES_MAX / 2);
 }
 
@@ -41,7 +43,7 @@ static void on_written(void *ctx, enum status s, const char *text)
 
 static void write_file(struct change_log *l, uint64_t upto)
 {
-    struct backup_changes head = {.from = l->from, .to = upto};
+    struct backup_changes head = {.cluster = l->cluster, .from = l->from, .to = upto};
     size_t count;
     const struct backup_keyspace *keyspaces = changes_keyspaces(l->changes, &count);
     size_t had = l->rows.size;
@@ -82,6 +84,6 @@ uint64_t change_log_pass(struct change_log *l, uint64_t now_ns)
     if (resolved <= l->written) return DEADLINE_NONE;
     if (!due) return l->next_ns;
     l->next_ns = now_ns + l->every_ns;
-    write_file(l, resolved);
+    write_file(l, changes_upto(l->changes, l->written, TAKE_BYTES));
     return l->next_ns;
 }

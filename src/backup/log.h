@@ -9,6 +9,7 @@
 struct change_log {
     struct env *env;
     struct depot *depot;
+    struct cluster_id cluster;
     struct changes *changes;
     uint64_t every_ns; /* between two files, when little changes */
     uint64_t written;  /* all changes up to here are in files */
@@ -26,7 +27,7 @@ struct change_log {
     char text[400];
 };
 void change_log_init(struct change_log *l, struct env *env, struct depot *depot, struct changes *changes,
-                     uint32_t every_ms);
+                     const struct cluster_id *cluster, uint32_t every_ms);
 void change_log_free(struct change_log *l); /* not the depot, nor the changes */
 /* In each pass of the owner; when to look again. l->status tells a failure of either. */
 uint64_t change_log_pass(struct change_log *l, uint64_t now_ns);

@@ -14,6 +14,9 @@
 #define TRIES_MAX 10u
 #define PAUSE_NS (500 * NS_PER_MS)
 #define SPLIT_BYTES (128ull << 20)
+#define AUTH_NAME "auth"
+#define ETCD_NAME "etcd"
+#define RESUME_MS (23u * 3600000u) /* ids of batches live longer */
 #define MARK_KEY "restoring"
 
 enum restore_state {
@@ -34,6 +37,7 @@ struct batch { /* of a chunk, one after the other */
     const struct backup_keyspace *keyspace;
     struct backup_digest *digest; /* of the keyspace */
     struct txn txn;
+    struct arena arena; /* of the batch: rows that are not written as they were */
     uint64_t bytes;
     struct backup_row held; /* read ahead: of the next batch */
     bool has_held, sending, ended;
@@ -79,10 +83,11 @@ static void restore_fail(struct restore *r, enum status s, const char *fmt, ...)
     r->env->ops->wake(r->env);
 }
 
-static void restore_failed(struct restore *r, const char *what, const struct client_error *e)
+/* s OK: the answer could not be read. */
+static void restore_failed(struct restore *r, const char *what, enum status s, const struct client_error *e)
 {
-    restore_fail(r, e->status, "%s: %.*s", what, (int)(e->message.size < 380 ? e->message.size : 380),
-                 (const char *)e->message.data);
+    restore_fail(r, s != STATUS_OK ? s : STATUS_CORRUPT, "%s: %.*s", what,
+                 (int)(e->message.size < 380 ? e->message.size : 380), (const char *)e->message.data);
 }
 
 static void go_on(struct restore *r, enum restore_state state)
@@ -99,7 +104,7 @@ static void on_map(void *ctx, const struct client_error *e, struct slice payload
     struct restore *r = ctx;
     r->asking = false;
     if (e->status != STATUS_OK)
-        restore_failed(r, "the cluster's keyspaces", e);
+        restore_failed(r, "the cluster's keyspaces", e->status, e);
     else if (unpack_meta_map_reply(arena_dup_slice(&r->arena, payload), &r->arena, &r->map) != STATUS_OK)
         restore_fail(r, STATUS_CORRUPT, "the cluster's keyspaces cannot be read");
     else
@@ -111,7 +116,7 @@ static void on_stamp(void *ctx, const struct client_error *e, struct slice paylo
     struct restore *r = ctx;
     struct meta_timestamps_reply reply = {.first = 0};
     if (e->status != STATUS_OK || unpack_meta_timestamps_reply(payload, &r->arena, &reply) != STATUS_OK) {
-        restore_failed(r, "a timestamp of the cluster", e);
+        restore_failed(r, "a timestamp of the cluster", e->status, e);
         return;
     }
     if (reply.first <= r->newest) {
@@ -155,7 +160,7 @@ static void on_mark_read(void *ctx, const struct client_error *e, const struct g
     unsigned long long base = 0;
     r->asking = false;
     if (e->status != STATUS_OK) {
-        restore_failed(r, "the mark of a restore", e);
+        restore_failed(r, "the mark of a restore", e->status, e);
     } else if (!reply->found) {
         r->next = 1; /* it was broken off before it was marked */
         r->env->ops->wake(r->env);
@@ -164,6 +169,15 @@ static void on_mark_read(void *ctx, const struct client_error *e, const struct g
         size_t left = reply->value.size - size < sizeof text - 1 ? reply->value.size - size : sizeof text - 1;
         memcpy(text, reply->value.data + size, left);
         for (const char *p = text; *p >= '0' && *p <= '9'; p++) base = base * 10 + (unsigned long long)(*p - '0');
+        uint64_t begun_ms = base >> TS_COUNTER_BITS, now_ms = r->base >> TS_COUNTER_BITS;
+        if (now_ms > begun_ms + RESUME_MS) {
+            restore_fail(
+                r, STATUS_TOO_OLD,
+                "this restore was begun more than %u h ago: what of it was written is not known any more; begin "
+                "with a new cluster",
+                RESUME_MS / 3600000u);
+            return;
+        }
         r->base = base;
         r->report.resumed = true;
         go_on(r, RESTORE_CREATING);
@@ -180,7 +194,7 @@ static void on_looked(void *ctx, const struct client_error *e, const struct scan
     struct slice name = r->map.keyspaces[r->next - 1].name;
     r->asking = false;
     if (e->status != STATUS_OK) {
-        restore_failed(r, "looking whether the cluster is empty", e);
+        restore_failed(r, "looking whether the cluster is empty", e->status, e);
     } else if (reply->row_count > 0) {
         restore_fail(r, STATUS_EXISTS, "the cluster is not empty: keyspace %.*s has rows; restore into a new one",
                      (int)name.size, (const char *)name.data);
@@ -216,7 +230,7 @@ static void on_marked(void *ctx, const struct client_error *e, const struct txn_
     struct restore *r = ctx;
     r->asking = false;
     if (e->status != STATUS_OK || result->status != STATUS_OK)
-        restore_failed(r, "the mark", e);
+        restore_failed(r, "the mark", e->status != STATUS_OK ? e->status : result->status, e);
     else
         go_on(r, RESTORE_CREATING);
 }
@@ -235,7 +249,7 @@ static void on_created(void *ctx, const struct client_error *e, struct slice pay
     struct restore *r = ctx;
     (void)payload;
     if (e->status != STATUS_OK && e->status != STATUS_EXISTS) {
-        restore_failed(r, "creating a keyspace", e);
+        restore_failed(r, "creating a keyspace", e->status, e);
     } else if (r->state == RESTORE_MARKING) {
         put_mark(r);
         return;
@@ -277,6 +291,19 @@ static void create(struct restore *r, const struct backup_keyspace *k)
     mem_free(splits);
 }
 
+/* Of one that a new cluster has by itself. */
+static void alter(struct restore *r, const struct backup_keyspace *k)
+{
+    struct buf params;
+    r->asking = true;
+    buf_init(&params, 4096);
+    pack_meta_keyspace_alter_request(
+        &params, &(struct meta_keyspace_alter_request){
+                     .name = k->name, .replication = k->replication, .has_ttl = true, .ttl_ms = k->ttl_ms});
+    client_meta(r->client, METHOD_META_KEYSPACE_ALTER, buf_slice(&params), CALL_MS, on_created, r);
+    buf_free(&params);
+}
+
 static void create_next(struct restore *r)
 {
     size_t count;
@@ -291,6 +318,8 @@ static void create_next(struct restore *r)
     } else if (there->buckets != k[r->next].buckets) {
         restore_fail(r, STATUS_EXISTS, "keyspace %.*s is there already, and partitioned otherwise than the backup's",
                      (int)there->name.size, (const char *)there->name.data);
+    } else if (there->ttl_ms != k[r->next].ttl_ms || there->replication != k[r->next].replication) {
+        alter(r, &k[r->next]);
     } else {
         r->next++;
         r->env->ops->wake(r->env);
@@ -299,9 +328,22 @@ static void create_next(struct restore *r)
 
 /* --- rows --- */
 
-static void batch_add(struct batch *b, const struct backup_row *row)
+/* A revised row may say that it came to be with its version, which here becomes another, and the same for a whole batch: the order in
+ * which keys came to be is that of locks and elections. */
+static struct backup_row revised_kept(struct batch *b, struct backup_row row)
+{
+    bool revised = slice_eq(b->keyspace->name, slice_str(ETCD_NAME)) && row.kind == BACKUP_RAW;
+    if (!revised || row.value.size < REVISED_HEAD_BYTES || le_u64(row.value.data) != 0) return row;
+    struct revised kept = revised_read(row.value, row.ts);
+    row.value = revised_make(&b->arena, &kept);
+    return row;
+}
+
+static void batch_add(struct batch *b, const struct backup_row *as_was)
 {
     struct restore *r = b->job;
+    struct backup_row made = revised_kept(b, *as_was);
+    const struct backup_row *row = &made;
     struct slice key = row->key;
     struct txn_op *op = &b->txn.ops[b->txn.op_count];
     if (b->keyspace->buckets > 0) key = slice_make(key.data + 1, key.size - 1);
@@ -329,6 +371,8 @@ static void batch_fill(struct batch *b)
     struct backup_row row;
     b->txn = (struct txn){.ops = b->txn.ops};
     b->bytes = 0;
+    arena_free(&b->arena);
+    arena_init(&b->arena, 1024);
     for (;;) {
         if (b->has_held)
             row = b->held;
@@ -362,6 +406,7 @@ static void batch_free(struct batch *b)
     list_remove(&b->link);
     walk_chunk_done(b->chunk);
     mem_free(b->txn.ops);
+    arena_free(&b->arena);
     mem_free(b);
 }
 
@@ -419,6 +464,7 @@ static void on_chunk(void *ctx, struct walk_chunk *c)
         b->keyspace = &k[i];
         b->digest = &r->digests[i];
     }
+    arena_init(&b->arena, 1024);
     b->txn.ops = mem_alloc(BATCH_ROWS * sizeof *b->txn.ops);
     list_push_back(&r->batches, &b->link);
     r->env->ops->wake(r->env);
@@ -471,7 +517,7 @@ static void on_unmarked(void *ctx, const struct client_error *e, struct slice pa
     (void)payload;
     r->asking = false;
     if (e->status != STATUS_OK)
-        restore_failed(r, "taking away the mark", e);
+        restore_failed(r, "taking away the mark", e->status, e);
     else
         go_on(r, RESTORE_DONE);
 }
@@ -537,6 +583,7 @@ enum status restore_new(struct env *env, struct client *client, struct depot *de
 {
     static const struct walk_events events = {.on_plan = on_plan, .on_chunk = on_chunk, .on_end = on_walk_end};
     struct walk_options walk = {.at = o->at, .ahead = o->parallel != 0 ? o->parallel : PARALLEL};
+    walk.first = slice_str(AUTH_NAME); /* while it is not there, whoever comes may do all */
     struct restore *r = mem_zalloc(sizeof *r);
     r->env = env;
     r->client = client;

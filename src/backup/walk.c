@@ -32,6 +32,7 @@ struct walk {
     struct backup_chunk *chunks;
     size_t chunk_count;
     size_t part, part_count, part_end; /* of the chunks */
+    size_t lead;                       /* chunks of options.first, which stand before the others */
     size_t next_chunk, chunks_out;
     struct overlay overlay;
     uint64_t bytes_done, bytes_total;
@@ -81,6 +82,51 @@ static const struct backup_keyspace *keyspace_of(const struct walk *w, uint32_t 
     return NULL;
 }
 
+/* Chunks are sorted: those of one keyspace stand together. */
+static void put_first(struct walk *w)
+{
+    size_t from = 0, n = 0;
+    for (size_t i = 0; i < w->chunk_count; i++) {
+        if (!slice_eq(keyspace_of(w, w->chunks[i].keyspace)->name, w->options.first)) continue;
+        if (n++ == 0) from = i;
+    }
+    w->lead = n;
+    if (n == 0 || from == 0) return;
+    struct backup_chunk *mine = mem_dup(w->chunks + from, n * sizeof *mine);
+    memmove(w->chunks + n, w->chunks, from * sizeof *mine);
+    memcpy(w->chunks, mine, n * sizeof *mine);
+    mem_free(mine);
+}
+
+static bool has_chunks(const struct backup_manifest *m, uint32_t keyspace)
+{
+    for (size_t i = 0; i < m->chunk_count; i++)
+        if (m->chunks[i].keyspace == keyspace) return true;
+    return false;
+}
+
+/* Keyspaces that had been dropped for a while may have rows that are not in the files. */
+static void refuse_unknown(struct walk *w)
+{
+    const struct backup_manifest *m = w->backup;
+    for (size_t i = 0; i < w->keyspace_count; i++) {
+        const struct backup_keyspace *k = &w->keyspaces[i];
+        if (k->dropped_ts != 0 && w->options.at > k->known_upto)
+            walk_fail(w, STATUS_NOT_FOUND,
+                      "keyspace %.*s was dropped at %llu, and its changes are known up to %llu: nothing between can be "
+                      "restored, name a time before or after",
+                      (int)k->name.size, (const char *)k->name.data, (unsigned long long)k->dropped_ts,
+                      (unsigned long long)k->known_upto);
+        for (size_t j = 0; j < m->keyspace_count; j++)
+            if (m->keyspaces[j].id == k->id && m->keyspaces[j].absent_until < m->from && !has_chunks(m, k->id))
+                walk_fail(
+                    w, STATUS_NOT_FOUND,
+                    "keyspace %.*s was dropped when the backup as of %llu was made, and taken back later: its rows "
+                    "are not in it; name a time before, or after a later backup",
+                    (int)k->name.size, (const char *)k->name.data, (unsigned long long)m->at);
+    }
+}
+
 /* Those that are there at `at`; the chunks that are theirs, and an empty one for each that came later than the backup. */
 static void make_plan(struct walk *w)
 {
@@ -89,6 +135,7 @@ static void make_plan(struct walk *w)
     for (size_t i = 0; i < w->keyspace_count; i++)
         if (backup_keyspace_is_there(&w->keyspaces[i], w->options.at)) w->keyspaces[kept++] = w->keyspaces[i];
     w->keyspace_count = kept;
+    refuse_unknown(w);
     w->chunks = mem_alloc((m->chunk_count + kept + 1) * sizeof *w->chunks);
     for (size_t i = 0; i < m->chunk_count; i++)
         if (keyspace_of(w, m->chunks[i].keyspace) != NULL) w->chunks[w->chunk_count++] = m->chunks[i];
@@ -100,6 +147,7 @@ static void make_plan(struct walk *w)
             .keyspace = w->keyspaces[i].id, .start = SLICE_EMPTY, .end = SLICE_EMPTY, .name = SLICE_EMPTY};
     }
     if (w->chunk_count > 1) qsort(w->chunks, w->chunk_count, sizeof *w->chunks, backup_chunk_compare);
+    put_first(w);
     for (size_t i = 0; i < w->chunk_count; i++) w->bytes_total += w->chunks[i].file_bytes;
 }
 
@@ -115,14 +163,37 @@ static void begin_part(struct walk *w)
 {
     overlay_free(&w->overlay);
     overlay_init(&w->overlay, w->options.at);
-    w->next_chunk = w->part * w->chunk_count / w->part_count;
-    w->part_end = (w->part + 1) * w->chunk_count / w->part_count;
-    w->overlay.bounded = w->part_count > 1;
+    size_t rest = w->chunk_count - w->lead, skip = w->lead > 0 ? 1 : 0, parts = w->part_count - skip;
+    bool leads = w->part < skip;
+    w->next_chunk = leads ? 0 : w->lead + (w->part - skip) * rest / parts;
+    w->part_end = leads ? w->lead : w->lead + (w->part - skip + 1) * rest / parts;
+    w->overlay.bounded = true;
     w->overlay.from = bound_of(w, w->next_chunk);
-    w->overlay.to = bound_of(w, w->part_end);
+    w->overlay.to = leads ? (struct overlay_bound){.keyspace = w->chunks[0].keyspace + 1, .key = SLICE_EMPTY}
+                          : bound_of(w, w->part_end);
     w->file = 0;
     w->state = WALK_LOADING;
     w->env->ops->wake(w->env);
+}
+
+static void on_change_name(void *ctx, const char *name)
+{
+    struct walk *w = ctx;
+    const struct catalog_changes *f = w->files[w->file];
+    uint64_t n[2];
+    if (!backup_name_read(name, "", 2, n) || n[0] != f->from || n[1] <= f->to) return;
+    struct catalog_changes *longer = arena_zalloc(&w->arena, sizeof *longer);
+    *longer = *f;
+    longer->to = n[1];
+    w->files[w->file] = longer;
+}
+
+/* The last file of an archive that grows is written anew under a longer name: it takes the place of the one that was listed. */
+static bool superseded(struct walk *w)
+{
+    const struct catalog_changes *f = w->files[w->file];
+    struct errbuf err;
+    return depot_list(w->depot, "changes", on_change_name, w, &err) == STATUS_OK && w->files[w->file] != f;
 }
 
 static void on_changes(void *ctx, enum status s, const char *text, struct buf *bytes, struct slice body)
@@ -132,11 +203,16 @@ static void on_changes(void *ctx, enum status s, const char *text, struct buf *b
     struct backup_changes c;
     w->reading = false;
     w->bytes_done += bytes->size;
-    if (s != STATUS_OK) {
+    if (s == STATUS_NOT_FOUND && superseded(w)) {
+        COVER("backup.file_superseded");
+    } else if (s != STATUS_OK) {
         walk_fail(w, s, "%s", text);
     } else if (backup_changes_get(body, &w->arena, &c) != STATUS_OK || c.from != f->from || c.to != f->to) {
         walk_fail(w, STATUS_CORRUPT, "changes/%016llx-%016llx does not make sense", (unsigned long long)f->from,
                   (unsigned long long)f->to);
+    } else if (memcmp(&c.cluster, &w->backup->cluster, sizeof c.cluster) != 0) {
+        walk_fail(w, STATUS_WRONG_CLUSTER, "changes/%016llx-%016llx is of another cluster than the backup",
+                  (unsigned long long)f->from, (unsigned long long)f->to);
     } else {
         if (w->state == WALK_SURVEYING)
             for (size_t i = 0; i < c.keyspace_count; i++) learn_keyspace(w, &c.keyspaces[i], f->from);
@@ -225,8 +301,10 @@ static void step_files(struct walk *w)
     }
     if (w->state == WALK_SURVEYING) {
         make_plan(w);
+        if (w->status != STATUS_OK) return;
         w->events.on_plan(w->ctx);
         w->part_end = w->chunk_count;
+        if (w->part_count > 1 && w->lead > 0) w->part_count++; /* those that lead are a part of their own */
         if (w->part_count > 1) begin_part(w);
         if (w->part_count > 1) return;
     }
@@ -236,7 +314,10 @@ static void step_files(struct walk *w)
 
 static void step_chunks(struct walk *w)
 {
-    while (w->status == STATUS_OK && w->chunks_out < w->options.ahead && w->next_chunk < w->part_end) ask_chunk(w);
+    while (w->status == STATUS_OK && w->chunks_out < w->options.ahead && w->next_chunk < w->part_end) {
+        if (w->next_chunk == w->lead && w->chunks_out > 0) return;
+        ask_chunk(w);
+    }
     if (w->next_chunk < w->part_end || w->chunks_out > 0) return;
     if (++w->part < w->part_count)
         begin_part(w);

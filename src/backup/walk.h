@@ -14,6 +14,7 @@ struct walk_options {
     uint64_t at;           /* 0: as late as there are changes for the newest backup */
     uint32_t ahead;        /* chunks at hand at a time; 0: 4 */
     uint64_t memory_bytes; /* for changes; 0: 512 MiB */
+    struct slice first;    /* a keyspace whose chunks are all given back before any other is delivered; or none */
 };
 struct walk_chunk {
     struct list link; /* the receiver's */

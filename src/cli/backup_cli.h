@@ -8,6 +8,8 @@
 struct backup_command {
     struct session session;
     struct depot *depot; /* NULL: none was asked for */
+    struct env *lock;    /* of one that writes: holds the lock; or NULL */
+    struct cluster_id cluster;
     struct catalog catalog;
     uint64_t began_ms;
     bool done;
@@ -15,6 +17,8 @@ struct backup_command {
 };
 /* Without a directory, or without a cluster, if there is none to speak of. An exit code, with the text already printed. */
 int backup_open(struct backup_command *k, struct cli *c, const char *dir);
+/* For one that writes: the directory's `folder` is its alone, and nothing there is of another cluster than k->cluster, which it asks for. */
+int backup_claim(struct backup_command *k, const char *dir, const char *folder);
 /* Runs the loop until k->done; tells each second what is being done. */
 void backup_wait(struct backup_command *k, const char *(*progress)(void *job, uint64_t *done, uint64_t *total),
                  void *job);

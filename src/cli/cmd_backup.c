@@ -29,6 +29,37 @@ int backup_open(struct backup_command *k, struct cli *c, const char *dir)
     return CLI_OK;
 }
 
+static int claim_lock(struct backup_command *k, const char *dir, const char *folder)
+{
+    struct errbuf err;
+    struct buf path;
+    buf_init(&path, 8192);
+    buf_printf(&path, "%s/%s", dir, folder);
+    buf_append_byte(&path, 0);
+    k->lock =
+        env_posix_new(&(struct env_posix_options){.log_level = LOG_ERROR, .data_dir = (const char *)path.data}, &err);
+    buf_free(&path);
+    if (k->lock == NULL) return cli_fail("%s", err.text);
+    enum status s = disk_lock(k->lock->disk, &err);
+    if (s == STATUS_LOCKED)
+        return cli_fail("%s: another `quorate backup` that writes %s works here: wait for it, or end it", dir, folder);
+    return s == STATUS_OK ? CLI_OK : cli_fail("%s", err.text);
+}
+
+static void on_status(void *ctx, const struct client_error *e, struct slice payload)
+{
+    struct backup_command *k = ctx;
+    struct meta_status_reply reply;
+    struct arena arena;
+    arena_init(&arena, 4096);
+    k->done = true;
+    if (e->status != STATUS_OK || unpack_meta_status_reply(payload, &arena, &reply) != STATUS_OK)
+        k->code = cli_client_failed("backup", e);
+    else
+        k->cluster = reply.cluster;
+    arena_free(&arena);
+}
+
 static bool is_done(void *ctx)
 {
     return ((struct backup_command *)ctx)->done;
@@ -61,6 +92,30 @@ static void tell(struct backup_command *k, const char *doing, uint64_t done, uin
     buf_free(&b);
 }
 
+/* What is in the directory is read again under the lock. */
+static int claim_catalog(struct backup_command *k, const char *dir)
+{
+    struct errbuf err;
+    client_meta(k->session.client, METHOD_META_STATUS, SLICE_EMPTY, k->session.cli->timeout_ms, on_status, k);
+    env_posix_run_until(k->session.env, is_done, k, DEADLINE_NONE);
+    k->done = false;
+    if (k->code != CLI_OK) return k->code;
+    catalog_free(&k->catalog);
+    enum status s = catalog_read(&k->catalog, k->depot, &err);
+    if (s == STATUS_OK) s = catalog_check(&k->catalog, &k->cluster, &err);
+    return s == STATUS_OK ? CLI_OK : cli_fail("%s: %s", dir, err.text);
+}
+
+int backup_claim(struct backup_command *k, const char *dir, const char *folder)
+{
+    int code = claim_lock(k, dir, folder);
+    if (code == CLI_OK) code = claim_catalog(k, dir);
+    if (code == CLI_OK) return CLI_OK;
+    catalog_free(&k->catalog);
+    (void)backup_close(k);
+    return code;
+}
+
 void backup_wait(struct backup_command *k, const char *(*progress)(void *job, uint64_t *done, uint64_t *total),
                  void *job)
 {
@@ -78,6 +133,7 @@ int backup_close(struct backup_command *k)
     env_posix_quiesce(k->session.env);
     depot_free(k->depot);
     session_close(&k->session);
+    if (k->lock != NULL) env_posix_free(k->lock);
     return k->code;
 }
 
@@ -195,44 +251,22 @@ static void create_done(void *ctx, const struct backup_report *r)
     buf_free(&b);
 }
 
-static void status_done(void *ctx, const struct client_error *e, struct slice payload)
-{
-    struct creating *g = ctx;
-    struct backup_command *k = &g->command;
-    struct meta_status_reply reply;
-    struct arena arena;
-    arena_init(&arena, 4096);
-    if (e->status != STATUS_OK || unpack_meta_status_reply(payload, &arena, &reply) != STATUS_OK) {
-        k->code = cli_client_failed("backup create", e);
-        k->done = true;
-    } else {
-        g->options.cluster = reply.cluster;
-        g->job =
-            backup_create_new(k->session.env, k->session.client, k->depot, &k->catalog, &g->options, create_done, g);
-        k->catalog = (struct catalog){.depot = NULL};
-    }
-    arena_free(&arena);
-}
-
-static const char *creating_progress(void *ctx, uint64_t *done, uint64_t *total)
-{
-    struct creating *g = ctx;
-    return g->job == NULL ? NULL : create_progress(g->job, done, total);
-}
-
 int run_backup_create(struct cli *c)
 {
     struct creating g = {.job = NULL};
     uint64_t rate, parallel;
     int code = numbers(c, &rate, &parallel);
     if (code == CLI_OK) code = backup_open(&g.command, c, c->args.words[0]);
+    if (code == CLI_OK) code = backup_claim(&g.command, c->args.words[0], "chunks");
     if (code != CLI_OK) return code;
-    g.options = (struct backup_create_options){
-        .incremental = args_switch(&c->args, "incremental"), .parallel = (uint32_t)parallel, .rate = rate};
-    client_meta(g.command.session.client, METHOD_META_STATUS, SLICE_EMPTY, c->timeout_ms, status_done, &g);
-    backup_wait(&g.command, creating_progress, &g);
-    if (g.job == NULL) catalog_free(&g.command.catalog);
-    env_posix_quiesce(g.command.session.env);
+    g.options = (struct backup_create_options){.cluster = g.command.cluster,
+                                               .incremental = args_switch(&c->args, "incremental"),
+                                               .parallel = (uint32_t)parallel,
+                                               .rate = rate};
+    struct session *s = &g.command.session;
+    g.job = backup_create_new(s->env, s->client, g.command.depot, &g.command.catalog, &g.options, create_done, &g);
+    backup_wait(&g.command, create_progress, g.job);
+    env_posix_quiesce(s->env);
     backup_create_free(g.job);
     return backup_close(&g.command);
 }

@@ -97,11 +97,20 @@ int run_backup_follow(struct cli *c)
     if (args_number(&c->args, "every-ms", 2000, 10, 3600000, &every_ms, &err) != STATUS_OK)
         return cli_usage("%s", err.text);
     int code = backup_open(&f.command, c, c->args.words[0]);
+    if (code == CLI_OK) code = backup_claim(&f.command, c->args.words[0], "changes");
     if (code != CLI_OK) return code;
     struct session *s = &f.command.session;
-    uint64_t after = args_switch(&c->args, "from-now") ? 0 : where_to_begin(&f.command.catalog);
-    f.changes = changes_new(s->env, s->client, after);
-    change_log_init(&f.log, s->env, f.command.depot, f.changes, (uint32_t)every_ms);
+    struct backup_command *k = &f.command;
+    const struct backup_keyspace *known;
+    size_t known_count;
+    uint64_t after = args_switch(&c->args, "from-now") ? 0 : where_to_begin(&k->catalog);
+    if (catalog_keyspaces(&k->catalog, k->depot, after, &known, &known_count, &err) != STATUS_OK) {
+        catalog_free(&k->catalog);
+        (void)backup_close(k);
+        return cli_fail("backup follow: %s", err.text);
+    }
+    f.changes = changes_new(s->env, s->client, after, known, known_count);
+    change_log_init(&f.log, s->env, k->depot, f.changes, &k->cluster, (uint32_t)every_ms);
     f.actor = (struct actor){.pass = follow_pass};
     s->env->ops->attach(s->env, &f.actor);
     env_posix_on_signal(s->env, on_stop, &f);

@@ -52,6 +52,9 @@ kill -9 $follow
 wait $follow 2>/dev/null
 "$quorate" backup follow "$bk" --every-ms 300 >"$work/follow" 2>&1 &
 follow=$!
+sleep 0.5
+expect "two cannot archive into one directory" 1 "wait for it, or end it" "$quorate" backup follow "$bk"
+expect "what is archived can be verified meanwhile" 0 "whole, and restorable" "$quorate" backup verify "$bk"
 check "a keyspace is made while changes are archived" "$quorate" keyspace create later
 check "it is written to" "$quorate" put later a 1
 sleep 2
@@ -103,8 +106,11 @@ check "its id is another" test "$old" != "$("$quorate" status -o json | json "d[
 expect "a row that had ended stays away" 1 "no such key" "$quorate" get wide gone
 check "the bank goes on in the new cluster" python3 "$here/backup_bank.py" "$(gateway)" "$work/history2" 50
 
+expect "a backup of another cluster is not added to" 1 "of another cluster" "$quorate" backup create "$bk"
+expect "nor its changes" 1 "of another cluster" "$quorate" backup follow "$bk" --from-now
+
 # Damage is found, and named.
-file=$(ls "$bk"/chunks/* | head -n 1)
+file=$(ls "$bk"/chunks/0* | head -n 1)
 python3 - "$file" <<'PYTHON'
 import sys
 with open(sys.argv[1], "r+b") as f:

@@ -16,6 +16,8 @@
 #define EVENTS 300u
 #define SPACES 2u
 
+static const struct cluster_id mine = {.bytes = {1, 2, 3}}, other = {.bytes = {1, 2, 4}};
+
 struct event {
     uint64_t ts;
     uint32_t keyspace; /* 1, 2: from the beginning; 3: comes to be in the middle */
@@ -33,6 +35,7 @@ struct rig {
     struct event events[EVENTS];
     uint64_t from, at, end; /* timestamps of the backup and of the last change */
     uint64_t third_since;
+    bool foreign; /* changes are written as another cluster's */
     struct backup_keyspace spaces[3];
     struct backup_chunk chunks[64];
     size_t chunk_count;
@@ -131,7 +134,8 @@ static void write_changes(struct rig *r, uint64_t from, uint64_t to)
 {
     char name[BACKUP_NAME_MAX];
     struct buf b;
-    struct backup_changes head = {.from = from, .to = to, .keyspaces = r->spaces};
+    struct backup_changes head = {.cluster = mine, .from = from, .to = to, .keyspaces = r->spaces};
+    if (r->foreign) head.cluster = other;
     head.keyspace_count = to > r->third_since ? 3 : 2;
     buf_init(&b, 1u << 20);
     backup_file_begin(&b, BACKUP_CHANGES);
@@ -167,7 +171,8 @@ static void write_all(struct rig *r)
         if (prng_chance(&r->prng, 1, 3)) write_changes(r, from, from + (to - from) / 2); /* one that is not needed */
         from = to;
     }
-    struct backup_manifest m = {.complete = true, .from = r->from, .at = r->at, .keyspaces = r->spaces};
+    struct backup_manifest m = {.cluster = mine, .complete = true, .from = r->from, .at = r->at};
+    m.keyspaces = r->spaces;
     m.keyspace_count = r->at > r->third_since ? 3 : 2;
     m.chunks = r->chunks;
     m.chunk_count = r->chunk_count;
@@ -206,7 +211,8 @@ struct reading {
     const struct rig *rig;
     struct walk *walk;
     uint64_t at;
-    unsigned rows;
+    unsigned rows, left; /* left: chunks of the keyspace that comes first */
+    const char *first;
     bool wrong, ended;
     enum status status;
 };
@@ -215,6 +221,8 @@ static void on_plan(void *ctx)
 {
     struct reading *g = ctx;
     size_t count;
+    const struct backup_chunk *c = walk_chunks(g->walk, &count);
+    for (size_t i = 0; i < count && strcmp(g->first, "b") == 0; i++) g->left += c[i].keyspace == 2;
     (void)walk_keyspaces(g->walk, &count);
     g->wrong = g->wrong || count != (g->at > g->rig->third_since ? 3 : 2);
 }
@@ -223,6 +231,9 @@ static void on_chunk(void *ctx, struct walk_chunk *c)
 {
     struct reading *g = ctx;
     struct backup_row row;
+    bool leads = c->rows.chunk->keyspace == 2 && strcmp(g->first, "b") == 0;
+    if (leads) g->left--;
+    g->wrong = g->wrong || (!leads && g->left > 0);
     while (merged_next(&c->rows, &row)) {
         unsigned key = (unsigned)(row.key.data[1] - '0') * 10 + (unsigned)(row.key.data[2] - '0');
         const struct event *e = model(g->rig, row.keyspace, key, g->at);
@@ -242,7 +253,9 @@ static void on_end(void *ctx, enum status s, const char *text)
     ck_assert(s == STATUS_OK || text[0] != '\0');
 }
 
-static enum status read_at(struct rig *r, uint64_t at, uint64_t memory_bytes, struct reading *g)
+/* between: after the catalog has been read. */
+static enum status read_between(struct rig *r, uint64_t at, uint64_t memory_bytes, struct reading *g,
+                                void (*between)(struct rig *))
 {
     static const struct walk_events events = {.on_plan = on_plan, .on_chunk = on_chunk, .on_end = on_end};
     struct walk_options o = {.at = at, .ahead = (uint32_t)prng_between(&r->prng, 1, 6), .memory_bytes = memory_bytes};
@@ -251,6 +264,8 @@ static enum status read_at(struct rig *r, uint64_t at, uint64_t memory_bytes, st
     *g = (struct reading){.rig = r, .at = at};
     enum status s = catalog_read(&catalog, r->depot, &err);
     if (s != STATUS_OK) return s;
+    if (between != NULL) between(r);
+    o.first = slice_str(g->first = prng_chance(&r->prng, 1, 2) ? "b" : "none");
     s = walk_new(&r->env.env, r->depot, &catalog, &o, &events, g, &g->walk, &err);
     if (s == STATUS_OK) {
         testenv_run(&r->env);
@@ -260,6 +275,11 @@ static enum status read_at(struct rig *r, uint64_t at, uint64_t memory_bytes, st
     }
     catalog_free(&catalog);
     return s;
+}
+
+static enum status read_at(struct rig *r, uint64_t at, uint64_t memory_bytes, struct reading *g)
+{
+    return read_between(r, at, memory_bytes, g, NULL);
 }
 
 static unsigned rows_at(const struct rig *r, uint64_t at)
@@ -366,6 +386,7 @@ START_TEST(example_of_the_document)
 {
     struct backup_keyspace k = {.id = 7, .name = slice_str("bank"), .replication = 3, .buckets = 2};
     struct backup_changes c = {.from = 256, .to = 512, .keyspaces = &k, .keyspace_count = 1}, read;
+    for (uint8_t i = 0; i < CLUSTER_ID_BYTES; i++) c.cluster.bytes[i] = (uint8_t)(0x11 + i);
     struct backup_row rows[2] = {{.keyspace = 7,
                                   .kind = BACKUP_COUNTER,
                                   .ts = 300,
@@ -395,12 +416,164 @@ START_TEST(example_of_the_document)
     ck_assert(slice_eq(buf_slice(&b), buf_slice(&example)));
     ck_assert(backup_file_open(buf_slice(&example), BACKUP_CHANGES, name, &body, &err) == STATUS_OK);
     ck_assert(backup_changes_get(body, &arena, &read) == STATUS_OK && read.from == 256 && read.to == 512);
+    ck_assert(memcmp(&read.cluster, &c.cluster, sizeof c.cluster) == 0);
     ck_assert(read.keyspace_count == 1 && slice_eq(read.keyspaces[0].name, k.name) && read.keyspaces[0].buckets == 2);
     ck_assert(backup_file_open(buf_slice(&example), BACKUP_CHANGES, "another", &body, &err) == STATUS_CORRUPT);
     ck_assert(backup_file_open(buf_slice(&example), BACKUP_CHUNK, name, &body, &err) == STATUS_CORRUPT);
     buf_free(&b);
     buf_free(&example);
     arena_free(&arena);
+}
+END_TEST
+
+static void expect_exists(void *ctx, enum status s, const char *text)
+{
+    (void)text;
+    *(enum status *)ctx = s;
+}
+
+START_TEST(no_name_of_a_chunk_is_used_twice)
+{
+    static struct rig r;
+    enum status s = STATUS_OK;
+    struct reading g;
+    struct buf b;
+    uint64_t from, number;
+    rig_open(&r, 900);
+    size_t n = 0;
+    while (r.chunks[n].name.size == 0) n++;
+    char name[BACKUP_NAME_MAX];
+    (void)snprintf(name, sizeof name, "%.*s", (int)r.chunks[n].name.size, (const char *)r.chunks[n].name.data);
+    ck_assert(backup_chunk_name_read(name + 7, &from, &number) && from == r.from && number < r.chunk_count);
+    ck_assert(!backup_chunk_name_read("LOCK", &from, &number));
+    ck_assert(!backup_chunk_name_read("0000000000000001-000001.tmp", &from, &number));
+    ck_assert(backup_chunk_name_read("0000000000000001-1000001", &from, &number) && number == 1000001);
+    buf_init(&b, 4096);
+    backup_file_begin(&b, BACKUP_CHUNK);
+    backup_file_end(&b, name);
+    depot_write(r.depot, name, &b, expect_exists, &s);
+    testenv_run(&r.env);
+    ck_assert_int_eq(s, STATUS_EXISTS);
+    ck_assert_int_eq(read_at(&r, r.end, 0, &g), STATUS_OK);
+    ck_assert(!g.wrong);
+    buf_free(&b);
+    rig_close(&r);
+}
+END_TEST
+
+START_TEST(another_clusters_files_are_refused)
+{
+    static struct rig r;
+    struct reading g;
+    struct catalog catalog;
+    struct errbuf err;
+    rig_open(&r, 901);
+    ck_assert(catalog_read(&catalog, r.depot, &err) == STATUS_OK);
+    ck_assert(catalog_check(&catalog, &mine, &err) == STATUS_OK);
+    ck_assert(catalog_check(&catalog, &other, &err) == STATUS_WRONG_CLUSTER);
+    catalog_free(&catalog);
+    r.foreign = true;
+    write_changes(&r, r.end, r.end + 9);
+    testenv_run(&r.env);
+    ck_assert(catalog_read(&catalog, r.depot, &err) == STATUS_OK);
+    ck_assert(catalog_check(&catalog, &mine, &err) == STATUS_WRONG_CLUSTER);
+    catalog_free(&catalog);
+    ck_assert_int_eq(read_at(&r, r.end + 9, 0, &g), STATUS_WRONG_CLUSTER);
+    rig_close(&r);
+}
+END_TEST
+
+/* Between what is known of it and its drop, a keyspace cannot be restored; before and after it can. */
+START_TEST(what_is_not_known_of_a_dropped_keyspace_is_refused)
+{
+    static struct rig r;
+    struct reading g;
+    const struct backup_keyspace *known;
+    struct catalog catalog;
+    struct errbuf err;
+    size_t count;
+    rig_open(&r, 902);
+    r.spaces[1].known_upto = r.end + 10;
+    r.spaces[1].dropped_ts = r.end + 20;
+    write_changes(&r, r.end, r.end + 30);
+    testenv_run(&r.env);
+    ck_assert_int_eq(read_at(&r, r.end + 10, 0, &g), STATUS_OK);
+    ck_assert(!g.wrong);
+    ck_assert_int_eq(read_at(&r, r.end + 11, 0, &g), STATUS_NOT_FOUND);
+    ck_assert_int_eq(read_at(&r, r.end + 19, 0, &g), STATUS_NOT_FOUND);
+    (void)read_at(&r, r.end + 20, 0, &g);
+    ck_assert_int_eq(g.status, STATUS_OK);
+    ck_assert(catalog_read(&catalog, r.depot, &err) == STATUS_OK); /* who goes on learns it */
+    ck_assert(catalog_keyspaces(&catalog, r.depot, r.end + 30, &known, &count, &err) == STATUS_OK);
+    ck_assert(count == 3 && known[1].id == 2 && known[1].known_upto == r.end + 10);
+    catalog_free(&catalog);
+    rig_close(&r);
+}
+END_TEST
+
+/* It was dropped when the backup ended, and taken back: its chunks are gone. */
+START_TEST(a_keyspace_without_its_chunks_is_refused)
+{
+    static struct rig r;
+    struct reading g;
+    char name[BACKUP_NAME_MAX];
+    struct buf b;
+    rig_open(&r, 903);
+    size_t kept = 0;
+    for (size_t i = 0; i < r.chunk_count; i++)
+        if (r.chunks[i].keyspace != 2) r.chunks[kept++] = r.chunks[i];
+    struct backup_manifest m = {.cluster = mine, .complete = true, .from = r.from, .at = r.at};
+    m.keyspaces = r.spaces;
+    m.keyspace_count = 2;
+    m.chunks = r.chunks;
+    m.chunk_count = kept;
+    r.spaces[1].dropped_ts = r.at;
+    buf_init(&b, 1u << 20);
+    backup_file_begin(&b, BACKUP_MANIFEST);
+    backup_manifest_put(&b, &m);
+    backup_manifest_name(name, true, r.at);
+    backup_file_end(&b, name);
+    depot_write(r.depot, name, &b, on_written, NULL);
+    testenv_run(&r.env);
+    ck_assert_int_eq(read_at(&r, r.end, 0, &g), STATUS_NOT_FOUND);
+    rig_close(&r);
+}
+END_TEST
+
+static void grow_archive(struct rig *r)
+{
+    char name[BACKUP_NAME_MAX];
+    backup_changes_name(name, r->end, r->end + 10);
+    write_changes(r, r->end, r->end + 20);
+    testenv_run(&r->env);
+    depot_remove(r->depot, name);
+}
+
+static void lose_archive(struct rig *r)
+{
+    char name[BACKUP_NAME_MAX];
+    backup_changes_name(name, r->end, r->end + 10);
+    depot_remove(r->depot, name);
+}
+
+START_TEST(the_archive_may_grow_meanwhile)
+{
+    static struct rig r;
+    struct reading g;
+    for (unsigned i = 0; i < 2; i++) {
+        rig_open(&r, 904);
+        write_changes(&r, r.end, r.end + 10);
+        testenv_run(&r.env);
+        enum status s = read_between(&r, r.end + 10, i == 1 ? 500 : 0, &g, grow_archive);
+        ck_assert_int_eq(s, STATUS_OK);
+        ck_assert(!g.wrong);
+        rig_close(&r);
+    }
+    rig_open(&r, 905);
+    write_changes(&r, r.end, r.end + 10);
+    testenv_run(&r.env);
+    ck_assert_int_eq(read_between(&r, r.end + 10, 0, &g, lose_archive), STATUS_NOT_FOUND);
+    rig_close(&r);
 }
 END_TEST
 
@@ -412,6 +585,11 @@ int main(void)
     tcase_add_loop_test(c, damage_is_found, 0, 5);
     tcase_add_test(c, holes_and_overlaps_are_refused);
     tcase_add_test(c, example_of_the_document);
+    tcase_add_test(c, no_name_of_a_chunk_is_used_twice);
+    tcase_add_test(c, another_clusters_files_are_refused);
+    tcase_add_test(c, what_is_not_known_of_a_dropped_keyspace_is_refused);
+    tcase_add_test(c, a_keyspace_without_its_chunks_is_refused);
+    tcase_add_test(c, the_archive_may_grow_meanwhile);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
