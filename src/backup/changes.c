@@ -362,7 +362,13 @@ const struct backup_keyspace *changes_keyspaces(struct changes *c, size_t *count
 {
     size_t n = 0;
     c->table = mem_realloc(c->table, (c->feed_count + 1) * sizeof *c->table);
-    LIST_FOR(it, &c->feeds) c->table[n++] = LIST_ENTRY(it, struct followed, link)->info;
+    LIST_FOR(it, &c->feeds)
+    {
+        const struct followed *f = LIST_ENTRY(it, struct followed, link);
+        c->table[n] = f->info;
+        if (f->watch != NULL) c->table[n].known_upto = f->upto;
+        n++;
+    }
     *count = n;
     return c->table;
 }

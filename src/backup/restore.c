@@ -330,19 +330,19 @@ static void create_next(struct restore *r)
 
 /* A revised row may say that it came to be with its version, which here becomes another, and the same for a whole batch: the order in
  * which keys came to be is that of locks and elections. */
-static struct backup_row revised_kept(struct batch *b, struct backup_row row)
+struct backup_row restore_row(struct arena *arena, struct slice keyspace, struct backup_row row)
 {
-    bool revised = slice_eq(b->keyspace->name, slice_str(ETCD_NAME)) && row.kind == BACKUP_RAW;
+    bool revised = slice_eq(keyspace, slice_str(ETCD_NAME)) && row.kind == BACKUP_RAW;
     if (!revised || row.value.size < REVISED_HEAD_BYTES || le_u64(row.value.data) != 0) return row;
     struct revised kept = revised_read(row.value, row.ts);
-    row.value = revised_make(&b->arena, &kept);
+    row.value = revised_make(arena, &kept);
     return row;
 }
 
 static void batch_add(struct batch *b, const struct backup_row *as_was)
 {
     struct restore *r = b->job;
-    struct backup_row made = revised_kept(b, *as_was);
+    struct backup_row made = restore_row(&b->arena, b->keyspace->name, *as_was);
     const struct backup_row *row = &made;
     struct slice key = row->key;
     struct txn_op *op = &b->txn.ops[b->txn.op_count];

@@ -30,6 +30,8 @@ MUST_CHECK enum status restore_new(struct env *env, struct client *client, struc
                                    const struct catalog *catalog, const struct restore_options *o, restore_done done,
                                    void *ctx, struct restore **out, struct errbuf *err);
 const char *restore_progress(const struct restore *r, uint64_t *done, uint64_t *total); /* what it is doing */
+/* The row as it is to be written into a new cluster. */
+struct backup_row restore_row(struct arena *arena, struct slice keyspace, struct backup_row row);
 void restore_free(struct restore *r); /* after the client, or when it is done */
 
 #endif

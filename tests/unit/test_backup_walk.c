@@ -1,5 +1,6 @@
 /* Files of a backup: the example of docs/formats/backup.md; and a random history, cut into chunks that are as of different timestamps and
  * files of changes, read back as of any timestamp, in one part or many: just the rows of the history. What is damaged or missing is found. */
+#include "backup/restore.h"
 #include "backup/walk.h"
 #include "base/crc32c.h"
 #include "base/mem.h"
@@ -8,6 +9,7 @@
 #include "lib/suite.h"
 #include "lib/testenv.h"
 #include "lib/txn_example.h"
+#include "txn/txn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -540,6 +542,55 @@ START_TEST(a_keyspace_without_its_chunks_is_refused)
 }
 END_TEST
 
+/* A backup that was broken off before a later one was begun is not gone on with; a directory that cannot be read is not an empty one. */
+START_TEST(a_directory_is_read_as_it_is)
+{
+    static struct rig r;
+    struct catalog catalog;
+    struct errbuf err;
+    char name[BACKUP_NAME_MAX];
+    struct buf b;
+    rig_open(&r, 906);
+    for (unsigned later = 0; later < 2; later++) {
+        struct backup_manifest m = {.cluster = mine, .from = later == 1 ? r.from : r.from - 1};
+        buf_init(&b, 1u << 20);
+        backup_file_begin(&b, BACKUP_MANIFEST);
+        backup_manifest_put(&b, &m);
+        backup_manifest_name(name, false, m.from);
+        backup_file_end(&b, name);
+        depot_write(r.depot, name, &b, on_written, NULL);
+        testenv_run(&r.env);
+        ck_assert(catalog_read(&catalog, r.depot, &err) == STATUS_OK);
+        ck_assert_uint_eq(catalog.partial.from, later == 1 ? r.from : 0);
+        catalog_free(&catalog);
+    }
+    for (unsigned n = 1; n <= 2; n++) {
+        memdisk_fail_at(r.disk, MEMDISK_LIST, n, STATUS_IO, false);
+        ck_assert_int_eq(catalog_read(&catalog, r.depot, &err), STATUS_IO);
+    }
+    rig_close(&r);
+}
+END_TEST
+
+/* As etcd's keys lie in rows: created 0 means "with this version". */
+START_TEST(keys_keep_the_revision_in_which_they_came_to_be)
+{
+    struct arena arena;
+    arena_init(&arena, 1024);
+    struct revised fresh = {.created = 0, .count = 1, .lease = 9, .value = slice_str("v")};
+    struct backup_row row = {.keyspace = 3, .kind = BACKUP_RAW, .ts = 77, .key = slice_str("k")};
+    row.value = revised_make(&arena, &fresh);
+    struct backup_row plain = restore_row(&arena, slice_str("bank"), row);
+    ck_assert(slice_eq(plain.value, row.value));
+    struct revised kept = revised_read(restore_row(&arena, slice_str("etcd"), row).value, 500);
+    ck_assert(kept.created == 77 && kept.count == 1 && kept.lease == 9 && slice_eq(kept.value, slice_str("v")));
+    fresh.created = 50;
+    row.value = revised_make(&arena, &fresh);
+    ck_assert(slice_eq(restore_row(&arena, slice_str("etcd"), row).value, row.value));
+    arena_free(&arena);
+}
+END_TEST
+
 static void grow_archive(struct rig *r)
 {
     char name[BACKUP_NAME_MAX];
@@ -590,6 +641,8 @@ int main(void)
     tcase_add_test(c, what_is_not_known_of_a_dropped_keyspace_is_refused);
     tcase_add_test(c, a_keyspace_without_its_chunks_is_refused);
     tcase_add_test(c, the_archive_may_grow_meanwhile);
+    tcase_add_test(c, a_directory_is_read_as_it_is);
+    tcase_add_test(c, keys_keep_the_revision_in_which_they_came_to_be);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
