@@ -85,6 +85,7 @@ static void rows_read(void *ctx, const struct client_error *e, const struct scan
         book_free(a->book);
         a->book = book;
         a->generation = a->reading.generation;
+        auth_lasting_look(a);
     } else {
         book_free(book);
         log_event(a->env->log, LOG_WARN, "auth.unreadable", "status=%s", status_name(s));
@@ -183,6 +184,7 @@ struct auth *auth_new(struct env *env, struct client *client)
     map_init(&a->seen);
     map_init(&a->meters);
     a->actor.pass = auth_pass;
+    auth_lasting_init(a);
     env->ops->attach(env, &a->actor);
     env->ops->wake(env);
     return a;
@@ -192,6 +194,7 @@ void auth_free(struct auth *a)
 {
     if (a == NULL) return;
     a->env->ops->detach(a->env, &a->actor);
+    auth_lasting_free(a);
     struct list *it;
     while ((it = list_pop_front(&a->ops)) != NULL) auth_op_free(LIST_ENTRY(it, struct auth_op, link));
     auth_seen_free(a);

@@ -7,6 +7,7 @@
 #define QUORATE_AUTH_AUTH_H
 
 #include "auth/book.h"
+#include "base/list.h"
 #include "client/client.h"
 
 #define AUTH_FRESH_MS 1000u /* a change or revocation holds in every gateway after so long */
@@ -31,6 +32,18 @@ typedef void (*auth_who)(void *ctx, enum status s, struct slice user, const char
 void auth_by_nothing(struct auth *a, auth_who done, void *ctx);
 void auth_by_token(struct auth *a, struct slice token, auth_who done, void *ctx);
 void auth_by_password(struct auth *a, struct slice user, struct slice password, auth_who done, void *ctx);
+
+/* What lasts. look: called when the right to it may have ended (the book has changed, or the token has ended), within AUTH_FRESH_MS; it
+ * looks, and may end itself. token: as text; empty: none. The struct is its owner's until auth_last_end. */
+struct auth_lasting {
+    struct list link;
+    struct auth *auth; /* NULL: not begun, or ended */
+    struct auth_held *token;
+    void (*look)(struct auth_lasting *l);
+};
+void auth_last(struct auth *a, struct auth_lasting *l, struct slice token, void (*look)(struct auth_lasting *l));
+void auth_last_end(struct auth_lasting *l);            /* harmless if all zero, or ended */
+bool auth_last_is_known(const struct auth_lasting *l); /* its token has not ended */
 
 /* user: from auth_who. AUTH_KEYSPACE itself is nobody's. */
 bool auth_may(const struct auth *a, struct slice user, const struct auth_need *need);

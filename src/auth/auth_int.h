@@ -31,6 +31,9 @@ struct auth {
     struct map seen; /* digest of a credential -> struct auth_seen */
     struct map meters;
     unsigned checking; /* passwords */
+    struct actor holder;
+    struct list lasting; /* struct auth_lasting */
+    struct list held;    /* struct auth_held */
 };
 
 struct auth_op { /* the head of whatever is under way */
@@ -50,5 +53,11 @@ extern const char auth_unreadable[];
 
 /* identify.c */
 void auth_seen_free(struct auth *a);
+void auth_token_digest(struct slice token, uint8_t out[AUTH_HASH_BYTES]);
+
+/* lasting.c */
+void auth_lasting_init(struct auth *a);
+void auth_lasting_look(struct auth *a);
+void auth_lasting_free(struct auth *a);
 
 #endif

@@ -53,6 +53,11 @@ static void digest_of(char kind, struct slice one, struct slice two, uint8_t out
     EVP_MD_CTX_free(md);
 }
 
+void auth_token_digest(struct slice token, uint8_t out[AUTH_HASH_BYTES])
+{
+    digest_of('t', token, SLICE_EMPTY, out);
+}
+
 /* --- what is remembered --- */
 
 void auth_seen_free(struct auth *a)
@@ -243,7 +248,7 @@ void auth_by_token(struct auth *a, struct slice token, auth_who done, void *ctx)
 {
     struct identify *q = identify_new(a, done, ctx);
     q->by = BY_TOKEN;
-    digest_of('t', token, SLICE_EMPTY, q->digest);
+    auth_token_digest(token, q->digest);
     begin(q);
 }
 
@@ -325,7 +330,7 @@ static void login_known(void *ctx, enum status s, struct slice user, const char 
         g->text[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
         g->text[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
     }
-    digest_of('t', slice_str(g->text), SLICE_EMPTY, digest);
+    auth_token_digest(slice_str(g->text), digest);
     struct buf value;
     buf_init(&value, 256);
     auth_token_put(&value, &(struct auth_token){.user = user, .epoch = book_user(a->book, user, NULL)->epoch});
@@ -368,7 +373,7 @@ void auth_logout(struct auth *a, struct slice token, auth_changed done, void *ct
     uint8_t digest[AUTH_HASH_BYTES];
     o->done = done;
     o->ctx = ctx;
-    digest_of('t', token, SLICE_EMPTY, digest);
+    auth_token_digest(token, digest);
     mem_free(map_remove(&a->seen, key_of(digest)));
     struct txn_op op = {.kind = TXN_DELETE, .key = auth_key_token(&o->op.arena, digest)};
     struct txn t = {.ops = &op, .op_count = 1};

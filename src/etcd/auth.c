@@ -75,6 +75,7 @@ void ecall_admit(struct ecall *c, void (*go)(struct ecall *c))
     const char *header = e->env->http->ops->header(c->http, "Authorization");
     struct admission *a = arena_alloc(&c->arena, sizeof(*a));
     *a = (struct admission){.call = c, .go = go, .named = header != NULL};
+    c->token = credential_token(&c->arena, header, true);
     credential_check(e->auth, &c->arena, header, true, known, a);
 }
 
@@ -85,9 +86,30 @@ bool ecall_is_asked(const struct ecall *c)
     return c->etcd->auth != NULL && !auth_is_open(c->etcd->auth);
 }
 
+/* Whoever it is from is who they were when it came. */
+static bool is_known(const struct ecall *c)
+{
+    return c->user[0] != '\0' && epoch_of(c) == c->user_epoch && auth_last_is_known(&c->lasting);
+}
+
 static bool holds(const struct ecall *c, const struct auth_need *need)
 {
-    return !ecall_is_asked(c) || (auth_may(c->etcd->auth, slice_str(c->user), need) && epoch_of(c) == c->user_epoch);
+    return !ecall_is_asked(c) || (auth_may(c->etcd->auth, slice_str(c->user), need) && is_known(c));
+}
+
+static void look_again(struct auth_lasting *l)
+{
+    struct ecall *c = LIST_ENTRY(l, struct ecall, lasting);
+    if (!c->streaming || !ecall_is_asked(c)) return;
+    if (!is_known(c))
+        ecall_stream_error(c, ERR_TOKEN.code, ERR_TOKEN.text);
+    else if (c->recheck != NULL)
+        c->recheck(c);
+}
+
+void ecall_last(struct ecall *c)
+{
+    if (c->etcd->auth != NULL) auth_last(c->etcd->auth, &c->lasting, c->token, look_again);
 }
 
 static bool may(struct ecall *c, const struct auth_need *need)

@@ -64,6 +64,7 @@ void ecall_end(struct ecall *c)
 {
     list_remove(&c->link);
     list_remove(&c->wait);
+    auth_last_end(&c->lasting);
     c->etcd->call_count--;
     json_decref(c->tree);
     arena_free(&c->arena);
@@ -150,6 +151,7 @@ void ecall_stream(struct ecall *c, void (*gone)(struct ecall *c))
     c->streaming = true;
     stream_open(&c->stream, &c->etcd->streams, c->http, &head);
     c->http = NULL;
+    ecall_last(c);
 }
 
 void ecall_stream_error(struct ecall *c, enum grpc_code code, const char *text)

@@ -85,12 +85,15 @@ struct ecall {
     void (*run)(struct ecall *c, json_t *body);
     struct stream stream;
     bool streaming;
-    void (*gone)(struct ecall *c); /* of a stream: frees what it holds; NULL: the client's callback ends the call */
-    void *state;                   /* the handler's own, in the arena */
+    void (*gone)(struct ecall *c);    /* of a stream: frees what it holds; NULL: the client's callback ends the call */
+    void (*recheck)(struct ecall *c); /* of a stream: rights have changed; NULL: all the same */
+    void *state;                      /* the handler's own, in the arena */
     void (*emit)(struct ecall *c, struct buf *b, uint64_t revision); /* what its answer has beside the header */
     uint32_t timeout_ms;
     char user[AUTH_NAME_MAX + 1]; /* who it is from; empty: rights were not asked for */
     uint64_t user_epoch;
+    struct slice token;          /* that it came with; empty: none */
+    struct auth_lasting lasting; /* of a stream */
 };
 
 /* --- etcd.c --- */
@@ -111,6 +114,8 @@ int etcd_http_code(enum grpc_code code);
 void ecall_admit(struct ecall *c, void (*go)(struct ecall *c));
 bool ecall_is_asked(const struct ecall *c);                                                             /* for rights */
 bool ecall_holds(const struct ecall *c, enum auth_verb verb, struct slice key, struct slice range_end); /* now */
+/* A stream ends when whoever opened it is not known any more. */
+void ecall_last(struct ecall *c);
 /* False: it has been refused. The keys are a user's, as in a range request. */
 bool ecall_may(struct ecall *c, enum auth_verb verb, struct slice key, struct slice range_end);
 

@@ -314,6 +314,11 @@ void serve_leader(struct ecall *c, json_t *body)
     if (queue_begin(c, body, QUEUE_LEADER) != NULL) queue_look(c);
 }
 
+static void rights_changed(struct ecall *c)
+{
+    if (!still_may_observe(c)) queue_refuse(c, &ERR_FORBIDDEN);
+}
+
 static void observer_left(struct ecall *c)
 {
     struct queue *q = c->state;
@@ -325,6 +330,7 @@ static void observer_left(struct ecall *c)
 void serve_observe(struct ecall *c, json_t *body)
 {
     if (queue_begin(c, body, QUEUE_OBSERVE) == NULL) return;
+    c->recheck = rights_changed;
     ecall_stream(c, observer_left);
     queue_look(c);
 }

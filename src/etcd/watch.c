@@ -244,14 +244,20 @@ static void take_batch(struct ewatch *w, const struct client_watch_batch *batch)
     }
 }
 
+static void cancel_forbidden(struct ewatch *w)
+{
+    struct wstream *s = w->stream;
+    send_canceled(s, w->id, false, 0, ERR_FORBIDDEN.text);
+    watch_free(w);
+    answer_progress(s);
+}
+
 static void on_batch(void *ctx, const struct client_error *e, const struct client_watch_batch *batch, uint64_t resume)
 {
     struct ewatch *w = ctx;
     struct wstream *s = w->stream;
     if (!ecall_holds(s->call, AUTH_READ, w->key, w->range_end)) { /* the right, or the token, has ended since */
-        send_canceled(s, w->id, false, 0, ERR_FORBIDDEN.text);
-        watch_free(w);
-        answer_progress(s);
+        cancel_forbidden(w);
         return;
     }
     if (e->status != STATUS_OK) {
@@ -399,10 +405,21 @@ static void stream_left(struct ecall *c)
     stream_unhold(s);
 }
 
+static void rights_changed(struct ecall *c)
+{
+    struct wstream *s = c->state;
+    LIST_FOR(it, &s->watches)
+    {
+        struct ewatch *w = LIST_ENTRY(it, struct ewatch, link);
+        if (w->reading == 0 && !ecall_holds(c, AUTH_READ, w->key, w->range_end)) cancel_forbidden(w);
+    }
+}
+
 static void take_requests(struct ecall *c, uint64_t compacted)
 {
     struct wstream *s = c->state;
     struct slice rest = c->body;
+    c->recheck = rights_changed;
     ecall_stream(c, stream_left);
     while (rest.size > 0) {
         json_error_t why;

@@ -89,7 +89,8 @@ bool call_still_may(struct call *c, const struct auth_need *need)
 {
     const struct auth *auth = c->gateway->options.auth;
     struct slice user = slice_str(c->user);
-    return auth == NULL || (auth_may(auth, user, need) && epoch_of(c, user) == c->user_epoch);
+    return auth == NULL ||
+           (auth_may(auth, user, need) && epoch_of(c, user) == c->user_epoch && auth_last_is_known(&c->watch.lasting));
 }
 
 bool call_may_key(struct call *c, enum auth_verb verb, struct slice keyspace, struct slice key)

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "gateway/codec.h"
+#include "gateway/credential.h"
 #include "gateway/feed_json.h"
 #include "gateway/json_out.h"
 #include "gateway/uri.h"
@@ -135,6 +136,15 @@ void watch_stop(struct call *c)
     on_batch(c, &e, NULL, client_watch_position(c->watch.watch));
 }
 
+/* The book has changed, or the token has ended: it does not wait for the next batch. */
+static void look_again(struct auth_lasting *l)
+{
+    struct client_error e = {.status = STATUS_OK};
+    struct call *c = LIST_ENTRY(l, struct call, watch.lasting);
+    if (c->watch.watch != NULL && !call_still_may(c, &c->watch.need))
+        on_batch(c, &e, NULL, client_watch_position(c->watch.watch));
+}
+
 static enum status take_position(const struct input *in, const struct query_param *from, uint64_t *after,
                                  struct errbuf *err)
 {
@@ -152,6 +162,7 @@ void handle_watch(struct call *c, const struct input *in, const struct route *ro
                                    {.name = "progress"}, {.name = "encoding"}, {.name = "format"}};
     struct client_watch_options o = {.keyspace = SLICE_EMPTY};
     struct scan_action span = {.empty = false};
+    struct auth *auth = c->gateway->options.auth;
     uint64_t progress_ms = 5000;
     struct errbuf err;
     enum status s = take_keyspace(route->keyspace, &c->arena, &o.keyspace, &err);
@@ -195,5 +206,9 @@ void handle_watch(struct call *c, const struct input *in, const struct route *ro
     c->watch.lines = params[6].present;
     c->watch.watch = client_watch_new(c->gateway->client, &o);
     call_lasts(c);
+    if (auth != NULL) {
+        const char *header = c->gateway->env->http->ops->header(c->http, "Authorization");
+        auth_last(auth, &c->watch.lasting, credential_token(&c->arena, header, false), look_again);
+    }
     watch_next(c);
 }

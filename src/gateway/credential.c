@@ -17,6 +17,17 @@ struct slice credential_bearer(const char *header)
     return word_behind(header, "Bearer");
 }
 
+static struct slice token_of(const char *header, bool bare_token)
+{
+    if (bare_token && header != NULL && strchr(header, ' ') == NULL) return slice_str(header);
+    return credential_bearer(header);
+}
+
+struct slice credential_token(struct arena *a, const char *header, bool bare_token)
+{
+    return arena_dup_slice(a, token_of(header, bare_token));
+}
+
 static void by_basic(struct auth *auth, struct arena *a, struct slice text, auth_who done, void *ctx)
 {
     struct slice pair;
@@ -32,8 +43,7 @@ static void by_basic(struct auth *auth, struct arena *a, struct slice text, auth
 
 void credential_check(struct auth *auth, struct arena *a, const char *header, bool bare_token, auth_who done, void *ctx)
 {
-    struct slice token = credential_bearer(header), basic = word_behind(header, "Basic");
-    if (bare_token && header != NULL && strchr(header, ' ') == NULL) token = slice_str(header);
+    struct slice token = token_of(header, bare_token), basic = word_behind(header, "Basic");
     if (header == NULL)
         auth_by_nothing(auth, done, ctx);
     else if (token.size > 0)

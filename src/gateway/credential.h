@@ -8,6 +8,8 @@
  * once or later, as auth's. */
 void credential_check(struct auth *auth, struct arena *a, const char *header, bool bare_token, auth_who done,
                       void *ctx);
+/* In the arena; empty: it names none. */
+struct slice credential_token(struct arena *a, const char *header, bool bare_token);
 /* The token of "Bearer TOKEN"; empty: it is not that. */
 struct slice credential_bearer(const char *header);
 

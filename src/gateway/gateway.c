@@ -35,6 +35,7 @@ static void call_end(struct call *c)
 {
     struct gateway *g = c->gateway;
     session_call_end(c);
+    auth_last_end(&c->watch.lasting);
     list_remove(&c->link);
     if (!c->lasts) {
         ASSERT(g->metrics.in_flight > 0);

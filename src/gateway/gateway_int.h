@@ -71,6 +71,7 @@ struct call {
         bool lines; /* JSON lines, in place of events */
         int code;
         struct auth_need need; /* in the arena */
+        struct auth_lasting lasting;
     } watch;
     struct { /* calls_session.c */
         struct session *held;

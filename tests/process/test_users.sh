@@ -100,9 +100,10 @@ says "the right becomes one to a part of it" 200 '"done"' -X PUT -u "$ada" "$G/v
     -d '{"rights":[{"verbs":["read"],"keyspace":"etcd","start":"kaa/","end":"kaa/0"}]}'
 narrowed() { [ "$(curl -s -o /dev/null -w '%{http_code}' -H "$mine" "$G/v3/kv/range" -d '{"key":"YWE="}')" = 403 ]; }
 check "everywhere" eventually narrowed
-says "the leader's next word" 200 revision -u "$ada" "$G/v3/election/proclaim" -d "{\"leader\":$leader,\"value\":\"c2VjcmV0\"}"
 unseen() { ! kill -0 "$observing" 2>/dev/null && grep -q "permission denied" "$work/observed"; }
-check "ends the observing" eventually unseen
+check "and ends the observing" eventually unseen
+says "the leader's next word" 200 revision -u "$ada" "$G/v3/election/proclaim" -d "{\"leader\":$leader,\"value\":\"c2VjcmV0\"}"
+check "is nobody's who may not hear all" sh -c "! grep -q c2VjcmV0 '$work/observed'"
 says "the role as it was" 200 '"done"' -X PUT -u "$ada" "$G/v1/auth/roles/app" \
     -d '{"rights":[{"verbs":["read","write"],"keyspace":"etcd","start":"ka","end":"kb"}]}'
 says "which etcd's clients see too" 200 '"key":"YQ==","range_end":"Yg=="' -H "Authorization: $v3token" "$G/v3/auth/role/get" -d '{"role":"app"}'
@@ -129,9 +130,8 @@ expect "the other one's too" 0 "done" "$quorate" user set cyd --revoke
 refused3() { [ "$(curl -s -o /dev/null -w '%{http_code}' -H "Authorization: $v3token" "$G/v3/kv/put" -d '{"key":"YWE=","value":"Mg=="}')" = 401 ]; }
 check "its token is over" eventually refused3
 says "the watched key changes" 200 revision -u "$ada" "$G/v3/kv/put" -d '{"key":"YWE=","value":"c2VjcmV0"}'
-over3() { grep -q '"canceled":true' "$work/stream3" && ! grep -q c2VjcmV0 "$work/stream3"; }
-check "its watch is told no more" eventually over3
-kill "$watching3"
+over3() { grep -q 'invalid auth token' "$work/stream3" && ! grep -q c2VjcmV0 "$work/stream3" && ! kill -0 "$watching3" 2>/dev/null; }
+check "its watch is told no more, and ends" eventually over3
 expect "enabled again" 0 "done" "$quorate" user set bob --enable --rate 5
 again() { token=$(login bob "another staple" 2>/dev/null) && [ -n "$token" ]; }
 check "and let in" eventually again
@@ -141,6 +141,25 @@ limited() { # 30 requests over one connection
     curl -s -H "$bearer" $(for _ in $(seq 30); do echo "$G/v1/auth"; done) | grep -q '"code":"busy"'
 }
 check "a rate is kept" limited
+# --- streams end with the token that opened them, though nothing comes on them ---
+own=$(login ada "correct horse")
+curl -sN -H "Authorization: Bearer $own" "$G/v1/watch/default?prefix=idle/&progress=20s" >"$work/idle1" 2>&1 &
+idle1=$!
+curl -sN -H "Authorization: $own" "$G/v3/watch" -d '{"create_request":{"key":"aWRsZQ=="}}' >"$work/idle2" 2>&1 &
+idle2=$!
+curl -sN -H "Authorization: $own" "$G/v3/election/observe" -d '{"name":"aWRsZQ=="}' >"$work/idle3" 2>&1 &
+idle3=$!
+opened() { grep -q created "$work/idle2"; }
+check "streams by a token" eventually opened
+sleep 1
+check "which last" kill -0 "$idle1" "$idle2" "$idle3"
+says "until it is logged out" 200 '"done"' -X POST -H "Authorization: Bearer $own" "$G/v1/auth/logout"
+sleep 2
+for i in "$idle1" "$idle2" "$idle3"; do
+    check "then it ends within two seconds" sh -c "! kill -0 $i 2>/dev/null"
+done
+check "and says why" grep -q "has ended" "$work/idle1"
+check "in the other surface's words, too" grep -q "invalid auth token" "$work/idle2" "$work/idle3"
 says "logging out" 200 '"done"' -X POST -H "Authorization: Bearer $(login ada "correct horse")" "$G/v1/auth/logout"
 
 expect "the last administrator stays" 1 "nobody would be left" "$quorate" user drop ada

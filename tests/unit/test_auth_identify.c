@@ -260,6 +260,50 @@ START_TEST(a_token_ends_with_what_it_rested_on)
 }
 END_TEST
 
+struct holder {
+    struct auth_lasting lasting;
+    unsigned looks;
+};
+static void count_look(struct auth_lasting *l)
+{
+    LIST_ENTRY(l, struct holder, lasting)->looks++;
+}
+
+/* What lasts is told within a second that its token has ended, whichever gateway ended it; and of every change of the book. */
+START_TEST(what_lasts_is_told)
+{
+    char token[2 * AUTH_TOKEN_BYTES + 1];
+    struct told t = {.done = 0};
+    static struct holder other; /* outlives this function: it goes with its auth */
+    struct holder first = {.looks = 0}, second = {.looks = 0}, left = {.looks = 0};
+    ck_assert_int_eq(set_user("ada", "correct horse", "root"), STATUS_OK);
+    ck_assert_int_eq(turn(true), STATUS_OK);
+    login("ada", "correct horse", token);
+    pass_time(2 * SECOND);
+    auth_last(rig->other, &first.lasting, slice_str(token), count_look);
+    auth_last(rig->other, &second.lasting, slice_str(token), count_look);
+    auth_last(rig->other, &left.lasting, slice_str(token), count_look);
+    auth_last(rig->other, &other.lasting, SLICE_EMPTY, count_look); /* by password */
+    pass_time(3 * SECOND);
+    auth_last_end(&left.lasting);
+    ck_assert_uint_eq(first.looks + second.looks + other.looks, 0);
+    ck_assert(auth_last_is_known(&first.lasting));
+    auth_logout(rig->auth, slice_str(token), on_changed, &t);
+    ck_assert_int_eq(wait_for(&t), STATUS_OK);
+    pass_time(AUTH_FRESH_MS * MS);
+    ck_assert_uint_eq(first.looks, 1);
+    ck_assert_uint_eq(second.looks, 1);
+    ck_assert(!auth_last_is_known(&first.lasting) && !auth_last_is_known(&second.lasting));
+    ck_assert(other.looks == 0 && auth_last_is_known(&other.lasting));
+    auth_last_end(&first.lasting);
+    auth_last_end(&first.lasting);
+    ck_assert_int_eq(set_user("bob", "battery staple", "teller"), STATUS_OK);
+    pass_time(AUTH_FRESH_MS * MS);
+    ck_assert(other.looks == 1 && second.looks == 2 && first.looks == 1 && left.looks == 0);
+    auth_last_end(&second.lasting);
+}
+END_TEST
+
 /* Who is made anew is another: neither tokens nor roles of the former one of that name are theirs. */
 START_TEST(a_name_that_comes_back_brings_nothing)
 {
@@ -352,6 +396,7 @@ int main(void)
     tcase_add_test(t, off_until_somebody_can_administer);
     tcase_add_test(t, passwords_and_tokens);
     tcase_add_test(t, a_token_ends_with_what_it_rested_on);
+    tcase_add_test(t, what_lasts_is_told);
     tcase_add_test(t, a_name_that_comes_back_brings_nothing);
     tcase_add_test(t, in_doubt_nobody_comes_in);
     tcase_add_test(t, two_administrators_do_not_lock_each_other_out);
