@@ -69,6 +69,8 @@ struct meta_request {
 void meta_on_request(void *ctx, struct rpc_request *req);
 void meta_refuse(struct meta_request *q, enum status s, bool unknown, const char *message);
 void meta_answer(struct meta_request *q, struct slice payload);
+/* The orphan's range has been taken in by others, and only the map can tell it: it is to go. */
+bool meta_was_taken_in(const struct meta *m, const struct meta_node *n, const struct range_orphan *o);
 void meta_candidates(struct meta *m, struct meta_command *c); /* live nodes, in m->arena */
 
 /* timestamps.c */

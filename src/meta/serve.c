@@ -215,16 +215,23 @@ static void fill_ranges(struct meta *m, struct meta_node *n, const struct meta_h
     }
 }
 
-/* Others have taken the range in, and the node holds nothing of those: it was taken out of the left one before it had applied the
- * merge. Nobody is left who could tell it. Of a range that is newer than the map nothing of the kind is believed. */
-static bool was_taken_in(const struct meta *m, const struct meta_node *n, const struct range_desc *d)
+/* Others have taken the range in, and nobody is left who could tell it. Either the node holds nothing of those: it was taken out of the
+ * left one before it had applied the merge. Or what it has is no whole replica, as after the loss of a disk that knew of the merge: no
+ * merge would take rows from there, while it keeps the keys from all that have divided them since. Of a range that is newer than the map
+ * nothing of the kind is believed. */
+bool meta_was_taken_in(const struct meta *m, const struct meta_node *n, const struct range_orphan *o)
 {
+    const struct range_desc *d = &o->desc;
     bool covered = false;
     if (meta_state_range(&m->state, d->id) != NULL) return false;
     for (size_t i = 0; i < m->state.range_count; i++) {
         const struct range_desc *other = &m->state.ranges[i]->desc;
         if (!range_desc_overlaps(other, d)) continue;
-        if (other->epoch.version <= d->epoch.version || range_desc_replica(other, n->id) != NULL) return false;
+        if (other->epoch.version <= d->epoch.version) return false;
+        if (range_desc_replica(other, n->id) != NULL) {
+            if (o->whole) return false;
+            COVER("meta.orphan_in_the_way");
+        }
         covered = true;
     }
     return covered;
@@ -242,7 +249,7 @@ static void fill_gone(struct meta *m, const struct meta_node *n, const struct me
     reply->gone = arena_alloc(&m->arena, (hb->hold_count + hb->orphan_count + 1) * sizeof *reply->gone);
     for (size_t i = 0; i < hb->orphan_count; i++) {
         const struct range_orphan *o = &hb->orphans[i];
-        if (!was_taken_in(m, n, &o->desc)) continue;
+        if (!meta_was_taken_in(m, n, o)) continue;
         COVER("meta.orphan_of_merge");
         reply->gone[reply->gone_count++] = (struct replica_name){
             .range_id = o->desc.id, .replica_id = o->replica_id, .conf_ver = o->desc.epoch.conf_ver + 1};

@@ -155,6 +155,28 @@ START_TEST(whom_the_map_knows_of_is_waited_for)
 }
 END_TEST
 
+/* What is left of an absorbed range keeps its keys from those that have divided them since: from all, when no one of them takes in
+ * the whole. One that is whole waits for the merge, which takes its rows. */
+START_TEST(a_broken_one_of_an_absorbed_range_goes)
+{
+    struct range_desc map = born();
+    map.epoch.version = 4;
+    map_has(&map);
+    struct range_orphan o = {.desc = born(), .replica_id = 1, .whole = true};
+    o.desc.id = RANGE + 1; /* not in the map; its keys are */
+    const struct meta_node *a = meta_state_node(&m.state, A), *b = meta_state_node(&m.state, B);
+    ck_assert(!meta_was_taken_in(&m, a, &o));
+    ck_assert(meta_was_taken_in(&m, b, &o)); /* that node has nothing of the range that took it in */
+    o.whole = false;
+    ck_assert(meta_was_taken_in(&m, a, &o));
+    o.desc.epoch.version = 4; /* the map may be the older one */
+    ck_assert(!meta_was_taken_in(&m, a, &o));
+    o.desc.epoch.version = 1;
+    o.desc.id = RANGE;
+    ck_assert(!meta_was_taken_in(&m, a, &o));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("meta_salvage");
@@ -165,6 +187,7 @@ int main(void)
     tcase_add_test(c, a_living_quorum_is_left_alone);
     tcase_add_test(c, a_former_replica_does_not_speak_for_the_range);
     tcase_add_test(c, whom_the_map_knows_of_is_waited_for);
+    tcase_add_test(c, a_broken_one_of_an_absorbed_range_goes);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
