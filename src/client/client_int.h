@@ -58,6 +58,7 @@ struct client {
         uint32_t keyspace_size; /* of the running one, or of the next one that nobody waits for */
         uint8_t keyspace[LIMIT_KEYSPACE_NAME];
         bool is_light;      /* the running one brings one range, and the keyspace */
+        bool any;           /* the last one had no answer: a member that knows no leader will do, too */
         bool wanted, light; /* by requests that go on meanwhile */
         uint32_t wanted_size;
         uint8_t wanted_keyspace[LIMIT_KEYSPACE_NAME];

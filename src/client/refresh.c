@@ -144,6 +144,7 @@ static void on_refresh_done(void *ctx, enum status status, bool sent, const stru
     ASSERT(c->refresh.running);
     c->refresh.running = false;
     struct verdict v = {.status = status != STATUS_OK ? status : head->status};
+    c->refresh.any = v.status != STATUS_OK && v.status != STATUS_NOT_FOUND;
     struct arena arena;
     arena_init(&arena, 16384);
     if (v.status == STATUS_OK) {
@@ -174,8 +175,10 @@ static void refresh_start(struct client *c, struct slice keyspace, bool light, u
     c->refresh.not_before_ns =
         now_ns + prng_between(&c->prng, CLIENT_REFRESH_GAP_MS * NS_PER_MS / 2, CLIENT_REFRESH_GAP_MS * NS_PER_MS);
     c->stats.map_refreshes++;
-    struct meta_map_request m = {
-        .keyspace = slice_make(c->refresh.keyspace, keyspace.size), .has_key = light, .key = SLICE_EMPTY};
+    struct meta_map_request m = {.keyspace = slice_make(c->refresh.keyspace, keyspace.size),
+                                 .has_key = light,
+                                 .key = SLICE_EMPTY,
+                                 .any = c->refresh.any};
     buf_clear(&c->scratch);
     pack_meta_map_request(&c->scratch, &m);
     c->called = true;

@@ -486,8 +486,8 @@ static bool from_member(const struct meta *m, const struct rpc_request *req)
     return m->host != NULL && req->peer_role == ROLE_META && req->peer_node_id != 0;
 }
 
-/* While nobody leads, any member tells the map as it has it: whoever asks goes by epochs, so an old one costs a detour, and
- * no map would cost the answer. That there is no such keyspace is only for a leader to say. */
+/* Whoever has had no answer from a leader takes the map as any member has it, that knows none either: it goes by epochs, so an
+ * old one costs a detour, and no map would cost the answer. That there is no such keyspace is only for a leader to say. */
 static bool map_without_leader(struct meta *m, struct rpc_request *req)
 {
     const struct replica *r = host_replica(m->host, META_GROUP);
@@ -495,7 +495,7 @@ static bool map_without_leader(struct meta *m, struct rpc_request *req)
     if (req->method != METHOD_META_MAP || r == NULL || !m->loaded || m->stopping || !m->state.has_cluster) return false;
     if (raft_leader(replica_raft(r)) != 0) return false;
     arena_reset(&m->arena);
-    if (unpack_meta_map_request(req->params, &m->arena, &q) != STATUS_OK) return false;
+    if (unpack_meta_map_request(req->params, &m->arena, &q) != STATUS_OK || !q.any) return false;
     if (q.keyspace.size > 0 && meta_state_keyspace(&m->state, q.keyspace) == NULL) return false;
     COVER("meta.map_without_leader");
     answer_map(request_new(m, req));

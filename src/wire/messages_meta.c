@@ -332,10 +332,11 @@ MESSAGE_UNPACK(meta_keyspace_drop_request)
 
 void pack_meta_map_request(struct buf *b, const struct meta_map_request *m)
 {
-    pack_array(b, 3);
+    pack_array(b, 4);
     pack_bin(b, m->keyspace);
     pack_bool(b, m->has_key);
     pack_bin(b, m->key);
+    pack_bool(b, m->any);
 }
 
 static void read_meta_map_request(struct unpack *u, struct arena *arena, struct meta_map_request *m)
@@ -345,7 +346,8 @@ static void read_meta_map_request(struct unpack *u, struct arena *arena, struct 
     m->keyspace = read_bin(u, 0, LIMIT_KEYSPACE_NAME);
     m->has_key = unpack_bool(u);
     m->key = read_bin(u, 0, LIMIT_KEY_BYTES + 1u);
-    unpack_close(u, extra);
+    m->any = extra > 0 && unpack_bool(u);
+    unpack_close(u, extra > 0 ? extra - 1 : 0);
 }
 MESSAGE_UNPACK(meta_map_request)
 

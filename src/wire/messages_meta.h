@@ -69,6 +69,7 @@ struct meta_map_request {
     struct slice keyspace; /* name; empty: all keyspaces */
     bool has_key;
     struct slice key; /* only the range that holds it */
+    bool any;         /* of a member that knows no leader, too: nobody else has answered */
 };
 struct meta_map_reply {
     uint64_t map_version;

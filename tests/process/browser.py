@@ -114,7 +114,7 @@ class Browser:
                     look();
                 })""" % ((end - time.time()) * 1000, expression))
             except RuntimeError as gone:  # the page is on its way
-                if "destroyed" not in str(gone) and "Cannot find context" not in str(gone):
+                if not any(why in str(gone) for why in ("destroyed", "Cannot find context", "navigated")):
                     raise
         return False
 

@@ -4,6 +4,8 @@ set -u
 # shellcheck source=tests/process/lib.sh
 . "$(dirname "$0")/lib.sh"
 top=$here/../..
+build=$(cd "$build" && pwd) # units name the program by its whole path
+quorate=$build/quorate
 root=$work/root
 
 check "make install" make -C "$top" -s install DESTDIR="$root" PREFIX=/usr BUILD="$build"

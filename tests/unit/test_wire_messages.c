@@ -358,6 +358,7 @@ static void v_meta_map_request(struct visit *v, struct meta_map_request *m)
     v_bin(v, &m->keyspace, 0, LIMIT_KEYSPACE_NAME);
     v_bool(v, &m->has_key);
     v_bin(v, &m->key, 0, LIMIT_KEY_BYTES);
+    v_bool(v, &m->any);
 }
 
 static void v_meta_map_reply(struct visit *v, struct meta_map_reply *m)
