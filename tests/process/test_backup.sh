@@ -93,7 +93,10 @@ sed -n '/^When everything is lost/,/^## /p' "$here/../../docs/operations.md" | g
 check "the runbook has commands" test "$(wc -l <"$work/runbook")" -ge 5
 while read -r line; do
     command=$(printf '%s' "$line" | sed -e "s#^quorate#$quorate#" -e "s#/backups/bank#$bk#")
-    check "$line" sh -c "$command"
+    case $line in
+    "quorate status") check "$line" eventually sh -c "$command" ;; # a new cluster may still be electing its first leaders
+    *) check "$line" sh -c "$command" ;;
+    esac
     case $line in *" restore "*)
         cp "$work/check.out" "$work/said"
         check "what was written was read back" grep -q "read back, and found equal" "$work/said"
