@@ -56,6 +56,17 @@ eventually() { # COMMAND...: succeeds within 10 s
     return 1
 }
 
+# grows MORE SECONDS: done_so_far, the test's own, answers more than MORE above what it does now within that time.
+grows() {
+    before=$(done_so_far)
+    for _ in $(seq $(($2 * 10))); do
+        if [ "$(done_so_far)" -gt $((before + $1)) ]; then return 0; fi
+        sleep 0.1
+    done
+    echo "$before before, $(done_so_far) $2 s later"
+    return 1
+}
+
 # A base port B such that B+1..3, B+11..13, B+80 and, for proxies, B+101..103 and B+111..113 are free. Tests that run at the
 # same time have different hundreds.
 free_base_port() {

@@ -37,15 +37,7 @@ append=$!
     --history "$work/bank.ndjson" >"$work/bank.out" 2>&1 &
 bank=$!
 done_so_far() { cat "$work/lists.ndjson" "$work/bank.ndjson" | grep -c '"ok"'; }
-go_on() { # within SECONDS
-    before=$(done_so_far)
-    for _ in $(seq $(($1 * 10))); do
-        if [ "$(done_so_far)" -gt $((before + 60)) ]; then return 0; fi
-        sleep 0.1
-    done
-    echo "$before before, $(done_so_far) $1 s later"
-    return 1
-}
+go_on() { grows 60 "$1"; } # within SECONDS
 sleep 2
 victim=$(leader_of wide)
 check "$victim is killed" "$quorate" cluster kill "$victim"
