@@ -1,4 +1,4 @@
-/* One binary for everything: see cli/commands.c. */
+/* One binary for everything: see app/commands.c. */
 #include "cli/cli.h"
 
 int main(int argc, char *argv[])

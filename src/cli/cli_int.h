@@ -23,6 +23,7 @@ struct cli {
     struct certs certs;
 };
 
+/* Every subcommand: app/commands.c, which stands above all that it names. */
 extern const struct command cli_commands[];
 extern const size_t cli_command_count;
 
@@ -160,23 +161,13 @@ MUST_CHECK enum status key_append(const char *path,
                                   struct errbuf *err); /* a new one, to a file that may not be there yet */
 int run_debug_table(struct cli *c);                    /* cmd_debug.c */
 int run_debug_manifest(struct cli *c);
-int run_bench_kv(struct cli *c); /* bench_kv.c */
-int run_bench_scan(struct cli *c);
-int run_bench_mixed(struct cli *c);
-int run_bench_txn(struct cli *c);
-int run_bench_ycsb(struct cli *c);
-int run_bench_bank(struct cli *c);     /* bench_bank.c */
-int run_bench_append(struct cli *c);   /* bench_append.c */
-int run_bench_transfer(struct cli *c); /* bench_transfer.c */
-int run_changefeed(struct cli *c);     /* cmd_changefeed.c */
-int run_backup_create(struct cli *c);  /* cmd_backup.c */
+int run_changefeed(struct cli *c);    /* cmd_changefeed.c */
+int run_backup_create(struct cli *c); /* cmd_backup.c */
 int run_backup_list(struct cli *c);
 int run_backup_verify(struct cli *c);
 int run_backup_restore(struct cli *c);
 int run_backup_dump(struct cli *c);   /* cmd_backup_dump.c */
 int run_backup_follow(struct cli *c); /* cmd_follow.c */
 int run_backup_digest(struct cli *c);
-int run_demo_records(struct cli *c); /* demo_records.c */
-int run_demo_bank(struct cli *c);    /* demo_bank.c */
 
 #endif

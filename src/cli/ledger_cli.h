@@ -31,6 +31,5 @@ int run_ledger_balances(struct cli *c);
 int run_ledger_audit_command(struct cli *c);
 int run_ledger_import(struct cli *c); /* ledger_import.c */
 int run_ledger_dump(struct cli *c);   /* ledger_dump.c */
-int run_bench_ledger(struct cli *c);  /* bench_ledger.c */
 
 #endif

@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "cli/demo.h"
 #include "cli/files.h"
+#include "cli/http_load.h"
 #include "cli/ledger_cli.h"
 #include "env_posix/process.h"
 #include "gateway/ledger_json.h"

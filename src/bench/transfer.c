@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bench/commands.h"
 #include "cli/cli_int.h"
 #include "gateway/health.h"
 

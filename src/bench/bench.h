@@ -7,10 +7,10 @@
  *                                    |                    ^
  *                                    +--failed--> RESTING +  (for REST_MS: a refusing server is not stormed)
  *
- * Files: bench_kv.c (options, report), bench_load.c (lanes), bench_native.c, bench_http.c (how operations travel),
- * bench_history.c (what was done, for checkers), bench_keys.c (which key is next), bench_report.c. */
-#ifndef QUORATE_CLI_BENCH_H
-#define QUORATE_CLI_BENCH_H
+ * Files: kv.c (options), load.c (lanes), native.c, http.c (how operations travel), history.c (what was done, for checkers),
+ * keys.c (which key is next), report.c. */
+#ifndef QUORATE_BENCH_BENCH_H
+#define QUORATE_BENCH_BENCH_H
 
 #include "base/prng.h"
 #include "cli/cli_int.h"
@@ -46,7 +46,7 @@ enum bench_outcome {
     BENCH_UNKNOWN
 };
 
-struct bench_keys { /* bench_keys.c: numbers in [0, count); latest: the highest are the hottest */
+struct bench_keys { /* keys.c: numbers in [0, count); latest: the highest are the hottest */
     enum bench_spread { SPREAD_UNIFORM, SPREAD_ZIPFIAN, SPREAD_SEQUENTIAL, SPREAD_LATEST } spread;
     uint64_t count, next, newest;   /* newest: how many there are with those inserted */
     double theta, zeta, alpha, eta; /* zipfian */
@@ -118,10 +118,10 @@ void bench_key(const struct bench *b, uint64_t key, struct buf *out);
 void bench_fill_value(const struct bench *b, const char *text, struct buf *out); /* up to the wanted size */
 /* From a wire. seen: the value that a get found, as it came; found: get and delete. why: for the first error's text. */
 void bench_answered(struct bench_lane *l, enum bench_outcome outcome, bool found, struct slice seen, struct slice why);
-void bench_run(struct bench *b);         /* bench_load.c */
-int bench_report(const struct bench *b); /* bench_report.c; the exit status */
+void bench_run(struct bench *b);         /* load.c */
+int bench_report(const struct bench *b); /* report.c; the exit status */
 
-/* bench_history.c */
+/* history.c */
 void bench_history_note(struct bench *b, const struct bench_lane *l, enum bench_outcome outcome, bool found,
                         const char *seen, uint64_t ret_ns);
 void bench_history_flush(struct bench *b);

@@ -13,7 +13,8 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/prng.h"
-#include "cli/demo.h"
+#include "bench/commands.h"
+#include "cli/http_load.h"
 #include "env_posix/env_posix.h"
 
 #define BRANCHES 10u
@@ -445,9 +446,9 @@ int run_demo_bank(struct cli *cli)
     int code = bank_arguments(&b);
     if (code == CLI_OK) code = cli_certs_take(cli, false, false);
     if (code != CLI_OK) return code;
-    demo_gateway(cli, b.gateway, sizeof(b.gateway));
+    load_gateway(cli, b.gateway, sizeof(b.gateway));
     snprintf(dir, sizeof(dir), "%.900s/demo", cli_cluster_dir(cli));
-    b.env = demo_env(cli, dir, &err);
+    b.env = load_env(cli, dir, &err);
     if (b.env == NULL) return cli_fail("%s", err.text);
     buf_init(&b.report.text, 1u << 16);
     buf_init(&b.acks_unwritten, 1u << 20);

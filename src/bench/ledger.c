@@ -5,7 +5,8 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/prng.h"
-#include "cli/demo.h"
+#include "bench/commands.h"
+#include "cli/http_load.h"
 #include "cli/latency.h"
 #include "cli/ledger_cli.h"
 #include "env_posix/env_posix.h"
@@ -184,8 +185,8 @@ int run_bench_ledger(struct cli *c)
     b.cli = c;
     int code = take_arguments(&b);
     if (code != CLI_OK) return code;
-    demo_gateway(c, b.gateway, sizeof(b.gateway));
-    b.env = demo_env(c, NULL, &err);
+    load_gateway(c, b.gateway, sizeof(b.gateway));
+    b.env = load_env(c, NULL, &err);
     if (b.env == NULL) return cli_fail("%s", err.text);
     buf_init(&b.report.text, 1u << 16);
     b.env->ops->random(b.env, &b.run, sizeof(b.run));

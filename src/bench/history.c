@@ -1,5 +1,5 @@
 /* What was done, one operation a line (docs/formats/history.md): written in pieces while the run goes on. */
-#include "cli/bench.h"
+#include "bench/bench.h"
 #include "env_posix/process.h"
 #include "gateway/json_out.h"
 

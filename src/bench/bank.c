@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/prng.h"
+#include "bench/commands.h"
 #include "cli/cli_int.h"
 #include "cli/latency.h"
 #include "env_posix/process.h"

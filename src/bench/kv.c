@@ -3,7 +3,8 @@
 #include <strings.h>
 
 #include "base/mem.h"
-#include "cli/bench.h"
+#include "bench/bench.h"
+#include "bench/commands.h"
 #include "env_posix/env_posix.h"
 #include "env_posix/process.h"
 #include "gateway/json_out.h"

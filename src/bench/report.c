@@ -1,5 +1,5 @@
 /* What a load came to: for people, as JSON, and as lines for programs. */
-#include "cli/bench.h"
+#include "bench/bench.h"
 #include "gateway/json_out.h"
 
 static const char *const kinds[BENCH_KINDS] = {"get",    "put",  "del",    "cas", "transfer",

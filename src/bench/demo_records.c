@@ -7,8 +7,9 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "cli/demo.h"
+#include "bench/commands.h"
 #include "cli/files.h"
+#include "cli/http_load.h"
 #include "env_posix/env_posix.h"
 #include "gateway/codec.h"
 #include "gateway/json_out.h"
@@ -350,8 +351,8 @@ int run_demo_records(struct cli *cli)
     r->connections = (unsigned)connections;
     int certs = cli_certs_take(cli, false, false);
     if (certs != CLI_OK) return certs;
-    demo_gateway(cli, r->gateway, sizeof(r->gateway));
-    r->env = demo_env(cli, NULL, &err);
+    load_gateway(cli, r->gateway, sizeof(r->gateway));
+    r->env = load_env(cli, NULL, &err);
     if (r->env == NULL) return cli_fail("%s", err.text);
     buf_init(&r->source, SOURCE_MAX);
     buf_init(&r->report.text, 1u << 16);

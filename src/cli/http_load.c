@@ -3,7 +3,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "cli/demo.h"
+#include "cli/http_load.h"
 #include "env_posix/env_posix.h"
 
 #define REST_MIN_MS 10u
@@ -11,7 +11,7 @@
 #define REQUEST_TIMEOUT_MS 15000u
 #define SILENCE_MAX_NS (90000 * NS_PER_MS) /* no final answer on any lane for so long: give up */
 
-void demo_gateway(const struct cli *c, char *address, size_t size)
+void load_gateway(const struct cli *c, char *address, size_t size)
 {
     struct local_cluster local;
     struct errbuf err;
@@ -19,7 +19,7 @@ void demo_gateway(const struct cli *c, char *address, size_t size)
     snprintf(address, size, "%s", args_text(&c->args, "gateway", local_gateway(&local)->address));
 }
 
-struct env *demo_env(const struct cli *c, const char *data_dir, struct errbuf *err)
+struct env *load_env(const struct cli *c, const char *data_dir, struct errbuf *err)
 {
     struct env_posix_options options = {
         .data_dir = data_dir, .log_level = c->log_level_given ? c->log_level : LOG_ERROR, .tls = cli_tls(c)};

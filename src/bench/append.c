@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/prng.h"
+#include "bench/commands.h"
 #include "cli/cli_int.h"
 #include "env_posix/process.h"
 #include "gateway/json_out.h"

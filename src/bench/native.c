@@ -1,7 +1,7 @@
 /* Operations straight to the storage nodes: a router of its own for each connection. */
 #include "base/assert.h"
 #include "base/mem.h"
-#include "cli/bench.h"
+#include "bench/bench.h"
 
 #define COUNTER_MAX 1000000000000000000ll
 

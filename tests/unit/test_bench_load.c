@@ -1,6 +1,6 @@
 /* What `quorate bench` computes with: the histogram's quantiles against a sorted array, the choice of keys. */
 #include "base/mem.h"
-#include "cli/bench.h"
+#include "bench/bench.h"
 #include "lib/suite.h"
 
 #include <check.h>
@@ -87,7 +87,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("cli_bench");
+    Suite *s = suite_create("bench_load");
     TCase *t = tcase_create("bench");
     tcase_add_test(t, quantiles_are_at_most_one_step_too_high);
     tcase_add_test(t, every_duration_has_a_bucket);

@@ -1,8 +1,8 @@
 /* Operations through a gateway: one HTTP connection for each lane. */
 #include <stdio.h>
 
-#include "cli/bench.h"
-#include "cli/demo.h"
+#include "bench/bench.h"
+#include "cli/http_load.h"
 #include "gateway/json_out.h"
 
 static bool contains(struct slice body, const char *text)

@@ -3,7 +3,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "cli/bench.h"
+#include "bench/bench.h"
 #include "env_posix/env_posix.h"
 
 #define REST_MS 5u

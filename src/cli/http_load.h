@@ -1,4 +1,4 @@
-/* What the two demos share: many HTTP connections in a closed loop, progress, a report.
+/* What sends much over HTTP (imports, demos, loads): many connections in a closed loop, progress, a report.
  *
  * A lane is one connection with one request at a time:
  *
@@ -7,8 +7,8 @@
  *     no answer, 5xx or 429              v  | pause over
  *     (it may or may not have happened) RESTING: the same request, byte for byte and with its id, is sent again
  */
-#ifndef QUORATE_CLI_DEMO_H
-#define QUORATE_CLI_DEMO_H
+#ifndef QUORATE_CLI_HTTP_LOAD_H
+#define QUORATE_CLI_HTTP_LOAD_H
 
 #include "cli/cli_int.h"
 #include "cli/local.h"
@@ -69,7 +69,7 @@ struct report {
 void report_line(struct report *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int report_end(struct report *r, const struct cli *c, int code); /* writes the file, if one is wanted */
 
-void demo_gateway(const struct cli *c, char *address, size_t size);
-struct env *demo_env(const struct cli *c, const char *data_dir, struct errbuf *err);
+void load_gateway(const struct cli *c, char *address, size_t size);
+struct env *load_env(const struct cli *c, const char *data_dir, struct errbuf *err);
 
 #endif
