@@ -92,6 +92,7 @@
     X(decide_without_floor, "T42", "what comes behind a Decide may get a lower timestamp")                             \
     X(answer_not_kept, "T39", "the answer of a transaction over several ranges is not kept for its id")                \
     X(reservations_ignored, "T43", "a guard is judged by what is decided alone")                                       \
+    X(cut_away_from_forget, "T46", "a split parts a committed transaction from where it will be asked for")            \
     X(abort_keeps_adds, "T43", "the adds of an aborted transaction stay")                                              \
     X(abandoned_left_alone, "T41", "nobody settles a transaction whose coordinator is gone")                           \
     X(untaken_branch_not_checked, "T42", "a Prepare takes locks that others hold, for the branch that is not taken")   \

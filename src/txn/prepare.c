@@ -27,6 +27,11 @@ struct txn_id txn_part_id(const struct txn_id *attempt, size_t part)
     return id;
 }
 
+size_t txn_part_number(const struct txn_id *part)
+{
+    return (size_t)part->bytes[TXN_ID_BYTES - 2] << 8 | part->bytes[TXN_ID_BYTES - 1];
+}
+
 bool txn_same_attempt(const struct txn_id *a, const struct txn_id *b)
 {
     return memcmp(a->bytes, b->bytes, TXN_ID_BYTES - 2) == 0;

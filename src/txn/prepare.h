@@ -19,6 +19,7 @@ struct request_hash request_hash_of(struct slice encoded);
 /* Each part has an id of its own: the attempt's, its last two bytes the part's number. So parts that come to lie in one range do
  * not meet, and whoever knows one of them knows all. */
 struct txn_id txn_part_id(const struct txn_id *attempt, size_t part);
+size_t txn_part_number(const struct txn_id *part);
 bool txn_same_attempt(const struct txn_id *a, const struct txn_id *b);
 
 struct txn_span { /* user keys of a part: from the lowest to the highest, both included */

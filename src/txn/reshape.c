@@ -1,5 +1,6 @@
 /* Held transactions of a range that splits or merges: docs/ranges.md. Rows only; the tables are loaded from them anew. */
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "txn/table_int.h"
 
 #include <stdlib.h>
@@ -29,11 +30,31 @@ static const struct held **in_order(const struct txn_table *t, struct arena *are
     return all;
 }
 
-/* Where it holds keys. One that holds none: a tombstone is good on both sides, and goes by itself; one that has committed is
- * where its lowest key is, for there Forget will come. */
+/* Whether somebody will ask for it by its lowest key, and which that is: Decide and Seal while it is prepared, then Forget. */
+static bool asked_for(const struct held *h, struct arena *arena, struct slice *low)
+{
+    struct held_row r;
+    struct txn_prepare p;
+    *low = SLICE_EMPTY;
+    if (held_row_decode(slice_make(h->row, h->row_size), arena, &r) != STATUS_OK) BUG("a held row that is installed");
+    if (h->state != HELD_PREPARED) {
+        *low = r.low;
+        return h->state == HELD_SETTLED || r.spans.size > 0;
+    }
+    if (txn_prepare_decode(r.prepare, arena, &p) != STATUS_OK) BUG("a prepare that was stored");
+    size_t part = txn_part_number(&h->id);
+    if (part >= p.span_count) return false;
+    *low = p.spans[part].low;
+    return true;
+}
+
+/* Where it must be found: beside all that it holds, and where it is asked for. A tombstone is good on both sides, and goes by itself;
+ * what nobody asks for and holds nothing stays on the left. */
 static struct side side_of(const struct held *h, const struct txn_cut *cut, struct slice bound, struct arena *arena)
 {
     struct side s = {false, false};
+    struct slice low;
+    if (h->state == HELD_ABORTED) return (struct side){true, true};
     for (size_t i = 0; i < h->hold_count; i++) {
         if (h->holds[i].at == NULL) continue;
         bool below = slice_cmp(h->holds[i].at->key, bound) < 0;
@@ -44,12 +65,14 @@ static struct side side_of(const struct held *h, const struct txn_cut *cut, stru
         s.left = s.left || slice_cmp(x->stretch.from, bound) < 0;
         s.right = s.right || slice_cmp(x->stretch.to, bound) > 0;
     }
-    if (s.left || s.right) return s;
-    struct held_row r;
-    if (held_row_decode(slice_make(h->row, h->row_size), arena, &r) != STATUS_OK) BUG("a held row that is installed");
-    if (h->state == HELD_ABORTED) return (struct side){true, true};
-    bool below = r.low.size == 0 || slice_cmp(r.low, cut->right_start) < 0;
-    return (struct side){below, !below};
+    bool held = s.left || s.right;
+    if (asked_for(h, arena, &low) && !(held && MUTANT(cut_away_from_forget))) {
+        bool below = slice_cmp(low, cut->right_start) < 0;
+        s.left = s.left || below;
+        s.right = s.right || !below;
+    }
+    if (!s.left && !s.right) s.left = true;
+    return s;
 }
 
 static void put(struct txn_writes *w, struct txn_write one)
@@ -73,7 +96,7 @@ enum status txn_table_cut(const struct txn_table *t, const struct txn_cut *cut, 
     for (size_t i = 0; i < t->count; i++) {
         const struct held *h = all[i];
         struct side s = side_of(h, cut, bound, arena);
-        if (s.left && s.right && (h->hold_count > 0 || h->stretches != NULL)) {
+        if (s.left && s.right && h->state != HELD_ABORTED) {
             COVER("txn.cut_across");
             writes->count = 0;
             return STATUS_RETRY;
