@@ -1,6 +1,6 @@
 #!/bin/sh
 # The suite: make bench. A local cluster (three nodes, three metadata servers, synced writes) under `quorate bench`: YCSB A to F,
-# scans, sizes of values, connections, depth, ranges. Each round goes through all of it; medians of ROUNDS. Every load begins on
+# scans, sizes of values, connections, depth, ranges, rows beyond the cache. Each round goes through all of it; medians of ROUNDS. Every load begins on
 # the rows of the one before, in a keyspace for each size. Lines: bench suite/... ours=... unit=...; and bench/RESULTS.md.
 set -u
 # shellcheck source=tests/process/lib.sh
@@ -29,6 +29,13 @@ loads() {
     one txn_2+2_10_ranges txn --keyspace wide10 --connections 16 --depth 4
     for ranges in 10 100 256; do one "put_${ranges}_ranges" kv --keyspace "wide$ranges" --connections 16 --depth 4; done
 }
+large() { # large [--fill]: rows of 1 KB, 60 times what the cache of each node holds
+    one get_larger_than_cache kv --keyspace large --keys 500000 --value-size 1000 --reads 100 --connections 16 --depth 4 "$@"
+    one mixed_larger_than_cache mixed --keyspace large --keys 500000 --value-size 1000 --connections 16 --depth 4
+}
+many() { # many RANGES: a keyspace of so many, a key or more in each
+    "$quorate" keyspace create "many$1" --timeout 60000 --splits "$(seq -f 'bench/%010g' -s, $((4000 / $1)) $((4000 / $1)) 3999)" >/dev/null
+}
 
 cluster_start >/dev/null || exit 1
 "$quorate" scheduler pause split >/dev/null # what a line says of ranges stays true
@@ -40,6 +47,20 @@ eventually ready
 for round in $(seq "$rounds"); do
     echo "round $round of $rounds" >&2
     loads
+done
+"$quorate" cluster stop >/dev/null
+QUORATE_CACHE_MIB=8
+export QUORATE_CACHE_MIB
+cluster_start >/dev/null || exit 1
+eventually ready
+"$quorate" keyspace create large >/dev/null
+for round in $(seq "$rounds"); do
+    echo "round $round of $rounds, larger than the cache" >&2
+    if [ "$round" = 1 ]; then large --fill; else large; fi
+done
+for ranges in 1000 4000; do # both at once: 5,000 ranges and 15,000 replicas on these cores
+    many "$ranges"
+    for round in $(seq "$rounds"); do one "put_${ranges}_ranges" kv --keyspace "many$ranges" --keys 4000 --connections 16 --depth 4; done
 done
 python3 - "$work/runs" "$results" "$rounds" "$seconds" "$("$quorate" version)" <<'PYTHON'
 import collections, datetime, json, os, platform, statistics, sys

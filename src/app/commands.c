@@ -25,6 +25,7 @@ static const struct flag flags_node[] = {
     {"listen", FLAG_TEXT, "HOST:PORT", "address to bind"},
     {"advertise", FLAG_TEXT, "HOST:PORT", "address that others connect to; default: --listen"},
     {"reserve-mib", FLAG_NUMBER, "MIB", "of disk kept back for compaction when it gets full; default 64, 0: none"},
+    {"cache-mib", FLAG_NUMBER, "MIB", "of memory for blocks of tables; default: $QUORATE_CACHE_MIB, or 128"},
     {"host", FLAG_TEXT, "LABEL", "machine: two replicas of a range avoid the same one"},
     {"election-ms", FLAG_NUMBER, "MS", "silence after which a follower campaigns"},
     {"heartbeat-ms", FLAG_NUMBER, "MS", "between heartbeats"},

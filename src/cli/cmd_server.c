@@ -251,6 +251,23 @@ static bool node_stopped_object(const void *object)
     return node_stopped(object);
 }
 
+/* What a node keeps for itself, of disk and of memory. */
+static int node_sizes_take(struct cli *c, struct node_options *o)
+{
+    struct errbuf err;
+    uint64_t reserve_mib, cache_mib;
+    const char *cache = process_getenv("QUORATE_CACHE_MIB");
+    if (cache != NULL && cache[0] != '\0' && !args_given(&c->args, "cache-mib") &&
+        args_store(&c->args, args_flag(c->args.command, "cache-mib", &err), cache, &err) != STATUS_OK)
+        return cli_usage("QUORATE_CACHE_MIB: %s", err.text);
+    if (args_number(&c->args, "reserve-mib", 64, 0, 1u << 20, &reserve_mib, &err) != STATUS_OK ||
+        args_number(&c->args, "cache-mib", o->host.lsm.cache_bytes >> 20, 1, 1u << 20, &cache_mib, &err) != STATUS_OK)
+        return cli_usage("%s", err.text);
+    o->reserve_bytes = reserve_mib << 20;
+    o->host.lsm.cache_bytes = (size_t)cache_mib << 20;
+    return CLI_OK;
+}
+
 int run_node(struct cli *c)
 {
     struct errbuf err;
@@ -264,11 +281,8 @@ int run_node(struct cli *c)
     if (data == NULL) return cli_usage("--data DIR is missing");
     if (o.listen == NULL) return cli_usage("--listen HOST:PORT is missing");
     cli_meta_addresses(c, meta, sizeof(meta));
-    uint64_t reserve_mib;
-    if (args_number(&c->args, "reserve-mib", 64, 0, 1u << 20, &reserve_mib, &err) != STATUS_OK)
-        return cli_usage("%s", err.text);
-    o.reserve_bytes = reserve_mib << 20;
     int code = host_options_take(c, &o.host);
+    if (code == CLI_OK) code = node_sizes_take(c, &o);
     if (code == CLI_OK) code = server_certs(c, o.listen, true);
     if (code != CLI_OK) return code;
 

@@ -41,6 +41,8 @@ check "the cluster starts once the port is free" cluster_start
 expect "starting it again says so" 0 "is running already" "$quorate" cluster start
 expect "other ports for the same cluster" 1 "--base-port" "$quorate" cluster start --base-port 40000
 expect "an unknown process" 2 "no process is called" "$quorate" cluster kill node-9
+expect "a cache of nothing" 2 "--cache-mib: expected a number from 1" "$quorate" node --cache-mib 0 --data "$work/none" --listen 127.0.0.1:0
+expect "a cache of no number" 2 "QUORATE_CACHE_MIB: " env QUORATE_CACHE_MIB=much "$quorate" node --data "$work/none" --listen 127.0.0.1:0
 expect "a data directory in use" 1 "quorate: " "$quorate" node --data "$QUORATE_DIR/node-1" --listen 127.0.0.1:0
 cp -r "$QUORATE_DIR/meta-1" "$work/meta-copy"
 rm -f "$work/meta-copy/LOCK"
