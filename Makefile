@@ -102,7 +102,7 @@ MODEL_SRC := $(wildcard tests/model/*.c)
 MODEL := $(if $(MODEL_SRC),$(OUT)/model)
 PROCESS_C := $(patsubst tests/process/%.c,$(OUT)/process/%,$(wildcard tests/process/test_*.c))
 PROCESS_TOOLS := $(patsubst tests/process/%.c,$(OUT)/process/%,$(filter-out tests/process/test_%.c,$(wildcard tests/process/*.c)))
-PROCESS_TOOLS += $(OUT)/process/faults.so $(OUT)/lib/api_test $(OUT)/lib/api_test_static
+PROCESS_TOOLS += $(OUT)/process/faults.so $(OUT)/process/former $(OUT)/lib/api_test $(OUT)/lib/api_test_static
 PROCESS := $(PROCESS_C) $(wildcard tests/process/test_*.sh tests/process/test_*.py)
 SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))'
 
@@ -377,6 +377,13 @@ $(OUT)/scenario/%: $(OUT)/test/tests/scenario/%.o $(HELPER_LIB) $(TEST_LIB)
 	$(link_test)
 $(OUT)/process/%: $(OUT)/test/tests/process/%.o $(HELPER_LIB) $(TEST_LIB)
 	$(link_test)
+# The program as its former release: what it can run at is one number.
+$(OUT)/process/former.o: src/wire/versions.c $(OUT)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -DQUORATE_VERSION_NEWEST=1 -c $< -o $@
+$(OUT)/process/former: $(OUT)/obj/main.o $(OUT)/process/former.o $(LIB)
+	$(call say,ld)
+	$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(OUT)/process/faults.so: $(wildcard tests/process/preload/*.[ch]) $(OUT)/flags
 	@mkdir -p $(@D)
 	$(call say,ld)

@@ -138,6 +138,9 @@ static const struct flag flags_keyspace_drop[] = {
         "watch", FLAG_SWITCH, "", "again every second"                                                                 \
     }
 static const struct flag flags_watch[] = {FLAG_WATCH};
+static const struct flag flags_upgrade_finalize[] = {
+    {"version", FLAG_NUMBER, "N", "default: the newest that this release supports"},
+};
 static const struct flag flags_range_split[] = {
     {"at", FLAG_TEXT, "KEY", "where the new range begins; without it the node chooses, near the middle"},
 };
@@ -411,6 +414,12 @@ const struct command cli_commands[] = {
      FLAGS(flags_watch), false},
     {"unsafe-recover", "", "last resort: ranges whose quorum is gone for ever go on with what is left; loses data",
      run_unsafe_recover, 0, 0, FLAGS(flags_unsafe_recover), false},
+    {"upgrade status", "", "which release each process runs, and the version that the cluster is finalised at",
+     run_upgrade_status, 0, 0, FLAGS(flags_watch), false},
+    {"upgrade check", "", "what stands in the way of finalising; exit status 1 if anything does", run_upgrade_check, 0,
+     0, FLAGS(flags_watch), false},
+    {"upgrade finalize", "", "use what the new release brought: no way back to the former one", run_upgrade_finalize, 0,
+     0, FLAGS(flags_upgrade_finalize), false},
     {"config get", "[NAME]", "settings of the cluster", run_config_get, 0, 1, FLAGS(flags_watch), false},
     {"config set", "NAME VALUE|default", "change one", run_config_set, 2, 2, NO_FLAGS, false},
     {"demo records", "", "store the package index from standard input, read it back, compare", run_demo_records, 0, 0,

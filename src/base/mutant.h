@@ -66,6 +66,7 @@
     X(snapshot_without_ids, "T39", "a snapshot leaves the idempotency rows behind")                                    \
     X(install_leaves_memtable, "T36", "rows in memory survive the snapshot that replaces them")                        \
     X(snapshot_failure_forgotten, "T37", "Raft is not told that a snapshot did not arrive")                            \
+    X(version_ungated, "T49", "a new format is used before it has been finalised")                                     \
     /* moves */                                                                                                        \
     X(conf_ver_not_compared, "T46", "a change of replicas is taken whatever conf_ver it expects")                      \
     X(learner_promoted_blank, "T35", "a learner gets a vote before it has caught up")                                  \

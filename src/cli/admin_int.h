@@ -32,6 +32,8 @@ int admin_ask_node(struct admin_call *a, const char *what, const char *address, 
 /* Likewise one node or metadata member; nothing is printed: a->last and a->last_text say why it failed. */
 int admin_try_node(struct admin_call *a, struct slice address, enum method method, struct slice params,
                    struct slice *payload);
+int admin_try_meta(struct admin_call *a, enum method method, struct slice params, struct slice *payload);
+void upgrade_new_cluster(struct admin_call *a); /* cmd_upgrade.c: it gets the newest version */
 int admin_ask_map(struct admin_call *a, struct meta_map_reply *map);
 int admin_ask_operators(struct admin_call *a, struct meta_ops_reply *ops);
 void admin_pause(struct admin_call *a, uint32_t ms);

@@ -25,14 +25,25 @@ static void asked_done(void *ctx, const struct client_error *e, struct slice pay
     }
 }
 
-int admin_ask(struct admin_call *a, const char *what, enum method method, struct slice params, struct slice *payload)
+static int ask_meta(struct admin_call *a, const char *what, bool quiet, enum method method, struct slice params,
+                    struct slice *payload)
 {
-    struct asked q = {.call = a, .what = what, .payload = SLICE_EMPTY};
+    struct asked q = {.call = a, .what = what, .quiet = quiet, .payload = SLICE_EMPTY};
     a->session.done = false;
     client_meta(a->session.client, method, params, a->session.cli->timeout_ms, asked_done, &q);
     int code = session_wait(&a->session);
     *payload = q.payload;
     return code;
+}
+
+int admin_ask(struct admin_call *a, const char *what, enum method method, struct slice params, struct slice *payload)
+{
+    return ask_meta(a, what, false, method, params, payload);
+}
+
+int admin_try_meta(struct admin_call *a, enum method method, struct slice params, struct slice *payload)
+{
+    return ask_meta(a, "the metadata service", true, method, params, payload);
 }
 
 int admin_ask_node(struct admin_call *a, const char *what, const char *address, enum method method, struct slice params,

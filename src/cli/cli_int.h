@@ -122,6 +122,9 @@ int run_range_scatter(struct cli *c);
 int run_range_hot(struct cli *c);
 int run_meta_list(struct cli *c); /* cmd_meta.c */
 int run_meta_transfer(struct cli *c);
+int run_upgrade_status(struct cli *c); /* cmd_upgrade.c */
+int run_upgrade_check(struct cli *c);
+int run_upgrade_finalize(struct cli *c);
 int run_shell(struct cli *c); /* cmd_shell.c */
 int run_completion(struct cli *c);
 int run_complete(struct cli *c);

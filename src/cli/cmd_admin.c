@@ -8,10 +8,6 @@
 
 #define STATUS_MOVES_MAX 5u
 
-#ifndef QUORATE_VERSION
-#define QUORATE_VERSION "0.1.0"
-#endif
-
 void admin_end(struct admin_call *a, int code)
 {
     a->session.exit_code = code;
@@ -255,44 +251,44 @@ int run_status(struct cli *c)
 
 /* --- init --- */
 
-static void init_done(void *ctx, const struct client_error *e, struct slice payload)
+static void print_init(struct admin_call *a, const struct cluster_id *cluster)
 {
-    struct admin_call *a = ctx;
+    struct buf b;
+    bool json = a->session.cli->output == OUTPUT_JSON;
+    buf_init(&b, 256);
+    buf_append_str(&b, json ? "{\"cluster\":\"" : "cluster ");
+    print_cluster_id(&b, cluster);
+    buf_append_str(&b, json ? "\"}\n" : "\n");
+    out_buf(&b);
+    buf_free(&b);
+}
+
+static int do_init(struct admin_call *a)
+{
+    struct errbuf err;
+    uint64_t replication;
+    if (args_number(&a->session.cli->args, "replication", 3, 1, LIMIT_VOTERS, &replication, &err) != STATUS_OK)
+        return cli_usage("%s", err.text);
+    struct meta_init_request request = {.replication = (uint32_t)replication};
     struct meta_init_reply reply;
-    if (e->status != STATUS_OK) {
-        admin_end(a, cli_client_failed("init", e));
-    } else if (unpack_meta_init_reply(payload, &a->arena, &reply) != STATUS_OK) {
-        admin_end(a, cli_fail("the metadata service's answer cannot be read"));
-    } else {
-        struct buf b;
-        bool json = a->session.cli->output == OUTPUT_JSON;
-        buf_init(&b, 256);
-        buf_append_str(&b, json ? "{\"cluster\":\"" : "cluster ");
-        print_cluster_id(&b, &reply.cluster);
-        buf_append_str(&b, json ? "\"}\n" : "\n");
-        out_buf(&b);
-        buf_free(&b);
-        admin_end(a, CLI_OK);
-    }
+    struct slice payload;
+    struct buf params;
+    buf_init(&params, 256);
+    a->session.env->ops->random(a->session.env, request.cluster.bytes, CLUSTER_ID_BYTES);
+    pack_meta_init_request(&params, &request);
+    int code = admin_ask(a, "init", METHOD_META_INIT, buf_slice(&params), &payload);
+    buf_free(&params);
+    if (code != CLI_OK) return code;
+    if (unpack_meta_init_reply(payload, &a->arena, &reply) != STATUS_OK)
+        return cli_fail("the metadata service's answer cannot be read");
+    if (memcmp(reply.cluster.bytes, request.cluster.bytes, CLUSTER_ID_BYTES) == 0) upgrade_new_cluster(a); /* ours */
+    print_init(a, &reply.cluster);
+    return CLI_OK;
 }
 
 int run_init(struct cli *c)
 {
-    struct admin_call a;
-    struct errbuf err;
-    uint64_t replication;
-    if (args_number(&c->args, "replication", 3, 1, LIMIT_VOTERS, &replication, &err) != STATUS_OK)
-        return cli_usage("%s", err.text);
-    int code = admin_open(&a, c);
-    if (code != CLI_OK) return code;
-    struct meta_init_request request = {.replication = (uint32_t)replication};
-    struct buf params;
-    buf_init(&params, 256);
-    a.session.env->ops->random(a.session.env, request.cluster.bytes, CLUSTER_ID_BYTES);
-    pack_meta_init_request(&params, &request);
-    client_meta(a.session.client, METHOD_META_INIT, buf_slice(&params), c->timeout_ms, init_done, &a);
-    buf_free(&params);
-    return admin_close(&a);
+    return admin_watch(c, do_init);
 }
 
 /* --- version, help --- */
@@ -300,9 +296,11 @@ int run_init(struct cli *c)
 int run_version(struct cli *c)
 {
     if (c->output == OUTPUT_JSON)
-        out_printf("{\"version\":\"%s\",\"protocol\":%u}\n", QUORATE_VERSION, PROTOCOL_VERSION);
+        out_printf("{\"version\":\"%s\",\"protocol\":%u,\"newest\":%u,\"oldest\":%u}\n", version_release(),
+                   PROTOCOL_VERSION, (unsigned)version_newest(), (unsigned)version_oldest());
     else
-        out_printf("quorate %s, protocol %u\n", QUORATE_VERSION, PROTOCOL_VERSION);
+        out_printf("quorate %s, protocol %u, cluster versions %u to %u\n", version_release(), PROTOCOL_VERSION,
+                   (unsigned)version_oldest(), (unsigned)version_newest());
     return CLI_OK;
 }
 

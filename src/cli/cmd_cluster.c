@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
-#include "cli/cli_int.h"
+#include "cli/admin_int.h"
 #include "cli/files.h"
 #include "cli/local.h"
 #include "env_posix/env_posix.h"
@@ -379,6 +379,12 @@ static void print_started(const struct cli *c, const struct local_cluster *clust
     }
 }
 
+static int settle_version(struct admin_call *a)
+{
+    upgrade_new_cluster(a);
+    return CLI_OK;
+}
+
 int run_cluster_start(struct cli *c)
 {
     struct local_cluster cluster;
@@ -388,6 +394,7 @@ int run_cluster_start(struct cli *c)
     if (strlen(cli_cluster_dir(c)) > 800) return cli_usage("--dir is too long");
     if (args_number(&c->args, "wait", 60000, 100, 3600000, &wait_ms, &err) != STATUS_OK)
         return cli_usage("%s", err.text);
+    bool fresh = local_load(&cluster, cli_cluster_dir(c), &err) == STATUS_NOT_FOUND;
     local_default(&cluster, cli_cluster_dir(c));
     if (c->args.word_count == 1) {
         if (local_load(&cluster, cli_cluster_dir(c), &err) != STATUS_OK)
@@ -397,6 +404,7 @@ int run_cluster_start(struct cli *c)
     }
     int code = start_supervised(c, &cluster, &status);
     if (code == CLI_OK) code = wait_ready(c, &cluster, wait_ms);
+    if (code == CLI_OK && fresh) code = admin_watch(c, settle_version);
     if (code == CLI_OK) print_started(c, &cluster, status.supervised);
     return code;
 }

@@ -13,6 +13,7 @@ enum status client_new(struct env *env, const struct client_options *o, struct c
     struct client *c = mem_zalloc(sizeof(*c));
     c->env = env;
     c->self.role = o->role;
+    c->self.newest = o->newest;
     c->in_flight_max = o->in_flight_max > 0 ? o->in_flight_max : CLIENT_IN_FLIGHT_MAX;
     enum status status = meta_call_new(env, o->meta_addresses, &c->self, &c->meta, err);
     if (status != STATUS_OK) {

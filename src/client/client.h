@@ -13,6 +13,7 @@ struct client_options {
     const char *meta_addresses;
     enum role role;         /* ROLE_GATEWAY or ROLE_CLIENT */
     uint32_t in_flight_max; /* requests; beyond it STATUS_BUSY. 0: 4096 */
+    uint32_t newest;        /* cluster version to support at most; 0: the program's (docs/upgrade.md) */
 };
 
 struct client;

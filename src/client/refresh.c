@@ -73,6 +73,7 @@ static uint64_t keyspace_old_at(struct client *c)
 
 void refresh_learn(struct client *c, const struct meta_map_reply *map)
 {
+    if (map->finalised > c->self.finalised) c->self.finalised = map->finalised;
     for (size_t i = 0; i < map->node_count; i++) learn_node(c, &map->nodes[i]);
     if (map->node_count > 0) forget_absent_nodes(c, map);
     for (size_t i = 0; i < map->keyspace_count; i++) {

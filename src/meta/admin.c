@@ -79,6 +79,10 @@ enum status admin_command(struct meta *m, const struct rpc_request *req, struct 
         s = unpack_meta_member_request(req->params, &m->arena, &c->member);
         if (s == STATUS_OK) s = members_command(m, c, err);
         if (s == STATUS_OK && c->member.remove) c->member.address = slice_str(members_address_of(m, c->member.id));
+    } else if (req->method == METHOD_META_UPGRADE) {
+        struct meta_upgrade_request q;
+        s = unpack_meta_upgrade_request(req->params, &m->arena, &q);
+        if (s == STATUS_OK) s = upgrade_command(m, &q, c, err);
     } else if (req->method == METHOD_META_CONFIG) {
         c->kind = META_CMD_SETTING;
         s = unpack_meta_config_request(req->params, &m->arena, &c->setting);
@@ -211,8 +215,11 @@ bool admin_is_read(struct meta *m, const struct rpc_request *req)
 {
     struct meta_config_request q;
     struct meta_placement_request rules;
+    struct meta_upgrade_request upgrade;
     if (req->method == METHOD_META_OPS) return true;
     arena_reset(&m->arena);
+    if (req->method == METHOD_META_UPGRADE)
+        return unpack_meta_upgrade_request(req->params, &m->arena, &upgrade) == STATUS_OK && !upgrade.finalize;
     if (req->method == METHOD_META_PLACEMENT)
         return unpack_meta_placement_request(req->params, &m->arena, &rules) == STATUS_OK &&
                rules.rule.keyspace.size == 0;
@@ -326,6 +333,10 @@ void admin_read(struct meta_request *q)
         fill_operators(m, &reply);
         fill_notes(m, &reply);
         pack_meta_ops_reply(&payload, &reply);
+    } else if (q->req->method == METHOD_META_UPGRADE) {
+        struct meta_upgrade_reply reply = {0};
+        upgrade_survey(m, 0, &reply);
+        pack_meta_upgrade_reply(&payload, &reply);
     } else if (q->req->method == METHOD_META_PLACEMENT) {
         struct meta_placement_reply reply = {0};
         fill_rules(m, &reply);

@@ -54,6 +54,7 @@ void meta_command_encode(const struct meta_command *c, struct buf *out)
         PACK_INNER(out, meta_member_request, &c->member);
         pack_bool(out, c->member_gone);
         break;
+    case META_CMD_FINALIZE: pack_uint(out, c->finalised); break;
     case META_CMD_RANGES:
         pack_array(out, 2);
         PACK_INNER(out, range_change_reply, &c->news);
@@ -146,6 +147,7 @@ enum status meta_command_decode(struct slice bytes, struct arena *arena, struct 
         s = unpack_meta_member_request(unpack_bin(&u), arena, &out->member);
         out->member_gone = unpack_bool(&u);
         break;
+    case META_CMD_FINALIZE: out->finalised = (uint32_t)unpack_uint(&u); break;
     case META_CMD_RANGES: s = decode_news(&u, arena, out); break;
     default: return STATUS_UNSUPPORTED;
     }

@@ -246,7 +246,8 @@ static enum status meta_apply(void *ctx, const struct machine_entry *me, const s
     *ts = me->index; /* versions of metadata rows: they have no other order */
     writes->count = 0;
     enum status decoded = meta_command_decode(me->command, arena, &c);
-    if (decoded == STATUS_UNSUPPORTED) BUG("a metadata log entry that is no command of this version");
+    if (decoded == STATUS_UNSUPPORTED)
+        BUG("a metadata log entry that is no command of this release: start a newer one on this directory");
     if (decoded != STATUS_OK) {
         eval_answer(&e, STATUS_INVALID, "the request is malformed, or beyond a limit", SLICE_EMPTY);
         return STATUS_OK;
@@ -277,6 +278,11 @@ static enum status meta_apply(void *ctx, const struct machine_entry *me, const s
     case META_CMD_RANGES: eval_ranges(&e, &c); break;
     case META_CMD_MEMBER: eval_member(&e, &c); break;
     case META_CMD_GIVE_UP: eval_give_up(&e, &c.recover, c.now_ms); break;
+    case META_CMD_FINALIZE: /* never falls */
+        if (eval_read_number(&e, slice_str("f"), VERSION_FIRST) < c.finalised)
+            eval_write_number(&e, slice_str("f"), c.finalised);
+        eval_answer(&e, STATUS_OK, "", SLICE_EMPTY);
+        break;
     case META_CMD_PLACEMENT: eval_placement(&e, &c.placement.rule); break;
     }
     if (e.failed != STATUS_OK) writes->count = 0;

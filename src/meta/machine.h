@@ -12,6 +12,7 @@
  *   o/<range>    operator under way; e/<id modulo 256>: one that has ended (meta/operator.h)
  *   s/<name>     a setting that an admin has set (meta/settings.h)
  *   m/<id>       member of the metadata service that is to come, or to go: [address, stays]; members.c
+ *   f            cluster version that has been finalised (docs/upgrade.md); absent: VERSION_FIRST
  *   t            bound of timestamps: none at or above it has been handed out
  *   v            map version: raised by everything that nodes or routers cache
  *
@@ -46,7 +47,8 @@ enum meta_command_kind {
     META_CMD_RANGES,
     META_CMD_PLACEMENT,
     META_CMD_GIVE_UP,
-    META_CMD_MEMBER
+    META_CMD_MEMBER,
+    META_CMD_FINALIZE
 };
 /* A destroyed range: a descriptor without replicas, with a conf_ver above whatever the group's own log may reach, so that every
  * replica of it is gone (docs/moves.md). The row stays: a replica that comes back in years is told. */
@@ -83,6 +85,7 @@ struct meta_command {
     struct meta_member_request member;   /* META_CMD_MEMBER */
     bool member_gone;                    /* it has been taken out: its row goes */
     struct meta_recover_request recover; /* META_CMD_GIVE_UP: its nodes */
+    uint32_t finalised;                  /* META_CMD_FINALIZE */
     uint64_t now_ms;                     /* META_CMD_NODE, GIVE_UP: the leader's wall clock */
 };
 void meta_command_encode(const struct meta_command *c, struct buf *out);

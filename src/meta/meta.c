@@ -24,6 +24,7 @@ static void on_row(void *ctx, struct slice user_key, struct slice value, bool is
     if (!m->loaded) return; /* the scan will see it */
     meta_state_row(&m->state, user_key, value, is_delete);
     note_cluster(m);
+    upgrade_note(m);
 }
 
 static void state_block_loaded(void *ctx, enum status s)
@@ -63,6 +64,7 @@ static void state_load(struct meta *m)
     } else if (s == STATUS_END) {
         m->loaded = true;
         note_cluster(m);
+        upgrade_note(m);
     } else {
         m->env->ops->fatal(m->env, "the metadata's rows cannot be read: a table is damaged");
     }
@@ -149,8 +151,12 @@ static enum status meta_identity(struct meta *m, struct errbuf *err)
         m->identity.node_id = m->options.id;
         s = identity_save(m->env, &m->identity, err);
     }
-    m->self = (struct rpc_identity){.role = ROLE_META, .node_id = m->options.id, .cluster = m->identity.cluster};
-    return s;
+    m->self = (struct rpc_identity){.role = ROLE_META,
+                                    .node_id = m->options.id,
+                                    .cluster = m->identity.cluster,
+                                    .newest = m->options.host.version_newest,
+                                    .finalised = m->identity.finalised};
+    return s == STATUS_OK ? identity_check_version(&m->identity, m->self.newest, err) : s;
 }
 
 static const char *meta_own_address(struct meta *m, struct errbuf *err)

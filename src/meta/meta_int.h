@@ -122,6 +122,13 @@ MUST_CHECK enum status admin_command(struct meta *m, const struct rpc_request *r
 bool admin_answers(struct meta *m, struct rpc_request *req);
 bool admin_is_read(struct meta *m, const struct rpc_request *req);
 void admin_read(struct meta_request *q);
+/* upgrade.c */
+/* Who runs what, and what stands in the way of finalising `version` (0: the newest that all support); in m->arena. */
+void upgrade_survey(struct meta *m, uint32_t version, struct meta_upgrade_reply *out);
+MUST_CHECK enum status upgrade_command(struct meta *m, const struct meta_upgrade_request *q, struct meta_command *c,
+                                       struct errbuf *err);
+void upgrade_note(struct meta *m); /* what has been finalised holds for this member, too */
+
 /* news.c */
 void news_take(struct meta *m, const struct range_desc *d);
 bool news_wanted(const struct meta *m,

@@ -289,6 +289,7 @@ static void on_heartbeat(struct meta *m, struct rpc_request *req)
         return;
     }
     n->heard_ns = env_mono_ns(m->env);
+    n->hello = *rpc_request_hello(req);
     n->info.range_count = hb.range_count;
     n->info.leader_count = hb.lead_count;
     n->info.bytes = hb.bytes;
@@ -306,6 +307,7 @@ static void on_heartbeat(struct meta *m, struct rpc_request *req)
     struct meta_address metas[LIMIT_REPLICAS];
     reply.metas = metas;
     reply.meta_count = members_addresses(m, metas);
+    reply.finalised = m->state.finalised;
     fill_nodes(m, &reply.nodes, &reply.node_count);
     fill_ranges(m, n, &hb, &reply);
     fill_gone(m, n, &hb, &reply);
@@ -367,6 +369,7 @@ static void answer_map(struct meta_request *q)
     struct meta_address metas[LIMIT_REPLICAS];
     reply.metas = metas;
     reply.meta_count = members_addresses(m, metas);
+    reply.finalised = m->state.finalised;
     struct buf payload;
     buf_init(&payload, LIMIT_FRAME_BYTES - 65536);
     pack_meta_map_reply(&payload, &reply);
@@ -565,6 +568,7 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     case METHOD_META_PLACEMENT:
     case METHOD_META_RECOVER:
     case METHOD_META_MEMBER:
+    case METHOD_META_UPGRADE:
     case METHOD_META_KEYSPACE_ALTER:
     case METHOD_META_KEYSPACE_DROP: on_led(m, req); return;
     case METHOD_RANGE_TRANSFER: on_transfer(m, req); return;

@@ -16,6 +16,7 @@ void meta_state_init(struct meta_state *s)
     map_init(&s->ranges_by_id);
     operators_init(&s->operators);
     settings_default(&s->settings);
+    s->finalised = VERSION_FIRST;
 }
 
 void meta_state_clear(struct meta_state *s)
@@ -223,6 +224,7 @@ void meta_state_row(struct meta_state *s, struct slice user_key, struct slice va
     case 'o':
     case 'e': operators_row(&s->operators, user_key, value, false); return;
     case 's': row_setting(s, rest, value); return;
+    case 'f': s->finalised = (uint32_t)number(value); return;
     case 't': s->ts_bound = number(value); return;
     case 'v': s->map_version = number(value); return;
     default: return; /* ids and uuids: only the machine reads them */

@@ -27,6 +27,7 @@ struct meta_node {
     bool drained, leaving;
     uint64_t maintenance_until_ms, lost_ms;
     struct map orphans; /* range id -> struct meta_orphan: salvage.c */
+    struct hello hello; /* as of then */
     uint64_t heard_ns;  /* 0: not since this member leads */
     size_t strays;      /* replicas that it held, when it last told all, and should not hold */
     size_t told;        /* ranges[0..told) have been offered to it; begins anew when it still lacks some */
@@ -48,6 +49,7 @@ struct meta_state {
     bool has_cluster;
     struct meta_cluster_row cluster;
     uint64_t map_version, ts_bound;
+    uint32_t finalised; /* cluster version */
     struct meta_keyspace *keyspaces;
     size_t keyspace_count, keyspace_capacity;
     struct meta_node **nodes; /* by id */

@@ -28,6 +28,8 @@ void deferred_fail_all(struct node *n);
 /* heartbeat.c */
 void heartbeat_note_changed(struct node *n, const struct replica *r); /* the metadata service is told, soon */
 void heartbeat_free(struct node *n);
-void node_given_up(struct node *n); /* the metadata service says so: it ends, for good */
+void node_unsupported(struct node *n,
+                      struct slice why); /* the cluster is at a version that this program does not support */
+void node_given_up(struct node *n);      /* the metadata service says so: it ends, for good */
 
 #endif

@@ -11,8 +11,25 @@ enum { ESTIMATE_EVERY = 8 }; /* sizes are estimated for one range in so many eac
 enum { CHANGES_MAX = 256 }; /* descriptors told in one heartbeat */
 enum { LEADERLESS_EVERY = 8, ORPHANS_MAX = 1024 };
 
+/* False: the node ends. */
+static bool adopt_version(struct node *n, uint32_t finalised)
+{
+    struct errbuf err = {{0}};
+    if (finalised <= n->self.finalised) return true;
+    enum status s = identity_note_finalised(n->env, &n->identity, finalised, &err);
+    if (s == STATUS_OK) s = identity_check_version(&n->identity, n->self.newest, &err);
+    if (s != STATUS_OK) {
+        n->env->ops->fatal(n->env, err.text);
+        return false;
+    }
+    log_event(n->env->log, LOG_INFO, "node.finalised", "version=%u", (unsigned)finalised);
+    n->self.finalised = finalised;
+    return true;
+}
+
 static void heartbeat_adopt(struct node *n, const struct meta_heartbeat_reply *reply)
 {
+    if (!adopt_version(n, reply->finalised)) return;
     for (size_t i = 0; i < reply->node_count; i++) {
         char address[LIMIT_ADDRESS_BYTES + 1];
         struct slice a = reply->nodes[i].address;
@@ -92,6 +109,13 @@ static void fill_changed(struct node *n, struct meta_heartbeat_request *request)
     }
 }
 
+void node_unsupported(struct node *n, struct slice why)
+{
+    struct errbuf err;
+    errbuf_set(&err, "%.*s", (int)(why.size < 400 ? why.size : 400), (const char *)why.data);
+    n->env->ops->fatal(n->env, err.text);
+}
+
 void node_given_up(struct node *n)
 {
     n->env->ops->fatal(
@@ -115,6 +139,10 @@ static void heartbeat_done(void *ctx, enum status status, bool sent, const struc
     }
     if (status == STATUS_OK && head->status == STATUS_FORBIDDEN) {
         node_given_up(n);
+        return;
+    }
+    if (status == STATUS_UNSUPPORTED) {
+        node_unsupported(n, head->message);
         return;
     }
     if (status != STATUS_OK || head->status != STATUS_OK) return;

@@ -69,6 +69,10 @@ static void node_registered(void *ctx, enum status status, bool sent, const stru
         node_given_up(n);
         return;
     }
+    if (status == STATUS_UNSUPPORTED) {
+        node_unsupported(n, head->message);
+        return;
+    }
     struct meta_register_reply reply;
     arena_reset(&n->arena);
     if (status != STATUS_OK || head->status != STATUS_OK ||
@@ -193,7 +197,12 @@ enum status node_new(struct env *env, const struct node_options *o, struct node 
     list_init(&n->actor.link);
     n->actor.pass = node_pass;
     enum status s = identity_open(env, ROLE_NODE, &n->identity, err);
-    n->self = (struct rpc_identity){.role = ROLE_NODE, .node_id = n->identity.node_id, .cluster = n->identity.cluster};
+    n->self = (struct rpc_identity){.role = ROLE_NODE,
+                                    .node_id = n->identity.node_id,
+                                    .cluster = n->identity.cluster,
+                                    .newest = o->host.version_newest,
+                                    .finalised = n->identity.finalised};
+    if (s == STATUS_OK) s = identity_check_version(&n->identity, n->self.newest, err);
     if (s == STATUS_OK) s = rpc_server_new(env, n->listen, &n->self, node_on_request, n, &n->server, err);
     if (s == STATUS_OK) s = meta_call_new(env, o->meta_addresses, &n->self, &n->meta, err);
     if (s == STATUS_OK && n->identity.node_id != 0) node_opened(n);

@@ -412,6 +412,12 @@ bool host_peer_connected(const struct host *h, uint64_t node_id)
     return l != NULL && link_connected(l);
 }
 
+bool host_peer_hello(const struct host *h, uint64_t node_id, struct hello *out)
+{
+    const struct link *l = map_get(&h->links, node_id);
+    return l != NULL && link_hello(l, out);
+}
+
 struct replica *host_replica(const struct host *h, uint64_t group)
 {
     return map_get(&h->replicas, group);

@@ -29,6 +29,7 @@ struct host_options {
     uint32_t proposals_max;   /* commands under way in one host; beyond it STATUS_BUSY */
     uint32_t snapshot_chunk_bytes; /* 1 MiB */
     uint64_t snapshot_rate_bytes;  /* sent per second, by the whole host; 0: as fast as it goes. 64 MiB */
+    uint32_t version_newest;       /* cluster version to support at most; 0: the program's (docs/upgrade.md) */
     uint64_t compare_every;        /* entries, after which replicas compare what they did; 1,024. 0: they do not */
     struct {                       /* each Raft event as a line of JSON (docs/raft.md, Traces); NULL: off */
         void (*line)(void *ctx, struct slice line);
@@ -78,8 +79,7 @@ uint64_t host_pass(struct host *h, uint64_t now_ns);
 
 /* RAFT and SNAPSHOT frames of other hosts; takes over the request. */
 void host_on_raft(struct host *h, struct rpc_request *req);
-void host_on_liveness(struct host *h,
-                      struct rpc_request *req); /* LIVENESS frames of other hosts; takes over the request */
+void host_on_liveness(struct host *h, struct rpc_request *req); /* LIVENESS frames likewise */
 /* While held, no heartbeat asks other nodes for support: they take over what is led here when it has run out. For whoever
  * judges this node's health; a log write that hangs does the same by itself. */
 void host_hold_heartbeats(struct host *h, bool hold);
@@ -88,7 +88,8 @@ void host_on_effects(struct host *h, struct rpc_request *req);
 
 /* Where another host is reached; a changed address replaces the former. */
 void host_set_peer(struct host *h, uint64_t node_id, const char *address);
-bool host_peer_connected(const struct host *h, uint64_t node_id); /* our connection to it stands */
+bool host_peer_connected(const struct host *h, uint64_t node_id);                /* our connection to it stands */
+bool host_peer_hello(const struct host *h, uint64_t node_id, struct hello *out); /* likewise; what it said of itself */
 
 /* Groups may have been lost with the log, and nobody has said yet which can be: host_log_lost_below is wanted. */
 bool host_log_lost(const struct host *h);
@@ -116,8 +117,7 @@ void host_set_peers_write_us(struct host *h, uint64_t median_us); /* what to mea
 
 struct host_snapshots {
     uint64_t sending, receiving, bytes; /* under way; sent since the start */
-};
-struct host_snapshots host_snapshots(const struct host *h);
+} host_snapshots(const struct host *h);
 uint64_t host_node_id(const struct host *h);
 struct lsm *host_store(struct host *h);
 struct wal *host_log(struct host *h);

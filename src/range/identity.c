@@ -1,4 +1,4 @@
-/* The file IDENTITY: five lines of text and a checksum (docs/formats/identity.md). */
+/* The file IDENTITY: a few lines of text and a checksum (docs/formats/identity.md). */
 #include "range/identity.h"
 
 #include <stdio.h>
@@ -25,10 +25,13 @@ static void put_hex(struct buf *b, const char *name, const uint8_t bytes[16])
 
 static void identity_encode(const struct identity *id, struct buf *b)
 {
-    buf_printf(b, "quorate 1\nrole %s\nnode %llu\n", role_name(id->role), (unsigned long long)id->node_id);
+    bool first = id->finalised <= VERSION_FIRST; /* as programs that know only that one write and read it */
+    buf_printf(b, "quorate %d\nrole %s\nnode %llu\n", first ? 1 : 2, role_name(id->role),
+               (unsigned long long)id->node_id);
     put_hex(b, "uuid", id->uuid);
     put_hex(b, "cluster", id->cluster.bytes);
     buf_printf(b, "log %d\n", id->has_log ? 1 : 0);
+    if (!first) buf_printf(b, "version %u\n", (unsigned)id->finalised);
     buf_printf(b, "crc32c %08x\n", crc32c(0, b->data, b->size));
 }
 
@@ -49,16 +52,19 @@ static enum status identity_decode(const char *text, size_t size, struct identit
     unsigned version = 0, crc = 0, log = 0;
     unsigned long long node = 0;
     memset(out, 0, sizeof *out);
-    if (sscanf(text, "quorate %u", &version) == 1 && version != 1) {
-        errbuf_set(err, "IDENTITY has format %u; this program knows 1: start the newer program on this directory",
+    if (sscanf(text, "quorate %u", &version) == 1 && version != 1 && version != 2) {
+        errbuf_set(err, "IDENTITY has format %u; this program knows 1 and 2: start the newer program on this directory",
                    version);
         return STATUS_UNSUPPORTED;
     }
-    const char *crc_line = strstr(text, "crc32c ");
-    if (sscanf(text, "quorate %u\nrole %15s\nnode %llu\nuuid %32s\ncluster %32s\nlog %1u\ncrc32c %8x", &version, role,
-               &node, uuid, cluster, &log, &crc) != 7 ||
-        crc_line == NULL || (size_t)(crc_line - text) > size || crc32c(0, text, (size_t)(crc_line - text)) != crc ||
-        !get_hex(uuid, out->uuid) || !get_hex(cluster, out->cluster.bytes)) {
+    const char *crc_line = strstr(text, "crc32c "), *version_line = strstr(text, "\nversion ");
+    out->finalised = VERSION_FIRST;
+    if (sscanf(text, "quorate %u\nrole %15s\nnode %llu\nuuid %32s\ncluster %32s\nlog %1u\n", &version, role, &node,
+               uuid, cluster, &log) != 6 ||
+        (version == 2 && (version_line == NULL || sscanf(version_line, "\nversion %9u", &out->finalised) != 1)) ||
+        crc_line == NULL || sscanf(crc_line, "crc32c %8x", &crc) != 1 || (size_t)(crc_line - text) > size ||
+        crc32c(0, text, (size_t)(crc_line - text)) != crc || !get_hex(uuid, out->uuid) ||
+        !get_hex(cluster, out->cluster.bytes)) {
         errbuf_set(err, "IDENTITY is damaged: restore it from a backup of this directory, or start with an empty "
                         "directory (the cluster "
                         "rebuilds the replicas)");
@@ -114,6 +120,25 @@ enum status identity_check_log(struct env *env, const struct identity *id, const
     return STATUS_CORRUPT;
 }
 
+enum status identity_check_version(const struct identity *id, uint32_t newest, struct errbuf *err)
+{
+    if (newest == 0) newest = version_newest();
+    if (id->finalised <= newest) return STATUS_OK;
+    errbuf_set(err,
+               "this data directory is of a cluster that has been finalised at version %u, and this program (release "
+               "%s) supports up to %u: start a newer release on it",
+               (unsigned)id->finalised, version_release(), (unsigned)newest);
+    return STATUS_UNSUPPORTED;
+}
+
+enum status identity_note_finalised(struct env *env, struct identity *id, uint32_t finalised, struct errbuf *err)
+{
+    if (finalised <= id->finalised) return STATUS_OK;
+    COVER("identity.finalised");
+    id->finalised = finalised;
+    return identity_save(env, id, err);
+}
+
 enum status identity_note_log(struct env *env, struct identity *id, struct errbuf *err)
 {
     if (id->has_log) return STATUS_OK;
@@ -153,6 +178,7 @@ static enum status identity_make(struct env *env, enum role role, struct identit
     }
     memset(out, 0, sizeof *out);
     out->role = role;
+    out->finalised = VERSION_FIRST;
     env->ops->random(env, out->uuid, sizeof out->uuid);
     return identity_save(env, out, err);
 }

@@ -11,6 +11,7 @@ struct identity {
     uint8_t uuid[16];          /* of this directory */
     uint64_t node_id;          /* 0: not registered yet */
     struct cluster_id cluster; /* none: not known yet */
+    uint32_t finalised;        /* cluster version that may have been used here: at least VERSION_FIRST */
     bool has_log; /* a batch of a log was once durable here: without it the directory has forgotten its votes */
 };
 
@@ -22,6 +23,11 @@ MUST_CHECK enum status identity_check_log(struct env *env, const struct identity
                                           struct errbuf *err);
 /* The first batch of the log is durable: noted once in the directory's life. Blocks for that one small write. */
 MUST_CHECK enum status identity_note_log(struct env *env, struct identity *id, struct errbuf *err);
+/* May a program that supports `newest` at most (0: this one) run here? Else STATUS_UNSUPPORTED. */
+MUST_CHECK enum status identity_check_version(const struct identity *id, uint32_t newest, struct errbuf *err);
+/* The cluster is at that version: noted before anything of it is used here. Blocks for that one small write. */
+MUST_CHECK enum status identity_note_finalised(struct env *env, struct identity *id, uint32_t finalised,
+                                               struct errbuf *err);
 MUST_CHECK enum status identity_save(struct env *env, const struct identity *id, struct errbuf *err);
 
 #endif

@@ -132,6 +132,11 @@ bool link_connected(const struct link *l)
     return rpc_peer_connected(l->peer);
 }
 
+bool link_hello(const struct link *l, struct hello *out)
+{
+    return rpc_peer_hello(l->peer, out) && rpc_peer_connected(l->peer);
+}
+
 bool link_unfit(const struct link *l)
 {
     return l->unfit;

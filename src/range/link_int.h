@@ -19,6 +19,7 @@ void link_flush(struct link *l);
 uint64_t link_pass(struct link *l, uint64_t now_ns);
 struct liveness *link_liveness(struct link *l);
 const char *link_address(const struct link *l);
+bool link_hello(const struct link *l, struct hello *out); /* false: not connected */
 bool link_connected(const struct link *l);
 bool link_unfit(const struct link *l); /* is given leaderships only when nobody else can take them */
 void link_set_unfit(struct link *l, bool unfit);

@@ -13,6 +13,8 @@
 #include "range/members_int.h"
 #include "range/snapshot_int.h"
 
+#include <lz4.h>
+
 enum { SNAPSHOTS_RECEIVING_MAX = 4 }; /* by one host */
 #define SNAPSHOT_IDLE_MS 30000u       /* without a chunk: the sender is gone */
 
@@ -29,6 +31,7 @@ struct snapshot_recv {
     struct raft_config config;
     struct rpc_request *req; /* the chunk that is answered when it is stored */
     struct slice rows;       /* owned */
+    uint32_t rows_size;      /* not 0: rows is an LZ4 block of so many bytes */
     uint32_t rows_crc, stream_crc,
         stream_crc_sent; /* of this chunk; of all so far, as received and as the sender says */
     struct slice range;  /* packed state of the range as of index. Owned */
@@ -67,14 +70,25 @@ void snapshot_recv_close(struct snapshot_recv *s)
     recv_free(s);
 }
 
+/* In the place of the chunk's copy come the rows that were compressed. */
+static bool unpack_rows(struct snapshot_recv *s)
+{
+    if (s->rows_size == 0) return true;
+    uint8_t *rows = mem_alloc(s->rows_size);
+    int size = LZ4_decompress_safe((const char *)s->rows.data, (char *)rows, (int)s->rows.size, (int)s->rows_size);
+    mem_free((void *)(uintptr_t)s->rows.data);
+    s->rows = slice_make(rows, s->rows_size);
+    return size == (int)s->rows_size;
+}
+
 /* Worker: touches the ingest and the chunk's copy only. */
 static void recv_execute(struct task *t)
 {
     struct snapshot_recv *s = (struct snapshot_recv *)(void *)t;
+    bool sound = crc32c(0, s->rows.data, s->rows.size) == s->rows_crc && unpack_rows(s);
     struct slice rows = s->rows;
     s->stream_crc = crc32c(s->stream_crc, rows.data, rows.size);
-    bool sound = crc32c(0, rows.data, rows.size) == s->rows_crc && s->stream_crc == s->stream_crc_sent;
-    s->stored = sound ? STATUS_OK : STATUS_CORRUPT;
+    s->stored = sound && s->stream_crc == s->stream_crc_sent ? STATUS_OK : STATUS_CORRUPT;
     while (s->stored == STATUS_OK) {
         struct snapshot_row row;
         enum status next = snapshot_row_next(&rows, &row);
@@ -334,6 +348,11 @@ static void recv_again(struct snapshot_recv *s, struct rpc_request *req)
 void snapshot_recv_chunk(struct replica *r, struct rpc_request *req, const struct snapshot_chunk *c)
 {
     struct snapshot_recv *s = r->receiving;
+    uint32_t newest = r->host->options.version_newest;
+    if (c->rows_size > 0 && newest != 0 && !feature_on(newest, FEATURE_SNAPSHOT_COMPRESSED)) {
+        rpc_reply_status(req, STATUS_UNSUPPORTED, "compressed rows"); /* it plays a former release (docs/upgrade.md) */
+        return;
+    }
     if (s != NULL && s->id == c->snapshot_id && s->next_seq == c->seq + 1) {
         recv_again(s, req);
         return;
@@ -362,6 +381,7 @@ void snapshot_recv_chunk(struct replica *r, struct rpc_request *req, const struc
     s->req = req;
     mem_free((void *)(uintptr_t)s->rows.data);
     s->rows = mem_dup_slice(c->rows);
+    s->rows_size = c->rows_size;
     s->rows_crc = c->rows_crc;
     s->stream_crc_sent = c->stream_crc;
     s->last = c->last;

@@ -17,6 +17,8 @@
 #include "range/host_int.h"
 #include "range/snapshot_int.h"
 
+#include <lz4.h>
+
 enum { SNAPSHOTS_SENDING_MAX = 2 }; /* by one host */
 #define SNAPSHOT_CALL_NS (5000 * NS_PER_MS)
 #define SNAPSHOT_REST_MS 100u
@@ -37,6 +39,8 @@ struct snapshot_send {
     struct raft_config config;              /* as of index */
     struct slice range;                     /* packed state, as of index. Owned */
     struct buf rows;
+    struct buf packed;   /* rows as they are sent, when they are compressed */
+    bool compresses;     /* the cluster has been finalised at a version that allows it */
     uint32_t stream_crc; /* of all rows up to and including this chunk */
     bool last;
     enum status read_status;
@@ -48,6 +52,7 @@ static void send_free(struct snapshot_send *s)
     lsm_view_free(s->view);
     mem_free((void *)(uintptr_t)s->range.data);
     buf_free(&s->rows);
+    buf_free(&s->packed);
     mem_free(s);
 }
 
@@ -80,10 +85,8 @@ static void send_row(struct snapshot_send *s, const struct lsm_write *w)
         &(struct snapshot_row){.is_delete = w->kind == LSM_DELETE, .key = w->key, .ts = w->ts, .value = w->value});
 }
 
-/* Worker: touches the view and the buffer only. */
-static void send_execute(struct task *t)
+static void send_fill(struct snapshot_send *s)
 {
-    struct snapshot_send *s = (struct snapshot_send *)(void *)t;
     buf_clear(&s->rows);
     s->read_status = STATUS_OK;
     while (s->rows.size < s->host->options.snapshot_chunk_bytes) {
@@ -93,6 +96,30 @@ static void send_execute(struct task *t)
         send_row(s, &row);
     }
     ASSERT(!s->rows.overflow); /* a chunk and one largest row fit */
+}
+
+/* What does not become smaller goes as it is. */
+static void send_pack(struct snapshot_send *s)
+{
+    buf_clear(&s->packed);
+    if (!s->compresses || s->rows.size < 2) return;
+    uint8_t *to = buf_extend(&s->packed, s->rows.size - 1);
+    if (to == NULL) return;
+    int size = LZ4_compress_default((const char *)s->rows.data, (char *)to, (int)s->rows.size, (int)(s->rows.size - 1));
+    s->packed.size = size > 0 ? (size_t)size : 0;
+}
+
+/* Worker: touches the view and the buffers only. */
+static void send_execute(struct task *t)
+{
+    struct snapshot_send *s = (struct snapshot_send *)(void *)t;
+    send_fill(s);
+    send_pack(s);
+}
+
+static struct slice send_bytes(const struct snapshot_send *s)
+{
+    return buf_slice(s->packed.size > 0 ? &s->packed : &s->rows);
 }
 
 static void send_chunk(struct snapshot_send *s);
@@ -114,9 +141,9 @@ static void send_note_rate(struct snapshot_send *s)
     struct host *h = s->host;
     uint64_t rate = h->options.snapshot_rate_bytes, now_ns = h->now_ms * NS_PER_MS;
     if (h->snapshot_free_ns < now_ns) h->snapshot_free_ns = now_ns;
-    if (rate > 0)
-        h->snapshot_free_ns += s->rows.size * 1000 / rate * NS_PER_MS + s->rows.size * 1000 % rate * NS_PER_MS / rate;
-    h->snapshot_bytes += s->rows.size;
+    uint64_t bytes = send_bytes(s).size;
+    if (rate > 0) h->snapshot_free_ns += bytes * 1000 / rate * NS_PER_MS + bytes * 1000 % rate * NS_PER_MS / rate;
+    h->snapshot_bytes += bytes;
     s->bytes_sent += s->rows.size;
 }
 
@@ -180,6 +207,7 @@ static void send_chunk(struct snapshot_send *s)
     struct buf config, params;
     buf_init(&config, 4096);
     buf_init(&params, LIMIT_FRAME_BYTES);
+    struct slice bytes = send_bytes(s);
     struct snapshot_chunk c = {.group = r->desc.id,
                                .from = r->id,
                                .to = s->to,
@@ -189,9 +217,11 @@ static void send_chunk(struct snapshot_send *s)
                                .index = s->index,
                                .index_term = s->term,
                                .last = s->last,
-                               .rows = buf_slice(&s->rows),
-                               .rows_crc = crc32c(0, s->rows.data, s->rows.size),
-                               .stream_crc = s->stream_crc};
+                               .rows = bytes,
+                               .rows_crc = crc32c(0, bytes.data, bytes.size),
+                               .stream_crc = s->stream_crc,
+                               .rows_size = s->packed.size > 0 ? (uint32_t)s->rows.size : 0};
+    if (c.rows_size > 0) COVER("snapshot.compressed");
     if (s->seq == 0) {
         raft_config_encode(&s->config, SLICE_EMPTY, &config);
         c.descriptor = s->range;
@@ -263,6 +293,8 @@ void snapshot_send_start(struct replica *r, uint64_t to)
     replica_span(r, &start, &end);
     s->view = lsm_view_new(h->lsm, start, end);
     buf_init(&s->rows, LIMIT_FRAME_BYTES - 65536);
+    buf_init(&s->packed, LIMIT_FRAME_BYTES - 65536);
+    s->compresses = feature_on(h->self->finalised, FEATURE_SNAPSHOT_COMPRESSED) || MUTANT(version_ungated);
     uint64_t rows;
     lsm_estimate(h->lsm, start, end, &s->bytes_expected, &rows);
     r->sending = s;

@@ -370,7 +370,7 @@ static void on_hello_reply(struct rpc_peer *p, const struct reply_head *head, ui
         if (status == STATUS_OK)
             become_ready(p, &other, now_ns);
         else
-            attempt_failed(p, status, now_ns);
+            attempt_failed(p, rpc_refusal(&other, status), now_ns);
         return;
     }
     int size = head->message.size < 300 ? (int)head->message.size : 300;
@@ -547,6 +547,10 @@ uint64_t rpc_peer_pass(struct rpc_peer *p, uint64_t now_ns)
     list_remove(&p->stream.ready_link);
     p->used = false;
     take_news(p, now_ns);
+    if (p->state == PEER_READY && rpc_too_old(p->self, &p->other)) {
+        COVER("rpc.peer_too_old");
+        connection_lost(p, "it does not support the version that the cluster is finalised at", now_ns);
+    }
     watch_silence(p, now_ns);
     expire(p, now_ns);
     tell_ended(p);

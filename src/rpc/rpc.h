@@ -16,6 +16,9 @@ struct rpc_identity {
     enum role role;
     uint64_t node_id;
     struct cluster_id cluster;
+    uint32_t newest; /* cluster version that we support at most; 0: the program's */
+    uint32_t
+        finalised; /* that we know the cluster to be at; 0: not known. It only rises: who is too old is then let go */
 };
 
 /* --- server --- */
@@ -42,6 +45,12 @@ MUST_CHECK enum status rpc_server_new(struct env *env, const char *address, cons
 void rpc_server_free(struct rpc_server *s);                  /* all requests must have been answered or dropped */
 void rpc_server_pass(struct rpc_server *s, uint64_t now_ns); /* parses, calls on_request; then rpc_server_flush sends */
 void rpc_server_flush(struct rpc_server *s);                 /* one send per connection for all replies of the pass */
+
+/* What the sender's process said of itself; as long as the request lives. */
+const struct hello *rpc_request_hello(const struct rpc_request *r);
+/* The processes that are connected now. */
+void rpc_server_each(const struct rpc_server *s, void (*fn)(void *ctx, const struct hello *peer, const char *address),
+                     void *ctx);
 
 /* Frees the request. Packs [status.., payload] as reply_head; payload is already encoded. */
 void rpc_reply(struct rpc_request *r, const struct reply_head *head);

@@ -77,7 +77,11 @@ bool rpc_append_reply(struct buf *out, uint64_t id, enum method method, const st
 
 /* --- hello --- */
 void rpc_hello_fill(struct hello *h, const struct rpc_identity *self);
-/* May we talk? STATUS_OK, STATUS_UNSUPPORTED (version), STATUS_WRONG_CLUSTER; `err` then says why for a person. `peer` is
+bool rpc_too_old(const struct rpc_identity *self, const struct hello *other); /* for what is finalised */
+/* What calls end with when rpc_hello_check says so of the server's answer: UNSUPPORTED if it is for us to change. Another server may do where
+ * this one is too old. */
+enum status rpc_refusal(const struct hello *other, enum status why);
+/* May we talk? STATUS_OK, STATUS_UNSUPPORTED (its versions), STATUS_UNAVAILABLE (ours), STATUS_WRONG_CLUSTER; `err` then says why for a person. `peer` is
  * how the text calls the other side. */
 MUST_CHECK enum status rpc_hello_check(const struct rpc_identity *self, const struct hello *other, const char *peer,
                                        struct errbuf *err);

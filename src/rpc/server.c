@@ -36,6 +36,7 @@ struct rpc_server {
     struct list dirty;    /* something to send, or to end, at the next flush */
     struct list gone;     /* GONE and without requests: freed at the next flush */
     size_t conn_count;
+    uint32_t finalised; /* as of the last look for those who are too old */
     struct arena arena;
 };
 
@@ -46,9 +47,8 @@ struct rpc_conn {
     struct list state_link; /* greeting, choked or gone, by state */
     struct list dirty_link;
     enum conn_state state;
-    bool out_full; /* a reply did not fit: the peer reads too slowly */
-    enum role peer_role;
-    uint64_t peer_node_id;
+    bool out_full;                             /* a reply did not fit: the peer reads too slowly */
+    struct hello hello;                        /* once it serves */
     size_t unanswered_count, unanswered_bytes; /* with the owner */
     uint64_t accepted_ns;
     char peer[LIMIT_ADDRESS_BYTES];
@@ -140,6 +140,21 @@ void rpc_server_free(struct rpc_server *s)
     ASSERT(s->conn_count == 0);
     arena_free(&s->arena);
     mem_free(s);
+}
+
+const struct hello *rpc_request_hello(const struct rpc_request *r)
+{
+    return &r->conn->hello;
+}
+
+void rpc_server_each(const struct rpc_server *s, void (*fn)(void *ctx, const struct hello *peer, const char *address),
+                     void *ctx)
+{
+    LIST_FOR(it, &s->conns)
+    {
+        const struct rpc_conn *c = LIST_ENTRY(it, struct rpc_conn, link);
+        if (c->state == CONN_SERVING) fn(ctx, &c->hello, c->peer);
+    }
 }
 
 /* --- sending --- */
@@ -235,8 +250,8 @@ static void conn_request(struct rpc_conn *c, const struct frame *f, uint64_t now
                               .id = f->id,
                               .method = (enum method)f->method,
                               .notify = f->type == FRAME_NOTIFY,
-                              .peer_role = c->peer_role,
-                              .peer_node_id = c->peer_node_id,
+                              .peer_role = c->hello.role,
+                              .peer_node_id = c->hello.node_id,
                               .received_ns = now_ns};
     list_init(&r->link);
     if (f->params.size > 0) memcpy(r + 1, f->params.data, f->params.size);
@@ -273,8 +288,7 @@ static void conn_hello(struct rpc_conn *c, const struct frame *f)
     struct reply_head head = {.status = STATUS_OK, .message = SLICE_EMPTY, .payload = buf_slice(&payload)};
     conn_send(c, f->id, METHOD_HELLO, &head);
     buf_free(&payload);
-    c->peer_role = hello.role;
-    c->peer_node_id = hello.node_id;
+    c->hello = hello;
     c->stream.frame_max = LIMIT_FRAME_BYTES;
     if (c->state == CONN_GREETING) conn_set_state(c, CONN_SERVING);
 }
@@ -355,9 +369,29 @@ static void expire_greetings(struct rpc_server *s, uint64_t now_ns)
     }
 }
 
+/* Something has been finalised that connected processes do not support: they are told, and let go. */
+static void dismiss_too_old(struct rpc_server *s)
+{
+    if (s->finalised == s->self->finalised) return;
+    s->finalised = s->self->finalised;
+    LIST_FOR(it, &s->conns)
+    {
+        struct rpc_conn *c = LIST_ENTRY(it, struct rpc_conn, link);
+        struct errbuf err;
+        if (c->state != CONN_SERVING || !rpc_too_old(s->self, &c->hello)) continue;
+        enum status status = rpc_hello_check(s->self, &c->hello, c->peer, &err);
+        COVER("rpc.too_old");
+        log_event(s->env->log, LOG_WARN, "rpc.refused", "peer=%s status=%s why=\"%s\"", c->peer, status_name(status),
+                  err.text);
+        conn_send_status(c, 0, METHOD_HELLO, status, err.text);
+        conn_set_state(c, CONN_ENDING);
+    }
+}
+
 void rpc_server_pass(struct rpc_server *s, uint64_t now_ns)
 {
     if (s->env->dead) return;
+    dismiss_too_old(s);
     LIST_FOR(it, &s->choked)
     {
         struct rpc_conn *c = LIST_ENTRY(it, struct rpc_conn, state_link);

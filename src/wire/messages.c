@@ -75,11 +75,28 @@ void *read_list(struct unpack *u, struct arena *arena, size_t element_size, size
 
 void pack_hello(struct buf *b, const struct hello *m)
 {
-    pack_array(b, 4);
+    pack_array(b, 8);
     pack_uint(b, m->version);
     pack_uint(b, (uint64_t)m->role);
     pack_uint(b, m->node_id);
     pack_cluster_id(b, &m->cluster);
+    pack_uint(b, m->newest);
+    pack_uint(b, m->oldest);
+    pack_uint(b, m->finalised);
+    pack_bin(b, slice_str(m->release));
+}
+
+/* Programs before versions were told say nothing of them. */
+static void read_hello_versions(struct unpack *u, struct hello *m, uint32_t *extra)
+{
+    m->newest = m->oldest = VERSION_FIRST;
+    if (*extra < 4) return;
+    *extra -= 4;
+    m->newest = read_u32(u);
+    m->oldest = read_u32(u);
+    m->finalised = read_u32(u);
+    struct slice release = read_bin(u, 0, RELEASE_BYTES - 1);
+    if (release.size > 0) memcpy(m->release, release.data, release.size);
 }
 
 static void read_hello(struct unpack *u, struct arena *arena, struct hello *m)
@@ -90,6 +107,7 @@ static void read_hello(struct unpack *u, struct arena *arena, struct hello *m)
     m->role = (enum role)read_enum(u, ROLE_META, ROLE_CLIENT);
     m->node_id = unpack_uint(u);
     m->cluster = read_cluster_id(u);
+    read_hello_versions(u, m, &extra);
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(hello)

@@ -7,19 +7,8 @@
 #include "txn/feed.h"
 #include "wire/descriptors.h"
 #include "wire/messages_meta.h"
+#include "wire/messages_upgrade.h"
 #include "wire/wire.h"
-
-#define PROTOCOL_VERSION 1u
-
-enum role { ROLE_META = 1, ROLE_NODE = 2, ROLE_GATEWAY = 3, ROLE_CLIENT = 4 };
-
-/* First frame of each connection, both ways (request and its response). */
-struct hello {
-    uint32_t version;
-    enum role role;
-    uint64_t node_id; /* of a meta or node; 0 otherwise */
-    struct cluster_id cluster;
-};
 
 /* --- errors: the params of any response are [status, message, payload] --- */
 struct reply_head {
@@ -125,7 +114,8 @@ struct snapshot_chunk {
     struct slice config;     /* seq 0: raft_config_encode's bytes */
     bool last;
     struct slice rows;             /* snapshot_row after snapshot_row */
-    uint32_t rows_crc, stream_crc; /* crc32c of rows; of the rows of all chunks up to this one */
+    uint32_t rows_crc, stream_crc; /* crc32c of rows as they are here; of the rows of all chunks up to this one */
+    uint32_t rows_size;            /* not 0: rows is an LZ4 block of so many bytes (FEATURE_SNAPSHOT_COMPRESSED) */
 };
 struct snapshot_row {
     bool is_delete;
@@ -172,7 +162,7 @@ struct effects_news { /* EFFECTS, notify */
 };
 /* --- codecs: pack_X(buf, message), unpack_X(slice of params or payload, arena, message) --- */
 #define MESSAGE_MAP(X)                                                                                                 \
-    X(hello)                                                                                                           \
+    UPGRADE_MESSAGE_MAP(X)                                                                                             \
     X(range_desc)                                                                                                      \
     X(reply_head)                                                                                                      \
     X(txn_request)                                                                                                     \

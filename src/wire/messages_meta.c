@@ -127,7 +127,7 @@ MESSAGE_UNPACK(meta_heartbeat_request)
 
 void pack_meta_heartbeat_reply(struct buf *b, const struct meta_heartbeat_reply *m)
 {
-    pack_array(b, 9);
+    pack_array(b, 10);
     pack_uint(b, m->map_version);
     pack_range_descs(b, m->ranges, m->range_count);
     pack_node_infos(b, m->nodes, m->node_count);
@@ -138,6 +138,15 @@ void pack_meta_heartbeat_reply(struct buf *b, const struct meta_heartbeat_reply 
     pack_array(b, list_count(m->want_count));
     for (size_t i = 0; i < m->want_count; i++) pack_uint(b, m->wants[i]);
     pack_meta_addresses(b, m->metas, m->meta_count);
+    pack_uint(b, m->finalised);
+}
+
+/* Last in its message, and left out by those who know only the first. */
+static uint32_t read_finalised(struct unpack *u, uint32_t *extra)
+{
+    if (*extra == 0) return VERSION_FIRST;
+    (*extra)--;
+    return read_u32(u);
 }
 
 static void read_meta_heartbeat_reply(struct unpack *u, struct arena *arena, struct meta_heartbeat_reply *m)
@@ -153,6 +162,7 @@ static void read_meta_heartbeat_reply(struct unpack *u, struct arena *arena, str
     m->wants = read_list(u, arena, sizeof(*m->wants), 1, MESSAGE_LIST_MAX, &m->want_count);
     for (size_t i = 0; i < m->want_count; i++) m->wants[i] = unpack_uint(u);
     m->metas = read_meta_addresses(u, arena, &m->meta_count);
+    m->finalised = read_finalised(u, &extra);
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(meta_heartbeat_reply)
@@ -387,7 +397,7 @@ static struct keyspace_info *read_keyspaces(struct unpack *u, struct arena *aren
 void pack_meta_map_reply(struct buf *b, const struct meta_map_reply *m)
 {
     size_t leader_count = m->leaders != NULL ? m->range_count : 0;
-    pack_array(b, 7);
+    pack_array(b, 8);
     pack_uint(b, m->map_version);
     pack_keyspaces(b, m->keyspaces, m->keyspace_count);
     pack_range_descs(b, m->ranges, m->range_count);
@@ -396,6 +406,7 @@ void pack_meta_map_reply(struct buf *b, const struct meta_map_reply *m)
     pack_range_reports(b, m->reports, m->reports != NULL ? m->range_count : 0);
     pack_node_infos(b, m->nodes, m->node_count);
     pack_meta_addresses(b, m->metas, m->meta_count);
+    pack_uint(b, m->finalised);
 }
 
 static void read_meta_map_reply(struct unpack *u, struct arena *arena, struct meta_map_reply *m)
@@ -410,6 +421,7 @@ static void read_meta_map_reply(struct unpack *u, struct arena *arena, struct me
     m->reports = read_range_reports(u, arena, &report_count);
     m->nodes = read_node_infos(u, arena, &m->node_count);
     m->metas = read_meta_addresses(u, arena, &m->meta_count);
+    m->finalised = read_finalised(u, &extra);
     unpack_close(u, extra);
     if (leader_count != 0 && leader_count != m->range_count) u->failed = true;
     if (report_count != 0 && report_count != m->range_count) u->failed = true;

@@ -58,6 +58,7 @@ struct meta_heartbeat_reply {
     size_t want_count;
     struct meta_address *metas; /* the metadata service's members */
     size_t meta_count;
+    uint32_t finalised; /* cluster version */
 };
 struct meta_timestamps_request {
     uint32_t count;
@@ -83,6 +84,7 @@ struct meta_map_reply {
     size_t node_count;
     struct meta_address *metas; /* the metadata service's members */
     size_t meta_count;
+    uint32_t finalised; /* cluster version */
 };
 struct meta_keyspace_request {
     struct slice name;
@@ -139,8 +141,7 @@ struct node_range_status {
     uint64_t leader_replica, term, commit, applied, log_bytes;
     struct slice waits_for; /* why it does not go on, or empty */
 };
-struct
-    range_transfer_request { /* to the leader: give leadership to the replica on that node; done when that one leads */
+struct range_transfer_request { /* to the leader: to the replica on that node; done when that one leads */
     uint64_t range_id, node_id;
 };
 struct range_split_request { /* to the leader */

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "sim/check.h"
+#include "sim/upgrade.h"
 
 #include <stdio.h>
 
@@ -22,6 +23,7 @@ static enum status meta_start(struct process *p, struct errbuf *err)
         if (c->metas[i] == p) o.id = i + 1;
     }
     if (c->bench == BENCH_NONE) knobs_draw_host(p->world, &o.host);
+    if (c->upgrade != NULL) o.host.version_newest = upgrade_draw(c->upgrade, p);
     struct meta *m = NULL;
     enum status s = meta_new(&p->env, &o, &m, err);
     p->server = m;
@@ -57,6 +59,7 @@ static enum status node_start(struct process *p, struct errbuf *err)
     struct node_options o = {
         .listen = p->address, .meta_addresses = c->meta_addresses, .host_label = p->name, .host = c->knobs.host};
     if (c->bench == BENCH_NONE) knobs_draw_host(p->world, &o.host);
+    if (c->upgrade != NULL) o.host.version_newest = upgrade_draw(c->upgrade, p);
     struct node *n = NULL;
     enum status s = node_new(&p->env, &o, &n, err);
     p->server = n;

@@ -39,6 +39,7 @@ static inline bool cluster_splits(const struct cluster_knobs *k)
 
 struct check_raft;
 struct check_resolved;
+struct upgrade;
 
 /* A measurement: knobs_bench, nothing drawn at a start, no ledger. */
 enum cluster_bench {
@@ -53,6 +54,7 @@ struct cluster {
     struct process *metas[METAS], *nodes[NODES_MAX], *clients[CLIENTS_MAX];
     struct ledger *ledgers[CLIENTS_MAX]; /* on the clients; NULL until somebody uses one */
     char meta_addresses[128];
+    struct upgrade *upgrade; /* NULL: all run this release, and nothing is finalised */
     enum cluster_bench bench;
     bool booted;                    /* the keyspace exists, and its ranges have their places */
     bool placed;                    /* so do those of the ledger, if it has a part in this run */

@@ -243,9 +243,17 @@ static void life_end(struct process *p)
     p->disk_life = NULL;
 }
 
-static bool may_stop(const struct process *p)
+/* Of the former release, and the cluster has been finalised meanwhile. */
+static bool is_outdated(struct process *p, const char *why)
 {
-    return p->disk_faulty || p->disk_full || p->disk_damaged || p->given_up;
+    if (!p->former || strstr(why, "finalised at version") == NULL) return false;
+    p->outdated = true;
+    return true;
+}
+
+static bool may_stop(struct process *p, const char *why)
+{
+    return is_outdated(p, why) || p->disk_faulty || p->disk_full || p->disk_damaged || p->given_up;
 }
 
 static void crash_now(struct process *p)
@@ -279,7 +287,7 @@ enum status process_start(struct process *p)
         return process_runs(p) ? STATUS_OK : STATUS_IO;
     }
     world_trace(p->world, p, "does not start: %s: %s", status_name(s), err.text);
-    if (!p->crashing && !may_stop(p))
+    if (!p->crashing && !may_stop(p, err.text))
         world_fail(p->world, "%s does not start: %s: %s", p->name, status_name(s), err.text);
     if (p->crashing) {
         crash_now(p);
@@ -337,7 +345,7 @@ void process_settle(struct process *p)
         crash_now(p);
         return;
     }
-    if (may_stop(p)) {
+    if (may_stop(p, p->fatal_why)) {
         p->world->fatals++;
     } else {
         world_fail(p->world, "%s stops without a fault of its disk: %s", p->name, p->fatal_why);

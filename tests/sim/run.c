@@ -7,6 +7,7 @@
 #include "sim/admin.h"
 #include "sim/faults.h"
 #include "sim/salvage.h"
+#include "sim/upgrade.h"
 #include "sim/workload.h"
 
 #include <stdio.h>
@@ -21,6 +22,7 @@ struct run {
     struct workload *load;
     struct faults *faults;
     struct admin *admin;
+    struct upgrade *upgrade;
     struct salvage *salvage; /* NULL: not in this run, or not yet */
     bool healed;
 };
@@ -82,6 +84,10 @@ static bool moves_ended(struct run *r)
 {
     return admin_settled(r->admin);
 }
+static bool finalised(struct run *r)
+{
+    return r->upgrade == NULL || upgrade_settled(r->upgrade);
+}
 static bool settled(struct run *r)
 {
     return check_state_settled(&r->cluster);
@@ -117,6 +123,7 @@ static void run_phases(struct run *r)
     cluster_start(&r->cluster);
     workload_start(r->load);
     admin_start(r->admin);
+    if (r->upgrade != NULL) upgrade_start(r->upgrade);
     if (k->chaos_from_start) {
         faults_start(r->faults);
     } else {
@@ -126,6 +133,7 @@ static void run_phases(struct run *r)
     if (!step_until(r, r->world.now_ns + k->safety_ns)) return;
     faults_heal(r->faults);
     admin_heal(r->admin);
+    if (r->upgrade != NULL) upgrade_heal(r->upgrade);
     r->healed = true;
     if (!step_while_not(r, unpaused_and_up, LIVENESS_LIMIT_NS, "coming up")) return;
     if (!step_while_not(r, booted, BOOT_LIMIT_NS, "booting")) return;
@@ -135,6 +143,7 @@ static void run_phases(struct run *r)
     workload_audit(r->load);
     if (!step_while_not(r, idle, LIVENESS_LIMIT_NS, "the audit")) return;
     if (!step_while_not(r, moves_ended, LIVENESS_LIMIT_NS, "the end of all operators")) return;
+    if (!step_while_not(r, finalised, LIVENESS_LIMIT_NS, "finalising the newer release")) return;
     if (!step_while_not(r, settled, LIVENESS_LIMIT_NS, "catching up of all replicas")) return;
     check_state(&r->cluster);
     run_disaster(r);
@@ -167,6 +176,7 @@ void run_seed(const struct run_options *o, struct run_result *out)
     r->load = workload_new(&r->cluster, &r->history);
     r->faults = faults_new(&r->cluster);
     r->admin = admin_new(&r->cluster);
+    if (o->bench == BENCH_NONE) r->cluster.upgrade = r->upgrade = upgrade_new(&r->cluster);
     run_phases(r);
     if (r->world.failed) {
         if (!o->trace) world_trace_dump(&r->world, o->tail_lines);
@@ -187,6 +197,7 @@ void run_seed(const struct run_options *o, struct run_result *out)
     world_free(&r->world);
     faults_free(r->faults);
     admin_free(r->admin);
+    upgrade_free(r->upgrade);
     salvage_free(r->salvage);
     history_free(&r->history);
     mem_free(r);

@@ -89,13 +89,13 @@ struct process {
     int64_t wall_jump_ms;
     /* disk: NULL for a process without one */
     struct memdisk *disk;
-    struct sim_disk *disk_life; /* what env.disk points to, one per life */
-    uint64_t log_slow, io_slow; /* factors on latencies of the log's lane and of the others; 1 */
-    uint64_t disk_stalls_ns;    /* until when nothing that is begun now ends */
-    bool disk_full;             /* for the time being: fatal is legitimate */
-    bool disk_faulty;           /* a fault was armed in this life: fatal is legitimate */
-    bool given_up;              /* by unsafe-recover: it is told so, and stops (salvage.c) */
-    bool disk_damaged;          /* bytes have rotted: it may stop, and refuse to start, for ever */
+    struct sim_disk *disk_life;  /* what env.disk points to, one per life */
+    uint64_t log_slow, io_slow;  /* factors on latencies of the log's lane and of the others; 1 */
+    uint64_t disk_stalls_ns;     /* until when nothing that is begun now ends */
+    bool disk_full, disk_faulty; /* for the time being; a fault was armed in this life: fatal is legitimate */
+    bool given_up;               /* by unsafe-recover: it is told so, and stops (salvage.c) */
+    bool former, outdated; /* plays the former release in this life; has been told that it is too old (upgrade.c) */
+    bool disk_damaged;     /* bytes have rotted: it may stop, and refuse to start, for ever */
     /* dying */
     unsigned crash_at_effect; /* at the so many-th effect on disk or network from now, before it happens; 0: never */
     bool crashing;            /* that has come: everything it does is void until it is taken down */

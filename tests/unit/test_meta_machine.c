@@ -434,6 +434,16 @@ START_TEST(bound_never_falls)
 }
 END_TEST
 
+START_TEST(what_is_finalised_never_falls)
+{
+    struct reply_head head;
+    ck_assert_uint_eq(w.state.finalised, VERSION_FIRST);
+    ck_assert_int_eq(run(&(struct meta_command){.kind = META_CMD_FINALIZE, .finalised = 3}, &head), STATUS_OK);
+    ck_assert_int_eq(run(&(struct meta_command){.kind = META_CMD_FINALIZE, .finalised = 2}, &head), STATUS_OK);
+    ck_assert_uint_eq(w.state.finalised, 3);
+}
+END_TEST
+
 static bool drained(uint64_t id)
 {
     const struct meta_node *n = meta_state_node(&w.state, id);
@@ -644,6 +654,7 @@ int main(void)
     tcase_add_test(tc, a_dropped_keyspace_comes_back_or_goes);
     tcase_add_test(tc, a_keyspace_by_hash_has_a_range_for_each_bucket);
     tcase_add_test(tc, bound_never_falls);
+    tcase_add_test(tc, what_is_finalised_never_falls);
     tcase_add_test(tc, a_drained_node_stays_drained);
     tcase_add_test(tc, ids_are_given_once);
     tcase_add_test(tc, news_of_ranges);

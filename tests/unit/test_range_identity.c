@@ -72,6 +72,7 @@ START_TEST(damage_is_refused)
 {
     struct identity a, b;
     ck_assert_int_eq(identity_open(&t.env, ROLE_NODE, &a, &err), STATUS_OK);
+    ck_assert_int_eq(identity_note_finalised(&t.env, &a, (uint32_t)_i, &err), STATUS_OK);
     size_t size = memdisk_content(disk, "IDENTITY").size;
     for (size_t at = 0; at < size; at++) {
         for (unsigned bit = 0; bit < 8; bit++) {
@@ -84,6 +85,26 @@ START_TEST(damage_is_refused)
             memdisk_flip(disk, "IDENTITY", at, bit);
         }
     }
+}
+END_TEST
+
+/* What has been finalised is kept, in a form that programs before it refuse. */
+START_TEST(finalised_versions_are_kept)
+{
+    struct identity a, b;
+    ck_assert_int_eq(identity_open(&t.env, ROLE_NODE, &a, &err), STATUS_OK);
+    ck_assert_uint_eq(a.finalised, VERSION_FIRST);
+    ck_assert(slice_starts(memdisk_content(disk, "IDENTITY"), slice_str("quorate 1\n")));
+    ck_assert_int_eq(identity_note_finalised(&t.env, &a, 2, &err), STATUS_OK);
+    ck_assert_int_eq(identity_note_finalised(&t.env, &a, 1, &err), STATUS_OK);
+    ck_assert(slice_starts(memdisk_content(disk, "IDENTITY"), slice_str("quorate 2\n")));
+    restart(MEMDISK_DROP);
+    ck_assert_int_eq(identity_open(&t.env, ROLE_NODE, &b, &err), STATUS_OK);
+    ck_assert_uint_eq(b.finalised, 2);
+    ck_assert_int_eq(memcmp(a.uuid, b.uuid, sizeof a.uuid), 0);
+    ck_assert_int_eq(identity_check_version(&b, 2, &err), STATUS_OK);
+    ck_assert_int_eq(identity_check_version(&b, 1, &err), STATUS_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(err.text, "finalised at version 2"));
 }
 END_TEST
 
@@ -125,7 +146,8 @@ int main(void)
     tcase_add_test(tc, made_once_and_kept);
     tcase_add_test(tc, another_role_is_refused);
     tcase_add_test(tc, foreign_directory_is_refused);
-    tcase_add_test(tc, damage_is_refused);
+    tcase_add_loop_test(tc, damage_is_refused, 1, 3);
+    tcase_add_test(tc, finalised_versions_are_kept);
     tcase_add_loop_test(tc, saving_is_atomic, 0, 20);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

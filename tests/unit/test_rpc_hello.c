@@ -127,6 +127,99 @@ START_TEST(unknown_clusters_fit)
 }
 END_TEST
 
+/* --- cluster versions (docs/upgrade.md) --- */
+
+START_TEST(too_old_for_what_is_finalised)
+{
+    start((uint64_t)_i + 11, (size_t)_i * 3);
+    echo.self.finalised = 2;
+    struct caller caller;
+    caller_start(&caller, client_env, "node:1");
+    caller.self.newest = 1;
+    (void)caller_call(&caller, 8, 10 * SECOND);
+    ck_assert(fakenet_run(net, caller_idle, &caller, SECOND));
+    ck_assert_int_eq(caller.last_status, STATUS_UNSUPPORTED);
+    ck_assert(!caller.last_sent);
+    ck_assert(contains(slice_str(caller.last_message), "finalised at version 2"));
+    ck_assert_uint_eq(fakenet_logged(server_env, "rpc.refused"), 1);
+    caller.self.newest = 0; /* of this program: it supports 2 */
+    (void)caller_call(&caller, 8, 10 * SECOND);
+    ck_assert(fakenet_run(net, caller_idle, &caller, 2 * SECOND));
+    ck_assert_uint_eq(caller.answered, 1);
+    caller_stop(&caller);
+    stop();
+}
+END_TEST
+
+/* A server that is too old for what the caller knows is no reason for the caller to end: another may do. */
+START_TEST(a_server_that_is_too_old)
+{
+    start(21, 0);
+    echo.self.newest = 1;
+    struct caller caller;
+    caller_start(&caller, client_env, "node:1");
+    caller.self.finalised = 2;
+    (void)caller_call(&caller, 8, 10 * SECOND);
+    ck_assert(fakenet_run(net, caller_idle, &caller, SECOND));
+    ck_assert_int_eq(caller.last_status, STATUS_CLOSED);
+    ck_assert(contains(slice_str(caller.last_message), "finalised at version 2"));
+    ck_assert_uint_eq(echo.requests, 0);
+    caller_stop(&caller);
+    stop();
+}
+END_TEST
+
+/* Connections from before are let go, by whoever hears first that the other is too old. */
+START_TEST(finalising_lets_the_older_go)
+{
+    start(31, 0);
+    struct caller caller;
+    caller_start(&caller, client_env, "node:1");
+    if (_i == 0)
+        caller.self.newest = 1;
+    else
+        echo.self.newest = 1;
+    (void)caller_call(&caller, 8, 10 * SECOND);
+    ck_assert(fakenet_run(net, caller_idle, &caller, SECOND));
+    ck_assert_uint_eq(caller.answered, 1);
+    if (_i == 0) {
+        echo.self.finalised = 2;
+        server_env->ops->wake(server_env);
+    } else {
+        caller.self.finalised = 2;
+    }
+    (void)fakenet_run(net, NULL, NULL, 100 * MS);
+    (void)caller_call(&caller, 8, SECOND);
+    ck_assert(fakenet_run(net, caller_idle, &caller, 2 * SECOND));
+    ck_assert_uint_eq(caller.answered, 1);
+    ck_assert_uint_eq(echo.requests, 1);
+    caller_stop(&caller);
+    stop();
+}
+END_TEST
+
+/* As programs wrote it before versions were told: four elements. */
+START_TEST(a_former_hello_is_of_version_1)
+{
+    struct hello hello;
+    struct buf b;
+    struct cluster_id none = cluster(0);
+    arena_init(&arena, 1024);
+    buf_init(&b, 256);
+    pack_array(&b, 4);
+    pack_uint(&b, PROTOCOL_VERSION);
+    pack_uint(&b, ROLE_NODE);
+    pack_uint(&b, 7);
+    pack_bin(&b, slice_make(none.bytes, CLUSTER_ID_BYTES));
+    ck_assert_int_eq(unpack_hello(buf_slice(&b), &arena, &hello), STATUS_OK);
+    ck_assert_uint_eq(hello.newest, VERSION_FIRST);
+    ck_assert_uint_eq(hello.oldest, VERSION_FIRST);
+    ck_assert_uint_eq(hello.finalised, 0);
+    buf_free(&b);
+    arena_free(&arena);
+}
+END_TEST
+
 static void send_bytes(struct raw *raw, const void *bytes, size_t size)
 {
     raw->env->net->ops->send(raw->conn, slice_make(bytes, size));
@@ -327,6 +420,10 @@ int main(void)
     tcase_add_loop_test(t, other_version_is_refused_by_the_server, 0, 5);
     tcase_add_test(t, calls_to_another_cluster_end_with_the_reason);
     tcase_add_test(t, unknown_clusters_fit);
+    tcase_add_loop_test(t, too_old_for_what_is_finalised, 0, 5);
+    tcase_add_test(t, a_server_that_is_too_old);
+    tcase_add_loop_test(t, finalising_lets_the_older_go, 0, 2);
+    tcase_add_test(t, a_former_hello_is_of_version_1);
     tcase_add_loop_test(t, garbage_is_answered_logged_and_closed, 0, 6);
     tcase_add_test(t, frames_out_of_place);
     tcase_add_loop_test(t, flipped_bits, 0, 8);

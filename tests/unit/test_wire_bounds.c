@@ -67,6 +67,8 @@ START_TEST(bounds_of_names_and_texts)
     ck_assert(!ACCEPTED(meta_heartbeat_request, {.address = zero(LIMIT_ADDRESS_BYTES + 1)}));
     ck_assert(!ACCEPTED(hello, {.role = (enum role)0}));
     ck_assert(!ACCEPTED(hello, {.role = (enum role)5}));
+    ck_assert(ACCEPTED(snapshot_chunk, {.rows_size = LIMIT_FRAME_BYTES}));
+    ck_assert(!ACCEPTED(snapshot_chunk, {.rows_size = LIMIT_FRAME_BYTES + 1}));
     /* a long message of an error is cut, not refused */
     ck_assert(ACCEPTED(reply_head, {.message = zero(2000)}));
     struct reply_head head;

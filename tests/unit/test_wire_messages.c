@@ -72,6 +72,39 @@ static void v_hello(struct visit *v, struct hello *m)
     m->role = (enum role)v_enum(v, (unsigned)m->role, ROLE_META, ROLE_CLIENT);
     v_u64(v, &m->node_id);
     v_id(v, m->cluster.bytes);
+    v_u32(v, &m->newest);
+    v_u32(v, &m->oldest);
+    v_u32(v, &m->finalised);
+    struct slice release = slice_str(m->release);
+    v_bin(v, &release, 0, RELEASE_BYTES - 1);
+    if (v->mode == GENERATE) {
+        memset(m->release, 0, sizeof m->release);
+        for (size_t i = 0; i < release.size && release.data[i] != 0; i++) m->release[i] = (char)release.data[i];
+    }
+}
+
+static void v_meta_upgrade_request(struct visit *v, struct meta_upgrade_request *m)
+{
+    v_u32(v, &m->version);
+    v_bool(v, &m->finalize);
+}
+
+static void v_meta_upgrade_reply(struct visit *v, struct meta_upgrade_reply *m)
+{
+    v_u32(v, &m->finalised);
+    v_u32(v, &m->target);
+    V_LIST(v, m->processes, m->process_count, 8);
+    for (size_t i = 0; i < m->process_count; i++) {
+        struct upgrade_process *p = &m->processes[i];
+        p->role = (enum role)v_enum(v, (unsigned)p->role, ROLE_META, ROLE_CLIENT);
+        v_u64(v, &p->id);
+        v_bin(v, &p->address, 0, LIMIT_ADDRESS_BYTES);
+        v_bin(v, &p->release, 0, RELEASE_BYTES - 1);
+        v_u32(v, &p->newest);
+        v_u32(v, &p->oldest);
+    }
+    V_LIST(v, m->faults, m->fault_count, 8);
+    for (size_t i = 0; i < m->fault_count; i++) v_bin(v, &m->faults[i], 0, 512);
 }
 
 static void v_reply_head(struct visit *v, struct reply_head *m)
@@ -315,6 +348,7 @@ static void v_meta_heartbeat_reply(struct visit *v, struct meta_heartbeat_reply 
     V_LIST(v, m->wants, m->want_count, 9);
     for (size_t i = 0; i < m->want_count; i++) v_u64(v, &m->wants[i]);
     v_metas(v, &m->metas, &m->meta_count);
+    v_u32(v, &m->finalised);
 }
 
 static void v_meta_timestamps_request(struct visit *v, struct meta_timestamps_request *m)
@@ -383,6 +417,7 @@ static void v_meta_map_reply(struct visit *v, struct meta_map_reply *m)
     }
     v_nodes(v, &m->nodes, &m->node_count);
     v_metas(v, &m->metas, &m->meta_count);
+    v_u32(v, &m->finalised);
 }
 
 static void v_meta_keyspace_request(struct visit *v, struct meta_keyspace_request *m)
@@ -455,6 +490,8 @@ static void v_snapshot_chunk(struct visit *v, struct snapshot_chunk *m)
     v_bool(v, &m->last);
     v_bin(v, &m->rows, 0, 70000);
     v_u32(v, &m->stream_crc);
+    v_u32(v, &m->rows_size);
+    if (v->mode == GENERATE) m->rows_size %= LIMIT_FRAME_BYTES + 1;
     if (v->mode == GENERATE) m->rows_crc = crc32c(0, m->rows.data, m->rows.size);
 }
 
