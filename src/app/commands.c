@@ -204,6 +204,7 @@ static const struct flag flags_cert_authority[] = {
     FLAG_CERT_DAYS("valid for; default 3650"),
     {"name", FLAG_TEXT, "NAME", "of the authority; default quorate"},
 };
+static const struct flag flags_cert_revoke[] = {FLAG_CERTS_OUT};
 static const struct flag flags_cert_issue[] = {
     FLAG_CERTS_OUT,
     FLAG_CERT_DAYS("valid for; default 365"),
@@ -493,6 +494,8 @@ const struct command cli_commands[] = {
      false},
     {"cert issue", "NAME", "make a key and a certificate, signed by it", run_cert_issue, 1, 1, FLAGS(flags_cert_issue),
      false},
+    {"cert revoke", "NAME", "it is believed no more: copy DIR/authority.crl to all servers", run_cert_revoke, 1, 1,
+     FLAGS(flags_cert_revoke), false},
     {"cert show", "FILE...", "what certificates say", run_cert_show, 1, ARGS_WORDS_MAX, NO_FLAGS, false},
     {"key new", "FILE", "add a master key to a file for --encryption-keys, which may not be there yet", run_key_new, 1,
      1, NO_FLAGS, false},

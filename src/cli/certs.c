@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "tls/cert.h"
+#include "tls/revoked.h"
 
 #define PEM_BYTES_MAX 65536u
 #define LOCAL_DAYS 3650u
+#define REVOKED_BYTES_MAX (1024u * 1024u)
 
 static enum status read_one(const char *prefix, const char *end, bool may_lack, struct buf *out, struct errbuf *err)
 {
@@ -33,8 +35,11 @@ enum status certs_read(struct certs *c, const char *prefix, bool ask_peers, stru
     buf_init(&c->authority, PEM_BYTES_MAX);
     buf_init(&c->certificate, PEM_BYTES_MAX);
     buf_init(&c->key, PEM_BYTES_MAX);
+    buf_init(&c->revoked, REVOKED_BYTES_MAX);
     c->on = true;
     enum status s = read_one(authority, ".crt", false, &c->authority, err);
+    if (s == STATUS_OK) s = read_one(authority, ".crl", true, &c->revoked, err);
+    if (s == STATUS_OK) s = revoked_check(buf_slice(&c->authority), buf_slice(&c->revoked), err);
     if (s == STATUS_OK) s = read_one(prefix, ".crt", !ask_peers, &c->certificate, err);
     if (s == STATUS_OK) s = read_one(prefix, ".key", c->certificate.size == 0, &c->key, err);
     if (s == STATUS_OK && c->certificate.size > 0)
@@ -42,6 +47,7 @@ enum status certs_read(struct certs *c, const char *prefix, bool ask_peers, stru
     c->options = (struct tls_options){.authority = buf_slice(&c->authority),
                                       .certificate = buf_slice(&c->certificate),
                                       .key = buf_slice(&c->key),
+                                      .revoked = buf_slice(&c->revoked),
                                       .ask_peers = ask_peers,
                                       .admitted = {TLS_ROLE_SERVER, TLS_ROLE_ADMIN}};
     if (s == STATUS_OK) return s;
@@ -58,7 +64,15 @@ void certs_free(struct certs *c)
     buf_free(&c->authority);
     buf_free(&c->certificate);
     buf_free(&c->key);
+    buf_free(&c->revoked);
     c->on = false;
+}
+
+bool certs_same(const struct certs *a, const struct certs *b)
+{
+    return slice_eq(buf_slice(&a->certificate), buf_slice(&b->certificate)) &&
+           slice_eq(buf_slice(&a->authority), buf_slice(&b->authority)) &&
+           slice_eq(buf_slice(&a->revoked), buf_slice(&b->revoked));
 }
 
 /* --- a local cluster's --- */

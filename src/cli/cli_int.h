@@ -156,6 +156,7 @@ int run_cluster_add_node(struct cli *c);
 int run_cluster_supervise(struct cli *c); /* supervisor.c */
 int run_cert_authority(struct cli *c);    /* cmd_cert.c */
 int run_cert_issue(struct cli *c);
+int run_cert_revoke(struct cli *c);
 int run_cert_show(struct cli *c);
 int run_key_new(struct cli *c); /* cmd_key.c */
 int run_key_list(struct cli *c);

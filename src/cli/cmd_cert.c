@@ -1,12 +1,14 @@
-/* quorate cert authority|issue|show: a small authority in a directory, for clusters without one of their own. Offline. */
+/* quorate cert authority|issue|revoke|show: a small authority in a directory, for clusters without one of their own. Offline. */
 #include <stdio.h>
 
 #include "cli/certs.h"
 #include "cli/cli_int.h"
 #include "cli/files.h"
 #include "tls/cert.h"
+#include "tls/revoked.h"
 
 #define PEM_BYTES_MAX 65536u
+#define LISTS_BYTES_MAX (1024u * 1024u) /* of what is revoked */
 #define AUTHORITY_DAYS 3650u
 #define ISSUED_DAYS 365u
 #define DAYS_MAX 36500u
@@ -138,6 +140,36 @@ int run_cert_issue(struct cli *c)
                                     &f.certificate, &f.key, &err) != STATUS_OK)
         code = cli_usage("%s", err.text);
     if (code == CLI_OK) code = write_both(&f, name);
+    files_free(&f);
+    return code;
+}
+
+int run_cert_revoke(struct cli *c)
+{
+    struct cert_files f;
+    struct errbuf err;
+    struct buf former, list;
+    char path[LOCAL_PATH_MAX];
+    const char *name = c->args.words[0];
+    if (!is_name(name)) return cli_usage("NAME is that of a certificate: NAME.crt lies in --out");
+    files_init(&f, c);
+    buf_init(&former, LISTS_BYTES_MAX);
+    buf_init(&list, LISTS_BYTES_MAX);
+    int code = read_authority(&f);
+    path_of(&f, name, ".crt", path);
+    if (code == CLI_OK && process_file_read(path, &f.certificate, &err) != STATUS_OK) code = cli_fail("%s", err.text);
+    path_of(&f, CERTS_AUTHORITY, ".crl", path);
+    enum status s = code == CLI_OK ? process_file_read(path, &former, &err) : STATUS_OK;
+    if (s != STATUS_OK && s != STATUS_NOT_FOUND) code = cli_fail("%s", err.text);
+    if (code == CLI_OK &&
+        revoked_add(buf_slice(&f.authority_certificate), buf_slice(&f.authority_key), buf_slice(&former),
+                    buf_slice(&f.certificate), process_wall_s(), &list, &err) != STATUS_OK)
+        code = cli_fail("%s: %s", path, err.text);
+    if (code == CLI_OK && process_file_write(path, buf_slice(&list), &err) != STATUS_OK)
+        code = cli_fail("%s", err.text);
+    if (code == CLI_OK) out_printf("%s written: servers beside which it lies refuse '%s' within seconds\n", path, name);
+    buf_free(&former);
+    buf_free(&list);
     files_free(&f);
     return code;
 }

@@ -35,8 +35,7 @@ static void certs_look(struct server *s)
     struct errbuf err;
     struct certs next, *now = &s->cli->certs;
     enum status status = certs_read(&next, now->prefix, now->options.ask_peers, &err);
-    if (status == STATUS_OK && slice_eq(buf_slice(&next.certificate), buf_slice(&now->certificate)) &&
-        slice_eq(buf_slice(&next.authority), buf_slice(&now->authority))) {
+    if (status == STATUS_OK && certs_same(&next, now)) {
         certs_free(&next);
         return;
     }

@@ -15,6 +15,7 @@
 struct tls_options {
     struct slice authority;        /* PEM: whose certificates are believed */
     struct slice certificate, key; /* PEM: our own; both empty: a client that shows none */
+    struct slice revoked;          /* PEM: lists of the authorities; empty: none */
     bool ask_peers;                /* those who connect must show a certificate, of a role below */
     const char *admitted[4];       /* ends with a NULL */
 };
@@ -22,7 +23,7 @@ struct tls_options {
 /* Wraps `under`, which outlives it. STATUS_INVALID with a text: what of the options is not what it should be. */
 MUST_CHECK enum status tls_net_new(struct env *env, struct net *under, const struct tls_options *o, struct net **out,
                                    struct errbuf *err);
-/* Connections made from now on use these. On failure the former ones stay in use. */
+/* Connections made from now on use these; those whose peer's certificate is revoked now end. On failure the former ones stay in use. */
 MUST_CHECK enum status tls_net_reload(struct net *net, const struct tls_options *o, struct errbuf *err);
 void tls_net_free(struct net *net); /* no connection of it may be left with an owner */
 

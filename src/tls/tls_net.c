@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "tls/revoked_int.h"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -48,6 +49,7 @@ struct tls_conn { /* a struct net_conn to its owner */
     struct list link, resumed;
     enum tls_state state;
     bool outgoing, paused;
+    bool revoked;   /* its peer's certificate: it ends */
     unsigned depth; /* calls of ours on the stack that still need it */
     SSL *ssl;
     BIO *in, *out; /* the SSL's */
@@ -214,6 +216,10 @@ static void conn_pump(struct tls_conn *c)
 {
     c->depth++;
     if (c->state == TLS_SHAKING) conn_shake(c);
+    if (c->state == TLS_OPEN && c->revoked) {
+        log_refusal(c, "the peer's certificate has been revoked");
+        conn_fail(c, STATUS_CLOSED);
+    }
     if (c->state == TLS_OPEN) conn_read(c);
     conn_leave(c);
 }
@@ -449,7 +455,8 @@ static enum status context_new(const struct tls_options *o, SSL_CTX **out, struc
         errbuf_set(err, "the authority's certificate is none in PEM form");
     } else if (own && !context_own(ctx, o->certificate, o->key)) {
         errbuf_set(err, "certificate and key are not in PEM form, or do not belong together");
-    } else {
+    } else if (revoked_check(o->authority, o->revoked, err) == STATUS_OK) {
+        revoked_heed(ctx, o->revoked);
         return STATUS_OK;
     }
     ERR_clear_error();
@@ -461,7 +468,24 @@ static enum status context_new(const struct tls_options *o, SSL_CTX **out, struc
 static void options_keep(struct tls_net *n, const struct tls_options *o)
 {
     n->options = *o;
-    n->options.authority = n->options.certificate = n->options.key = SLICE_EMPTY;
+    n->options.authority = n->options.certificate = n->options.key = n->options.revoked = SLICE_EMPTY;
+}
+
+/* The owners learn of it in the next pass. */
+static void end_revoked(struct tls_net *n, struct slice lists)
+{
+    LIST_FOR(it, &n->conns)
+    {
+        struct tls_conn *c = LIST_ENTRY(it, struct tls_conn, link);
+        X509 *x = c->state == TLS_OPEN ? SSL_get1_peer_certificate(c->ssl) : NULL;
+        if (x == NULL) continue;
+        c->revoked = revoked_names(lists, x);
+        X509_free(x);
+        if (!c->revoked || c->handler == NULL) continue;
+        list_remove(&c->resumed);
+        list_push_back(&n->resumed, &c->resumed);
+        n->env->ops->wake(n->env);
+    }
 }
 
 enum status tls_net_reload(struct net *net, const struct tls_options *o, struct errbuf *err)
@@ -473,6 +497,7 @@ enum status tls_net_reload(struct net *net, const struct tls_options *o, struct 
     SSL_CTX_free(n->ctx); /* connections hold theirs */
     n->ctx = ctx;
     options_keep(n, o);
+    end_revoked(n, o->revoked);
     return STATUS_OK;
 }
 

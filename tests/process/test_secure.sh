@@ -42,6 +42,16 @@ check "a new certificate" "$quorate" cert issue server --renew --out "$certs" --
 check "all servers take it up" within 15 replaced
 wait "$load"
 expect "no request failed meanwhile" 0 '"errors_definite":0,"errors_unknown":0' cat "$work/bench.json"
+# --- one certificate is taken out, without a new authority ---
+thief="$quorate get --certs $certs/thief --timeout 5000 default k"
+check "a certificate that will be stolen" "$quorate" cert issue thief --role admin --out "$certs"
+expect "is believed" 0 "v" sh -c "$thief"
+expect "until it is revoked" 0 "within seconds" "$quorate" cert revoke thief --out "$certs"
+refused_now() { ! $thief; }
+check "then by nobody" within 15 refused_now
+expect "the servers say why" 0 "revoked" sh -c "grep tls.refused $work/data/log/*.log"
+expect "others may as before" 0 "v" "$quorate" get default k
+expect "an unknown name is not revoked" 1 "nobody.crt" "$quorate" cert revoke nobody --out "$certs"
 expect "show" 0 "server" "$quorate" cert show "$certs/server.crt"
 check "the cluster stops" "$quorate" cluster stop
 check "and starts again" "$quorate" cluster start --wait 30000

@@ -3,6 +3,7 @@
 
 #include "base/prng.h"
 #include "tls/cert.h"
+#include "tls/revoked.h"
 #include "tls/tls.h"
 
 #include <string.h>
@@ -315,6 +316,103 @@ START_TEST(certificates_are_replaced_while_it_runs)
 }
 END_TEST
 
+START_TEST(revoked_certificates)
+{
+    struct pem authority, other, node, admin, thief;
+    struct buf first, both, foreign, again;
+    struct errbuf err;
+    uint64_t now = now_s();
+    make(&authority, "test", "authority", NULL, NULL, now);
+    make(&other, "other", "authority", NULL, NULL, now);
+    make(&node, "node-1", TLS_ROLE_SERVER, "127.0.0.1", &authority, now);
+    make(&admin, "me", TLS_ROLE_ADMIN, NULL, &authority, now);
+    make(&thief, "you", TLS_ROLE_ADMIN, NULL, &authority, now);
+    buf_init(&first, 65536);
+    buf_init(&both, 65536);
+    buf_init(&foreign, 65536);
+    buf_init(&again, 65536);
+    struct slice crt = buf_slice(&authority.certificate), key = buf_slice(&authority.key);
+    ck_assert_int_eq(revoked_add(crt, key, SLICE_EMPTY, buf_slice(&thief.certificate), now, &first, &err), STATUS_OK);
+    ck_assert_int_eq(revoked_add(crt, key, buf_slice(&first), buf_slice(&node.certificate), now, &both, &err),
+                     STATUS_OK);
+    ck_assert_int_eq(revoked_add(crt, key, buf_slice(&both), buf_slice(&node.certificate), now, &again, &err),
+                     STATUS_OK);
+    ck_assert_uint_lt(again.size,
+                      both.size + 16); /* twice is once: an entry is larger than what signatures differ by */
+    struct slice others_crt = buf_slice(&other.certificate), others_key = buf_slice(&other.key);
+    ck_assert_int_eq(
+        revoked_add(others_crt, others_key, SLICE_EMPTY, buf_slice(&node.certificate), now, &foreign, &err),
+        STATUS_INVALID); /* not its own */
+    struct tls_options server = options_of(&authority, &node), mine = options_of(&authority, &admin);
+    struct tls_options stolen = options_of(&authority, &thief);
+    server.ask_peers = true;
+    ck_assert(pair_talks(&server, &stolen));
+    server.revoked = buf_slice(&first);
+    ck_assert_msg(!pair_talks(&server, &stolen), "a client whose certificate was revoked");
+    ck_assert_msg(pair_talks(&server, &mine), "the others may as before");
+    mine.revoked = buf_slice(&both);
+    ck_assert_msg(!pair_talks(&server, &mine), "a server whose certificate was revoked");
+    mine.revoked = SLICE_EMPTY;
+    /* A list of nobody's is refused, and what was in use stays. A connection that stands ends when its peer is listed. */
+    struct link l;
+    server.revoked = SLICE_EMPTY;
+    link_open(&l, &server, &stolen);
+    ck_assert(talks(&l));
+    server.revoked = slice_str("nonsense");
+    ck_assert_int_eq(env_posix_tls_reload(l.server.env, &server, &err), STATUS_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.text, "PEM"));
+    server.revoked = buf_slice(&first);
+    ck_assert(!l.client.closed);
+    ck_assert_int_eq(env_posix_tls_reload(l.server.env, &server, &err), STATUS_OK);
+    ck_assert(turn_until(&l.client, &l.server, is_closed, &l.client));
+    link_close(&l);
+    buf_free(&first);
+    buf_free(&both);
+    buf_free(&foreign);
+    buf_free(&again);
+    pem_free(&authority);
+    pem_free(&other);
+    pem_free(&node);
+    pem_free(&admin);
+    pem_free(&thief);
+}
+END_TEST
+
+START_TEST(an_authority_that_has_revoked_nothing)
+{
+    struct pem authority, other, trusted, node, thief, theirs;
+    struct buf list;
+    struct errbuf err;
+    uint64_t now = now_s();
+    make(&authority, "test", "authority", NULL, NULL, now);
+    make(&other, "other", "authority", NULL, NULL, now);
+    make(&node, "node-1", TLS_ROLE_SERVER, "127.0.0.1", &authority, now);
+    make(&thief, "you", TLS_ROLE_ADMIN, NULL, &authority, now);
+    make(&theirs, "them", TLS_ROLE_ADMIN, NULL, &other, now);
+    buf_init(&list, 65536);
+    buf_init(&trusted.certificate, 65536);
+    buf_init(&trusted.key, 65536);
+    buf_append_slice(&trusted.certificate, buf_slice(&authority.certificate));
+    buf_append_slice(&trusted.certificate, buf_slice(&other.certificate));
+    ck_assert_int_eq(revoked_add(buf_slice(&authority.certificate), buf_slice(&authority.key), SLICE_EMPTY,
+                                 buf_slice(&thief.certificate), now, &list, &err),
+                     STATUS_OK);
+    struct tls_options server = options_of(&trusted, &node), of_other = options_of(&trusted, &theirs);
+    struct tls_options stolen = options_of(&trusted, &thief);
+    server.ask_peers = true;
+    server.revoked = buf_slice(&list);
+    ck_assert(pair_talks(&server, &of_other));
+    ck_assert(!pair_talks(&server, &stolen));
+    buf_free(&list);
+    pem_free(&authority);
+    pem_free(&other);
+    pem_free(&trusted);
+    pem_free(&node);
+    pem_free(&thief);
+    pem_free(&theirs);
+}
+END_TEST
+
 START_TEST(garbage_ends_the_connection)
 {
     struct pem authority, node;
@@ -430,6 +528,8 @@ int main(void)
     tcase_add_test(tc, bytes_come_back_in_order);
     tcase_add_test(tc, who_is_refused);
     tcase_add_test(tc, certificates_are_replaced_while_it_runs);
+    tcase_add_test(tc, revoked_certificates);
+    tcase_add_test(tc, an_authority_that_has_revoked_nothing);
     tcase_add_test(tc, garbage_ends_the_connection);
     tcase_add_test(tc, http_over_tls);
     tcase_add_test(tc, certificates_say_what_was_asked);
