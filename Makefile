@@ -95,7 +95,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 # All but processes and the command line, compiled once for the fuzzer.
 FUZZ_CC = $(or $(FUZZ_CLANG),clang)
-FUZZ_FLAGS = -g -O1 -std=c11 -fsanitize=address,undefined -I src -I include -I tests
+FUZZ_FLAGS = -g -O1 -std=c11 -fsanitize=address,undefined -fno-sanitize-recover=all -I src -I include -I tests
 FUZZED := $(patsubst %.c,$(OUT)/fuzz/obj/%.o,$(filter-out src/app/% src/bench/% src/cli/% src/env_posix/% src/api/%,$(SRC)) tests/lib/memdisk.c tests/lib/testenv.c)
 SIM := $(if $(wildcard tests/sim/main.c),$(OUT)/sim)
 MODEL_SRC := $(wildcard tests/model/*.c)

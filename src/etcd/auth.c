@@ -100,9 +100,11 @@ static bool holds(const struct ecall *c, const struct auth_need *need)
 static void look_again(struct auth_lasting *l)
 {
     struct ecall *c = LIST_ENTRY(l, struct ecall, lasting);
-    if (!c->streaming || !ecall_is_asked(c)) return;
-    if (!is_known(c))
+    if ((!c->streaming && c->must_leave == NULL) || !ecall_is_asked(c)) return;
+    if (!is_known(c) && c->streaming)
         ecall_stream_error(c, ERR_TOKEN.code, ERR_TOKEN.text);
+    else if (!is_known(c))
+        c->must_leave(c, &ERR_TOKEN);
     else if (c->recheck != NULL)
         c->recheck(c);
 }
@@ -528,9 +530,9 @@ static void book_fresh(void *ctx, enum status s, const char *why)
         q->request->show(c, auth_book(c->etcd->auth));
 }
 
-static bool take_permission(struct ecall *c, json_t *body, struct auth_asked *q)
+static bool take_permission(struct ecall *c, const struct json_node *body, struct auth_asked *q)
 {
-    json_t *perm = q->request->decide == decide_role_grant ? field(body, "perm") : body;
+    const struct json_node *perm = q->request->decide == decide_role_grant ? field(body, "perm") : body;
     unsigned type;
     struct slice key, range_end;
     if (perm == NULL) return true; /* refused when it is known whether there is such a role */
@@ -542,12 +544,13 @@ static bool take_permission(struct ecall *c, json_t *body, struct auth_asked *q)
     return true;
 }
 
-static bool take_name(struct ecall *c, json_t *body, const char *name, const char *otherwise, struct slice *out)
+static bool take_name(struct ecall *c, const struct json_node *body, const char *name, const char *otherwise,
+                      struct slice *out)
 {
     return take_text(c, body, name, out) && (out->size > 0 || take_text(c, body, otherwise, out));
 }
 
-static bool take_asked(struct ecall *c, json_t *body, struct auth_asked *q)
+static bool take_asked(struct ecall *c, const struct json_node *body, struct auth_asked *q)
 {
     const struct auth_request *r = q->request;
     struct slice hashed;
@@ -574,7 +577,7 @@ static bool is_own(const struct ecall *c, const struct auth_asked *q)
     return u != NULL && (q->request->user ? slice_eq(q->user, u->name) : has_role(u, q->role));
 }
 
-void serve_auth(struct ecall *c, json_t *body)
+void serve_auth(struct ecall *c, const struct json_node *body)
 {
     struct auth *auth = c->etcd->auth;
     struct auth_asked *q = arena_zalloc(&c->arena, sizeof(*q));

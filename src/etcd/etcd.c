@@ -10,8 +10,9 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "gateway/codec.h"
-#include "gateway/json_in.h"
 #include "gateway/json_out.h"
+
+#define ARENA_BYTES 960u /* with what the allocator adds, still of the sizes that it has at hand */
 
 /* --- refusals --- */
 
@@ -33,6 +34,7 @@
     X(NOT_CHANGED_HERE, UNIMPLEMENTED, "members are changed with `quorate nodes`")                                     \
     X(FORBIDDEN, PERMISSION_DENIED, "etcdserver: permission denied")                                                   \
     X(USER_EMPTY, INVALID_ARGUMENT, "etcdserver: user name is empty")                                                  \
+    X(STOPPED, UNAVAILABLE, "etcdserver: server stopped")                                                              \
     X(TOKEN, UNAUTHENTICATED, "etcdserver: invalid auth token")                                                        \
     X(LEADER_LEFT, UNKNOWN, "election: session expired")                                                               \
     X(BAD_SORT, INVALID_ARGUMENT, "etcdserver: invalid sort option")
@@ -53,7 +55,7 @@ struct etcd_error etcd_error_of(const struct client_error *e)
     case STATUS_INVALID: return ERR_FUTURE;
     case STATUS_TOO_LARGE: return ERR_TOO_LARGE;
     case STATUS_BUSY: return (struct etcd_error){GRPC_RESOURCE_EXHAUSTED, "etcdserver: too many requests"};
-    case STATUS_CLOSED: return (struct etcd_error){GRPC_UNAVAILABLE, "etcdserver: server stopped"};
+    case STATUS_CLOSED: return ERR_STOPPED;
     default: return ERR_TIMEOUT;
     }
 }
@@ -66,7 +68,6 @@ void ecall_end(struct ecall *c)
     list_remove(&c->wait);
     auth_last_end(&c->lasting);
     c->etcd->call_count--;
-    json_decref(c->tree);
     arena_free(&c->arena);
     arena_free(&c->look);
     mem_free(c);
@@ -180,7 +181,7 @@ void etcd_saw(struct etcd *e, uint64_t revision)
 
 static const struct {
     const char *path;
-    void (*run)(struct ecall *c, json_t *body);
+    void (*run)(struct ecall *c, const struct json_node *body);
 } ROUTES[] = {
     {"kv/range", serve_range},
     {"kv/put", serve_put},
@@ -317,14 +318,13 @@ static void start_call(struct ecall *c)
 {
     struct etcd *e = c->etcd;
     struct errbuf err;
-    struct slice body = e->env->http->ops->body(c->http);
-    bool watch = c->run == serve_watch;
-    if (watch) c->body = arena_dup_slice(&c->arena, body); /* several objects, one after the other */
-    if (body.size == 0 || watch) {
-        c->tree = json_object();
-    } else if (json_load_body(body, &c->tree, &err) != STATUS_OK || !json_is_object(c->tree)) {
-        ecall_refuse_text(c, GRPC_INVALID_ARGUMENT, c->tree == NULL ? err.text : "the body is not a JSON object");
-        return;
+    c->body = arena_dup_slice(&c->arena, e->env->http->ops->body(c->http)); /* the call may outlive the request */
+    if (c->run != serve_watch) { /* whose body is several objects, one after the other */
+        bool good = ecall_read(c, &c->tree, &err) == STATUS_OK;
+        if (!good || c->body.size > 0) {
+            ecall_refuse_text(c, GRPC_INVALID_ARGUMENT, good ? "something follows the JSON object" : err.text);
+            return;
+        }
     }
     if (e->keyspace == KEYSPACE_THERE) {
         c->run(c, c->tree);
@@ -366,14 +366,14 @@ static void etcd_request(void *ctx, struct http_request *http)
     c->etcd = e;
     c->http = http;
     c->timeout_ms = ETCD_CALL_MS;
-    arena_init(&c->arena, 1024);
-    arena_init(&c->look, 1024);
+    arena_init(&c->arena, ARENA_BYTES);
+    arena_init(&c->look, ARENA_BYTES);
     list_init(&c->wait);
     list_push_back(&e->calls, &c->link);
     e->call_count++;
     ops->set_ctx(http, c);
     if (e->stopping) {
-        ecall_refuse_text(c, GRPC_UNAVAILABLE, "etcdserver: server stopped");
+        ecall_refuse(c, &ERR_STOPPED);
         return;
     }
     dispatch(c, ops->method(http), ops->path(http));
@@ -398,7 +398,10 @@ static void etcd_stop(void *ctx)
     LIST_FOR(it, &e->calls)
     {
         struct ecall *c = LIST_ENTRY(it, struct ecall, link);
-        if (c->streaming) ecall_stream_error(c, GRPC_UNAVAILABLE, "etcdserver: server stopped");
+        if (c->streaming)
+            ecall_stream_error(c, ERR_STOPPED.code, ERR_STOPPED.text);
+        else if (c->must_leave != NULL)
+            c->must_leave(c, &ERR_STOPPED);
     }
 }
 
@@ -452,7 +455,7 @@ void etcd_free(struct etcd *e)
     {
         struct ecall *c = LIST_ENTRY(it, struct ecall, link);
         if (c->streaming)
-            ecall_stream_error(c, GRPC_UNAVAILABLE, "etcdserver: server stopped");
+            ecall_stream_error(c, ERR_STOPPED.code, ERR_STOPPED.text);
         else
             ecall_fail(c, &closed);
     }

@@ -8,10 +8,9 @@
 #ifndef QUORATE_ETCD_ETCD_INT_H
 #define QUORATE_ETCD_ETCD_INT_H
 
-#include <jansson.h>
-
 #include "client/watch.h"
 #include "etcd/etcd.h"
+#include "gateway/json_tree.h"
 #include "gateway/stream.h"
 
 #define ETCD_CALL_MS 7000u
@@ -52,7 +51,7 @@ struct etcd_error {
 extern const struct etcd_error ERR_EMPTY_KEY, ERR_KEY_NOT_FOUND, ERR_VALUE_PROVIDED, ERR_LEASE_PROVIDED,
     ERR_TOO_MANY_OPS, ERR_DUPLICATE_KEY, ERR_TOO_LARGE, ERR_LEASE_NOT_FOUND, ERR_LEASE_EXISTS, ERR_LEASE_TTL,
     ERR_COMPACTED, ERR_FUTURE, ERR_TIMEOUT, ERR_MEMBER_NOT_FOUND, ERR_NOT_CHANGED_HERE, ERR_LEADER_LEFT, ERR_BAD_SORT,
-    ERR_FORBIDDEN, ERR_USER_EMPTY, ERR_TOKEN;
+    ERR_FORBIDDEN, ERR_USER_EMPTY, ERR_TOKEN, ERR_STOPPED;
 
 struct etcd {
     struct actor actor; /* sweeps leases */
@@ -78,22 +77,24 @@ struct ecall {
     struct etcd *etcd;
     struct http_request *http; /* NULL: it has left, or was answered */
     struct arena arena;
-    struct arena look; /* queue.c: of what the last look has found */
-    json_t *tree;
-    struct slice body; /* a copy when it waits */
-    const char *route; /* path behind the prefix */
-    void (*run)(struct ecall *c, json_t *body);
+    struct arena look;      /* queue.c: of what the last look has found */
+    struct json_node *tree; /* NULL: nothing was sent */
+    struct slice body;      /* a copy: what has not been read of it */
+    const char *route;      /* path behind the prefix */
+    void (*run)(struct ecall *c, const struct json_node *body);
     struct stream stream;
     bool streaming;
     void (*gone)(struct ecall *c);    /* of a stream: frees what it holds; NULL: the client's callback ends the call */
-    void (*recheck)(struct ecall *c); /* of a stream: rights have changed; NULL: all the same */
-    void *state;                      /* the handler's own, in the arena */
+    void (*recheck)(struct ecall *c); /* of what lasts: rights have changed; NULL: all the same */
+    /* Of one that waits for others, and lasts: its token has ended, or this gateway stops. NULL: its answer is under way. */
+    void (*must_leave)(struct ecall *c, const struct etcd_error *why);
+    void *state;                                                     /* the handler's own, in the arena */
     void (*emit)(struct ecall *c, struct buf *b, uint64_t revision); /* what its answer has beside the header */
     uint32_t timeout_ms;
     char user[AUTH_NAME_MAX + 1]; /* who it is from; empty: rights were not asked for */
     uint64_t user_epoch;
     struct slice token;          /* that it came with; empty: none */
-    struct auth_lasting lasting; /* of a stream */
+    struct auth_lasting lasting; /* of a stream, or of one that waits */
 };
 
 /* --- etcd.c --- */
@@ -114,21 +115,24 @@ int etcd_http_code(enum grpc_code code);
 void ecall_admit(struct ecall *c, void (*go)(struct ecall *c));
 bool ecall_is_asked(const struct ecall *c);                                                             /* for rights */
 bool ecall_holds(const struct ecall *c, enum auth_verb verb, struct slice key, struct slice range_end); /* now */
-/* A stream ends when whoever opened it is not known any more. */
+/* A stream, and one that waits for others, ends when whoever it is from is not known any more. */
 void ecall_last(struct ecall *c);
 /* False: it has been refused. The keys are a user's, as in a range request. */
 bool ecall_may(struct ecall *c, enum auth_verb verb, struct slice key, struct slice range_end);
 
 /* --- json.c --- */
-/* A field by its proto name, or as lowerCamel. NULL: absent or null. */
-json_t *field(json_t *object, const char *name);
+/* The next object of the body; NULL: there is none. */
+MUST_CHECK enum status ecall_read(struct ecall *c, struct json_node **out, struct errbuf *err);
+/* A field by its proto name, or as lowerCamel. NULL: absent or null, or there is no such object. */
+const struct json_node *field(const struct json_node *object, const char *name);
 /* False: it is there and is not that; then the call has been refused. */
-bool take_bytes(struct ecall *c, json_t *object, const char *name, struct slice *out);
-bool take_i64(struct ecall *c, json_t *object, const char *name, int64_t *out);
-bool take_bool(struct ecall *c, json_t *object, const char *name, bool *out);
-bool take_enum(struct ecall *c, json_t *object, const char *name, const char *const *names, unsigned count,
-               unsigned *out);
-bool take_text(struct ecall *c, json_t *object, const char *name, struct slice *out);
+bool take_bytes(struct ecall *c, const struct json_node *object, const char *name, struct slice *out);
+bool take_i64(struct ecall *c, const struct json_node *object, const char *name, int64_t *out);
+bool take_bool(struct ecall *c, const struct json_node *object, const char *name, bool *out);
+bool take_enum(struct ecall *c, const struct json_node *object, const char *name, const char *const *names,
+               unsigned count, unsigned *out);
+bool enum_of(const struct json_node *v, const char *const *names, unsigned count, unsigned *out);
+bool take_text(struct ecall *c, const struct json_node *object, const char *name, struct slice *out);
 void emit_header(struct etcd *e, struct buf *b, uint64_t revision); /* "header":{...} */
 void emit_i64(struct buf *b, const char *name, int64_t v);          /* nothing when 0 */
 void emit_u64(struct buf *b, const char *name, uint64_t v);
@@ -158,32 +162,32 @@ struct span span_attached(struct arena *a, uint64_t lease);
 bool span_has(const struct span *s, struct slice row_key);
 
 /* --- handlers --- */
-void serve_range(struct ecall *c, json_t *body);
-void serve_put(struct ecall *c, json_t *body);
-void serve_delete(struct ecall *c, json_t *body);
-void serve_txn(struct ecall *c, json_t *body);
-void serve_compaction(struct ecall *c, json_t *body);
-void serve_lease_grant(struct ecall *c, json_t *body);
-void serve_lease_revoke(struct ecall *c, json_t *body);
-void serve_lease_keepalive(struct ecall *c, json_t *body);
-void serve_lease_ttl(struct ecall *c, json_t *body);
-void serve_lease_list(struct ecall *c, json_t *body);
-void serve_watch(struct ecall *c, json_t *body);
-void serve_lock(struct ecall *c, json_t *body);
-void serve_unlock(struct ecall *c, json_t *body);
-void serve_campaign(struct ecall *c, json_t *body);
-void serve_proclaim(struct ecall *c, json_t *body);
-void serve_leader(struct ecall *c, json_t *body);
-void serve_observe(struct ecall *c, json_t *body);
-void serve_resign(struct ecall *c, json_t *body);
-void serve_member_list(struct ecall *c, json_t *body);
-void serve_member_change(struct ecall *c, json_t *body);
-void serve_status(struct ecall *c, json_t *body);
-void serve_alarm(struct ecall *c, json_t *body);
-void serve_hash(struct ecall *c, json_t *body);
-void serve_snapshot(struct ecall *c, json_t *body);
-void serve_defragment(struct ecall *c, json_t *body);
-void serve_auth(struct ecall *c, json_t *body);
+void serve_range(struct ecall *c, const struct json_node *body);
+void serve_put(struct ecall *c, const struct json_node *body);
+void serve_delete(struct ecall *c, const struct json_node *body);
+void serve_txn(struct ecall *c, const struct json_node *body);
+void serve_compaction(struct ecall *c, const struct json_node *body);
+void serve_lease_grant(struct ecall *c, const struct json_node *body);
+void serve_lease_revoke(struct ecall *c, const struct json_node *body);
+void serve_lease_keepalive(struct ecall *c, const struct json_node *body);
+void serve_lease_ttl(struct ecall *c, const struct json_node *body);
+void serve_lease_list(struct ecall *c, const struct json_node *body);
+void serve_watch(struct ecall *c, const struct json_node *body);
+void serve_lock(struct ecall *c, const struct json_node *body);
+void serve_unlock(struct ecall *c, const struct json_node *body);
+void serve_campaign(struct ecall *c, const struct json_node *body);
+void serve_proclaim(struct ecall *c, const struct json_node *body);
+void serve_leader(struct ecall *c, const struct json_node *body);
+void serve_observe(struct ecall *c, const struct json_node *body);
+void serve_resign(struct ecall *c, const struct json_node *body);
+void serve_member_list(struct ecall *c, const struct json_node *body);
+void serve_member_change(struct ecall *c, const struct json_node *body);
+void serve_status(struct ecall *c, const struct json_node *body);
+void serve_alarm(struct ecall *c, const struct json_node *body);
+void serve_hash(struct ecall *c, const struct json_node *body);
+void serve_snapshot(struct ecall *c, const struct json_node *body);
+void serve_defragment(struct ecall *c, const struct json_node *body);
+void serve_auth(struct ecall *c, const struct json_node *body);
 void probe_health(struct ecall *c, struct slice path);
 /* lease_sweep.c */
 uint64_t sweep_pass(struct etcd *e, uint64_t now_ns);

@@ -9,20 +9,36 @@
 #include "gateway/json_out.h"
 #include "gateway/uri.h"
 
-json_t *field(json_t *object, const char *name)
+enum status ecall_read(struct ecall *c, struct json_node **out, struct errbuf *err)
 {
-    char camel[64];
-    size_t n = 0;
-    json_t *v = json_object_get(object, name);
-    if (v == NULL) {
-        for (const char *p = name; *p != '\0' && n + 1 < sizeof(camel); p++) {
-            bool up = *p == '_' && p[1] >= 'a' && p[1] <= 'z';
-            camel[n++] = up ? (char)(*++p - 'a' + 'A') : *p;
-        }
-        camel[n] = '\0';
-        v = json_object_get(object, camel);
+    size_t taken;
+    enum status s = json_tree_read(&c->arena, c->body, out, &taken, err);
+    if (s == STATUS_OK) c->body = slice_make(c->body.data + taken, c->body.size - taken);
+    if (s != STATUS_OK || *out == NULL || (*out)->kind == JSON_IS_OBJECT) return s;
+    errbuf_set(err, "the body is not a JSON object");
+    return STATUS_INVALID;
+}
+
+/* lease_id is also leaseId. */
+static bool is_camel(struct slice have, const char *name)
+{
+    size_t i = 0;
+    for (; *name != '\0'; name++, i++) {
+        char c = *name;
+        if (c == '_' && name[1] >= 'a' && name[1] <= 'z') c = (char)(*++name - 'a' + 'A');
+        if (i == have.size || have.data[i] != (uint8_t)c) return false;
     }
-    return json_is_null(v) ? NULL : v;
+    return i == have.size;
+}
+
+const struct json_node *field(const struct json_node *object, const char *name)
+{
+    const struct json_node *m = object == NULL || object->kind != JSON_IS_OBJECT ? NULL : object->first;
+    size_t size = strlen(name);
+    for (; m != NULL; m = m->next) {
+        if (m->name.size == size ? memcmp(m->name.data, name, size) == 0 : is_camel(m->name, name)) break;
+    }
+    return m == NULL || m->kind == JSON_IS_NULL ? NULL : m;
 }
 
 static bool wrong(struct ecall *c, const char *name, const char *expected)
@@ -33,65 +49,58 @@ static bool wrong(struct ecall *c, const char *name, const char *expected)
     return false;
 }
 
-bool take_bytes(struct ecall *c, json_t *object, const char *name, struct slice *out)
+bool take_bytes(struct ecall *c, const struct json_node *object, const char *name, struct slice *out)
 {
-    json_t *v = field(object, name);
+    const struct json_node *v = field(object, name);
     *out = SLICE_EMPTY;
     if (v == NULL) return true;
-    struct slice text = slice_make(json_string_value(v), json_string_length(v));
-    if (!json_is_string(v) || !base64_decode(text, &c->arena, out)) return wrong(c, name, "base64");
-    return true;
+    bool good = v->kind == JSON_IS_TEXT && base64_decode(v->text, &c->arena, out);
+    return good ? true : wrong(c, name, "base64");
 }
 
-bool take_text(struct ecall *c, json_t *object, const char *name, struct slice *out)
+bool take_text(struct ecall *c, const struct json_node *object, const char *name, struct slice *out)
 {
-    json_t *v = field(object, name);
-    *out = SLICE_EMPTY;
-    if (v == NULL) return true;
-    if (!json_is_string(v)) return wrong(c, name, "text");
-    *out = slice_make(json_string_value(v), json_string_length(v));
-    return true;
+    const struct json_node *v = field(object, name);
+    *out = v != NULL && v->kind == JSON_IS_TEXT ? v->text : SLICE_EMPTY;
+    return v == NULL || v->kind == JSON_IS_TEXT ? true : wrong(c, name, "text");
 }
 
-bool take_i64(struct ecall *c, json_t *object, const char *name, int64_t *out)
+bool take_i64(struct ecall *c, const struct json_node *object, const char *name, int64_t *out)
 {
-    json_t *v = field(object, name);
+    const struct json_node *v = field(object, name);
     *out = 0;
-    if (v == NULL) return true;
-    if (json_is_integer(v)) {
-        *out = json_integer_value(v);
+    return v == NULL || json_node_i64(v, out) ? true : wrong(c, name, "a number");
+}
+
+bool take_bool(struct ecall *c, const struct json_node *object, const char *name, bool *out)
+{
+    const struct json_node *v = field(object, name);
+    *out = v != NULL && v->kind == JSON_IS_TRUE;
+    return v == NULL || *out || v->kind == JSON_IS_FALSE ? true : wrong(c, name, "a boolean");
+}
+
+bool enum_of(const struct json_node *v, const char *const *names, unsigned count, unsigned *out)
+{
+    int64_t number;
+    *out = 0;
+    if (v->kind == JSON_IS_NUMBER && json_node_i64(v, &number) && number >= 0 && number < (int64_t)count) {
+        *out = (unsigned)number;
         return true;
     }
-    if (!json_is_string(v) || json_string_length(v) == 0) return wrong(c, name, "a number");
-    char *end;
-    const char *text = json_string_value(v);
-    *out = text[0] == '-' ? (int64_t)strtoll(text, &end, 10) : (int64_t)strtoull(text, &end, 10);
-    return *end == '\0' ? true : wrong(c, name, "a number");
-}
-
-bool take_bool(struct ecall *c, json_t *object, const char *name, bool *out)
-{
-    json_t *v = field(object, name);
-    *out = json_is_true(v);
-    return v == NULL || json_is_boolean(v) ? true : wrong(c, name, "a boolean");
-}
-
-bool take_enum(struct ecall *c, json_t *object, const char *name, const char *const *names, unsigned count,
-               unsigned *out)
-{
-    json_t *v = field(object, name);
-    *out = 0;
-    if (v == NULL) return true;
-    if (json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) < count) {
-        *out = (unsigned)json_integer_value(v);
-        return true;
-    }
-    for (unsigned i = 0; json_is_string(v) && i < count; i++) {
-        if (strcmp(json_string_value(v), names[i]) != 0) continue;
+    for (unsigned i = 0; v->kind == JSON_IS_TEXT && i < count; i++) {
+        if (!slice_eq(v->text, slice_str(names[i]))) continue;
         *out = i;
         return true;
     }
-    return wrong(c, name, "a name of the enumeration");
+    return false;
+}
+
+bool take_enum(struct ecall *c, const struct json_node *object, const char *name, const char *const *names,
+               unsigned count, unsigned *out)
+{
+    const struct json_node *v = field(object, name);
+    *out = 0;
+    return v == NULL || enum_of(v, names, count, out) ? true : wrong(c, name, "a name of the enumeration");
 }
 
 void emit_u64(struct buf *b, const char *name, uint64_t v)

@@ -198,7 +198,7 @@ struct slice key_compacted(struct arena *a)
     return key_row(a, ROW_OF_SYSTEM, slice_str("compacted"));
 }
 
-void serve_range(struct ecall *c, json_t *body)
+void serve_range(struct ecall *c, const struct json_node *body)
 {
     struct range_state *s = arena_zalloc(&c->arena, sizeof(*s));
     c->state = s;
@@ -212,7 +212,7 @@ void serve_range(struct ecall *c, json_t *body)
 
 /* --- put --- */
 
-bool take_put(struct ecall *c, json_t *body, struct put_asked *out)
+bool take_put(struct ecall *c, const struct json_node *body, struct put_asked *out)
 {
     *out = (struct put_asked){.lease = 0};
     bool good = take_bytes(c, body, "key", &out->key) && take_bytes(c, body, "value", &out->value) &&
@@ -299,9 +299,31 @@ static void put_done(void *ctx, const struct client_error *e, const struct txn_r
     }
 }
 
+void put_ops(struct arena *a, const struct put_asked *q, struct txn_op *out, size_t *count)
+{
+    out[(*count)++] = (struct txn_op){.kind = TXN_REVISE,
+                                      .key = key_row(a, ROW_OF_USER, q->key),
+                                      .value = q->value,
+                                      .lease = (uint64_t)q->lease,
+                                      .keeps_value = q->ignore_value,
+                                      .keeps_lease = q->ignore_lease};
+    if (q->lease == 0) return;
+    out[(*count)++] =
+        (struct txn_op){.kind = TXN_PUT, .key = key_attached(a, (uint64_t)q->lease, q->key), .value = SLICE_EMPTY};
+}
+
+struct txn_compare lease_is_there(struct arena *a, int64_t lease)
+{
+    return (struct txn_compare){.target = TXN_TARGET_EXISTS,
+                                .relation = TXN_EQUAL,
+                                .key = key_lease(a, (uint64_t)lease),
+                                .version = 1,
+                                .value = SLICE_EMPTY};
+}
+
 /* One transaction: [the row before], the row, [what is attached to the lease, which must be there]. Where it matters what else is
  * attached, that is looked at first: a piece of work. */
-void serve_put(struct ecall *c, json_t *body)
+void serve_put(struct ecall *c, const struct json_node *body)
 {
     struct put_state *s = arena_zalloc(&c->arena, sizeof(*s));
     struct txn_op ops[3];
@@ -313,32 +335,21 @@ void serve_put(struct ecall *c, json_t *body)
         answer_by_work(c, put_body, emit_put);
         return;
     }
-    struct slice key = key_row(&c->arena, ROW_OF_USER, s->q.key);
-    memset(ops, 0, sizeof(ops));
-    if (s->q.prev_kv) ops[t.op_count++] = (struct txn_op){.kind = TXN_GET, .key = key, .value = SLICE_EMPTY};
-    ops[t.op_count++] = (struct txn_op){.kind = TXN_REVISE,
-                                        .key = key,
-                                        .value = s->q.value,
-                                        .lease = (uint64_t)s->q.lease,
-                                        .keeps_value = s->q.ignore_value,
-                                        .keeps_lease = s->q.ignore_lease};
+    if (s->q.prev_kv)
+        ops[t.op_count++] =
+            (struct txn_op){.kind = TXN_GET, .key = key_row(&c->arena, ROW_OF_USER, s->q.key), .value = SLICE_EMPTY};
+    put_ops(&c->arena, &s->q, ops, &t.op_count);
     if (s->q.lease != 0) {
-        lease = (struct txn_compare){.target = TXN_TARGET_EXISTS,
-                                     .relation = TXN_EQUAL,
-                                     .key = key_lease(&c->arena, (uint64_t)s->q.lease),
-                                     .version = 1,
-                                     .value = SLICE_EMPTY};
+        lease = lease_is_there(&c->arena, s->q.lease);
         t.compares = &lease;
         t.compare_count = 1;
-        ops[t.op_count++] = (struct txn_op){
-            .kind = TXN_PUT, .key = key_attached(&c->arena, (uint64_t)s->q.lease, s->q.key), .value = SLICE_EMPTY};
     }
     client_txn(c->etcd->client, etcd_keyspace, &t, c->timeout_ms, put_done, c);
 }
 
 /* --- deleterange --- */
 
-bool take_delete(struct ecall *c, json_t *body, struct delete_asked *out)
+bool take_delete(struct ecall *c, const struct json_node *body, struct delete_asked *out)
 {
     *out = (struct delete_asked){.prev_kv = false};
     if (!take_bytes(c, body, "key", &out->key) || !take_bytes(c, body, "range_end", &out->range_end) ||
@@ -397,11 +408,46 @@ static void emit_delete(struct ecall *c, struct buf *b, uint64_t revision)
     emit_deleted(b, s->q.prev_kv, s->before, s->count);
 }
 
-void serve_delete(struct ecall *c, json_t *body)
+static void delete_done(void *ctx, const struct client_error *e, const struct txn_result *r)
+{
+    struct ecall *c = ctx;
+    struct delete_state *s = c->state;
+    if (e->status != STATUS_OK) {
+        ecall_fail(c, e);
+    } else if (r->status != STATUS_OK) {
+        ecall_refuse(c, &ERR_TIMEOUT);
+    } else {
+        s->count = r->ops[r->op_count - 1].found ? 1 : 0;
+        s->before = arena_zalloc(&c->arena, sizeof(*s->before));
+        if (s->q.prev_kv && r->ops[0].found)
+            *s->before = ekv_of(key_row(&c->arena, ROW_OF_USER, s->q.key), r->ops[0].value, r->ops[0].version);
+        struct buf b = answer_begin(c, r->ts);
+        emit_delete(c, &b, r->ts);
+        answer_end(c, &b);
+    }
+}
+
+/* Of one key: one transaction, [the row before], its end. */
+static void delete_one(struct ecall *c, struct slice row_key)
+{
+    const struct delete_state *s = c->state;
+    struct txn_op ops[2];
+    struct txn t = {.ops = ops};
+    if (s->q.prev_kv) ops[t.op_count++] = (struct txn_op){.kind = TXN_GET, .key = row_key, .value = SLICE_EMPTY};
+    ops[t.op_count++] = (struct txn_op){.kind = TXN_DELETE, .key = row_key, .value = SLICE_EMPTY};
+    client_txn(c->etcd->client, etcd_keyspace, &t, c->timeout_ms, delete_done, c);
+}
+
+void serve_delete(struct ecall *c, const struct json_node *body)
 {
     struct delete_state *s = arena_zalloc(&c->arena, sizeof(*s));
     c->state = s;
-    if (take_delete(c, body, &s->q) && may_delete(c, &s->q)) answer_by_work(c, delete_body, emit_delete);
+    if (!take_delete(c, body, &s->q) || !may_delete(c, &s->q)) return;
+    struct span span = span_of(&c->arena, s->q.key, s->q.range_end);
+    if (span.single && s->q.key.size <= LIMIT_KEY_BYTES - 16)
+        delete_one(c, span.start);
+    else
+        answer_by_work(c, delete_body, emit_delete);
 }
 
 /* --- compaction: versions go by themselves; what is said here is that nobody may read them any more --- */
@@ -425,7 +471,7 @@ static enum work_step compaction_body(struct work *w, void *ctx)
     return WORK_DONE;
 }
 
-void serve_compaction(struct ecall *c, json_t *body)
+void serve_compaction(struct ecall *c, const struct json_node *body)
 {
     struct compaction_state *s = arena_zalloc(&c->arena, sizeof(*s));
     c->state = s;

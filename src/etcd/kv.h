@@ -13,7 +13,7 @@ struct range_asked {
     unsigned order, target;
     bool serializable, keys_only, count_only;
 };
-bool take_range(struct ecall *c, json_t *body, struct range_asked *out);
+bool take_range(struct ecall *c, const struct json_node *body, struct range_asked *out);
 /* Filters, sorts and cuts rows of one timestamp; *count: how many matched. */
 size_t range_select(const struct range_asked *q, struct ekv *rows, size_t count, bool *more);
 void emit_range(struct buf *b, const struct range_asked *q, const struct ekv *rows, size_t row_count, size_t all,
@@ -23,12 +23,15 @@ struct put_asked {
     int64_t lease;
     bool prev_kv, ignore_value, ignore_lease;
 };
-bool take_put(struct ecall *c, json_t *body, struct put_asked *out);
+bool take_put(struct ecall *c, const struct json_node *body, struct put_asked *out);
+/* What a put is in a transaction of ours, beside what is read before: the row, and what is attached to the lease, which must be there. */
+void put_ops(struct arena *a, const struct put_asked *q, struct txn_op *out, size_t *count);
+struct txn_compare lease_is_there(struct arena *a, int64_t lease);
 struct delete_asked {
     struct slice key, range_end;
     bool prev_kv;
 };
-bool take_delete(struct ecall *c, json_t *body, struct delete_asked *out);
+bool take_delete(struct ecall *c, const struct json_node *body, struct delete_asked *out);
 /* False: the right is lacking, and it has been refused. After all else that can be wrong with a request. */
 bool may_range(struct ecall *c, const struct range_asked *q);
 bool may_put(struct ecall *c, const struct put_asked *q);

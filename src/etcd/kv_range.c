@@ -7,7 +7,7 @@
 enum sort_order { SORT_NONE, SORT_ASCEND, SORT_DESCEND };
 enum sort_target { SORT_KEY, SORT_VERSION, SORT_CREATE, SORT_MOD, SORT_VALUE };
 
-bool take_range(struct ecall *c, json_t *body, struct range_asked *out)
+bool take_range(struct ecall *c, const struct json_node *body, struct range_asked *out)
 {
     static const char *const orders[] = {"NONE", "ASCEND", "DESCEND"};
     static const char *const targets[] = {"KEY", "VERSION", "CREATE", "MOD", "VALUE"};

@@ -43,7 +43,7 @@ static struct slice ttl_value(struct arena *a, uint64_t ttl_s)
     return slice_make(at, 8);
 }
 
-static struct lease_state *take_id(struct ecall *c, json_t *body)
+static struct lease_state *take_id(struct ecall *c, const struct json_node *body)
 {
     struct lease_state *s = arena_zalloc(&c->arena, sizeof(*s));
     c->state = s;
@@ -72,7 +72,7 @@ static void emit_grant(struct ecall *c, struct buf *b, uint64_t revision)
     emit_i64(b, "TTL", s->ttl);
 }
 
-void serve_lease_grant(struct ecall *c, json_t *body)
+void serve_lease_grant(struct ecall *c, const struct json_node *body)
 {
     struct lease_state *s = take_id(c, body);
     if (s == NULL || !take_i64(c, body, "TTL", &s->ttl)) return;
@@ -145,7 +145,7 @@ static enum work_step revoke_body(struct work *w, void *ctx)
     return lease_do_revoke(w, (uint64_t)((struct lease_state *)c->state)->id, c);
 }
 
-void serve_lease_revoke(struct ecall *c, json_t *body)
+void serve_lease_revoke(struct ecall *c, const struct json_node *body)
 {
     if (take_id(c, body) != NULL) answer_by_work(c, revoke_body, NULL);
 }
@@ -193,7 +193,7 @@ static void renew_done(void *ctx, const struct etcd_error *why, uint64_t revisio
     ecall_end(c);
 }
 
-void serve_lease_keepalive(struct ecall *c, json_t *body)
+void serve_lease_keepalive(struct ecall *c, const struct json_node *body)
 {
     if (take_id(c, body) != NULL) work_start(c->etcd, &c->arena, renew_body, renew_done, c);
 }
@@ -245,7 +245,7 @@ static void emit_ttl(struct ecall *c, struct buf *b, uint64_t revision)
     json_close(b, ']');
 }
 
-void serve_lease_ttl(struct ecall *c, json_t *body)
+void serve_lease_ttl(struct ecall *c, const struct json_node *body)
 {
     struct lease_state *s = take_id(c, body);
     if (s != NULL && take_bool(c, body, "keys", &s->keys)) answer_by_work(c, ttl_body, emit_ttl);
@@ -289,7 +289,7 @@ static void emit_leases(struct ecall *c, struct buf *b, uint64_t revision)
     json_close(b, ']');
 }
 
-void serve_lease_list(struct ecall *c, json_t *body)
+void serve_lease_list(struct ecall *c, const struct json_node *body)
 {
     (void)body;
     c->state = arena_zalloc(&c->arena, sizeof(struct lease_state));

@@ -17,7 +17,7 @@ static void answer_header_only(struct ecall *c)
 
 /* --- members: the gateways serve, and know of themselves only --- */
 
-void serve_member_list(struct ecall *c, json_t *body)
+void serve_member_list(struct ecall *c, const struct json_node *body)
 {
     const struct etcd *e = c->etcd;
     char url[LIMIT_ADDRESS_BYTES + 8];
@@ -43,7 +43,7 @@ void serve_member_list(struct ecall *c, json_t *body)
     answer_end(c, &b);
 }
 
-void serve_member_change(struct ecall *c, json_t *body)
+void serve_member_change(struct ecall *c, const struct json_node *body)
 {
     (void)body;
     ecall_refuse(c, &ERR_NOT_CHANGED_HERE);
@@ -72,19 +72,19 @@ static void status_known(void *ctx, const struct client_error *e, struct slice p
     answer_end(c, &b);
 }
 
-void serve_status(struct ecall *c, json_t *body)
+void serve_status(struct ecall *c, const struct json_node *body)
 {
     (void)body;
     client_meta(c->etcd->client, METHOD_META_STATUS, SLICE_EMPTY, c->timeout_ms, status_known, c);
 }
 
-void serve_alarm(struct ecall *c, json_t *body)
+void serve_alarm(struct ecall *c, const struct json_node *body)
 {
     (void)body;
     answer_header_only(c); /* a full disk refuses writes by itself (docs/operations.md): there is nothing to disarm */
 }
 
-void serve_defragment(struct ecall *c, json_t *body)
+void serve_defragment(struct ecall *c, const struct json_node *body)
 {
     (void)body;
     answer_header_only(c); /* compaction never stops */
@@ -173,7 +173,7 @@ static void hash_page(struct ecall *c)
     client_scan(c->etcd->client, etcd_keyspace, &scan, c->timeout_ms, hash_scanned, c);
 }
 
-void serve_hash(struct ecall *c, json_t *body)
+void serve_hash(struct ecall *c, const struct json_node *body)
 {
     if (!ecall_may(c, AUTH_READ, slice_make("", 1), slice_make("", 1))) return;
     struct hash_state *s = arena_zalloc(&c->arena, sizeof(*s));
@@ -185,7 +185,7 @@ void serve_hash(struct ecall *c, json_t *body)
     hash_page(c);
 }
 
-void serve_snapshot(struct ecall *c, json_t *body)
+void serve_snapshot(struct ecall *c, const struct json_node *body)
 {
     if (!ecall_may(c, AUTH_READ, slice_make("", 1), slice_make("", 1))) return;
     struct hash_state *s = arena_zalloc(&c->arena, sizeof(*s));

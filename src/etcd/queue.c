@@ -3,7 +3,8 @@
  *   PUTTING (the key, unless it is there) --> LOOKING --older ones are there--> WAITING (a watch of the name) --> LOOKING
  *                                                \--none--> answered
  *
- * An observer looks and waits likewise, for ever. A client that leaves while it waits takes its key along. */
+ * An observer looks and waits likewise, for ever. A client that leaves while it waits takes its key along; so does one whose token or
+ * right ends meanwhile, and it is told. */
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -27,6 +28,8 @@ struct queue {
     /* what a look has found */
     bool looking; /* a piece of work is under way */
     bool found, waits, lost;
+    bool leaving;                 /* its key goes, and it with it */
+    const struct etcd_error *why; /* it has to leave */
     struct ekv first;
     uint64_t told; /* observe: mod revision that was told last */
     uint64_t revision;
@@ -72,20 +75,26 @@ static enum work_step leave_body(struct work *w, void *ctx)
 
 static void left(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
 {
+    struct ecall *c = ctx;
+    const struct queue *q = c->state;
     (void)why; /* its lease ends, too */
     (void)revision;
     (void)wrote;
-    ecall_end(ctx);
+    if (q->why != NULL && c->http != NULL)
+        ecall_refuse(c, q->why);
+    else
+        ecall_end(c);
 }
 
 static void queue_leave(struct ecall *c)
 {
     struct queue *q = c->state;
     queue_free(q);
+    q->leaving = true;
     if (q->mine != 0)
         work_start(c->etcd, &c->arena, leave_body, left, c);
     else
-        ecall_end(c);
+        left(c, NULL, 0, false);
 }
 
 static void queue_refuse(struct ecall *c, const struct etcd_error *why)
@@ -176,11 +185,45 @@ static void changed(void *ctx, const struct client_error *e, const struct client
     }
 }
 
-static bool still_may_observe(struct ecall *c)
+static bool still_holds(struct ecall *c, enum auth_verb verb)
 {
     struct span rows = span_below(&c->look, ((struct queue *)c->state)->name);
-    return ecall_holds(c, AUTH_READ, slice_make(rows.start.data + 1, rows.start.size - 1),
+    return ecall_holds(c, verb, slice_make(rows.start.data + 1, rows.start.size - 1),
                        slice_make(rows.end.data + 1, rows.end.size - 1));
+}
+
+static bool still_may_observe(struct ecall *c)
+{
+    return still_holds(c, AUTH_READ);
+}
+
+/* Of one that waits for others: while it looks, looked() heeds it. */
+static void waiter_must_leave(struct ecall *c, const struct etcd_error *why)
+{
+    struct queue *q = c->state;
+    if (q->leaving) return;
+    q->why = why;
+    if (!q->looking) queue_leave(c);
+}
+
+static void waiter_rights_changed(struct ecall *c)
+{
+    if (!still_holds(c, AUTH_READ) || !still_holds(c, AUTH_WRITE)) waiter_must_leave(c, &ERR_FORBIDDEN);
+}
+
+static void queue_wait(struct ecall *c)
+{
+    struct queue *q = c->state;
+    struct span span = span_below(&c->look, q->name);
+    struct client_watch_options o = {
+        .keyspace = etcd_keyspace, .start = span.start, .end = span.end, .after = q->revision};
+    if (q->kind != QUEUE_OBSERVE && c->must_leave == NULL) {
+        c->must_leave = waiter_must_leave;
+        c->recheck = waiter_rights_changed;
+        ecall_last(c);
+    }
+    if (q->watch == NULL) q->watch = client_watch_new(c->etcd->client, &o);
+    client_watch_next(q->watch, changed, c);
 }
 
 static void looked(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
@@ -191,7 +234,7 @@ static void looked(void *ctx, const struct etcd_error *why, uint64_t revision, b
     q->looking = false;
     q->revision = revision;
     bool gone = q->kind == QUEUE_OBSERVE ? !c->streaming : c->http == NULL;
-    if (gone) {
+    if (gone || q->why != NULL) {
         queue_leave(c);
     } else if (q->kind == QUEUE_OBSERVE && !still_may_observe(c)) {
         queue_refuse(c, &ERR_FORBIDDEN);
@@ -200,12 +243,8 @@ static void looked(void *ctx, const struct etcd_error *why, uint64_t revision, b
     } else if (q->kind == QUEUE_LEADER && !q->found) {
         queue_refuse(c, &ERR_NO_LEADER);
     } else if (q->kind == QUEUE_OBSERVE || q->waits) {
-        struct span span = span_below(&c->look, q->name);
-        struct client_watch_options o = {
-            .keyspace = etcd_keyspace, .start = span.start, .end = span.end, .after = revision};
         if (q->kind == QUEUE_OBSERVE) send_leader(c);
-        if (q->watch == NULL) q->watch = client_watch_new(c->etcd->client, &o);
-        client_watch_next(q->watch, changed, c);
+        queue_wait(c);
     } else {
         queue_answer(c);
     }
@@ -281,7 +320,7 @@ static bool may_queue(struct ecall *c, enum auth_verb verb, struct slice name)
                      slice_make(rows.end.data + 1, rows.end.size - 1));
 }
 
-static struct queue *queue_begin(struct ecall *c, json_t *body, unsigned kind)
+static struct queue *queue_begin(struct ecall *c, const struct json_node *body, unsigned kind)
 {
     struct queue *q = arena_zalloc(&c->arena, sizeof(*q));
     c->state = q;
@@ -297,19 +336,19 @@ static struct queue *queue_begin(struct ecall *c, json_t *body, unsigned kind)
     return may_queue(c, AUTH_READ, q->name) && (!writes || may_queue(c, AUTH_WRITE, q->name)) ? q : NULL;
 }
 
-void serve_lock(struct ecall *c, json_t *body)
+void serve_lock(struct ecall *c, const struct json_node *body)
 {
     struct queue *q = queue_begin(c, body, QUEUE_LOCK);
     if (q != NULL) queue_enter(c, q);
 }
 
-void serve_campaign(struct ecall *c, json_t *body)
+void serve_campaign(struct ecall *c, const struct json_node *body)
 {
     struct queue *q = queue_begin(c, body, QUEUE_CAMPAIGN);
     if (q != NULL) queue_enter(c, q);
 }
 
-void serve_leader(struct ecall *c, json_t *body)
+void serve_leader(struct ecall *c, const struct json_node *body)
 {
     if (queue_begin(c, body, QUEUE_LEADER) != NULL) queue_look(c);
 }
@@ -327,7 +366,7 @@ static void observer_left(struct ecall *c)
     ecall_end(c);
 }
 
-void serve_observe(struct ecall *c, json_t *body)
+void serve_observe(struct ecall *c, const struct json_node *body)
 {
     if (queue_begin(c, body, QUEUE_OBSERVE) == NULL) return;
     c->recheck = rights_changed;
@@ -358,10 +397,10 @@ static enum work_step step_body(struct work *w, void *ctx)
     return WORK_DONE;
 }
 
-static void serve_step(struct ecall *c, json_t *body, unsigned kind)
+static void serve_step(struct ecall *c, const struct json_node *body, unsigned kind)
 {
     struct step *s = arena_zalloc(&c->arena, sizeof(*s));
-    json_t *from = kind == STEP_UNLOCK ? body : field(body, "leader");
+    const struct json_node *from = kind == STEP_UNLOCK ? body : field(body, "leader");
     c->state = s;
     s->kind = kind;
     if (!take_bytes(c, from, "key", &s->key) || !take_i64(c, from, "rev", &s->rev)) return;
@@ -372,15 +411,15 @@ static void serve_step(struct ecall *c, json_t *body, unsigned kind)
         answer_by_work(c, step_body, NULL);
 }
 
-void serve_unlock(struct ecall *c, json_t *body)
+void serve_unlock(struct ecall *c, const struct json_node *body)
 {
     serve_step(c, body, STEP_UNLOCK);
 }
-void serve_proclaim(struct ecall *c, json_t *body)
+void serve_proclaim(struct ecall *c, const struct json_node *body)
 {
     serve_step(c, body, STEP_PROCLAIM);
 }
-void serve_resign(struct ecall *c, json_t *body)
+void serve_resign(struct ecall *c, const struct json_node *body)
 {
     serve_step(c, body, STEP_RESIGN);
 }

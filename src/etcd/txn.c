@@ -1,5 +1,5 @@
-/* Transactions, computed as a piece of work (work.c): compares and operations over one snapshot, in order, each seeing the writes before
- * it; then committed if what was read is still so. */
+/* Transactions. Of single keys they are one of ours (txn_direct.c); others are computed as a piece of work (work.c): compares and operations
+ * over one snapshot, in order, each seeing the writes before it; then committed if what was read is still so. */
 #include "etcd/txn.h"
 
 #include "gateway/json_out.h"
@@ -142,18 +142,23 @@ static void emit_responses(struct buf *b, const struct etxn *t, uint64_t revisio
     json_close(b, ']');
 }
 
-static void emit_txn(struct ecall *c, struct buf *b, uint64_t revision)
+void emit_txn(struct ecall *c, struct buf *b, uint64_t revision)
 {
     emit_responses(b, c->state, revision);
 }
 
-void serve_txn(struct ecall *c, json_t *body)
+void txn_by_work(struct ecall *c)
+{
+    answer_by_work(c, txn_body, emit_txn);
+}
+
+void serve_txn(struct ecall *c, const struct json_node *body)
 {
     struct etxn *t = arena_zalloc(&c->arena, sizeof(*t));
     c->state = t;
     if (!txn_take(c, body, t)) return;
     if (!txn_keys_are_distinct(&c->arena, t))
         ecall_refuse(c, &ERR_DUPLICATE_KEY);
-    else if (may_txn(c, t))
-        answer_by_work(c, txn_body, emit_txn);
+    else if (may_txn(c, t) && !txn_direct(c, t))
+        txn_by_work(c);
 }

@@ -31,8 +31,12 @@ struct etxn {
     bool succeeded; /* as computed last */
 };
 
-bool txn_take(struct ecall *c, json_t *body, struct etxn *out); /* false: it has been refused */
-bool may_txn(struct ecall *c, const struct etxn *t);            /* likewise */
+bool txn_take(struct ecall *c, const struct json_node *body, struct etxn *out); /* false: it has been refused */
+bool may_txn(struct ecall *c, const struct etxn *t);                            /* likewise */
 bool txn_keys_are_distinct(struct arena *a, const struct etxn *t);
+/* The call's state is the transaction. False: nothing was begun, it is for txn_by_work. */
+bool txn_direct(struct ecall *c, struct etxn *t);
+void txn_by_work(struct ecall *c);
+void emit_txn(struct ecall *c, struct buf *b, uint64_t revision);
 
 #endif

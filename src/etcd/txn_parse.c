@@ -1,7 +1,7 @@
 /* Transactions: from JSON, and what is refused before anything is read. */
 #include "etcd/txn.h"
 
-static bool take_compare(struct ecall *c, json_t *v, struct compare *out)
+static bool take_compare(struct ecall *c, const struct json_node *v, struct compare *out)
 {
     static const char *const results[] = {"EQUAL", "GREATER", "LESS", "NOT_EQUAL"};
     static const char *const targets[] = {"VERSION", "CREATE", "MOD", "VALUE", "LEASE"};
@@ -13,15 +13,16 @@ static bool take_compare(struct ecall *c, json_t *v, struct compare *out)
     return good && take_i64(c, v, numbers[out->target], &out->number);
 }
 
-static json_t *object_of(json_t *v)
+static const struct json_node *object_of(const struct json_node *v)
 {
-    return json_is_object(v) ? v : NULL;
+    return v != NULL && v->kind == JSON_IS_OBJECT ? v : NULL;
 }
 
-static bool take_op(struct ecall *c, json_t *v, struct op *out)
+static bool take_op(struct ecall *c, const struct json_node *v, struct op *out)
 {
-    json_t *range = object_of(field(v, "request_range")), *put = object_of(field(v, "request_put"));
-    json_t *del = object_of(field(v, "request_delete_range")), *txn = object_of(field(v, "request_txn"));
+    const struct json_node *range = object_of(field(v, "request_range")), *put = object_of(field(v, "request_put"));
+    const struct json_node *del = object_of(field(v, "request_delete_range")),
+                           *txn = object_of(field(v, "request_txn"));
     if (range != NULL) {
         out->kind = OP_RANGE;
         return take_range(c, range, &out->range);
@@ -43,37 +44,42 @@ static bool take_op(struct ecall *c, json_t *v, struct op *out)
     return txn_take(c, txn, out->txn);
 }
 
-static bool take_ops(struct ecall *c, json_t *list, struct op **out, size_t *count)
+/* NULL: there is none, or it is no list. */
+static const struct json_node *list_of(const struct json_node *v)
 {
-    *count = json_array_size(list);
-    if (*count > ETCD_TXN_OPS) {
-        ecall_refuse(c, &ERR_TOO_MANY_OPS);
-        return false;
-    }
-    *out = arena_zalloc(&c->arena, (*count + 1) * sizeof(**out));
-    for (size_t i = 0; i < *count; i++) {
-        if (!take_op(c, json_array_get(list, i), &(*out)[i])) return false;
+    return v != NULL && v->kind == JSON_IS_LIST ? v : NULL;
+}
+
+static bool count_fits(struct ecall *c, const struct json_node *list, size_t *count)
+{
+    *count = list != NULL ? list->count : 0;
+    if (*count > ETCD_TXN_OPS) ecall_refuse(c, &ERR_TOO_MANY_OPS);
+    return list == NULL || list->count <= ETCD_TXN_OPS;
+}
+
+static bool take_ops(struct ecall *c, const struct json_node *list, struct op **out, size_t *count)
+{
+    if (!count_fits(c, list, count)) return false;
+    struct op *op = *out = arena_zalloc(&c->arena, (*count + 1) * sizeof(*op));
+    for (const struct json_node *v = *count > 0 ? list->first : NULL; v != NULL; v = v->next, op++) {
+        if (!take_op(c, v, op)) return false;
     }
     return true;
 }
 
-bool txn_take(struct ecall *c, json_t *body, struct etxn *out)
+bool txn_take(struct ecall *c, const struct json_node *body, struct etxn *out)
 {
-    json_t *compares = field(body, "compare");
-    out->compare_count = json_array_size(compares);
-    if (out->compare_count > ETCD_TXN_OPS) {
-        ecall_refuse(c, &ERR_TOO_MANY_OPS);
-        return false;
-    }
-    out->compares = arena_zalloc(&c->arena, (out->compare_count + 1) * sizeof(*out->compares));
-    for (size_t i = 0; i < out->compare_count; i++) {
-        if (!take_compare(c, json_array_get(compares, i), &out->compares[i])) return false;
-        if (out->compares[i].key.size > 0) continue;
+    const struct json_node *compares = list_of(field(body, "compare"));
+    if (!count_fits(c, compares, &out->compare_count)) return false;
+    struct compare *q = out->compares = arena_zalloc(&c->arena, (out->compare_count + 1) * sizeof(*q));
+    for (const struct json_node *v = compares != NULL ? compares->first : NULL; v != NULL; v = v->next, q++) {
+        if (!take_compare(c, v, q)) return false;
+        if (q->key.size > 0) continue;
         ecall_refuse(c, &ERR_EMPTY_KEY);
         return false;
     }
-    return take_ops(c, field(body, "success"), &out->branches[0], &out->counts[0]) &&
-           take_ops(c, field(body, "failure"), &out->branches[1], &out->counts[1]);
+    return take_ops(c, list_of(field(body, "success")), &out->branches[0], &out->counts[0]) &&
+           take_ops(c, list_of(field(body, "failure")), &out->branches[1], &out->counts[1]);
 }
 
 /* --- no key twice: the branches of one nested transaction may share, nothing else may --- */

@@ -291,16 +291,17 @@ static struct ewatch *find(struct wstream *s, int64_t id)
     return NULL;
 }
 
-static bool take_filters(json_t *q, struct ewatch *w)
+static bool take_filters(const struct json_node *q, struct ewatch *w)
 {
-    json_t *filters = field(q, "filters");
-    for (size_t i = 0; i < json_array_size(filters); i++) {
-        json_t *f = json_array_get(filters, i);
-        const char *name = json_is_string(f) ? json_string_value(f) : "";
-        bool put = strcmp(name, "NOPUT") == 0 || (json_is_integer(f) && json_integer_value(f) == 0);
-        bool del = strcmp(name, "NODELETE") == 0 || (json_is_integer(f) && json_integer_value(f) == 1);
-        w->no_put = w->no_put || put;
-        w->no_delete = w->no_delete || del;
+    static const char *const names[] = {"NOPUT", "NODELETE"};
+    const struct json_node *filters = field(q, "filters");
+    unsigned which;
+    for (const struct json_node *f = filters != NULL ? filters->first : NULL; f != NULL; f = f->next) {
+        if (!enum_of(f, names, 2, &which)) continue; /* one that is not known */
+        if (which == 0)
+            w->no_put = true;
+        else
+            w->no_delete = true;
     }
     return true;
 }
@@ -361,7 +362,7 @@ static void create(struct wstream *s, const struct create_asked *q, struct ewatc
     watch_next(w);
 }
 
-static bool take_create(struct wstream *s, json_t *q, uint64_t compacted)
+static bool take_create(struct wstream *s, const struct json_node *q, uint64_t compacted)
 {
     struct ecall *c = s->call;
     struct create_asked asked = {.compacted = compacted};
@@ -379,12 +380,13 @@ static bool take_create(struct wstream *s, json_t *q, uint64_t compacted)
 }
 
 /* False: the call has ended. */
-static bool take_request(struct wstream *s, json_t *q, uint64_t compacted)
+static bool take_request(struct wstream *s, const struct json_node *q, uint64_t compacted)
 {
-    json_t *create_request = field(q, "create_request"), *cancel = field(q, "cancel_request");
+    const struct json_node *create_request = field(q, "create_request"), *cancel = field(q, "cancel_request");
     int64_t id;
-    if (json_is_object(create_request)) return take_create(s, create_request, compacted);
-    if (json_is_object(cancel)) {
+    if (create_request != NULL && create_request->kind == JSON_IS_OBJECT)
+        return take_create(s, create_request, compacted);
+    if (cancel != NULL && cancel->kind == JSON_IS_OBJECT) {
         if (!take_i64(s->call, cancel, "watch_id", &id)) return false;
         struct ewatch *w = find(s, id);
         if (w == NULL || w->reading > 0) return true;
@@ -418,24 +420,16 @@ static void rights_changed(struct ecall *c)
 static void take_requests(struct ecall *c, uint64_t compacted)
 {
     struct wstream *s = c->state;
-    struct slice rest = c->body;
+    struct json_node *q;
+    struct errbuf err;
     c->recheck = rights_changed;
     ecall_stream(c, stream_left);
-    while (rest.size > 0) {
-        json_error_t why;
-        json_t *q = json_loadb((const char *)rest.data, rest.size, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, &why);
-        if (q == NULL || !json_is_object(q)) {
-            bool blank = q == NULL;
-            for (size_t i = 0; i < rest.size && blank; i++) blank = strchr(" \r\n\t", rest.data[i]) != NULL;
-            json_decref(q);
-            if (!blank) ecall_stream_error(c, GRPC_INVALID_ARGUMENT, "the body is not a row of JSON objects");
+    do {
+        if (ecall_read(c, &q, &err) != STATUS_OK) {
+            ecall_stream_error(c, GRPC_INVALID_ARGUMENT, "the body is not a row of JSON objects");
             return;
         }
-        rest = slice_make(rest.data + why.position, rest.size - (size_t)why.position);
-        bool goes_on = take_request(s, q, compacted);
-        json_decref(q);
-        if (!goes_on) return;
-    }
+    } while (q != NULL && take_request(s, q, compacted));
 }
 
 /* What has been compacted is asked for first; and a revision of now, for the first header. */
@@ -452,7 +446,7 @@ static void compaction_known(void *ctx, const struct client_error *e, const stru
     }
 }
 
-void serve_watch(struct ecall *c, json_t *body)
+void serve_watch(struct ecall *c, const struct json_node *body)
 {
     struct wstream *s = arena_zalloc(&c->arena, sizeof(*s));
     (void)body;

@@ -149,17 +149,26 @@ curl -sN -H "Authorization: $own" "$G/v3/watch" -d '{"create_request":{"key":"aW
 idle2=$!
 curl -sN -H "Authorization: $own" "$G/v3/election/observe" -d '{"name":"aWRsZQ=="}' >"$work/idle3" 2>&1 &
 idle3=$!
+says "a lock that somebody has" 200 '"key"' -u "$ada" "$G/v3/lock/lock" -d '{"name":"d2FpdA=="}'
+holder=$(json "d['key']" <"$work/answer")
+curl -sN -H "Authorization: $own" "$G/v3/lock/lock" -d '{"name":"d2FpdA=="}' >"$work/idle4" 2>&1 &
+idle4=$!
+curl -sN -H "Authorization: $own" "$G/v3/election/campaign" -d '{"name":"d2FpdA=="}' >"$work/idle5" 2>&1 &
+idle5=$!
 opened() { grep -q created "$work/idle2"; }
 check "streams by a token" eventually opened
-sleep 1
-check "which last" kill -0 "$idle1" "$idle2" "$idle3"
+queued() { curl -s -u "$ada" "$G/v3/kv/range" -d '{"key":"d2FpdC8=","range_end":"d2FpdDA=","count_only":true}' | grep -q "\"count\":\"$1\""; }
+check "and who wait for others" eventually queued 3
+check "which last" kill -0 "$idle1" "$idle2" "$idle3" "$idle4" "$idle5"
 says "until it is logged out" 200 '"done"' -X POST -H "Authorization: Bearer $own" "$G/v1/auth/logout"
-sleep 2
-for i in "$idle1" "$idle2" "$idle3"; do
-    check "then it ends within two seconds" sh -c "! kill -0 $i 2>/dev/null"
+for i in "$idle1" "$idle2" "$idle3" "$idle4" "$idle5"; do
+    all_over() { ! kill -0 "$i" 2>/dev/null; }
+    check "then it ends" eventually all_over
 done
 check "and says why" grep -q "has ended" "$work/idle1"
-check "in the other surface's words, too" grep -q "invalid auth token" "$work/idle2" "$work/idle3"
+for i in 2 3 4 5; do check "in the other surface's words, too" grep -q "invalid auth token" "$work/idle$i"; done
+check "who waited takes the key along" eventually queued 1
+says "the lock goes on" 200 revision -u "$ada" "$G/v3/lock/unlock" -d "{\"key\":\"$holder\"}"
 says "logging out" 200 '"done"' -X POST -H "Authorization: Bearer $(login ada "correct horse")" "$G/v1/auth/logout"
 
 expect "the last administrator stays" 1 "nobody would be left" "$quorate" user drop ada
