@@ -10,12 +10,17 @@
 
 struct boundaries *boundaries_new(const struct slice *keys, size_t count)
 {
-    struct boundaries *b = mem_zalloc(sizeof(*b) + count * sizeof(b->keys[0]));
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) bytes += keys[i].size;
+    struct boundaries *b = mem_alloc(sizeof(*b) + count * sizeof(b->keys[0]) + bytes); /* their bytes behind them */
+    uint8_t *at = (uint8_t *)&b->keys[count];
     b->refs = 1;
     b->count = count;
     for (size_t i = 0; i < count; i++) {
         if (i > 0) ASSERT(slice_cmp(keys[i - 1], keys[i]) < 0);
-        b->keys[i] = mem_dup_slice(keys[i]);
+        if (keys[i].size > 0) memcpy(at, keys[i].data, keys[i].size);
+        b->keys[i] = slice_make(at, keys[i].size);
+        at += keys[i].size;
     }
     return b;
 }
@@ -30,9 +35,7 @@ void boundaries_unref(struct boundaries *b)
 {
     if (b == NULL) return;
     ASSERT(b->refs > 0);
-    if (--b->refs > 0) return;
-    for (size_t i = 0; i < b->count; i++) mem_free((void *)(uintptr_t)b->keys[i].data);
-    mem_free(b);
+    if (--b->refs == 0) mem_free(b);
 }
 
 void output_init(struct output *o, struct disk *d, const char *dir, const struct lsm_options *options,

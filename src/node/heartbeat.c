@@ -105,7 +105,7 @@ static void fill_changed(struct node *n, struct meta_heartbeat_request *request)
         const struct replica *r = host_replica(n->host, c->group);
         if (request->changed_count == CHANGES_MAX) return;
         c->sent = true;
-        if (r != NULL) request->changed[request->changed_count++] = *replica_desc(r);
+        if (r != NULL) range_desc_copy(&request->changed[request->changed_count++], replica_desc(r));
     }
 }
 
@@ -169,14 +169,14 @@ static void tell_leaderless(struct heartbeat_build *b, const struct replica *r)
     COVER("heartbeat.leaderless");
     if (MUTANT(leaderless_unknown)) return;
     struct raft_hard_state hard = raft_hard_state_now(raft);
-    request->orphans[request->orphan_count++] =
-        (struct range_orphan){.desc = *replica_desc(r),
-                              .replica_id = replica_id(r),
-                              .last_term = raft_term_at(raft, raft_last_index(raft)),
-                              .last_index = raft_last_index(raft),
-                              .commit = hard.commit,
-                              .last_ts = replica_last_ts(r),
-                              .whole = !raft_blank(raft) && !raft_recovering(raft) && !replica_diverged(r)};
+    struct range_orphan *orphan = &request->orphans[request->orphan_count++];
+    *orphan = (struct range_orphan){.replica_id = replica_id(r),
+                                    .last_term = raft_term_at(raft, raft_last_index(raft)),
+                                    .last_index = raft_last_index(raft),
+                                    .commit = hard.commit,
+                                    .last_ts = replica_last_ts(r),
+                                    .whole = !raft_blank(raft) && !raft_recovering(raft) && !replica_diverged(r)};
+    range_desc_copy(&orphan->desc, replica_desc(r));
 }
 
 static void heartbeat_count(void *ctx, struct replica *r)

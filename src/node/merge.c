@@ -61,8 +61,9 @@ static void merge_end(struct node_merge *m, enum status s, const char *why)
 {
     struct replica *r = m->node->host == NULL ? NULL : host_replica(m->node->host, m->group);
     if (m->req != NULL && s == STATUS_OK && r != NULL) {
-        struct range_desc desc = *replica_desc(r);
+        struct range_desc desc;
         struct buf payload;
+        range_desc_copy(&desc, replica_desc(r));
         buf_init(&payload, LIMIT_FRAME_BYTES);
         pack_range_change_reply(&payload, &(struct range_change_reply){.ranges = &desc, .range_count = 1});
         rpc_reply(m->req,

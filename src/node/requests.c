@@ -60,7 +60,7 @@ static void note_neighbour(void *ctx, struct replica *r)
     struct neighbours *n = ctx;
     const struct range_desc *d = replica_desc(r), *of = n->of;
     bool behind = d->keyspace == of->keyspace && of->end.size > 0 && slice_eq(d->start, of->end);
-    if (n->count < NEIGHBOURS_MAX && (d->id == of->id || behind)) n->items[n->count++] = *d;
+    if (n->count < NEIGHBOURS_MAX && (d->id == of->id || behind)) range_desc_copy(&n->items[n->count++], d);
 }
 
 /* The range as it is, and the one behind it, which may have been split off from it. Owned by the caller. */

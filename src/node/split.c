@@ -60,7 +60,7 @@ static void split_refuse(struct node_split *s, enum status status, bool unknown,
     struct range_desc desc;
     if (r != NULL && status == STATUS_NOT_LEADER && !replica_leads(r)) head.leader_hint = replica_leader_node(r);
     if (r != NULL && status == STATUS_EPOCH_MISMATCH) {
-        desc = *replica_desc(r);
+        range_desc_copy(&desc, replica_desc(r));
         head.ranges = &desc;
         head.range_count = 1;
     }
@@ -75,7 +75,7 @@ static void split_succeed(struct node_split *s)
     const uint64_t ids[] = {s->asked.range_id, s->asked.new_id};
     for (size_t i = 0; i < 2; i++) {
         const struct replica *r = host_replica(n->host, ids[i]);
-        if (r != NULL) ranges[reply.range_count++] = *replica_desc(r);
+        if (r != NULL) range_desc_copy(&ranges[reply.range_count++], replica_desc(r));
     }
     struct buf payload;
     buf_init(&payload, LIMIT_FRAME_BYTES);
@@ -267,7 +267,10 @@ static void give_head(struct node_split *s)
 {
     struct replica *r = host_replica(s->node->host, s->asked.new_id);
     struct errbuf err;
-    if (r == NULL || !replica_leads(r)) return; /* it is about to be born */
+    if (r == NULL || !replica_leads(r)) {
+        if (r == NULL || !replica_awaited(r)) split_succeed(s); /* others have it already */
+        return;
+    }
     const struct range_desc *d = replica_desc(r);
     size_t self = 0;
     while (d->replicas[self].replica_id != replica_id(r)) self++;
@@ -287,8 +290,8 @@ uint64_t splits_pass(struct node *n, uint64_t now_ns)
             continue;
         }
         if (s->state == SPLIT_GIVES_HEAD) {
+            if (now_ns + SPLIT_PAUSE_NS < next) next = now_ns + SPLIT_PAUSE_NS;
             give_head(s);
-            next = now_ns + SPLIT_PAUSE_NS;
             continue;
         }
         if (s->state != SPLIT_READY) continue;

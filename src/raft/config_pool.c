@@ -67,6 +67,6 @@ void raft_config_drop(const struct raft_config *c)
 void raft_config_hold(struct raft *r, const struct raft_config *c)
 {
     const struct raft_config *former = r->config;
-    r->config = config_take(r->options.configs, c);
+    r->config = config_take(r->options->configs, c);
     raft_config_drop(former);
 }

@@ -41,7 +41,7 @@ void raft_peers_rebuild(struct raft *r)
 {
     uint64_t ids[RAFT_MEMBERS_MAX + 1];
     size_t count = raft_config_members(r->config, ids);
-    if (!raft_config_is_member(r->config, r->options.id)) ids[count++] = r->options.id;
+    if (!raft_config_is_member(r->config, r->self.id)) ids[count++] = r->self.id;
     struct raft_progress *peers = mem_alloc(count * sizeof(*peers));
     for (size_t i = 0; i < count; i++) {
         struct raft_progress *known = raft_peer(r, ids[i]);
@@ -65,28 +65,28 @@ bool raft_promotable(const struct raft *r)
 {
     struct raft_config before;
     if (raft_recovering(r)) return false;
-    if (raft_config_is_voter(r->config, r->options.id)) return true;
+    if (raft_config_is_voter(r->config, r->self.id)) return true;
     if (r->config_index <= r->commit) return false;
-    return raft_config_at(r, r->config_index - 1, &before) && raft_config_is_voter(&before, r->options.id);
+    return raft_config_at(r, r->config_index - 1, &before) && raft_config_is_voter(&before, r->self.id);
 }
 
 /* While it is true nobody is helped to disturb the leader (thesis 4.2.3), and nobody that a lease may count on is untrue to it. */
 bool raft_hears_leader(const struct raft *r)
 {
     if (r->role == RAFT_LEADER || raft_withholds(r)) return true;
-    return r->leader != 0 && r->now_ms < r->heard_ms + r->options.election_ms;
+    return r->leader != 0 && r->now_ms < r->heard_ms + r->options->election_ms;
 }
 
 void raft_reset_election(struct raft *r)
 {
-    r->election_deadline_ms = r->now_ms + r->options.election_ms + raft_draw(r, r->options.election_ms + 1ull);
+    r->election_deadline_ms = r->now_ms + r->options->election_ms + raft_draw(r, r->options->election_ms + 1ull);
 }
 
 static uint64_t heard_of(const void *ctx, uint64_t id)
 {
     const struct raft *r = ctx;
     const struct raft_progress *p = raft_peer(r, id);
-    if (id == r->options.id) return r->now_ms;
+    if (id == r->self.id) return r->now_ms;
     if (p == NULL || p->recovery_nonce != 0) return 0;
     return raft_backed_by(r, p) ? r->now_ms : p->heard_ms;
 }
@@ -102,7 +102,7 @@ uint64_t raft_quorum_heard_ms(const struct raft *r)
 void raft_follow(struct raft *r, uint64_t term, uint64_t leader, struct raft_effects *fx)
 {
     ASSERT(term >= r->term);
-    ASSERT(leader != r->options.id);
+    ASSERT(leader != r->self.id);
     bool same = r->role == RAFT_FOLLOWER && term == r->term && leader == r->leader;
     if (same) return;
     if (term == r->term && r->role == RAFT_FOLLOWER) ASSERT(r->leader == 0 || leader == 0); /* one leader per term */
@@ -128,7 +128,7 @@ static void broadcast_vote(struct raft *r, struct raft_message m, struct raft_ef
     m.log_term = raft_log_last_term(&r->log);
     for (size_t i = 0; i < r->peer_count; i++) {
         uint64_t id = r->peers[i].id;
-        if (id == r->options.id || !raft_config_is_voter(r->config, id)) continue;
+        if (id == r->self.id || !raft_config_is_voter(r->config, id)) continue;
         m.to = id;
         raft_send(r, m, fx);
     }
@@ -165,8 +165,8 @@ void raft_alone_free(struct raft *r)
 
 bool raft_may_lead_alone(const struct raft *r)
 {
-    bool whole = !r->blank && !raft_recovering(r) && raft_config_is_member(r->config, r->options.id);
-    return whole && r->role != RAFT_LEADER && !raft_hears_leader(r) && r->now_ms >= r->options.silent_until_ms;
+    bool whole = !r->blank && !raft_recovering(r) && raft_config_is_member(r->config, r->self.id);
+    return whole && r->role != RAFT_LEADER && !raft_hears_leader(r) && r->now_ms >= r->self.silent_until_ms;
 }
 
 void raft_go_alone(struct raft *r, struct slice note, struct raft_effects *fx)
@@ -177,7 +177,7 @@ void raft_go_alone(struct raft *r, struct slice note, struct raft_effects *fx)
     r->role = RAFT_CANDIDATE;
     raft_peers_rebuild(r);
     raft_reset_election(r);
-    raft_set_term(r, r->term + ALONE_TERMS, r->options.id);
+    raft_set_term(r, r->term + ALONE_TERMS, r->self.id);
     r->alone = mem_zalloc(sizeof *r->alone);
     if (note.size > 0) r->alone->note = mem_dup_slice(note);
 }
@@ -187,10 +187,10 @@ void raft_go_alone(struct raft *r, struct slice note, struct raft_effects *fx)
 static void become_leader(struct raft *r, struct raft_effects *fx)
 {
     ASSERT(r->role == RAFT_CANDIDATE);
-    ASSERT(r->vote == r->options.id);
+    ASSERT(r->vote == r->self.id);
     ASSERT(raft_hard_durable(r));
     r->role = RAFT_LEADER;
-    r->leader = r->options.id;
+    r->leader = r->self.id;
     raft_promise_end(r);
     raft_peers_free(r);
     raft_peers_rebuild(r);
@@ -203,7 +203,7 @@ static void become_leader(struct raft *r, struct raft_effects *fx)
     r->backed_ms = 0;
     r->term_start = raft_append_own(r, RAFT_ENTRY_NOOP, SLICE_EMPTY);
     if (r->alone != NULL) {
-        struct raft_config self = {.voters = {r->options.id}, .voter_count = 1};
+        struct raft_config self = {.voters = {r->self.id}, .voter_count = 1};
         raft_append_config(r, &self, r->alone->note);
         raft_alone_free(r);
     }
@@ -213,7 +213,7 @@ static void become_leader(struct raft *r, struct raft_effects *fx)
 /* Once in the life of a group, at a replica that has never spoken: all members begin in this term, with this vote. */
 void raft_lead_from_birth(struct raft *r, struct raft_effects *fx)
 {
-    if (r->role != RAFT_FOLLOWER || r->leader != 0 || r->vote != r->options.id) return; /* others were quicker */
+    if (r->role != RAFT_FOLLOWER || r->leader != 0 || r->vote != r->self.id) return; /* others were quicker */
     if (raft_log_last(&r->log) != r->log.base_index || r->term != raft_log_last_term(&r->log)) return;
     COVER("raft.born_leader");
     raft_peers_rebuild(r);
@@ -247,7 +247,7 @@ void raft_pre_campaign(struct raft *r, struct raft_effects *fx)
 {
     if (r->role == RAFT_LEADER || !raft_promotable(r) || raft_withholds(r)) return;
     start_campaign(r, RAFT_PRE_CANDIDATE, fx);
-    raft_peer(r, r->options.id)->ballot = RAFT_BALLOT_GRANTED;
+    raft_peer(r, r->self.id)->ballot = RAFT_BALLOT_GRANTED;
     broadcast_vote(r, (struct raft_message){.type = RAFT_MSG_PRE_VOTE, .term = r->term + 1}, fx);
     count_ballots(r, fx);
 }
@@ -257,7 +257,7 @@ void raft_campaign(struct raft *r, bool transfer, struct raft_effects *fx)
     ASSERT(raft_promotable(r));
     if (!transfer) ASSERT(!raft_withholds(r)); /* our own vote is a vote */
     start_campaign(r, RAFT_CANDIDATE, fx);
-    raft_set_term(r, r->term + 1, r->options.id);
+    raft_set_term(r, r->term + 1, r->self.id);
     uint64_t context = transfer ? RAFT_CONTEXT_TRANSFER : 0;
     broadcast_vote(r, (struct raft_message){.type = RAFT_MSG_VOTE, .context = context}, fx);
 }
@@ -266,7 +266,7 @@ void raft_campaign(struct raft *r, bool transfer, struct raft_effects *fx)
 void raft_count_own_vote(struct raft *r, struct raft_effects *fx)
 {
     if (r->role != RAFT_CANDIDATE || !raft_hard_durable(r)) return;
-    struct raft_progress *self = raft_peer(r, r->options.id);
+    struct raft_progress *self = raft_peer(r, r->self.id);
     if (self->ballot != RAFT_BALLOT_NONE) return;
     self->ballot = RAFT_BALLOT_GRANTED;
     if (r->alone != NULL) {
@@ -341,11 +341,11 @@ void raft_recv_ballot(struct raft *r, const struct raft_message *m, struct raft_
 /* Proposals are refused until it has worked or election_ms has passed, so that the target can catch up. */
 void raft_transfer(struct raft *r, uint64_t to, struct raft_effects *fx)
 {
-    if (r->role != RAFT_LEADER || to == r->options.id || raft_peer(r, to) == NULL) return;
+    if (r->role != RAFT_LEADER || to == r->self.id || raft_peer(r, to) == NULL) return;
     if (!raft_config_is_voter(r->config, to) || raft_peer(r, to)->recovery_nonce != 0) return;
     r->transfer_to = to;
     r->transfer_sent = false;
-    r->transfer_deadline_ms = r->now_ms + r->options.election_ms;
+    r->transfer_deadline_ms = r->now_ms + r->options->election_ms;
     r->append_due = true;
     raft_transfer_step(r, fx);
 }

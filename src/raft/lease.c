@@ -20,19 +20,19 @@
 /* Nobody else's vote is asked for, so nobody else's leader can be hurt by ours. */
 static bool raft_votes_alone(const struct raft *r)
 {
-    return r->config->voter_count == 1 && r->config->voters[0] == r->options.id && !raft_config_is_joint(r->config);
+    return r->config->voter_count == 1 && r->config->voters[0] == r->self.id && !raft_config_is_joint(r->config);
 }
 
 /* Votes that a former life gave away by promises are not given again before their time is up. */
 bool raft_silent(const struct raft *r)
 {
-    return r->now_ms < r->options.silent_until_ms && !MUTANT(promise_forgotten) && !raft_votes_alone(r);
+    return r->now_ms < r->self.silent_until_ms && !MUTANT(promise_forgotten) && !raft_votes_alone(r);
 }
 
 bool raft_promise_holds(const struct raft *r)
 {
-    const struct raft_support *s = r->options.support;
-    return r->promise.to != 0 && s->given(r->options.support_ctx, r->promise.to, 0) == r->promise.grant;
+    const struct raft_support *s = r->options->support;
+    return r->promise.to != 0 && s->given(r->self.support_ctx, r->promise.to, 0) == r->promise.grant;
 }
 
 /* There is a leader of a later term: the one that we promised ourselves to has no lease, or it could not have been elected. */
@@ -50,10 +50,10 @@ bool raft_withholds(const struct raft *r)
 /* m is an append or a heartbeat of our term's leader. One of an earlier life of its node, come late, binds us to nobody. */
 void raft_promise(struct raft *r, const struct raft_message *m)
 {
-    const struct raft_support *s = r->options.support;
+    const struct raft_support *s = r->options->support;
     if (s == NULL) return;
     if (m->term > r->promise.term) raft_promise_end(r);
-    uint64_t grant = m->grant != 0 ? s->given(r->options.support_ctx, m->from, m->grant) : 0;
+    uint64_t grant = m->grant != 0 ? s->given(r->self.support_ctx, m->from, m->grant) : 0;
     if (grant != 0) {
         r->promise = (struct raft_promise){.to = m->from, .term = m->term, .grant = grant};
     } else if (r->promise.to == m->from) {
@@ -72,7 +72,7 @@ uint64_t raft_promised_grant(const struct raft *r)
 bool raft_hears_in_vain(const struct raft *r, const struct raft_message *m)
 {
     if (r->promise.to != m->from || r->promise.term != m->term || m->grant == 0) return false;
-    return r->options.support->given(r->options.support_ctx, m->from, m->grant) == 0;
+    return r->options->support->given(r->self.support_ctx, m->from, m->grant) == 0;
 }
 
 /* `from` leads in no term below `below`, now or ever. */
@@ -99,7 +99,7 @@ void raft_promise_void_by(struct raft *r, const struct raft_message *m, struct r
 static uint64_t turn(const struct raft *r, uint64_t without)
 {
     uint64_t before = 0;
-    for (unsigned i = 0; i < r->config->voter_count && r->config->voters[i] != r->options.id; i++) {
+    for (unsigned i = 0; i < r->config->voter_count && r->config->voters[i] != r->self.id; i++) {
         if (r->config->voters[i] != without) before++;
     }
     return before;
@@ -108,16 +108,16 @@ static uint64_t turn(const struct raft *r, uint64_t without)
 /* After a restart of the whole cluster: the first in each configuration leads again, as leaders were spread. */
 void raft_wake_after_silence(struct raft *r)
 {
-    uint64_t step = r->options.election_ms;
-    uint64_t at = r->options.silent_until_ms + turn(r, 0) * step + raft_draw(r, step / 2 + 1);
+    uint64_t step = r->options->election_ms;
+    uint64_t at = r->self.silent_until_ms + turn(r, 0) * step + raft_draw(r, step / 2 + 1);
     if (!raft_votes_alone(r)) r->election_deadline_ms = at;
 }
 
 void raft_release(struct raft *r)
 {
-    uint64_t step = r->options.heartbeat_ms;
+    uint64_t step = r->options->heartbeat_ms;
     r->election_deadline_ms = r->now_ms + step / 4 + turn(r, r->leader) * step + raft_draw(r, step / 4 + 1);
-    if (r->election_deadline_ms < r->options.silent_until_ms) r->election_deadline_ms = r->options.silent_until_ms;
+    if (r->election_deadline_ms < r->self.silent_until_ms) r->election_deadline_ms = r->self.silent_until_ms;
 }
 
 void raft_released(struct raft *r)
@@ -175,32 +175,32 @@ void raft_recv_poke_reply(struct raft *r, const struct raft_message *m, struct r
 /* What our messages ask with: the life that a promise is to be made to, 0: none is wanted. */
 uint64_t raft_promise_wanted(const struct raft *r)
 {
-    return raft_wants_promise(r) ? r->options.support->life : 0;
+    return raft_wants_promise(r) ? r->options->support->life : 0;
 }
 
 bool raft_wants_promise(const struct raft *r)
 {
-    return r->options.support != NULL && (!r->lease_void || MUTANT(lease_outlives_transfer)) &&
-           raft_config_is_voter(r->config, r->options.id);
+    return r->options->support != NULL && (!r->lease_void || MUTANT(lease_outlives_transfer)) &&
+           raft_config_is_voter(r->config, r->self.id);
 }
 
 /* One that has lost durable data may have given its vote away before it promised: it backs nobody until it is mended. */
 bool raft_backed_by(const struct raft *r, const struct raft_progress *p)
 {
     uint64_t until;
-    const struct raft_support *s = r->options.support;
+    const struct raft_support *s = r->options->support;
     return s != NULL && p->grant != 0 && p->recovery_nonce == 0 &&
-           s->held(r->options.support_ctx, p->id, &until) == p->grant;
+           s->held(r->self.support_ctx, p->id, &until) == p->grant;
 }
 
 static uint64_t backed_until(const void *ctx, uint64_t id)
 {
     const struct raft *r = ctx;
-    if (id == r->options.id) return RAFT_NEVER;
+    if (id == r->self.id) return RAFT_NEVER;
     const struct raft_progress *p = raft_peer(r, id);
     uint64_t until = 0;
     if (p == NULL || !raft_backed_by(r, p)) return 0;
-    (void)r->options.support->held(r->options.support_ctx, id, &until);
+    (void)r->options->support->held(r->self.support_ctx, id, &until);
     return until;
 }
 
@@ -214,13 +214,13 @@ static uint64_t backs(const void *ctx, uint64_t id)
 {
     const struct raft *r = ctx;
     const struct raft_progress *p = raft_peer(r, id);
-    return id == r->options.id || (p != NULL && raft_backed_by(r, p)) ? 1 : 0;
+    return id == r->self.id || (p != NULL && raft_backed_by(r, p)) ? 1 : 0;
 }
 
 static bool peer_asleep(const struct raft *r, const struct raft_progress *p)
 {
     uint64_t until;
-    if (r->options.support->held(r->options.support_ctx, p->id, &until) == 0) return true; /* its node wakes us */
+    if (r->options->support->held(r->self.support_ctx, p->id, &until) == 0) return true; /* its node wakes us */
     bool has_all = p->state == RAFT_REPLICATE && p->match == raft_log_last(&r->log) && p->commit_known == r->commit;
     return has_all && raft_backed_by(r, p);
 }
@@ -231,7 +231,7 @@ bool raft_leader_asleep(const struct raft *r)
     if (r->commit != raft_log_last(&r->log) || r->append_due || r->read_count > 0 || r->transfer_to != 0) return false;
     if (!raft_wants_promise(r) || raft_config_is_joint(r->config) || !raft_leader_ready(r)) return false;
     for (size_t i = 0; i < r->peer_count; i++) {
-        if (r->peers[i].id != r->options.id && !peer_asleep(r, &r->peers[i])) return false;
+        if (r->peers[i].id != r->self.id && !peer_asleep(r, &r->peers[i])) return false;
     }
     return raft_config_quorum(r->config, backs, r) == 1;
 }

@@ -33,7 +33,7 @@ void raft_log_free(struct raft_log *l)
     l->capacity = 0;
 }
 
-static void log_resize(struct raft_log *l, size_t capacity)
+static void log_resize(struct raft_log *l, uint32_t capacity)
 {
     ASSERT(capacity >= l->count);
     if (l->head > 0 && l->count > 0) memmove(l->slots, l->slots + l->head, l->count * sizeof(*l->slots));
@@ -83,7 +83,7 @@ void raft_log_compact(struct raft_log *l, uint64_t index)
     ASSERT(index >= l->base_index);
     ASSERT(index <= raft_log_last(l));
     uint64_t term = raft_log_term(l, index);
-    size_t gone = (size_t)(index - l->base_index);
+    uint32_t gone = (uint32_t)(index - l->base_index);
     for (size_t i = 0; i < gone; i++) log_entry_free(l, &l->slots[l->head + i]);
     l->head += gone;
     l->count -= gone;

@@ -10,7 +10,7 @@
 
 struct raft_log {
     struct raft_entry *slots; /* [head, head + count) are the entries base_index + 1 .. */
-    size_t head, count, capacity;
+    uint32_t head, count, capacity;
     uint64_t base_index, base_term;
     uint64_t bytes; /* of all entries: data and slots */
 };

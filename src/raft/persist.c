@@ -73,7 +73,7 @@ void raft_persisted(struct raft *r, const struct raft_persist_mark *mark)
 void raft_send_now(struct raft *r, const struct raft_message *m, struct raft_effects *fx)
 {
     ASSERT(m->to != 0);
-    ASSERT(m->to != r->options.id);
+    ASSERT(m->to != r->self.id);
     ASSERT(raft_hard_durable(r));
     if (fx->message_count == fx->message_capacity) {
         fx->message_capacity = fx->message_capacity == 0 ? GROW_MIN : fx->message_capacity * 2;
@@ -98,7 +98,7 @@ static void hold(struct raft *r, const struct raft_message *m)
 
 void raft_send(struct raft *r, struct raft_message m, struct raft_effects *fx)
 {
-    m.from = r->options.id;
+    m.from = r->self.id;
     if (m.term == 0) m.term = r->term;
     raft_recovery_mark(r, &m);
     if (raft_hard_durable(r)) {

@@ -15,14 +15,14 @@ void raft_progress_free(struct raft_progress *p)
 {
     mem_free(p->flights);
     p->flights = NULL;
-    p->flight_head = p->flight_count = p->flight_capacity = 0;
-    p->flight_bytes = 0;
 }
 
 static void flights_forget(struct raft_progress *p)
 {
-    p->flight_head = p->flight_count = 0;
-    p->flight_bytes = 0;
+    struct raft_flights *f = p->flights;
+    if (f == NULL) return;
+    f->head = f->count = 0;
+    f->bytes = 0;
 }
 
 void raft_progress_probe(struct raft_progress *p, uint64_t next)
@@ -47,10 +47,11 @@ void raft_progress_snapshot(struct raft_progress *p)
 
 static void flights_land(struct raft_progress *p, uint64_t upto)
 {
-    while (p->flight_count > 0 && p->flights[p->flight_head].last <= upto) {
-        p->flight_bytes -= p->flights[p->flight_head].bytes;
-        p->flight_head = (p->flight_head + 1) % p->flight_capacity;
-        p->flight_count--;
+    struct raft_flights *f = p->flights;
+    while (f != NULL && f->count > 0 && f->items[f->head].last <= upto) {
+        f->bytes -= f->items[f->head].bytes;
+        f->head = (f->head + 1) % f->capacity;
+        f->count--;
     }
 }
 
@@ -90,25 +91,26 @@ bool raft_progress_refused(struct raft_progress *p, uint64_t refused, uint64_t m
 bool raft_progress_window_open(const struct raft_progress *p, const struct raft_options *o)
 {
     ASSERT(p->state == RAFT_REPLICATE);
-    return p->flight_count < o->inflight_max_count && p->flight_bytes < o->inflight_max_bytes;
+    const struct raft_flights *f = p->flights;
+    return f == NULL || (f->count < o->inflight_max_count && f->bytes < o->inflight_max_bytes);
+}
+
+static struct raft_flights *flights_grown(struct raft_flights *f)
+{
+    uint32_t capacity = f == NULL ? FLIGHTS_MIN : f->capacity * 2, count = f == NULL ? 0 : f->count;
+    struct raft_flights *grown = mem_alloc(sizeof(*grown) + capacity * sizeof(grown->items[0]));
+    *grown = (struct raft_flights){.bytes = f == NULL ? 0 : f->bytes, .count = count, .capacity = capacity};
+    for (uint32_t i = 0; i < count; i++) grown->items[i] = f->items[(f->head + i) % f->capacity];
+    mem_free(f);
+    return grown;
 }
 
 static void flights_push(struct raft_progress *p, uint64_t last, uint64_t bytes)
 {
-    if (p->flight_count == p->flight_capacity) {
-        uint32_t capacity = p->flight_capacity == 0 ? FLIGHTS_MIN : p->flight_capacity * 2;
-        struct raft_flight *grown = mem_alloc(capacity * sizeof(*grown));
-        for (uint32_t i = 0; i < p->flight_count; i++) {
-            grown[i] = p->flights[(p->flight_head + i) % p->flight_capacity];
-        }
-        mem_free(p->flights);
-        p->flights = grown;
-        p->flight_head = 0;
-        p->flight_capacity = capacity;
-    }
-    uint32_t at = (p->flight_head + p->flight_count++) % p->flight_capacity;
-    p->flights[at] = (struct raft_flight){.last = last, .bytes = bytes};
-    p->flight_bytes += bytes;
+    struct raft_flights *f = p->flights;
+    if (f == NULL || f->count == f->capacity) f = p->flights = flights_grown(f);
+    f->items[(f->head + f->count++) % f->capacity] = (struct raft_flight){.last = last, .bytes = bytes};
+    f->bytes += bytes;
 }
 
 void raft_progress_sent(struct raft_progress *p, uint64_t last, uint64_t bytes)
@@ -124,9 +126,14 @@ void raft_progress_sent(struct raft_progress *p, uint64_t last, uint64_t bytes)
     p->next = last + 1;
 }
 
+uint32_t raft_progress_flights(const struct raft_progress *p)
+{
+    return p->flights == NULL ? 0 : p->flights->count;
+}
+
 void raft_progress_idle(struct raft_progress *p)
 {
-    if (p->flight_count == 0) raft_progress_free(p);
+    if (raft_progress_flights(p) == 0) raft_progress_free(p);
 }
 
 void raft_progress_check(const struct raft_progress *p, uint64_t last)
@@ -135,17 +142,18 @@ void raft_progress_check(const struct raft_progress *p, uint64_t last)
     ASSERT(p->next > p->match);
     ASSERT(p->next <= last + 1);
     ASSERT(p->commit_sent < p->next);
-    ASSERT(p->flight_count <= p->flight_capacity);
-    if (p->state != RAFT_REPLICATE) ASSERT(p->flight_count == 0);
+    const struct raft_flights *f = p->flights;
+    if (f != NULL) ASSERT(f->count <= f->capacity);
+    if (p->state != RAFT_REPLICATE) ASSERT(raft_progress_flights(p) == 0);
     if (p->state != RAFT_PROBE) ASSERT(!p->paused);
     if (p->state != RAFT_REPLICATE) ASSERT(!p->nudge);
     uint64_t bytes = 0, before = p->match;
-    for (uint32_t i = 0; i < p->flight_count; i++) {
-        const struct raft_flight *f = &p->flights[(p->flight_head + i) % p->flight_capacity];
-        ASSERT(f->last > before);
-        ASSERT(f->last < p->next);
-        before = f->last;
-        bytes += f->bytes;
+    for (uint32_t i = 0; f != NULL && i < f->count; i++) {
+        const struct raft_flight *one = &f->items[(f->head + i) % f->capacity];
+        ASSERT(one->last > before);
+        ASSERT(one->last < p->next);
+        before = one->last;
+        bytes += one->bytes;
     }
-    ASSERT(bytes == p->flight_bytes);
+    ASSERT(bytes == (f == NULL ? 0 : f->bytes));
 }

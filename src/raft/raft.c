@@ -23,20 +23,22 @@ void raft_options_default(struct raft_options *o)
 /* The seed is the state: of thousands of groups each has room for one number. */
 uint64_t raft_draw(struct raft *r, uint64_t bound)
 {
-    r->options.seed = hash_u64(r->options.seed + 1);
-    return r->options.seed % bound;
+    r->self.seed = hash_u64(r->self.seed + 1);
+    return r->self.seed % bound;
 }
 
-struct raft *raft_new(const struct raft_options *options, const struct raft_restore *restore, uint64_t now_ms)
+struct raft *raft_new(const struct raft_options *options, const struct raft_self *self,
+                      const struct raft_restore *restore, uint64_t now_ms)
 {
-    ASSERT(options->id != 0);
+    ASSERT(self->id != 0);
     ASSERT(options->heartbeat_ms > 0);
     ASSERT(options->election_ms > options->heartbeat_ms);
     ASSERT(options->inflight_max_count > 0);
     ASSERT(options->inflight_max_bytes > 0);
     ASSERT(restore->applied == restore->snapshot_index);
     struct raft *r = mem_zalloc(sizeof(*r));
-    r->options = *options;
+    r->self = *self;
+    r->options = options;
     r->read_round =
         raft_draw(r, UINT64_MAX) >> 16; /* answers to READs of an earlier life must not fit those of this one */
     r->now_ms = now_ms;
@@ -78,7 +80,7 @@ void raft_restore_done(struct raft *r)
     r->durable.index = last;
     raft_config_reload(r);
     raft_reset_election(r);
-    if (r->options.silent_until_ms > r->now_ms) raft_wake_after_silence(r);
+    if (r->self.silent_until_ms > r->now_ms) raft_wake_after_silence(r);
     raft_check(r);
 }
 
@@ -113,8 +115,8 @@ static bool leads_in_vain(struct raft *r)
 {
     raft_note_backed(r);
     if (!raft_wants_promise(r)) r->backed_ms = 0; /* nobody is asked to */
-    if (r->backed_ms != 0 && r->backed_ms + r->options.election_ms <= r->now_ms) return true;
-    return raft_quorum_heard_ms(r) + r->options.election_ms <= r->now_ms;
+    if (r->backed_ms != 0 && r->backed_ms + r->options->election_ms <= r->now_ms) return true;
+    return raft_quorum_heard_ms(r) + r->options->election_ms <= r->now_ms;
 }
 
 static void tick_leader(struct raft *r, struct raft_effects *fx)
@@ -232,7 +234,7 @@ static void dispatch(struct raft *r, const struct raft_message *m, struct raft_e
  * (thesis 4.2.2), and what it asks for is granted or not by its term and log. */
 static void recv(struct raft *r, const struct raft_message *m, struct raft_effects *fx)
 {
-    if (m->to != r->options.id || m->from == r->options.id || m->from == 0 || m->term == 0) return;
+    if (m->to != r->self.id || m->from == r->self.id || m->from == 0 || m->term == 0) return;
     if (m->type == RAFT_MSG_PRE_VOTE_REPLY && m->context != 0) { /* whatever its term, and whoever is a member */
         raft_recv_poke_reply(r, m, fx);
         return;
@@ -303,7 +305,7 @@ enum status raft_propose(struct raft *r, enum raft_entry_type type, struct slice
     if (r->role != RAFT_LEADER) return STATUS_NOT_LEADER;
     if (r->transfer_to != 0) return STATUS_BUSY;
     /* One always goes, however large: else a large one could never be proposed. */
-    if (r->uncommitted_bytes > 0 && r->uncommitted_bytes + data.size > r->options.uncommitted_max_bytes)
+    if (r->uncommitted_bytes > 0 && r->uncommitted_bytes + data.size > r->options->uncommitted_max_bytes)
         return STATUS_BUSY;
     *index = raft_append_own(r, type, data);
     *term = r->term;
@@ -396,7 +398,7 @@ void raft_install(struct raft *r, uint64_t index, uint64_t term, const struct ra
 static uint64_t leader_deadline_ms(const struct raft *r)
 {
     if (r->peer_count == 1 || raft_leader_asleep(r)) return RAFT_NEVER;
-    uint64_t quorum = raft_quorum_heard_ms(r) + r->options.election_ms;
+    uint64_t quorum = raft_quorum_heard_ms(r) + r->options->election_ms;
     uint64_t at = r->heartbeat_deadline_ms < quorum ? r->heartbeat_deadline_ms : quorum;
     if (r->transfer_to != 0 && r->transfer_deadline_ms < at) at = r->transfer_deadline_ms;
     return at;
@@ -451,7 +453,7 @@ uint64_t raft_min_match(const struct raft *r, uint32_t within_ms)
     for (size_t i = 0; r->role == RAFT_LEADER && i < r->peer_count; i++) {
         const struct raft_progress *p = &r->peers[i];
         bool recent = r->now_ms < p->heard_ms + within_ms || raft_backed_by(r, p);
-        if (p->id != r->options.id && recent && p->match < low) low = p->match;
+        if (p->id != r->self.id && recent && p->match < low) low = p->match;
     }
     return low;
 }

@@ -14,7 +14,6 @@
 #define QUORATE_RAFT_RAFT_H
 
 #include "raft/config.h"
-
 enum raft_entry_type { RAFT_ENTRY_NOOP = 0, RAFT_ENTRY_COMMAND = 1, RAFT_ENTRY_CONFIG = 2 };
 
 struct raft_entry {
@@ -25,21 +24,21 @@ struct raft_entry {
 struct raft_hard_state {
     uint64_t term, vote, commit;
 };
-struct raft_support; /* raft/lease.h */
-struct raft_options {
-    uint64_t id;          /* this replica */
-    uint64_t group;       /* for log lines and assertions */
-    uint64_t seed;        /* election jitter */
+struct raft_support;    /* raft/lease.h */
+struct raft_self {      /* what is one replica's own */
+    uint64_t id, group; /* the group: for log lines and assertions */
+    uint64_t seed;      /* election jitter */
+    const void *support_ctx;
+    uint64_t silent_until_ms; /* no vote and no pre-vote before: an earlier life may have promised (docs/liveness.md) */
+};
+struct raft_options {     /* what the groups of a host share */
     uint32_t election_ms; /* a follower that hears nothing for election_ms..2*election_ms campaigns (PreVote first) */
     uint32_t heartbeat_ms;
-    uint32_t inflight_max_count; /* appends under way to one follower */
-    uint32_t inflight_max_bytes;
+    uint32_t inflight_max_count, inflight_max_bytes; /* appends under way to one follower */
     uint32_t append_max_bytes;          /* of entries in one append message; at least one entry always goes */
     uint64_t uncommitted_max_bytes;     /* proposals beyond it are refused with STATUS_BUSY */
     const struct raft_support *support; /* what the host knows of nodes; NULL: groups live by their own heartbeats */
-    const void *support_ctx;
-    uint64_t silent_until_ms; /* no vote and no pre-vote before: an earlier life may have promised (docs/liveness.md) */
-    struct raft_configs *configs; /* shared with other groups, whose configurations are mostly the same; NULL: not */
+    struct raft_configs *configs;       /* configurations, which are mostly the same; NULL: each has its own */
 };
 void raft_options_default(struct raft_options *o);
 /* What the log and the store held when the process started. */
@@ -138,8 +137,9 @@ struct raft_event {
     struct slice note; /* ALONE: of the configuration's entry; copied */
 };
 struct raft;
-/* Then come the entries after restore->snapshot_index, in order, and raft_restore_done. */
-struct raft *raft_new(const struct raft_options *options, const struct raft_restore *restore, uint64_t now_ms);
+/* Then come the entries after restore->snapshot_index, in order, and raft_restore_done. The options are borrowed for life. */
+struct raft *raft_new(const struct raft_options *options, const struct raft_self *self,
+                      const struct raft_restore *restore, uint64_t now_ms);
 void raft_restore_entry(struct raft *r, const struct raft_entry *e); /* takes over its data; replaces all from it on */
 void raft_restore_done(struct raft *r);
 void raft_free(struct raft *r);

@@ -62,9 +62,9 @@ static void check_config_held(const struct raft *r)
 
 static void check_leader(const struct raft *r)
 {
-    const struct raft_progress *self = raft_peer(r, r->options.id);
-    ASSERT(r->leader == r->options.id);
-    ASSERT(r->vote == r->options.id);
+    const struct raft_progress *self = raft_peer(r, r->self.id);
+    ASSERT(r->leader == r->self.id);
+    ASSERT(r->vote == r->self.id);
     ASSERT(raft_hard_durable(r));
     ASSERT(self != NULL);
     ASSERT(self->match <= r->durable.index);
@@ -75,7 +75,7 @@ static void check_leader(const struct raft *r)
     uint64_t bytes = 0;
     for (uint64_t i = r->commit + 1; i <= raft_log_last(&r->log); i++) bytes += raft_log_at(&r->log, i)->data.size;
     ASSERT(bytes == r->uncommitted_bytes);
-    if (r->transfer_to != 0) ASSERT(r->transfer_to != r->options.id);
+    if (r->transfer_to != 0) ASSERT(r->transfer_to != r->self.id);
     for (size_t i = 0; i < r->peer_count; i++) {
         raft_progress_check(&r->peers[i], raft_log_last(&r->log));
         ASSERT(r->peers[i].read_acked <= r->read_round);
@@ -87,13 +87,13 @@ static void check_role(const struct raft *r)
     ASSERT((r->peers != NULL) == (r->role != RAFT_FOLLOWER));
     switch (r->role) {
     case RAFT_FOLLOWER:
-        ASSERT(r->leader != r->options.id);
+        ASSERT(r->leader != r->self.id);
         if (r->leader != 0) ASSERT(r->heard_ms <= r->now_ms);
         break;
     case RAFT_PRE_CANDIDATE: ASSERT(r->leader == 0); break;
     case RAFT_CANDIDATE:
         ASSERT(r->leader == 0);
-        ASSERT(r->vote == r->options.id);
+        ASSERT(r->vote == r->self.id);
         break;
     case RAFT_LEADER: check_leader(r); break;
     default: BUG("role");
@@ -172,23 +172,23 @@ static void describe_peer(struct buf *out, const struct raft_progress *p)
         [RAFT_PROBE] = "probe", [RAFT_REPLICATE] = "replicate", [RAFT_SNAPSHOT] = "snapshot"};
     buf_printf(out, " %llu:%s%s,match=%llu,next=%llu", U(p->id), states[p->state], p->paused ? "(paused)" : "",
                U(p->match), U(p->next));
-    if (p->flight_count > 0) buf_printf(out, ",flights=%u", p->flight_count);
+    if (raft_progress_flights(p) > 0) buf_printf(out, ",flights=%u", raft_progress_flights(p));
 }
 
 void raft_describe(const struct raft *r, struct buf *out)
 {
     buf_printf(out,
                "group=%llu replica=%llu %s term=%llu leader=%llu log=%llu..%llu durable=%llu commit=%llu applied=%llu",
-               U(r->options.group), U(r->options.id), role_name(r->role), U(r->term), U(r->leader),
-               U(raft_first_index(r)), U(raft_last_index(r)), U(r->durable.index), U(r->commit), U(r->applied));
+               U(r->self.group), U(r->self.id), role_name(r->role), U(r->term), U(r->leader), U(raft_first_index(r)),
+               U(raft_last_index(r)), U(r->durable.index), U(r->commit), U(r->applied));
     describe_ids(out, "voters", r->config->voters, r->config->voter_count);
     describe_ids(out, "old", r->config->old_voters, r->config->old_voter_count);
     describe_ids(out, "learners", r->config->learners, r->config->learner_count);
-    if (r->read_count > 0) buf_printf(out, " reads=%zu", r->read_count);
+    if (r->read_count > 0) buf_printf(out, " reads=%u", r->read_count);
     if (r->transfer_to != 0) buf_printf(out, " transfer=%llu", U(r->transfer_to));
     if (r->ack_due || !raft_hard_durable(r)) buf_printf(out, " waits=disk");
     if (raft_recovering(r)) buf_printf(out, " recovering");
     for (size_t i = 0; r->role == RAFT_LEADER && i < r->peer_count; i++) {
-        if (r->peers[i].id != r->options.id) describe_peer(out, &r->peers[i]);
+        if (r->peers[i].id != r->self.id) describe_peer(out, &r->peers[i]);
     }
 }

@@ -46,7 +46,8 @@ struct raft_promise { /* to no other leader, while grant stands; to: 0: none */
 };
 
 struct raft {
-    struct raft_options options;
+    struct raft_self self;
+    const struct raft_options *options;
     uint64_t now_ms;
 
     uint64_t term, vote, commit, applied;
@@ -90,7 +91,7 @@ struct raft {
     bool ack_due;    /* follower: an append waits for its acknowledgement, which waits for the disk */
 
     struct raft_read_item *reads; /* in order of round, those without one last */
-    size_t read_count, read_capacity;
+    uint32_t read_count, read_capacity;
     uint64_t read_round; /* leader: newest round of heartbeats; follower: newest READ message; never falls */
 
     uint64_t told_leader;     /* as of the last effects */

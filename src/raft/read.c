@@ -26,7 +26,7 @@ static void reads_push(struct raft *r, uint64_t context, uint64_t from)
 static void reads_drop(struct raft *r, size_t count)
 {
     ASSERT(count <= r->read_count);
-    r->read_count -= count;
+    r->read_count -= (uint32_t)count;
     if (r->read_count > 0) memmove(r->reads, r->reads + count, r->read_count * sizeof(*r->reads));
     if (r->read_count > 0 || (r->read_capacity > READS_FEW && r->read_capacity <= READS_KEPT)) return;
     mem_free(r->reads);
@@ -107,7 +107,7 @@ static uint64_t round_of(const void *ctx, uint64_t id)
 {
     const struct raft *r = ctx;
     const struct raft_progress *p = raft_peer(r, id);
-    if (id == r->options.id) return r->read_round;
+    if (id == r->self.id) return r->read_round;
     return p == NULL || p->recovery_nonce != 0 ? 0 : p->read_acked;
 }
 
@@ -129,7 +129,7 @@ void raft_read_fail(struct raft *r, struct raft_effects *fx)
 uint64_t raft_read_deadline_ms(const struct raft *r)
 {
     if (r->role == RAFT_LEADER || r->read_count == 0 || r->reads[0].round == 0) return RAFT_NEVER;
-    return r->reads[0].sent_ms + r->options.election_ms;
+    return r->reads[0].sent_ms + r->options->election_ms;
 }
 
 void raft_read_expire(struct raft *r, struct raft_effects *fx)

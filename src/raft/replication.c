@@ -9,7 +9,7 @@
 
 static struct raft_progress *self_progress(const struct raft *r)
 {
-    struct raft_progress *p = raft_peer(r, r->options.id);
+    struct raft_progress *p = raft_peer(r, r->self.id);
     ASSERT(p != NULL);
     return p;
 }
@@ -27,7 +27,7 @@ uint64_t raft_append_own(struct raft *r, enum raft_entry_type type, struct slice
     r->uncommitted_bytes += data.size;
     r->append_due = true;
     /* Woken from sleep: this append tells what a heartbeat would. */
-    uint64_t beat = r->options.heartbeat_ms;
+    uint64_t beat = r->options->heartbeat_ms;
     if (r->heartbeat_deadline_ms + beat <= r->now_ms) r->heartbeat_deadline_ms = r->now_ms + beat;
     return index;
 }
@@ -52,7 +52,7 @@ static void send_append(struct raft *r, struct raft_progress *p, bool with_entri
     ASSERT(p->next > r->log.base_index);
     uint64_t before = p->next - 1, bytes = 0;
     size_t count = 0;
-    if (with_entries) count = raft_log_run(&r->log, p->next, r->options.append_max_bytes, &bytes);
+    if (with_entries) count = raft_log_run(&r->log, p->next, r->options->append_max_bytes, &bytes);
     uint64_t last = before + count;
     uint64_t commit = r->commit < last ? r->commit : last;
     raft_send(r,
@@ -92,7 +92,7 @@ static void send_to(struct raft *r, struct raft_progress *p, struct raft_effects
         return;
     }
     bool sent = false;
-    while (p->next <= raft_log_last(&r->log) && raft_progress_window_open(p, &r->options)) {
+    while (p->next <= raft_log_last(&r->log) && raft_progress_window_open(p, r->options)) {
         send_append(r, p, true, 0, fx);
         sent = true;
     }
@@ -108,7 +108,7 @@ void raft_send_appends(struct raft *r, struct raft_effects *fx)
     if (r->role != RAFT_LEADER || !r->append_due) return;
     r->append_due = false;
     for (size_t i = 0; i < r->peer_count; i++) {
-        if (r->peers[i].id != r->options.id) send_to(r, &r->peers[i], fx);
+        if (r->peers[i].id != r->self.id) send_to(r, &r->peers[i], fx);
     }
 }
 
@@ -117,10 +117,10 @@ void raft_send_appends(struct raft *r, struct raft_effects *fx)
 void raft_send_heartbeats(struct raft *r, struct raft_effects *fx)
 {
     ASSERT(r->role == RAFT_LEADER);
-    r->heartbeat_deadline_ms = r->now_ms + r->options.heartbeat_ms;
+    r->heartbeat_deadline_ms = r->now_ms + r->options->heartbeat_ms;
     for (size_t i = 0; i < r->peer_count; i++) {
         struct raft_progress *p = &r->peers[i];
-        if (p->id == r->options.id) continue;
+        if (p->id == r->self.id) continue;
         raft_progress_idle(p);
         raft_send(r,
                   (struct raft_message){.type = RAFT_MSG_HEARTBEAT,
@@ -137,7 +137,7 @@ void raft_send_heartbeats(struct raft *r, struct raft_effects *fx)
 
 static struct raft_progress *hear(struct raft *r, const struct raft_message *m)
 {
-    if (r->role != RAFT_LEADER || m->from == r->options.id) return NULL;
+    if (r->role != RAFT_LEADER || m->from == r->self.id) return NULL;
     struct raft_progress *p = raft_peer(r, m->from);
     if (p == NULL) return NULL;
     p->heard_ms = r->now_ms;
@@ -281,7 +281,7 @@ void raft_leader_settle(struct raft *r, struct raft_effects *fx)
     if (r->commit >= r->config_index && raft_leader_ready(r)) {
         if (raft_config_is_joint(r->config)) {
             leave_joint(r);
-        } else if (!raft_config_is_voter(r->config, r->options.id)) {
+        } else if (!raft_config_is_voter(r->config, r->self.id)) {
             leave_office(r, fx);
             return;
         }

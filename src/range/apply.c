@@ -73,8 +73,8 @@ static void apply_wait_for(struct replica *r, struct lsm_miss *miss)
  * (terms never fall along a log, so an entry of a lower term cannot follow this one). */
 static void apply_answer(struct replica *r, const struct raft_entry *e, struct slice answer)
 {
-    while (!list_empty(&r->proposals)) {
-        struct proposal *p = LIST_ENTRY(r->proposals.next, struct proposal, link);
+    while (r->waits != NULL && !list_empty(&r->waits->proposals)) {
+        struct proposal *p = LIST_ENTRY(r->waits->proposals.next, struct proposal, link);
         bool mine = p->index == e->index && (p->term == e->term || MUTANT(answer_of_another_entry));
         if (!mine && p->index > e->index && p->term >= e->term) return;
         list_remove(&p->link);
@@ -112,7 +112,7 @@ static void apply_write(struct replica *r, const struct raft_entry *e, const str
             count++;
         }
     }
-    lsm_apply(h->lsm, r->desc.id, e->index, e->term, h->writes, count);
+    lsm_apply(h->lsm, r->desc->id, e->index, e->term, h->writes, count);
 }
 
 static void apply_note_ts(struct replica *r, const struct txn_writes *w, uint64_t ts)
@@ -149,7 +149,7 @@ static void *machine_state_of(struct replica *r)
 {
     const struct host_owner *o = &r->host->owner;
     if (r->machine_state == NULL && o->machine->state_new != NULL)
-        r->machine_state = o->machine->state_new(o->machine_ctx, &r->desc);
+        r->machine_state = o->machine->state_new(o->machine_ctx, r->desc);
     return r->machine_state;
 }
 
@@ -169,7 +169,7 @@ static bool state_load(struct replica *r)
     enum status s;
     buf_init(&prefix, LSM_KEY_MAX);
     buf_init(&end, LSM_KEY_MAX);
-    o->machine->state_prefix(o->machine_ctx, &r->desc, &prefix);
+    o->machine->state_prefix(o->machine_ctx, r->desc, &prefix);
     buf_append_slice(&end, buf_slice(&prefix));
     ASSERT(end.size > 0 && end.data[end.size - 1] < 0xff);
     end.data[end.size - 1]++;
@@ -218,7 +218,7 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
         struct apply_view view = {.replica = r, .missed = SLICE_EMPTY};
         struct machine_entry me = {.index = r->row_base + e->index,
                                    .term = e->term,
-                                   .desc = &r->desc,
+                                   .desc = r->desc,
                                    .command = e->data,
                                    .state = machine_state_of(r)};
         const struct txn_view rows = {.get = apply_view_get, .newest = apply_view_newest, .ctx = &view};
@@ -275,15 +275,16 @@ bool replica_apply(struct replica *r)
                   &h->fx);
         replica_take_effects(r);
     }
-    if (r->merge_waiter != 0) merge_applied(r);
+    if (replica_lineage(r)->merge_waiter != 0) merge_applied(r);
     return r->applied < r->commit && !waits && !r->apply_wait && !h->env->dead;
 }
 
 /* Serves the reads whose index has been applied. */
 void replica_reads_ready(struct replica *r)
 {
-    if (r->state != REPLICA_RUNNING) return;
-    LIST_FOR(it, &r->read_batches)
+    struct replica_waits *waits = r->waits;
+    if (r->state != REPLICA_RUNNING || waits == NULL) return;
+    LIST_FOR(it, &waits->read_batches)
     {
         struct read_batch *b = LIST_ENTRY(it, struct read_batch, link);
         if (b->index == 0 || (b->index > r->applied && !MUTANT(read_before_apply))) continue;
@@ -291,20 +292,20 @@ void replica_reads_ready(struct replica *r)
         struct list *node;
         while ((node = list_pop_front(&b->waits)) != NULL) {
             LIST_ENTRY(node, struct read_wait, link)->by_lease = b->by_lease;
-            list_push_back(&r->reads_late, node);
+            list_push_back(&waits->reads_late, node);
         }
         mem_free(b);
     }
     struct list round; /* what is called may add to the list */
     list_init(&round);
     struct list *node;
-    while ((node = list_pop_front(&r->reads_late)) != NULL) list_push_back(&round, node);
+    while ((node = list_pop_front(&waits->reads_late)) != NULL) list_push_back(&round, node);
     while ((node = list_pop_front(&round)) != NULL) {
         struct read_wait *w = LIST_ENTRY(node, struct read_wait, link);
         if (w->index <= r->applied) {
             w->ready(w, STATUS_OK);
         } else {
-            list_push_back(&r->reads_late, node);
+            list_push_back(&waits->reads_late, node);
         }
     }
 }

@@ -238,7 +238,7 @@ static size_t keys_of(struct replica *r, const struct raft_entry *e, struct aren
     if (o->machine->reads == NULL || e->type != RAFT_ENTRY_COMMAND || change_is(r, e)) return 0;
     struct machine_entry me = {.index = r->row_base + e->index,
                                .term = e->term,
-                               .desc = &r->desc,
+                               .desc = r->desc,
                                .command = e->data,
                                .state = r->machine_state};
     return o->machine->reads(o->machine_ctx, &me, arena, keys);

@@ -13,9 +13,10 @@
 static void record_put(struct replica *r)
 {
     replica_record_put(r);
-    wal_put_reset(r->host->wal, r->desc.id, BIRTH_INDEX, BIRTH_TERM);
-    wal_put_hard_state(r->host->wal, r->desc.id,
-                       &(struct wal_hard_state){.term = BIRTH_TERM, .vote = r->birth.leader, .commit = BIRTH_INDEX});
+    wal_put_reset(r->host->wal, r->desc->id, BIRTH_INDEX, BIRTH_TERM);
+    wal_put_hard_state(
+        r->host->wal, r->desc->id,
+        &(struct wal_hard_state){.term = BIRTH_TERM, .vote = replica_lineage(r)->birth.leader, .commit = BIRTH_INDEX});
 }
 
 static void inherit(struct replica *child, const struct replica *parent)
@@ -69,7 +70,7 @@ void birth_of(struct replica *parent, const struct range_change *c, uint64_t ind
                                    .snapshot_term = BIRTH_TERM,
                                    .applied = BIRTH_INDEX};
     struct replica_birth how = {
-        .creating = true, .record = state, .birth = {.group = parent->desc.id, .index = index, .leader = c->leader}};
+        .creating = true, .record = state, .birth = {.group = parent->desc->id, .index = index, .leader = c->leader}};
     if (state->desc.id < h->lost_below) { /* it was here before, perhaps: its votes were lost with the log */
         COVER("range.born_recovering");
         how.recovering = "the log was damaged and may have held it";

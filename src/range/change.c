@@ -43,7 +43,7 @@ static void put_birth(struct changing *c)
     buf_init(&key, 16);
     buf_init(&value, LIMIT_FRAME_BYTES);
     birth_row_key(&key, c->out->right.desc.id);
-    birth_row_value(&value, c->out, c->r->desc.id, c->index);
+    birth_row_value(&value, c->out, c->r->desc->id, c->index);
     change_put_write(c, (struct txn_write){.by_index = true,
                                            .ts = 1,
                                            .key = arena_dup_slice(c->arena, buf_slice(&key)),
@@ -63,8 +63,8 @@ static enum status split(struct changing *c)
     struct replica *r = c->r;
     const struct host_owner *o = &r->host->owner;
     struct range_change *out = c->out;
-    if (r->merge.phase != RANGE_NORMAL || range_desc_joint(&r->desc)) return STATUS_RETRY;
-    if (!key_is_inside(&r->desc, c->command->key) || c->command->other == r->desc.id) return STATUS_INVALID;
+    if (replica_lineage(r)->merge.phase != RANGE_NORMAL || range_desc_joint(r->desc)) return STATUS_RETRY;
+    if (!key_is_inside(r->desc, c->command->key) || c->command->other == r->desc->id) return STATUS_INVALID;
     out->left = out->right = replica_range(r);
     out->left.desc.epoch.version++;
     out->left.desc.end = c->command->key;
@@ -91,7 +91,7 @@ static enum status split(struct changing *c)
 
 static enum status evaluate(struct changing *c)
 {
-    const struct range_epoch *now = &c->r->desc.epoch, *then = &c->command->epoch;
+    const struct range_epoch *now = &c->r->desc->epoch, *then = &c->command->epoch;
     if (now->version != then->version) return STATUS_EPOCH_MISMATCH;
     switch (c->command->kind) {
     case RANGE_SPLIT: return split(c);
@@ -129,10 +129,11 @@ enum status change_config(struct replica *r, const struct raft_entry *e, struct 
 {
     struct changing c = {.r = r, .index = e->index, .arena = &r->host->apply_arena, .writes = writes, .out = out};
     out->left = replica_range(r);
-    reconfigure_desc(&r->desc, e->data, &out->left.desc);
+    reconfigure_desc(r->desc, e->data, &out->left.desc);
     /* Alone again in a new epoch: what it intended to take in finds its version risen, and goes on by itself. */
-    bool jumps = out->left.desc.epoch.version != r->desc.epoch.version;
-    if (jumps && r->merge.phase == RANGE_INTENDING) out->left.merge = (struct range_phase_of){.phase = RANGE_NORMAL};
+    bool jumps = out->left.desc.epoch.version != r->desc->epoch.version;
+    if (jumps && replica_lineage(r)->merge.phase == RANGE_INTENDING)
+        out->left.merge = (struct range_phase_of){.phase = RANGE_NORMAL};
     change_put_state(&c, &out->left, r->row_base + e->index);
     out->effective = out->reconfigures = true;
     return STATUS_OK;
@@ -140,7 +141,8 @@ enum status change_config(struct replica *r, const struct raft_entry *e, struct 
 
 static void reconfigure(struct replica *r, const struct range_change *c)
 {
-    struct range_desc former = r->desc; /* its keys are void behind this */
+    struct range_desc former; /* its keys are void behind this */
+    range_desc_copy(&former, r->desc);
     replica_set_range(r, &c->left);
     reconfigure_carry_out(r, &former);
     if (r->host->owner.changed != NULL) r->host->owner.changed(r->host->owner.ctx, r);
@@ -157,14 +159,14 @@ void change_carry_out(struct replica *r, const struct range_change *c)
     if (c->splits) {
         COVER("range.split");
         log_event(h->env->log, LOG_INFO, "range.split", "range=%llu right=%llu version=%llu index=%llu",
-                  (unsigned long long)r->desc.id, (unsigned long long)c->right.desc.id,
+                  (unsigned long long)r->desc->id, (unsigned long long)c->right.desc.id,
                   (unsigned long long)c->left.desc.epoch.version, (unsigned long long)index);
         birth_of(r, c, index);
     }
     replica_set_range(r, &c->left); /* what c borrows from the former state ends here */
     log_event(h->env->log, LOG_INFO, "range.changed", "range=%llu version=%llu phase=%d index=%llu",
-              (unsigned long long)r->desc.id, (unsigned long long)r->desc.epoch.version, (int)r->merge.phase,
-              (unsigned long long)index);
+              (unsigned long long)r->desc->id, (unsigned long long)r->desc->epoch.version,
+              (int)replica_lineage(r)->merge.phase, (unsigned long long)index);
     if (c->absorbs != NULL) merge_absorb(r, c->absorbs, index);
     if (c->splits || c->absorbs != NULL) replica_state_reset(r); /* who waits there is told the new state of things */
     if (h->owner.changed != NULL) h->owner.changed(h->owner.ctx, r);

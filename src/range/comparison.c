@@ -106,7 +106,7 @@ void comparison_applied(struct replica *r, const struct raft_entry *e)
     c->task = (struct task){.execute = comparing_execute, .complete = comparing_complete};
     list_init(&c->task.link);
     c->host = h;
-    c->group = r->desc.id;
+    c->group = r->desc->id;
     c->index = e->index;
     c->ends_after = cursor_u64(&bytes);
     c->rows_life = r->rows_life;

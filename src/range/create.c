@@ -6,16 +6,16 @@
 
 bool replica_gives_way(const struct replica *r, const struct range_desc *to)
 {
-    return raft_blank(r->raft) && r->desc.epoch.version < to->epoch.version && r->desc.id != to->id &&
+    return raft_blank(r->raft) && r->desc->epoch.version < to->epoch.version && r->desc->id != to->id &&
            !MUTANT(blank_in_the_way);
 }
 
 void replica_give_way(struct replica *r, const struct range_desc *to)
 {
-    if (!replica_gives_way(r, to) || !range_desc_overlaps(&r->desc, to)) return;
-    if (slice_cmp(r->desc.start, to->start) >= 0) return; /* it has been taken in: merge.c */
+    if (!replica_gives_way(r, to) || !range_desc_overlaps(r->desc, to)) return;
+    if (slice_cmp(r->desc->start, to->start) >= 0) return; /* it has been taken in: merge.c */
     COVER("range.gives_way");
-    struct range_state state = {.desc = r->desc, .row_base = r->row_base, .merge = r->merge};
+    struct range_state state = replica_range(r);
     struct slice end = state.desc.end = mem_dup_slice(to->start);
     replica_set_range(r, &state);
     mem_free((void *)(uintptr_t)end.data);
@@ -34,7 +34,7 @@ static bool is_covered(const struct host *h, const struct range_desc *desc)
     void *value;
     for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
         const struct replica *r = value;
-        if (range_desc_overlaps(&r->desc, desc) && !replica_gives_way(r, desc)) return true;
+        if (range_desc_overlaps(r->desc, desc) && !replica_gives_way(r, desc)) return true;
     }
     return members_cover(h, desc);
 }

@@ -76,7 +76,7 @@ void damage_run(struct replica *r)
     if (!r->divergence.damaged || r->state != REPLICA_RUNNING) return;
     COVER("range.damaged");
     log_event(r->host->env->log, LOG_ERROR, "range.damaged", "range=%llu applied=%llu cure=snapshot",
-              (unsigned long long)r->desc.id, (unsigned long long)r->applied);
+              (unsigned long long)r->desc->id, (unsigned long long)r->applied);
     divergence_take_out(r, r->applied > 0 ? r->applied : 1);
     r->divergence.evidence_kept = true; /* the log line above says all there is to know */
 }

@@ -121,7 +121,7 @@ static void evidence_text(const struct replica *r, const struct effects_window *
     const struct effects *e = &r->divergence.effects;
     bool rows = (at->index & EFFECTS_ROWS) != 0;
     buf_printf(b, "range %llu, replica %llu on node %llu: %s up to index %llu %s from a majority\n",
-               (unsigned long long)r->desc.id, (unsigned long long)r->id, (unsigned long long)r->host->self->node_id,
+               (unsigned long long)r->desc->id, (unsigned long long)r->id, (unsigned long long)r->host->self->node_id,
                rows ? "the rows as of" : "what was applied", (unsigned long long)(at->index & ~EFFECTS_ROWS),
                rows ? "differ" : "differs");
     if (rows) buf_append_str(b, "windows with the mark 4611686018427387904 added to their index are of all rows\n");
@@ -156,7 +156,7 @@ static struct evidence *evidence_new(struct replica *r, uint64_t index)
     v->task = (struct task){.execute = evidence_execute, .complete = evidence_complete};
     list_init(&v->task.link);
     v->host = r->host;
-    v->group = r->desc.id;
+    v->group = r->desc->id;
     v->index = index;
     buf_init(&v->text, EVIDENCE_BYTES_MAX);
     return v;
@@ -185,7 +185,7 @@ static void diverge(struct replica *r, const struct effects_window *at)
     struct host *h = r->host;
     COVER("range.diverged");
     log_event(h->env->log, LOG_ERROR, "range.diverged", "range=%llu index=%llu applied=%llu what=%s evidence=%s",
-              (unsigned long long)r->desc.id, (unsigned long long)(at->index & ~EFFECTS_ROWS),
+              (unsigned long long)r->desc->id, (unsigned long long)(at->index & ~EFFECTS_ROWS),
               (unsigned long long)r->applied, (at->index & EFFECTS_ROWS) != 0 ? "rows" : "effects", EVIDENCE_DIR);
     divergence_take_out(r, at->index & ~EFFECTS_ROWS);
     evidence_keep(r, at);
@@ -217,7 +217,7 @@ static void judge(struct replica *r)
         COVER("range.doubt");
         r->divergence.effects.memory->doubted = at.index;
         log_event(r->host->env->log, LOG_ERROR, "range.doubt",
-                  "range=%llu index=%llu why=\"a replica differs from this one\"", (unsigned long long)r->desc.id,
+                  "range=%llu index=%llu why=\"a replica differs from this one\"", (unsigned long long)r->desc->id,
                   (unsigned long long)at.index);
     }
 }
@@ -225,7 +225,7 @@ static void judge(struct replica *r)
 static void tell(struct replica *r, bool wants_rows)
 {
     struct effects_item windows[EFFECTS_WINDOWS];
-    struct effects_news news = {.group = r->desc.id, .replica = r->id, .wants_rows = wants_rows, .windows = windows};
+    struct effects_news news = {.group = r->desc->id, .replica = r->id, .wants_rows = wants_rows, .windows = windows};
     const struct effects_window *own = effects_own(&r->divergence.effects);
     for (unsigned i = 0; i < EFFECTS_WINDOWS && own[i].index != 0; i++) {
         windows[news.window_count++] = (struct effects_item){.index = own[i].index, .hash = own[i].hash};
@@ -233,8 +233,8 @@ static void tell(struct replica *r, bool wants_rows)
     struct buf b;
     buf_init(&b, 4096);
     pack_effects_news(&b, &news);
-    for (size_t i = 0; i < r->desc.replica_count; i++) {
-        struct link *l = map_get(&r->host->links, r->desc.replicas[i].node_id);
+    for (size_t i = 0; i < r->desc->replica_count; i++) {
+        struct link *l = map_get(&r->host->links, r->desc->replicas[i].node_id);
         if (l != NULL) (void)link_notify(l, METHOD_EFFECTS, buf_slice(&b)); /* lost: compared at the next window */
     }
     buf_free(&b);
@@ -293,7 +293,7 @@ void divergence_rebuilt(struct replica *r)
         evidence_submit(v);
     }
     r->divergence.damaged = r->divergence.lacking = false;
-    log_event(r->host->env->log, LOG_WARN, "range.rebuilt", "range=%llu index=%llu", (unsigned long long)r->desc.id,
+    log_event(r->host->env->log, LOG_WARN, "range.rebuilt", "range=%llu index=%llu", (unsigned long long)r->desc->id,
               (unsigned long long)r->applied);
     r->divergence.at = 0;
 }

@@ -15,10 +15,10 @@ struct divergence { /* of a replica */
     bool news;                     /* a window is complete, and nobody was told yet */
     bool lacking;                  /* DIVERGED: no difference was found, the rows are not here (merge.c) */
     bool evidence_kept;            /* DIVERGED: it may be replaced */
+    bool damaged;                  /* a table that holds rows of it cannot be read (any more) */
     uint64_t at;                   /* index of the window in which it differs; 0: it does not */
     uint64_t want_at_ms;           /* DIVERGED: when to ask for a snapshot again */
     struct comparison *comparison; /* the last one that was asked for (comparison.h); NULL: none was */
-    bool damaged;                  /* a table that holds rows of it cannot be read (any more) */
 };
 
 /* An entry was applied: what that did. */

@@ -31,8 +31,8 @@ static const struct range_replica *choose_heir(const struct replica *r, bool any
     const struct range_replica *best = NULL;
     const struct link *best_link = NULL;
     uint64_t best_match = 0;
-    for (size_t i = 0; i < r->desc.replica_count; i++) {
-        const struct range_replica *m = &r->desc.replicas[i];
+    for (size_t i = 0; i < r->desc->replica_count; i++) {
+        const struct range_replica *m = &r->desc->replicas[i];
         const struct link *l = map_get(&r->host->links, m->node_id);
         if (m->replica_id == r->id || l == NULL || !link_connected(l) || !is_voter(r, m)) continue;
         if ((link_unfit(l) || lags(r, m->replica_id)) && !any) continue;
@@ -55,7 +55,7 @@ static void give(struct replica *r, const struct range_replica *to)
     struct link *l = map_get(&r->host->links, to->node_id);
     if (l != NULL) link_note_given(l);
     log_event(r->host->env->log, LOG_INFO, "range.transfer", "range=%llu to_node=%llu why=\"%s\"",
-              (unsigned long long)r->desc.id, (unsigned long long)to->node_id,
+              (unsigned long long)r->desc->id, (unsigned long long)to->node_id,
               r->host->handover != NULL ? r->host->handover : "asked for");
     replica_step(r, &(struct raft_event){.type = RAFT_EVENT_TRANSFER, .to = to->replica_id});
 }
@@ -68,7 +68,7 @@ void handover_away(struct replica *r)
 
 enum status replica_transfer(struct replica *r, uint64_t node_id, struct errbuf *err)
 {
-    const struct range_replica *to = range_desc_replica(&r->desc, node_id);
+    const struct range_replica *to = range_desc_replica(r->desc, node_id);
     const struct link *l = map_get(&r->host->links, node_id);
     if (to == NULL || !is_voter(r, to)) {
         errbuf_set(err, "node %llu holds no voting replica of the range", (unsigned long long)node_id);
@@ -127,7 +127,7 @@ static int larger_first(const void *a, const void *b)
 {
     const struct candidate *x = a, *y = b;
     if (x->bytes != y->bytes) return x->bytes > y->bytes ? -1 : 1;
-    return x->replica->desc.id < y->replica->desc.id ? -1 : x->replica->desc.id > y->replica->desc.id;
+    return x->replica->desc->id < y->replica->desc->id ? -1 : x->replica->desc->id > y->replica->desc->id;
 }
 
 static uint64_t range_bytes(struct replica *r)
@@ -151,7 +151,7 @@ void handover_step(struct host *h)
     for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
         struct replica *r = value;
         r->no_heir = false;
-        if (r->state != REPLICA_RUNNING || raft_role(r->raft) != RAFT_LEADER || r->desc.replica_count < 2) continue;
+        if (r->state != REPLICA_RUNNING || raft_role(r->raft) != RAFT_LEADER || r->desc->replica_count < 2) continue;
         if (raft_transfer_target(r->raft) != 0) {
             under_way++;
             continue;
@@ -183,7 +183,7 @@ bool host_handed_over(const struct host *h)
     void *value;
     for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
         const struct replica *r = value;
-        if (raft_role(r->raft) == RAFT_LEADER && r->desc.replica_count > 1) return false;
+        if (raft_role(r->raft) == RAFT_LEADER && r->desc->replica_count > 1) return false;
     }
     return true;
 }

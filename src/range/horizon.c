@@ -17,7 +17,7 @@ static bool horizon_move(struct host *h, struct replica *r)
 {
     uint64_t index, term;
     bool moved = false;
-    if (r->state != REPLICA_RUNNING || !lsm_durable(h->lsm, r->desc.id, &index, &term)) return false;
+    if (r->state != REPLICA_RUNNING || !lsm_durable(h->lsm, r->desc->id, &index, &term)) return false;
     if (r->horizon_next.ts != 0 && index >= r->horizon_next.index) {
         ASSERT(r->horizon_next.ts >= r->horizon_ts);
         moved = r->horizon_next.ts > r->horizon_ts;
@@ -25,7 +25,8 @@ static bool horizon_move(struct host *h, struct replica *r)
         r->horizon_next.ts = 0;
     }
     if (r->horizon_next.ts == 0) r->horizon_next = replica_resolved(r);
-    if (r->horizon_next.index < r->merged_at) r->horizon_next.index = r->merged_at; /* the other's log was behind us */
+    uint64_t merged_at = replica_lineage(r)->merged_at;
+    if (r->horizon_next.index < merged_at) r->horizon_next.index = merged_at; /* the other's log was behind us */
     return moved;
 }
 

@@ -43,6 +43,11 @@ enum status host_open(struct env *env, const struct host_options *o, const struc
     map_init(&h->links);
     heap_init(&h->timers);
     nodes_open(h);
+    raft_options_default(&h->raft_options);
+    h->raft_options.election_ms = o->election_ms;
+    h->raft_options.heartbeat_ms = o->heartbeat_ms;
+    h->raft_options.support = o->support_ms > 0 ? &h->nodes.support : NULL;
+    h->raft_options.configs = &h->configs;
     resolve_open(h);
     list_init(&h->ready);
     list_init(&h->created);
@@ -316,7 +321,8 @@ void host_take_envelope(struct host *h, uint64_t from_node, struct slice envelop
     struct replica *r = map_get(&h->replicas, e.group);
     if (r == NULL) waiting_keep(h, from_node, e.group, envelope);
     if (r == NULL || r->members.leaving || !members_address(r, e.message.to) || divergence_mutes(r)) return;
-    if (r->state == REPLICA_CREATING && r->birth.group != 0) waiting_keep(h, from_node, e.group, envelope);
+    if (r->state == REPLICA_CREATING && replica_lineage(r)->birth.group != 0)
+        waiting_keep(h, from_node, e.group, envelope);
     if (r->state != REPLICA_RUNNING && r->state != REPLICA_DIVERGED) return;
     if (!members_may_speak(r, e.message.from, from_node)) return;
     replica_step(r, &(struct raft_event){.type = RAFT_EVENT_MESSAGE, .message = &e.message});

@@ -125,7 +125,7 @@ struct wal *host_log(struct host *h);
 /* --- replicas --- */
 uint64_t replica_group(const struct replica *r);
 uint64_t replica_id(const struct replica *r);                   /* within the group */
-const struct range_desc *replica_desc(const struct replica *r); /* borrowed while the replica lives */
+const struct range_desc *replica_desc(const struct replica *r); /* borrowed while the replica lives; range_desc_copy */
 const struct raft *replica_raft(const struct replica *r);
 bool replica_leads(const struct replica *r);           /* leader, and its own-term no-op has committed */
 uint64_t replica_leader_node(const struct replica *r); /* node id; 0: unknown */

@@ -6,13 +6,12 @@
 #include "base/map.h"
 #include "range/disk_health.h"
 #include "range/divergence_int.h"
-#include "range/group_record.h"
 #include "range/host.h"
+#include "range/lineage_int.h"
 #include "range/link_int.h"
 #include "range/members_state.h"
 #include "range/nodes_int.h"
 #include "range/resolve_int.h"
-#include "range/state.h"
 
 struct snapshot_send;
 struct snapshot_recv;
@@ -35,9 +34,10 @@ struct host {
     struct lsm *lsm;
     struct map replicas; /* group -> struct replica */
     struct raft_configs configs;
-    struct map links;   /* node id -> struct link */
-    struct list ready;  /* replicas that have something to do in this pass (replica.ready_link) */
-    struct heap timers; /* replica.timer, keyed by ms: the replicas that have something to do at a time */
+    struct raft_options raft_options; /* of all groups */
+    struct map links;                 /* node id -> struct link */
+    struct list ready;                /* replicas that have something to do in this pass (replica.ready_link) */
+    struct heap timers;               /* replica.timer, keyed by ms: the replicas that have something to do at a time */
     struct host_nodes nodes;
     uint64_t watch_at_ns; /* the disk is looked at next */
     struct batch_marks filling, writing;
@@ -95,6 +95,13 @@ struct host {
  * While RUNNING, apply_wait tells whether apply waits for a block (woken by its load). */
 enum replica_state { REPLICA_CREATING, REPLICA_RUNNING, REPLICA_INSTALLING, REPLICA_DIVERGED };
 
+struct replica_waits {         /* who waits for a replica; a replica at rest has none */
+    struct list proposals;     /* struct proposal, by index */
+    struct list reads_waiting; /* struct read_wait: next flush asks for an index */
+    struct list read_batches;  /* struct read_batch, by context */
+    struct list reads_late;    /* struct read_wait: confirmed, or in no need of it; wait for apply */
+};
+
 struct read_batch { /* reads that share one read index */
     struct list link;
     struct list waits;
@@ -106,28 +113,15 @@ struct read_batch { /* reads that share one read index */
 struct replica {
     struct host *host;
     enum replica_state state;
-    unsigned lag_shift; /* doublings of the log that is kept: snapshots were outrun by writes */
-    struct range_desc desc;
-    struct range_phase_of merge; /* with desc and row_base the range's state, as of what is applied */
+    struct range_desc *desc; /* range_desc_keep */
     uint64_t row_base;
-    uint8_t *range_bytes; /* the state, packed: desc's slices point into it */
-    size_t range_size;
-    struct slice record;   /* the state in which it was created, as its group record says; empty: the same. Owned */
-    struct birth birth;    /* by a split; its rows are here when that is applied */
-    uint64_t birth_floor;  /* children are unborn: nothing replaces this replica before it has applied so much */
-    bool unborn;           /* its log is here, its rows are not yet: nothing is applied (recover.c) */
-    uint64_t merged_at;    /* index at which it last took in another */
-    uint64_t merge_waiter; /* the left neighbour, whose apply waits for this one's; 0: none */
-    bool leads_at_birth;   /* when its creation is durable, in this life */
-    uint64_t id;           /* replica id */
+    struct lineage *lineage; /* NULL: it is as it was made, by nobody's split, and no merge is under way */
+    uint64_t id;             /* replica id */
     struct raft *raft;
     struct list ready_link; /* while CREATING: in host.created */
     struct heap_node timer;
-    uint64_t created_batch;    /* CREATING: the log batch that holds its group record */
-    struct list proposals;     /* struct proposal, by index */
-    struct list reads_waiting; /* struct read_wait: next flush asks for an index */
-    struct list read_batches;  /* struct read_batch, by context */
-    struct list reads_late;    /* struct read_wait: confirmed, or in no need of it; wait for apply */
+    uint64_t created_batch;      /* CREATING: the log batch that holds its group record */
+    struct replica_waits *waits; /* NULL: nobody has since it came to rest */
     struct resolve_replica resolve;
     uint64_t next_read_context;
     uint32_t mark_slot; /* + 1, in host->filling; 0: none */
@@ -145,6 +139,9 @@ struct replica {
     bool no_heir;                  /* leads although leaderships are handed over: nobody else may */
     bool leads;                    /* as last told to the owner */
     bool needs_flush;              /* raft_flush in this pass */
+    bool unborn;                   /* its log is here, its rows are not yet: nothing is applied (recover.c) */
+    bool leads_at_birth;           /* when its creation is durable, in this life */
+    uint8_t lag_shift;             /* doublings of the log that is kept: snapshots were outrun by writes */
     uint8_t snapshot_queue_count;
     uint64_t campaign_at_ms;    /* 0: none */
     char *recovering;           /* why the replica is (raft_recovering); NULL when it is not */
@@ -180,6 +177,7 @@ void replica_sweep(struct replica *r, uint64_t now_ns); /* expires proposals and
 void replica_fail_all(struct replica *r, enum status s, bool unknown);
 void replica_config_of(const struct range_desc *d, struct raft_config *c);
 struct range_state replica_range(const struct replica *r);              /* borrowed, until it changes */
+struct slice replica_range_packed(const struct replica *r);             /* owned by the caller */
 void replica_set_range(struct replica *r, const struct range_state *s); /* copies; tells whoever has to know */
 void replica_record_put(struct replica *r);                             /* its group record */
 uint64_t replica_node_of(const struct replica *r, uint64_t replica_id);

@@ -69,7 +69,7 @@ static void link_broke(struct link *l)
     void *value;
     for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
         struct replica *r = value;
-        const struct range_replica *other = range_desc_replica(&r->desc, l->node_id);
+        const struct range_replica *other = range_desc_replica(r->desc, l->node_id);
         if (other == NULL || raft_role(r->raft) != RAFT_LEADER) continue;
         replica_step(r, &(struct raft_event){.type = RAFT_EVENT_UNREACHABLE, .to = other->replica_id});
     }
@@ -85,12 +85,12 @@ void link_send(struct host *h, struct replica *r, const struct raft_message *m)
         (void)buf_extend(&l->out, LINK_HEADER);
     }
     size_t before = l->out.size;
-    pack_raft_envelope(&l->out, &(struct raft_envelope){.group = r->desc.id, .message = *m});
+    pack_raft_envelope(&l->out, &(struct raft_envelope){.group = r->desc->id, .message = *m});
     if (l->out.overflow) { /* lost as a whole, as a network may lose it */
         l->out.size = before;
         l->out.overflow = false;
         if (l->count == 0)
-            log_event(h->env->log, LOG_ERROR, "link.message_too_large", "range=%llu", (unsigned long long)r->desc.id);
+            log_event(h->env->log, LOG_ERROR, "link.message_too_large", "range=%llu", (unsigned long long)r->desc->id);
         return;
     }
     l->count++;

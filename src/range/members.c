@@ -75,7 +75,7 @@ bool members_cover(const struct host *h, const struct range_desc *desc)
  * whose node is remembered. */
 static bool stranger_may_speak(struct replica *r, uint64_t replica_id, uint64_t node_id)
 {
-    if (range_desc_is_gone(&r->desc, replica_id)) {
+    if (range_desc_is_gone(r->desc, replica_id)) {
         COVER("members.zombie");
         members_tell_gone(r, node_id, replica_id);
         return false;
@@ -106,8 +106,8 @@ bool members_address(struct replica *r, uint64_t to)
 
 bool members_may_speak(struct replica *r, uint64_t replica_id, uint64_t node_id)
 {
-    for (size_t i = 0; i < r->desc.replica_count; i++) {
-        if (r->desc.replicas[i].replica_id == replica_id) return r->desc.replicas[i].node_id == node_id;
+    for (size_t i = 0; i < r->desc->replica_count; i++) {
+        if (r->desc->replicas[i].replica_id == replica_id) return r->desc->replicas[i].node_id == node_id;
     }
     return stranger_may_speak(r, replica_id, node_id);
 }
@@ -119,7 +119,7 @@ void members_tell_gone(struct replica *r, uint64_t node_id, uint64_t replica_id)
     struct buf b;
     buf_init(&b, 64);
     pack_replica_name(&b, &(struct replica_name){
-                              .range_id = r->desc.id, .replica_id = replica_id, .conf_ver = r->desc.epoch.conf_ver});
+                              .range_id = r->desc->id, .replica_id = replica_id, .conf_ver = r->desc->epoch.conf_ver});
     (void)link_notify(l, METHOD_GONE, buf_slice(&b));
     buf_free(&b);
 }
@@ -136,7 +136,7 @@ void host_on_gone(struct host *h, struct rpc_request *req)
 void host_replica_gone(struct host *h, uint64_t group, uint64_t replica_id, uint64_t conf_ver)
 {
     struct replica *r = map_get(&h->replicas, group);
-    if (r == NULL || r->id != replica_id || conf_ver <= r->desc.epoch.conf_ver) return;
+    if (r == NULL || r->id != replica_id || conf_ver <= r->desc->epoch.conf_ver) return;
     replica_leave(r, "a member says that the range has gone on without it");
 }
 
@@ -147,13 +147,13 @@ void replica_leave(struct replica *r, const char *why)
     struct host *h = r->host;
     if (r->members.leaving) return;
     /* One that is to be born again has no rows to drop yet, and its parent may not go before it: both are told again. */
-    if (r->unborn || r->applied < r->birth_floor) {
+    if (r->unborn || r->applied < replica_lineage(r)->birth_floor) {
         COVER("members.leaves_later");
         return;
     }
     COVER("members.leave");
     log_event(h->env->log, LOG_INFO, "range.leaving", "range=%llu replica=%llu why=\"%s\"",
-              (unsigned long long)r->desc.id, (unsigned long long)r->id, why);
+              (unsigned long long)r->desc->id, (unsigned long long)r->id, why);
     r->members.leaving = true;
     h->members.departures = true;
     if (r->leads) {
@@ -260,8 +260,8 @@ void members_recall_left(struct host *h, uint64_t group, uint64_t replica_id, st
 static bool split_is_durable(struct replica *r)
 {
     uint64_t index, term;
-    if (r->birth.group == 0 || r->applied == 0) return true;
-    if (lsm_durable(r->host->lsm, r->desc.id, &index, &term)) return true;
+    if (replica_lineage(r)->birth.group == 0 || r->applied == 0) return true;
+    if (lsm_durable(r->host->lsm, r->desc->id, &index, &term)) return true;
     COVER("members.leave_newborn");
     host_flush(r->host);
     return false;
@@ -280,7 +280,7 @@ static void detach(struct host *h, struct replica *r)
 {
     struct slice start, end;
     replica_span(r, &start, &end);
-    struct leaving *l = leaving_new(h, r->desc.id, r->id, start, end);
+    struct leaving *l = leaving_new(h, r->desc->id, r->id, start, end);
     l->batch = h->batch_seq;
     replica_fail_all(r, STATUS_NOT_LEADER, true);
     members_note_gone(h, l->group, l->replica_id);

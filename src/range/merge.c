@@ -24,15 +24,16 @@ static void put_self(struct changing *c)
 
 static enum status intend(struct changing *c)
 {
-    if (c->r->merge.phase != RANGE_NORMAL || c->command->other == c->r->desc.id) return STATUS_RETRY;
-    become(c, RANGE_INTENDING, c->command->other, c->r->desc.epoch.version);
+    if (replica_lineage(c->r)->merge.phase != RANGE_NORMAL || c->command->other == c->r->desc->id) return STATUS_RETRY;
+    become(c, RANGE_INTENDING, c->command->other, c->r->desc->epoch.version);
     put_self(c);
     return STATUS_OK;
 }
 
 static bool intends(const struct changing *c)
 {
-    return c->r->merge.phase == RANGE_INTENDING && c->r->merge.with == c->command->other;
+    return replica_lineage(c->r)->merge.phase == RANGE_INTENDING &&
+           replica_lineage(c->r)->merge.with == c->command->other;
 }
 
 static enum status give_up(struct changing *c)
@@ -49,7 +50,7 @@ static enum status give_up(struct changing *c)
 static void lack_rows(struct replica *r)
 {
     COVER("range.merge_lacks_rows");
-    log_event(r->host->env->log, LOG_WARN, "range.lacks_rows", "range=%llu index=%llu", (unsigned long long)r->desc.id,
+    log_event(r->host->env->log, LOG_WARN, "range.lacks_rows", "range=%llu index=%llu", (unsigned long long)r->desc->id,
               (unsigned long long)r->applied);
     r->state = REPLICA_DIVERGED;
     r->divergence.at = r->applied > 0 ? r->applied : 1;
@@ -76,7 +77,7 @@ static struct replica *ready_right(struct changing *c)
     if (raft_commit(right->raft) < f && right->state == REPLICA_RUNNING)
         replica_step(right, &(struct raft_event){.type = RAFT_EVENT_PROVEN, .index = f});
     if (raft_commit(right->raft) > right->commit) right->commit = raft_commit(right->raft);
-    right->merge_waiter = c->r->desc.id;
+    replica_lineage_of(right)->merge_waiter = c->r->desc->id;
     host_mark_ready(h, right);
     return NULL;
 }
@@ -85,14 +86,14 @@ static void put_right_gone(struct changing *c, const struct replica *right, uint
 {
     struct buf key;
     buf_init(&key, LSM_KEY_MAX);
-    key_encode_range(&key, right->desc.keyspace, right->desc.start);
+    key_encode_range(&key, right->desc->keyspace, right->desc->start);
     change_put_write(c, (struct txn_write){.is_delete = true,
                                            .by_index = true,
                                            .ts = version,
                                            .key = arena_dup_slice(c->arena, buf_slice(&key)),
                                            .value = SLICE_EMPTY});
     buf_clear(&key);
-    birth_row_key(&key, right->desc.id);
+    birth_row_key(&key, right->desc->id);
     change_put_write(c, (struct txn_write){.is_delete = true,
                                            .by_index = true,
                                            .ts = 2,
@@ -112,12 +113,12 @@ static enum status commit(struct changing *c)
         right->row_base + c->command->index + 1; /* above all that was ever written beside the right's keys */
     become(c, RANGE_NORMAL, 0, 0);
     struct range_state *s = &c->out->left;
-    s->desc.end = right->desc.end;
+    s->desc.end = right->desc->end;
     if (c->command->version > s->desc.epoch.version) s->desc.epoch.version = c->command->version;
     s->desc.epoch.version++;
     if (s->row_base + c->index < after) s->row_base = after - c->index;
     struct machine_cut cut = {
-        .left = &r->desc, .right = &right->desc, .left_version = s->row_base + c->index, .right_version = after};
+        .left = r->desc, .right = right->desc, .left_version = s->row_base + c->index, .right_version = after};
     o->machine->join(o->machine_ctx, replica_machine_state(r), replica_machine_state(right), &cut, c->arena, c->writes);
     if (MUTANT(merge_forgets_held)) c->writes->count = 0;
     put_right_gone(c, right, after);
@@ -130,7 +131,7 @@ static enum status commit(struct changing *c)
 
 static enum status freeze(struct changing *c)
 {
-    if (c->r->merge.phase != RANGE_NORMAL) return STATUS_RETRY;
+    if (replica_lineage(c->r)->merge.phase != RANGE_NORMAL) return STATUS_RETRY;
     become(c, RANGE_FROZEN, c->command->other, c->command->version);
     c->out->left.merge.frozen_at = c->index;
     c->out->left.desc.epoch.version++;
@@ -140,7 +141,7 @@ static enum status freeze(struct changing *c)
 
 static enum status thaw(struct changing *c)
 {
-    const struct range_phase_of *m = &c->r->merge;
+    const struct range_phase_of *m = &replica_lineage(c->r)->merge;
     if (m->phase != RANGE_FROZEN || m->with != c->command->other || m->version != c->command->version)
         return STATUS_RETRY;
     COVER("range.merge_thawed");
@@ -252,9 +253,9 @@ void merge_remove(struct replica *right, const struct replica *left, uint64_t in
 {
     struct host *h = left->host;
     log_event(h->env->log, LOG_INFO, "range.merged", "range=%llu right=%llu index=%llu",
-              (unsigned long long)left->desc.id, (unsigned long long)right->desc.id, (unsigned long long)index);
-    absorbed_note(h, right->desc.id, right->id, left->desc.id, index);
-    map_remove(&h->replicas, right->desc.id);
+              (unsigned long long)left->desc->id, (unsigned long long)right->desc->id, (unsigned long long)index);
+    absorbed_note(h, right->desc->id, right->id, left->desc->id, index);
+    map_remove(&h->replicas, right->desc->id);
     replica_fail_all(right, STATUS_EPOCH_MISMATCH, false); /* behind the freeze nothing has an effect */
     resolve_end(right);
     replica_free(right);
@@ -266,7 +267,7 @@ void merge_absorb(struct replica *left, struct replica *right, uint64_t index)
     COVER("range.merged");
     if (right->last_ts > left->last_ts) left->last_ts = right->last_ts;
     resolve_join(left, right, index);
-    left->merged_at = index;
+    replica_lineage_of(left)->merged_at = index;
     left->horizon_next.ts = 0;
     if (right->horizon_ts < left->horizon_ts) left->horizon_ts = right->horizon_ts;
     merge_remove(right, left, index);
@@ -274,7 +275,8 @@ void merge_absorb(struct replica *left, struct replica *right, uint64_t index)
 
 void merge_applied(struct replica *right)
 {
-    struct replica *left = map_get(&right->host->replicas, right->merge_waiter);
-    right->merge_waiter = 0;
+    struct lineage *waited = replica_lineage_of(right);
+    struct replica *left = map_get(&right->host->replicas, waited->merge_waiter);
+    waited->merge_waiter = 0;
     if (left != NULL) host_mark_ready(left->host, left);
 }

@@ -56,7 +56,7 @@ static void nodes_changed(struct host *h, uint64_t node, unsigned changed)
         struct replica *r = value;
         uint64_t leader = raft_leader(r->raft);
         if (leader == r->id) {
-            const struct range_replica *other = range_desc_replica(&r->desc, node);
+            const struct range_replica *other = range_desc_replica(r->desc, node);
             if (other == NULL || (changed & (LIVENESS_HELD | LIVENESS_LOST)) == 0) continue;
             replica_step(r, &(struct raft_event){.type = RAFT_EVENT_SUPPORT, .to = other->replica_id});
         } else if ((changed & LIVENESS_WITHDRAWN) != 0 && leader != 0 && replica_node_of(r, leader) == node) {

@@ -115,7 +115,7 @@ static void tell_gone(struct replica *r, const struct range_desc *former)
 {
     for (size_t i = 0; i < former->replica_count; i++) {
         const struct range_replica *m = &former->replicas[i];
-        if (m->replica_id != r->id && range_desc_is_gone(&r->desc, m->replica_id))
+        if (m->replica_id != r->id && range_desc_is_gone(r->desc, m->replica_id))
             members_tell_gone(r, m->node_id, m->replica_id);
     }
 }
@@ -129,8 +129,8 @@ static void carry_told(struct replica *r, const struct range_desc *former)
     if (v == NULL) return;
     for (size_t k = 0; k < former->replica_count; k++) {
         bool stays = false;
-        for (size_t i = 0; i < r->desc.replica_count; i++) {
-            if (former->replicas[k].replica_id != r->desc.replicas[i].replica_id) continue;
+        for (size_t i = 0; i < r->desc->replica_count; i++) {
+            if (former->replicas[k].replica_id != r->desc->replicas[i].replica_id) continue;
             told[i] = v->told[k];
             stays = true;
         }
@@ -145,10 +145,10 @@ void reconfigure_carry_out(struct replica *r, const struct range_desc *former)
     COVER("range.conf_changed");
     carry_told(r, former);
     log_event(r->host->env->log, LOG_INFO, "range.replicas", "range=%llu conf_ver=%llu count=%zu%s",
-              (unsigned long long)r->desc.id, (unsigned long long)r->desc.epoch.conf_ver, r->desc.replica_count,
-              range_desc_joint(&r->desc) ? " joint" : "");
+              (unsigned long long)r->desc->id, (unsigned long long)r->desc->epoch.conf_ver, r->desc->replica_count,
+              range_desc_joint(r->desc) ? " joint" : "");
     tell_gone(r, former);
-    if (range_desc_is_gone(&r->desc, r->id)) replica_leave(r, "its range has gone on without it");
+    if (range_desc_is_gone(r->desc, r->id)) replica_leave(r, "its range has gone on without it");
 }
 
 /* --- proposing --- */
@@ -165,7 +165,7 @@ static void drop_id(uint64_t *ids, uint8_t *count, uint64_t id)
 static enum status plan_add(struct replica *r, uint64_t node, struct raft_config *c, struct buf *note,
                             struct errbuf *err)
 {
-    const struct range_desc *d = &r->desc;
+    const struct range_desc *d = r->desc;
     if (range_desc_replica(d, node) != NULL || d->replica_count == LIMIT_REPLICAS) {
         errbuf_set(err, "node %llu holds a replica already, or the range has as many as it may",
                    (unsigned long long)node);
@@ -180,7 +180,7 @@ static enum status plan_add(struct replica *r, uint64_t node, struct raft_config
 static enum status plan_promote(struct replica *r, uint64_t node, struct raft_config *c, uint32_t *percent,
                                 struct errbuf *err)
 {
-    const struct range_replica *to = range_desc_replica(&r->desc, node);
+    const struct range_replica *to = range_desc_replica(r->desc, node);
     if (to == NULL || to->role != RANGE_LEARNER) {
         errbuf_set(err, "node %llu holds no learner of the range", (unsigned long long)node);
         return STATUS_INVALID;
@@ -200,7 +200,7 @@ static enum status plan_promote(struct replica *r, uint64_t node, struct raft_co
 
 static enum status plan_drop(struct replica *r, uint64_t node, struct raft_config *c, struct errbuf *err)
 {
-    const struct range_replica *from = range_desc_replica(&r->desc, node);
+    const struct range_replica *from = range_desc_replica(r->desc, node);
     if (from == NULL || from->replica_id == r->id) {
         errbuf_set(err,
                    from == NULL ? "node %llu holds no replica of the range"
@@ -216,7 +216,8 @@ static enum status plan_drop(struct replica *r, uint64_t node, struct raft_confi
 /* Nothing is on its way to the configuration that the descriptor does not know of; and a merge wants its replicas to stay. */
 static bool settled(const struct replica *r)
 {
-    return raft_config_index(r->raft) <= r->applied && !range_desc_joint(&r->desc) && r->merge.phase == RANGE_NORMAL;
+    return raft_config_index(r->raft) <= r->applied && !range_desc_joint(r->desc) &&
+           replica_lineage(r)->merge.phase == RANGE_NORMAL;
 }
 
 enum status replica_change(struct replica *r, const struct replica_change *c, uint32_t *percent, struct errbuf *err)
@@ -226,17 +227,17 @@ enum status replica_change(struct replica *r, const struct replica_change *c, ui
         errbuf_set(err, "this replica does not lead the range");
         return STATUS_NOT_LEADER;
     }
-    if (c->conf_ver != r->desc.epoch.conf_ver && !MUTANT(conf_ver_not_compared)) {
+    if (c->conf_ver != r->desc->epoch.conf_ver && !MUTANT(conf_ver_not_compared)) {
         errbuf_set(err, "the range's replicas have changed: conf_ver is %llu, not %llu",
-                   (unsigned long long)r->desc.epoch.conf_ver, (unsigned long long)c->conf_ver);
+                   (unsigned long long)r->desc->epoch.conf_ver, (unsigned long long)c->conf_ver);
         return STATUS_EPOCH_MISMATCH;
     }
-    if (!settled(r) || r->merge.phase != RANGE_NORMAL) {
+    if (!settled(r) || replica_lineage(r)->merge.phase != RANGE_NORMAL) {
         errbuf_set(err, "another change of the range is under way");
         return STATUS_BUSY;
     }
     struct raft_config target;
-    replica_config_of(&r->desc, &target);
+    replica_config_of(r->desc, &target);
     struct buf note;
     buf_init(&note, RAFT_NOTE_BYTES_MAX);
     enum status s = STATUS_OK;
@@ -280,16 +281,16 @@ bool range_quorum_lost(const struct range_desc *d, const uint64_t *lost, size_t 
 /* The left one of a merge decides; until it has, the right one waits. */
 static bool merge_is_open(const struct replica *r)
 {
-    if (r->merge.phase != RANGE_FROZEN) return false;
-    const struct replica *left = map_get(&r->host->replicas, r->merge.with);
-    return left != NULL && left->desc.epoch.version <= r->merge.version;
+    if (replica_lineage(r)->merge.phase != RANGE_FROZEN) return false;
+    const struct replica *left = map_get(&r->host->replicas, replica_lineage(r)->merge.with);
+    return left != NULL && left->desc->epoch.version <= replica_lineage(r)->merge.version;
 }
 
 /* What the range is by the last word in this replica's log. Nothing says that it is committed, nor that it is not: after a restart no
  * entry is applied before a leader has spoken, and those whom it brings in may be a quorum with more than this replica has. */
 static void desc_ahead(const struct replica *r, struct range_desc *d)
 {
-    *d = r->desc;
+    range_desc_copy(d, r->desc);
     for (uint64_t i = r->applied + 1; i <= raft_config_index(r->raft); i++) {
         const struct raft_entry *e = raft_entry_at(r->raft, i);
         if (e == NULL || e->type != RAFT_ENTRY_CONFIG) continue;
@@ -302,9 +303,9 @@ static void desc_ahead(const struct replica *r, struct range_desc *d)
 enum status replica_lead_alone(struct replica *r, const struct replica_alone *q, struct errbuf *err)
 {
     struct range_desc ahead;
-    if (r->desc.epoch.version >= q->epoch) return STATUS_OK;
+    if (r->desc->epoch.version >= q->epoch) return STATUS_OK;
     desc_ahead(r, &ahead);
-    if (!range_quorum_lost(&r->desc, q->lost, q->lost_count) || !range_quorum_lost(&ahead, q->lost, q->lost_count)) {
+    if (!range_quorum_lost(r->desc, q->lost, q->lost_count) || !range_quorum_lost(&ahead, q->lost, q->lost_count)) {
         errbuf_set(err, "a quorum of the range's voters has not been given up: it is to elect a leader by itself");
         return STATUS_INVALID;
     }
@@ -314,7 +315,7 @@ enum status replica_lead_alone(struct replica *r, const struct replica_alone *q,
     }
     if (merge_is_open(r)) {
         errbuf_set(err, "the range waits for range %llu, which was about to take it in: that one first",
-                   (unsigned long long)r->merge.with);
+                   (unsigned long long)replica_lineage(r)->merge.with);
         return STATUS_RETRY;
     }
     struct buf note;
@@ -322,7 +323,7 @@ enum status replica_lead_alone(struct replica *r, const struct replica_alone *q,
     note_pack(&note, EPOCH_NOTE, q->epoch);
     log_event(r->host->env->log, LOG_WARN, "range.recovers_alone",
               "range=%llu replica=%llu epoch=%llu last=%llu commit=%llu: what others acknowledged beyond that is lost",
-              (unsigned long long)r->desc.id, (unsigned long long)r->id, (unsigned long long)q->epoch,
+              (unsigned long long)r->desc->id, (unsigned long long)r->id, (unsigned long long)q->epoch,
               (unsigned long long)raft_last_index(r->raft), (unsigned long long)raft_commit(r->raft));
     replica_step(r, &(struct raft_event){.type = RAFT_EVENT_ALONE, .note = buf_slice(&note)});
     buf_free(&note);

@@ -238,7 +238,7 @@ static struct replica *recovered_replica(struct host *h, struct recovered *g, si
         replica_new(h, &g->range, &restore,
                     &(struct replica_birth){.recovering = g->why, .record = &g->created, .birth = g->birth});
     r->unborn = g->unborn && !MUTANT(split_without_rows);
-    r->birth_floor = g->birth_floor;
+    if (g->birth_floor > 0) replica_lineage_of(r)->birth_floor = g->birth_floor;
     for (size_t i = from; i < g->count; i++) {
         struct recovered_entry *e = &g->entries[i];
         raft_restore_entry(

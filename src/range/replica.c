@@ -14,8 +14,8 @@
 
 uint64_t replica_node_of(const struct replica *r, uint64_t replica_id)
 {
-    for (size_t i = 0; i < r->desc.replica_count; i++) {
-        if (r->desc.replicas[i].replica_id == replica_id) return r->desc.replicas[i].node_id;
+    for (size_t i = 0; i < r->desc->replica_count; i++) {
+        if (r->desc->replicas[i].replica_id == replica_id) return r->desc->replicas[i].node_id;
     }
     const struct members_hints *h = r->members.hints;
     for (size_t i = 0; h != NULL && i < MEMBERS_HINTS; i++) {
@@ -24,33 +24,59 @@ uint64_t replica_node_of(const struct replica *r, uint64_t replica_id)
     return 0;
 }
 
-struct range_state replica_range(const struct replica *r)
+const struct lineage *replica_lineage(const struct replica *r)
 {
-    return (struct range_state){.desc = r->desc, .row_base = r->row_base, .merge = r->merge};
+    static const struct lineage NONE = {.merge = {.phase = RANGE_NORMAL}};
+    return r->lineage != NULL ? r->lineage : &NONE;
 }
 
-/* Keeps a copy whose slices point into memory of the replica's own. What the group record says stays what it was. */
-void replica_set_range(struct replica *r, const struct range_state *state)
+struct lineage *replica_lineage_of(struct replica *r)
+{
+    if (r->lineage == NULL) r->lineage = mem_zalloc(sizeof *r->lineage);
+    return r->lineage;
+}
+
+struct range_state replica_range(const struct replica *r)
+{
+    struct range_state s = {.row_base = r->row_base, .merge = replica_lineage(r)->merge};
+    range_desc_copy(&s.desc, r->desc);
+    return s;
+}
+
+struct slice replica_range_packed(const struct replica *r)
 {
     struct buf packed;
-    struct range_state own;
+    struct range_state state = replica_range(r);
     buf_init(&packed, LIMIT_FRAME_BYTES);
-    range_state_pack(&packed, state);
+    range_state_pack(&packed, &state);
     ASSERT(!packed.overflow);
-    if (r->range_bytes != NULL && r->record.size == 0) {
-        r->record = slice_make(r->range_bytes, r->range_size);
-    } else {
-        mem_free(r->range_bytes);
-    }
     struct slice bytes = mem_dup_slice(buf_slice(&packed));
     buf_free(&packed);
-    r->range_bytes = (uint8_t *)(uintptr_t)bytes.data;
-    r->range_size = bytes.size;
-    enum status s = range_state_unpack(bytes, &own);
-    ASSERT(s == STATUS_OK); /* packed a moment ago */
-    r->desc = own.desc;
-    r->row_base = own.row_base;
-    r->merge = own.merge;
+    return bytes;
+}
+
+/* What the group record says stays what it was. */
+static void keep_record(struct replica *r, struct slice before)
+{
+    struct slice now = replica_range_packed(r);
+    if (slice_eq(before, now)) {
+        mem_free((void *)(uintptr_t)before.data);
+    } else {
+        replica_lineage_of(r)->record = before;
+    }
+    mem_free((void *)(uintptr_t)now.data);
+}
+
+void replica_set_range(struct replica *r, const struct range_state *state)
+{
+    struct range_desc *former = r->desc;
+    bool first = former == NULL, changed_before = replica_lineage(r)->record.size > 0;
+    struct slice before = first || changed_before ? SLICE_EMPTY : replica_range_packed(r);
+    r->desc = range_desc_keep(&state->desc);
+    r->row_base = state->row_base;
+    if (r->lineage != NULL || state->merge.phase != RANGE_NORMAL) replica_lineage_of(r)->merge = state->merge;
+    if (before.size > 0) keep_record(r, before);
+    mem_free(former); /* what state borrows from it ends here */
     r->host->spans_changed = true;
 }
 
@@ -58,39 +84,52 @@ void replica_set_range(struct replica *r, const struct range_state *state)
 void replica_record_put(struct replica *r)
 {
     struct buf b;
+    const struct lineage *l = replica_lineage(r);
+    struct slice range = l->record.size > 0 ? l->record : replica_range_packed(r);
     buf_init(&b, LIMIT_FRAME_BYTES);
     group_record_pack(
-        &b, &(struct group_record){.range = r->record.size > 0 ? r->record : slice_make(r->range_bytes, r->range_size),
+        &b, &(struct group_record){.range = range,
                                    .recovering = r->recovering != NULL ? slice_str(r->recovering) : SLICE_EMPTY,
-                                   .birth = r->birth});
-    wal_put_group(r->host->wal, r->desc.id, buf_slice(&b));
+                                   .birth = l->birth});
+    wal_put_group(r->host->wal, r->desc->id, buf_slice(&b));
+    if (l->record.size == 0) mem_free((void *)(uintptr_t)range.data);
     buf_free(&b);
 }
 
-static void replica_init_lists(struct replica *r)
+static struct replica_waits *waits_of(struct replica *r)
 {
-    list_init(&r->ready_link);
-    list_init(&r->proposals);
-    list_init(&r->reads_waiting);
-    list_init(&r->read_batches);
-    list_init(&r->reads_late);
+    if (r->waits != NULL) return r->waits;
+    struct replica_waits *w = r->waits = mem_alloc(sizeof *w);
+    list_init(&w->proposals);
+    list_init(&w->reads_waiting);
+    list_init(&w->read_batches);
+    list_init(&w->reads_late);
+    return w;
+}
+
+/* Whoever waits for something may wait in vain: swept every SWEEP_MS. */
+static bool anybody_waits(const struct replica *r)
+{
+    const struct replica_waits *w = r->waits;
+    return w != NULL && !(list_empty(&w->proposals) && list_empty(&w->reads_waiting) && list_empty(&w->read_batches) &&
+                          list_empty(&w->reads_late));
+}
+
+/* Nothing is to be done before somebody comes: what waits need is made again then. */
+static void replica_rest(struct replica *r)
+{
+    if (anybody_waits(r)) return;
+    mem_free(r->waits);
+    r->waits = NULL;
 }
 
 static void replica_make_raft(struct replica *r, const struct raft_restore *restore, bool creating)
 {
     struct host *h = r->host;
-    struct raft_options o;
-    raft_options_default(&o);
-    o.id = r->id;
-    o.group = r->desc.id;
-    o.election_ms = h->options.election_ms;
-    o.heartbeat_ms = h->options.heartbeat_ms;
-    o.support = h->options.support_ms > 0 ? &h->nodes.support : NULL;
-    o.support_ctx = r;
-    o.configs = &h->configs;
-    if (!creating) o.silent_until_ms = h->nodes.silent_until_ms;
-    h->env->ops->random(h->env, &o.seed, sizeof o.seed);
-    r->raft = raft_new(&o, restore, h->now_ms);
+    struct raft_self self = {.id = r->id, .group = r->desc->id, .support_ctx = r};
+    if (!creating) self.silent_until_ms = h->nodes.silent_until_ms;
+    h->env->ops->random(h->env, &self.seed, sizeof self.seed);
+    r->raft = raft_new(&h->raft_options, &self, restore, h->now_ms);
 }
 
 struct replica *replica_new(struct host *h, const struct range_state *state, const struct raft_restore *restore,
@@ -105,9 +144,9 @@ struct replica *replica_new(struct host *h, const struct range_state *state, con
     r->id = self->replica_id;
     replica_set_range(r, how->record);
     if (how->record != state) replica_set_range(r, state);
-    r->birth = how->birth;
+    if (how->birth.group != 0) replica_lineage_of(r)->birth = how->birth;
     if (how->recovering != NULL) r->recovering = mem_strdup(how->recovering);
-    replica_init_lists(r);
+    list_init(&r->ready_link);
     resolved_forget_past(&r->resolve.state, restore->applied);
     r->resolve.forgot_ns = env_mono_ns(h->env);
     replica_make_raft(r, restore, how->creating);
@@ -115,7 +154,7 @@ struct replica *replica_new(struct host *h, const struct range_state *state, con
     replica_state_reset(r);
     r->rows_life = 1;
     effects_init(&r->divergence.effects, h->options.compare_every, r->applied);
-    map_put(&h->replicas, r->desc.id, r);
+    map_put(&h->replicas, r->desc->id, r);
     return r;
 }
 
@@ -125,14 +164,15 @@ void replica_free(struct replica *r)
     list_remove(&r->ready_link);
     heap_remove(&r->host->timers, &r->timer);
     resolve_forget(r);
+    resolved_free(&r->resolve.state);
     apply_reads_free(r);
     effects_free(&r->divergence.effects);
     comparison_free(r);
-    LIST_FOR(it, &r->read_batches)
-    {
-        struct read_batch *b = LIST_ENTRY(it, struct read_batch, link);
-        list_remove(&b->link);
-        mem_free(b);
+    if (r->waits != NULL) {
+        struct list *batch;
+        while ((batch = list_pop_front(&r->waits->read_batches)) != NULL)
+            mem_free(LIST_ENTRY(batch, struct read_batch, link));
+        mem_free(r->waits);
     }
     if (r->sending != NULL) (void)snapshot_send_abort(r->sending);
     if (r->receiving != NULL) snapshot_recv_close(r->receiving);
@@ -142,8 +182,9 @@ void replica_free(struct replica *r)
     state_at_set(r, SLICE_EMPTY);
     mem_free(r->members.hints);
     mem_free(r->snapshot_queue);
-    mem_free(r->range_bytes);
-    mem_free((void *)(uintptr_t)r->record.data);
+    mem_free(r->desc);
+    mem_free((void *)(uintptr_t)replica_lineage(r)->record.data);
+    mem_free(r->lineage);
     mem_free(r->recovering);
     mem_free(r);
 }
@@ -166,14 +207,14 @@ static void replica_note_mark(struct replica *r, const struct raft_persist_mark 
         }
         r->mark_slot = (uint32_t)++m->count;
     }
-    m->items[r->mark_slot - 1] = (struct batch_mark){.group = r->desc.id, .mark = *mark};
+    m->items[r->mark_slot - 1] = (struct batch_mark){.group = r->desc->id, .mark = *mark};
 }
 
 /* A leader has mended it: so says the batch that is being filled. */
 static void replica_recovered(struct replica *r)
 {
     log_event(r->host->env->log, LOG_INFO, "range.recovered", "range=%llu index=%llu after=%s",
-              (unsigned long long)r->desc.id, (unsigned long long)raft_commit(r->raft), r->recovering);
+              (unsigned long long)r->desc->id, (unsigned long long)raft_commit(r->raft), r->recovering);
     mem_free(r->recovering);
     r->recovering = NULL;
     replica_record_put(r);
@@ -187,14 +228,14 @@ static void replica_persist(struct replica *r, const struct raft_effects *fx)
             const struct raft_entry *e = raft_entry_at(r->raft, i);
             ASSERT(e != NULL);
             wal_put_entry(
-                w, r->desc.id,
+                w, r->desc->id,
                 &(struct wal_entry){.index = e->index, .term = e->term, .type = (uint8_t)e->type, .data = e->data});
         }
     }
     if (!fx->must_sync) return;
     if (fx->persist_hard_state) {
         struct raft_hard_state hs = raft_hard_state_now(r->raft);
-        wal_put_hard_state(w, r->desc.id,
+        wal_put_hard_state(w, r->desc->id,
                            &(struct wal_hard_state){
                                .term = hs.term, .vote = MUTANT(vote_not_saved) ? 0 : hs.vote, .commit = hs.commit});
     }
@@ -205,7 +246,8 @@ static void replica_persist(struct replica *r, const struct raft_effects *fx)
 /* The read index of a batch is known: its reads wait for apply. */
 static void replica_read_answered(struct replica *r, const struct raft_read_ready *ready)
 {
-    LIST_FOR(it, &r->read_batches)
+    if (r->waits == NULL) return;
+    LIST_FOR(it, &r->waits->read_batches)
     {
         struct read_batch *b = LIST_ENTRY(it, struct read_batch, link);
         if (b->context != ready->context) continue;
@@ -237,7 +279,7 @@ void replica_set_leads(struct replica *r)
     resolve_led(r, leads);
     struct host *h = r->host;
     log_event(h->env->log, LOG_INFO, leads ? "range.leads" : "range.follows", "range=%llu term=%llu",
-              (unsigned long long)r->desc.id, (unsigned long long)raft_term(r->raft));
+              (unsigned long long)r->desc->id, (unsigned long long)raft_term(r->raft));
     if (h->owner.leadership != NULL) h->owner.leadership(h->owner.ctx, r, leads);
 }
 
@@ -298,12 +340,10 @@ void replica_tick(struct replica *r)
     if (h->now_ms >= raft_deadline_ms(r->raft)) replica_step(r, &(struct raft_event){.type = RAFT_EVENT_TICK});
 }
 
-/* Whoever waits for something may wait in vain: swept every SWEEP_MS. */
-static bool replica_has_waits(const struct replica *r)
+static bool is_watched(const struct replica *r)
 {
     if (r->receiving != NULL || r->sending != NULL || r->snapshot_queue_count > 0) return true;
-    if (r->state == REPLICA_DIVERGED || !list_empty(&r->reads_late)) return true;
-    return !list_empty(&r->proposals) || !list_empty(&r->reads_waiting) || !list_empty(&r->read_batches);
+    return r->state == REPLICA_DIVERGED || anybody_waits(r);
 }
 
 void replica_arm(struct replica *r)
@@ -311,10 +351,11 @@ void replica_arm(struct replica *r)
     struct host *h = r->host;
     uint64_t at = r->state == REPLICA_CREATING ? UINT64_MAX : raft_deadline_ms(r->raft);
     if (r->campaign_at_ms != 0 && r->campaign_at_ms < at) at = r->campaign_at_ms;
-    if (at > h->now_ms + SWEEP_MS && replica_has_waits(r)) at = h->now_ms + SWEEP_MS;
+    if (at > h->now_ms + SWEEP_MS && is_watched(r)) at = h->now_ms + SWEEP_MS;
     if (at <= h->now_ms) at = h->now_ms + 1;
     if (at == UINT64_MAX) {
         heap_remove(&h->timers, &r->timer);
+        replica_rest(r);
     } else if (r->timer.pos == 0 || r->timer.key != at) {
         heap_set(&h->timers, &r->timer, at);
     }
@@ -341,7 +382,7 @@ enum status replica_propose(struct replica *r, struct slice command, struct prop
     uint64_t again;
     if (MUTANT(proposal_doubled)) s = raft_propose(r->raft, RAFT_ENTRY_COMMAND, command, &again, &again);
     if (s != STATUS_OK) return s;
-    list_push_back(&r->proposals, &p->link);
+    list_push_back(&waits_of(r)->proposals, &p->link);
     h->proposals++;
     r->needs_flush = true;
     host_mark_ready(h, r);
@@ -351,7 +392,7 @@ enum status replica_propose(struct replica *r, struct slice command, struct prop
 enum status replica_read(struct replica *r, struct read_wait *w)
 {
     if (r->state != REPLICA_RUNNING || !r->leads) return STATUS_NOT_LEADER;
-    list_push_back(&r->reads_waiting, &w->link);
+    list_push_back(&waits_of(r)->reads_waiting, &w->link);
     r->needs_flush = true;
     host_mark_ready(r->host, r);
     return STATUS_OK;
@@ -360,7 +401,7 @@ enum status replica_read(struct replica *r, struct read_wait *w)
 enum status replica_wait_applied(struct replica *r, struct read_wait *w)
 {
     if (r->state != REPLICA_RUNNING) return STATUS_NOT_LEADER;
-    list_push_back(&r->reads_late, &w->link);
+    list_push_back(&waits_of(r)->reads_late, &w->link);
     host_mark_ready(r->host, r);
     r->host->env->ops->wake(r->host->env);
     return STATUS_OK;
@@ -369,12 +410,12 @@ enum status replica_wait_applied(struct replica *r, struct read_wait *w)
 /* All reads that came before this flush share one index, none that comes later does (T5). */
 static void replica_ask_read_index(struct replica *r)
 {
-    if (list_empty(&r->reads_waiting)) return;
+    if (r->waits == NULL || list_empty(&r->waits->reads_waiting)) return;
     struct read_batch *b = mem_zalloc(sizeof *b);
     list_init(&b->waits);
     bool leads = raft_role(r->raft) == RAFT_LEADER;
     struct list *node;
-    while ((node = list_pop_front(&r->reads_waiting)) != NULL) {
+    while ((node = list_pop_front(&r->waits->reads_waiting)) != NULL) {
         struct read_wait *w = LIST_ENTRY(node, struct read_wait, link);
         if (w->term != 0 && (!leads || w->term != raft_term(r->raft))) {
             w->ready(w, STATUS_NOT_LEADER);
@@ -383,7 +424,7 @@ static void replica_ask_read_index(struct replica *r)
         }
     }
     b->context = ++r->next_read_context;
-    list_push_back(&r->read_batches, &b->link);
+    list_push_back(&r->waits->read_batches, &b->link);
     uint64_t commit = raft_commit(r->raft);
     if (replica_has_lease(r)) { /* looked at after the commit index: what was committed elsewhere before is in it */
         b->index = commit;
@@ -455,9 +496,9 @@ static void sweep_reads(struct list *waits, uint64_t now_ns)
 
 static void sweep_all_reads(struct replica *r, uint64_t now_ns)
 {
-    sweep_reads(&r->reads_waiting, now_ns);
-    sweep_reads(&r->reads_late, now_ns);
-    LIST_FOR(it, &r->read_batches)
+    sweep_reads(&r->waits->reads_waiting, now_ns);
+    sweep_reads(&r->waits->reads_late, now_ns);
+    LIST_FOR(it, &r->waits->read_batches)
     {
         sweep_reads(&LIST_ENTRY(it, struct read_batch, link)->waits, now_ns);
     }
@@ -465,7 +506,8 @@ static void sweep_all_reads(struct replica *r, uint64_t now_ns)
 
 void replica_sweep(struct replica *r, uint64_t now_ns)
 {
-    LIST_FOR(it, &r->proposals)
+    if (r->waits == NULL) return;
+    LIST_FOR(it, &r->waits->proposals)
     {
         struct proposal *p = LIST_ENTRY(it, struct proposal, link);
         if (now_ns < p->deadline_ns) continue;
@@ -479,7 +521,8 @@ void replica_sweep(struct replica *r, uint64_t now_ns)
 void replica_fail_all(struct replica *r, enum status s, bool unknown)
 {
     struct list *node;
-    while ((node = list_pop_front(&r->proposals)) != NULL) {
+    if (r->waits == NULL) return;
+    while ((node = list_pop_front(&r->waits->proposals)) != NULL) {
         struct proposal *p = LIST_ENTRY(node, struct proposal, link);
         r->host->proposals--;
         p->done(p, s, unknown, SLICE_EMPTY);
@@ -496,7 +539,7 @@ void replica_close_waits(struct replica *r)
 
 uint64_t replica_group(const struct replica *r)
 {
-    return r->desc.id;
+    return r->desc->id;
 }
 uint64_t replica_id(const struct replica *r)
 {
@@ -504,7 +547,7 @@ uint64_t replica_id(const struct replica *r)
 }
 const struct range_desc *replica_desc(const struct replica *r)
 {
-    return &r->desc;
+    return r->desc;
 }
 const struct raft *replica_raft(const struct replica *r)
 {
@@ -516,24 +559,24 @@ bool replica_leads(const struct replica *r)
 }
 struct replica_merge replica_merge(const struct replica *r)
 {
-    return (struct replica_merge){.intends = r->merge.phase == RANGE_INTENDING,
-                                  .frozen = r->merge.phase == RANGE_FROZEN,
-                                  .with = r->merge.with,
-                                  .version = r->merge.version,
-                                  .frozen_at = r->merge.frozen_at};
+    return (struct replica_merge){.intends = replica_lineage(r)->merge.phase == RANGE_INTENDING,
+                                  .frozen = replica_lineage(r)->merge.phase == RANGE_FROZEN,
+                                  .with = replica_lineage(r)->merge.with,
+                                  .version = replica_lineage(r)->merge.version,
+                                  .frozen_at = replica_lineage(r)->merge.frozen_at};
 }
 bool replica_aligned(const struct replica *r, uint64_t index)
 {
-    for (size_t i = 0; i < r->desc.replica_count; i++) {
-        if (raft_match_of(r->raft, r->desc.replicas[i].replica_id) < index && !MUTANT(merge_unaligned)) return false;
+    for (size_t i = 0; i < r->desc->replica_count; i++) {
+        if (raft_match_of(r->raft, r->desc->replicas[i].replica_id) < index && !MUTANT(merge_unaligned)) return false;
     }
     return true;
 }
 bool replica_awaited(const struct replica *r)
 {
     if (r->leads_at_birth) return true;
-    return r->birth.leader == r->id && raft_term(r->raft) == BIRTH_TERM && raft_role(r->raft) == RAFT_LEADER &&
-           !r->leads;
+    return replica_lineage(r)->birth.leader == r->id && raft_term(r->raft) == BIRTH_TERM &&
+           raft_role(r->raft) == RAFT_LEADER && !r->leads;
 }
 uint64_t replica_leader_node(const struct replica *r)
 {
@@ -551,7 +594,7 @@ uint64_t replica_rows_life(const struct replica *r)
 void replica_span(const struct replica *r, struct slice *start, struct slice *end)
 {
     struct buf *keys = &r->host->span;
-    const struct range_desc *d = &r->desc;
+    const struct range_desc *d = r->desc;
     buf_clear(keys);
     key_encode_bound(keys, d->keyspace, d->start);
     size_t size = keys->size;

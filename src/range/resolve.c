@@ -95,8 +95,8 @@ void resolve_void(struct link *l)
 void resolve_end(struct replica *r)
 {
     struct resolve_leader *v = r->resolve.leader;
-    for (size_t i = 0; v != NULL && i < r->desc.replica_count; i++) {
-        struct link *l = v->told[i] == 0 ? NULL : map_get(&r->host->links, r->desc.replicas[i].node_id);
+    for (size_t i = 0; v != NULL && i < r->desc->replica_count; i++) {
+        struct link *l = v->told[i] == 0 ? NULL : map_get(&r->host->links, r->desc->replicas[i].node_id);
         if (l != NULL) resolve_void(l);
     }
     resolve_forget(r);
@@ -147,6 +147,7 @@ void resolve_inherit(struct replica *child, const struct replica *parent)
 {
     const struct resolved_state *from = &parent->resolve.state;
     struct resolved_state *to = &child->resolve.state;
+    resolved_free(to);
     *to = (struct resolved_state){.now = from->now, .floor_ts = from->floor_ts, .floor_index = BIRTH_INDEX};
     to->now.index = BIRTH_INDEX;
     child->resolve.forgot_ns = parent->resolve.forgot_ns;
@@ -379,14 +380,14 @@ static uint64_t round_index(const struct resolve_leader *v)
 static void news_of_replica(struct resolved_news *news, struct resolve_leader *v, uint64_t node_id)
 {
     const struct replica *r = v->replica;
-    const struct range_replica *other = range_desc_replica(&r->desc, node_id);
+    const struct range_replica *other = range_desc_replica(r->desc, node_id);
     if (other == NULL) return;
-    uint64_t *told = &v->told[other - r->desc.replicas];
+    uint64_t *told = &v->told[other - r->desc->replicas];
     uint64_t index = round_index(v);
     if (index != 0 && (news->whole || *told != index)) {
-        news->changed[news->changed_count++] = (struct resolved_item){.group = r->desc.id, .index = index};
+        news->changed[news->changed_count++] = (struct resolved_item){.group = r->desc->id, .index = index};
     } else if (index == 0 && *told != 0 && !news->whole) {
-        news->dropped[news->dropped_count++] = r->desc.id;
+        news->dropped[news->dropped_count++] = r->desc->id;
     }
     *told = index;
 }
@@ -430,7 +431,7 @@ static void round_tell_link(struct host *h, struct link *l, uint64_t now_ns)
 /* Does every other replica know this index? */
 static bool all_told(const struct resolve_leader *v, uint64_t index)
 {
-    const struct range_desc *d = &v->replica->desc;
+    const struct range_desc *d = v->replica->desc;
     for (size_t i = 0; i < d->replica_count; i++) {
         if (d->replicas[i].replica_id != v->replica->id && v->told[i] != index) return false;
     }

@@ -1,6 +1,7 @@
 #include "range/resolved.h"
 
 #include "base/assert.h"
+#include "base/mem.h"
 #include "base/mutant.h"
 
 void resolved_forget_past(struct resolved_state *s, uint64_t index)
@@ -9,13 +10,20 @@ void resolved_forget_past(struct resolved_state *s, uint64_t index)
     s->floor_ts = index == 0 || MUTANT(floor_forgotten) ? 0 : RESOLVED_NO_FLOOR;
 }
 
+void resolved_free(struct resolved_state *s)
+{
+    mem_free(s->ahead);
+    s->ahead = NULL;
+}
+
 void resolved_check(const struct resolved_state *s, uint64_t applied)
 {
+    const struct resolved_ahead *a = s->ahead;
     ASSERT(s->now.index <= applied);
-    if (s->next.ts != 0) ASSERT(s->next.index > applied);
-    if (s->next.ts != 0) ASSERT(s->next.ts > s->now.ts);
-    if (s->last.ts != 0) ASSERT(s->next.ts != 0);
-    if (s->last.ts != 0) ASSERT(s->last.ts > s->next.ts);
+    if (a == NULL) return;
+    ASSERT(a->next.index > applied);
+    ASSERT(a->next.ts > s->now.ts);
+    if (a->last.ts != 0) ASSERT(a->last.ts > a->next.ts);
 }
 
 static void take_usable(struct resolved_state *s, const struct resolved *r)
@@ -27,15 +35,41 @@ static void take_usable(struct resolved_state *s, const struct resolved *r)
     }
 }
 
+/* The oldest of those that wait is done with. */
+static void drop_next(struct resolved_state *s)
+{
+    struct resolved_ahead *a = s->ahead;
+    if (a->last.ts == 0) {
+        resolved_free(s);
+    } else {
+        *a = (struct resolved_ahead){.next = a->last};
+    }
+}
+
 void resolved_applied(struct resolved_state *s, uint64_t applied)
 {
-    if (s->last.ts != 0 && s->last.index <= applied) {
-        take_usable(s, &s->last);
-        s->next = s->last = (struct resolved){0};
-    } else if (s->next.ts != 0 && s->next.index <= applied) {
-        take_usable(s, &s->next);
-        s->next = s->last;
-        s->last = (struct resolved){0};
+    const struct resolved_ahead *a = s->ahead;
+    if (a == NULL) return;
+    if (a->last.ts != 0 && a->last.index <= applied) {
+        take_usable(s, &a->last);
+        resolved_free(s);
+    } else if (a->next.index <= applied) {
+        take_usable(s, &a->next);
+        drop_next(s);
+    }
+}
+
+static void wait_for(struct resolved_state *s, const struct resolved *r)
+{
+    struct resolved_ahead *a = s->ahead;
+    if (a == NULL) {
+        a = s->ahead = mem_alloc(sizeof *a);
+        *a = (struct resolved_ahead){.next = *r};
+    } else if (r->ts > a->next.ts && r->ts > a->last.ts) {
+        a->last = *r;
+    } else if (r->ts < a->next.ts) {
+        if (a->last.ts == 0) a->last = a->next;
+        a->next = *r;
     }
 }
 
@@ -47,20 +81,9 @@ void resolved_note(struct resolved_state *s, const struct resolved *r, uint64_t 
     if (r->index <= applied) {
         take_usable(s, r);
         /* What waited for an index behind it has a higher timestamp: indexes and timestamps rise together. */
-        if (s->next.ts != 0 && s->next.ts <= s->now.ts) {
-            s->next = s->last;
-            s->last = (struct resolved){0};
-        }
-        if (s->next.ts != 0 && s->next.ts <= s->now.ts) s->next = (struct resolved){0};
+        while (s->ahead != NULL && s->ahead->next.ts <= s->now.ts) drop_next(s);
     } else if (r->ts > s->now.ts) {
-        if (s->next.ts == 0) {
-            s->next = *r;
-        } else if (r->ts > s->next.ts && r->ts > s->last.ts) {
-            s->last = *r;
-        } else if (r->ts < s->next.ts) {
-            if (s->last.ts == 0) s->last = s->next;
-            s->next = *r;
-        }
+        wait_for(s, r);
     }
     resolved_check(s, applied);
 }

@@ -18,14 +18,19 @@ struct resolved {
 
 /* now is usable. Behind it two wait for apply, the oldest and the newest that came: so a replica that always lags a little
  * gets on, and one that caught up is at the newest at once. ts of now < next < last, unless none. */
+struct resolved_ahead {
+    struct resolved next, last;
+};
 struct resolved_state {
-    struct resolved now, next, last;
+    struct resolved now;
+    struct resolved_ahead *ahead; /* NULL: nothing waits */
     uint64_t floor_ts;    /* reads below may lack versions; RESOLVED_NO_FLOOR: it is not known what is lacking */
     uint64_t floor_index; /* what was here up to this index has a past that is not known */
 };
 
 /* The rows up to index came from another life or another host. With index 0 there is no past that could be lacking. */
 void resolved_forget_past(struct resolved_state *s, uint64_t index);
+void resolved_free(struct resolved_state *s);
 void resolved_note(struct resolved_state *s, const struct resolved *r, uint64_t applied);
 void resolved_applied(struct resolved_state *s, uint64_t applied);
 void resolved_check(const struct resolved_state *s, uint64_t applied);

@@ -113,7 +113,7 @@ static void recv_complete(struct task *t)
     }
     if (t->cancelled || s->stored != STATUS_OK) {
         log_event(s->host->env->log, LOG_WARN, "snapshot.store_failed", "range=%llu why=%s",
-                  (unsigned long long)s->replica->desc.id, status_name(s->stored));
+                  (unsigned long long)s->replica->desc->id, status_name(s->stored));
         snapshot_recv_abort(s);
         return;
     }
@@ -141,10 +141,10 @@ static void drop_lost_keys(struct replica *r, const struct range_desc *before)
     struct range_desc lost = *before;
     uint64_t group;
     void *value;
-    if (r->desc.end.size == 0 || (before->end.size > 0 && slice_cmp(before->end, r->desc.end) <= 0)) return;
-    lost.start = r->desc.end;
+    if (r->desc->end.size == 0 || (before->end.size > 0 && slice_cmp(before->end, r->desc->end) <= 0)) return;
+    lost.start = r->desc->end;
     for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
-        if (value != r && range_desc_overlaps(&((struct replica *)value)->desc, &lost)) return;
+        if (value != r && range_desc_overlaps(((struct replica *)value)->desc, &lost)) return;
     }
     COVER("snapshot.shrinks");
     struct buf end;
@@ -161,8 +161,9 @@ static void drop_lost_keys(struct replica *r, const struct range_desc *before)
 static void recv_adopt(const struct snapshot_recv *s, struct replica *r)
 {
     struct range_state state;
-    struct slice end = mem_dup_slice(r->desc.end);
-    struct range_desc before = r->desc;
+    struct slice end = mem_dup_slice(r->desc->end);
+    struct range_desc before;
+    range_desc_copy(&before, r->desc);
     before.start = SLICE_EMPTY;
     before.end = end;
     enum status ok = range_state_unpack(s->range, &state);
@@ -198,14 +199,14 @@ static void recv_installed(void *ctx, enum status status)
     r->rows_life++;
     r->receiving = NULL;
     divergence_rebuilt(r);
-    wal_put_reset(h->wal, r->desc.id, s->index, s->term);
+    wal_put_reset(h->wal, r->desc->id, s->index, s->term);
     raft_install(r->raft, s->index, s->term, &s->config, &h->fx);
     replica_take_effects(r);
     if (raft_commit(r->raft) > r->commit) r->commit = raft_commit(r->raft); /* told before the install, once */
     r->needs_flush = true;
     host_mark_ready(h, r);
     if (h->owner.installed != NULL) h->owner.installed(h->owner.ctx, r);
-    log_event(h->env->log, LOG_INFO, "snapshot.installed", "range=%llu index=%llu", (unsigned long long)r->desc.id,
+    log_event(h->env->log, LOG_INFO, "snapshot.installed", "range=%llu index=%llu", (unsigned long long)r->desc->id,
               (unsigned long long)s->index);
     struct rpc_request *req = s->req;
     s->req = NULL;
@@ -232,7 +233,7 @@ static bool take_in_others(struct replica *r, const struct snapshot_recv *s)
     for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
         struct replica *other = value;
         if (other != r) replica_give_way(other, &state.desc);
-        if (other == r || !takes_in(&state.desc, &other->desc)) continue;
+        if (other == r || !takes_in(&state.desc, other->desc)) continue;
         bool idle = other->state != REPLICA_CREATING && other->state != REPLICA_INSTALLING && !other->apply_wait;
         if (!idle || other->receiving != NULL || other->sending != NULL) return false;
         COVER("snapshot.takes_in");
@@ -254,7 +255,7 @@ void snapshot_recv_tick(struct replica *r)
 void snapshot_recv_step(struct replica *r)
 {
     struct snapshot_recv *s = r->receiving;
-    if (s->state != RECV_READY || r->apply_wait || r->applied < r->birth_floor) return;
+    if (s->state != RECV_READY || r->apply_wait || r->applied < replica_lineage(r)->birth_floor) return;
     if (!is_news(r, s->index)) { /* the log got there first */
         COVER("snapshot.overtaken");
         struct rpc_request *req = s->req;
@@ -268,7 +269,7 @@ void snapshot_recv_step(struct replica *r)
     s->state = RECV_INSTALLING;
     r->state = REPLICA_INSTALLING;
     struct lsm_ingest *g = s->ingest;
-    lsm_ingest_install(g, r->desc.id, s->index, s->term, recv_installed, s);
+    lsm_ingest_install(g, r->desc->id, s->index, s->term, recv_installed, s);
 }
 
 /* What the sender says of the range must have a place here: none of the others' keys, unless they have been given away already. */
@@ -276,13 +277,13 @@ static bool recv_fits(const struct replica *r, const struct range_state *state)
 {
     const struct range_desc *d = &state->desc;
     const struct range_replica *self = range_desc_replica(d, r->host->self->node_id);
-    if (self == NULL || self->replica_id != r->id || d->id != r->desc.id) return false;
-    if (d->keyspace != r->desc.keyspace || !slice_eq(d->start, r->desc.start)) return false;
+    if (self == NULL || self->replica_id != r->id || d->id != r->desc->id) return false;
+    if (d->keyspace != r->desc->keyspace || !slice_eq(d->start, r->desc->start)) return false;
     uint64_t group;
     void *value;
     for (size_t it = 0; map_next(&r->host->replicas, &it, &group, &value);) {
         const struct replica *other = value;
-        if (other == r || !range_desc_overlaps(&other->desc, d) || takes_in(d, &other->desc)) continue;
+        if (other == r || !range_desc_overlaps(other->desc, d) || takes_in(d, other->desc)) continue;
         if (replica_gives_way(other, d)) continue;
         COVER("snapshot.covered");
         return false;

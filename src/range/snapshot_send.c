@@ -61,7 +61,7 @@ static void send_end(struct snapshot_send *s, bool ok)
     struct replica *r = s->replica;
     uint64_t to = s->to, index = s->index;
     log_event(s->host->env->log, LOG_INFO, ok ? "snapshot.sent" : "snapshot.failed",
-              "range=%llu to=%llu index=%llu chunks=%llu", (unsigned long long)r->desc.id, (unsigned long long)to,
+              "range=%llu to=%llu index=%llu chunks=%llu", (unsigned long long)r->desc->id, (unsigned long long)to,
               (unsigned long long)index, (unsigned long long)s->seq);
     r->sending = NULL;
     send_free(s);
@@ -208,7 +208,7 @@ static void send_chunk(struct snapshot_send *s)
     buf_init(&config, 4096);
     buf_init(&params, LIMIT_FRAME_BYTES);
     struct slice bytes = send_bytes(s);
-    struct snapshot_chunk c = {.group = r->desc.id,
+    struct snapshot_chunk c = {.group = r->desc->id,
                                .from = r->id,
                                .to = s->to,
                                .snapshot_id = s->id,
@@ -288,7 +288,7 @@ void snapshot_send_start(struct replica *r, uint64_t to)
     s->index = r->applied;
     s->term = raft_term_at(r->raft, r->applied);
     if (!raft_config_at(r->raft, s->index, &s->config)) s->config = *raft_config_now(r->raft);
-    s->range = mem_dup_slice(slice_make(r->range_bytes, r->range_size));
+    s->range = replica_range_packed(r);
     struct slice start, end;
     replica_span(r, &start, &end);
     s->view = lsm_view_new(h->lsm, start, end);

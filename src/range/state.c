@@ -1,5 +1,6 @@
 #include "range/state.h"
 
+#include "base/mem.h"
 #include "wire/messages.h"
 
 void range_state_pack(struct buf *out, const struct range_state *s)
@@ -41,6 +42,19 @@ enum status range_state_unpack(struct slice bytes, struct range_state *out)
 bool range_epoch_newer(const struct range_epoch *a, const struct range_epoch *than)
 {
     return a->version > than->version || (a->version == than->version && a->conf_ver > than->conf_ver);
+}
+
+struct range_desc *range_desc_keep(const struct range_desc *d)
+{
+    size_t size = range_desc_size(d);
+    struct range_desc *own = mem_alloc(size + d->start.size + d->end.size);
+    uint8_t *keys = (uint8_t *)own + size;
+    range_desc_copy(own, d);
+    if (d->start.size > 0) memcpy(keys, d->start.data, d->start.size);
+    if (d->end.size > 0) memcpy(keys + d->start.size, d->end.data, d->end.size);
+    own->start = slice_make(keys, d->start.size);
+    own->end = slice_make(keys + d->start.size, d->end.size);
+    return own;
 }
 
 void range_desc_span(const struct range_desc *d, struct buf *start, struct buf *end)

@@ -25,7 +25,10 @@ struct range_state {
 void range_state_pack(struct buf *out, const struct range_state *s);
 /* Slices are borrowed from the bytes. */
 MUST_CHECK enum status range_state_unpack(struct slice bytes, struct range_state *out);
-bool range_epoch_newer(const struct range_epoch *a, const struct range_epoch *than);  /* version first, then conf_ver */
+bool range_epoch_newer(const struct range_epoch *a, const struct range_epoch *than); /* version first, then conf_ver */
+/* A copy to be kept for long, in one piece of memory with its keys, without room for replicas that it does not have: to be copied
+ * with range_desc_copy alone. mem_free. */
+struct range_desc *range_desc_keep(const struct range_desc *d);
 void range_desc_span(const struct range_desc *d, struct buf *start, struct buf *end); /* appends: of store keys */
 bool range_desc_overlaps(const struct range_desc *a, const struct range_desc *b);
 

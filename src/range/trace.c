@@ -82,7 +82,7 @@ static void event(struct replica *r, const char *name, const struct raft_message
     struct buf *b = &r->host->trace_line;
     buf_clear(b);
     buf_printf(b, "{\"tag\":\"trace\",\"group\":%llu,\"event\":{\"name\":\"%s\",\"nid\":\"%llu\",",
-               (unsigned long long)r->desc.id, name, (unsigned long long)r->id);
+               (unsigned long long)r->desc->id, name, (unsigned long long)r->id);
     buf_printf(b, "\"state\":{\"term\":%llu,\"vote\":\"%llu\",\"commit\":%llu},\"role\":\"%s\",\"log\":%llu,\"conf\":[",
                (unsigned long long)t->hard.term, (unsigned long long)t->hard.vote, (unsigned long long)t->hard.commit,
                role_name(t->role), (unsigned long long)t->last);

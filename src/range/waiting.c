@@ -41,7 +41,7 @@ void waiting_deliver(struct host *h, struct replica *r)
     LIST_FOR(it, &h->waiting)
     {
         struct waiting *w = LIST_ENTRY(it, struct waiting, link);
-        if (w->group != r->desc.id) continue;
+        if (w->group != r->desc->id) continue;
         COVER("range.message_waited");
         host_take_envelope(h, w->from_node, w->envelope);
         waiting_free(h, w);

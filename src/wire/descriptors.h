@@ -26,9 +26,11 @@ struct range_desc {
     uint32_t keyspace;
     struct slice start, end; /* user keys; empty start: from the beginning; empty end: to the end of the keyspace */
     struct range_epoch epoch;
-    struct range_replica replicas[LIMIT_REPLICAS];
     size_t replica_count;
+    struct range_replica replicas[LIMIT_REPLICAS]; /* last: who keeps thousands has no room behind the last of them */
 };
+size_t range_desc_size(const struct range_desc *d);                         /* of the struct, up to its last replica */
+void range_desc_copy(struct range_desc *to, const struct range_desc *from); /* reads no further than that */
 bool range_desc_contains(const struct range_desc *d, uint32_t keyspace, struct slice key);
 const struct range_replica *range_desc_replica(const struct range_desc *d, uint64_t node_id); /* NULL: none there */
 bool range_desc_joint(const struct range_desc *d);

@@ -7,6 +7,17 @@
 #define NODE_WIRE_MIN 12u
 #define REPORT_WIRE_MIN 9u
 
+size_t range_desc_size(const struct range_desc *d)
+{
+    ASSERT(d->replica_count <= LIMIT_REPLICAS);
+    return offsetof(struct range_desc, replicas) + d->replica_count * sizeof d->replicas[0];
+}
+
+void range_desc_copy(struct range_desc *to, const struct range_desc *from)
+{
+    memcpy(to, from, range_desc_size(from));
+}
+
 bool range_desc_contains(const struct range_desc *d, uint32_t keyspace, struct slice key)
 {
     if (d->keyspace != keyspace || slice_cmp(key, d->start) < 0) return false;

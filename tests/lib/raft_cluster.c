@@ -383,15 +383,13 @@ static void finish_pass(struct raft_cluster *c, struct rc_node *n)
 
 static void start(struct raft_cluster *c, struct rc_node *n)
 {
-    struct raft_options o = c->options;
-    o.id = n->id;
-    o.group = 1;
-    o.seed = hash_u64(c->seed * 1000 + n->id * 100 + ++n->lives);
+    uint64_t seed = hash_u64(c->seed * 1000 + n->id * 100 + ++n->lives);
+    struct raft_self self = {.id = n->id, .group = 1, .seed = seed, .support_ctx = n};
+    n->options = c->options;
     if (c->support_ms > 0) {
         raft_nodes_born(c, n);
-        o.support = &n->support;
-        o.support_ctx = n;
-        if (n->lives > 1) o.silent_until_ms = c->now_ms + c->support_ms;
+        n->options.support = &n->support;
+        if (n->lives > 1) self.silent_until_ms = c->now_ms + c->support_ms;
     }
     n->store = n->durable_store;
     struct raft_restore restore = {.hard = n->disk_hard,
@@ -400,7 +398,7 @@ static void start(struct raft_cluster *c, struct rc_node *n)
                                    .snapshot_term = n->store.term,
                                    .applied = n->store.index,
                                    .recovering = n->disk_recovering};
-    n->raft = raft_new(&o, &restore, c->now_ms);
+    n->raft = raft_new(&n->options, &self, &restore, c->now_ms);
     for (size_t i = 0; i < n->disk_count; i++) {
         struct raft_entry e = n->disk[i];
         if (e.data.size > 0) e.data = mem_dup_slice(e.data);

@@ -34,6 +34,7 @@ struct rc_batch {
 struct rc_node {
     uint64_t id;
     struct raft *raft; /* NULL: crashed */
+    struct raft_options options;
     uint64_t lives;
     struct raft_effects fx;
     struct rc_store store, durable_store;
@@ -73,7 +74,7 @@ struct rc_committed {
 struct raft_cluster {
     struct rc_node nodes[RAFT_CLUSTER_MAX]; /* replica ids 1 .. node_count */
     size_t node_count;
-    struct raft_options options; /* id and seed are set per replica */
+    struct raft_options options; /* of all nodes, but for their support */
     uint64_t seed, now_ms;
     struct arena arena;
     struct rc_message *messages;

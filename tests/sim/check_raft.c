@@ -47,7 +47,7 @@ struct group {
     uint64_t gone[SIM_PROCESSES_MAX]; /* highest id of a replica that was there and is not any more */
     uint64_t conf_ver;                /* highest that was seen */
     uint64_t config_index;            /* of the last configuration that its proposer was looked at for */
-    bool absorbed;                    /* by a neighbour, somewhere */
+    bool absorbed[SIM_PROCESSES_MAX]; /* by a neighbour, there */
     bool complete;                    /* once a leader has heard from every voter */
 };
 
@@ -357,7 +357,7 @@ static void look_replica(void *ctx, struct replica *r)
     if (raft_applied(raft) > commit) world_fail(l->check->world, "%s has applied more than is committed", l->p->name);
 }
 
-/* In a new life. A lost log is lost with its tombstones; what has been absorbed needs none. */
+/* In a new life. A lost log is lost with its tombstones; where it was absorbed it needs none. */
 static void check_tombstones(struct check_raft *c, const struct process *p, const struct host *h)
 {
     uint64_t id;
@@ -367,7 +367,7 @@ static void check_tombstones(struct check_raft *c, const struct process *p, cons
     if (process_cluster(p)->knobs.rot_ns > 0) return;
     for (size_t it = 0; map_next(&c->groups, &it, &id, &value);) {
         const struct group *g = value;
-        uint64_t gone = g->absorbed ? 0 : g->gone[p->index];
+        uint64_t gone = g->absorbed[p->index] ? 0 : g->gone[p->index];
         const uint64_t *tombstone = map_get(&h->members.gone, id);
         if (gone == 0 || host_replica(h, id) != NULL || host_absorber(h, id) != NULL) continue;
         if (tombstone == NULL || *tombstone < gone)
@@ -393,7 +393,7 @@ void check_raft_look(struct check_raft *c, const struct process *p)
         struct group *g = value;
         const struct seen *s = &g->seen[p->index];
         if (host_absorber(h, g->id) != NULL) { /* a merge took it in; a crash before that is durable brings it back */
-            g->absorbed = true;
+            g->absorbed[p->index] = true;
             c->hosted[p->index] = UINT_MAX;
             continue;
         }

@@ -174,10 +174,9 @@ START_TEST(test_election_timeouts)
     for (uint64_t seed = 0; seed < 500; seed++) {
         struct raft_options o;
         raft_options_default(&o);
-        o.id = 1;
-        o.seed = seed;
+        struct raft_self self = {.id = 1, .seed = seed};
         struct raft_restore restore = {.config = three};
-        struct raft *a = raft_new(&o, &restore, 100), *b = raft_new(&o, &restore, 100);
+        struct raft *a = raft_new(&o, &self, &restore, 100), *b = raft_new(&o, &self, &restore, 100);
         raft_restore_done(a);
         raft_restore_done(b);
         uint64_t at = raft_deadline_ms(a);

@@ -17,12 +17,10 @@ struct fixture {
 static struct fixture fresh(uint64_t term)
 {
     struct fixture f = {.now = 1000};
-    struct raft_options o;
+    static struct raft_options o;
     raft_options_default(&o);
-    o.id = 1;
-    o.seed = 1;
     struct raft_restore restore = {.hard = {.term = term}, .config = {.voters = {1, 2, 3}, .voter_count = 3}};
-    f.r = raft_new(&o, &restore, f.now);
+    f.r = raft_new(&o, &(struct raft_self){.id = 1, .seed = 1}, &restore, f.now);
     raft_restore_done(f.r);
     raft_effects_init(&f.fx);
     return f;
@@ -388,13 +386,12 @@ START_TEST(test_restore)
 {
     struct raft_options o;
     raft_options_default(&o);
-    o.id = 1;
     struct raft_restore restore = {.hard = {.term = 7, .vote = 3, .commit = 12},
                                    .config = {.voters = {1, 2, 3}, .voter_count = 3},
                                    .snapshot_index = 10,
                                    .snapshot_term = 6,
                                    .applied = 10};
-    struct raft *r = raft_new(&o, &restore, 5);
+    struct raft *r = raft_new(&o, &(struct raft_self){.id = 1}, &restore, 5);
     struct raft_entry e = {.index = 11, .term = 6, .type = RAFT_ENTRY_COMMAND};
     e.data = mem_dup_slice(slice_str("a")); /* taken over */
     raft_restore_entry(r, &e);
