@@ -85,7 +85,7 @@ enum status vault_header_decode(const uint8_t bytes[VAULT_HEADER_BYTES], const s
         errbuf_set(err, "not an encrypted file, or its header is damaged");
         return STATUS_CORRUPT;
     }
-    if (bytes[8] != VERSION || (bytes[9] != VAULT_CTR && bytes[9] != VAULT_XTS) || bytes[10] != 0 || bytes[11] != 0) {
+    if (bytes[8] != VERSION || bytes[9] < VAULT_CTR || bytes[9] > VAULT_SEALED || bytes[10] != 0 || bytes[11] != 0) {
         errbuf_set(err, "encrypted in a way that this program does not know (version %u, mode %u): use a newer one",
                    bytes[8], bytes[9]);
         return STATUS_UNSUPPORTED;
@@ -124,18 +124,42 @@ static void ctr(const struct vault_secret *s, uint64_t offset, const uint8_t *fr
     EVP_CIPHER_CTX_free(c);
 }
 
+/* A unit that is cut short is sealed by stealing (IEEE 1619, 5.3.2), which wants 16 bytes at least. */
+static void xts_unit(EVP_CIPHER_CTX *c, uint64_t number, uint64_t kind, const uint8_t *from, uint8_t *to, size_t size)
+{
+    uint8_t tweak[16];
+    int n;
+    le_set_u64(tweak, number);
+    le_set_u64(tweak + 8, kind);
+    must(EVP_CipherInit_ex(c, NULL, NULL, NULL, tweak, -1));
+    must(EVP_CipherUpdate(c, to, &n, from, (int)size));
+}
+
+/* Less than 16 bytes at the end of a file: they are masked. */
+static void mask_rest(const struct vault_secret *s, uint64_t number, const uint8_t *from, uint8_t *to, size_t size)
+{
+    EVP_CIPHER_CTX *c = context();
+    uint8_t mask[16] = {0};
+    must(EVP_CipherInit_ex(c, EVP_aes_256_xts(), NULL, s->key, NULL, 1));
+    xts_unit(c, number, 1, mask, mask, sizeof(mask)); /* of a kind of its own: no unit of a file is under it */
+    for (size_t i = 0; i < size; i++) to[i] = from[i] ^ mask[i];
+    EVP_CIPHER_CTX_free(c);
+}
+
 static void xts(const struct vault_secret *s, uint64_t offset, const uint8_t *from, uint8_t *to, size_t size,
                 int encrypts)
 {
     EVP_CIPHER_CTX *c = context();
-    int n;
-    ASSERT(offset % VAULT_UNIT_BYTES == 0 && size % VAULT_UNIT_BYTES == 0);
+    ASSERT(offset % VAULT_UNIT_BYTES == 0);
+    if (s->mode == VAULT_XTS) ASSERT(size % VAULT_UNIT_BYTES == 0);
     must(EVP_CipherInit_ex(c, EVP_aes_256_xts(), NULL, s->key, NULL, encrypts));
     for (size_t at = 0; at < size; at += VAULT_UNIT_BYTES) {
-        uint8_t tweak[16] = {0};
-        le_set_u64(tweak, (offset + at) / VAULT_UNIT_BYTES);
-        must(EVP_CipherInit_ex(c, NULL, NULL, NULL, tweak, -1));
-        must(EVP_CipherUpdate(c, to + at, &n, from + at, (int)VAULT_UNIT_BYTES));
+        size_t part = size - at < VAULT_UNIT_BYTES ? size - at : VAULT_UNIT_BYTES;
+        uint64_t number = (offset + at) / VAULT_UNIT_BYTES;
+        if (part < 16)
+            mask_rest(s, number, from + at, to + at, part);
+        else
+            xts_unit(c, number, 0, from + at, to + at, part);
     }
     EVP_CIPHER_CTX_free(c);
 }

@@ -9,7 +9,8 @@
 #define VAULT_NONCE_BYTES 12u
 #define VAULT_UNIT_BYTES 4096u /* of XTS */
 
-enum vault_mode { VAULT_CTR = 1, VAULT_XTS = 2 };
+/* CTR: appended in any portions. XTS: whole units, in place. SEALED: written once, from the start on, in whole units but the last. */
+enum vault_mode { VAULT_CTR = 1, VAULT_XTS = 2, VAULT_SEALED = 3 };
 struct vault_secret { /* of one file */
     enum vault_mode mode;
     uint8_t key[VAULT_DATA_KEY_BYTES];
@@ -22,7 +23,8 @@ bool vault_header_is_blank(const uint8_t bytes[VAULT_HEADER_BYTES]);
 MUST_CHECK enum status vault_header_decode(const uint8_t bytes[VAULT_HEADER_BYTES], const struct vault_keys *keys,
                                            struct vault_secret *out, uint8_t by[VAULT_ID_BYTES], struct errbuf *err);
 
-/* Content at an offset, in place or not. XTS: whole units. */
+/* Content at an offset, in place or not. XTS: whole units. SEALED: from the start of a unit on; its last one may be cut short if it is the
+ * file's last. */
 void vault_encrypt(const struct vault_secret *s, uint64_t offset, const uint8_t *from, uint8_t *to, size_t size);
 void vault_decrypt(const struct vault_secret *s, uint64_t offset, const uint8_t *from, uint8_t *to, size_t size);
 

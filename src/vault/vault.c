@@ -14,7 +14,8 @@
 #define MARK "ENCRYPTED"
 #define MARK_TEXT "quorate vault 1\n"
 #define IDENTITY "IDENTITY"
-#define XTS_SUFFIX ".wal"
+#define XTS_SUFFIX ".wal"    /* written again and again in place */
+#define SEALED_SUFFIX ".tbl" /* tables: written once */
 #define PATH_MAX_BYTES 512u
 #define DEPTH_MAX 4u
 
@@ -79,10 +80,15 @@ static enum status header_read(struct vault *v, struct disk_file *below, struct 
     return s;
 }
 
+static bool ends_with(const char *path, const char *suffix)
+{
+    size_t size = strlen(path), n = strlen(suffix);
+    return size > n && strcmp(path + size - n, suffix) == 0;
+}
+
 static enum vault_mode mode_for(const char *path)
 {
-    size_t size = strlen(path), suffix = strlen(XTS_SUFFIX);
-    return size > suffix && strcmp(path + size - suffix, XTS_SUFFIX) == 0 ? VAULT_XTS : VAULT_CTR;
+    return ends_with(path, XTS_SUFFIX) ? VAULT_XTS : ends_with(path, SEALED_SUFFIX) ? VAULT_SEALED : VAULT_CTR;
 }
 
 /* --- files --- */
@@ -137,10 +143,9 @@ static enum status read_units(struct vault_file *f, uint64_t offset, uint8_t *by
     size_t room = (size_t)((end - from + VAULT_UNIT_BYTES - 1) / VAULT_UNIT_BYTES * VAULT_UNIT_BYTES), have = 0;
     uint8_t *units = mem_aligned(DISK_ALIGN, room);
     enum status s = disk_read(f->below, VAULT_HEADER_BYTES + from, units, room, &have);
-    size_t whole = have / VAULT_UNIT_BYTES * VAULT_UNIT_BYTES;
+    size_t whole = f->secret.mode == VAULT_SEALED ? have : have / VAULT_UNIT_BYTES * VAULT_UNIT_BYTES;
     vault_decrypt(&f->secret, from, units, units, whole);
-    if (have > whole)
-        memset(units + whole, 0, have - whole); /* the file was cut off there: no format has such an end */
+    if (have > whole) memset(units + whole, 0, have - whole); /* the file was cut off there: no log has such an end */
     size_t skip = (size_t)(offset - from);
     *got = have < skip ? 0 : have - skip < size ? have - skip : size;
     if (s == STATUS_OK && *got > 0) memcpy(bytes, units + skip, *got);
@@ -153,7 +158,7 @@ static enum status vault_read(struct disk_file *file, uint64_t offset, void *byt
     struct vault_file *f = file_of(file);
     *got = 0;
     if (f->blank || size == 0) return STATUS_OK;
-    if (f->secret.mode == VAULT_XTS) return read_units(f, offset, bytes, size, got);
+    if (f->secret.mode != VAULT_CTR) return read_units(f, offset, bytes, size, got);
     enum status s = disk_read(f->below, VAULT_HEADER_BYTES + offset, bytes, size, got);
     if (s == STATUS_OK) vault_decrypt(&f->secret, offset, bytes, bytes, *got);
     return s;

@@ -83,6 +83,46 @@ START_TEST(content_is_what_was_written)
 }
 END_TEST
 
+/* A table: written once, in whole units but the last, read anywhere. Whoever alters a bit of it makes noise, and cannot choose what. */
+START_TEST(tables_are_sealed)
+{
+    static const size_t rests[] = {0, 1, 15, 16, 17, 31, 4095};
+    static uint8_t model[5 * VAULT_UNIT_BYTES], back[5 * VAULT_UNIT_BYTES];
+    size_t size = 3 * VAULT_UNIT_BYTES + rests[_i], got;
+    struct prng p;
+    struct memdisk *d = memdisk_new(1);
+    struct logger log = {.level = LOG_ERROR, .write = drop_line};
+    struct vault *v = vault_over(d, &log);
+    struct disk_file *f = NULL;
+    prng_init(&p, 78 + (uint64_t)_i);
+    memset(model, 'm', sizeof(model));
+    ck_assert_int_eq(disk_open(vault_disk(v), "1.tbl", DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, &f, NULL), STATUS_OK);
+    ck_assert_int_eq(disk_write(f, 0, model, 2 * VAULT_UNIT_BYTES), STATUS_OK);
+    ck_assert_int_eq(disk_write(f, 2 * VAULT_UNIT_BYTES, model, size - 2 * VAULT_UNIT_BYTES), STATUS_OK);
+    disk_close(f);
+    ck_assert_int_eq(disk_open(vault_disk(v), "1.tbl", DISK_READ, &f, NULL), STATUS_OK);
+    for (unsigned round = 0; round < 200; round++) {
+        size_t from = prng_below(&p, size), want = prng_below(&p, size - from + 100);
+        ck_assert_int_eq(disk_read(f, from, back, want, &got), STATUS_OK);
+        ck_assert_uint_eq(got, want < size - from ? want : size - from);
+        ck_assert_int_eq(memcmp(back, model, got), 0);
+    }
+    uint8_t *below = (uint8_t *)(uintptr_t)memdisk_content(d, "1.tbl").data + VAULT_HEADER_BYTES;
+    size_t whole = rests[_i] >= 16 ? size : 3 * VAULT_UNIT_BYTES;
+    for (unsigned round = 0; round < 50; round++) {
+        size_t at = prng_below(&p, whole), wrong = 0;
+        below[at] ^= 1;
+        ck_assert_int_eq(disk_read(f, 0, back, size, &got), STATUS_OK);
+        for (size_t i = 0; i < size; i++) wrong += back[i] != model[i];
+        ck_assert_uint_ge(wrong, 8); /* of 16 or 32 */
+        below[at] ^= 1;
+    }
+    disk_close(f);
+    vault_free(v);
+    memdisk_free(d);
+}
+END_TEST
+
 /* Beginning anew in place: the same bytes of the disk, and never the same key stream. */
 START_TEST(truncated_to_nothing_is_another_file)
 {
@@ -249,6 +289,7 @@ int main(void)
     TCase *t = tcase_create("disk");
     tcase_set_timeout(t, 60);
     tcase_add_test(t, content_is_what_was_written);
+    tcase_add_loop_test(t, tables_are_sealed, 0, 7);
     tcase_add_test(t, truncated_to_nothing_is_another_file);
     tcase_add_test(t, the_directory_says_whether_it_is_encrypted);
     tcase_add_loop_test(t, the_store_survives_crashes, 0, 8);
