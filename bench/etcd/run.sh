@@ -27,6 +27,7 @@ done
 # shellcheck disable=SC2086 # words
 trap 'kill $etcd_pids 2>/dev/null; cleanup' EXIT
 cluster_start >/dev/null || exit 1
+"$quorate" scheduler pause split >/dev/null # etcd has one range; so do we here
 ETCDCTL_API=3 ETCDCTL_ENDPOINTS=
 for i in 1 2 3; do ETCDCTL_ENDPOINTS="$ETCDCTL_ENDPOINTS${ETCDCTL_ENDPOINTS:+,}127.0.0.1:$((etcd_base + 10 + i))"; done
 export ETCDCTL_API ETCDCTL_ENDPOINTS
