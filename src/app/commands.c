@@ -138,6 +138,22 @@ static const struct flag flags_keyspace_drop[] = {
         "watch", FLAG_SWITCH, "", "again every second"                                                                 \
     }
 static const struct flag flags_watch[] = {FLAG_WATCH};
+static const struct flag flags_import[] = {
+    {"format", FLAG_TEXT, "csv|ndjson|raw", "default: as the file begins"},
+    {"key", FLAG_TEXT, "COLUMN", "CSV: which column holds the key; default key, or key_b64"},
+    {"value", FLAG_TEXT, "COLUMN", "CSV: the value; default value, or value_b64; without one: all others as JSON"},
+    {"if-absent", FLAG_SWITCH, "", "leave rows that are there as they are"},
+    {"rejects", FLAG_TEXT, "FILE", "rows that were refused, with line numbers and reasons; default: FILE.rejects"},
+    {"batch", FLAG_NUMBER, "N", "rows of a range that are put together; default 128"},
+};
+static const struct flag flags_export[] = {
+    {"format", FLAG_TEXT, "csv|ndjson|raw", "default ndjson"},
+    {"start", FLAG_TEXT, "KEY", "first key"},
+    {"end", FLAG_TEXT, "KEY", "before this key"},
+    {"prefix", FLAG_TEXT, "TEXT", "keys that begin with it"},
+    {"parallel", FLAG_NUMBER, "N", "ranges at a time; default 4; 1: in the order of keys"},
+    FLAGS_READ,
+};
 static const struct flag flags_upgrade_finalize[] = {
     {"version", FLAG_NUMBER, "N", "default: the newest that this release supports"},
 };
@@ -415,6 +431,10 @@ const struct command cli_commands[] = {
      FLAGS(flags_watch), false},
     {"unsafe-recover", "", "last resort: ranges whose quorum is gone for ever go on with what is left; loses data",
      run_unsafe_recover, 0, 0, FLAGS(flags_unsafe_recover), false},
+    {"import", "KEYSPACE FILE|-", "rows of CSV, lines of JSON or raw rows; harmless when repeated", run_import, 2, 2,
+     FLAGS(flags_import), false},
+    {"export", "KEYSPACE [FILE|-]", "all rows of one snapshot as CSV, lines of JSON or raw rows", run_export, 1, 2,
+     FLAGS(flags_export), false},
     {"upgrade status", "", "which release each process runs, and the version that the cluster is finalised at",
      run_upgrade_status, 0, 0, FLAGS(flags_watch), false},
     {"upgrade check", "", "what stands in the way of finalising; exit status 1 if anything does", run_upgrade_check, 0,

@@ -122,7 +122,11 @@ int run_range_scatter(struct cli *c);
 int run_range_hot(struct cli *c);
 int run_meta_list(struct cli *c); /* cmd_meta.c */
 int run_meta_transfer(struct cli *c);
-int run_upgrade_status(struct cli *c); /* cmd_upgrade.c */
+struct read_how;
+int cli_read_arguments(struct cli *c, struct read_how *how); /* cmd_data.c: --read and what goes with it */
+int run_import(struct cli *c);                               /* cmd_import.c */
+int run_export(struct cli *c);                               /* cmd_export.c */
+int run_upgrade_status(struct cli *c);                       /* cmd_upgrade.c */
 int run_upgrade_check(struct cli *c);
 int run_upgrade_finalize(struct cli *c);
 int run_shell(struct cli *c); /* cmd_shell.c */

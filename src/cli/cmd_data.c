@@ -45,7 +45,7 @@ static void print_answer(struct answer *a)
 }
 
 /* --read and what goes with it; CLI_OK or an exit code. */
-static int read_arguments(struct cli *c, struct read_how *how)
+int cli_read_arguments(struct cli *c, struct read_how *how)
 {
     static const char *const names[] = {"read", "at", "max-staleness-ms", "replica"};
     struct slice words[4];
@@ -124,7 +124,7 @@ int run_get(struct cli *c)
     int code = data_open(&d, c);
     if (code != CLI_OK) return code;
     code = kv_arguments(&d, c, HTTP_GET);
-    if (code == CLI_OK) code = read_arguments(c, &d.kv.how);
+    if (code == CLI_OK) code = cli_read_arguments(c, &d.kv.how);
     if (code == CLI_OK)
         client_get_how(d.session.client, d.kv.keyspace, d.kv.key, &d.kv.how, c->timeout_ms, get_done, &d);
     else
@@ -299,7 +299,7 @@ static int scan_arguments(struct data_call *d, struct cli *c, struct arena *keep
                                    .end = d->scan.end,
                                    .reverse = args_switch(&c->args, "reverse"),
                                    .keys_only = args_switch(&c->args, "keys-only")};
-    return read_arguments(c, &d->page.how);
+    return cli_read_arguments(c, &d->page.how);
 }
 
 int run_scan(struct cli *c)

@@ -8,72 +8,32 @@
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "cli/files.h"
 #include "cli/http_load.h"
 #include "cli/ledger_cli.h"
-#include "env_posix/process.h"
+#include "cli/records.h"
 #include "gateway/ledger_json.h"
 
-#define FILE_BYTES_MAX (1u << 30)
 #define FIELDS_MAX 32u
 #define RETRY_MS 120000u
 
 struct import {
     struct ledger_command k;
-    struct buf file, rejects;
-    size_t at, line;
-    bool csv;
+    struct records in;
+    struct rejects rejects;
     struct slice names[FIELDS_MAX];
     size_t name_count;
     bool transfers;
     struct ledger_account *accounts;
     struct ledger_transfer *items;
+    struct arena lines_arena;
     struct slice *lines;
-    size_t *numbers;
+    uint64_t *numbers;
     size_t count, batch;
-    uint64_t created, there, refused, give_up_ns;
+    uint64_t created, there, give_up_ns;
     struct progress progress;
 };
 
 /* --- lines --- */
-
-static bool next_line(struct import *m, struct slice *line)
-{
-    while (m->at < m->file.size) {
-        const uint8_t *start = m->file.data + m->at;
-        const uint8_t *end = memchr(start, '\n', m->file.size - m->at);
-        size_t size = end != NULL ? (size_t)(end - start) : m->file.size - m->at;
-        m->at += size + 1;
-        m->line++;
-        if (size > 0 && start[size - 1] == '\r') size--;
-        *line = slice_make(start, size);
-        if (size > 0) return true;
-    }
-    return false;
-}
-
-/* The next cell of a CSV row: plain, or in quotes with quotes doubled (RFC 4180, without line ends in cells). */
-static bool next_cell(struct slice *row, struct arena *arena, struct slice *cell)
-{
-    if (row->data == NULL) return false;
-    struct slice r = *row;
-    if (r.size > 0 && r.data[0] == '"') {
-        uint8_t *text = arena_alloc(arena, r.size);
-        size_t size = 0, i = 1;
-        while (i < r.size && !(r.data[i] == '"' && !(i + 1 < r.size && r.data[i + 1] == '"'))) {
-            if (r.data[i] == '"') i++;
-            text[size++] = r.data[i++];
-        }
-        *cell = slice_make(text, size);
-        i++;
-        *row = i < r.size ? slice_make(r.data + i + 1, r.size - i - 1) : (struct slice){.data = NULL};
-        return true;
-    }
-    const uint8_t *comma = r.size > 0 ? memchr(r.data, ',', r.size) : NULL;
-    *cell = slice_make(r.data, comma != NULL ? (size_t)(comma - r.data) : r.size);
-    *row = comma != NULL ? slice_make(comma + 1, r.size - cell->size - 1) : (struct slice){.data = NULL};
-    return true;
-}
 
 static json_t *flags_json(struct slice text)
 {
@@ -93,7 +53,7 @@ static json_t *csv_object(struct import *m, struct slice row, struct arena *aren
     json_t *object = json_object();
     struct slice cell;
     size_t i = 0;
-    for (; next_cell(&row, arena, &cell); i++) {
+    for (; csv_cell(&row, arena, &cell); i++) {
         if (i >= m->name_count) break;
         if (cell.size == 0) continue;
         json_t *value = slice_eq(m->names[i], slice_str("flags")) ? flags_json(cell)
@@ -107,14 +67,6 @@ static json_t *csv_object(struct import *m, struct slice row, struct arena *aren
     errbuf_set(err, "the row has not the %zu fields of the first line", m->name_count);
     json_decref(object);
     return NULL;
-}
-
-static void reject(struct import *m, size_t number, struct slice line, const char *why)
-{
-    m->refused++;
-    buf_printf(&m->rejects, "%zu\t%s\t", number, why);
-    buf_append_slice(&m->rejects, line);
-    buf_append_byte(&m->rejects, '\n');
 }
 
 /* --- batches --- */
@@ -143,10 +95,10 @@ static void batch_done(void *ctx, const struct client_error *e, const struct led
         bool first = o->result == LEDGER_ID_ALREADY_FAILED;
         snprintf(why, sizeof(why), "%s%s%s", ledger_result_name(o->result), first ? ": " : "",
                  first ? ledger_result_name(o->first) : "");
-        reject(m, m->numbers[i], m->lines[i], why);
+        rejects_add(&m->rejects, m->numbers[i], why, m->lines[i]);
     }
     m->count = 0;
-    progress_show(&m->progress, env, m->created + m->there + m->refused, (double)m->at / (double)m->file.size, false);
+    progress_show(&m->progress, env, m->created + m->there + m->rejects.count, records_done(&m->in), false);
     batch_next(m);
 }
 
@@ -156,12 +108,13 @@ static bool take_line(struct import *m, struct slice line)
     struct errbuf err = {.text = "not an object"};
     struct arena arena;
     arena_init(&arena, 1024);
-    json_t *tree = m->csv ? csv_object(m, line, &arena, &err)
-                          : json_loadb((const char *)line.data, line.size, JSON_REJECT_DUPLICATES, NULL);
+    json_t *tree = m->in.kind == RECORD_CSV
+                       ? csv_object(m, line, &arena, &err)
+                       : json_loadb((const char *)line.data, line.size, JSON_REJECT_DUPLICATES, NULL);
     struct json_at at = {.value = tree, .path = {.parent = NULL, .name = ""}};
     bool fits = true;
     if (!json_is_object(tree)) {
-        reject(m, m->line, line, err.text);
+        rejects_add(&m->rejects, m->in.number, err.text, line);
     } else {
         bool transfer =
             json_object_get(tree, "debit_account_id") != NULL || json_object_get(tree, "pending_id") != NULL;
@@ -171,10 +124,10 @@ static bool take_line(struct import *m, struct slice line)
                         : transfer ? json_want_transfer(&at, &m->items[m->count], &err)
                                    : json_want_account(&at, &m->accounts[m->count], &err);
         if (s != STATUS_OK) {
-            reject(m, m->line, line, err.text);
+            rejects_add(&m->rejects, m->in.number, err.text, line);
         } else if (fits) {
-            m->lines[m->count] = line;
-            m->numbers[m->count++] = m->line;
+            m->lines[m->count] = arena_dup_slice(&m->lines_arena, line);
+            m->numbers[m->count++] = m->in.number;
         }
     }
     json_decref(tree);
@@ -182,20 +135,27 @@ static bool take_line(struct import *m, struct slice line)
     return fits;
 }
 
-static void batch_next(struct import *m)
+/* False: the file cannot be read on, and the import has ended. */
+static bool batch_fill(struct import *m)
 {
     struct slice line;
-    size_t at = m->at, number = m->line;
-    bool fresh = m->count == 0; /* else: the same batch once more */
-    while (fresh && m->count < m->batch && next_line(m, &line)) {
-        if (!take_line(m, line)) {
-            m->at = at;
-            m->line = number;
-            break;
-        }
-        at = m->at;
-        number = m->line;
+    struct errbuf err;
+    enum status s = STATUS_OK;
+    arena_reset(&m->lines_arena);
+    while (m->count < m->batch && (s = records_next(&m->in, &line, &err)) == STATUS_OK) {
+        if (take_line(m, line)) continue;
+        records_back(&m->in);
+        break;
     }
+    if (s == STATUS_OK || s == STATUS_END) return true;
+    ledger_command_end(&m->k, cli_fail("%s", err.text));
+    return false;
+}
+
+static void batch_next(struct import *m)
+{
+    bool fresh = m->count == 0; /* else: the same batch once more */
+    if (fresh && !batch_fill(m)) return;
     if (fresh) m->give_up_ns = env_mono_ns(m->k.session.env) + RETRY_MS * NS_PER_MS;
     uint32_t timeout_ms = m->k.session.cli->timeout_ms;
     if (m->count == 0)
@@ -208,30 +168,30 @@ static void batch_next(struct import *m)
 
 /* --- the command --- */
 
-static int read_file(struct import *m, struct cli *c)
+static int open_file(struct import *m, struct cli *c)
 {
     struct errbuf err;
     struct slice first;
-    buf_init(&m->file, FILE_BYTES_MAX);
-    if (file_read_all(c->args.words[0], &m->file, &err) != STATUS_OK) return cli_fail("%s", err.text);
-    if (m->file.size == 0) return cli_fail("%s is empty", c->args.words[0]);
-    m->csv = m->file.data[0] != '{';
-    if (!m->csv || !next_line(m, &first)) return CLI_OK;
-    while (m->name_count < FIELDS_MAX && next_cell(&first, &m->k.arena, &m->names[m->name_count])) m->name_count++;
+    const char *path = c->args.words[0];
+    if (records_open(&m->in, path, &err) != STATUS_OK) return cli_fail("%s", err.text);
+    if (m->in.kind == RECORD_RAW) return cli_fail("%s holds rows of a keyspace, no transfers: `quorate import`", path);
+    rejects_init(&m->rejects, args_text(&c->args, "rejects", NULL), path);
+    if (m->in.kind == RECORD_LINE) return CLI_OK;
+    enum status s = records_next(&m->in, &first, &err);
+    if (s != STATUS_OK) return cli_fail("%s", s == STATUS_END ? "the file is empty" : err.text);
+    first = arena_dup_slice(&m->k.arena, first);
+    while (m->name_count < FIELDS_MAX && csv_cell(&first, &m->k.arena, &m->names[m->name_count])) m->name_count++;
     return CLI_OK;
 }
 
-static int write_rejects(struct import *m, struct cli *c, int code)
+static int tell(const struct import *m, int code)
 {
-    char own[1024];
-    struct errbuf err;
-    snprintf(own, sizeof(own), "%.1000s.rejects", c->args.words[0]);
-    const char *path = args_text(&c->args, "rejects", strcmp(c->args.words[0], "-") == 0 ? "import.rejects" : own);
+    uint64_t refused = m->rejects.count;
     out_printf("import: %llu created, %llu were there already, %llu refused%s%s\n", (unsigned long long)m->created,
-               (unsigned long long)m->there, (unsigned long long)m->refused, m->refused > 0 ? ": see " : "",
-               m->refused > 0 ? path : "");
-    if (m->refused == 0) return code;
-    if (process_file_write(path, buf_slice(&m->rejects), &err) != STATUS_OK) return cli_fail("%s", err.text);
+               (unsigned long long)m->there, (unsigned long long)refused, refused > 0 ? ": see " : "",
+               refused > 0 ? m->rejects.path : "");
+    if (refused == 0) return code;
+    if (m->rejects.failed) return cli_fail("%s could not be written", m->rejects.path);
     return code == CLI_OK ? CLI_FAILED : code;
 }
 
@@ -241,6 +201,7 @@ int run_ledger_import(struct cli *c)
     struct errbuf err;
     uint64_t batch = 0;
     memset(&m, 0, sizeof(m));
+    m.rejects.fd = -1;
     if (args_number(&c->args, "batch", LEDGER_BATCH_MAX, 1, LEDGER_BATCH_MAX, &batch, &err) != STATUS_OK) {
         return cli_usage("%s", err.text);
     }
@@ -251,21 +212,23 @@ int run_ledger_import(struct cli *c)
     m.items = mem_zalloc(m.batch * sizeof(*m.items));
     m.lines = mem_zalloc(m.batch * sizeof(*m.lines));
     m.numbers = mem_zalloc(m.batch * sizeof(*m.numbers));
-    buf_init(&m.rejects, FILE_BYTES_MAX);
-    code = read_file(&m, c);
-    if (code == CLI_OK) {
-        progress_begin(&m.progress, m.k.session.env, "import", m.file.size);
+    arena_init(&m.lines_arena, 65536);
+    code = open_file(&m, c);
+    bool opened = code == CLI_OK;
+    if (opened) {
+        progress_begin(&m.progress, m.k.session.env, "import", m.in.size);
         batch_next(&m);
     } else {
         ledger_command_end(&m.k, code);
     }
     code = ledger_command_close(&m.k);
-    if (m.file.size > 0) code = write_rejects(&m, c, code);
+    if (opened) code = tell(&m, code);
+    records_close(&m.in);
+    rejects_close(&m.rejects);
+    arena_free(&m.lines_arena);
     mem_free(m.accounts);
     mem_free(m.items);
     mem_free(m.lines);
     mem_free(m.numbers);
-    buf_free(&m.rejects);
-    buf_free(&m.file);
     return code;
 }

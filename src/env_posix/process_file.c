@@ -37,6 +37,30 @@ enum status process_file_read(const char *path, struct buf *out, struct errbuf *
     return s;
 }
 
+int process_read_open(const char *path, uint64_t *size, struct errbuf *err)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) (void)file_failed(path, "opened", errno, err);
+    *size = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+    return fd;
+}
+
+enum status process_read(int fd, void *bytes, size_t size, size_t *got, struct errbuf *err)
+{
+    ssize_t n;
+    do {
+        n = read(fd, bytes, size);
+    } while (n < 0 && errno == EINTR);
+    *got = n > 0 ? (size_t)n : 0;
+    return n >= 0 ? STATUS_OK : file_failed("the file", "read", errno, err);
+}
+
+void process_read_close(int fd)
+{
+    (void)close(fd);
+}
+
 static int write_all(int fd, struct slice bytes) /* returns errno */
 {
     for (size_t done = 0; done < bytes.size;) {
