@@ -87,7 +87,8 @@ static void compare_with_jansson(struct slice body)
     if (ours && theirs != NULL) same(n, theirs);
     /* jansson has no names with zeroes in them, and no numbers beyond its own. */
     if (ours && theirs == NULL) ASSERT(code == json_error_numeric_overflow || code == json_error_null_byte_in_key);
-    if (!ours && theirs != NULL) /* limits of ours */
+    if (!ours && theirs != NULL &&
+        memchr(body.data, 0, body.size) == NULL) /* limits of ours; jansson passes over a zero between values */
         ASSERT(strstr(err.text, "deep") != NULL || strstr(err.text, "too many names") != NULL);
     json_decref(theirs);
     arena_free(&a);

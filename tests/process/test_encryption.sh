@@ -11,7 +11,11 @@ expect "a cluster with --encrypted" 0 "started" "$quorate" cluster start --base-
 needle=zaubernuss-zaubernuss
 for i in $(seq 40); do printf 'put default %s-%s %s\n' "$needle" "$i" "$needle$needle"; done >"$work/puts"
 check "rows" sh -c "'$quorate' shell <'$work/puts'"
-check "a lot of rows, so that tables are written" "$quorate" bench kv --keys 20000 --value-size 2000 --reads 0 --seconds 4 --connections 8 --prefix "$needle/"
+"$quorate" bench kv --keys 20000 --value-size 20000 --reads 0 --seconds 60 --connections 8 --prefix "$needle/" >"$work/bench" 2>&1 &
+bench=$!
+check "a lot of rows, so that tables are written" sh -c "until find '$QUORATE_DIR/node-1/store' -name '*.tbl' | grep -q .; do kill -0 $bench || exit 1; sleep 0.1; done"
+kill -INT "$bench" 2>/dev/null
+wait "$bench"
 hidden() { ! grep -rqa "$needle" "$QUORATE_DIR"/meta-* "$QUORATE_DIR"/node-*; }
 check "nothing of them is on the disk" hidden
 plain_names() { [ "$(cat "$QUORATE_DIR/node-1/ENCRYPTED")" = "quorate vault 1" ] && ! grep -q cluster "$QUORATE_DIR/node-1/IDENTITY"; }
