@@ -10,11 +10,13 @@
 #include "wal/wal.h"
 
 #define TURN_OPS 64u
+#define TURN_GETS 512u /* what the background has done is looked at: about once a millisecond */
 #define LOG_BYTES ((size_t)256 << 10) /* a batch, when the disk keeps up */
 #define LOG_BYTES_MAX ((size_t)16 << 20)
 #define CREDIT_NS (10 * (int64_t)NS_PER_MS)
 #define WAIT_NS 200000 /* what a writer owes is waited for in such parts */
 #define GROUP 1u
+#define APPLY_MEANWHILE 16u /* rows: from then on it takes longer than to wake a thread */
 
 struct ours {
     struct actor actor;
@@ -163,20 +165,18 @@ static void ours_close(void *engine)
     mem_free(o);
 }
 
-static void log_put(struct ours *o, struct slice key, struct slice value)
+/* Rows of one unit: one entry of the log. */
+static void log_put(struct ours *o, const struct lsm_write *rows, size_t count)
 {
     buf_clear(&o->entry);
-    buf_put_varint(&o->entry, key.size);
-    buf_append_slice(&o->entry, key);
-    buf_append_slice(&o->entry, value);
-    const struct wal_entry e = {.index = ++o->index, .term = 1, .type = 1, .data = buf_slice(&o->entry)};
+    for (size_t i = 0; i < count; i++) {
+        buf_put_varint(&o->entry, rows[i].key.size);
+        buf_append_slice(&o->entry, rows[i].key);
+        buf_put_varint(&o->entry, rows[i].value.size);
+        buf_append_slice(&o->entry, rows[i].value);
+    }
+    const struct wal_entry e = {.index = o->index, .term = 1, .type = 1, .data = buf_slice(&o->entry)};
     wal_put_entry(o->wal, GROUP, &e);
-}
-
-static void apply(struct ours *o, uint64_t index, struct slice key, struct slice value)
-{
-    const struct lsm_write w = {.kind = LSM_PUT, .key = key, .ts = index, .value = value};
-    lsm_apply(o->lsm, GROUP, index, 1, &w, 1);
 }
 
 static bool log_has_room(void *ctx)
@@ -204,8 +204,9 @@ static uint64_t log_delay_ns(const struct ours *o, uint64_t bytes)
 static void ours_put(void *engine, struct slice key, struct slice value)
 {
     struct ours *o = engine;
-    log_put(o, key, value);
-    apply(o, o->index, key, value);
+    const struct lsm_write w = {.kind = LSM_PUT, .key = key, .ts = ++o->index, .value = value};
+    log_put(o, &w, 1);
+    lsm_apply(o->lsm, GROUP, o->index, 1, &w, 1);
     size_t bytes = key.size + value.size;
     o->owed_ns += (int64_t)(lsm_delay_ns(o->lsm, bytes) + log_delay_ns(o, bytes));
     bool due = ++o->ops % TURN_OPS == 0 && wal_pending_bytes(o->wal) >= LOG_BYTES;
@@ -230,16 +231,21 @@ static bool is_durable(void *ctx)
     return *(bool *)ctx;
 }
 
+/* A few rows are written by this thread, which has nothing else to do; many are applied while another writes them. */
 static void ours_put_synced(void *engine, const struct engine_pair *pairs, size_t count)
 {
     struct ours *o = engine;
     if (!log_idle(o)) env_posix_run_until(o->env, log_idle, o, DEADLINE_NONE);
-    uint64_t first = o->index + 1;
     bool done = false;
-    for (size_t i = 0; i < count; i++) log_put(o, pairs[i].key, pairs[i].value);
-    wal_submit(o->wal, true, durable, &done);
+    struct lsm_write *rows = mem_alloc(count * sizeof(*rows));
+    o->index++;
+    for (size_t i = 0; i < count; i++)
+        rows[i] = (struct lsm_write){.kind = LSM_PUT, .key = pairs[i].key, .ts = o->index, .value = pairs[i].value};
+    log_put(o, rows, count);
+    wal_submit(o->wal, count < APPLY_MEANWHILE, durable, &done);
+    lsm_apply(o->lsm, GROUP, o->index, 1, rows, count);
+    mem_free(rows);
     env_posix_run_until(o->env, is_durable, &done, DEADLINE_NONE);
-    for (size_t i = 0; i < count; i++) apply(o, first + i, pairs[i].key, pairs[i].value);
 }
 
 static bool ours_get(void *engine, struct slice key, uint64_t *sum)
@@ -250,7 +256,7 @@ static bool ours_get(void *engine, struct slice key, uint64_t *sum)
     enum status s = lsm_get(o->lsm, key, LSM_TS_MAX, &row, &miss);
     if (s != STATUS_OK && s != STATUS_NOT_FOUND) engine_die("ours", status_text(s));
     if (s == STATUS_OK) engine_use(row.value, sum);
-    if (++o->ops % 4096 == 0) turn(o);
+    if (++o->ops % TURN_GETS == 0) turn(o);
     return s == STATUS_OK;
 }
 

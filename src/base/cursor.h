@@ -11,9 +11,9 @@ struct cursor {
     bool failed;
 };
 
-static inline struct cursor cursor_make(struct slice s)
+static inline struct cursor cursor_make(struct slice s) /* an empty one may have no data at all */
 {
-    return (struct cursor){.at = s.data, .end = s.data + s.size, .failed = false};
+    return (struct cursor){.at = s.data, .end = s.size > 0 ? s.data + s.size : s.data, .failed = false};
 }
 static inline size_t cursor_left(const struct cursor *c)
 {

@@ -1,8 +1,10 @@
 #include "lsm/cache.h"
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 #define LINE 64u
+#define GONE_MIN 64u
 
 static size_t lines(size_t bytes)
 {
@@ -14,7 +16,13 @@ void cache_init(struct cache *c, size_t budget, size_t room_bytes)
     *c = (struct cache){.budget = budget,
                         .floor = CACHE_FLOOR_LARGE,
                         .slot_bytes = lines(sizeof(struct cache_entry)) + lines(room_bytes)};
-    list_init(&c->clock);
+    list_init(&c->held);
+    list_init(&c->guests);
+    list_init(&c->residents);
+    size_t gone = GONE_MIN;
+    while (gone < budget / c->slot_bytes) gone *= 2;
+    c->gone = mem_zalloc(gone * sizeof(*c->gone));
+    c->gone_mask = gone - 1;
 }
 
 /* With room for the raw block, unless that is larger: it is at least as large as what was stored without the trailer. */
@@ -48,18 +56,31 @@ static void entry_free(struct cache *c, struct cache_entry *e)
 
 static void drop(struct cache *c, struct cache_entry *e)
 {
-    if (e->state == CACHE_HELD) c->held--;
+    if (e->state == CACHE_GUEST) c->guest_count--;
     list_remove(&e->link);
     c->count--;
     c->bytes -= e->bytes;
     entry_free(c, e);
 }
 
+static struct cache_entry *front(struct list *l)
+{
+    return list_empty(l) ? NULL : LIST_ENTRY(l->next, struct cache_entry, link);
+}
+
+static void drop_all(struct cache *c, struct list *l)
+{
+    for (struct cache_entry *e; (e = front(l)) != NULL;) drop(c, e);
+}
+
 void cache_free(struct cache *c)
 {
     ASSERT(c->loading == 0);
-    while (!list_empty(&c->clock)) drop(c, LIST_ENTRY(c->clock.next, struct cache_entry, link));
+    drop_all(c, &c->held);
+    drop_all(c, &c->guests);
+    drop_all(c, &c->residents);
     while (c->spare_count > 0) mem_free(c->spare[--c->spare_count]);
+    mem_free(c->gone);
 }
 
 void cache_forget(struct cache *c, const struct table *t)
@@ -70,13 +91,6 @@ void cache_forget(struct cache *c, const struct table *t)
         ASSERT(e->state != CACHE_LOADING);
         drop(c, e);
     }
-}
-
-static void unhold(struct cache *c, struct cache_entry *e)
-{
-    if (e->state != CACHE_HELD) return;
-    e->state = CACHE_CACHED;
-    c->held--;
 }
 
 struct cache_entry *cache_load_begin(struct cache *c, const struct table *t, uint32_t at)
@@ -94,35 +108,86 @@ struct cache_entry *cache_load_begin(struct cache *c, const struct table *t, uin
     return e;
 }
 
-static bool full(const struct cache *c)
+/* --- who stays --- */
+
+static uint32_t *gone_place(const struct cache *c, const struct cache_entry *e, uint32_t *fingerprint)
 {
-    size_t floor = c->bytes > c->budget + CACHE_OVER_BYTES ? c->floor : CACHE_FLOOR;
-    return c->bytes > c->budget && c->count - c->held > floor + 8 * c->loading;
+    uint64_t hash = hash_u64(e->table->id.number << 32 ^ e->at);
+    *fingerprint = (uint32_t)(hash >> 32) | 1u;
+    return &c->gone[hash & c->gone_mask];
 }
 
-/* Two rounds at most: the first may clear every mark of use, the second then finds what is neither used nor held. The hand
- * moves by two in any case, so that it comes by everything that nobody came back for. */
-static void evict(struct cache *c)
+static bool full(const struct cache *c)
 {
-    size_t limit = 2 * c->count;
-    for (size_t looked = 0; looked < limit && (looked < 2 || full(c)); looked++) {
-        struct cache_entry *e = LIST_ENTRY(c->clock.next, struct cache_entry, link);
-        list_remove(&e->link);
-        if (c->pass - e->held_since > CACHE_HOLD_PASSES) unhold(c, e);
-        if (!full(c) || e->used || e->refs > 0 || e->state == CACHE_HELD) {
-            if (full(c)) e->used = false;
-            list_push_back(&c->clock, &e->link);
-            continue;
-        }
-        drop(c, e);
-    }
+    return c->bytes > c->budget;
+}
+
+static bool crowded(const struct cache *c)
+{
+    size_t floor = c->bytes > c->budget + CACHE_OVER_BYTES ? c->floor : CACHE_FLOOR;
+    return c->guest_count > floor + 8 * c->loading;
+}
+
+/* To the end of those in that state. */
+static void move(struct cache *c, struct cache_entry *e, enum cache_state state)
+{
+    if (e->state == CACHE_GUEST) c->guest_count--;
+    if (state == CACHE_GUEST) c->guest_count++;
+    e->state = state;
+    list_remove(&e->link);
+    struct list *to = state == CACHE_HELD ? &c->held : state == CACHE_GUEST ? &c->guests : &c->residents;
+    list_push_back(to, &e->link);
+}
+
+void cache_unhold(struct cache *c, struct cache_entry *e)
+{
+    move(c, e, CACHE_GUEST);
 }
 
 static void hold(struct cache *c, struct cache_entry *e)
 {
-    if (e->state != CACHE_HELD) c->held++;
-    e->state = CACHE_HELD;
+    move(c, e, CACHE_HELD);
     e->held_since = c->pass;
+}
+
+static void guest_leaves(struct cache *c, struct cache_entry *e)
+{
+    uint32_t fingerprint, *gone = gone_place(c, e, &fingerprint);
+    if (full(c) && *gone != fingerprint) {
+        *gone = fingerprint;
+        drop(c, e);
+    } else {
+        e->used = false;
+        move(c, e, CACHE_RESIDENT);
+    }
+}
+
+static void see_off(struct cache *c)
+{
+    struct cache_entry *e;
+    while ((e = front(&c->held)) != NULL && c->pass - e->held_since > CACHE_HOLD_PASSES) cache_unhold(c, e);
+    for (size_t limit = c->guest_count; limit > 0 && crowded(c); limit--) {
+        e = front(&c->guests);
+        if (e->refs > 0) {
+            move(c, e, CACHE_GUEST);
+        } else {
+            guest_leaves(c, e);
+        }
+    }
+}
+
+/* Two rounds at most: the first may clear every mark of use, the second then finds what is not used. */
+static void evict(struct cache *c)
+{
+    struct cache_entry *e;
+    for (size_t limit = 2 * c->count; limit > 0 && full(c) && (e = front(&c->residents)) != NULL; limit--) {
+        if (e->used || e->refs > 0) {
+            e->used = false;
+            move(c, e, CACHE_RESIDENT);
+        } else {
+            drop(c, e);
+        }
+    }
 }
 
 void cache_load_end(struct cache *c, struct cache_entry *e, uint8_t *raw, const struct block *block)
@@ -138,7 +203,7 @@ void cache_load_end(struct cache *c, struct cache_entry *e, uint8_t *raw, const 
     c->loading--;
     c->count++;
     c->bytes += e->bytes;
-    list_push_back(&c->clock, &e->link);
+    see_off(c);
     evict(c);
 }
 
@@ -161,19 +226,24 @@ void cache_pass(struct cache *c)
     c->pass++;
 }
 
-void cache_check(const struct cache *c)
+static size_t check_list(const struct list *list, enum cache_state state, size_t *bytes)
 {
-    size_t bytes = 0, count = 0, held = 0;
-    for (const struct list *l = c->clock.next; l != &c->clock; l = l->next) {
+    size_t count = 0;
+    for (const struct list *l = list->next; l != list; l = l->next, count++) {
         const struct cache_entry *e =
             (const struct cache_entry *)(const void *)((const char *)l - offsetof(struct cache_entry, link));
-        ASSERT(e->state != CACHE_LOADING);
+        ASSERT(e->state == state);
         ASSERT(e->table->slots[e->at] == e);
-        bytes += e->bytes;
-        count++;
-        held += e->state == CACHE_HELD ? 1 : 0;
+        *bytes += e->bytes;
     }
+    return count;
+}
+
+void cache_check(const struct cache *c)
+{
+    size_t bytes = 0, guests = check_list(&c->guests, CACHE_GUEST, &bytes);
+    size_t others = check_list(&c->held, CACHE_HELD, &bytes) + check_list(&c->residents, CACHE_RESIDENT, &bytes);
     ASSERT(bytes == c->bytes);
-    ASSERT(count == c->count);
-    ASSERT(held == c->held);
+    ASSERT(guests == c->guest_count);
+    ASSERT(guests + others == c->count);
 }

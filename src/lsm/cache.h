@@ -1,16 +1,21 @@
-/* The cache of unpacked, verified blocks, with a budget in bytes; evicts by CLOCK. Loop only. A table's blocks are found
- * through its own array of slots (table.h), one pointer per block: a hit costs no search.
+/* The cache of unpacked, verified blocks, with a budget in bytes. Loop only. A table's blocks are found through its own array of
+ * slots (table.h), one pointer per block: a hit costs no search.
  *
- *            lsm_load                 its task, good
- *   absent ------------> LOADING ----------------------> HELD
- *      ^                    | damaged, failed             | the first hit, or HOLD_PASSES passes
- *      |<-------------------+                             v
- *      +----------------------------------------------- CACHED   (the clock passes by and finds it unused, unreferenced)
+ *            lsm_load             its task, good
+ *   absent ------------> LOADING -------------------> HELD
+ *    ^  ^                   | damaged, failed           | the first hit, or HOLD_PASSES passes
+ *    |  +-------------------+                           v
+ *    |--------------------------------------------- GUEST
+ *    |                                                  | there is room, or it was a guest not long before
+ *    +--- the clock finds it unused ------ RESIDENT <---+
  *
- * Progress: a block that somebody waited for is held until it was used once, and the clock evicts nothing while no more than
- * CACHE_FLOOR + 8 per load under way blocks are there besides those held, so that readers who need several blocks at once get them
- * together however small the budget is. Where blocks are so large that these exceed it by CACHE_OVER_BYTES, `floor` takes the place
- * of CACHE_FLOOR: what one reader needs at once, a block of each run, and a few. */
+ * When CACHE_FLOOR others have become guests after it, a guest becomes a resident or goes. So what is read once, by a scan or at random, passes through a few hundred KiB which
+ * stay in the processor's own caches, and turns out nobody. (As in 2Q: Johnson, Shasha, 1994.) Which guests went is remembered by a
+ * fingerprint for about as many blocks as the budget holds. Residents are evicted by CLOCK.
+ *
+ * Progress: a block that somebody waited for is held until it was used once, and guests are up to CACHE_FLOOR + 8 per load under way, so that readers who need several blocks at once get them together however small the budget is. Where blocks
+ * are so large that these exceed it by CACHE_OVER_BYTES, `floor` takes the place of CACHE_FLOOR: what one reader needs at once, a
+ * block of each run, and a few. */
 #ifndef QUORATE_LSM_CACHE_H
 #define QUORATE_LSM_CACHE_H
 
@@ -23,7 +28,7 @@
 #define CACHE_HOLD_PASSES 64u
 #define CACHE_SPARE_MAX 16u /* entries with room kept for the next loads */
 
-enum cache_state { CACHE_LOADING, CACHE_HELD, CACHE_CACHED };
+enum cache_state { CACHE_LOADING, CACHE_HELD, CACHE_GUEST, CACHE_RESIDENT };
 
 struct cache_entry { /* what a reader needs comes first */
     enum cache_state state;
@@ -32,7 +37,7 @@ struct cache_entry { /* what a reader needs comes first */
     uint32_t at;
     struct block block;
     const struct table *table; /* whose slot `at` points here */
-    struct list link;          /* the clock's; a LOADING entry is in no list */
+    struct list link;          /* of those in its state; a LOADING entry is in no list */
     struct table_room room;    /* behind the entry, for the raw block; or none */
     uint8_t *raw;              /* what is not in the room: owned; or NULL */
     size_t bytes;
@@ -46,8 +51,10 @@ struct cache {
     size_t spare_count;
     size_t floor;
     size_t count, bytes, budget; /* of entries that are not LOADING */
-    size_t loading, held;
-    struct list clock; /* the front is under the hand */
+    size_t loading, guest_count;
+    struct list held, guests, residents; /* the first two: the front came first; the clock's hand is at the residents' front */
+    uint32_t *gone; /* fingerprints of guests that went, each where its hash says */
+    size_t gone_mask;
     uint64_t pass;
     uint64_t hits, misses;
 };
@@ -57,7 +64,9 @@ void cache_init(struct cache *c, size_t budget, size_t room_bytes);
 void cache_free(struct cache *c); /* nothing may be referenced or loading */
 void cache_pass(struct cache *c); /* once per pass of the loop */
 
-/* A HELD or CACHED block with a reference, or NULL. */
+void cache_unhold(struct cache *c, struct cache_entry *e); /* it becomes a guest */
+
+/* A block that is there, with a reference, or NULL. */
 static inline struct cache_entry *cache_get(struct cache *c, const struct table *t, uint32_t at)
 {
     struct cache_entry *e = t->slots[at];
@@ -72,10 +81,7 @@ static inline struct cache_entry *cache_get(struct cache *c, const struct table 
         return NULL;
     }
     c->hits++;
-    if (e->state == CACHE_HELD) {
-        e->state = CACHE_CACHED;
-        c->held--;
-    }
+    if (e->state == CACHE_HELD) cache_unhold(c, e);
     e->used = true;
     e->refs++;
     return e;

@@ -49,10 +49,15 @@ static bool seal_valid(struct slice sealed, const struct table_id *id, uint64_t 
     return le_u32(sealed.data + body) == seal_crc(id, offset, sealed.data, body);
 }
 
+void table_raw_free(struct table_room room, uint8_t *raw)
+{
+    if (!table_raw_in_room(room, raw)) mem_free(raw);
+}
+
 /* Where a raw block of that size goes: to the end of the room, if it fits, else into memory of its own. */
 static uint8_t *place(struct table_room room, size_t size)
 {
-    return size <= room.size ? room.data + room.size - size : mem_alloc(size);
+    return room.size > 0 && size <= room.size ? room.data + room.size - size : mem_alloc(size);
 }
 
 /* Unpacks a compressed block whose checksum is right. */
@@ -64,17 +69,12 @@ static bool unpack(struct slice sealed, struct table_room room, uint8_t **raw, s
     if (type != SEAL_LZ4 || size > BLOCK_RAW_MAX || packed > BLOCK_RAW_MAX) return false;
     uint8_t *p = place(room, size);
     if (LZ4_decompress_safe((const char *)sealed.data, (char *)p, (int)packed, (int)size) != (int)size) {
-        if (size > room.size) mem_free(p);
+        table_raw_free(room, p);
         return false;
     }
     *raw = p;
     *raw_size = size;
     return true;
-}
-
-void table_raw_free(struct table_room room, uint8_t *raw)
-{
-    if (!table_raw_in_room(room, raw)) mem_free(raw);
 }
 
 static bool seal_is_raw(struct slice sealed)
