@@ -62,7 +62,7 @@ static void places_of_tables(struct rig *r, struct places *p)
             places_add(p, path, t->blocks[b].offset + prng_below(&r->prng, t->blocks[b].size), false);
             end = t->blocks[b].offset + t->blocks[b].size;
         }
-        for (uint64_t at = end; at < t->id.size; at += 1 + prng_below(&r->prng, 60)) places_add(p, path, at, false);
+        for (uint64_t at = end; at < t->id.size; at += 1 + prng_below(&r->prng, 200)) places_add(p, path, at, false);
         places_add(p, path, t->id.size - 1, false);
     }
 }
@@ -74,13 +74,14 @@ static void places_of_manifest(void *ctx, const char *path, struct slice content
 {
     struct places *p = ctx;
     if (strstr(path, "MANIFEST") == NULL) return;
-    for (uint64_t at = 0; at < content.size; at += 1 + p->count % 13)
+    for (uint64_t at = 0; at < content.size; at += 1 + p->count % 37)
         places_add(p, path, at, at + LAST_MARK_BYTES >= content.size);
 }
 
 /* The store with the damage in it: what it answers is right, or that it cannot answer. True: the damage was noticed. */
-static bool meets_damage(struct rig *r)
+static bool meets_damage(struct rig *r, bool *wrote)
 {
+    *wrote = false;
     r->damaged_allowed = true;
     r->corrupt_seen = 0;
     if (!rig_open(r)) {
@@ -91,7 +92,8 @@ static bool meets_damage(struct rig *r)
     rig_check_all(r);
     if (r->corrupt_seen == 0) rig_check_view(r, SLICE_EMPTY, SLICE_EMPTY);
     bool noticed = r->corrupt_seen > 0;
-    if (noticed && prng_chance(&r->prng, 1, 4)) { /* compactions meet it too */
+    *wrote = noticed && prng_chance(&r->prng, 1, 8);
+    if (*wrote) { /* compactions meet it too */
         for (unsigned k = 0; k < 40; k++) rig_write(r);
         rig_flush(r);
         rig_settle(r);
@@ -126,11 +128,12 @@ START_TEST(no_flipped_bit_gives_a_wrong_answer)
     for (size_t i = 0; i < p->count; i++) {
         const struct place *place = &p->list[i];
         memdisk_flip(r.disk, place->path, place->at, (unsigned)prng_below(&r.prng, 8));
-        bool noticed = meets_damage(&r);
+        bool wrote, noticed = meets_damage(&r, &wrote);
         ck_assert_msg(noticed || place->harmless, "a flipped bit at %llu of %s was not noticed",
                       (unsigned long long)place->at, place->path);
         put_back(&r, good, i);
-        ck_assert(rig_open(&r));
+        if (!wrote) continue;
+        ck_assert(rig_open(&r)); /* the model goes back too */
         rig_recover(&r, false);
         rig_close(&r);
         put_back(&r, good, i);
