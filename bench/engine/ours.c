@@ -10,7 +10,7 @@
 #include "wal/wal.h"
 
 #define TURN_OPS 64u
-#define TURN_GETS 512u /* what the background has done is looked at: about once a millisecond */
+#define TURN_GETS 512u                /* what the background has done is looked at: about once a millisecond */
 #define LOG_BYTES ((size_t)256 << 10) /* a batch, when the disk keeps up */
 #define LOG_BYTES_MAX ((size_t)16 << 20)
 #define CREDIT_NS (10 * (int64_t)NS_PER_MS)

@@ -52,8 +52,8 @@ struct cache {
     size_t floor;
     size_t count, bytes, budget; /* of entries that are not LOADING */
     size_t loading, guest_count;
-    struct list held, guests, residents; /* the first two: the front came first; the clock's hand is at the residents' front */
-    uint32_t *gone; /* fingerprints of guests that went, each where its hash says */
+    struct list held, guests, residents; /* the front came first; of the residents, it is under the clock's hand */
+    uint32_t *gone;                      /* fingerprints of guests that went, each where its hash says */
     size_t gone_mask;
     uint64_t pass;
     uint64_t hits, misses;
