@@ -58,6 +58,10 @@ QUORATE_API void quorate_close(struct quorate *db); /* ends what is open; NULL i
 QUORATE_API const char *quorate_error(const struct quorate *db);
 
 QUORATE_API int quorate_begin(struct quorate *db, const char *keyspace, struct quorate_txn **out);
+/* Reads as of a timestamp: of the last minute, or since a registered snapshot that lives; else QUORATE_RETRY. What is written is compared
+ * at the commit with what is there then, as ever. */
+QUORATE_API int quorate_begin_at(struct quorate *db, const char *keyspace, uint64_t timestamp,
+                                 struct quorate_txn **out);
 /* The transaction's own writes are seen. *value is valid until the next call with the transaction. QUORATE_NOT_FOUND: no such key. */
 QUORATE_API int quorate_get(struct quorate_txn *t, const void *key, size_t key_size, const void **value,
                             size_t *value_size);
@@ -84,6 +88,14 @@ QUORATE_API uint64_t quorate_timestamp(const struct quorate_txn *t); /* of its r
 /* Both end the transaction, whatever they answer: t is gone. version (may be NULL): the commit's. */
 QUORATE_API int quorate_commit(struct quorate_txn *t, uint64_t *version);
 QUORATE_API void quorate_abort(struct quorate_txn *t);
+
+/* Registered snapshots: every version from a timestamp on is kept, in all keyspaces, for lifetime_ms (at most 7 days; it costs disk). The
+ * timestamp: *timestamp, one of the last minute; 0: now. It comes back there. Names: 1 to 64 of a-z, 0-9, _ and -. Again with the
+ * same name: the one that lives, as it is. */
+QUORATE_API int quorate_snapshot_register(struct quorate *db, const char *name, uint64_t lifetime_ms,
+                                          uint64_t *timestamp);
+QUORATE_API int quorate_snapshot_extend(struct quorate *db, const char *name, uint64_t lifetime_ms); /* from now on */
+QUORATE_API int quorate_snapshot_drop(struct quorate *db, const char *name);
 
 /* Begins a transaction, calls fn, commits, and again from the start with pauses as long as the answer is QUORATE_RETRY. fn answers
  * QUORATE_OK to commit, QUORATE_RETRY to be called again, anything else to abort: that is then the answer. fn may be called

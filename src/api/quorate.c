@@ -25,6 +25,7 @@ struct quorate {
     struct list txns;
     bool done; /* of the call under way */
     int result;
+    uint64_t snapshot_ts; /* of the last answer about a registered snapshot */
     char error[512];
 };
 
@@ -187,7 +188,7 @@ static void on_end(void *ctx, const struct client_error *e, uint64_t ts)
     ended(t->db, e);
 }
 
-int quorate_begin(struct quorate *db, const char *keyspace, struct quorate_txn **out)
+static int begin(struct quorate *db, const char *keyspace, uint64_t ts, struct quorate_txn **out)
 {
     size_t size = keyspace == NULL ? 0 : strlen(keyspace);
     *out = NULL;
@@ -199,14 +200,31 @@ int quorate_begin(struct quorate *db, const char *keyspace, struct quorate_txn *
     buf_init(&t->edge, LIMIT_KEY_BYTES + 1);
     t->interact = interact_new(db->env, db->client, slice_str(keyspace));
     list_push_back(&db->txns, &t->link);
-    db->done = false;
-    interact_begin(t->interact, db->timeout_ms, on_end, t);
-    int result = wait_for(db);
+    int result = say(db, QUORATE_OK, "");
+    if (ts != 0) {
+        interact_begin_at(t->interact, ts);
+    } else {
+        db->done = false;
+        interact_begin(t->interact, db->timeout_ms, on_end, t);
+        result = wait_for(db);
+    }
     if (result == QUORATE_OK)
         *out = t;
     else
         txn_free(t);
     return result;
+}
+
+int quorate_begin(struct quorate *db, const char *keyspace, struct quorate_txn **out)
+{
+    return begin(db, keyspace, 0, out);
+}
+
+int quorate_begin_at(struct quorate *db, const char *keyspace, uint64_t timestamp, struct quorate_txn **out)
+{
+    *out = NULL;
+    if (timestamp == 0) return say(db, QUORATE_INVALID, "a timestamp is not 0");
+    return begin(db, keyspace, timestamp, out);
 }
 
 uint64_t quorate_timestamp(const struct quorate_txn *t)
@@ -322,6 +340,56 @@ int quorate_commit(struct quorate_txn *t, uint64_t *version)
 void quorate_abort(struct quorate_txn *t)
 {
     if (t != NULL) txn_free(t);
+}
+
+/* --- registered snapshots --- */
+
+static void on_snapshot(void *ctx, const struct client_error *e, struct slice payload)
+{
+    struct quorate *db = ctx;
+    struct meta_snapshot_reply reply;
+    struct arena arena;
+    arena_init(&arena, 4096);
+    db->snapshot_ts = 0;
+    if (e->status == STATUS_OK && unpack_meta_snapshot_reply(payload, &arena, &reply) == STATUS_OK &&
+        reply.snapshot_count == 1)
+        db->snapshot_ts = reply.snapshots[0].ts;
+    arena_free(&arena);
+    ended(db, e);
+}
+
+static int ask_snapshot(struct quorate *db, enum snapshot_verb verb, const char *name, uint64_t ts,
+                        uint64_t lifetime_ms)
+{
+    struct buf params;
+    size_t size = name == NULL ? 0 : strlen(name);
+    if (size == 0 || size > LIMIT_SNAPSHOT_NAME)
+        return say(db, QUORATE_INVALID, "a snapshot's name has 1 to 64 characters");
+    buf_init(&params, 4096);
+    struct meta_snapshot_request q = {
+        .verb = verb, .name = slice_make(name, size), .ts = ts, .lifetime_ms = lifetime_ms};
+    pack_meta_snapshot_request(&params, &q);
+    db->done = false;
+    client_meta(db->client, METHOD_META_SNAPSHOT, buf_slice(&params), db->timeout_ms, on_snapshot, db);
+    buf_free(&params);
+    return wait_for(db);
+}
+
+int quorate_snapshot_register(struct quorate *db, const char *name, uint64_t lifetime_ms, uint64_t *timestamp)
+{
+    int result = ask_snapshot(db, SNAPSHOT_VERB_REGISTER, name, *timestamp, lifetime_ms);
+    if (result == QUORATE_OK) *timestamp = db->snapshot_ts;
+    return result;
+}
+
+int quorate_snapshot_extend(struct quorate *db, const char *name, uint64_t lifetime_ms)
+{
+    return ask_snapshot(db, SNAPSHOT_VERB_EXTEND, name, 0, lifetime_ms);
+}
+
+int quorate_snapshot_drop(struct quorate *db, const char *name)
+{
+    return ask_snapshot(db, SNAPSHOT_VERB_DROP, name, 0, 0);
 }
 
 /* --- again and again --- */

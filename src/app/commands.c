@@ -128,6 +128,13 @@ static const struct flag flags_keyspace_alter[] = {
     {"ttl", FLAG_TEXT, "DURATION|none", "of rows put from now on without one of their own"},
     {"restore", FLAG_SWITCH, "", "take a dropped keyspace back while its grace lasts"},
 };
+static const struct flag flags_snapshot_create[] = {
+    {"at", FLAG_TEXT, "TIMESTAMP", "of the last minute, as reads tell it; default: now"},
+    {"lifetime", FLAG_TEXT, "DURATION", "at most 7d; default 1h"},
+};
+static const struct flag flags_snapshot_extend[] = {
+    {"lifetime", FLAG_TEXT, "DURATION", "from now on; at most 7d; default 1h"},
+};
 static const struct flag flags_keyspace_drop[] = {
     {"grace", FLAG_TEXT, "DURATION", "until its ranges are destroyed; default 24h"},
     {"dry-run", FLAG_SWITCH, "", "only say what would go"},
@@ -376,6 +383,13 @@ const struct command cli_commands[] = {
      FLAGS(flags_keyspace_drop), false},
     {"keyspace show", "NAME", "one keyspace", run_keyspace_show, 1, 1, NO_FLAGS, false},
     {"keyspace list", "", "all keyspaces", run_keyspace_list, 0, 0, NO_FLAGS, false},
+    {"snapshot create", "NAME", "keep the past from now on readable, whatever is written since", run_snapshot_create, 1,
+     1, FLAGS(flags_snapshot_create), false},
+    {"snapshot extend", "NAME", "a registered snapshot lives longer", run_snapshot_extend, 1, 1,
+     FLAGS(flags_snapshot_extend), false},
+    {"snapshot drop", "NAME", "a registered snapshot ends", run_snapshot_drop, 1, 1, NO_FLAGS, false},
+    {"snapshot list", "", "registered snapshots, and how long they live", run_snapshot_list, 0, 0, FLAGS(flags_watch),
+     false},
     {"range list", "", "all ranges with their leaders", run_range_list, 0, 0, FLAGS(flags_range_list), false},
     {"range transfer", "RANGE NODE", "give a range's leadership to its replica on that node", run_range_transfer, 2, 2,
      NO_FLAGS, false},

@@ -18,6 +18,10 @@
 #define LIMIT_ID_LIFE_MS 172800000u /* an idempotency id acts once for so long: 24 h even if a clock leaps by a day */
 #define LIMIT_TTL_MS 3155760000000u /* 100 years: the longest time to live */
 #define LIMIT_DROP_GRACE_MS 7776000000u /* 90 days: between a keyspace's drop and its end */
+#define LIMIT_SNAPSHOTS 64u             /* registered snapshots of a cluster */
+#define LIMIT_SNAPSHOT_NAME 64u         /* bytes: [a-z0-9_-] */
+#define LIMIT_SNAPSHOT_LIFE_MS                                                                                         \
+    604800000u /* 7 days: so long a registered snapshot lives, from when it was registered or extended */
 #define LIMIT_HTTP_BODY_BYTES (12u * 1024u * 1024u)
 #define LIMIT_HTTP_HEADER_BYTES (16u * 1024u)
 #define LIMIT_JSON_DEPTH 32u

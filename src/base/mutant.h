@@ -18,7 +18,9 @@
     X(flights_ignored, "T42", "a latest read does not wait for writes that have asked for their timestamp already")    \
     X(bounded_without_bound, "T6", "a bounded read is served however old the replica's rows are")                      \
     X(drop_forgotten, "T33", "peers are not told that a range is no longer resolved by its former leader")             \
-    X(floor_forgotten, "T6", "after a start or a snapshot reads are served below what another life has let go")        \
+    X(floor_forgotten, "T6", "rows from another node are read below what that one had let go")                         \
+    X(snapshot_not_held, "T44", "nodes are not told of registered snapshots")                                          \
+    X(snapshot_below_line, "T44", "a snapshot is registered where versions may be gone already")                       \
     X(resolved_unconfirmed, "T6", "a range is told to be resolved though nobody confirmed its leader")                 \
     X(resolved_without_tail, "T6", "a range is resolved at what has committed, whatever is in flight behind it")       \
     X(rest_outlives_change, "T6", "a range at rest is resolved where it was, although something happens to it")        \

@@ -99,6 +99,10 @@ int run_role_list(struct cli *c);
 int run_role_set(struct cli *c);
 int run_role_drop(struct cli *c);
 int run_init(struct cli *c);            /* cmd_admin.c */
+int run_snapshot_create(struct cli *c); /* cmd_snapshot.c */
+int run_snapshot_extend(struct cli *c);
+int run_snapshot_drop(struct cli *c);
+int run_snapshot_list(struct cli *c);
 int run_keyspace_create(struct cli *c); /* cmd_keyspace.c */
 int run_keyspace_alter(struct cli *c);
 int run_keyspace_drop(struct cli *c);

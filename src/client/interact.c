@@ -194,6 +194,12 @@ void interact_begin(struct interact *t, uint32_t timeout_ms, interact_done done,
     buf_free(&params);
 }
 
+void interact_begin_at(struct interact *t, uint64_t ts)
+{
+    ASSERT(t->ts == 0 && ts != 0 && !t->busy);
+    t->ts = ts;
+}
+
 static struct read_how how_of(const struct interact *t)
 {
     ASSERT(t->ts != 0);

@@ -31,6 +31,7 @@ typedef void (*interact_scan_done)(void *ctx, const struct client_error *e, cons
                                    size_t count, bool more);
 
 void interact_begin(struct interact *t, uint32_t timeout_ms, interact_done done, void *ctx);
+void interact_begin_at(struct interact *t, uint64_t ts); /* as of ts, which was issued: OPEN at once */
 void interact_get(struct interact *t, struct slice key, uint32_t timeout_ms, interact_get_done done, void *ctx);
 /* A page, this transaction's own writes included. more: go on behind the last row (reverse: before it). */
 void interact_scan(struct interact *t, const struct client_scan *s, uint32_t timeout_ms, interact_scan_done done,

@@ -41,6 +41,8 @@ void answer_scan(struct answer *a, const struct scan_action *action, const struc
 
 void answer_keyspaces(struct answer *a, const struct meta_map_reply *map);
 void answer_keyspace(struct answer *a, struct slice name, const struct meta_map_reply *map);
+void json_snapshots(struct buf *b, const struct meta_snapshot_reply *reply);
+void json_snapshot(struct buf *b, const struct past_snapshot *s, enum snapshot_verb verb, bool changed);
 void answer_keyspace_changed(struct answer *a, struct slice name, bool create, const struct meta_keyspace_reply *reply);
 void answer_ranges(struct answer *a, const struct meta_map_reply *map);
 void answer_nodes(struct answer *a, const struct meta_map_reply *map);

@@ -86,6 +86,37 @@ void answer_keyspace_changed(struct answer *a, struct slice name, bool create, c
     finish(a);
 }
 
+static void key_timestamp(struct buf *b, const char *name, uint64_t ts)
+{
+    json_key(b, name);
+    json_u64_text(b, ts);
+}
+
+void json_snapshot(struct buf *b, const struct past_snapshot *s, enum snapshot_verb verb, bool changed)
+{
+    json_open(b, '{');
+    key_text(b, "name", s->name);
+    key_timestamp(b, "timestamp", s->ts);
+    key_u64(b, "expires_at_ms", s->expires_ts >> TS_COUNTER_BITS);
+    if (verb == SNAPSHOT_VERB_REGISTER) key_bool(b, "created", changed);
+    if (verb == SNAPSHOT_VERB_EXTEND) key_bool(b, "changed", changed);
+    if (verb == SNAPSHOT_VERB_DROP) key_bool(b, "dropped", changed);
+    json_close(b, '}');
+}
+
+void json_snapshots(struct buf *b, const struct meta_snapshot_reply *reply)
+{
+    json_open(b, '{');
+    json_key(b, "snapshots");
+    json_open(b, '[');
+    for (size_t i = 0; i < reply->snapshot_count; i++)
+        json_snapshot(b, &reply->snapshots[i], SNAPSHOT_VERB_LIST, false);
+    json_close(b, ']');
+    key_timestamp(b, "now", reply->now_ts);
+    key_timestamp(b, "kept_from", reply->line_ts);
+    json_close(b, '}');
+}
+
 void json_range(struct buf *b, const struct meta_map_reply *map, size_t index)
 {
     const struct range_desc *r = &map->ranges[index];

@@ -17,6 +17,8 @@ static void root_text(struct answer *a)
         "  GET|PUT|DELETE /v1/keyspaces/{name}           {\"replication\",\"ttl\",\"dropped\":false}; ?grace=24h\n"
         "  GET /v1/auth, POST /v1/auth/login|logout|enable|disable, /v1/auth/users[/{name}], /v1/auth/roles[/{name}]\n"
         "  GET  /v1/ranges  /v1/nodes  /v1/status\n"
+        "  GET|POST /v1/snapshots, PUT|DELETE /v1/snapshots/{name}   {\"name\",\"at\",\"lifetime\"}: a past that is "
+        "kept\n"
         "  GET|POST /v1/operators, DELETE /v1/operators/{id}   {\"kind\",\"range\",\"from\",\"to\"}\n"
         "  GET|POST /v1/ledger/accounts  /v1/ledger/transfers[/{id}]  GET /v1/ledger/audit\n"
         "  GET  /healthz  /readyz  /metrics  /metrics/cluster  /v1/openapi.json\n\n"

@@ -356,6 +356,8 @@ void call_run(struct call *c)
     case ENDPOINT_KEYSPACE: handle_keyspace(c, &in, &route); break;
     case ENDPOINT_OPERATORS:
     case ENDPOINT_OPERATOR: handle_operators(c, &in, &route); break;
+    case ENDPOINT_SNAPSHOTS:
+    case ENDPOINT_SNAPSHOT: handle_snapshots(c, &in, &route); break;
     case ENDPOINT_RANGES:
     case ENDPOINT_NODES: handle_map(c, &in); break;
     case ENDPOINT_STATUS:

@@ -109,6 +109,8 @@ void handle_session(struct call *c, const struct input *in, const struct route *
 void session_call_end(struct call *c);
 /* calls_operators.c */
 void handle_operators(struct call *c, const struct input *in, const struct route *route);
+/* calls_snapshots.c */
+void handle_snapshots(struct call *c, const struct input *in, const struct route *route);
 /* calls_metrics.c */
 void handle_metrics_cluster(struct call *c, const struct input *in);
 /* calls_watch.c */

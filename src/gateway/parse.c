@@ -111,6 +111,7 @@ void route_find(struct slice path, struct route *out)
     } fixed[] = {
         {"/v1/txn", ENDPOINT_TXN},
         {"/v1/keyspaces", ENDPOINT_KEYSPACES},
+        {"/v1/snapshots", ENDPOINT_SNAPSHOTS},
         {"/v1/ranges", ENDPOINT_RANGES},
         {"/v1/nodes", ENDPOINT_NODES},
         {"/v1/status", ENDPOINT_STATUS},
@@ -133,7 +134,7 @@ void route_find(struct slice path, struct route *out)
         {"/", ENDPOINT_ROOT},
     };
     static const char kv[] = "/v1/kv/", keyspaces[] = "/v1/keyspaces/", operators[] = "/v1/operators/",
-                      watch[] = "/v1/watch/";
+                      watch[] = "/v1/watch/", snapshots[] = "/v1/snapshots/";
     *out = (struct route){.endpoint = ENDPOINT_UNKNOWN, .keyspace = SLICE_EMPTY, .key = SLICE_EMPTY};
     if (slice_starts(path, slice_str(kv))) {
         struct slice rest = slice_make(path.data + sizeof(kv) - 1, path.size - (sizeof(kv) - 1));
@@ -154,6 +155,11 @@ void route_find(struct slice path, struct route *out)
     if (slice_starts(path, slice_str(keyspaces))) {
         out->endpoint = ENDPOINT_KEYSPACE;
         out->keyspace = slice_make(path.data + sizeof(keyspaces) - 1, path.size - (sizeof(keyspaces) - 1));
+        return;
+    }
+    if (slice_starts(path, slice_str(snapshots))) {
+        out->endpoint = ENDPOINT_SNAPSHOT;
+        out->key = slice_make(path.data + sizeof(snapshots) - 1, path.size - (sizeof(snapshots) - 1));
         return;
     }
     if (slice_starts(path, slice_str(operators))) {

@@ -28,6 +28,8 @@
     X(WATCH, "watch", "GET")                                                                                           \
     X(KEYSPACES, "keyspaces", "GET, POST")                                                                             \
     X(KEYSPACE, "keyspace", "GET, PUT, DELETE")                                                                        \
+    X(SNAPSHOTS, "snapshots", "GET, POST")                                                                             \
+    X(SNAPSHOT, "snapshot", "PUT, DELETE")                                                                             \
     X(RANGES, "ranges", "GET")                                                                                         \
     X(NODES, "nodes", "GET")                                                                                           \
     X(OPERATORS, "operators", "GET, POST")                                                                             \
@@ -171,6 +173,7 @@ struct keyspace_action { /* create, alter (PUT), drop (DELETE), show (GET) */
     uint32_t timeout_ms;
     json_t *tree;
 };
+#define SNAPSHOT_LIFE_DEFAULT_MS 3600000u
 #define DROP_GRACE_DEFAULT_MS 86400000u
 MUST_CHECK enum status parse_keyspace_create(const struct input *in, struct arena *a, struct keyspace_action *out,
                                              struct errbuf *err);

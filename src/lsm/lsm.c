@@ -222,6 +222,11 @@ uint64_t lsm_delay_ns(const struct lsm *l, uint64_t bytes)
     return bytes * l->drain_ns_per_kib / 1024 * p * p / 2500;
 }
 
+uint64_t lsm_safepoint(const struct lsm *l)
+{
+    return l->safepoint;
+}
+
 void lsm_set_safepoint(struct lsm *l, uint64_t ts)
 {
     if (ts > l->safepoint) l->safepoint = ts;

@@ -89,6 +89,10 @@ enum status admin_command(struct meta *m, const struct rpc_request *req, struct 
     } else if (req->method == METHOD_META_PLACEMENT) {
         c->kind = META_CMD_PLACEMENT;
         s = unpack_meta_placement_request(req->params, &m->arena, &c->placement);
+    } else if (req->method == METHOD_META_SNAPSHOT) {
+        c->kind = META_CMD_SNAPSHOT;
+        s = unpack_meta_snapshot_request(req->params, &m->arena, &c->snapshot);
+        if (s == STATUS_OK) s = snapshots_command(m, c, err);
     } else if (req->method == METHOD_META_NODE) {
         c->kind = META_CMD_NODE;
         c->now_ms = env_wall_ms(m->env);
@@ -216,10 +220,14 @@ bool admin_is_read(struct meta *m, const struct rpc_request *req)
     struct meta_config_request q;
     struct meta_placement_request rules;
     struct meta_upgrade_request upgrade;
+    struct meta_snapshot_request snapshots;
     if (req->method == METHOD_META_OPS) return true;
     arena_reset(&m->arena);
     if (req->method == METHOD_META_UPGRADE)
         return unpack_meta_upgrade_request(req->params, &m->arena, &upgrade) == STATUS_OK && !upgrade.finalize;
+    if (req->method == METHOD_META_SNAPSHOT)
+        return unpack_meta_snapshot_request(req->params, &m->arena, &snapshots) == STATUS_OK &&
+               snapshots.verb == SNAPSHOT_VERB_LIST;
     if (req->method == METHOD_META_PLACEMENT)
         return unpack_meta_placement_request(req->params, &m->arena, &rules) == STATUS_OK &&
                rules.rule.keyspace.size == 0;
@@ -341,6 +349,10 @@ void admin_read(struct meta_request *q)
         struct meta_placement_reply reply = {0};
         fill_rules(m, &reply);
         pack_meta_placement_reply(&payload, &reply);
+    } else if (q->req->method == METHOD_META_SNAPSHOT) {
+        struct meta_snapshot_reply reply;
+        snapshots_fill(m, &reply);
+        pack_meta_snapshot_reply(&payload, &reply);
     } else {
         struct meta_config_reply reply = {0};
         fill_settings(m, &reply);

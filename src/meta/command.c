@@ -55,6 +55,11 @@ void meta_command_encode(const struct meta_command *c, struct buf *out)
         pack_bool(out, c->member_gone);
         break;
     case META_CMD_FINALIZE: pack_uint(out, c->finalised); break;
+    case META_CMD_SNAPSHOT:
+        pack_array(out, 2);
+        PACK_INNER(out, meta_snapshot_request, &c->snapshot);
+        pack_bool(out, c->snapshot_now);
+        break;
     case META_CMD_RANGES:
         pack_array(out, 2);
         PACK_INNER(out, range_change_reply, &c->news);
@@ -148,6 +153,11 @@ enum status meta_command_decode(struct slice bytes, struct arena *arena, struct 
         out->member_gone = unpack_bool(&u);
         break;
     case META_CMD_FINALIZE: out->finalised = (uint32_t)unpack_uint(&u); break;
+    case META_CMD_SNAPSHOT:
+        (void)unpack_array_of(&u, 2);
+        s = unpack_meta_snapshot_request(unpack_bin(&u), arena, &out->snapshot);
+        out->snapshot_now = unpack_bool(&u);
+        break;
     case META_CMD_RANGES: s = decode_news(&u, arena, out); break;
     default: return STATUS_UNSUPPORTED;
     }

@@ -239,7 +239,6 @@ static void eval_member(struct eval *e, const struct meta_command *c)
 static enum status meta_apply(void *ctx, const struct machine_entry *me, const struct txn_view *view,
                               struct arena *arena, struct txn_writes *writes, uint64_t *ts, struct buf *out)
 {
-    (void)ctx;
     struct eval e = {
         .view = view, .arena = arena, .writes = writes, .answer = out, .failed = STATUS_OK, .index = me->index};
     struct meta_command c;
@@ -283,6 +282,7 @@ static enum status meta_apply(void *ctx, const struct machine_entry *me, const s
             eval_write_number(&e, slice_str("f"), c.finalised);
         eval_answer(&e, STATUS_OK, "", SLICE_EMPTY);
         break;
+    case META_CMD_SNAPSHOT: eval_snapshot(&e, &c, ctx != NULL ? ((struct meta_applied *)ctx)->version_keep : 0); break;
     case META_CMD_PLACEMENT: eval_placement(&e, &c.placement.rule); break;
     }
     if (e.failed != STATUS_OK) writes->count = 0;

@@ -13,6 +13,7 @@
  *   s/<name>     a setting that an admin has set (meta/settings.h)
  *   m/<id>       member of the metadata service that is to come, or to go: [address, stays]; members.c
  *   f            cluster version that has been finalised (docs/upgrade.md); absent: VERSION_FIRST
+ *   h            registered snapshots that live, and some that did: snapshots.c
  *   t            bound of timestamps: none at or above it has been handed out
  *   v            map version: raised by everything that nodes or routers cache
  *
@@ -48,7 +49,8 @@ enum meta_command_kind {
     META_CMD_PLACEMENT,
     META_CMD_GIVE_UP,
     META_CMD_MEMBER,
-    META_CMD_FINALIZE
+    META_CMD_FINALIZE,
+    META_CMD_SNAPSHOT
 };
 /* A destroyed range: a descriptor without replicas, with a conf_ver above whatever the group's own log may reach, so that every
  * replica of it is gone (docs/moves.md). The row stays: a replica that comes back in years is told. */
@@ -82,8 +84,10 @@ struct meta_command {
     struct meta_config_request setting;
     struct meta_node_request node_verb;
     struct meta_placement_request placement;
-    struct meta_member_request member;   /* META_CMD_MEMBER */
-    bool member_gone;                    /* it has been taken out: its row goes */
+    struct meta_member_request member; /* META_CMD_MEMBER */
+    bool member_gone;                  /* it has been taken out: its row goes */
+    struct meta_snapshot_request snapshot;
+    bool snapshot_now;                   /* its timestamp was not asked for: it is the leader's */
     struct meta_recover_request recover; /* META_CMD_GIVE_UP: its nodes */
     uint32_t finalised;                  /* META_CMD_FINALIZE */
     uint64_t now_ms;                     /* META_CMD_NODE, GIVE_UP: the leader's wall clock */
@@ -97,6 +101,7 @@ extern const struct machine_ops meta_machine_ops; /* ctx: struct meta_applied *,
 struct meta_applied {
     void (*row)(void *ctx, struct slice user_key, struct slice value, bool is_delete);
     void *ctx;
+    uint64_t version_keep; /* what nodes keep anyway, in timestamps; the same on every member */
 };
 
 /* Codecs of the rows that others read. */

@@ -60,6 +60,9 @@ void eval_ranges_destroy(struct eval *e, const struct meta_command *c);
 /* False: absent, or the view has failed. */
 bool eval_read_keyspace(struct eval *e, struct slice name, struct meta_keyspace_row *row);
 
+/* --- snapshots.c --- */
+void eval_snapshot(struct eval *e, const struct meta_command *c, uint64_t version_keep);
+
 /* --- rules.c --- */
 void eval_placement(struct eval *e, const struct placement_rule *q);
 

@@ -192,7 +192,8 @@ static enum status meta_start(struct meta *m, struct errbuf *err)
     s = rpc_server_new(m->env, m->options.listen != NULL ? m->options.listen : own, &m->self, meta_on_request, m,
                        &m->server, err);
     if (s != STATUS_OK) return s;
-    m->options.host.version_keep = 0; /* nobody reads old versions of metadata rows */
+    m->applied.version_keep = m->options.host.version_keep; /* the same on every member */
+    m->options.host.version_keep = 0;                       /* nobody reads old versions of metadata rows */
     struct host_owner owner = {.machine = &meta_machine_ops,
                                .machine_ctx = &m->applied,
                                .leadership = on_leadership,

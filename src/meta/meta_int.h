@@ -79,6 +79,8 @@ void timestamps_reset(struct meta *m); /* leadership came or went */
 void timestamps_step(struct meta *m);
 /* For graces: near what is handed out, neither issued nor confirmed. */
 uint64_t timestamps_about_now(const struct meta *m);
+uint64_t timestamps_take(
+    struct meta *m); /* one, for a command that counts only if this member still leads; 0: the bound is near */
 
 /* operators.c */
 void operators_begin(struct meta *m, const struct operator_row *row); /* proposes; nothing if the range has one */
@@ -135,6 +137,10 @@ bool news_wanted(const struct meta *m,
                  const struct range_report *r); /* the map is older, and nobody has told how it is */
 void news_step(struct meta *m);
 void news_clear(struct meta *m);
+
+/* snapshots.c */
+MUST_CHECK enum status snapshots_command(struct meta *m, struct meta_command *c, struct errbuf *err);
+void snapshots_fill(struct meta *m, struct meta_snapshot_reply *reply); /* in m->arena */
 
 /* drops.c */
 void drops_step(struct meta *m); /* at most one proposal at a time */

@@ -308,6 +308,7 @@ static void on_heartbeat(struct meta *m, struct rpc_request *req)
     reply.metas = metas;
     reply.meta_count = members_addresses(m, metas);
     reply.finalised = m->state.finalised;
+    reply.line_ts = snapshots_line(&m->state, m->applied.version_keep);
     fill_nodes(m, &reply.nodes, &reply.node_count);
     fill_ranges(m, n, &hb, &reply);
     fill_gone(m, n, &hb, &reply);
@@ -569,6 +570,7 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     case METHOD_META_RECOVER:
     case METHOD_META_MEMBER:
     case METHOD_META_UPGRADE:
+    case METHOD_META_SNAPSHOT:
     case METHOD_META_KEYSPACE_ALTER:
     case METHOD_META_KEYSPACE_DROP: on_led(m, req); return;
     case METHOD_RANGE_TRANSFER: on_transfer(m, req); return;

@@ -34,6 +34,7 @@ void meta_state_clear(struct meta_state *s)
         free_slice(s->ranges[i]->row);
         mem_free(s->ranges[i]);
     }
+    free_slice(s->snapshots_row);
     mem_free(s->keyspaces);
     mem_free(s->nodes);
     mem_free(s->ranges);
@@ -225,6 +226,10 @@ void meta_state_row(struct meta_state *s, struct slice user_key, struct slice va
     case 'e': operators_row(&s->operators, user_key, value, false); return;
     case 's': row_setting(s, rest, value); return;
     case 'f': s->finalised = (uint32_t)number(value); return;
+    case 'h':
+        free_slice(s->snapshots_row);
+        s->snapshots_row = mem_dup_slice(value);
+        return;
     case 't': s->ts_bound = number(value); return;
     case 'v': s->map_version = number(value); return;
     default: return; /* ids and uuids: only the machine reads them */

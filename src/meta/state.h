@@ -60,10 +60,14 @@ struct meta_state {
     uint64_t heartbeats; /* taken so far */
     struct meta_operators operators;
     struct settings settings;
+    struct slice snapshots_row; /* owned */
     struct meta_member_row members[LIMIT_REPLICAS];
     size_t member_count;
     bool members_changed; /* since somebody looked */
 };
+
+/* What nodes may let go, as any member that has applied these rows, or fewer, may tell them: snapshots.c. */
+uint64_t snapshots_line(const struct meta_state *s, uint64_t version_keep);
 
 void meta_state_init(struct meta_state *s);
 void meta_state_clear(struct meta_state *s); /* and frees */

@@ -32,6 +32,14 @@ uint64_t timestamps_about_now(const struct meta *m)
     return m->ts_next > wall ? m->ts_next : wall;
 }
 
+uint64_t timestamps_take(struct meta *m)
+{
+    uint64_t ts = ts_now(m);
+    if (ts + 1 > m->state.ts_bound) return 0;
+    m->ts_next = ts + 1;
+    return ts;
+}
+
 static void bound_applied(struct proposal *p, enum status s, bool unknown, struct slice answer)
 {
     (void)s;

@@ -56,7 +56,7 @@ static void get_try(struct node_request *q)
         node_refuse(q, STATUS_NOT_LEADER, false, "a snapshot is replacing the rows here: ask the leader");
         return;
     }
-    if (!read_may_serve(q, r)) return;
+    if (!read_may_serve(q)) return;
     store_key(q, &n->scratch);
     if (!locks_let_read(q, buf_slice(&n->scratch), q->read_ts, get_try)) return;
     enum status s = lsm_get(host_store(n->host), buf_slice(&n->scratch), q->read_ts, &row, &miss);

@@ -39,6 +39,7 @@ static void heartbeat_adopt(struct node *n, const struct meta_heartbeat_reply *r
         host_set_peer(n->host, reply->nodes[i].id, address);
     }
     meta_call_learn(n->meta, reply->metas, reply->meta_count);
+    host_set_line(n->host, reply->line_ts);
     health_learn(n, reply->nodes, reply->node_count);
     for (size_t i = 0; i < reply->range_count; i++) host_create_replica(n->host, &reply->ranges[i]);
     if (reply->map_version > n->map_version) n->map_version = reply->map_version;

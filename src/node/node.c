@@ -45,6 +45,8 @@ static void node_opened(struct node *n)
     enum status s = identity_check_log(n->env, &n->identity, n->options.host.wal.dir, &err);
     n->options.host.lsm.expires = row_stored_expires;
     if (s == STATUS_OK) s = host_open(n->env, &n->options.host, &n->self, &owner, &n->host, &err);
+    if (s == STATUS_OK)
+        host_set_line(n->host, 0); /* nothing is let go before the metadata service has said how much may */
     if (s != STATUS_OK) {
         n->env->ops->fatal(n->env, err.text[0] != '\0' ? err.text : status_text(s));
         return;

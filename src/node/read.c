@@ -243,17 +243,15 @@ void read_begin(struct node_request *q, struct replica *r, const struct read_how
 
 /* --- while and after the store is read --- */
 
-bool read_may_serve(struct node_request *q, const struct replica *r)
+bool read_may_serve(struct node_request *q)
 {
     if (q->read_ts == LSM_TS_MAX) return true;
-    if (q->read_ts >= host_safepoint(q->node->host) && q->read_ts >= replica_floor_ts(r)) return true;
+    uint64_t past = host_safepoint(q->node->host);
+    if (q->read_ts >= past) return true;
     COVER("read.too_old");
     struct errbuf err;
     errbuf_set(&err, "timestamp %llu is older than what this replica keeps: versions up to %llu may be gone",
-               (unsigned long long)q->read_ts,
-               (unsigned long long)(replica_floor_ts(r) > host_safepoint(q->node->host)
-                                        ? replica_floor_ts(r)
-                                        : host_safepoint(q->node->host)));
+               (unsigned long long)q->read_ts, (unsigned long long)past);
     node_refuse(q, STATUS_TOO_OLD, false, err.text);
     return false;
 }

@@ -10,7 +10,7 @@ void read_confirm(struct node_request *q); /* a strong read whose keys are in no
 void read_at_resolved(struct node_request *q,
                       const struct resolved *resolved); /* a follower's: the leader has answered */
 /* STATUS_OK while the rows at q->read_ts are here and whole; otherwise q was refused. */
-bool read_may_serve(struct node_request *q, const struct replica *r);
+bool read_may_serve(struct node_request *q);
 bool read_stands(struct node_request *q, const struct replica *r); /* after the read; false: it has begun anew */
 /* Whether the row is there for the read, whose mark is this: expiry is compared with timestamps, never with a clock. Sets
  * wants_timestamp when none is known that tells: then nothing may be answered, and read_at_timestamp reads anew. */

@@ -205,6 +205,7 @@ void node_on_request(void *ctx, struct rpc_request *req)
     case METHOD_META_RECOVER:
     case METHOD_META_MEMBER:
     case METHOD_META_UPGRADE:
+    case METHOD_META_SNAPSHOT:
     case METHOD_META_KEYSPACE_ALTER:
     case METHOD_META_KEYSPACE_DROP: break;
     }

@@ -174,7 +174,7 @@ static void scan_go_on(struct node_request *q)
         node_refuse(q, STATUS_NOT_LEADER, false, "a snapshot has replaced the rows here: ask the leader");
         return;
     }
-    if (!read_may_serve(q, r)) return;
+    if (!read_may_serve(q)) return;
     if (scan_is_void(q, r)) {
         COVER("scan.restarted");
         scan_reset(q);

@@ -276,10 +276,8 @@ static void look_at(struct watched *w, struct node_request *q, struct replica *r
     }
     bool late = now_ns >= q->watch->answer_by_ns;
     if (m->after < floor) {
-        uint64_t past = replica_past_ts(r);
-        if (past == UINT64_MAX) {
-            if (late) node_refuse(q, STATUS_RETRY, false, "what is kept here is not known yet");
-        } else if (m->after < past && !MUTANT(watch_never_too_old)) {
+        uint64_t past = host_safepoint(w->state->node->host);
+        if (m->after < past && !MUTANT(watch_never_too_old)) {
             refuse_too_old(q, past);
         } else if (late) {
             node_refuse(q, STATUS_RETRY, false, "older versions are being read");

@@ -37,6 +37,7 @@ enum status host_open(struct env *env, const struct host_options *o, const struc
     h->options = *o;
     h->self = self;
     h->owner = *owner;
+    h->line_ts = UINT64_MAX;
     h->now_ms = env_mono_ns(env) / NS_PER_MS;
     map_init(&h->replicas);
     raft_configs_init(&h->configs);
@@ -440,7 +441,14 @@ void host_each_replica(const struct host *h, void (*each)(void *ctx, struct repl
 }
 uint64_t host_safepoint(const struct host *h)
 {
-    return h->newest_ts > h->options.version_keep ? h->newest_ts - h->options.version_keep : 0;
+    uint64_t ts = h->newest_ts > h->options.version_keep ? h->newest_ts - h->options.version_keep : 0;
+    if (ts > h->line_ts) ts = h->line_ts;
+    uint64_t was = lsm_safepoint(h->lsm);
+    return ts > was ? ts : was;
+}
+void host_set_line(struct host *h, uint64_t ts)
+{
+    if (h->line_ts == UINT64_MAX || ts > h->line_ts) h->line_ts = ts;
 }
 bool host_disk_slow(const struct host *h)
 {

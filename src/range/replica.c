@@ -148,7 +148,6 @@ struct replica *replica_new(struct host *h, const struct range_state *state, con
     if (how->recovering != NULL) r->recovering = mem_strdup(how->recovering);
     list_init(&r->ready_link);
     resolved_forget_past(&r->resolve.state, restore->applied);
-    r->resolve.forgot_ns = env_mono_ns(h->env);
     replica_make_raft(r, restore, how->creating);
     r->applied = r->commit = restore->applied;
     replica_state_reset(r);

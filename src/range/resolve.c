@@ -150,8 +150,6 @@ void resolve_inherit(struct replica *child, const struct replica *parent)
     resolved_free(to);
     *to = (struct resolved_state){.now = from->now, .floor_ts = from->floor_ts, .floor_index = BIRTH_INDEX};
     to->now.index = BIRTH_INDEX;
-    child->resolve.forgot_ns = parent->resolve.forgot_ns;
-    child->resolve.past_ts = parent->resolve.past_ts;
 }
 
 /* Two ranges become one. What was resolved of the left one's log is so for the right one's rows, which ended before; what is
@@ -160,8 +158,6 @@ void resolve_join(struct replica *left, const struct replica *right, uint64_t in
 {
     struct resolved_state *to = &left->resolve.state;
     uint64_t floor_ts = right->resolve.state.floor_ts;
-    if (right->resolve.forgot_ns > left->resolve.forgot_ns) left->resolve.forgot_ns = right->resolve.forgot_ns;
-    left->resolve.past_ts = 0; /* reckoned anew, for both */
     if (floor_ts <= to->floor_ts) return;
     to->floor_ts = floor_ts;
     to->floor_index = index;
@@ -232,24 +228,6 @@ struct resolved replica_resolved(struct replica *r)
 {
     resolve_fold(r);
     return r->resolve.state.now;
-}
-
-uint64_t replica_floor_ts(const struct replica *r)
-{
-    return r->resolve.state.floor_ts;
-}
-/* What another life of the process, or the sender of a snapshot, had dropped by then: versions that a newer one shadowed, older by
- * version_keep than the newest that it had applied; and that was issued before every timestamp that we asked for since. */
-uint64_t replica_past_ts(struct replica *r)
-{
-    struct resolve_replica *v = &r->resolve;
-    struct resolved issued = r->host->resolve.issued;
-    uint64_t keep = r->host->options.version_keep;
-    if (v->past_ts == 0 && v->forgot_ns != 0 && issued.ts != 0 && issued.since_ns > v->forgot_ns)
-        v->past_ts = issued.ts > keep ? issued.ts - keep : 1;
-    uint64_t past = v->past_ts != 0 && v->past_ts < v->state.floor_ts ? v->past_ts : v->state.floor_ts;
-    uint64_t safepoint = host_safepoint(r->host);
-    return past > safepoint ? past : safepoint;
 }
 
 uint64_t replica_newest_bound(const struct replica *r)

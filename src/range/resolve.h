@@ -14,9 +14,6 @@ void replica_raise(struct replica *r, uint64_t ts);
 uint64_t replica_led_since_ns(const struct replica *r);
 void replica_note_resolved(struct replica *r, const struct resolved *resolved);
 struct resolved replica_resolved(struct replica *r); /* the newest that is usable here; ts 0: none */
-uint64_t replica_floor_ts(const struct replica *r);  /* reads as of less may lack versions */
-/* Every version above this is still in the store: from there on what has changed can be told. Not above replica_floor_ts. */
-uint64_t replica_past_ts(struct replica *r);
 /* No row that was here before has a version above this; UINT64_MAX: it is not known yet. */
 uint64_t replica_newest_bound(const struct replica *r);
 /* The leader, under its lease: resolved at once up to the newest timestamp that came, as far as it is applied. */

@@ -47,8 +47,6 @@ struct resolve_leader {
 /* What one replica has to do with rounds. */
 struct resolve_replica {
     struct resolved_state state;
-    uint64_t forgot_ns;            /* since when nothing is forgotten here: it was opened, or its rows were replaced */
-    uint64_t past_ts;              /* what had been forgotten before; 0: not known yet */
     struct resolve_leader *leader; /* NULL: nothing to resolve, and nobody to tell */
     /* Follower: its resolved timestamp is the link's newest at cover_index, as long as cover_life is the link's. */
     uint64_t cover_node, cover_life, cover_index;

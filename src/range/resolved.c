@@ -2,12 +2,11 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "base/mutant.h"
 
 void resolved_forget_past(struct resolved_state *s, uint64_t index)
 {
     s->floor_index = index;
-    s->floor_ts = index == 0 || MUTANT(floor_forgotten) ? 0 : RESOLVED_NO_FLOOR;
+    s->floor_ts = index == 0 ? 0 : RESOLVED_NO_FLOOR;
 }
 
 void resolved_free(struct resolved_state *s)

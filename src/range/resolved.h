@@ -24,8 +24,8 @@ struct resolved_ahead {
 struct resolved_state {
     struct resolved now;
     struct resolved_ahead *ahead; /* NULL: nothing waits */
-    uint64_t floor_ts;    /* reads below may lack versions; RESOLVED_NO_FLOOR: it is not known what is lacking */
-    uint64_t floor_index; /* what was here up to this index has a past that is not known */
+    uint64_t floor_ts;            /* no row from before has a version above; RESOLVED_NO_FLOOR: it is not known yet */
+    uint64_t floor_index;         /* what was here up to this index came from before */
 };
 
 /* The rows up to index came from another life or another host. With index 0 there is no past that could be lacking. */

@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/crc32c.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "range/members_int.h"
 #include "range/snapshot_int.h"
 
@@ -35,6 +36,7 @@ struct snapshot_recv {
     uint32_t rows_crc, stream_crc,
         stream_crc_sent; /* of this chunk; of all so far, as received and as the sender says */
     struct slice range;  /* packed state of the range as of index. Owned */
+    uint64_t safepoint;  /* what the sender may have dropped; UINT64_MAX: not said */
     bool last;
     enum status stored;
 };
@@ -193,8 +195,6 @@ static void recv_installed(void *ctx, enum status status)
     recv_adopt(s, r);
     r->last_ts = 0;
     resolved_forget_past(&r->resolve.state, s->index);
-    r->resolve.forgot_ns = env_mono_ns(r->host->env);
-    r->resolve.past_ts = 0;
     resolved_applied(&r->resolve.state, r->applied);
     r->rows_life++;
     r->receiving = NULL;
@@ -269,6 +269,10 @@ void snapshot_recv_step(struct replica *r)
     s->state = RECV_INSTALLING;
     r->state = REPLICA_INSTALLING;
     struct lsm_ingest *g = s->ingest;
+    /* The edit that installs the rows says how far back they reach: for later lives too. A former release does not say it; it kept what
+     * is younger by version_keep than the newest that it had applied. */
+    uint64_t past = s->safepoint != UINT64_MAX ? s->safepoint : host_newest_ts(r->host);
+    if (!MUTANT(floor_forgotten)) lsm_set_safepoint(r->host->lsm, past);
     lsm_ingest_install(g, r->desc->id, s->index, s->term, recv_installed, s);
 }
 
@@ -321,6 +325,7 @@ static struct snapshot_recv *recv_new(struct replica *r, const struct snapshot_c
     s->index = c->index;
     s->heard_ms = h->now_ms;
     s->term = c->index_term;
+    s->safepoint = c->safepoint;
     s->config = config;
     struct buf start, end;
     buf_init(&start, LSM_KEY_MAX);

@@ -35,6 +35,7 @@ struct snapshot_send {
     enum send_state state;
     uint64_t to, id, seq, index, term, call;
     uint64_t bytes_sent, bytes_expected;
+    uint64_t safepoint;                     /* of the store when the view was taken */
     uint64_t rest_until_ms, got_through_ms; /* when a chunk was last answered */
     struct raft_config config;              /* as of index */
     struct slice range;                     /* packed state, as of index. Owned */
@@ -220,7 +221,8 @@ static void send_chunk(struct snapshot_send *s)
                                .rows = bytes,
                                .rows_crc = crc32c(0, bytes.data, bytes.size),
                                .stream_crc = s->stream_crc,
-                               .rows_size = s->packed.size > 0 ? (uint32_t)s->rows.size : 0};
+                               .rows_size = s->packed.size > 0 ? (uint32_t)s->rows.size : 0,
+                               .safepoint = s->safepoint};
     if (c.rows_size > 0) COVER("snapshot.compressed");
     if (s->seq == 0) {
         raft_config_encode(&s->config, SLICE_EMPTY, &config);
@@ -292,6 +294,7 @@ void snapshot_send_start(struct replica *r, uint64_t to)
     struct slice start, end;
     replica_span(r, &start, &end);
     s->view = lsm_view_new(h->lsm, start, end);
+    s->safepoint = lsm_safepoint(h->lsm);
     buf_init(&s->rows, LIMIT_FRAME_BYTES - 65536);
     buf_init(&s->packed, LIMIT_FRAME_BYTES - 65536);
     s->compresses = feature_on(h->self->finalised, FEATURE_SNAPSHOT_COMPRESSED) || MUTANT(version_ungated);

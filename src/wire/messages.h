@@ -116,6 +116,7 @@ struct snapshot_chunk {
     struct slice rows;             /* snapshot_row after snapshot_row */
     uint32_t rows_crc, stream_crc; /* crc32c of rows as they are here; of the rows of all chunks up to this one */
     uint32_t rows_size;            /* not 0: rows is an LZ4 block of so many bytes (FEATURE_SNAPSHOT_COMPRESSED) */
+    uint64_t safepoint; /* versions up to here may be lacking, because newer ones hide them; UINT64_MAX: not said */
 };
 struct snapshot_row {
     bool is_delete;

@@ -127,7 +127,7 @@ MESSAGE_UNPACK(meta_heartbeat_request)
 
 void pack_meta_heartbeat_reply(struct buf *b, const struct meta_heartbeat_reply *m)
 {
-    pack_array(b, 10);
+    pack_array(b, 11);
     pack_uint(b, m->map_version);
     pack_range_descs(b, m->ranges, m->range_count);
     pack_node_infos(b, m->nodes, m->node_count);
@@ -139,9 +139,10 @@ void pack_meta_heartbeat_reply(struct buf *b, const struct meta_heartbeat_reply 
     for (size_t i = 0; i < m->want_count; i++) pack_uint(b, m->wants[i]);
     pack_meta_addresses(b, m->metas, m->meta_count);
     pack_uint(b, m->finalised);
+    pack_uint(b, m->line_ts);
 }
 
-/* Last in its message, and left out by those who know only the first. */
+/* Near the end of its message, and left out by those who know only the first. */
 static uint32_t read_finalised(struct unpack *u, uint32_t *extra)
 {
     if (*extra == 0) return VERSION_FIRST;
@@ -163,7 +164,8 @@ static void read_meta_heartbeat_reply(struct unpack *u, struct arena *arena, str
     for (size_t i = 0; i < m->want_count; i++) m->wants[i] = unpack_uint(u);
     m->metas = read_meta_addresses(u, arena, &m->meta_count);
     m->finalised = read_finalised(u, &extra);
-    unpack_close(u, extra);
+    m->line_ts = extra > 0 ? unpack_uint(u) : UINT64_MAX;
+    unpack_close(u, extra > 0 ? extra - 1 : 0);
 }
 MESSAGE_UNPACK(meta_heartbeat_reply)
 

@@ -59,6 +59,7 @@ struct meta_heartbeat_reply {
     struct meta_address *metas; /* the metadata service's members */
     size_t meta_count;
     uint32_t finalised; /* cluster version */
+    uint64_t line_ts;   /* what newer versions hide may be dropped up to here (docs/reads.md); UINT64_MAX: not said */
 };
 struct meta_timestamps_request {
     uint32_t count;

@@ -7,7 +7,7 @@
 
 void pack_snapshot_chunk(struct buf *b, const struct snapshot_chunk *m)
 {
-    pack_array(b, m->rows_size > 0 ? 15 : 14);
+    pack_array(b, 16);
     pack_uint(b, m->group);
     pack_uint(b, m->from);
     pack_uint(b, m->to);
@@ -22,7 +22,8 @@ void pack_snapshot_chunk(struct buf *b, const struct snapshot_chunk *m)
     pack_bin(b, m->rows);
     pack_uint(b, m->rows_crc);
     pack_uint(b, m->stream_crc);
-    if (m->rows_size > 0) pack_uint(b, m->rows_size);
+    pack_uint(b, m->rows_size);
+    pack_uint(b, m->safepoint);
 }
 
 static void read_snapshot_chunk(struct unpack *u, struct arena *arena, struct snapshot_chunk *m)
@@ -43,12 +44,10 @@ static void read_snapshot_chunk(struct unpack *u, struct arena *arena, struct sn
     m->rows = read_bin(u, 0, LIMIT_FRAME_BYTES);
     m->rows_crc = read_u32(u);
     m->stream_crc = read_u32(u);
-    if (extra > 0) {
-        m->rows_size = read_u32(u);
-        extra--;
-    }
+    m->rows_size = extra > 0 ? read_u32(u) : 0;
+    m->safepoint = extra > 1 ? unpack_uint(u) : UINT64_MAX;
     if (m->rows_size > LIMIT_FRAME_BYTES) u->failed = true;
-    unpack_close(u, extra);
+    unpack_close(u, extra > 2 ? extra - 2 : 0);
 }
 
 /* The sender takes rows_crc when it has read the rows; the frame's own checksum says nothing about what came before. */

@@ -10,7 +10,9 @@
 #define RELEASE_BYTES 24u
 
 /* X(enumerator, version that brought it, name). Append only. */
-#define FEATURE_MAP(X) X(SNAPSHOT_COMPRESSED, 2, "snapshot.compressed")
+#define FEATURE_MAP(X)                                                                                                 \
+    X(SNAPSHOT_COMPRESSED, 2, "snapshot.compressed")                                                                   \
+    X(SNAPSHOT_REGISTERED, 2, "snapshot.registered")
 
 enum feature {
 #define FEATURE_ENUM(id, since, name) FEATURE_##id,

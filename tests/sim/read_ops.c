@@ -10,6 +10,8 @@
 static uint64_t past_ts(struct workload *l)
 {
     const struct commits *c = &l->history->commits;
+    uint64_t kept = l->keeps != NULL && chance(l->world, 300) ? keep_load_ts(l->keeps) : 0;
+    if (kept != 0) return kept;
     size_t deepest = chance(l->world, 800) ? 30 : 1000;
     if (c->count == 0) return 0;
     size_t back = (size_t)draw(l->world, 1, c->count < deepest ? c->count : deepest);
@@ -96,6 +98,8 @@ static struct cut *read_answered(struct worker *w, const struct client_error *e,
             world_fail(l->world, "reads: a %s read as of %llu was answered %s: %.*s", read_mode_name(w->how.mode),
                        (unsigned long long)w->how.ts, status_name(e->status), (int)e->message.size,
                        (const char *)e->message.data);
+        if (e->status == STATUS_TOO_OLD && l->keeps != NULL && w->how.mode == READ_SNAPSHOT && w->how.ts != 0)
+            keep_load_too_old(l->keeps, w->how.ts, w->page_ns);
         worker_finish(w);
         return NULL;
     }

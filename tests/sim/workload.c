@@ -14,6 +14,7 @@ struct workload *workload_new(struct cluster *c, struct history *h)
     l->history = h;
     if (c->bench == BENCH_NONE && chance(c->world, 500)) l->ledger = ledger_load_new(c);
     if (c->bench == BENCH_NONE && chance(c->world, 600)) l->watches = watch_load_new(c);
+    if (c->bench == BENCH_NONE) l->keeps = keep_load_new(c, &h->commits);
     money_init(&l->money, c->knobs.bank_ranges, c->knobs.accounts);
     l->worker_count = c->knobs.workers * c->knobs.client_count;
     ASSERT(l->worker_count <= WORKERS_MAX);
@@ -28,6 +29,7 @@ void workload_free(struct workload *l)
     for (unsigned i = 0; i < l->worker_count; i++) worker_free(&l->workers[i]);
     if (l->ledger != NULL) ledger_load_free(l->ledger);
     if (l->watches != NULL) watch_load_free(l->watches);
+    if (l->keeps != NULL) keep_load_free(l->keeps);
     money_free(&l->money);
     cuts_free(&l->cuts);
     mem_free(l);
@@ -113,6 +115,7 @@ static void boot_go_on(struct world *w, void *ctx)
         for (unsigned i = 0; i < l->worker_count; i++) worker_think(&l->workers[i]);
         if (l->ledger != NULL) ledger_load_start(l->ledger);
         if (l->watches != NULL) watch_load_start(l->watches);
+        if (l->keeps != NULL) keep_load_start(l->keeps);
         break;
     }
     buf_free(&params);
@@ -137,6 +140,7 @@ void workload_drain(struct workload *l)
     l->draining = true;
     if (l->ledger != NULL) ledger_load_drain(l->ledger);
     if (l->watches != NULL) watch_load_drain(l->watches);
+    if (l->keeps != NULL) keep_load_drain(l->keeps);
 }
 
 bool workload_idle(const struct workload *l)

@@ -3,6 +3,7 @@
 #ifndef QUORATE_TESTS_SIM_WORKLOAD_INT_H
 #define QUORATE_TESTS_SIM_WORKLOAD_INT_H
 
+#include "sim/keep_load.h"
 #include "sim/ledger_load.h"
 #include "sim/watch_load.h"
 #include "sim/workload.h"
@@ -98,6 +99,7 @@ struct workload {
     struct history *history;
     struct ledger_load *ledger; /* NULL: not in this run */
     struct watch_load *watches; /* likewise */
+    struct keep_load *keeps;    /* likewise */
     struct money money;
     struct cuts cuts;
     struct worker workers[WORKERS_MAX];

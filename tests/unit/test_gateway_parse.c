@@ -55,6 +55,8 @@ START_TEST(routes)
         {"/v1/kvx", ENDPOINT_UNKNOWN},
         {"", ENDPOINT_UNKNOWN},
         {"/", ENDPOINT_ROOT},
+        {"/v1/snapshots", ENDPOINT_SNAPSHOTS},
+        {"/v1/snapshots/closing", ENDPOINT_SNAPSHOT},
         {"/v1/operators", ENDPOINT_OPERATORS},
         {"/v1/operators/7", ENDPOINT_OPERATOR},
         {"/v1/ledger/accounts", ENDPOINT_LEDGER_ACCOUNTS},

@@ -451,6 +451,127 @@ static bool drained(uint64_t id)
     return n->drained;
 }
 
+/* --- registered snapshots --- */
+
+#define MS(n) ((uint64_t)(n) << TS_COUNTER_BITS)
+
+static void bound_to(uint64_t ms)
+{
+    struct reply_head head;
+    ck_assert_int_eq(run(&(struct meta_command){.kind = META_CMD_TS_BOUND, .ts_bound = MS(ms)}, &head), STATUS_OK);
+}
+
+static enum status ask_snapshot(enum snapshot_verb verb, const char *name, uint64_t ts, bool now, uint64_t life_ms,
+                                struct meta_snapshot_reply *reply)
+{
+    struct reply_head head;
+    struct meta_command c = {.kind = META_CMD_SNAPSHOT,
+                             .snapshot = {.verb = verb, .name = slice_str(name), .ts = ts, .lifetime_ms = life_ms},
+                             .snapshot_now = now};
+    *reply = (struct meta_snapshot_reply){0};
+    if (run(&c, &head) == STATUS_OK) {
+        ck_assert_int_eq(unpack_meta_snapshot_reply(head.payload, &w.arena, reply), STATUS_OK);
+        ck_assert_uint_eq(reply->snapshot_count, 1);
+    }
+    return head.status;
+}
+
+static uint64_t line(void)
+{
+    return snapshots_line(&w.state, w.applied.version_keep);
+}
+
+START_TEST(a_registered_snapshot_holds_the_line)
+{
+    struct meta_snapshot_reply r;
+    w.applied.version_keep = MS(60000);
+    ck_assert_uint_eq(line(), 0);
+    bound_to(1000000);
+    ck_assert_uint_eq(line(), MS(940000));
+    ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_REGISTER, "a", MS(939999), false, 1000, &r), STATUS_TOO_OLD);
+    ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_REGISTER, "a", MS(950000), false, 100000, &r), STATUS_OK);
+    ck_assert(r.changed && r.snapshots[0].ts == MS(950000) && r.snapshots[0].expires_ts == MS(1100000));
+    bound_to(1050000);
+    ck_assert_uint_eq(line(), MS(950000));
+    ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_REGISTER, "b", MS(951000), false, 500000, &r), STATUS_OK);
+    ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_REGISTER, "c", MS(949999), false, 500000, &r), STATUS_TOO_OLD);
+    /* the leader's own timestamp, and the bound has run on meanwhile */
+    ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_REGISTER, "c", MS(1), true, 10, &r), STATUS_OK);
+    ck_assert_uint_eq(r.snapshots[0].ts, MS(950000));
+    bound_to(1100000); /* a ends */
+    ck_assert_uint_eq(line(), MS(951000));
+    ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_EXTEND, "a", 0, false, 1000, &r), STATUS_NOT_FOUND);
+    ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_DROP, "b", 0, false, 0, &r), STATUS_OK);
+    ck_assert_uint_eq(line(), MS(1040000));
+    ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_DROP, "b", 0, false, 0, &r), STATUS_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(a_snapshot_is_registered_once_and_extended)
+{
+    struct meta_snapshot_reply r;
+    bound_to(1000000);
+    ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_REGISTER, "a", MS(999000), true, 1000, &r), STATUS_OK);
+    ck_assert(r.changed);
+    ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_REGISTER, "a", MS(999500), true, 5000, &r), STATUS_OK);
+    ck_assert(!r.changed && r.snapshots[0].ts == MS(999000) && r.snapshots[0].expires_ts == MS(1001000));
+    ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_REGISTER, "a", MS(999000), false, 5000, &r), STATUS_OK);
+    ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_REGISTER, "a", MS(999500), false, 5000, &r), STATUS_EXISTS);
+    ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_EXTEND, "a", 0, false, 9000, &r), STATUS_OK);
+    ck_assert(r.changed && r.snapshots[0].expires_ts == MS(1009000));
+    ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_EXTEND, "a", 0, false, 10, &r), STATUS_OK);
+    ck_assert(!r.changed);
+    static const char *const bad[] = {"", "A", "a b", "a/b"};
+    for (size_t i = 0; i < 4; i++)
+        ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_REGISTER, bad[i], MS(999000), true, 10, &r), STATUS_INVALID);
+    ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_REGISTER, "x", MS(999000), true, 0, &r), STATUS_INVALID);
+    ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_REGISTER, "x", MS(999000), true, LIMIT_SNAPSHOT_LIFE_MS + 1, &r),
+                     STATUS_INVALID);
+    for (unsigned i = 1; i < LIMIT_SNAPSHOTS; i++) {
+        char name[8];
+        (void)snprintf(name, sizeof name, "n%u", i);
+        ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_REGISTER, name, MS(999000), true, 100000, &r), STATUS_OK);
+    }
+    ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_REGISTER, "one-more", MS(999000), true, 10, &r), STATUS_TOO_LARGE);
+    bound_to(1010000); /* a has ended, and makes room */
+    ck_assert_int_eq(ask_snapshot(SNAPSHOT_VERB_REGISTER, "one-more", MS(1009000), true, 10, &r), STATUS_OK);
+}
+END_TEST
+
+/* Whatever is registered, extended, dropped, with a bound that rises: no line that anybody was told before is above what lives. */
+START_TEST(no_line_ever_passes_a_snapshot_that_lives)
+{
+    struct prng p;
+    prng_init(&p, 4711);
+    uint64_t told = 0, bound = 100000;
+    w.applied.version_keep = MS(8000);
+    for (unsigned n = 0; n < 3000; n++) {
+        struct meta_snapshot_reply r;
+        char name[8];
+        (void)snprintf(name, sizeof name, "n%u", (unsigned)prng_below(&p, 6));
+        uint64_t luck = prng_below(&p, 10), life = prng_between(&p, 1, 30000);
+        if (luck < 4) bound_to(bound += prng_below(&p, 3000));
+        if (luck >= 4 && luck < 7) {
+            uint64_t ts = MS(bound - prng_below(&p, 12000));
+            enum status s = ask_snapshot(SNAPSHOT_VERB_REGISTER, name, ts, prng_below(&p, 2) == 0, life, &r);
+            if (s == STATUS_OK && r.changed) ck_assert_uint_ge(r.snapshots[0].ts, told);
+        }
+        if (luck == 7) (void)ask_snapshot(SNAPSHOT_VERB_EXTEND, name, 0, false, life, &r);
+        if (luck == 8) (void)ask_snapshot(SNAPSHOT_VERB_DROP, name, 0, false, 0, &r);
+        if (line() > told) told = line();
+        struct arena arena;
+        arena_init(&arena, 4096);
+        if (w.state.snapshots_row.size > 0) {
+            ck_assert_int_eq(unpack_meta_snapshot_reply(w.state.snapshots_row, &arena, &r), STATUS_OK);
+            for (size_t i = 0; i < r.snapshot_count; i++)
+                if (r.snapshots[i].expires_ts > MS(bound)) ck_assert_uint_ge(r.snapshots[i].ts, told);
+        }
+        arena_free(&arena);
+    }
+    ck_assert_uint_gt(told, MS(1000000));
+}
+END_TEST
+
 START_TEST(a_drained_node_stays_drained)
 {
     init(1);
@@ -655,6 +776,9 @@ int main(void)
     tcase_add_test(tc, a_keyspace_by_hash_has_a_range_for_each_bucket);
     tcase_add_test(tc, bound_never_falls);
     tcase_add_test(tc, what_is_finalised_never_falls);
+    tcase_add_test(tc, a_registered_snapshot_holds_the_line);
+    tcase_add_test(tc, a_snapshot_is_registered_once_and_extended);
+    tcase_add_test(tc, no_line_ever_passes_a_snapshot_that_lives);
     tcase_add_test(tc, a_drained_node_stays_drained);
     tcase_add_test(tc, ids_are_given_once);
     tcase_add_test(tc, news_of_ranges);

@@ -349,6 +349,7 @@ static void v_meta_heartbeat_reply(struct visit *v, struct meta_heartbeat_reply 
     for (size_t i = 0; i < m->want_count; i++) v_u64(v, &m->wants[i]);
     v_metas(v, &m->metas, &m->meta_count);
     v_u32(v, &m->finalised);
+    v_u64(v, &m->line_ts);
 }
 
 static void v_meta_timestamps_request(struct visit *v, struct meta_timestamps_request *m)
@@ -492,6 +493,7 @@ static void v_snapshot_chunk(struct visit *v, struct snapshot_chunk *m)
     v_u32(v, &m->stream_crc);
     v_u32(v, &m->rows_size);
     if (v->mode == GENERATE) m->rows_size %= LIMIT_FRAME_BYTES + 1;
+    v_u64(v, &m->safepoint);
     if (v->mode == GENERATE) m->rows_crc = crc32c(0, m->rows.data, m->rows.size);
 }
 

@@ -108,6 +108,27 @@ static inline void v_meta_config_reply(struct visit *v, struct meta_config_reply
     }
 }
 
+static inline void v_meta_snapshot_request(struct visit *v, struct meta_snapshot_request *m)
+{
+    m->verb = (enum snapshot_verb)v_enum(v, (unsigned)m->verb, SNAPSHOT_VERB_LIST, SNAPSHOT_VERB_DROP);
+    v_bin(v, &m->name, 0, LIMIT_SNAPSHOT_NAME);
+    v_u64(v, &m->ts);
+    v_u64(v, &m->lifetime_ms);
+}
+
+static inline void v_meta_snapshot_reply(struct visit *v, struct meta_snapshot_reply *m)
+{
+    V_LIST(v, m->snapshots, m->snapshot_count, 8);
+    for (size_t i = 0; i < m->snapshot_count; i++) {
+        v_bin(v, &m->snapshots[i].name, 1, LIMIT_SNAPSHOT_NAME);
+        v_u64(v, &m->snapshots[i].ts);
+        v_u64(v, &m->snapshots[i].expires_ts);
+    }
+    v_bool(v, &m->changed);
+    v_u64(v, &m->now_ts);
+    v_u64(v, &m->line_ts);
+}
+
 static inline void v_meta_node_request(struct visit *v, struct meta_node_request *m)
 {
     v_u64(v, &m->node_id);
