@@ -1,6 +1,23 @@
 /* The ledger: accounts with balances, their transfers, one transfer, the audit. Reads only: money moves by programs that can repeat themselves. */
 
 const PAGE = 25;
+let currencies = new Map();
+
+/* How people write the amounts of each ledger. */
+async function learnCurrencies() {
+  try {
+    const list = await askJson('/v1/ledger/currencies');
+    currencies = new Map(list.currencies.map((c) => [c.ledger, c]));
+  } catch (e) { /* as integers, then */ }
+}
+
+function money(text, ledger) {
+  const c = currencies.get(ledger);
+  if (!c) return amount(text);
+  const negative = text.startsWith('-'), digits = (negative ? text.slice(1) : text).padStart(c.scale + 1, '0');
+  const whole = digits.slice(0, digits.length - c.scale), part = digits.slice(digits.length - c.scale);
+  return amount((negative ? '-' : '') + whole) + (part ? '.' + part : '') + (c.name ? '\u00a0' + c.name : '');
+}
 
 function moneyTable(rows, pick) {
   return el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, el('th', {}, 'account'), ['ledger', 'code'].map((t) => el('th.wide', {}, t)),
@@ -9,8 +26,8 @@ function moneyTable(rows, pick) {
     const net = BigInt(a.credits_posted) - BigInt(a.debits_posted);
     const pending = BigInt(a.debits_pending) + BigInt(a.credits_pending);
     return el('tr.pick', { tabindex: 0, onclick: () => pick(a.id), onkeydown: (e) => e.key === 'Enter' && pick(a.id) }, el('td.mono.id', {}, a.id), el('td.wide', {}, a.ledger), el('td.wide', {}, a.code),
-      el('td.r.wide', {}, amount(a.debits_posted)), el('td.r.wide', {}, amount(a.credits_posted)), el('td.r', {}, amount(String(net))),
-      el('td.r', {}, pending > 0n ? amount(String(pending)) : '–'), el('td', {}, accountFlags(a.flags)));
+      el('td.r.wide', {}, money(a.debits_posted, a.ledger)), el('td.r.wide', {}, money(a.credits_posted, a.ledger)), el('td.r', {}, money(String(net), a.ledger)),
+      el('td.r', {}, pending > 0n ? money(String(pending), a.ledger) : '–'), el('td', {}, accountFlags(a.flags)));
   }))));
 }
 
@@ -31,7 +48,7 @@ function transferTable(rows, account) {
   return el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, el('th', {}, 'time (UTC)'), el('th.wide', {}, 'transfer'), ['from (debit)', 'to (credit)'].map((t) => el('th', {}, t)), el('th.r', {}, 'amount'), el('th.wide', {}, 'code'), el('th', {}, 'state'))),
     el('tbody', {}, rows.map((t) => el('tr', {}, el('td', {}, el('a.plain', { href: '#/ledger/transfer/' + t.id }, clockSpans(t.timestamp))), el('td.mono.wide', {}, el('a', { href: '#/ledger/transfer/' + t.id }, t.id)),
       el('td.id', {}, link(t.debit_account_id)), el('td.id', {}, link(t.credit_account_id)),
-      el('td.r', {}, account ? (t.debit_account_id === account ? '−' : '+') : '', amount(t.amount)), el('td.wide', {}, t.code), el('td', {}, transferState(t)))))));
+      el('td.r', {}, account ? (t.debit_account_id === account ? '−' : '+') : '', money(t.amount, t.ledger)), el('td.wide', {}, t.code), el('td', {}, transferState(t)))))));
 }
 
 function transferState(t) {
@@ -67,7 +84,7 @@ function paged(card, draw, load) {
 }
 
 const ledgerPage = {
-  open(view, [kind, id]) {
+  async open(view, [kind, id]) {
     const go = (form) => (event) => {
       event.preventDefault();
       const value = form.value.trim();
@@ -78,6 +95,7 @@ const ledgerPage = {
     view.append(el('div', { style: { display: 'flex', gap: '0 22px', flexWrap: 'wrap', alignItems: 'end' } },
       el('form.row', { onsubmit: go(account) }, el('label', {}, 'Account', account), el('button', {}, 'Look up')),
       el('form.row', { onsubmit: go(transfer) }, el('label', {}, 'Transfer', transfer), el('button', {}, 'Look up'))));
+    await learnCurrencies();
     if (kind === 'account') return this.account(view, decodeURIComponent(id));
     if (kind === 'transfer') return this.transfer(view, decodeURIComponent(id));
     return this.list(view);
@@ -109,8 +127,8 @@ const ledgerPage = {
         `${plural(a.accounts, 'account')}, ${plural(a.transfers, 'transfer')}, ${plural(a.postings, 'posting')} as of ${clock(a.timestamp)} UTC, in ${durationText((performance.now() - begun) / 1000)}`,
         a.proven ? null : el('div.bad-text', {}, a.first_fault)),
       el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, el('th', {}, 'ledger'), ['accounts', 'transfers', 'debits posted', 'credits posted', 'debits pending', 'credits pending'].map((t) => el('th.r', {}, t)))),
-        el('tbody', {}, a.ledgers.map((l) => el('tr', {}, el('td', {}, l.ledger), el('td.r', {}, count(l.accounts)), el('td.r', {}, count(l.transfers)), el('td.r', {}, amount(l.debits_posted)), el('td.r', {}, amount(l.credits_posted)),
-          el('td.r', {}, amount(l.debits_pending)), el('td.r', {}, amount(l.credits_pending))))))));
+        el('tbody', {}, a.ledgers.map((l) => el('tr', {}, el('td', {}, l.ledger), el('td.r', {}, count(l.accounts)), el('td.r', {}, count(l.transfers)), el('td.r', {}, money(l.debits_posted, l.ledger)), el('td.r', {}, money(l.credits_posted, l.ledger)),
+          el('td.r', {}, money(l.debits_pending, l.ledger)), el('td.r', {}, money(l.credits_pending, l.ledger))))))));
     } catch (e) {
       verdict.replaceChildren(el('p.bad-text', {}, refusalText(e)));
     }
@@ -122,8 +140,8 @@ const ledgerPage = {
     try {
       const a = await askJson('/v1/ledger/accounts/' + encodeURIComponent(id));
       const net = BigInt(a.credits_posted) - BigInt(a.debits_posted);
-      card.append(el('h2', {}, `Account ${a.id}`, accountFlags(a.flags)), facts([['credits − debits', el('span.money', {}, amount(String(net)))], ['credits posted', amount(a.credits_posted)], ['debits posted', amount(a.debits_posted)],
-        ['credits pending', amount(a.credits_pending)], ['debits pending', amount(a.debits_pending)], ['ledger, code', `${a.ledger}, ${a.code}`], ['user data', [a.user_data_128, a.user_data_64, a.user_data_32].filter(Boolean).join(', ')],
+      card.append(el('h2', {}, `Account ${a.id}`, accountFlags(a.flags)), facts([['credits − debits', el('span.money', {}, money(String(net), a.ledger))], ['credits posted', money(a.credits_posted, a.ledger)], ['debits posted', money(a.debits_posted, a.ledger)],
+        ['credits pending', money(a.credits_pending, a.ledger)], ['debits pending', money(a.debits_pending, a.ledger)], ['ledger, code', `${a.ledger}, ${a.code}`], ['user data', [a.user_data_128, a.user_data_64, a.user_data_32].filter(Boolean).join(', ')],
         ['opened', clock(a.timestamp) + ' UTC'], ['as of', clock(a.as_of) + ' UTC']]));
       await paged(history, (rows) => transferTable(rows, a.id), async (next) => {
         const page = await askJson(`/v1/ledger/accounts/${encodeURIComponent(id)}/transfers?reverse=true&limit=${PAGE}` + (next ? '&next=' + next : ''));
@@ -139,7 +157,7 @@ const ledgerPage = {
     try {
       const t = await askJson('/v1/ledger/transfers/' + encodeURIComponent(id));
       const link = (account) => el('a.mono', { href: '#/ledger/account/' + account }, account);
-      card.append(el('h2', {}, `Transfer ${t.id}`), facts([['amount', el('span.money', {}, amount(t.amount))], ['state', transferState(t)], ['from (debit)', link(t.debit_account_id)], ['to (credit)', link(t.credit_account_id)], ['ledger, code', `${t.ledger}, ${t.code}`],
+      card.append(el('h2', {}, `Transfer ${t.id}`), facts([['amount', el('span.money', {}, money(t.amount, t.ledger))], ['state', transferState(t)], ['from (debit)', link(t.debit_account_id)], ['to (credit)', link(t.credit_account_id)], ['ledger, code', `${t.ledger}, ${t.code}`],
         ['flags', t.flags.join(', ')], ['pending transfer', t.pending_id], ['resolved by', t.resolved_by], ['timeout', t.timeout ? t.timeout + ' s' : ''], ['time', clock(t.timestamp) + ' UTC']]));
     } catch (e) {
       card.append(el('p.bad-text', {}, refusalText(e)));

@@ -306,7 +306,8 @@ static const struct flag flags_bench_transfer[] = {
 
 #define FLAGS_LEDGER                                                                                                   \
     {                                                                                                                  \
-        "scale", FLAG_NUMBER, "DIGITS", "show amounts with so many digits behind the point"                            \
+        "scale", FLAG_NUMBER, "DIGITS",                                                                                \
+            "show amounts with so many digits behind the point; default: as the ledger's currency"                     \
     }
 static const struct flag flags_ledger_accounts[] = {
     {"ledger", FLAG_NUMBER, "N", "default 1"},
@@ -338,6 +339,10 @@ static const struct flag flags_ledger_list[] = {
     FLAGS_LEDGER,
 };
 static const struct flag flags_ledger_show[] = {FLAGS_LEDGER};
+static const struct flag flags_ledger_currency[] = {
+    {"scale", FLAG_NUMBER, "DIGITS", "behind the point, for people; 0 to 18"},
+    {"name", FLAG_TEXT, "NAME", "such as EUR; default: none"},
+};
 static const struct flag flags_ledger_import[] = {
     {"rejects", FLAG_TEXT, "FILE", "rows that were refused, with reasons; default: FILE.rejects"},
     {"batch", FLAG_NUMBER, "N", "rows at a time; default 8190"},
@@ -484,6 +489,9 @@ const struct command cli_commands[] = {
      1, FLAGS(flags_ledger_list), false},
     {"ledger audit", "", "prove from the rows that debits equal credits and balances their postings",
      run_ledger_audit_command, 0, 0, FLAGS(flags_ledger_show), false},
+    {"ledger currency", "LEDGER", "say how people write the amounts of a ledger", run_ledger_currency, 1, 1,
+     FLAGS(flags_ledger_currency), false},
+    {"ledger currencies", "", "what the ledgers' amounts are", run_ledger_currencies, 0, 0, NO_FLAGS, false},
     {"ledger import", "FILE|-", "accounts and transfers from CSV or lines of JSON; harmless when repeated",
      run_ledger_import, 1, 1, FLAGS(flags_ledger_import), false},
     {"ledger dump", "", "all accounts and transfers of one snapshot, a line each", run_ledger_dump, 0, 0, NO_FLAGS,

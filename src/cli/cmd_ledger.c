@@ -5,6 +5,7 @@
 #include "cli/ledger_cli.h"
 #include "gateway/json_out.h"
 #include "gateway/ledger_json.h"
+#include "gateway/uri.h"
 #include "ledger/words.h"
 
 /* --- a command's life --- */
@@ -18,11 +19,36 @@ int ledger_command_open(struct ledger_command *k, struct cli *c)
         return cli_usage("%s", err.text);
     }
     k->scale = (unsigned)scale;
+    k->scale_given = args_given(&c->args, "scale");
     arena_init(&k->arena, 4096);
     int code = session_open(&k->session, c);
     if (code != CLI_OK) return code;
     k->ledger = ledger_new(k->session.env, k->session.client, &(struct ledger_options){.expires = false});
     return CLI_OK;
+}
+
+static void currencies_learned(void *ctx, const struct client_error *e, const struct ledger_currency *list,
+                               size_t count)
+{
+    struct ledger_command *k = ctx;
+    if (e->status != STATUS_OK) {
+        ledger_command_end(k, cli_client_failed("the currencies", e));
+        return;
+    }
+    k->currencies = arena_alloc(&k->arena, (count + 1) * sizeof(*list));
+    if (count > 0) memcpy(k->currencies, list, count * sizeof(*list));
+    k->currency_count = count;
+    ledger_command_end(k, CLI_OK);
+}
+
+int ledger_command_open_showing(struct ledger_command *k, struct cli *c)
+{
+    int code = ledger_command_open(k, c);
+    if (code != CLI_OK || k->scale_given || c->output == OUTPUT_JSON) return code;
+    ledger_list_currencies(k->ledger, c->timeout_ms, currencies_learned, k);
+    code = session_wait(&k->session);
+    k->session.done = false;
+    return code == CLI_OK ? CLI_OK : ledger_command_close(k);
 }
 
 int ledger_command_close(struct ledger_command *k)
@@ -185,11 +211,20 @@ int run_ledger_void(struct cli *c)
 
 /* --- reading --- */
 
-static void amount_cell(struct text_table *t, i128 v, unsigned scale)
+static void amount_cell(struct text_table *t, i128 v, const struct ledger_currency *c)
 {
     char text[I128_TEXT_MAX + 24];
-    ledger_amount_format(v, scale, text);
-    text_table_cell(t, "%s", text);
+    ledger_amount_format(v, c->scale, text);
+    text_table_cell(t, "%s%s%s", text, c->name[0] != '\0' ? " " : "", c->name);
+}
+
+/* How amounts of a ledger are shown. */
+static struct ledger_currency shown_as(const struct ledger_command *k, uint32_t ledger)
+{
+    for (size_t i = 0; i < k->currency_count; i++) {
+        if (k->currencies[i].ledger == ledger) return k->currencies[i];
+    }
+    return (struct ledger_currency){.ledger = ledger, .scale = k->scale};
 }
 
 static void id_cell(struct text_table *t, const struct ledger_id *id)
@@ -199,12 +234,12 @@ static void id_cell(struct text_table *t, const struct ledger_id *id)
     text_table_cell(t, "%s", text);
 }
 
-static void balance_cells(struct text_table *t, const struct ledger_balance *b, unsigned scale)
+static void balance_cells(struct text_table *t, const struct ledger_balance *b, struct ledger_currency c)
 {
-    amount_cell(t, b->debits_posted, scale);
-    amount_cell(t, b->credits_posted, scale);
-    amount_cell(t, b->debits_pending, scale);
-    amount_cell(t, b->credits_pending, scale);
+    amount_cell(t, b->debits_posted, &c);
+    amount_cell(t, b->credits_posted, &c);
+    amount_cell(t, b->debits_pending, &c);
+    amount_cell(t, b->credits_pending, &c);
 }
 
 static void print_table(struct ledger_command *k, struct text_table *t)
@@ -245,7 +280,7 @@ static void account_done(void *ctx, const struct client_error *e, const struct l
         id_cell(&t, &r->account.id);
         text_table_cell(&t, "%u", r->account.ledger);
         text_table_cell(&t, "%u", r->account.code);
-        balance_cells(&t, &r->balance, k->scale);
+        balance_cells(&t, &r->balance, shown_as(k, r->account.ledger));
         text_table_cell(&t, "%s", r->balance.closed ? "closed" : "open");
         print_table(k, &t);
     }
@@ -259,18 +294,18 @@ int run_ledger_account(struct cli *c)
     uint64_t at = 0;
     int code = word_id(c, 0, &id);
     if (code == CLI_OK) code = flag_number(c, "at", 0, UINT64_MAX, &at);
-    if (code == CLI_OK) code = ledger_command_open(&k, c);
+    if (code == CLI_OK) code = ledger_command_open_showing(&k, c);
     if (code != CLI_OK) return code;
     ledger_get_account(k.ledger, &id, at, c->timeout_ms, account_done, &k);
     return ledger_command_close(&k);
 }
 
-static void transfer_cells(struct text_table *t, const struct ledger_transfer_item *item, unsigned scale)
+static void transfer_cells(struct text_table *t, const struct ledger_transfer_item *item, struct ledger_currency c)
 {
     id_cell(t, &item->transfer.id);
     id_cell(t, &item->transfer.debit);
     id_cell(t, &item->transfer.credit);
-    amount_cell(t, item->transfer.amount, scale);
+    amount_cell(t, item->transfer.amount, &c);
     text_table_cell(t, "%u", item->transfer.code);
     text_table_cell(t, "%s",
                     item->state == TRANSFER_REFUSED ? ledger_result_name(item->refusal)
@@ -298,7 +333,7 @@ static void transfer_done(void *ctx, const struct client_error *e, const struct 
     } else {
         struct text_table t;
         text_table_init(&t, transfer_heads, 7);
-        transfer_cells(&t, item, k->scale);
+        transfer_cells(&t, item, shown_as(k, item->transfer.ledger));
         print_table(k, &t);
         ledger_command_end(k, CLI_OK);
     }
@@ -309,7 +344,7 @@ int run_ledger_lookup(struct cli *c)
     struct ledger_command k;
     struct ledger_id id;
     int code = word_id(c, 0, &id);
-    if (code == CLI_OK) code = ledger_command_open(&k, c);
+    if (code == CLI_OK) code = ledger_command_open_showing(&k, c);
     if (code != CLI_OK) return code;
     ledger_get_transfer(k.ledger, &id, c->timeout_ms, transfer_done, &k);
     return ledger_command_close(&k);
@@ -349,12 +384,12 @@ static void page_done(void *ctx, const struct client_error *e, const struct ledg
         text_table_init(&t, balances ? balance_heads : transfer_heads, balances ? 6 : 7);
         for (size_t i = 0; i < page->count; i++) {
             if (!balances) {
-                transfer_cells(&t, &page->items[i], k->scale);
+                transfer_cells(&t, &page->items[i], shown_as(k, page->items[i].transfer.ledger));
                 continue;
             }
             text_table_cell(&t, "%llu", (unsigned long long)page->timestamps[i]);
             id_cell(&t, &page->items[i].transfer.id);
-            balance_cells(&t, &page->balances[i], k->scale);
+            balance_cells(&t, &page->balances[i], shown_as(k, page->items[i].transfer.ledger));
         }
         if (page->count > 0 || k->told == 0)
             print_table(k, &t);
@@ -382,7 +417,7 @@ static int run_page(struct cli *c, bool balances)
     if (code == CLI_OK) code = flag_number(c, "code", 0, UINT16_MAX, &code_number);
     if (code == CLI_OK) code = flag_number(c, "ledger", 0, UINT32_MAX, &ledger);
     if (code == CLI_OK && c->args.word_count > 0) code = word_id(c, 0, &id);
-    if (code == CLI_OK) code = ledger_command_open(&k, c);
+    if (code == CLI_OK) code = ledger_command_open_showing(&k, c);
     if (code != CLI_OK) return code;
     k.wanted = limit;
     k.query = (struct ledger_query){.of_account = c->args.word_count > 0,
@@ -437,7 +472,7 @@ static void audit_done(void *ctx, const struct client_error *e, const struct led
             text_table_cell(&t, "%u", s->ledger);
             text_table_cell(&t, "%llu", (unsigned long long)s->accounts);
             text_table_cell(&t, "%llu", (unsigned long long)s->transfers);
-            balance_cells(&t, &sums, k->scale);
+            balance_cells(&t, &sums, shown_as(k, s->ledger));
         }
         print_table(k, &t);
         out_printf("ledger: audit of one snapshot: %llu accounts, %llu transfers, %llu postings, %llu pending, %llu "
@@ -457,9 +492,71 @@ static void audit_done(void *ctx, const struct client_error *e, const struct led
 int run_ledger_audit_command(struct cli *c)
 {
     struct ledger_command k;
-    int code = ledger_command_open(&k, c);
+    int code = ledger_command_open_showing(&k, c);
     if (code != CLI_OK) return code;
     uint32_t timeout_ms = args_given(&c->args, "timeout") ? c->timeout_ms : 600000;
     ledger_run_audit(k.ledger, 0, timeout_ms, NULL, audit_done, &k);
+    return ledger_command_close(&k);
+}
+
+/* --- currencies --- */
+
+static void currencies_shown(void *ctx, const struct client_error *e, const struct ledger_currency *list, size_t count)
+{
+    static const char *const heads[] = {"LEDGER", "DIGITS", "CURRENCY"};
+    struct ledger_command *k = ctx;
+    struct text_table t;
+    if (e->status != STATUS_OK) {
+        ledger_command_end(k, cli_client_failed("the currencies", e));
+        return;
+    }
+    text_table_init(&t, heads, 3);
+    for (size_t i = 0; i < count; i++) {
+        if (k->session.cli->output == OUTPUT_JSON) {
+            struct buf b;
+            buf_init(&b, 4096);
+            json_ledger_currency(&b, &list[i]);
+            print_line(&b);
+            continue;
+        }
+        text_table_cell(&t, "%u", list[i].ledger);
+        text_table_cell(&t, "%u", list[i].scale);
+        text_table_cell(&t, "%s", list[i].name);
+    }
+    if (k->session.cli->output == OUTPUT_JSON)
+        text_table_free(&t);
+    else
+        print_table(k, &t);
+    ledger_command_end(k, CLI_OK);
+}
+
+int run_ledger_currencies(struct cli *c)
+{
+    struct ledger_command k;
+    int code = ledger_command_open(&k, c);
+    if (code != CLI_OK) return code;
+    ledger_list_currencies(k.ledger, c->timeout_ms, currencies_shown, &k);
+    return ledger_command_close(&k);
+}
+
+int run_ledger_currency(struct cli *c)
+{
+    struct ledger_command k;
+    struct ledger_currency currency = {.scale = 0};
+    const char *name = args_text(&c->args, "name", "");
+    uint64_t ledger = 0, scale = 0;
+    if (!text_to_u64(slice_str(c->args.words[0]), UINT32_MAX, &ledger) || ledger == 0)
+        return cli_usage("'%s' is not a ledger: a number from 1 to %u", c->args.words[0], UINT32_MAX);
+    if (!args_given(&c->args, "scale")) return cli_usage("--scale: how many digits stand behind the point?");
+    int code = flag_number(c, "scale", 0, LEDGER_SCALE_MAX, &scale);
+    if (code != CLI_OK) return code;
+    currency.ledger = (uint32_t)ledger;
+    currency.scale = (unsigned)scale;
+    if (strlen(name) <= LEDGER_CURRENCY_NAME_MAX) memcpy(currency.name, name, strlen(name));
+    if (strlen(name) > LEDGER_CURRENCY_NAME_MAX || !ledger_currency_valid(&currency))
+        return cli_usage("--name: at most %u of A-Z, a-z, 0-9, _ and -", LEDGER_CURRENCY_NAME_MAX);
+    code = ledger_command_open(&k, c);
+    if (code != CLI_OK) return code;
+    ledger_set_currency(k.ledger, &currency, c->timeout_ms, currencies_shown, &k);
     return ledger_command_close(&k);
 }

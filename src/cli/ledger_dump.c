@@ -80,7 +80,8 @@ static enum status dump_row(struct dump *d, const struct scan_row *row)
     if (key.row == LEDGER_ROW_COUNTER) {
         return i128_parse(row->value, &d->slots[key.slot]) ? STATUS_OK : STATUS_CORRUPT;
     }
-    if (key.row == LEDGER_ROW_POSTINGS || key.row == LEDGER_ROW_EXPIRY) return STATUS_OK;
+    if (key.row == LEDGER_ROW_POSTINGS || key.row == LEDGER_ROW_EXPIRY || key.row == LEDGER_ROW_CURRENCY)
+        return STATUS_OK;
     dump_account(d);
     if (key.row == LEDGER_ROW_TRANSFER) {
         transfer.transfer.id = key.id;

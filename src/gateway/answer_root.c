@@ -20,7 +20,7 @@ static void root_text(struct answer *a)
         "  GET|POST /v1/snapshots, PUT|DELETE /v1/snapshots/{name}   {\"name\",\"at\",\"lifetime\"}: a past that is "
         "kept\n"
         "  GET|POST /v1/operators, DELETE /v1/operators/{id}   {\"kind\",\"range\",\"from\",\"to\"}\n"
-        "  GET|POST /v1/ledger/accounts  /v1/ledger/transfers[/{id}]  GET /v1/ledger/audit\n"
+        "  GET|POST /v1/ledger/accounts  /v1/ledger/transfers[/{id}]  GET /v1/ledger/audit|currencies\n"
         "  GET  /healthz  /readyz  /metrics  /metrics/cluster  /v1/openapi.json\n\n"
         "A keyspace 'default' exists. Errors: "
         "{\"error\":{\"code\",\"message\",\"outcome\":\"definite\"|\"unknown\"}}.\n"

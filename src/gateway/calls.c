@@ -337,6 +337,8 @@ void call_run(struct call *c)
     case ENDPOINT_LEDGER_POSTINGS:
     case ENDPOINT_LEDGER_TRANSFERS:
     case ENDPOINT_LEDGER_TRANSFER:
+    case ENDPOINT_LEDGER_CURRENCIES:
+    case ENDPOINT_LEDGER_CURRENCY:
     case ENDPOINT_LEDGER_AUDIT: call_ledger(c, &in, &route); break;
     case ENDPOINT_AUTH_SELF:
     case ENDPOINT_AUTH_LOGIN:

@@ -195,6 +195,52 @@ static void audit_done(void *ctx, const struct client_error *e, const struct led
     call_send(c, &a);
 }
 
+/* --- currencies --- */
+
+static void currencies_done(void *ctx, const struct client_error *e, const struct ledger_currency *list, size_t count)
+{
+    struct call *c = ctx;
+    struct answer a;
+    if (!call_answers(c, e, &a)) return;
+    if (c->endpoint == ENDPOINT_LEDGER_CURRENCY) {
+        json_ledger_currency(&a.body, &list[0]);
+    } else {
+        json_open(&a.body, '{');
+        json_key(&a.body, "currencies");
+        json_open(&a.body, '[');
+        for (size_t i = 0; i < count; i++) json_ledger_currency(&a.body, &list[i]);
+        json_close(&a.body, ']');
+        json_close(&a.body, '}');
+    }
+    buf_append_byte(&a.body, '\n');
+    call_send(c, &a);
+}
+
+static void handle_currencies(struct call *c, const struct input *in, const struct route *route)
+{
+    struct errbuf err;
+    struct ledger_currency currency = {.scale = 0};
+    uint64_t ledger = 0;
+    json_t *tree = NULL;
+    bool sets = c->endpoint == ENDPOINT_LEDGER_CURRENCY;
+    enum status s = query_timeout(in, c, &err);
+    if (s == STATUS_OK && sets && (!text_to_u64(route->key, UINT32_MAX, &ledger) || ledger == 0)) {
+        errbuf_set(&err, "a ledger is a number from 1 to %u", UINT32_MAX);
+        s = STATUS_INVALID;
+    }
+    if (s == STATUS_OK && sets) s = json_load_body(in->body, &tree, &err);
+    struct json_at root = {.value = tree, .path = {.parent = NULL, .name = ""}};
+    if (s == STATUS_OK && sets) s = json_want_currency(&root, &currency, &err);
+    currency.ledger = (uint32_t)ledger;
+    if (s != STATUS_OK)
+        call_refuse(c, s, &err);
+    else if (sets)
+        ledger_set_currency(c->gateway->ledger, &currency, c->timeout_ms, currencies_done, c);
+    else
+        ledger_list_currencies(c->gateway->ledger, c->timeout_ms, currencies_done, c);
+    json_decref(tree);
+}
+
 /* --- pages --- */
 
 static void page_done(void *ctx, const struct client_error *e, const struct ledger_page *page)
@@ -321,7 +367,8 @@ static void handle_accounts(struct call *c, const struct input *in)
 void call_ledger(struct call *c, const struct input *in, const struct route *route)
 {
     struct errbuf err;
-    bool creates = c->method == HTTP_POST && c->endpoint != ENDPOINT_LEDGER_AUDIT;
+    bool creates =
+        (c->method == HTTP_POST && c->endpoint != ENDPOINT_LEDGER_AUDIT) || c->endpoint == ENDPOINT_LEDGER_CURRENCY;
     if (c->gateway->ledger == NULL) {
         errbuf_set(&err, "this gateway has no ledger");
         call_refuse(c, STATUS_UNSUPPORTED, &err);
@@ -333,6 +380,8 @@ void call_ledger(struct call *c, const struct input *in, const struct route *rou
             ledger_run_audit(c->gateway->ledger, 0, AUDIT_TIMEOUT_MS, NULL, audit_done, c);
         else
             call_refuse(c, s, &err);
+    } else if (c->endpoint == ENDPOINT_LEDGER_CURRENCY || c->endpoint == ENDPOINT_LEDGER_CURRENCIES) {
+        handle_currencies(c, in, route);
     } else if (c->endpoint == ENDPOINT_LEDGER_ACCOUNTS && c->method == HTTP_GET) {
         handle_accounts(c, in);
     } else if (c->method == HTTP_POST) {

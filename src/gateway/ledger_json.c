@@ -236,6 +236,38 @@ void json_ledger_item(struct buf *b, const struct ledger_transfer_item *item)
     json_close(b, '}');
 }
 
+enum status json_want_currency(const struct json_at *at, struct ledger_currency *out, struct errbuf *err)
+{
+    static const char *const names[] = {"scale", "name"};
+    uint64_t scale = 0;
+    struct slice name = SLICE_EMPTY;
+    *out = (struct ledger_currency){.ledger = 1};
+    enum status s = json_want_object(at, names, 2, err);
+    if (s != STATUS_OK) return s;
+    struct json_at digits = json_field(at, "scale"), text = json_field(at, "name");
+    s = json_want_u64(&digits, LEDGER_SCALE_MAX, &scale, err);
+    if (s == STATUS_OK && text.value != NULL) s = json_want_text(&text, &name, err);
+    if (s != STATUS_OK) return s;
+    out->scale = (unsigned)scale;
+    if (name.size <= LEDGER_CURRENCY_NAME_MAX) memcpy(out->name, name.data, name.size);
+    if (name.size <= LEDGER_CURRENCY_NAME_MAX && strlen(out->name) == name.size && ledger_currency_valid(out))
+        return STATUS_OK;
+    return json_refuse(&text, STATUS_INVALID, err, "expected at most %u of A-Z, a-z, 0-9, _ and -",
+                       LEDGER_CURRENCY_NAME_MAX);
+}
+
+void json_ledger_currency(struct buf *b, const struct ledger_currency *c)
+{
+    json_open(b, '{');
+    json_key(b, "ledger");
+    json_u64(b, c->ledger);
+    json_key(b, "scale");
+    json_u64(b, c->scale);
+    json_key(b, "name");
+    json_str(b, c->name);
+    json_close(b, '}');
+}
+
 void json_ledger_outcome(struct buf *b, size_t index, const struct ledger_id *id, const struct ledger_outcome *o,
                          bool is_transfer)
 {

@@ -55,6 +55,12 @@ bool endpoint_allows(enum endpoint e, enum http_method m)
 /* /v1/ledger/accounts/{id}, .../balances, .../transfers; /v1/ledger/transfers/{id} */
 static bool route_ledger(struct slice path, struct route *out)
 {
+    static const char currencies[] = "/v1/ledger/currencies/";
+    if (slice_starts(path, slice_str(currencies))) {
+        out->endpoint = ENDPOINT_LEDGER_CURRENCY;
+        out->key = slice_make(path.data + sizeof(currencies) - 1, path.size - (sizeof(currencies) - 1));
+        return true;
+    }
     static const char accounts[] = "/v1/ledger/accounts/", transfers[] = "/v1/ledger/transfers/";
     bool account = slice_starts(path, slice_str(accounts));
     if (!account && !slice_starts(path, slice_str(transfers))) return false;
@@ -127,6 +133,7 @@ void route_find(struct slice path, struct route *out)
         {"/v1/ledger/accounts", ENDPOINT_LEDGER_ACCOUNTS},
         {"/v1/ledger/transfers", ENDPOINT_LEDGER_TRANSFERS},
         {"/v1/ledger/audit", ENDPOINT_LEDGER_AUDIT},
+        {"/v1/ledger/currencies", ENDPOINT_LEDGER_CURRENCIES},
         {"/readyz", ENDPOINT_READYZ},
         {"/metrics", ENDPOINT_METRICS},
         {"/metrics/cluster", ENDPOINT_METRICS_CLUSTER},

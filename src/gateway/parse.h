@@ -24,6 +24,8 @@
     X(LEDGER_POSTINGS, "ledger_postings", "GET")                                                                       \
     X(LEDGER_TRANSFERS, "ledger_transfers", "GET, POST")                                                               \
     X(LEDGER_TRANSFER, "ledger_transfer", "GET")                                                                       \
+    X(LEDGER_CURRENCIES, "ledger_currencies", "GET")                                                                   \
+    X(LEDGER_CURRENCY, "ledger_currency", "PUT")                                                                       \
     X(LEDGER_AUDIT, "ledger_audit", "GET, POST")                                                                       \
     X(WATCH, "watch", "GET")                                                                                           \
     X(KEYSPACES, "keyspaces", "GET, POST")                                                                             \

@@ -96,6 +96,15 @@ typedef void (*ledger_accounts_done)(void *ctx, const struct client_error *e, co
 void ledger_list_accounts(struct ledger *l, struct slice next, uint32_t limit, uint32_t timeout_ms,
                           ledger_accounts_done done, void *ctx);
 
+/* --- currencies (currencies.c): how people write the amounts of a ledger --- */
+#define LEDGER_CURRENCIES_MAX 4096u /* that a list shows */
+typedef void (*ledger_currencies_done)(void *ctx, const struct client_error *e, const struct ledger_currency *list,
+                                       size_t count);
+void ledger_list_currencies(struct ledger *l, uint32_t timeout_ms, ledger_currencies_done done, void *ctx);
+/* Sets or replaces one; it must be valid. done is told it alone. */
+void ledger_set_currency(struct ledger *l, const struct ledger_currency *currency, uint32_t timeout_ms,
+                         ledger_currencies_done done, void *ctx);
+
 /* --- the audit (audit.c): one snapshot of everything, read page by page --- */
 #define LEDGER_AUDIT_LEDGERS_MAX 1024u
 struct ledger_audit_sums { /* of one ledger */

@@ -204,3 +204,13 @@ enum ledger_result ledger_transfer_compare(const struct ledger_transfer *asked, 
     if (asked->code != there->code && !(second && asked->code == 0)) return LEDGER_EXISTS_OTHER_CODE;
     return LEDGER_EXISTS;
 }
+
+bool ledger_currency_valid(const struct ledger_currency *c)
+{
+    if (c->ledger == 0 || c->scale > LEDGER_SCALE_MAX) return false;
+    for (const char *p = c->name; *p != '\0'; p++) {
+        bool letter = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z');
+        if (!letter && !(*p >= '0' && *p <= '9') && *p != '_' && *p != '-') return false;
+    }
+    return true;
+}

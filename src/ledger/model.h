@@ -153,4 +153,14 @@ enum ledger_result ledger_transfer_judge(const struct ledger_transfer *t);
 enum ledger_result ledger_account_compare(const struct ledger_account *asked, const struct ledger_account *there);
 enum ledger_result ledger_transfer_compare(const struct ledger_transfer *asked, const struct ledger_transfer *there);
 
+/* What a ledger's amounts are, for people: `scale` digits behind the point, and a name. */
+#define LEDGER_SCALE_MAX 18u
+#define LEDGER_CURRENCY_NAME_MAX 16u
+struct ledger_currency {
+    uint32_t ledger; /* not 0 */
+    unsigned scale;
+    char name[LEDGER_CURRENCY_NAME_MAX + 1]; /* A-Z, a-z, 0-9, _, -; may be empty */
+};
+bool ledger_currency_valid(const struct ledger_currency *c);
+
 #endif

@@ -200,6 +200,7 @@ static enum status take_row(struct ledger_proof *c, struct slice at, struct slic
         s = row_get_transfer(value, &transfer);
         if (s == STATUS_OK) take_transfer(c, &transfer);
         return s;
+    case LEDGER_ROW_CURRENCY: return row_get_currency(value, &(struct ledger_currency){0});
     case LEDGER_ROW_EXPIRY: c->expiries_there += expiry_fingerprint(key.at, &key.id); return STATUS_OK;
     }
     BUG("row");

@@ -8,6 +8,7 @@
 #define SPACE_ACCOUNT 'A'
 #define SPACE_TRANSFER 'T'
 #define SPACE_EXPIRY 'X'
+#define SPACE_CURRENCY 'L'
 #define KIND_META 'a'
 #define KIND_COUNTER 'b'
 #define KIND_POSTINGS 'p'
@@ -66,6 +67,14 @@ struct slice key_expiry(struct arena *a, uint64_t at_ms, const struct ledger_id 
     return slice_make(at, 25);
 }
 
+struct slice key_currency(struct arena *a, uint32_t ledger)
+{
+    uint8_t *at = arena_alloc(a, 5);
+    at[0] = SPACE_CURRENCY;
+    be_set_u32(at + 1, ledger);
+    return slice_make(at, 5);
+}
+
 static enum status account_key_decode(struct slice key, struct ledger_key *out)
 {
     if (key.data[17] == KIND_META && key.size == 18) {
@@ -90,6 +99,11 @@ enum status ledger_key_decode(struct slice key, struct ledger_key *out)
         out->row = LEDGER_ROW_EXPIRY;
         out->at = be_u64(key.data + 1);
         memcpy(out->id.bytes, key.data + 9, 16);
+        return STATUS_OK;
+    }
+    if (key.size == 5 && key.data[0] == SPACE_CURRENCY) {
+        out->row = LEDGER_ROW_CURRENCY;
+        out->ledger = be_u32(key.data + 1);
         return STATUS_OK;
     }
     if (key.size < 18) return STATUS_CORRUPT;
@@ -166,6 +180,22 @@ static void get_user_data(struct cursor *c, unsigned bits, struct ledger_id *u12
 }
 
 /* --- rows --- */
+
+void row_put_currency(struct buf *b, const struct ledger_currency *c)
+{
+    buf_put_u8(b, FORMAT);
+    buf_put_u8(b, (uint8_t)c->scale);
+    buf_append_str(b, c->name);
+}
+
+enum status row_get_currency(struct slice value, struct ledger_currency *out)
+{
+    *out = (struct ledger_currency){.ledger = 1};
+    if (value.size < 2 || value.size > 2 + LEDGER_CURRENCY_NAME_MAX || value.data[0] != FORMAT) return STATUS_CORRUPT;
+    out->scale = value.data[1];
+    memcpy(out->name, value.data + 2, value.size - 2);
+    return ledger_currency_valid(out) && strlen(out->name) == value.size - 2 ? STATUS_OK : STATUS_CORRUPT;
+}
 
 void row_put_account(struct buf *b, const struct ledger_account *a)
 {

@@ -17,6 +17,7 @@ struct slice key_counter(struct arena *a, const struct ledger_id *account, enum 
 struct slice key_postings(struct arena *a, const struct ledger_id *account, uint64_t timestamp);
 struct slice key_transfer(struct arena *a, const struct ledger_id *transfer);
 struct slice key_resolution(struct arena *a, const struct ledger_id *transfer);
+struct slice key_currency(struct arena *a, uint32_t ledger);
 struct slice key_expiry(struct arena *a, uint64_t at_ms, const struct ledger_id *transfer);
 
 enum ledger_row {
@@ -25,12 +26,14 @@ enum ledger_row {
     LEDGER_ROW_POSTINGS,
     LEDGER_ROW_TRANSFER,
     LEDGER_ROW_RESOLUTION,
-    LEDGER_ROW_EXPIRY
+    LEDGER_ROW_EXPIRY,
+    LEDGER_ROW_CURRENCY
 };
 struct ledger_key {
     enum ledger_row row;
     struct ledger_id id;   /* of the account or transfer */
     enum ledger_slot slot; /* COUNTER */
+    uint32_t ledger;       /* CURRENCY */
     uint64_t at;           /* POSTINGS: timestamp; EXPIRY: milliseconds */
 };
 MUST_CHECK enum status ledger_key_decode(struct slice key, struct ledger_key *out);
@@ -38,6 +41,9 @@ MUST_CHECK enum status ledger_key_decode(struct slice key, struct ledger_key *ou
 /* --- values --- */
 void row_put_account(struct buf *b, const struct ledger_account *a);
 MUST_CHECK enum status row_get_account(struct slice value, struct ledger_account *out); /* all but the id */
+
+void row_put_currency(struct buf *b, const struct ledger_currency *c);
+MUST_CHECK enum status row_get_currency(struct slice value, struct ledger_currency *out); /* all but the ledger */
 
 struct transfer_row {
     struct ledger_transfer transfer; /* all but the id */

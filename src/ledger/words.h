@@ -14,7 +14,6 @@ extern const struct ledger_flag_word ledger_transfer_words[];
 bool ledger_flag_find(const struct ledger_flag_word *words, struct slice word, uint16_t *flag);
 
 /* An amount with the decimal point where `scale` puts it: 12345 at 2 is "123.45". */
-#define LEDGER_SCALE_MAX 18u
 void ledger_amount_format(i128 amount, unsigned scale, char text[I128_TEXT_MAX + 24]);
 
 #endif

@@ -60,6 +60,8 @@ START_TEST(routes)
         {"/v1/operators", ENDPOINT_OPERATORS},
         {"/v1/operators/7", ENDPOINT_OPERATOR},
         {"/v1/ledger/accounts", ENDPOINT_LEDGER_ACCOUNTS},
+        {"/v1/ledger/currencies", ENDPOINT_LEDGER_CURRENCIES},
+        {"/v1/ledger/currencies/978", ENDPOINT_LEDGER_CURRENCY},
         {"/healthz", ENDPOINT_HEALTHZ},
         {"/metrics", ENDPOINT_METRICS},
     };

@@ -188,6 +188,26 @@ START_TEST(keys_there_and_back)
     ck_assert_uint_eq(k.at, 88);
     ck_assert(ledger_id_eq(&k.id, &id));
     ck_assert_int_lt(slice_cmp(key_resolution(&arena, &id), key_transfer(&arena, &id)), 0);
+    ck_assert_int_eq(ledger_key_decode(key_currency(&arena, 978), &k), STATUS_OK);
+    ck_assert(k.row == LEDGER_ROW_CURRENCY && k.ledger == 978);
+}
+END_TEST
+
+START_TEST(currencies_there_and_back)
+{
+    struct ledger_currency c = {.ledger = 978, .scale = 2, .name = "EUR"}, back;
+    struct buf b;
+    buf_init(&b, 256);
+    row_put_currency(&b, &c);
+    ck_assert_int_eq(row_get_currency(buf_slice(&b), &back), STATUS_OK);
+    ck_assert(back.scale == 2 && strcmp(back.name, "EUR") == 0);
+    static const char *const bad[] = {"", "\1", "\2\2EUR", "\1\23EUR", "\1\2E R", "\1\2ABCDEFGHIJKLMNOPQ"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        ck_assert_int_eq(row_get_currency(slice_str(bad[i]), &back), STATUS_CORRUPT);
+    ck_assert_int_eq(row_get_currency(slice_make("\1\2E\0R", 5), &back), STATUS_CORRUPT);
+    c.ledger = 0;
+    ck_assert(!ledger_currency_valid(&c));
+    buf_free(&b);
 }
 END_TEST
 
@@ -273,6 +293,7 @@ int main(void)
     tcase_add_test(tc, postings_there_and_back);
     tcase_add_test(tc, garbage_is_refused_or_understood);
     tcase_add_test(tc, keys_there_and_back);
+    tcase_add_test(tc, currencies_there_and_back);
     tcase_add_test(tc, counters_carry_balances);
     tcase_add_test(tc, ids_are_numbers);
     tcase_add_test(tc, amounts_with_a_scale);
