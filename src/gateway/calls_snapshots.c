@@ -1,6 +1,8 @@
 /* /v1/snapshots: names for timestamps from which on every version is kept. The metadata leader decides. */
 #include "gateway/gateway_int.h"
 
+#define SNAPSHOT_LIFE_DEFAULT_MS 3600000u
+
 static enum snapshot_verb verb_of(enum http_method method)
 {
     return method == HTTP_POST     ? SNAPSHOT_VERB_REGISTER

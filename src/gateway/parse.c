@@ -55,12 +55,6 @@ bool endpoint_allows(enum endpoint e, enum http_method m)
 /* /v1/ledger/accounts/{id}, .../balances, .../transfers; /v1/ledger/transfers/{id} */
 static bool route_ledger(struct slice path, struct route *out)
 {
-    static const char currencies[] = "/v1/ledger/currencies/";
-    if (slice_starts(path, slice_str(currencies))) {
-        out->endpoint = ENDPOINT_LEDGER_CURRENCY;
-        out->key = slice_make(path.data + sizeof(currencies) - 1, path.size - (sizeof(currencies) - 1));
-        return true;
-    }
     static const char accounts[] = "/v1/ledger/accounts/", transfers[] = "/v1/ledger/transfers/";
     bool account = slice_starts(path, slice_str(accounts));
     if (!account && !slice_starts(path, slice_str(transfers))) return false;
@@ -109,6 +103,36 @@ static bool route_auth(struct slice path, struct route *out)
     return true;
 }
 
+/* Paths that end with the name of what they are about. */
+static bool route_named(struct slice path, struct route *out)
+{
+    static const struct {
+        const char *path;
+        enum endpoint endpoint;
+        bool keyspace;
+    } heads[] = {
+        {"/v1/kv/", ENDPOINT_SCAN, true},
+        {"/v1/watch/", ENDPOINT_WATCH, true},
+        {"/v1/keyspaces/", ENDPOINT_KEYSPACE, true},
+        {"/v1/snapshots/", ENDPOINT_SNAPSHOT, false},
+        {"/v1/operators/", ENDPOINT_OPERATOR, false},
+        {"/v1/ledger/currencies/", ENDPOINT_LEDGER_CURRENCY, false},
+    };
+    size_t i = 0, count = sizeof(heads) / sizeof(heads[0]);
+    while (i < count && !slice_starts(path, slice_str(heads[i].path))) i++;
+    if (i == count) return false;
+    size_t head = strlen(heads[i].path);
+    struct slice rest = slice_make(path.data + head, path.size - head);
+    *(heads[i].keyspace ? &out->keyspace : &out->key) = rest;
+    out->endpoint = heads[i].endpoint;
+    const uint8_t *slash = rest.size > 0 && i == 0 ? memchr(rest.data, '/', rest.size) : NULL;
+    if (slash == NULL) return true;
+    out->endpoint = ENDPOINT_KV; /* the key is all the rest, further slashes included */
+    out->keyspace.size = (size_t)(slash - rest.data);
+    out->key = slice_make(slash + 1, rest.size - out->keyspace.size - 1);
+    return true;
+}
+
 void route_find(struct slice path, struct route *out)
 {
     static const struct {
@@ -140,40 +164,8 @@ void route_find(struct slice path, struct route *out)
         {"/v1/openapi.json", ENDPOINT_OPENAPI},
         {"/", ENDPOINT_ROOT},
     };
-    static const char kv[] = "/v1/kv/", keyspaces[] = "/v1/keyspaces/", operators[] = "/v1/operators/",
-                      watch[] = "/v1/watch/", snapshots[] = "/v1/snapshots/";
     *out = (struct route){.endpoint = ENDPOINT_UNKNOWN, .keyspace = SLICE_EMPTY, .key = SLICE_EMPTY};
-    if (slice_starts(path, slice_str(kv))) {
-        struct slice rest = slice_make(path.data + sizeof(kv) - 1, path.size - (sizeof(kv) - 1));
-        const uint8_t *slash = rest.size > 0 ? memchr(rest.data, '/', rest.size) : NULL;
-        out->keyspace = rest;
-        out->endpoint = ENDPOINT_SCAN;
-        if (slash == NULL) return;
-        out->endpoint = ENDPOINT_KV; /* the key is all the rest, further slashes included */
-        out->keyspace.size = (size_t)(slash - rest.data);
-        out->key = slice_make(slash + 1, rest.size - out->keyspace.size - 1);
-        return;
-    }
-    if (slice_starts(path, slice_str(watch))) {
-        out->endpoint = ENDPOINT_WATCH;
-        out->keyspace = slice_make(path.data + sizeof(watch) - 1, path.size - (sizeof(watch) - 1));
-        return;
-    }
-    if (slice_starts(path, slice_str(keyspaces))) {
-        out->endpoint = ENDPOINT_KEYSPACE;
-        out->keyspace = slice_make(path.data + sizeof(keyspaces) - 1, path.size - (sizeof(keyspaces) - 1));
-        return;
-    }
-    if (slice_starts(path, slice_str(snapshots))) {
-        out->endpoint = ENDPOINT_SNAPSHOT;
-        out->key = slice_make(path.data + sizeof(snapshots) - 1, path.size - (sizeof(snapshots) - 1));
-        return;
-    }
-    if (slice_starts(path, slice_str(operators))) {
-        out->endpoint = ENDPOINT_OPERATOR;
-        out->key = slice_make(path.data + sizeof(operators) - 1, path.size - (sizeof(operators) - 1));
-        return;
-    }
+    if (route_named(path, out)) return;
     if (route_ledger(path, out)) return;
     if (route_session(path, out)) return;
     if (route_auth(path, out)) return;

@@ -134,9 +134,8 @@ void lsm_set_boundaries(struct lsm *l, const struct slice *keys, size_t count);
  * STATUS_CORRUPT until rows from elsewhere are installed in its place (lsm_ingest_install). Also at once for what is known.
  * It may be called from within a read: it notes what it is told. `damaged` NULL: nobody is told any more. */
 void lsm_on_damage(struct lsm *l, void (*damaged)(void *ctx, struct slice start, struct slice end), void *ctx);
-/* Versions shadowed by a newer one with timestamp <= ts may be dropped by compaction. Never moves back. */
-void lsm_set_safepoint(struct lsm *l, uint64_t ts);
-uint64_t lsm_safepoint(const struct lsm *l); /* of former lives too */
+void lsm_set_safepoint(struct lsm *l, uint64_t ts); /* what a version <= ts shadows may go. Never moves back */
+uint64_t lsm_safepoint(const struct lsm *l);        /* of former lives too */
 /* Up to which timestamp rows that end by themselves may be missed by nobody: at keys from `start` on up to the next one's. Below
  * it no reader looks, and no entry that will ever be applied, after a crash either, has a timestamp: entries are evaluated
  * against the rows, at their own timestamps. Sorted, copied; keys before the first one: 0. */

@@ -106,12 +106,10 @@ size_t host_replica_count(const struct host *h);
 size_t host_led_most(const struct host *h); /* at least as many as lead now */
 void host_each_replica(const struct host *h, void (*each)(void *ctx, struct replica *r), void *ctx);
 
-/* Versions that a newer one up to this timestamp shadows may be gone from the store: in this life or a former one, or from where rows
- * came from. It rises with what is applied, leaps when a clock does, and stays below the line. */
+/* Versions that a newer one up to this timestamp shadows may be gone: in any life, or where rows came from. It rises with what is
+ * applied, leaps when a clock does, and stays below the line, which only rises. Line UINT64_MAX, the beginning: there is none. */
 uint64_t host_safepoint(const struct host *h);
-/* The line rises only: what it has passed may be gone. UINT64_MAX, the beginning: there is none; then it may be set to anything. */
 void host_set_line(struct host *h, uint64_t ts);
-
 /* The disk, by the writes of the log. A write that hangs ends the process. */
 bool host_disk_slow(const struct host *h);
 uint64_t host_disk_write_us(const struct host *h);                /* mean of late; 0: nothing was written yet */

@@ -57,9 +57,8 @@ struct host {
     struct lsm_write *writes; /* scratch */
     size_t write_capacity;
     uint64_t now_ms;
-    uint64_t newest_ts;      /* applied by any group since opening */
-    uint64_t line_ts;        /* host_set_line */
-    uint64_t horizons_at_ms; /* horizon.c: when to look again */
+    uint64_t newest_ts, line_ts; /* applied by any group since opening; host_set_line */
+    uint64_t horizons_at_ms;     /* horizon.c: when to look again */
     uint64_t flushes_seen;
     uint32_t apply_left; /* entries that may still be applied in this pass */
     uint64_t next_snapshot_id;

@@ -6,6 +6,7 @@
 #include "raft/liveness.h"
 #include "txn/feed.h"
 #include "wire/descriptors.h"
+#include "wire/messages_keep.h"
 #include "wire/messages_meta.h"
 #include "wire/messages_upgrade.h"
 #include "wire/wire.h"
@@ -163,6 +164,7 @@ struct effects_news { /* EFFECTS, notify */
 };
 /* --- codecs: pack_X(buf, message), unpack_X(slice of params or payload, arena, message) --- */
 #define MESSAGE_MAP(X)                                                                                                 \
+    KEEP_MESSAGE_MAP(X)                                                                                                \
     UPGRADE_MESSAGE_MAP(X)                                                                                             \
     X(range_desc)                                                                                                      \
     X(reply_head)                                                                                                      \

@@ -53,9 +53,8 @@ struct meta_heartbeat_reply {
     struct replica_name *gone; /* of what you hold: of their ranges no more */
     size_t gone_count;
     struct range_order *orders;
-    size_t order_count;
     uint64_t *wants; /* ranges that are newer than the map says: tell their descriptors */
-    size_t want_count;
+    size_t order_count, want_count;
     struct meta_address *metas; /* the metadata service's members */
     size_t meta_count;
     uint32_t finalised; /* cluster version */

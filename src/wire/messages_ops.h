@@ -119,26 +119,6 @@ struct meta_address {
     struct slice address;
 };
 
-/* --- registered snapshots (docs/reads.md): from their timestamps on every version is kept --- */
-enum snapshot_verb { SNAPSHOT_VERB_LIST = 1, SNAPSHOT_VERB_REGISTER, SNAPSHOT_VERB_EXTEND, SNAPSHOT_VERB_DROP };
-struct past_snapshot {
-    struct slice name;
-    uint64_t ts, expires_ts;
-};
-struct meta_snapshot_request { /* LIST: no name */
-    enum snapshot_verb verb;
-    struct slice name;
-    uint64_t ts;          /* REGISTER: 0: now */
-    uint64_t lifetime_ms; /* REGISTER, EXTEND: from now on */
-};
-struct meta_snapshot_reply {
-    struct past_snapshot *snapshots; /* LIST: all that live, by timestamp; else the one */
-    size_t snapshot_count;
-    bool changed;
-    uint64_t now_ts;  /* near what is handed out */
-    uint64_t line_ts; /* nodes may drop what newer versions hide up to here, and not above */
-};
-
 /* --- settings of the cluster: names and values are text --- */
 struct setting {
     struct slice name, value;
@@ -196,8 +176,6 @@ struct range_check_reply {
     X(meta_recover_request)                                                                                            \
     X(meta_recover_reply)                                                                                              \
     X(meta_member_request)                                                                                             \
-    X(meta_snapshot_request)                                                                                           \
-    X(meta_snapshot_reply)                                                                                             \
     X(meta_op_request)                                                                                                 \
     X(meta_op_reply)                                                                                                   \
     X(meta_ops_reply)                                                                                                  \
