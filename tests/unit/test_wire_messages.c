@@ -664,7 +664,8 @@ START_TEST(newer_senders)
     bench_init(&k, _i);
     for (unsigned i = 0; i < 20; i++) {
         bench_make(&k);
-        ck_assert_uint_eq(k.bytes.data[0] & 0xf0u, 0x90); /* an array of at most 15 elements */
+        if (k.bytes.data[0] == 0xdc) continue; /* more than 15 elements, likewise */
+        ck_assert_uint_eq(k.bytes.data[0] & 0xf0u, 0x90);
         unsigned count = k.bytes.data[0] & 0x0fu;
         if (count == 15) continue; /* one more does not fit its head: the others show that all are read alike */
         k.bytes.data[0] = (uint8_t)(0x90u | (count + 1));
