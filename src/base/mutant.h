@@ -78,7 +78,7 @@
     X(tombstone_forgotten, "T14", "a replica that leaves keeps no tombstone")                                          \
     /* transactions and clients */                                                                                     \
     X(repeated_without_id, "T39", "the router repeats a transaction that has no id after an unknown outcome")          \
-    X(unknown_called_definite, "T39", "a node says that nothing happened when it does not know")                       \
+    X(unknown_called_definite, "T39", "who does not know what happened says that nothing did")                         \
     X(answer_of_another_entry, "T40", "the entry at a proposal's index answers it, whichever term it is of")           \
     X(proposal_doubled, "T40", "a proposal is appended twice")                                                         \
     X(id_not_looked_up, "T39", "a repetition is evaluated again")                                                      \

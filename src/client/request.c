@@ -26,6 +26,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -160,7 +161,7 @@ enum step request_finish(struct request *r, enum status status, const char *fmt,
     (void)vsnprintf(r->text, sizeof(r->text), fmt, args);
     va_end(args);
     r->status = status;
-    r->unknown_outcome = status != STATUS_OK && r->may_have_happened;
+    r->unknown_outcome = status != STATUS_OK && r->may_have_happened && !MUTANT(unknown_called_definite);
     request_set_state(r, REQUEST_DONE);
     return STEP_DONE;
 }

@@ -509,6 +509,10 @@ static bool map_without_leader(struct meta *m, struct rpc_request *req)
 static void on_led(struct meta *m, struct rpc_request *req)
 {
     if (!m->leads && map_without_leader(m, req)) return;
+    if (MUTANT(timestamps_unconfirmed) && req->method == METHOD_META_TIMESTAMPS && m->loaded && m->ts_next != 0) {
+        on_read(m, req);
+        return;
+    }
     if (!m->leads || !m->loaded || m->stopping) {
         meta_refuse(request_new(m, req), STATUS_NOT_LEADER, false,
                     "another member leads the metadata service, or none does");

@@ -67,7 +67,7 @@ static void bound_extend(struct meta *m)
 
 void timestamps_reset(struct meta *m)
 {
-    m->ts_next = 0;
+    if (!MUTANT(timestamps_unconfirmed)) m->ts_next = 0;
     struct list *it;
     while ((it = list_pop_front(&m->ts_parked)) != NULL) {
         meta_refuse(LIST_ENTRY(it, struct meta_request, link), STATUS_NOT_LEADER, false, "leadership changed");

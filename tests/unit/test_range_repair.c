@@ -2,9 +2,11 @@
  * in between; what is sound comes up as it was. The replica here is the only one of its group: nobody can mend it. */
 #include <stdio.h>
 
+#include "lib/cover.h"
 #include "lib/memdisk.h"
 #include "lib/suite.h"
 #include "lib/testenv.h"
+#include "range/command.h"
 #include "range/host_int.h"
 #include "range/members.h"
 #include "wal/wal_format.h"
@@ -38,7 +40,19 @@ static enum status apply(void *ctx, const struct machine_entry *e, const struct 
     return STATUS_OK;
 }
 
-static const struct machine_ops MACHINE = {.apply = apply};
+/* A machine that can be cut: so its log may hold what changes the range. */
+static enum status cut(void *ctx, void *state, const struct machine_cut *c, struct arena *arena,
+                       struct txn_writes *writes)
+{
+    (void)ctx;
+    (void)state;
+    (void)c;
+    (void)arena;
+    (void)writes;
+    return STATUS_RETRY;
+}
+
+static const struct machine_ops MACHINE = {.apply = apply, .cut = cut};
 
 static void first_durable(void *ctx)
 {
@@ -385,6 +399,94 @@ START_TEST(replicas_that_the_log_has_lost)
 }
 END_TEST
 
+/* A tombstone outlives every restart: whatever an old map says, that replica is not made again. */
+START_TEST(one_that_left_is_not_made_again)
+{
+    begin();
+    struct range_desc d = the_range();
+    host_create_replica(host, &d);
+    pass(60);
+    ck_assert(replica_leads(host_replica(host, GROUP)));
+    host_replica_gone(host, GROUP, 1, d.epoch.conf_ver + 1);
+    pass(40);
+    ck_assert_ptr_null(host_replica(host, GROUP));
+    for (unsigned life = 0; life < 3; life++) {
+        host_create_replica(host, &d);
+        ck_assert_ptr_null(host_replica(host, GROUP));
+        pass(20);
+        crash(MEMDISK_DROP);
+        ck_assert_int_eq(open_host(), STATUS_OK);
+    }
+    d.replicas[0].replica_id = RANGE_FIRST_REPLICAS + 2; /* a later one may come */
+    d.epoch.conf_ver = 2;
+    host_create_replica(host, &d);
+    ck_assert_ptr_nonnull(host_replica(host, GROUP));
+    pass(5);
+    teardown();
+}
+END_TEST
+
+/* It speaks of the range as it was once, and has nothing: who holds its keys in a later version is let in beside it. */
+START_TEST(one_without_rows_gives_way)
+{
+    begin();
+    struct range_desc d = the_range(), later = the_range();
+    d.epoch.version = 2;
+    host_create_replica(host, &d);
+    pass(10);
+    ck_assert(raft_blank(replica_raft(host_replica(host, GROUP))));
+    later.id = GROUP + 1;
+    host_create_replica(host, &later); /* of an earlier version: it is not */
+    ck_assert_ptr_null(host_replica(host, GROUP + 1));
+    later.epoch.version = 3;
+    host_create_replica(host, &later);
+    ck_assert_ptr_nonnull(host_replica(host, GROUP + 1));
+    pass(5);
+    teardown();
+}
+END_TEST
+
+static void damage_rows(void *ctx, const char *path, struct slice content)
+{
+    struct memdisk *d = ctx;
+    bool table = strncmp(path, "store/", 6) == 0 && strstr(path, "MANIFEST") == NULL;
+    for (uint64_t at = 30; table && at < content.size / 4; at += 100) memdisk_flip(d, path, at, 3);
+}
+
+/* What the range has become is a row of the store. When that cannot be read, what it was at its creation is no substitute. */
+START_TEST(a_state_that_cannot_be_read_is_not_guessed)
+{
+    static struct proposal change;
+    struct buf command;
+    build();
+    buf_init(&command, 256);
+    range_command_encode(&(struct range_command){.kind = RANGE_INTEND,
+                                                 .epoch = replica_desc(host_replica(host, GROUP))->epoch,
+                                                 .other = GROUP + 7},
+                         &command);
+    change = (struct proposal){.done = put_done, .deadline_ns = UINT64_MAX};
+    ck_assert_int_eq(replica_propose(host_replica(host, GROUP), buf_slice(&command), &change), STATUS_OK);
+    buf_free(&command);
+    pass(10);
+    ck_assert(replica_merge(host_replica(host, GROUP)).intends);
+    uint64_t changed_at = raft_applied(replica_raft(host_replica(host, GROUP))), index = 0, term;
+    host_flush(host);
+    pass(60);
+    ck_assert(lsm_durable(host_store(host), GROUP, &index, &term));
+    ck_assert_uint_ge(index, changed_at);
+    crash(MEMDISK_KEEP);
+    struct memdisk *copy = memdisk_clone(disk, 2);
+    memdisk_each(copy, damage_rows, disk);
+    memdisk_free(copy);
+    ck_assert_int_eq(open_host(), STATUS_OK);
+    pass(80);
+    ck_assert(raft_recovering(replica_raft(host_replica(host, GROUP))));
+    ck_assert(!replica_leads(host_replica(host, GROUP)));
+    ck_assert_uint_gt(cover_count("recover.state_unread"), 0);
+    teardown();
+}
+END_TEST
+
 /* A configuration that lies in the log alone: who it brings in may be a quorum, with more than is here. */
 START_TEST(alone_only_by_the_last_word_of_the_log)
 {
@@ -452,6 +554,9 @@ int main(void)
     tcase_add_test(c, a_damaged_log_and_store);
     tcase_add_test(c, a_missing_store);
     tcase_add_test(c, replicas_that_the_log_has_lost);
+    tcase_add_test(c, one_that_left_is_not_made_again);
+    tcase_add_test(c, one_without_rows_gives_way);
+    tcase_add_test(c, a_state_that_cannot_be_read_is_not_guessed);
     tcase_add_test(c, alone_only_by_the_last_word_of_the_log);
     suite_add_tcase(s, c);
     return run_suite(s);
