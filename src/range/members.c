@@ -198,8 +198,8 @@ static void leaving_cut(void *ctx, enum status s)
     struct leaving *l = ctx;
     struct host *h = l->host;
     if (s == STATUS_OK) {
-        gone_record_put(h->wal, l->group,
-                        &(struct gone_record){.replica_id = l->replica_id, .start = SLICE_EMPTY, .end = SLICE_EMPTY});
+        const struct gone_record rowless = {.replica_id = l->replica_id, .start = SLICE_EMPTY, .end = SLICE_EMPTY};
+        if (!MUTANT(tombstone_forgotten)) gone_record_put(h->wal, l->group, &rowless);
         log_event(h->env->log, LOG_INFO, "range.left", "range=%llu replica=%llu", (unsigned long long)l->group,
                   (unsigned long long)l->replica_id);
     } else {
