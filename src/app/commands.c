@@ -42,6 +42,8 @@ static const struct flag flags_gateway[] = {
     {"listen", FLAG_TEXT, "HOST:PORT", "address to bind; default 127.0.0.1:7480"},
     {"insecure", FLAG_SWITCH, "", "listen beyond this machine without --certs"},
     {"cors", FLAG_TEXT, "ORIGIN,...", "whose web pages may use it, or *; default: only its own console"},
+    {"hosts", FLAG_TEXT, "NAME,...",
+     "Host headers besides addresses and localhost, or *; default: none on this machine without --certs, else *"},
     {"slow-ms", FLAG_NUMBER, "MS", "log requests that take longer, with their stages; default 500"},
     {"log", FLAG_TEXT, "FILE", "where log lines go; default: stderr"},
 };

@@ -7,6 +7,7 @@
 #include "env_posix/env_posix.h"
 #include "env_posix/process.h"
 #include "etcd/etcd.h"
+#include "gateway/exchange.h"
 #include "gateway/gateway.h"
 #include "ledger/ledger.h"
 #include "meta/meta.h"
@@ -327,8 +328,11 @@ int run_gateway(struct cli *c)
         return cli_usage("%s", err.text);
     o.slow_ms = (uint32_t)slow_ms;
     o.cors_origins = args_text(&c->args, "cors", NULL);
+    o.hosts = args_text(&c->args, "hosts", NULL);
     int code = server_certs(c, o.listen, false);
     if (code != CLI_OK) return code;
+    /* A certificate has been compared with the name already; and who listens beyond this machine is reached by names of others' making. */
+    if (o.hosts == NULL && (c->certs.on || !address_is_local(o.listen))) o.hosts = "*";
     struct server s = {.cli = c, .stop = gateway_stop_object, .stopped = gateway_stopped_object};
     if (!server_env(&s, NULL)) return CLI_FAILED;
     if (client_new(s.env, &co, &client, &err) != STATUS_OK) {

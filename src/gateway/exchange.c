@@ -1,6 +1,7 @@
 #include "gateway/exchange.h"
 
 #include <string.h>
+#include <strings.h>
 #include <zlib.h>
 
 #include "base/assert.h"
@@ -95,6 +96,53 @@ bool origin_allowed(const char *allowed, const char *origin)
         if (slice_eq(item, slice_str("*")) || slice_eq(item, slice_str(origin))) return true;
     }
     return false;
+}
+
+/* --- from where --- */
+
+static bool is_ip(struct slice name)
+{
+    if (name.size > 0 && name.data[0] == '[') return true;
+    for (size_t i = 0; i < name.size; i++) {
+        if ((name.data[i] < '0' || name.data[i] > '9') && name.data[i] != '.') return false;
+    }
+    return name.size > 0;
+}
+
+/* Without the port. */
+static struct slice name_of(const char *host)
+{
+    const char *bracket = host[0] == '[' ? strchr(host, ']') : NULL;
+    return slice_make(host, bracket != NULL ? (size_t)(bracket + 1 - host) : strcspn(host, ":"));
+}
+
+static bool is_name(struct slice a, struct slice b)
+{
+    return a.size == b.size && strncasecmp((const char *)a.data, (const char *)b.data, a.size) == 0;
+}
+
+bool address_is_local(const char *address)
+{
+    struct slice name = name_of(address);
+    return slice_starts(name, slice_str("127.")) || slice_eq(name, slice_str("[::1]")) ||
+           slice_eq(name, slice_str("localhost")) || slice_eq(name, slice_str("unix"));
+}
+
+bool host_admitted(const char *names, const char *host)
+{
+    struct slice item, name = host != NULL ? name_of(host) : SLICE_EMPTY;
+    if (host == NULL || is_ip(name) || is_name(name, slice_str("localhost"))) return true;
+    while (list_next(&names, &item)) {
+        if (slice_eq(item, slice_str("*")) || is_name(item, name)) return true;
+    }
+    return false;
+}
+
+bool origin_admitted(const char *allowed, const char *origin, const char *host)
+{
+    if (origin == NULL || origin_allowed(allowed, origin)) return true;
+    const char *own = strstr(origin, "://");
+    return own != NULL && host != NULL && strcasecmp(own + 3, host) == 0;
 }
 
 /* --- gzip --- */

@@ -25,6 +25,14 @@ bool accepts_coding(const char *header, const char *coding);
 /* allowed: "*", or origins with commas between; NULL: none. */
 bool origin_allowed(const char *allowed, const char *origin);
 
+/* An address with which only this machine can be meant, or "unix:...". */
+bool address_is_local(const char *address);
+/* A Host header that names this gateway: an IP address or localhost, or one of `names` ("*": any), each with any port. NULL: admitted, no
+ * browser leaves it out. A page that had its own name resolved to this machine (DNS rebinding) sends that name. */
+bool host_admitted(const char *names, const char *host);
+/* Whether a page of this origin is one of ours, or one of those allowed. NULL: no page asks. */
+bool origin_admitted(const char *allowed, const char *origin, const char *host);
+
 /* text as gzip, into out; false: it does not become smaller. */
 struct buf;
 bool gzip_append(struct buf *out, struct slice text);

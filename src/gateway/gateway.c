@@ -75,11 +75,40 @@ void call_answer(struct call *c, struct answer *a)
     call_done(c, a->code);
 }
 
+static void refuse(struct gateway *g, struct http_request *http, int code, const char *body)
+{
+    struct http_reply_head head = {.code = code, .content_type = "application/json"};
+    g->env->http->ops->reply(http, &head, slice_str(body));
+}
+
+/* What a web page in somebody's browser could be made to send here. Reading is another matter: answers carry no leave for other sites. */
+static bool is_admitted(struct gateway *g, struct http_request *http)
+{
+    const struct http_ops *ops = g->env->http->ops;
+    const char *host = ops->header(http, "Host");
+    enum http_method m = ops->method(http);
+    if (!host_admitted(g->options.hosts, host)) {
+        refuse(g, http, 421,
+               "{\"error\":{\"code\":\"invalid\",\"message\":\"the Host header names another server; this one is "
+               "started with "
+               "--hosts NAME,...\",\"outcome\":\"definite\"}}");
+        return false;
+    }
+    bool reads = m == HTTP_GET || m == HTTP_HEAD || m == HTTP_OPTIONS;
+    if (reads || origin_admitted(g->options.cors_origins, ops->header(http, "Origin"), host)) return true;
+    refuse(g, http, 403,
+           "{\"error\":{\"code\":\"forbidden\",\"message\":\"pages of this origin may not use this gateway; it is "
+           "started with --cors "
+           "ORIGIN,...\",\"outcome\":\"definite\"}}");
+    return false;
+}
+
 static void on_request(void *ctx, struct http_request *http)
 {
     struct gateway *g = ctx;
     const struct http_ops *ops = g->env->http->ops;
     const struct gateway_guest *guest = &g->options.guest;
+    if (!is_admitted(g, http)) return;
     if (guest->takes != NULL && guest->takes(ops->path(http))) {
         guest->request(guest->ctx, http);
         return;

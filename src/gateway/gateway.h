@@ -32,6 +32,7 @@ struct gateway_options {
     struct auth *auth;           /* likewise; NULL: everybody may do everything */
     uint32_t timeout_default_ms; /* of a request without ?timeout_ms=; 0: 10,000 */
     const char *cors_origins;    /* whose pages may read answers: "*", or origins with commas between; NULL: nobody's */
+    const char *hosts;           /* Host headers beside addresses and localhost: names with commas between, or "*" */
     uint32_t slow_ms;            /* a request that takes longer is logged with its stages; 0: 500 */
     uint32_t in_flight_max;      /* requests waiting for the cluster; beyond it 429. 0: 8192 */
 };

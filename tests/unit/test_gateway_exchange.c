@@ -125,6 +125,31 @@ START_TEST(what_does_not_shrink_stays)
 }
 END_TEST
 
+START_TEST(hosts_and_pages)
+{
+    static const char *const ours[] = {"127.0.0.1:7480", "10.1.2.3",        "[::1]:7480", "localhost",
+                                       "LocalHost:1",    "db.example:7480", NULL};
+    static const char *const others[] = {
+        "evil.example", "evil.example:7480", "localhost.evil.example", "127.0.0.1.evil.example", "", "db.example.evil"};
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+        ck_assert(host_admitted("a.example, db.example", ours[i]));
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        ck_assert_msg(!host_admitted("a.example,db.example", others[i]), "%s", others[i]);
+        ck_assert(!host_admitted(NULL, others[i]));
+        ck_assert(host_admitted("*", others[i]));
+    }
+    ck_assert(address_is_local("127.0.0.1:7480") && address_is_local("[::1]:1") && address_is_local("unix:/run/q"));
+    ck_assert(!address_is_local("0.0.0.0:7480") && !address_is_local("[::]:7480") && !address_is_local("db.example:1"));
+    ck_assert(origin_admitted(NULL, NULL, "127.0.0.1:7480")); /* no page asks */
+    ck_assert(origin_admitted(NULL, "http://127.0.0.1:7480", "127.0.0.1:7480"));
+    ck_assert(!origin_admitted(NULL, "http://127.0.0.1:80", "127.0.0.1:7480"));
+    ck_assert(!origin_admitted(NULL, "http://evil.example", "127.0.0.1:7480"));
+    ck_assert(!origin_admitted(NULL, "null", "127.0.0.1:7480"));
+    ck_assert(origin_admitted("https://a.example", "https://a.example", "127.0.0.1:7480"));
+    ck_assert(!origin_admitted("https://a.example", "https://b.example", "127.0.0.1:7480"));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("gateway exchange");
@@ -132,6 +157,7 @@ int main(void)
     tcase_add_test(t, traces_are_taken_only_when_well_formed);
     tcase_add_test(t, ids_cannot_break_a_line);
     tcase_add_test(t, codings_and_origins);
+    tcase_add_test(t, hosts_and_pages);
     tcase_add_test(t, gzip_there_and_back);
     tcase_add_test(t, what_does_not_shrink_stays);
     suite_add_tcase(s, t);
