@@ -242,6 +242,10 @@ static const struct flag flags_debug_table[] = {
     {"rows", FLAG_SWITCH, "", "every row too"},
     {"encryption-keys", FLAG_TEXT, "FILE|'|COMMAND'", "of an encrypted data directory"},
 };
+static const struct flag flags_debug_zip[] = {
+    {"logs", FLAG_TEXT, "FILE,...", "log files to be put in; those of a local cluster are in it without"},
+    {"lines", FLAG_NUMBER, "N", "of each log at most the last so many; default 20000"},
+};
 static const struct flag flags_debug_manifest[] = {
     {"encryption-keys", FLAG_TEXT, "FILE|'|COMMAND'", "of an encrypted data directory"},
 };
@@ -547,6 +551,8 @@ const struct command cli_commands[] = {
     {"key drop", "FILE ID", "take out a key that is no longer needed", run_key_drop, 2, 2, NO_FLAGS, false},
     {"debug table", "FILE", "what a table of the store holds, offline: properties, blocks, damage", run_debug_table, 1,
      1, FLAGS(flags_debug_table), false},
+    {"debug zip", "FILE", "one file for support: status, ranges, operators, logs; without keys, values and secrets",
+     run_debug_zip, 1, 1, FLAGS(flags_debug_zip), false},
     {"debug manifest", "FILE", "which tables a store's manifest names, offline", run_debug_manifest, 1, 1,
      FLAGS(flags_debug_manifest), false},
     {"shell", "", "commands line by line, with history and completion; or from standard input", run_shell, 0, 0,

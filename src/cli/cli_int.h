@@ -173,6 +173,7 @@ MUST_CHECK enum status key_append(const char *path,
                                   struct errbuf *err); /* a new one, to a file that may not be there yet */
 int run_debug_table(struct cli *c);                    /* cmd_debug.c */
 int run_debug_manifest(struct cli *c);
+int run_debug_zip(struct cli *c);     /* cmd_debug_zip.c */
 int run_changefeed(struct cli *c);    /* cmd_changefeed.c */
 int run_backup_create(struct cli *c); /* cmd_backup.c */
 int run_backup_list(struct cli *c);
