@@ -196,6 +196,12 @@ static void txn_prepare(struct request *r, const struct txn *t)
     if (!keyspace_encode_txn(r, t)) request_refuse(r, STATUS_TOO_LARGE, "a transaction has at most 8 MiB");
 }
 
+uint32_t client_keyspace_id(const struct client *c, struct slice name)
+{
+    const struct route_keyspace *k = routes_keyspace(&c->routes, name);
+    return k == NULL || k->dropped ? 0 : k->id;
+}
+
 void client_txn(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms, client_txn_done done,
                 void *ctx)
 {

@@ -37,6 +37,8 @@ typedef void (*client_scan_done)(void *ctx, const struct client_error *e, const 
 typedef void (*client_map_done)(void *ctx, const struct client_error *e, const struct meta_map_reply *map);
 typedef void (*client_call_done)(void *ctx, const struct client_error *e, struct slice payload);
 
+/* Of the keyspace of that name, as far as is known here; 0: not. One that was dropped and created anew has another. */
+uint32_t client_keyspace_id(const struct client *c, struct slice name);
 /* keyspace by name: resolved and cached; STATUS_NOT_FOUND names it. t->keyspace is filled in by the client.
  * result->status tells a refusal (condition, guard...), then e->status is STATUS_OK: the request was served. */
 void client_txn(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms, client_txn_done done,

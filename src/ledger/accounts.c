@@ -23,6 +23,7 @@ struct accounts_call {
     struct ledger_outcome *outcomes;
     struct account_found *found; /* one for each */
     size_t count, next, until;
+    size_t part; /* accounts in a transaction: fewer where they lie in too many ranges for one */
     size_t asked, under_way;
     uint64_t deadline_ns, stamp;
     bool done_some;
@@ -139,12 +140,27 @@ static void part_done(struct accounts_call *c)
     call_end(&c->call);
 }
 
+static size_t chain_end(const struct accounts_call *c, size_t from)
+{
+    while (from + 1 < c->count && (c->accounts[from].flags & LEDGER_ACCOUNT_LINKED)) from++;
+    return from + 1;
+}
+
+static void part_halve(struct accounts_call *c)
+{
+    COVER("ledger.accounts_halved");
+    c->part = (c->until - c->next) / 2;
+    call_wait(&c->call, 0);
+}
+
 static void insert_done(void *ctx, const struct client_error *e, const struct txn_result *result)
 {
     struct accounts_call *c = ctx;
     if (e->status != STATUS_OK) {
         if (ledger_create_keyspace(c->call.ledger, e))
             call_wait(&c->call, 50);
+        else if (e->status == STATUS_TOO_LARGE && !e->unknown_outcome && c->until > chain_end(c, c->next))
+            part_halve(c);
         else
             accounts_fail(c, e);
     } else if (result->status == STATUS_OK) {
@@ -228,6 +244,14 @@ static void part_read(struct accounts_call *c)
     }
 }
 
+/* As many whole chains as there is room for, one at least. */
+static size_t part_end(const struct accounts_call *c)
+{
+    size_t end = chain_end(c, c->next);
+    while (end < c->count && chain_end(c, end) - c->next <= c->part) end = chain_end(c, end);
+    return end;
+}
+
 static void part_begin(struct accounts_call *c)
 {
     struct ledger *l = c->call.ledger;
@@ -236,11 +260,8 @@ static void part_begin(struct accounts_call *c)
         accounts_fail(c, &(struct client_error){.status = STATUS_TIMEOUT, .message = slice_str(late)});
         return;
     }
-    c->until = c->next + PART < c->count ? c->next + PART : c->count;
-    while (c->until < c->count && c->until > c->next && (c->accounts[c->until - 1].flags & LEDGER_ACCOUNT_LINKED)) {
-        c->until--;
-    }
-    if (c->until == c->next) {
+    c->until = part_end(c);
+    if (c->until - c->next > PART) {
         static const char chains[] = "a chain of linked accounts has at most 2000: it is one transaction";
         accounts_fail(c, &(struct client_error){.status = STATUS_TOO_LARGE, .message = slice_str(chains)});
         return;
@@ -274,6 +295,7 @@ void ledger_create_accounts(struct ledger *l, const struct ledger_account *accou
     c->outcomes = mem_zalloc((count + 1) * sizeof(*c->outcomes));
     c->found = mem_zalloc((count + 1) * sizeof(*c->found));
     c->count = count;
+    c->part = PART;
     c->deadline_ns = env_mono_ns(l->env) + (uint64_t)timeout_ms * NS_PER_MS;
     c->done = done;
     c->ctx = ctx;

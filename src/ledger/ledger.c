@@ -63,6 +63,18 @@ static void forget_accounts(struct ledger *l)
     arena_init(&l->accounts_arena, 64u * 1024u);
 }
 
+uint32_t ledger_meet_keyspace(struct ledger *l)
+{
+    uint32_t id = client_keyspace_id(l->client, l->keyspace);
+    if (id == 0 || id == l->keyspace_id) return id;
+    if (l->keyspace_id != 0) {
+        COVER("ledger.keyspace_made_anew");
+        forget_accounts(l);
+    }
+    l->keyspace_id = id;
+    return id;
+}
+
 void ledger_learn_account(struct ledger *l, const struct ledger_account *a)
 {
     if (known(l, &a->id) != NULL) return;
@@ -220,6 +232,7 @@ struct ledger *ledger_new(struct env *env, struct client *client, const struct l
     l->client = client;
     l->options = *o;
     if (l->options.runs_max == 0) l->options.runs_max = 2;
+    l->weight_max = LEDGER_RUN_WEIGHT_MAX;
     l->keyspace = mem_dup_slice(slice_str(o->keyspace == NULL ? LEDGER_KEYSPACE : o->keyspace));
     list_init(&l->ready);
     list_init(&l->careful);

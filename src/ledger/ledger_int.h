@@ -8,7 +8,8 @@
 #include "ledger/ledger.h"
 #include "ledger/plan.h"
 
-#define LEDGER_GETS_MAX 512u /* of one run at a time */
+#define LEDGER_GETS_MAX 512u        /* of one run at a time */
+#define LEDGER_RUN_WEIGHT_MAX 7000u /* operations of a run, unless a single chain is longer: about 1,000 transfers */
 
 struct ledger_job {   /* one ledger_create_transfers */
     struct list link; /* ready or careful of the ledger, or jobs of a run */
@@ -35,15 +36,16 @@ struct ledger_run {
     bool look_at_ids, look_at_limits;
     struct ledger_id *suspects;
     size_t suspect_count, suspect_capacity;
-    unsigned tries;
-    size_t events;
+    uint32_t keyspace_id; /* it is planned for */
+    unsigned tries, weight;
+    size_t events, chains;
     struct plan_want *wants;
     size_t want_count, want_next, gets_under_way;
     struct client_error failed; /* of a get; the text in `text` */
     char text[200];
 };
 
-struct ledger_known { /* an account: it never changes, and never goes */
+struct ledger_known { /* an account: it never changes, and goes only with its keyspace */
     struct ledger_known *same_hash;
     struct ledger_account account;
     bool net_known; /* the counter that limits it, as this process saw it last; others may have changed it */
@@ -56,10 +58,12 @@ struct ledger {
     struct client *client;
     struct ledger_options options;
     struct slice keyspace;
+    uint32_t keyspace_id;       /* of which `accounts` speak; 0: of none yet */
     struct list ready, careful; /* jobs */
     struct list runs;           /* under way */
     struct list spare;          /* runs with their plans */
     unsigned run_count, careful_count;
+    unsigned weight_max; /* of a run: less where keys lie in so many ranges that a transaction cannot have them all */
     struct map accounts;
     struct arena accounts_arena;
     struct { /* timestamps got in advance */
@@ -83,6 +87,8 @@ void ledger_learn_account(struct ledger *l, const struct ledger_account *a);
 bool ledger_guess_net(void *ledger, const struct ledger_id *id, i128 *net);
 void ledger_learn_net(struct ledger *l, const struct ledger_id *id, i128 net);
 void ledger_forget_net(struct ledger *l, const struct ledger_id *id); /* it was wrong */
+/* Its id; what is known of one of the same name that is no more is forgotten. 0: not known yet. */
+uint32_t ledger_meet_keyspace(struct ledger *l);
 uint32_t ledger_left_ms(const struct ledger *l, uint64_t deadline_ns);
 /* True: a request met a keyspace that is not there, which is being created; try again soon. */
 bool ledger_create_keyspace(struct ledger *l, const struct client_error *e);

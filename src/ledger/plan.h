@@ -31,7 +31,8 @@ struct plan;
 struct plan *plan_new(void);
 void plan_free(struct plan *p);
 void plan_begin(struct plan *p, const struct plan_options *o); /* forgets everything */
-/* Whole chains only; borrowed until the next plan_begin. attempt: tells own repetitions from others' transfers. */
+/* Whole chains only; borrowed until the next plan_begin. attempt: tells own repetitions from others' transfers; that
+ * of the first, and one more for each that follows. */
 void plan_add(struct plan *p, const struct ledger_transfer *events, struct ledger_outcome *outcomes, size_t count,
               uint64_t attempt);
 /* Operations that the transfer needs at most: the sum of a run stays within LIMIT_TXN_OPS. */

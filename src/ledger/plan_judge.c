@@ -180,6 +180,12 @@ struct judging {
     struct ledger_outcome *out;
 };
 
+/* Of this transfer in its place: the same id elsewhere in the batch is another transfer. */
+static uint64_t attempt_of(const struct judging *j)
+{
+    return j->slice->attempt + (uint64_t)(j->t - j->slice->events);
+}
+
 static uint64_t expires_ms(const struct ledger_transfer *pending)
 {
     return (pending->timestamp >> TS_COUNTER_BITS) + (uint64_t)pending->timeout_s * 1000;
@@ -196,7 +202,7 @@ static enum ledger_result created(struct judging *j, const struct ledger_transfe
 static enum ledger_result taken(struct judging *j, const struct plan_row *r)
 {
     const struct ledger_transfer *there = &r->row.transfer;
-    bool own = !r->made && r->row.attempt == j->slice->attempt;
+    bool own = !r->made && r->row.attempt == attempt_of(j);
     if (r->row.result != LEDGER_CREATED) {
         j->out->first = r->row.result;
         return own ? r->row.result : LEDGER_ID_ALREADY_FAILED;
@@ -281,7 +287,7 @@ static enum ledger_result judge_first(struct judging *j)
     side_apply(p, &sides[1], &t.id, t.timestamp);
     if (t.flags & LEDGER_CLOSING_DEBIT) side_close(p, &sides[0], 1);
     if (t.flags & LEDGER_CLOSING_CREDIT) side_close(p, &sides[1], 1);
-    make_row(p, plan_row(p, &t.id), &t, LEDGER_CREATED, j->slice->attempt);
+    make_row(p, plan_row(p, &t.id), &t, LEDGER_CREATED, attempt_of(j));
     return created(j, &t);
 }
 
@@ -407,7 +413,7 @@ static enum ledger_result judge_second(struct judging *j)
     struct resolution how = {
         .kind = posts ? RESOLUTION_POSTED : RESOLUTION_VOIDED, .by = t.id, .timestamp = t.timestamp};
     finish_pending(p, pending, sides, &t.id, &how);
-    make_row(p, plan_row(p, &t.id), &t, LEDGER_CREATED, j->slice->attempt);
+    make_row(p, plan_row(p, &t.id), &t, LEDGER_CREATED, attempt_of(j));
     return created(j, &t);
 }
 
@@ -441,10 +447,19 @@ static void keep_refusal(struct judging *j)
     if (row != NULL && row->is == PRESENT) return;
     if (t.amount == LEDGER_AMOUNT_ALL) t.amount = 0;
     t.timestamp = j->out->timestamp = j->p->next_timestamp++;
-    make_row(j->p, plan_row(j->p, &t.id), &t, j->out->result, j->slice->attempt);
+    make_row(j->p, plan_row(j->p, &t.id), &t, j->out->result, attempt_of(j));
 }
 
 /* --- chains --- */
+
+/* The chain was taken back, and what it was refused for must be so: that the transfer has expired, and by nobody else was resolved. */
+static void expire_for(struct plan *p, const struct ledger_id *pending_id)
+{
+    struct plan_row *pending = plan_row(p, pending_id);
+    if (pending->resolved == PRESENT) return;
+    COVER("ledger.chain_found_expired");
+    expire(p, pending);
+}
 
 /* Judged as a new id, and nothing of it remains that would be inserted: then it must be new. */
 static void need_absence(struct plan *p, const struct ledger_transfer *t)
@@ -470,8 +485,8 @@ static void judge_chain(struct plan *p, const struct plan_events *slice, size_t 
         failed = i;
         break;
     }
-    bool half = p->in_chain && failed < to && MUTANT(ledger_chain_half_done);
-    if (p->in_chain && failed < to && !half) take_back(p);
+    bool chained = p->in_chain && failed < to && !MUTANT(ledger_chain_half_done);
+    if (chained) take_back(p);
     p->saved_count = 0;
     p->in_chain = false;
     if (failed == to) return;
@@ -480,6 +495,7 @@ static void judge_chain(struct plan *p, const struct plan_events *slice, size_t 
     }
     j.t = &slice->events[failed];
     j.out = &slice->outcomes[failed];
+    if (chained && j.out->result == LEDGER_PENDING_EXPIRED) expire_for(p, &j.t->pending_id);
     keep_refusal(&j);
     for (size_t i = from; i <= failed && !open; i++) need_absence(p, &slice->events[i]);
 }

@@ -18,8 +18,6 @@
 #include "base/mem.h"
 #include "ledger/ledger_int.h"
 
-/* Operations of a run, unless a single chain is longer: about 1,000 transfers. */
-#define RUN_WEIGHT_MAX 7000u
 #define LIMITS_AFTER_TRIES 2u
 _Static_assert(LEDGER_CHAIN_MAX * 12u <= LIMIT_TXN_OPS, "the longest chain fits one transaction");
 #define TIMESTAMPS_PER_EVENT 2u /* its own, and that of an expiry which it meets */
@@ -75,7 +73,8 @@ static struct ledger_run *run_take(struct ledger *l)
     r->careful = r->look_at_ids = r->look_at_limits = false;
     r->suspect_count = 0;
     r->tries = 0;
-    r->events = 0;
+    r->events = r->chains = 0;
+    r->weight = 0;
     list_push_back(&l->runs, &r->link);
     l->run_count++;
     return r;
@@ -140,6 +139,8 @@ static void run_committed(struct ledger_run *r)
     struct ledger_id account;
     i128 net;
     for (size_t next = 0; plan_learned(r->plan, &next, &account, &net);) ledger_learn_net(l, &account, net);
+    l->weight_max += l->weight_max / 64 + 1; /* ranges merge, and other keys come */
+    if (l->weight_max > LEDGER_RUN_WEIGHT_MAX) l->weight_max = LEDGER_RUN_WEIGHT_MAX;
     l->stats.runs++;
     l->stats.transfers += r->events;
     while ((it = list_pop_front(&r->jobs)) != NULL) {
@@ -170,6 +171,19 @@ static void run_again(struct ledger_run *r)
         list_push_front(r->careful ? &l->careful : &l->ready, &j->link);
     }
     run_end(r);
+}
+
+/* Its keys lie in more ranges than a transaction may have, or it is longer than one may be. */
+static void run_too_large(struct ledger_run *r, const struct client_error *e)
+{
+    struct ledger *l = r->ledger;
+    if (r->chains == 1) {
+        run_fail(r, e);
+        return;
+    }
+    COVER("ledger.run_halved");
+    if (l->weight_max > r->weight / 2) l->weight_max = r->weight / 2;
+    run_again(r);
 }
 
 static bool job_is_touched(const struct ledger_run *r, const struct ledger_job *j, const struct plan_culprit *c)
@@ -244,6 +258,8 @@ static void txn_done(void *ctx, const struct client_error *e, const struct txn_r
             run_unknown(r, e);
         } else if (ledger_create_keyspace(r->ledger, e)) {
             run_again(r);
+        } else if (e->status == STATUS_TOO_LARGE) {
+            run_too_large(r, e);
         } else {
             run_fail(r, e);
         }
@@ -267,6 +283,11 @@ static void run_commit(struct ledger_run *r)
 {
     struct ledger *l = r->ledger;
     struct txn t;
+    uint32_t id = ledger_meet_keyspace(l);
+    if (id != 0 && r->keyspace_id != 0 && id != r->keyspace_id) { /* what it has read is of another */
+        run_again(r);
+        return;
+    }
     if (plan_build(r->plan, &t) != STATUS_OK) {
         struct plan_culprit c = plan_blamed(r->plan);
         run_refused(r, &c);
@@ -347,12 +368,13 @@ static void run_plan(struct ledger_run *r)
         run_again(r);
         return;
     }
+    r->keyspace_id = ledger_meet_keyspace(l);
     o.now_ms = o.timestamp >> TS_COUNTER_BITS;
     plan_begin(r->plan, &o);
     LIST_FOR(it, &r->jobs)
     {
         const struct ledger_job *j = LIST_ENTRY(it, struct ledger_job, link);
-        plan_add(r->plan, j->transfers + j->next, j->outcomes + j->next, j->until - j->next, j->attempt);
+        plan_add(r->plan, j->transfers + j->next, j->outcomes + j->next, j->until - j->next, j->attempt + j->next);
     }
     for (size_t i = 0; i < r->suspect_count; i++) plan_suspect(r->plan, &r->suspects[i]);
     r->failed = (struct client_error){.status = STATUS_OK, .message = SLICE_EMPTY};
@@ -364,7 +386,7 @@ static void run_plan(struct ledger_run *r)
 /* --- filling a run --- */
 
 /* As many whole chains as there is room for, one at least in an empty run; j->next: none. */
-static size_t slice_end(const struct ledger_job *j, unsigned *weight)
+static size_t slice_end(const struct ledger_job *j, unsigned weight_max, unsigned *weight, size_t *chains)
 {
     size_t end = j->next;
     while (end < j->count) {
@@ -375,8 +397,9 @@ static size_t slice_end(const struct ledger_job *j, unsigned *weight)
             to++;
         } while (to < j->count && j->transfers[to - 1].flags != LEDGER_EXPIRE &&
                  (j->transfers[to - 1].flags & LEDGER_LINKED));
-        if (*weight > 0 && *weight + chain > RUN_WEIGHT_MAX) break;
+        if (*weight > 0 && *weight + chain > weight_max) break;
         *weight += chain;
+        *chains += 1;
         end = to;
     }
     return end;
@@ -385,7 +408,6 @@ static size_t slice_end(const struct ledger_job *j, unsigned *weight)
 void run_start(struct ledger *l, bool careful)
 {
     struct list *queue = careful ? &l->careful : &l->ready;
-    unsigned weight = 0;
     struct ledger_run *r = run_take(l);
     r->careful = careful;
     if (careful) {
@@ -394,7 +416,7 @@ void run_start(struct ledger *l, bool careful)
     }
     while (!list_empty(queue)) {
         struct ledger_job *j = LIST_ENTRY(queue->next, struct ledger_job, link);
-        j->until = slice_end(j, &weight);
+        j->until = slice_end(j, l->weight_max, &r->weight, &r->chains);
         if (j->until == j->next) break;
         list_remove(&j->link);
         list_push_back(&r->jobs, &j->link);

@@ -212,6 +212,11 @@ void book_apply(struct book *b, const struct ledger_transfer *t, size_t count, s
                 if (i != failed) out[i] = (struct ledger_outcome){.result = LEDGER_LINKED_EVENT_FAILED};
             }
         }
+        struct book_transfer *late = failed == SIZE_MAX ? NULL : find(b, &t[failed].pending_id);
+        if (late != NULL && out[failed].result == LEDGER_PENDING_EXPIRED && book_expires(b, late)) {
+            give_back(b, late, true);
+            late->state = BOOK_EXPIRED;
+        }
         bool has_id = failed != SIZE_MAX && t[failed].flags != LEDGER_EXPIRE;
         if (has_id && ledger_result_is_kept(out[failed].result) && find(b, &t[failed].id) == NULL) {
             (void)record(b, &t[failed], out[failed].result);

@@ -1,0 +1,43 @@
+#!/bin/sh
+# A ledger over more ranges than one transaction may have, and one that was dropped and made anew.
+set -u
+# shellcheck source=tests/process/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+count=1200
+ask() { # ask PATH: POSTs standard input
+    curl -s -X POST --data-binary @- "$(gateway)$1"
+}
+results() { json "' '.join('%s=%d' % (k, n) for k, n in sorted(__import__('collections').Counter(r['result'] for r in d['results']).items()))"; }
+books() { # accounts, or transfers FIRST-ID; an account's id begins with two of 20 letters, so 400 ranges can be told apart
+    python3 - "$count" "$@" <<'PYTHON'
+import json, sys
+count, what = int(sys.argv[1]), sys.argv[2]
+letters = "abcdefghijklmnopqrst"
+def account(i):
+    return str(int.from_bytes((letters[i % 20] + letters[i // 20 % 20]).encode() + i.to_bytes(14, "big"), "big"))
+if what == "accounts":
+    print(json.dumps([{"id": account(i), "ledger": 1, "code": 1} for i in range(count)]))
+elif what == "splits":
+    print(",".join("A" + x + y for x in letters for y in letters))
+else:
+    print(json.dumps([{"id": str(int(sys.argv[3]) + i), "debit_account_id": account(i * 7 % count), "credit_account_id": account((i * 7 + 733) % count), "amount": "5", "ledger": 1, "code": 1} for i in range(count)]))
+PYTHON
+}
+made() { books accounts | ask /v1/ledger/accounts | results; }
+moved() { books transfers "$1" | ask /v1/ledger/transfers | results; }
+gone() { ! "$quorate" keyspace show ledger; }
+
+check "a cluster" cluster_start
+check "a ledger in 400 ranges" "$quorate" keyspace create ledger --splits "$(books splits)"
+expect "accounts in all of them" 0 "created=$count" made
+expect "a batch of transfers between all of them" 0 "created=$count" moved 100000
+expect "the same again" 0 "exists=$count" moved 100000
+expect "the books" 0 "VERDICT proven" "$quorate" ledger audit
+
+check "the ledger is dropped" "$quorate" keyspace drop ledger --grace 0s --yes
+check "and gone" eventually gone
+check "and made anew" "$quorate" keyspace create ledger
+expect "nobody is there whom a gateway still remembers" 0 "debit_account_not_found=$count" moved 200000
+expect "the new books" 0 "VERDICT proven" "$quorate" ledger audit
+finish
