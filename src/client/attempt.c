@@ -135,13 +135,17 @@ static void try_replica(struct request *r, const struct route_range *range, unsi
 {
     struct client *c = r->client;
     uint64_t deadline = try_deadline(r, now_ns);
-    encode_params(r, range, deadline - now_ns, &c->scratch);
-    ASSERT(!c->scratch.overflow);
     r->replica = replica;
     r->peer = peer;
     r->answer.here = false;
     if (++r->tries > 1) c->stats.retries++;
     request_set_state(r, REQUEST_WAIT_REPLY);
+    if (bundle_takes(r, peer)) {
+        bundle_add(r, peer, deadline, now_ns);
+        return;
+    }
+    encode_params(r, range, deadline - now_ns, &c->scratch);
+    ASSERT(!c->scratch.overflow);
     peer->calls++;
     c->called = true;
     r->call = rpc_call(peer->rpc, method_of(r), buf_slice(&c->scratch), deadline, on_reply, r);

@@ -28,9 +28,15 @@ enum status client_new(struct env *env, const struct client_options *o, struct c
     list_init(&c->watches);
     list_init(&c->watches_ready);
     list_init(&c->spreads);
+    list_init(&c->bundles);
+    spares_init(&c->request_spares, sizeof(struct request), SPARES_MAX);
+    spread_spares_init(&c->spread_spares);
+    list_init(&c->bundles_sent);
     list_init(&c->refresh.waiting);
     heap_init(&c->timers);
     buf_init(&c->scratch, LIMIT_FRAME_BYTES);
+    buf_init(&c->part, LIMIT_FRAME_BYTES);
+    arena_init(&c->scratch_arena, 4096);
     uint64_t seed;
     env->ops->random(env, &seed, sizeof(seed));
     prng_init(&c->prng, seed);
@@ -48,6 +54,9 @@ void client_free(struct client *c)
     LIST_FOR(it, &c->watches) watch_forget_client(LIST_ENTRY(it, struct client_watch, link));
     LIST_FOR(it, &c->requests) request_free(LIST_ENTRY(it, struct request, link));
     spreads_free(c);
+    bundles_free(c);
+    spares_free(&c->request_spares);
+    spares_free(&c->spread_spares);
     LIST_FOR(it, &c->peers)
     {
         struct client_peer *peer = LIST_ENTRY(it, struct client_peer, link);
@@ -60,6 +69,8 @@ void client_free(struct client *c)
     map_free(&c->nodes);
     heap_free(&c->timers);
     buf_free(&c->scratch);
+    buf_free(&c->part);
+    arena_free(&c->scratch_arena);
     mem_free(c);
 }
 
@@ -120,12 +131,13 @@ static uint64_t client_pass(struct actor *actor, uint64_t now_ns)
     if (c->env->dead) return DEADLINE_NONE;
     c->in_pass = true;
     c->now_ns = now_ns;
-    uint64_t deadline = DEADLINE_NONE, refresh_at = DEADLINE_NONE;
+    uint64_t deadline = DEADLINE_NONE, refresh_at = DEADLINE_NONE, bundles_at = DEADLINE_NONE;
     for (unsigned turn = 0; turn < CLIENT_TURNS_MAX; turn++) {
         c->called = false;
         deadline = pass_connections(c, now_ns);
         step_requests(c, now_ns);
         step_watches(c, now_ns);
+        bundles_at = bundles_send(c, now_ns);
         refresh_at = refresh_step(c, now_ns);
         if (!c->called && list_empty(&c->ready) && list_empty(&c->watches_ready)) break;
     }
@@ -134,6 +146,7 @@ static uint64_t client_pass(struct actor *actor, uint64_t now_ns)
     if (c->called || !list_empty(&c->ready) || !list_empty(&c->watches_ready)) return now_ns;
     const struct heap_node *n = heap_min(&c->timers);
     if (n != NULL && n->key < deadline) deadline = n->key;
+    if (bundles_at < deadline) deadline = bundles_at;
     return refresh_at < deadline ? refresh_at : deadline;
 }
 

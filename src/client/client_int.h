@@ -6,6 +6,7 @@
 
 #include "base/heap.h"
 #include "base/list.h"
+#include "base/spares.h"
 #include "client/client.h"
 #include "client/request.h"
 #include "client/routes.h"
@@ -20,13 +21,15 @@
 #define CLIENT_KEYSPACE_MS 5000u  /* a keyspace that is used is asked for again */
 #define CLIENT_MISMATCH_MAX 8u    /* news in a row without a pause */
 #define CLIENT_TURNS_MAX 8u       /* of one pass */
+enum { SPARES_MAX = 512 };
 
 struct client_peer { /* a connection to a node; outlives its place in the map while calls are under way */
     struct list link;
     struct rpc_peer *rpc;
     uint64_t node_id; /* 0: of one client_node request */
     size_t calls;
-    bool retired; /* freed when calls == 0 */
+    bool retired;     /* freed when calls == 0 */
+    bool steps_alone; /* it knows no request of several endings */
 };
 
 struct client {
@@ -41,11 +44,14 @@ struct client {
     struct list requests, ready;
     struct list watches, watches_ready; /* struct client_watch */
     struct list spreads;
+    struct list bundles, bundles_sent;
+    struct spares request_spares, spread_spares;
     struct met *met;    /* spread.c: holders of locks that Prepares met; NULL: none yet */
     uint64_t newest_ts; /* timestamp seen in any answer */
     struct heap timers;
     struct prng prng;
-    struct buf scratch; /* for encoding params */
+    struct buf scratch, part; /* for encoding params, and a part of a transaction */
+    struct arena scratch_arena;
     struct client_stats stats;
     uint64_t now_ns;      /* of the pass */
     bool in_pass, called; /* called: something was handed to a peer whose pass has been */
@@ -68,6 +74,12 @@ struct client {
 /* client.c: client_scan, and what to cancel it by until it is done */
 struct request *client_scan_start(struct client *c, struct slice keyspace, const struct client_scan *s,
                                   uint32_t timeout_ms, client_scan_done done, void *ctx);
+
+/* bundle.c */
+bool bundle_takes(const struct request *r, const struct client_peer *peer);
+void bundle_add(struct request *r, struct client_peer *peer, uint64_t deadline_ns, uint64_t now_ns);
+uint64_t bundles_send(struct client *c, uint64_t now_ns); /* returns when the next one is due */
+void bundles_free(struct client *c);
 
 /* refresh.c */
 void refresh_want(struct client *c, struct slice keyspace); /* in the background */

@@ -49,7 +49,7 @@ static void request_check(const struct request *r)
 struct request *request_new(struct client *c, enum request_kind kind, struct slice keyspace, uint32_t timeout_ms,
                             void *ctx)
 {
-    struct request *r = mem_zalloc(sizeof(*r));
+    struct request *r = spares_take(&c->request_spares);
     r->client = c;
     r->kind = kind;
     r->state = REQUEST_NEW;
@@ -88,7 +88,7 @@ void request_free(struct request *r)
     mem_free(r->scan.rows);
     buf_free(&r->body);
     arena_free(&r->arena);
-    mem_free(r);
+    spares_give(&r->client->request_spares, r);
 }
 
 void request_cancel(struct request *r)

@@ -55,7 +55,12 @@ static void spread_free(struct spread *s)
     list_remove(&s->link);
     coordinator_free(s->coordinator);
     arena_free(&s->arena);
-    mem_free(s);
+    spares_give(&s->client->spread_spares, s);
+}
+
+void spread_spares_init(struct spares *s)
+{
+    spares_init(s, sizeof(struct spread), SPARES_MAX);
 }
 
 void spreads_free(struct client *c)
@@ -152,15 +157,15 @@ static void spread_pump(struct spread *s)
     struct slice answer;
     for (size_t i = 0; i < s->part_count && !over; i++) {
         struct spread_part *p = &s->parts[i];
-        struct buf body;
-        buf_init(&body, LIMIT_FRAME_BYTES);
-        enum coordinator_ask ask = coordinator_ask(s->coordinator, i, &body);
+        struct buf *body = &s->client->part;
+        buf_clear(body);
+        enum coordinator_ask ask = coordinator_ask(s->coordinator, i, body);
         if (ask != ASK_NOTHING) {
             p->asked = ask;
-            step_start(s, p, buf_slice(&body));
+            step_start(s, p, buf_slice(body));
         }
-        buf_free(&body);
     }
+    if (s->client->part.capacity > 65536) buf_free(&s->client->part);
     if (coordinator_decided(s->coordinator, &outcome)) client_saw_timestamp(s->client, outcome.ts);
     if (s->owner != NULL && coordinator_answer(s->coordinator, &answer)) request_ready(s->owner);
     if (s->steps == 0 && s->owner == NULL) spread_free(s);
@@ -213,7 +218,7 @@ enum step spread_take(struct request *r, uint64_t now_ns)
 
 static struct spread *spread_new(struct client *c, struct slice keyspace_name, uint32_t keyspace, size_t part_count)
 {
-    struct spread *s = mem_zalloc(sizeof(*s));
+    struct spread *s = spares_take(&c->spread_spares);
     s->client = c;
     arena_init(&s->arena, 960);
     s->keyspace = keyspace;
@@ -323,29 +328,28 @@ static struct txn part_txn(struct arena *arena, const struct split *sp, size_t p
 
 static struct slice encode_prepare(struct spread *s, const struct txn_prepare *p, const struct txn *part)
 {
-    struct buf bytes, whole;
+    struct buf *bytes = &s->client->part, *whole = &s->client->scratch;
     struct txn_prepare with_part = *p;
-    buf_init(&bytes, LIMIT_FRAME_BYTES);
-    buf_init(&whole, LIMIT_FRAME_BYTES);
-    txn_encode(part, &bytes);
-    with_part.part = buf_slice(&bytes);
-    txn_prepare_encode(&with_part, &whole);
-    struct slice encoded = arena_dup_slice(&s->arena, buf_slice(&whole));
-    buf_free(&bytes);
-    buf_free(&whole);
+    buf_clear(bytes);
+    buf_clear(whole);
+    txn_encode(part, bytes);
+    with_part.part = buf_slice(bytes);
+    txn_prepare_encode(&with_part, whole);
+    struct slice encoded = arena_dup_slice(&s->arena, buf_slice(whole));
+    if (bytes->capacity > 65536) buf_free(bytes);
+    if (whole->capacity > 65536) buf_free(whole);
     return encoded;
 }
 
 static bool make_parts(struct spread *s, const struct split *sp, struct slice encoded, size_t anchor)
 {
-    struct arena scratch;
+    struct arena *scratch = &s->client->scratch_arena;
     bool small = true;
-    arena_init(&scratch, 4096);
-    struct txn *parts = arena_alloc(&scratch, s->part_count * sizeof(*parts));
-    struct txn_places *places = arena_alloc(&scratch, s->part_count * sizeof(*places));
-    struct txn_span *spans = arena_alloc(&scratch, s->part_count * sizeof(*spans));
+    struct txn *parts = arena_alloc(scratch, s->part_count * sizeof(*parts));
+    struct txn_places *places = arena_alloc(scratch, s->part_count * sizeof(*places));
+    struct txn_span *spans = arena_alloc(scratch, s->part_count * sizeof(*spans));
     for (size_t i = 0; i < s->part_count; i++) {
-        parts[i] = part_txn(&scratch, sp, i, &places[i]);
+        parts[i] = part_txn(scratch, sp, i, &places[i]);
         txn_key_span(&parts[i], &spans[i].low, &spans[i].high);
         s->parts[i].span.low = arena_dup_slice(&s->arena, spans[i].low);
         s->parts[i].span.high = arena_dup_slice(&s->arena, spans[i].high);
@@ -367,7 +371,7 @@ static bool make_parts(struct spread *s, const struct split *sp, struct slice en
         s->parts[i].prepare = encode_prepare(s, &p, &parts[i]);
         if (s->parts[i].prepare.size > LIMIT_TXN_BYTES) small = false;
     }
-    arena_free(&scratch);
+    arena_reset(scratch);
     return small;
 }
 

@@ -11,5 +11,6 @@ void spread_owner_left(struct request *r);
 void spread_recover(struct client *c, struct slice keyspace_name, struct slice blocked);
 void client_saw_timestamp(struct client *c, uint64_t ts);
 void spreads_free(struct client *c);
+void spread_spares_init(struct spares *s);
 
 #endif

@@ -70,10 +70,19 @@ static enum status get_in_runs(struct lsm *l, struct slice key, uint64_t ts, str
     return STATUS_NOT_FOUND;
 }
 
+void lsm_soon(const struct lsm *l, struct slice key)
+{
+    recent_soon(&l->recent, key);
+}
+
 /* Newer sources hold newer versions of a key: the first version found is the one. */
 enum status lsm_get(struct lsm *l, struct slice key, uint64_t ts, struct lsm_row *row, struct lsm_miss *miss)
 {
     struct lsm_write found;
+    if (ts == LSM_TS_MAX && recent_find(&l->recent, key, &row->ts, &row->value)) {
+        row->key = key;
+        return STATUS_OK;
+    }
     if (memtable_get(l->active, key, ts, &found)) return answer(l, &found, ts, row);
     for (size_t i = l->frozen_count; i-- > 0;) {
         const struct memtable *m = l->frozen[MUTANT(oldest_memtable_first) ? l->frozen_count - 1 - i : i];

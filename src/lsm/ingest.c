@@ -84,6 +84,7 @@ static void install(struct lsm_ingest *g, void (*done)(void *ctx, enum status s)
     g->done = done;
     g->ctx = ctx;
     lsm_settle(l);
+    recent_clear(&l->recent);
     for (size_t i = 0; i < l->frozen_count; i++) {
         if (concerns(l->frozen[i], g)) g->after_seq = l->frozen[i]->seq;
     }

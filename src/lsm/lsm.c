@@ -9,6 +9,7 @@ void lsm_options_default(struct lsm_options *o)
     *o = (struct lsm_options){.dir = "store",
                               .memtable_bytes = 16u << 20,
                               .cache_bytes = 128u << 20,
+                              .recent_bytes = 36u << 20,
                               .block_bytes = 4096,
                               .file_bytes = 32u << 20,
                               .compress = true,
@@ -123,7 +124,10 @@ void lsm_freeze(struct lsm *l)
 void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, const struct lsm_write *writes,
                size_t count)
 {
-    for (size_t i = 0; i < count; i++) memtable_put(l->active, &writes[i]);
+    for (size_t i = 0; i < count; i++) {
+        memtable_put(l->active, &writes[i]);
+        recent_take(&l->recent, &writes[i]);
+    }
     const struct applied a = {.group = group, .index = index, .term = term};
     memtable_set_applied(l->active, &a);
     if (memtable_bytes(l->active) + l->passing.bytes >= l->options.memtable_bytes) lsm_freeze(l);
@@ -141,6 +145,7 @@ void lsm_settle(struct lsm *l)
 
 void lsm_apply_erase(struct lsm *l, struct slice start, struct slice end, uint64_t ts)
 {
+    recent_clear(&l->recent);
     erase_list_add(&l->active->erases, &(struct erase){.start = start, .end = end, .ts = ts});
 }
 

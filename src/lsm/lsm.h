@@ -27,6 +27,7 @@ struct lsm_options {
     const char *dir;       /* below the disk's root, "store" by convention */
     size_t memtable_bytes; /* freeze at this size; 16 MiB */
     size_t cache_bytes;    /* block cache; 128 MiB */
+    size_t recent_bytes;   /* rows that are read again soon; 36 MiB, when there are any */
     size_t block_bytes;    /* 4 KiB before compression */
     uint64_t file_bytes;   /* target size of a table; 32 MiB */
     bool compress;         /* lz4 where it gains */
@@ -49,6 +50,7 @@ struct lsm_write {
     struct slice key;
     uint64_t ts;
     struct slice value; /* empty for LSM_DELETE */
+    bool recent;        /* lsm_apply: it will be read again soon (recent.h) */
 };
 /* Applies the writes of one log entry of a group as one unit and notes that the group is applied up to (index, term).
  * Copies. Always succeeds: admission is the caller's (lsm_pressure). Call also with count 0 to move the index. */
@@ -72,10 +74,8 @@ bool lsm_durable(const struct lsm *l, uint64_t group, uint64_t *index, uint64_t 
 /* Calls `each` for every group in the manifest; while opening a node. */
 void lsm_each_group(const struct lsm *l, void (*each)(void *ctx, uint64_t group, uint64_t index, uint64_t term),
                     void *ctx);
-
 /* Rises whenever a flush has moved durable indexes, rows or not: cheap to look at in each pass. */
 uint64_t lsm_flush_count(const struct lsm *l);
-
 /* 0: no pressure, 100: stop writing. The node turns it into admission control. */
 unsigned lsm_pressure(const struct lsm *l);
 /* How long a writer of so many bytes should wait for sustained writes to go at the pace of flush and compaction, as measured:
@@ -87,8 +87,7 @@ uint64_t lsm_delay_ns(const struct lsm *l, uint64_t bytes);
 struct lsm_miss { /* which block is wanted; holds a reference on the file until lsm_load or lsm_miss_drop */
     struct lsm_file *file;
     uint32_t block;
-    int32_t
-        ahead; /* so many more behind it (below 0: before it) may be fetched along: whoever scans will want them next */
+    int32_t ahead; /* so many more behind it (below 0: before it) may be fetched along, for who scans */
 };
 struct lsm_row {
     struct slice key; /* borrowed until the next call on the store or iterator */
@@ -99,6 +98,7 @@ struct lsm_row {
  * set, the caller owns it), STATUS_CORRUPT (the table is quarantined: the caller must not answer). */
 MUST_CHECK enum status lsm_get(struct lsm *l, struct slice key, uint64_t ts, struct lsm_row *row,
                                struct lsm_miss *miss);
+void lsm_soon(const struct lsm *l, struct slice key); /* its newest version will be got in a moment: a hint */
 
 /* Iterates the newest visible version of each key in [start, end) at ts, deleted keys left out; end empty: no bound.
  * Lives only within one pass: any write to the store invalidates it. */

@@ -12,6 +12,7 @@
 #include "lsm/output.h"
 #include "lsm/passing.h"
 #include "lsm/pick.h"
+#include "lsm/recent.h"
 #include "lsm/rowmerge.h"
 
 #define LSM_COMPACT_STEP_BYTES (4u * 1024u * 1024u)
@@ -83,13 +84,12 @@ struct lsm {
     struct env *env;
     struct lsm_options options; /* dir is owned */
     char *dir;
-
     struct memtable *active;
     struct passing passing;   /* rows that go into it when it freezes */
+    struct recent recent;     /* of what was applied, in any of them */
     struct memtable **frozen; /* oldest first */
     size_t frozen_count, frozen_capacity;
     uint64_t memtable_seq; /* of the active one */
-
     struct version *version;
     struct map applied;       /* group -> struct applied (owned): what the manifest says */
     struct manifest manifest; /* the job's while one is under way */

@@ -159,16 +159,41 @@ static struct memleaf *leaf_split(struct memtable *m, struct memleaf *leaf, unsi
     return right;
 }
 
+/* Rows of one entry lie beside each other, often: strictly inside the leaf where the last one went, the next one needs no descent.
+ * The leaf's prefix is that of the last row's key, which is at hand. False: it lies elsewhere, or there is no room. */
+static bool put_beside_last(struct memtable *m, const struct memrow *r, const struct memtarget *t)
+{
+    struct memnode *n = m->last_leaf != NULL ? &m->last_leaf->node : NULL;
+    if (n == NULL || n->count < 2 || n->count == NODE_ROWS) return false;
+    size_t prefix = n->prefix;
+    if (t->key.size < prefix || memcmp(t->key.data, m->last_row->bytes, prefix) != 0) return false;
+    uint64_t head = key_head(t->key, prefix);
+    if (head <= n->heads[0] || head >= n->heads[n->count - 1]) return false;
+    bool equal;
+    unsigned at = memnode_search(n, t, &prefix, &equal);
+    if (equal) {
+        n->rows[at] = r;
+    } else {
+        m->rows++;
+        memnode_insert(n, at, r);
+    }
+    m->last_row = r;
+    return true;
+}
+
 void memtable_put(struct memtable *m, const struct lsm_write *w)
 {
     ASSERT(!m->frozen);
     const struct memrow *r = memrow_new(m, w);
     struct memtarget t = {.key = w->key, .ts = w->ts};
+    if (put_beside_last(m, r, &t)) return;
     struct path path;
     size_t known;
     struct memleaf *leaf = descend(m, &t, &path, &known);
     bool equal;
     unsigned at = memnode_search(&leaf->node, &t, &known, &equal);
+    m->last_leaf = leaf;
+    m->last_row = r;
     if (equal) {
         leaf->node.rows[at] = r;
         return;
@@ -179,6 +204,7 @@ void memtable_put(struct memtable *m, const struct lsm_write *w)
         return;
     }
     struct memleaf *right = leaf_split(m, leaf, at);
+    m->last_leaf = NULL;
     if (at <= leaf->node.count && leaf->node.count < NODE_ROWS) {
         memnode_insert(&leaf->node, at, r);
     } else {

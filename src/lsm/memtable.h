@@ -11,6 +11,7 @@
 
 struct memnode;
 struct memleaf;
+struct memrow;
 
 struct applied {
     uint64_t group, index, term;
@@ -21,6 +22,8 @@ struct memtable {
     struct arena arena;
     struct memnode *root;
     struct memleaf *first, *last;
+    struct memleaf *last_leaf; /* where last_row went, the last one that was put; NULL: that leaf was split */
+    const struct memrow *last_row;
     unsigned height; /* 1: the root is a leaf */
     uint64_t rows;   /* versions held */
     uint64_t seq;    /* order among the memtables of a store */

@@ -156,6 +156,7 @@ static void lsm_release(struct lsm *l)
     l->closing = true;
     memtable_unref(l->active);
     passing_free(&l->passing);
+    recent_free(&l->recent);
     for (size_t i = 0; i < l->frozen_count; i++) memtable_unref(l->frozen[i]);
     mem_free(l->frozen);
     version_unref(l->version);
@@ -190,6 +191,7 @@ enum status lsm_open(struct env *env, const struct lsm_options *options, struct 
     list_init(&l->checkpoints);
     cache_init(&l->cache, options->cache_bytes, options->block_bytes + options->block_bytes / 32);
     passing_init(&l->passing);
+    recent_init(&l->recent, options->recent_bytes);
     l->memtable_seq = 1;
     l->active = memtable_new(lsm_chunk_bytes(l), l->memtable_seq);
     struct manifest_state state;

@@ -9,7 +9,8 @@ struct passing_row {
     struct list link;
     struct passing_row *same_hash;
     uint64_t hash, ts;
-    struct slice key, value; /* behind the struct; owned */
+    struct slice key, value; /* behind the struct; owned, with room to grow in */
+    size_t room;
 };
 
 void passing_init(struct passing *p)
@@ -50,9 +51,15 @@ static void unlink_row(struct passing *p, struct passing_row *r)
 
 static void set_value(struct passing *p, struct passing_row *r, const struct lsm_write *w)
 {
-    if (r->value.data != NULL) mem_free((void *)(uintptr_t)r->value.data);
+    uint8_t *bytes = (uint8_t *)(uintptr_t)r->value.data;
     p->bytes -= r->value.size;
-    r->value = mem_dup_slice(w->value);
+    if (bytes == NULL || w->value.size > r->room) {
+        mem_free(bytes);
+        r->room = w->value.size;
+        bytes = mem_alloc(r->room);
+    }
+    if (w->value.size > 0) memcpy(bytes, w->value.data, w->value.size);
+    r->value = slice_make(bytes, w->value.size);
     r->ts = w->ts;
     p->bytes += r->value.size;
 }

@@ -11,6 +11,7 @@
 /* What was sent here before the senders knew better is told who leads now; cut off, its outcome would be unknown. */
 #define STOP_LINGER_NS (150 * NS_PER_MS)
 #define SAFEPOINT_EVERY_NS (1000 * NS_PER_MS)
+enum { REQUEST_SPARES_MAX = 512 };
 
 static void node_first_durable(void *ctx)
 {
@@ -190,6 +191,7 @@ enum status node_new(struct env *env, const struct node_options *o, struct node 
     list_init(&n->lock_states);
     list_init(&n->step_states);
     list_init(&n->watched);
+    spares_init(&n->request_spares, sizeof(struct node_request), REQUEST_SPARES_MAX);
     map_init(&n->counters);
     load_samples_init(&n->samples, n->started_ns);
     map_init(&n->flights);
@@ -272,6 +274,7 @@ void node_free(struct node *n)
     for (size_t i = 0; map_next(&n->counters, &i, &key, &value);) mem_free(value);
     for (size_t i = 0; map_next(&n->flights, &i, &key, &value);) mem_free(value);
     asks_free(n);
+    spares_free(&n->request_spares);
     map_free(&n->counters);
     load_samples_free(&n->samples);
     map_free(&n->flights);

@@ -3,6 +3,7 @@
 #define QUORATE_NODE_NODE_INT_H
 
 #include "base/map.h"
+#include "base/spares.h"
 #include "node/disk_space.h"
 #include "node/load_samples.h"
 #include "node/node.h"
@@ -72,6 +73,7 @@ struct node {
     /* requests.c */
     uint32_t requests; /* under way */
     size_t request_bytes;
+    struct spares request_spares;
     uint64_t ts_sweep_ns; /* when waiting transactions are next looked at for expiry */
     struct list scans_yielded;
     uint32_t scan_left; /* rows that scans may still take in this pass */
@@ -83,7 +85,6 @@ struct peer_health {
     uint64_t node_id;
     uint32_t flags;
 };
-
 struct range_counters {
     uint64_t writes, reads;
     uint64_t bytes, rows; /* as last estimated */
@@ -94,7 +95,6 @@ struct flight {
     uint64_t asked;     /* buckets of the transactions that are in the call for timestamps under way */
     uint64_t index[64]; /* per bucket: of the last entry that was proposed */
 };
-
 /* A request under way: a transaction, a get, a scan or a resolve. Lives from its arrival to its reply. */
 struct node_request {
     struct list link; /* in ts_waiting or ts_asked; reads_parked; waiting or asked of a struct ask; scans_yielded */

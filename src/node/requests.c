@@ -17,7 +17,7 @@ enum { REQUESTS_MAX = 32768, REQUEST_BYTES_MAX = 256 << 20 }; /* under way in on
 
 struct node_request *node_request_new(struct node *n, struct rpc_request *req)
 {
-    struct node_request *q = mem_zalloc(sizeof *q);
+    struct node_request *q = spares_take(&n->request_spares);
     list_init(&q->link);
     list_init(&q->proposal.link);
     list_init(&q->read.link);
@@ -35,7 +35,7 @@ void node_request_free(struct node_request *q)
     q->node->request_bytes -= q->params_size;
     scan_release(q);
     watch_release(q);
-    mem_free(q);
+    spares_give(&q->node->request_spares, q);
 }
 
 static void request_reply(struct node_request *q, const struct reply_head *head)

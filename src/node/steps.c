@@ -18,6 +18,13 @@ struct batch {
     struct list steps;
 };
 
+/* Of a request of several its first one's kind: they are all alike. */
+static enum txn_command_kind kind_of(const struct node_request *q)
+{
+    return q->txn.kind == TXN_COMMAND_STEPS ? (enum txn_command_kind)q->txn.txn.data[0]
+                                            : (enum txn_command_kind)q->txn.kind;
+}
+
 void steps_gather(struct node_request *q, struct kv_state *s)
 {
     struct node *n = q->node;
@@ -27,7 +34,7 @@ void steps_gather(struct node_request *q, struct kv_state *s)
         list_push_back(&n->step_states, &s->steps_link);
         s->steps_due_ns = UINT64_MAX;
     }
-    uint64_t wait_ns = q->txn.kind == TXN_COMMAND_FORGET ? FORGET_WAIT_NS : 0;
+    uint64_t wait_ns = kind_of(q) == TXN_COMMAND_FORGET ? FORGET_WAIT_NS : 0;
     if (now_ns + wait_ns < s->steps_due_ns) s->steps_due_ns = now_ns + wait_ns;
     if (++s->steps_count >= STEPS_MAX) s->steps_due_ns = now_ns;
 }
@@ -68,8 +75,11 @@ static void encode(struct buf *out, const struct list *steps, const struct range
         LIST_FOR(it, steps)
         {
             const struct node_request *q = LIST_ENTRY(it, struct node_request, link);
-            struct txn_step step = {.kind = (enum txn_command_kind)q->txn.kind, .body = q->txn.txn};
-            txn_step_append(&step, &body);
+            struct txn_step step = {.kind = kind_of(q), .body = q->txn.txn};
+            if (q->txn.kind == TXN_COMMAND_STEPS)
+                buf_append_slice(&body, q->txn.txn);
+            else
+                txn_step_append(&step, &body);
         }
         c.txn = buf_slice(&body);
     }
@@ -84,7 +94,7 @@ static bool names_abandoned(struct node_request *q, struct kv_state *s)
     struct node *n = q->node;
     struct txn_id id;
     struct txn_blocked b;
-    if (q->txn.kind != TXN_COMMAND_FORGET || q->req->received_ns < s->named_ns + NAMED_EVERY_NS) return false;
+    if (kind_of(q) != TXN_COMMAND_FORGET || q->req->received_ns < s->named_ns + NAMED_EVERY_NS) return false;
     s->named_ns = q->req->received_ns;
     arena_reset(&n->arena);
     if (!txn_table_abandoned(s->table, &id) || !txn_table_describe(s->table, &id, &n->arena, &b)) return false;

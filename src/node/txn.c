@@ -135,17 +135,36 @@ static void txn_admit(struct node_request *q)
     timestamps_ask(n, q);
 }
 
-static void on_step(struct node_request *q, struct replica *r)
+/* It is what it says. *floor: the highest timestamp at which it commits; 0: it does not. */
+static bool step_read(enum txn_command_kind kind, struct slice body, uint64_t *floor)
 {
     struct txn_decide d;
     struct txn_seal seal;
-    bool good = kind_of(q) == TXN_COMMAND_DECIDE ? txn_decide_decode(q->txn.txn, &d) == STATUS_OK
-                                                 : txn_seal_decode(q->txn.txn, &seal) == STATUS_OK;
+    if (kind != TXN_COMMAND_DECIDE) return txn_seal_decode(body, &seal) == STATUS_OK;
+    if (txn_decide_decode(body, &d) != STATUS_OK) return false;
+    if (d.commit && d.ts > *floor) *floor = d.ts;
+    return true;
+}
+
+static bool steps_read(struct slice body, uint64_t *floor)
+{
+    struct cursor c = cursor_make(body);
+    struct txn_step step;
+    bool good = body.size > 0;
+    while (good && txn_step_next(&c, &step)) good = step_read(step.kind, step.body, floor);
+    return good && !c.failed;
+}
+
+static void on_step(struct node_request *q, struct replica *r)
+{
+    uint64_t floor = 0;
+    bool good =
+        kind_of(q) == TXN_COMMAND_STEPS ? steps_read(q->txn.txn, &floor) : step_read(kind_of(q), q->txn.txn, &floor);
     if (!good) {
         node_refuse(q, STATUS_INVALID, false, "not a step of a transaction");
         return;
     }
-    if (kind_of(q) == TXN_COMMAND_DECIDE && d.commit && !MUTANT(decide_without_floor)) replica_raise(r, d.ts);
+    if (floor > 0 && !MUTANT(decide_without_floor)) replica_raise(r, floor);
     q->term = raft_term(replica_raft(r));
     if (!txn_command_has_ts(kind_of(q))) {
         struct kv_state *state = replica_machine_state(r);

@@ -19,13 +19,18 @@ static enum status apply_view_get(void *ctx, struct slice key, struct txn_stored
     s = lsm_get(h->lsm, key, LSM_TS_MAX, &row, &miss);
     if (s == STATUS_MISS) {
         lsm_miss_drop(&miss);
-        v->missed = key;
-        v->missed_to = SLICE_EMPTY;
+        apply_reads_want(v->replica, key);
     }
     if (s != STATUS_OK) return s;
     out->version = row.ts;
     out->value = arena_dup_slice(&h->apply_arena, row.value);
     return STATUS_OK;
+}
+
+static void apply_view_soon(void *ctx, struct slice key)
+{
+    const struct apply_view *v = ctx;
+    lsm_soon(v->replica->host->lsm, key);
 }
 
 static enum status apply_view_newest(void *ctx, struct slice from, struct slice to, uint64_t ts, uint64_t *version)
@@ -39,9 +44,7 @@ static enum status apply_view_newest(void *ctx, struct slice from, struct slice 
     s = stretch_scan_on(v->replica->host, &scan, &miss);
     if (s == STATUS_MISS) {
         lsm_miss_drop(&miss);
-        v->missed = from;
-        v->missed_to = to;
-        v->missed_ts = ts;
+        apply_reads_want_stretch(v->replica, &scan);
     }
     buf_free(&scan.at);
     *version = scan.newest;
@@ -104,7 +107,8 @@ static void apply_write(struct replica *r, const struct raft_entry *e, const str
         *to = (struct lsm_write){.kind = from->is_delete ? LSM_DELETE : LSM_PUT,
                                  .key = from->key,
                                  .ts = from->ts != 0 ? from->ts : ts,
-                                 .value = from->value};
+                                 .value = from->value,
+                                 .recent = from->counter};
         if (MUTANT(rows_differ_by_node)) to->ts += h->self->node_id % 2;
         if (from->held) {
             lsm_apply_passing(h->lsm, to, from->held_new);
@@ -215,18 +219,19 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
         divergence_applied(r, e, &writes, ts, buf_slice(&h->answer));
         if (change.effective) change_carry_out(r, &change);
     } else if (e->type == RAFT_ENTRY_COMMAND) {
-        struct apply_view view = {.replica = r, .missed = SLICE_EMPTY};
+        struct apply_view view = {.replica = r};
         struct machine_entry me = {.index = r->row_base + e->index,
                                    .term = e->term,
                                    .desc = r->desc,
                                    .command = e->data,
                                    .state = machine_state_of(r)};
-        const struct txn_view rows = {.get = apply_view_get, .newest = apply_view_newest, .ctx = &view};
+        const struct txn_view rows = {
+            .get = apply_view_get, .soon = apply_view_soon, .newest = apply_view_newest, .ctx = &view};
         enum status s;
         do {
             arena_reset(&h->apply_arena);
             s = h->owner.machine->apply(h->owner.machine_ctx, &me, &rows, &h->apply_arena, &writes, &ts, &h->answer);
-        } while (s == STATUS_MISS && apply_reads_fetch(r, e, &view));
+        } while (s == STATUS_MISS && apply_reads_fetch(r, e));
         if (s == STATUS_MISS) return s;
         if (s == STATUS_CORRUPT && r->divergence.damaged) return s; /* it is taken out (damage.c) */
         if (s != STATUS_OK) {

@@ -1,9 +1,10 @@
 /* Rows that apply has to fetch from disk. An entry that misses a block has done nothing and is evaluated again from its
- * beginning; so that this happens once, and not once for each cold row, all rows that the entry names are fetched first, many
- * at a time, and remembered until the entry is applied: no other entry of the range comes between.
+ * beginning; so that this happens once, and not once for each cold row, the evaluation goes on as far as it makes sense and asks for
+ * its other rows too. Those that miss are fetched, many at a time, and remembered until the entry is applied: no other entry of the
+ * range comes between.
  *
- *   an evaluation misses --> all its rows are looked up: cached ones are kept, blocks of the others are loaded
- *                        --> when the last one is there: evaluated again (a row that nobody had named: once more)
+ *   an evaluation misses --> the blocks of all rows that it has missed are loaded
+ *                        --> when the last one is there: evaluated again (a row that it had not come to: once more)
  *
  * Blocks for the entries behind it are loaded meanwhile, committed or not; their rows are not kept. */
 #include "base/assert.h"
@@ -175,7 +176,10 @@ static void stretch_on(struct apply_stretch *x)
 
 static void go_on(struct apply_reads *reads)
 {
-    while (reads->loads < ROW_LOADS_MAX && reads->next < reads->count) look_at(reads->rows[reads->next++]);
+    while (reads->loads < ROW_LOADS_MAX && reads->next < reads->count) {
+        struct apply_row *row = reads->rows[reads->next++];
+        if (row->state == ROW_WANTED) look_at(row);
+    }
     reads->r->apply_wait = reads->loads > 0;
 }
 
@@ -264,45 +268,50 @@ static void read_ahead(struct replica *r, uint64_t index)
     arena_free(&arena);
 }
 
-static struct apply_reads *reads_new(struct replica *r, const struct raft_entry *e)
+static struct apply_reads *reads_of_next(struct replica *r)
 {
-    struct apply_reads *reads = mem_zalloc(sizeof *reads);
-    struct slice *keys;
+    if (r->reads != NULL && r->reads->index != r->applied + 1) apply_reads_free(r);
+    if (r->reads != NULL) return r->reads;
+    struct apply_reads *reads = r->reads = mem_zalloc(sizeof *reads);
     reads->r = r;
-    reads->index = e->index;
+    reads->index = r->applied + 1;
     arena_init(&reads->arena, 4096);
     map_init(&reads->by_hash);
-    size_t count = keys_of(r, e, &reads->arena, &keys);
-    for (size_t i = 0; i < count; i++) (void)want_row(reads, keys[i]);
     return reads;
 }
 
-static void want_missed(struct apply_reads *reads, const struct apply_view *v)
+void apply_reads_want(struct replica *r, struct slice key)
 {
-    if (v->missed_to.size == 0) {
-        struct apply_row *row = want_row(reads, v->missed);
-        if (row->state == ROW_WANTED && reads->next == reads->count) look_at(row);
-        return;
-    }
-    struct apply_stretch *x = arena_zalloc(&reads->arena, sizeof *x);
-    x->of = reads;
-    x->scan.from = arena_dup_slice(&reads->arena, v->missed);
-    x->scan.to = arena_dup_slice(&reads->arena, v->missed_to);
-    x->scan.ts = v->missed_ts;
-    buf_init(&x->scan.at, LSM_KEY_MAX);
-    x->next = reads->stretches;
-    reads->stretches = x;
-    stretch_on(x);
+    struct apply_reads *reads = reads_of_next(r);
+    size_t before = reads->count;
+    (void)want_row(reads, key);
+    if (reads->count == before) reads->next = 0; /* it has been looked at in vain: the block is gone again */
 }
 
-bool apply_reads_fetch(struct replica *r, const struct raft_entry *e, const struct apply_view *v)
+void apply_reads_want_stretch(struct replica *r, const struct stretch_scan *scan)
 {
+    struct apply_reads *reads = reads_of_next(r);
+    struct apply_stretch *x = arena_zalloc(&reads->arena, sizeof *x);
+    x->of = reads;
+    x->scan.from = arena_dup_slice(&reads->arena, scan->from);
+    x->scan.to = arena_dup_slice(&reads->arena, scan->to);
+    x->scan.ts = scan->ts;
+    buf_init(&x->scan.at, LSM_KEY_MAX);
+    x->status = STATUS_MISS;
+    x->next = reads->stretches;
+    reads->stretches = x;
+}
+
+bool apply_reads_fetch(struct replica *r, const struct raft_entry *e)
+{
+    struct apply_reads *reads = r->reads;
     COVER("apply.miss");
-    if (r->reads != NULL && r->reads->index != e->index) apply_reads_free(r);
-    if (r->reads != NULL) COVER("apply.missed_again");
-    if (r->reads == NULL) r->reads = reads_new(r, e);
-    want_missed(r->reads, v);
-    go_on(r->reads);
+    ASSERT(reads != NULL && reads->index == e->index && !r->apply_wait);
+    if (reads->next > 0) COVER("apply.missed_again");
+    for (struct apply_stretch *x = reads->stretches; x != NULL; x = x->next) {
+        if (x->status == STATUS_MISS) stretch_on(x);
+    }
+    go_on(reads);
     if (!r->apply_wait) return true;
     read_ahead(r, e->index);
     return false;

@@ -11,12 +11,13 @@ bool replica_apply(struct replica *r); /* true: there is more to apply at once *
 /* apply_reads.c */
 struct apply_view {
     struct replica *replica;
-    struct slice missed;    /* the key whose row has to be fetched */
-    struct slice missed_to; /* or the stretch of keys that begins with it, as of missed_ts; empty: the row */
-    uint64_t missed_ts;
 };
-/* True: all of it is there by now; else apply waits. */
-bool apply_reads_fetch(struct replica *r, const struct raft_entry *e, const struct apply_view *v);
+/* What the entry at hand has missed is wanted: */
+void apply_reads_want(struct replica *r, struct slice key);
+struct stretch_scan;
+void apply_reads_want_stretch(struct replica *r, const struct stretch_scan *scan);
+/* and fetched. True: all of it is there already; false: apply waits. */
+bool apply_reads_fetch(struct replica *r, const struct raft_entry *e);
 /* False: the row was not fetched for the next entry. *s: OK or NOT_FOUND. */
 bool apply_reads_find(const struct replica *r, struct slice key, struct txn_stored *out, enum status *s);
 struct stretch_scan { /* of a stretch of store keys, as txn_view's newest sees it */

@@ -14,7 +14,7 @@ enum txn_command_kind {
     TXN_COMMAND_DECIDE,   /* body: txn_decide_encode's */
     TXN_COMMAND_SEAL,     /* body: txn_seal_encode's */
     TXN_COMMAND_FORGET,   /* body: txn_seal_encode's */
-    TXN_COMMAND_STEPS     /* body: txn_step_append's, of Decides and Forgets that came together. Only in logs */
+    TXN_COMMAND_STEPS     /* body: txn_step_append's, of Decides, or Forgets, that came together */
 };
 #define TXN_COMMAND_HEADER_BYTES 25u
 

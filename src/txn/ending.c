@@ -70,8 +70,9 @@ static void fold(struct applying *a, struct counter *c)
         struct hold *h = LIST_ENTRY(k->reservations.next, struct hold, link);
         if (h->txn->state == HELD_PREPARED) return;
         if (!i128_add(c->folded, h->delta, &c->folded)) BUG("an add that was judged to fit");
-        apply_put(a,
-                  (struct txn_write){.ts = h->txn->ts, .key = c->key, .value = row_make_counter(a->arena, c->folded)});
+        apply_put(
+            a, (struct txn_write){
+                   .counter = true, .ts = h->txn->ts, .key = c->key, .value = row_make_counter(a->arena, c->folded)});
         k->folded = c->folded;
         k->folded_known = true;
         note_changed(a, h->txn);
@@ -347,12 +348,14 @@ static enum status decision_reads(struct applying *a, const struct txn_decide *d
     struct slice *keys;
     struct txn_command c = {.kind = TXN_COMMAND_DECIDE, .txn = body};
     size_t count = txn_table_reads(a->t, &c, a->arena, &keys);
+    enum status all = STATUS_OK; /* MISS does not keep the others from being asked for */
     for (size_t i = 0; i < count; i++) {
         struct txn_stored stored = {.value = SLICE_EMPTY};
         enum status s = a->view->get(a->view->ctx, keys[i], &stored);
-        if (s != STATUS_OK && s != STATUS_NOT_FOUND) return s;
+        if (s == STATUS_MISS) all = s;
+        if (s != STATUS_OK && s != STATUS_NOT_FOUND && s != STATUS_MISS) return s;
     }
-    return STATUS_OK;
+    return all;
 }
 
 /* *good: each of them can be decoded. */
@@ -362,7 +365,7 @@ static enum status steps_read(struct applying *a, bool *good)
     struct txn_step step;
     enum status s = STATUS_OK;
     *good = true;
-    while (s == STATUS_OK && txn_step_next(&c, &step)) {
+    while ((s == STATUS_OK || s == STATUS_MISS) && txn_step_next(&c, &step)) {
         struct txn_decide d;
         struct txn_seal f;
         if (step.kind == TXN_COMMAND_FORGET) {
@@ -370,7 +373,8 @@ static enum status steps_read(struct applying *a, bool *good)
         } else if (txn_decide_decode(step.body, &d) != STATUS_OK) {
             *good = false;
         } else {
-            s = decision_reads(a, &d, step.body);
+            enum status one = decision_reads(a, &d, step.body);
+            if (one != STATUS_OK) s = one;
         }
     }
     *good = *good && !c.failed;

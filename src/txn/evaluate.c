@@ -14,6 +14,7 @@
 #include "base/mutant.h"
 #include "txn/evaluate_int.h"
 
+#define KEYS_AHEAD 6u
 #define WRITES_BESIDES 4u /* writes of a branch that are not operations: idempotency row, held row */
 
 /* Notes a refusal. The caller returns STATUS_OK: a refusal is an evaluated outcome. */
@@ -68,9 +69,8 @@ static enum status read_stored(struct evaluation *e, struct slice store_key, str
 }
 
 /* The row as it was before the transaction. */
-static enum status read_row(struct evaluation *e, struct slice key, enum access access, struct found *out)
+static enum status read_row(struct evaluation *e, struct slice store_key, enum access access, struct found *out)
 {
-    struct slice store_key = key_make_data(e->arena, e->t.keyspace, key);
     enum status s = check_access(e, store_key, access);
     return s == STATUS_OK ? read_stored(e, store_key, out) : s;
 }
@@ -93,10 +93,10 @@ static size_t earlier_write(struct evaluation *e, size_t index, struct slice key
 }
 
 /* The row as the operation at `index` sees it. */
-static enum status read_row_in_order(struct evaluation *e, size_t index, struct slice key, struct found *out)
+static enum status read_row_in_order(struct evaluation *e, size_t index, struct found *out)
 {
-    size_t writer = earlier_write(e, index, key);
-    if (writer == e->op_count) return read_row(e, key, ACCESS_READ, out);
+    size_t writer = earlier_write(e, index, e->ops[index].key);
+    if (writer == e->op_count) return read_row(e, e->keys[index], ACCESS_READ, out);
     *out = (struct found){.exists = false};
     if (e->written[writer].data == NULL) return STATUS_OK;
     return decode_found(e, e->written[writer], e->ts, out);
@@ -149,7 +149,7 @@ static enum status compare_holds(struct evaluation *e, const struct txn_compare 
 {
     struct found f;
     if (c->target == TXN_TARGET_SPAN) return stretch_holds(e, c, holds);
-    enum status s = read_row(e, c->key, ACCESS_READ, &f);
+    enum status s = read_row(e, key_make_data(e->arena, e->t.keyspace, c->key), ACCESS_READ, &f);
     if (s != STATUS_OK) return s;
     switch (c->target) {
     case TXN_TARGET_COUNT:
@@ -173,16 +173,18 @@ static enum status compare_holds(struct evaluation *e, const struct txn_compare 
 
 enum status evaluation_compares(struct evaluation *e, bool *hold, uint32_t *failed)
 {
+    bool missed = false; /* the others are looked at all the same: what is not there is asked for at once */
     *hold = true;
     for (size_t i = 0; i < e->t.compare_count; i++) {
         enum status s = compare_holds(e, &e->t.compares[i], hold);
         if (s == STATUS_TOO_LARGE) *hold = false; /* it is not known to hold: whoever scanned may scan less */
-        if (s != STATUS_OK && s != STATUS_TOO_LARGE) return s;
+        if (s == STATUS_MISS) missed = *hold = true;
+        if (s != STATUS_OK && s != STATUS_TOO_LARGE && s != STATUS_MISS) return s;
         if (*hold) continue;
         *failed = (uint32_t)i;
-        return STATUS_OK;
+        break;
     }
-    return STATUS_OK;
+    return missed ? STATUS_MISS : STATUS_OK;
 }
 
 /* --- operations --- */
@@ -195,9 +197,7 @@ void evaluation_write(struct evaluation *e, struct txn_write w)
 static void add_write(struct evaluation *e, size_t index, bool is_delete, struct slice value)
 {
     if (!is_delete) e->written[index] = value;
-    evaluation_write(e, (struct txn_write){.is_delete = is_delete,
-                                           .key = key_make_data(e->arena, e->t.keyspace, e->ops[index].key),
-                                           .value = value});
+    evaluation_write(e, (struct txn_write){.is_delete = is_delete, .key = e->keys[index], .value = value});
 }
 
 /* The value as a client sees it, in memory that outlives the row's. */
@@ -216,7 +216,7 @@ static void return_value(struct evaluation *e, size_t index, const struct row *r
 static enum status do_get(struct evaluation *e, size_t index)
 {
     struct found f;
-    enum status s = read_row_in_order(e, index, e->ops[index].key, &f);
+    enum status s = read_row_in_order(e, index, &f);
     if (s != STATUS_OK || !f.exists) return s;
     e->results[index].found = true;
     e->results[index].version = f.version;
@@ -227,7 +227,7 @@ static enum status do_get(struct evaluation *e, size_t index)
 static enum status do_delete(struct evaluation *e, size_t index)
 {
     struct found f;
-    enum status s = read_row(e, e->ops[index].key, ACCESS_WRITE, &f);
+    enum status s = read_row(e, e->keys[index], ACCESS_WRITE, &f);
     if (s != STATUS_OK || !f.exists) return s;
     e->results[index].found = true;
     add_write(e, index, true, SLICE_EMPTY);
@@ -244,7 +244,7 @@ static struct slice new_row(struct evaluation *e, size_t index)
 static enum status do_insert(struct evaluation *e, size_t index)
 {
     struct found f;
-    enum status s = read_row(e, e->ops[index].key, ACCESS_WRITE, &f);
+    enum status s = read_row(e, e->keys[index], ACCESS_WRITE, &f);
     if (s != STATUS_OK) return s;
     if (f.exists) {
         evaluation_refuse(e, STATUS_EXISTS, (uint32_t)index);
@@ -326,8 +326,7 @@ static enum status add_is_pending(struct evaluation *e, const struct txn_op *op,
 static enum status do_add(struct evaluation *e, size_t index)
 {
     const struct txn_op *op = &e->ops[index];
-    struct pending_add p = {.key = key_make_data(e->arena, e->t.keyspace, op->key),
-                            .add = {.delta = op->delta, .min = op->min, .max = op->max}};
+    struct pending_add p = {.key = e->keys[index], .add = {.delta = op->delta, .min = op->min, .max = op->max}};
     const struct lock_key *k = locks_find(e->table, p.key);
     bool pending;
     struct found f;
@@ -352,13 +351,14 @@ static enum status do_add(struct evaluation *e, size_t index)
         return STATUS_OK;
     }
     add_write(e, index, false, row_make_counter(e->arena, sum.counter));
+    e->writes.items[e->writes.count - 1].counter = true;
     return_value(e, index, &sum);
     return STATUS_OK;
 }
 
 static enum status do_put(struct evaluation *e, size_t index)
 {
-    enum status s = check_access(e, key_make_data(e->arena, e->t.keyspace, e->ops[index].key), ACCESS_WRITE);
+    enum status s = check_access(e, e->keys[index], ACCESS_WRITE);
     if (s == STATUS_OK) add_write(e, index, false, new_row(e, index));
     return s;
 }
@@ -369,7 +369,7 @@ static enum status do_revise(struct evaluation *e, size_t index)
     char text[I128_TEXT_MAX];
     struct found f;
     struct revised before = {.value = SLICE_EMPTY}, after = {.count = 1, .lease = op->lease, .value = op->value};
-    enum status s = read_row(e, op->key, ACCESS_WRITE, &f);
+    enum status s = read_row(e, e->keys[index], ACCESS_WRITE, &f);
     if (s != STATUS_OK) return s;
     if (!f.exists && (op->keeps_value || op->keeps_lease)) {
         evaluation_refuse(e, STATUS_NOT_FOUND, (uint32_t)index);
@@ -409,21 +409,37 @@ static void make_room(struct evaluation *e)
     e->results = arena_zalloc(e->arena, e->op_count * sizeof(*e->results));
     e->written = arena_zalloc(e->arena, e->op_count * sizeof(*e->written));
     e->adds = arena_alloc(e->arena, e->op_count * sizeof(*e->adds));
+    e->keys = arena_alloc(e->arena, e->op_count * sizeof(*e->keys));
     e->add_count = 0;
     e->order = NULL;
+}
+
+/* The view is told of what will be read a little before it is. */
+static void make_key(struct evaluation *e, size_t index)
+{
+    e->keys[index] = key_make_data(e->arena, e->t.keyspace, e->ops[index].key);
+    if (e->view->soon != NULL && e->ops[index].kind != TXN_PUT) e->view->soon(e->view->ctx, e->keys[index]);
 }
 
 enum status evaluation_branch(struct evaluation *e, const struct txn_op *ops, size_t count)
 {
     evaluation_set_branch(e, ops, count);
     make_room(e);
+    bool missed = false; /* as with compares */
+    size_t keys = 0;
     for (size_t i = 0; i < count; i++) {
+        while (keys < count && keys <= i + KEYS_AHEAD) make_key(e, keys++);
         enum status s = do_op(e, i);
-        if (s != STATUS_OK) return s;
-        if (!evaluation_refused(e)) continue;
+        if (s == STATUS_MISS) {
+            missed = true;
+            continue;
+        }
+        if (s == STATUS_OK && !evaluation_refused(e)) continue;
+        if (missed) return STATUS_MISS;
         e->writes.count = e->add_count = 0;
-        return STATUS_OK;
+        return s;
     }
+    if (missed) return STATUS_MISS;
     e->result.ops = e->results;
     e->result.op_count = count;
     return STATUS_OK;
@@ -493,14 +509,16 @@ enum status evaluation_plain(struct evaluation *e, struct slice encoded, struct 
 {
     struct slice id_key = SLICE_EMPTY;
     struct request_hash hash = {0};
-    bool has_id = !txn_id_is_none(&e->t.id), answered = false;
+    bool has_id = !txn_id_is_none(&e->t.id), answered = false, missed = false;
     if (has_id) {
         hash = request_hash_of(encoded);
         id_key = key_make_idempotency(e->arena, e->t.keyspace, txn_anchor(&e->t), &e->t.id);
         enum status s = evaluation_look_up_id(e, &hash, id_key, result, &answered);
-        if (s != STATUS_OK || answered) return s;
+        missed = s == STATUS_MISS;
+        if ((s != STATUS_OK && !missed) || answered) return s;
     }
     enum status s = evaluate_branch(e);
+    if (missed) return STATUS_MISS;
     if (s != STATUS_OK) return s;
     if (evaluation_refused(e)) ASSERT(e->writes.count == 0);
     size_t mark = result->size;

@@ -31,6 +31,7 @@ struct evaluation {
     size_t op_count;
     struct txn_op_result *results;
     size_t value_bytes;    /* in results */
+    struct slice *keys;    /* per operation: its store key */
     struct slice *written; /* per operation: the value that it wrote; data NULL: deleted or nothing */
     const uint32_t *order; /* writing operations by key; made when a get first asks */
     size_t order_count;

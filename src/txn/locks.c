@@ -60,7 +60,7 @@ static void locks_drop(struct txn_table *t, struct lock_key *k)
 void locks_reserve_room(struct held *h, size_t count)
 {
     ASSERT(h->holds == NULL);
-    if (count > 0) h->holds = mem_zalloc(count * sizeof(*h->holds));
+    if (count > 0) h->holds = count <= HOLDS_FEW ? h->few : mem_zalloc(count * sizeof(*h->holds));
     for (size_t i = 0; i < count; i++) list_init(&h->holds[i].link);
 }
 

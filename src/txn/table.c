@@ -9,6 +9,7 @@
 #include "txn/evaluate_int.h"
 
 #define SCRATCH_BYTES 4096u
+enum { SPARES_MAX = 256, SPARE_ROW_BYTES = 1024 };
 
 static uint64_t id_hash(const struct txn_id *id)
 {
@@ -28,6 +29,12 @@ struct txn_table *txn_table_new(void)
     return t;
 }
 
+static void held_free(struct held *h)
+{
+    mem_free(h->row);
+    mem_free(h);
+}
+
 void txn_table_free(struct txn_table *t)
 {
     if (t == NULL) return;
@@ -41,6 +48,11 @@ void txn_table_free(struct txn_table *t)
         }
     }
     ASSERT(t->count == 0 && list_empty(&t->keys));
+    while (t->spare != NULL) {
+        struct held *next = t->spare->same_hash;
+        held_free(t->spare);
+        t->spare = next;
+    }
     map_free(&t->by_id);
     map_free(&t->by_key);
     heap_free(&t->undecided);
@@ -58,7 +70,14 @@ struct held *table_find(const struct txn_table *t, const struct txn_id *id)
 
 static struct held *table_add(struct txn_table *t, const struct txn_id *id)
 {
-    struct held *h = mem_zalloc(sizeof(*h));
+    struct held *h = t->spare;
+    if (h != NULL) {
+        t->spare = h->same_hash;
+        t->spare_count--;
+        *h = (struct held){.row = h->row, .row_capacity = h->row_capacity};
+    } else {
+        h = mem_zalloc(sizeof(*h));
+    }
     h->id = *id;
     h->same_hash = map_put(&t->by_id, id_hash(id), h);
     t->count++;
@@ -80,7 +99,7 @@ static void release_all(struct txn_table *t, struct held *h)
 {
     for (size_t i = 0; i < h->hold_count; i++) locks_release(t, &h->holds[i]);
     locks_release_stretches(h);
-    mem_free(h->holds);
+    if (h->holds != h->few) mem_free(h->holds);
     h->holds = NULL;
     h->hold_count = 0;
     heap_remove(heap_of(t, h->state), &h->order);
@@ -102,14 +121,23 @@ void table_remove(struct txn_table *t, struct held *h)
         first->same_hash = h->same_hash;
     }
     t->count--;
-    mem_free(h->row);
-    mem_free(h);
+    if (t->spare_count < SPARES_MAX && h->row_capacity <= SPARE_ROW_BYTES) {
+        h->same_hash = t->spare;
+        t->spare = h;
+        t->spare_count++;
+    } else {
+        held_free(h);
+    }
 }
 
 void table_keep_row(struct held *h, struct slice row)
 {
-    mem_free(h->row);
-    h->row = mem_dup(row.data, row.size);
+    if (row.size > h->row_capacity || h->row == NULL) {
+        mem_free(h->row);
+        h->row = mem_alloc(row.size);
+        h->row_capacity = row.size;
+    }
+    if (row.size > 0) memcpy(h->row, row.data, row.size);
     h->row_size = row.size;
 }
 

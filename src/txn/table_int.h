@@ -43,6 +43,7 @@ struct lock_key {     /* a store key that is held */
     struct slice key; /* behind the struct */
 };
 
+enum { HOLDS_FEW = 2 };
 struct held {
     struct txn_id id;
     struct held *same_hash; /* chain in the map of ids */
@@ -50,9 +51,10 @@ struct held {
     uint64_t born;
     uint64_t ts;  /* PREPARED: min_ts; COMMITTED: the commit timestamp */
     uint8_t *row; /* the value of its row, owned; held_row_decode */
-    size_t row_size;
-    struct hold *holds;
+    size_t row_size, row_capacity;
+    struct hold *holds; /* few, or owned */
     size_t hold_count;
+    struct hold few[HOLDS_FEW];
     struct stretch_hold *stretches;
     struct heap_node order; /* PREPARED: by min_ts; COMMITTED with spans, ABORTED, and SETTLED without adds: by born */
     bool commit_reads;      /* PREPARED: committing it looks at rows other than reserved counters */
@@ -62,6 +64,8 @@ struct held {
 struct txn_table {
     struct map by_id; /* hash of the id -> chain of held */
     size_t count;
+    struct held *spare; /* same_hash chain of what was removed, with their rows' memory, for the next ones */
+    size_t spare_count;
     uint64_t newest;         /* the highest ts that anything held has had */
     struct heap undecided;   /* by min_ts */
     struct heap unforgotten; /* COMMITTED, and a Forget is to come: by born */

@@ -139,9 +139,11 @@ struct txn_stored {   /* a row found by the view; borrowed until the evaluation 
 };
 #define TXN_STRETCH_ROWS_MAX 16384u
 struct txn_view { /* reads the newest version of a store key as of the entry before this one */
-    /* STATUS_OK, STATUS_NOT_FOUND, or anything else (STATUS_MISS...): the evaluation stops and returns it, having done
-     * nothing; it is repeated from the start later. The slice must stay valid until the evaluation ends. */
+    /* STATUS_OK, STATUS_NOT_FOUND, or anything else: the evaluation stops and returns it, having done nothing; it is repeated from
+     * the start later. After STATUS_MISS it may ask for other rows before it stops, so that what misses is known at once. The slice must stay valid until the evaluation ends. */
     enum status (*get)(void *ctx, struct slice store_key, struct txn_stored *out);
+    /* The row will be asked for soon; NULL: nobody wants to know. */
+    void (*soon)(void *ctx, struct slice store_key);
     /* The highest version of the data rows in [from, to) of store keys that are there at ts; 0: there are none. Likewise; or
      * STATUS_TOO_LARGE: more than TXN_STRETCH_ROWS_MAX. NULL: it has no order of keys. */
     enum status (*newest)(void *ctx, struct slice from, struct slice to, uint64_t ts, uint64_t *version);
@@ -152,6 +154,7 @@ struct txn_write {
     bool by_index;      /* ts is the entry's index, which is no timestamp */
     bool held;          /* the row of a held transaction: it will be gone soon */
     bool held_new;      /* and its key was free */
+    bool counter;       /* whoever adds to it next reads it first */
     uint64_t ts;        /* its version; 0: the entry's */
     struct slice key;   /* store key; in the arena */
     struct slice value; /* in the arena */

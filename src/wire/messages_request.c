@@ -102,7 +102,7 @@ static void read_txn_request(struct unpack *u, struct arena *arena, struct txn_r
     uint32_t extra = unpack_open(u, ROUTED_COUNT + 2);
     read_routed(u, &m->to);
     m->txn = read_bin(u, 1, LIMIT_TXN_BYTES);
-    m->kind = (uint8_t)read_enum(u, 0, TXN_COMMAND_FORGET);
+    m->kind = (uint8_t)read_enum(u, 0, TXN_COMMAND_STEPS);
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(txn_request)

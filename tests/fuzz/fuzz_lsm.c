@@ -55,7 +55,7 @@ static struct table *good_table(struct disk *d, const struct table_id *id)
         char key[16];
         int n = snprintf(key, sizeof(key), "key%05u", i / 2);
         const struct lsm_write w = {i % 7 == 0 ? LSM_DELETE : LSM_PUT, slice_make(key, (size_t)n), 100 - i % 2,
-                                    i % 7 == 0 ? SLICE_EMPTY : slice_str("some value")};
+                                    i % 7 == 0 ? SLICE_EMPTY : slice_str("some value"), false};
         ASSERT(table_builder_add(b, &w) == STATUS_OK);
     }
     ASSERT(table_builder_finish(b, &t, NULL) == STATUS_OK);

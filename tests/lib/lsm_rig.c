@@ -123,6 +123,7 @@ void rig_init(struct rig *r, uint64_t seed)
     testenv_init(&r->env, memdisk_disk(r->disk), seed);
     lsm_options_default(&r->options);
     r->options.memtable_bytes = 16384;
+    r->options.recent_bytes = seed % 4 < 2 ? 4096 : 0;
     r->options.cache_bytes = 8192;
     r->options.block_bytes = 256;
     r->options.file_bytes = 4096;
@@ -225,7 +226,8 @@ void rig_recover(struct rig *r, bool reapply)
             struct lsm_write w[16];
             for (size_t k = 0; k < e->rows.count; k++) {
                 const struct rig_row *row = &e->rows.rows[k];
-                w[k] = (struct lsm_write){row->kind, key_of(row), row->ts, slice_make(row->value, row->value_size)};
+                w[k] = (struct lsm_write){row->kind, key_of(row), row->ts, slice_make(row->value, row->value_size),
+                                          row->ts % 3 == 0};
             }
             apply_erase(r, e);
             lsm_apply(r->l, g + 1, e->index, e->index / 7 + 1, w, e->rows.count);
@@ -290,7 +292,8 @@ void rig_write(struct rig *r)
     }
     for (size_t i = 0; i < count; i++) {
         const struct rig_row *row = &e->rows.rows[i];
-        w[i] = (struct lsm_write){row->kind, key_of(row), row->ts, slice_make(row->value, row->value_size)};
+        w[i] = (struct lsm_write){row->kind, key_of(row), row->ts, slice_make(row->value, row->value_size),
+                                  row->ts % 3 == 0};
     }
     apply_erase(r, e);
     lsm_apply(r->l, g + 1, e->index, e->index / 7 + 1, w, count);
@@ -385,7 +388,7 @@ static struct lsm_ingest *build_ingest(struct rig *r, struct rig_entry *e)
     enum status s = STATUS_OK;
     for (size_t i = 0; i < e->rows.count && s == STATUS_OK; i++) {
         const struct rig_row *row = &e->rows.rows[i];
-        struct lsm_write w = {row->kind, key_of(row), row->ts, slice_make(row->value, row->value_size)};
+        struct lsm_write w = {row->kind, key_of(row), row->ts, slice_make(row->value, row->value_size), false};
         s = lsm_ingest_add(in, &w);
         if (prng_chance(&r->prng, 1, 10)) rig_step(r);
     }

@@ -73,6 +73,8 @@ void knobs_draw_host(struct world *w, struct host_options *o)
     o->lsm.block_bytes = (size_t)512 << draw(w, 0, 4);
     o->lsm.file_bytes = (uint64_t)4096 << draw(w, 0, 5);
     o->lsm.compress = half(w);
+    o->lsm.recent_bytes =
+        o->lsm.compress ? 4096 : 0; /* a set or two; no draw of its own, so that seeds stay what they were */
     o->log_keep_bytes = half(w) ? draw(w, 200, 4000) : draw(w, 4000, 200000);
     o->wal_flush_bytes = draw(w, 128, 1024) * 1024;
     o->version_keep = draw(w, 0, 3000) << 18;

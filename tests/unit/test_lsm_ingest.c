@@ -61,11 +61,11 @@ START_TEST(rows_out_of_order_or_range_are_refused)
     struct rig r;
     rig_init(&r, 3);
     ck_assert(rig_open(&r));
-    const struct lsm_write good = {LSM_PUT, slice_str("b5"), 10, slice_str("v")};
+    const struct lsm_write good = {LSM_PUT, slice_str("b5"), 10, slice_str("v"), false};
     const struct lsm_write bad[] = {
-        {LSM_PUT, slice_str("b4"), 10, SLICE_EMPTY}, {LSM_PUT, slice_str("b5"), 10, SLICE_EMPTY},
-        {LSM_PUT, slice_str("b5"), 11, SLICE_EMPTY}, {LSM_PUT, slice_str("c"), 10, SLICE_EMPTY},
-        {LSM_PUT, slice_str("a"), 10, SLICE_EMPTY},  {LSM_PUT, SLICE_EMPTY, 10, SLICE_EMPTY}};
+        {LSM_PUT, slice_str("b4"), 10, SLICE_EMPTY, false}, {LSM_PUT, slice_str("b5"), 10, SLICE_EMPTY, false},
+        {LSM_PUT, slice_str("b5"), 11, SLICE_EMPTY, false}, {LSM_PUT, slice_str("c"), 10, SLICE_EMPTY, false},
+        {LSM_PUT, slice_str("a"), 10, SLICE_EMPTY, false},  {LSM_PUT, SLICE_EMPTY, 10, SLICE_EMPTY, false}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct lsm_ingest *g = lsm_ingest_new(r.l, slice_str("b"), slice_str("c"));
         ck_assert_int_eq(lsm_ingest_add(g, &good), STATUS_OK);
@@ -91,7 +91,7 @@ START_TEST(a_full_disk_ends_an_ingest_and_no_more)
     uint64_t before = memdisk_hash(r.disk);
     memdisk_fail_at(r.disk, MEMDISK_WRITE, 1, STATUS_NO_SPACE, false);
     struct lsm_ingest *g = lsm_ingest_new(r.l, slice_str("b"), slice_str("c"));
-    const struct lsm_write row = {LSM_PUT, slice_str("b5"), 10, slice_str("v")};
+    const struct lsm_write row = {LSM_PUT, slice_str("b5"), 10, slice_str("v"), false};
     ck_assert_int_eq(lsm_ingest_add(g, &row), STATUS_OK);
     ck_assert_int_eq(lsm_ingest_finish(g), STATUS_NO_SPACE);
     lsm_ingest_abort(g);

@@ -290,7 +290,7 @@ END_TEST
 
 static bool keep(struct gc *g, const char *key, uint64_t ts, enum lsm_kind kind)
 {
-    struct lsm_write w = {kind, slice_str(key), ts, SLICE_EMPTY};
+    struct lsm_write w = {kind, slice_str(key), ts, SLICE_EMPTY, false};
     return gc_keep(g, &w);
 }
 
@@ -322,7 +322,7 @@ static uint64_t expires_at_value(struct slice key, uint64_t ts, struct slice val
 
 static bool keep_until(struct gc *g, const char *key, uint64_t ts, uint8_t end)
 {
-    const struct lsm_write w = {LSM_PUT, slice_str(key), ts, slice_make(&end, 1)};
+    const struct lsm_write w = {LSM_PUT, slice_str(key), ts, slice_make(&end, 1), false};
     return gc_keep(g, &w);
 }
 

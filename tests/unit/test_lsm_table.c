@@ -37,9 +37,9 @@ static struct memdisk *new_disk(uint64_t seed)
 
 START_TEST(the_document_example_is_what_is_written_and_read)
 {
-    const struct lsm_write rows[] = {{LSM_PUT, slice_str("apple"), 5, slice_str("red")},
-                                     {LSM_DELETE, slice_str("apple"), 3, SLICE_EMPTY},
-                                     {LSM_PUT, slice_str("apricot"), 4, slice_str("orange")}};
+    const struct lsm_write rows[] = {{LSM_PUT, slice_str("apple"), 5, slice_str("red"), false},
+                                     {LSM_DELETE, slice_str("apple"), 3, SLICE_EMPTY, false},
+                                     {LSM_PUT, slice_str("apricot"), 4, slice_str("orange"), false}};
     struct memdisk *md = new_disk(1);
     struct table *t = build(md, rows, 3, example_id, 4096, false);
     struct slice written = memdisk_content(md, "store/0000000000000007.tbl");
@@ -213,11 +213,11 @@ START_TEST(large_rows_and_hot_keys)
     for (size_t i = 0; i < big; i++) value[i] = (uint8_t)(i * i >> 7);
     memset(key, 'k', LSM_KEY_MAX);
     struct lsm_write rows[3003];
-    rows[0] = (struct lsm_write){LSM_PUT, slice_str("a"), 1, slice_make(value, big)};
+    rows[0] = (struct lsm_write){LSM_PUT, slice_str("a"), 1, slice_make(value, big), false};
     for (unsigned i = 0; i < 3000; i++)
-        rows[1 + i] = (struct lsm_write){LSM_PUT, slice_str("hot"), 9000 - i, slice_str("v")};
-    rows[3001] = (struct lsm_write){LSM_PUT, slice_make(key, LSM_KEY_MAX - 1), 1, slice_make(value, big)};
-    rows[3002] = (struct lsm_write){LSM_PUT, slice_make(key, LSM_KEY_MAX), LSM_TS_MAX - 1, slice_make(value, 3)};
+        rows[1 + i] = (struct lsm_write){LSM_PUT, slice_str("hot"), 9000 - i, slice_str("v"), false};
+    rows[3001] = (struct lsm_write){LSM_PUT, slice_make(key, LSM_KEY_MAX - 1), 1, slice_make(value, big), false};
+    rows[3002] = (struct lsm_write){LSM_PUT, slice_make(key, LSM_KEY_MAX), LSM_TS_MAX - 1, slice_make(value, 3), false};
     struct table *t = build(md, rows, 3003, example_id, 256, _i == 1);
     struct lsm_file file = {.table = t, .lower = SLICE_EMPTY, .upper = slice_str("\xff")};
     struct lsm_file *files[] = {&file};
