@@ -38,6 +38,13 @@ static const struct flag flags_node[] = {
     {"insecure", FLAG_SWITCH, "", "listen beyond this machine without --certs"},
     {"log", FLAG_TEXT, "FILE", "where log lines go; default: stderr"},
 };
+static const struct flag flags_meta_rebuild[] = {
+    {"nodes", FLAG_TEXT, "HOST:PORT,...", "the storage nodes, all of them"},
+    {"without", FLAG_TEXT, "NODES", "storage nodes that never come back: 4,5"},
+    {"leaderless", FLAG_SWITCH, "", "ranges without a leader are taken as their newest replica knows them"},
+    {"dry-run", FLAG_SWITCH, "", "only say what would be"},
+    {"accept", FLAG_SWITCH, "", "do it: the former metadata servers never run again"},
+};
 static const struct flag flags_gateway[] = {
     {"listen", FLAG_TEXT, "HOST:PORT", "address to bind; default 127.0.0.1:7480"},
     {"insecure", FLAG_SWITCH, "", "listen beyond this machine without --certs"},
@@ -416,6 +423,8 @@ const struct command cli_commands[] = {
     {"meta add", "MEMBER HOST:PORT", "take in a metadata server, which runs with --join there", run_meta_add, 2, 2,
      NO_FLAGS, false},
     {"meta remove", "MEMBER", "take a metadata server out", run_meta_remove, 1, 1, NO_FLAGS, false},
+    {"meta rebuild", "", "last resort: the metadata is lost; make it anew, in new servers, from what the nodes hold",
+     run_meta_rebuild, 0, 0, FLAGS(flags_meta_rebuild), false},
     {"meta transfer", "MEMBER", "give the metadata service's leadership to that member", run_meta_transfer, 1, 1,
      NO_FLAGS, false},
     {"node", "", "run a storage node", run_node, 0, 0, FLAGS(flags_node), false},

@@ -153,6 +153,7 @@ int run_placement_check(struct cli *c);
 int run_unsafe_recover(struct cli *c);
 int run_meta_add(struct cli *c);
 int run_meta_remove(struct cli *c);
+int run_meta_rebuild(struct cli *c);
 int run_version(struct cli *c);
 int run_manual(struct cli *c);
 int run_help(struct cli *c);

@@ -60,6 +60,7 @@ void meta_command_encode(const struct meta_command *c, struct buf *out)
         PACK_INNER(out, meta_snapshot_request, &c->snapshot);
         pack_bool(out, c->snapshot_now);
         break;
+    case META_CMD_REBUILD: PACK_INNER(out, meta_rebuild_request, &c->rebuild); break;
     case META_CMD_RANGES:
         pack_array(out, 2);
         PACK_INNER(out, range_change_reply, &c->news);
@@ -158,12 +159,26 @@ enum status meta_command_decode(struct slice bytes, struct arena *arena, struct 
         s = unpack_meta_snapshot_request(unpack_bin(&u), arena, &out->snapshot);
         out->snapshot_now = unpack_bool(&u);
         break;
+    case META_CMD_REBUILD: s = unpack_meta_rebuild_request(unpack_bin(&u), arena, &out->rebuild); break;
     case META_CMD_RANGES: s = decode_news(&u, arena, out); break;
     default: return STATUS_UNSUPPORTED;
     }
     if (s != STATUS_OK) return s;
     decode_candidates(&u, arena, out);
     return u.failed ? STATUS_INVALID : STATUS_OK;
+}
+
+void meta_node_row_encode(const struct meta_node_row *row, struct buf *out)
+{
+    pack_array(out, 8);
+    pack_uint(out, row->id);
+    pack_bin(out, row->uuid);
+    pack_bin(out, row->address);
+    pack_bin(out, row->host);
+    pack_bool(out, row->drained);
+    pack_bool(out, row->leaving);
+    pack_uint(out, row->maintenance_until_ms);
+    pack_uint(out, row->lost_ms);
 }
 
 enum status meta_node_row_decode(struct slice value, struct meta_node_row *out)

@@ -148,15 +148,7 @@ void eval_write_node(struct eval *e, const struct meta_node_row *row)
 {
     struct buf b;
     buf_init(&b, 4096);
-    pack_array(&b, 8);
-    pack_uint(&b, row->id);
-    pack_bin(&b, row->uuid);
-    pack_bin(&b, row->address);
-    pack_bin(&b, row->host);
-    pack_bool(&b, row->drained);
-    pack_bool(&b, row->leaving);
-    pack_uint(&b, row->maintenance_until_ms);
-    pack_uint(&b, row->lost_ms);
+    meta_node_row_encode(row, &b);
     eval_write(e, eval_key_id(e, "n/", row->id), &b);
     buf_free(&b);
     eval_raise_map_version(e);
@@ -276,6 +268,7 @@ static enum status meta_apply(void *ctx, const struct machine_entry *me, const s
     case META_CMD_NODE: eval_node_verb(&e, &c.node_verb, c.now_ms); break;
     case META_CMD_RANGES: eval_ranges(&e, &c); break;
     case META_CMD_MEMBER: eval_member(&e, &c); break;
+    case META_CMD_REBUILD: eval_rebuild(&e, &c.rebuild); break;
     case META_CMD_GIVE_UP: eval_give_up(&e, &c.recover, c.now_ms); break;
     case META_CMD_FINALIZE: /* never falls */
         if (eval_read_number(&e, slice_str("f"), VERSION_FIRST) < c.finalised)

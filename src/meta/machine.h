@@ -14,6 +14,7 @@
  *   m/<id>       member of the metadata service that is to come, or to go: [address, stays]; members.c
  *   f            cluster version that has been finalised (docs/upgrade.md); absent: VERSION_FIRST
  *   h            registered snapshots that live, and some that did: snapshots.c
+ *   b            how often the metadata service has been made anew (rebuild.h); y: pieces of it that have come, while it is
  *   t            bound of timestamps: none at or above it has been handed out
  *   v            map version: raised by everything that nodes or routers cache
  *
@@ -50,7 +51,8 @@ enum meta_command_kind {
     META_CMD_GIVE_UP,
     META_CMD_MEMBER,
     META_CMD_FINALIZE,
-    META_CMD_SNAPSHOT
+    META_CMD_SNAPSHOT,
+    META_CMD_REBUILD
 };
 /* A destroyed range: a descriptor without replicas, with a conf_ver above whatever the group's own log may reach, so that every
  * replica of it is gone (docs/moves.md). The row stays: a replica that comes back in years is told. */
@@ -88,6 +90,7 @@ struct meta_command {
     bool member_gone;                  /* it has been taken out: its row goes */
     struct meta_snapshot_request snapshot;
     bool snapshot_now;                   /* its timestamp was not asked for: it is the leader's */
+    struct meta_rebuild_request rebuild; /* META_CMD_REBUILD */
     struct meta_recover_request recover; /* META_CMD_GIVE_UP: its nodes */
     uint32_t finalised;                  /* META_CMD_FINALIZE */
     uint64_t now_ms;                     /* META_CMD_NODE, GIVE_UP: the leader's wall clock */
@@ -112,6 +115,7 @@ struct meta_node_row {
     uint64_t maintenance_until_ms; /* wall clock: until then its silence is no reason to replace it */
     uint64_t lost_ms;              /* wall clock: given up then, for ever (unsafe-recover); 0: it is not */
 };
+void meta_node_row_encode(const struct meta_node_row *row, struct buf *out);
 struct meta_keyspace_row {
     uint32_t id, replication;
     uint64_t splits_hash;

@@ -51,6 +51,9 @@ void eval_setting(struct eval *e, const struct meta_config_request *q);
 void eval_give_up(struct eval *e, const struct meta_recover_request *q, uint64_t now_ms);
 void eval_node_verb(struct eval *e, const struct meta_node_request *q, uint64_t now_ms);
 
+/* --- eval_rebuild.c --- */
+void eval_rebuild(struct eval *e, const struct meta_rebuild_request *q);
+
 /* --- keyspaces.c --- */
 void eval_keyspace_create(struct eval *e, const struct meta_command *c);
 void eval_keyspace_alter(struct eval *e, const struct meta_keyspace_alter_request *q);

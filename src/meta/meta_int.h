@@ -145,6 +145,9 @@ void snapshots_fill(struct meta *m, struct meta_snapshot_reply *reply); /* in m-
 /* drops.c */
 void drops_step(struct meta *m); /* at most one proposal at a time */
 
+/* timestamps.c: the term as others are told it: of a service that was made anew above all former ones. */
+uint64_t meta_term_told(const struct meta *m);
+
 /* duties.c */
 uint64_t duties_pass(struct meta *m, uint64_t now_ns);
 bool meta_node_alive(const struct meta *m, const struct meta_node *n, uint64_t now_ns);

@@ -226,7 +226,7 @@ void operators_orders(struct meta *m, uint64_t node_id, struct meta_heartbeat_re
     const struct map *running = &m->state.operators.running;
     uint64_t range;
     void *value;
-    reply->term = m->term;
+    reply->term = meta_term_told(m);
     reply->orders = arena_alloc(&m->arena, (running->count + 1) * sizeof *reply->orders);
     for (size_t it = 0; map_next(running, &it, &range, &value);) {
         const struct meta_operator *op = value;

@@ -117,6 +117,9 @@ static void on_command(struct meta *m, struct rpc_request *req)
         c.kind = META_CMD_KEYSPACE;
         s = unpack_meta_keyspace_request(req->params, &m->arena, &c.keyspace);
         meta_candidates(m, &c);
+    } else if (req->method == METHOD_META_REBUILD) {
+        c.kind = META_CMD_REBUILD;
+        s = unpack_meta_rebuild_request(req->params, &m->arena, &c.rebuild);
     } else if (req->method == METHOD_META_IDS) {
         c.kind = META_CMD_IDS;
         s = unpack_meta_ids_request(req->params, &m->arena, &c.ids);
@@ -156,10 +159,25 @@ static void note_reports(struct meta *m, const struct meta_heartbeat_request *hb
         r->report = *report;
         r->leader = hb->node_id;
     }
-    for (size_t i = 0; i < m->state.range_count; i++) { /* what it no longer claims, it no longer leads */
+    for (size_t i = 0; i < hb->left_count; i++) {
+        struct meta_range *r = meta_state_range(&m->state, hb->left[i]);
+        if (r != NULL && r->leader == hb->node_id) r->leader = 0;
+    }
+    for (size_t i = 0; i < m->state.range_count && !hb->is_delta;
+         i++) { /* what it no longer claims, it no longer leads */
         struct meta_range *r = m->state.ranges[i];
         if (r->leader == hb->node_id && r->claimed != this) r->leader = 0;
     }
+}
+
+/* A range of which the node holds a replica has no leader that is known: perhaps it leads, and said so when nobody listened. */
+static bool leader_is_missed(const struct meta *m, const struct meta_node *n)
+{
+    for (size_t i = 0; i < m->state.range_count; i++) {
+        const struct meta_range *r = m->state.ranges[i];
+        if (r->leader == 0 && range_desc_replica(&r->desc, n->id) != NULL) return true;
+    }
+    return false;
 }
 
 static uint32_t node_state_flags(const struct meta *m, const struct meta_node *n)
@@ -271,6 +289,15 @@ static void fill_wants(struct meta *m, const struct meta_heartbeat_request *hb, 
     }
 }
 
+/* When it is another than the node keeps; and where timestamps are, so that it can tell if it is ever asked for it. */
+static void fill_catalogue(struct meta *m, const struct meta_heartbeat_request *hb, struct meta_heartbeat_reply *reply)
+{
+    uint64_t hash;
+    struct slice packed = meta_catalogue_packed(&m->state.catalogue, &hash);
+    reply->ts_bound = m->state.ts_bound;
+    if (hash != hb->catalogue) reply->catalogue = packed;
+}
+
 static void on_heartbeat(struct meta *m, struct rpc_request *req)
 {
     struct meta_heartbeat_request hb;
@@ -288,17 +315,25 @@ static void on_heartbeat(struct meta *m, struct rpc_request *req)
         rpc_reply_status(req, STATUS_FORBIDDEN, "the node was given up by unsafe-recover");
         return;
     }
+    for (size_t i = 0; i < hb.changed_count; i++) news_take(m, &hb.changed[i]);
+    if (n->heard_ns == 0 && hb.is_delta) { /* it speaks to a new leader, who knows nothing of it */
+        struct buf first;
+        buf_init(&first, 256);
+        pack_meta_heartbeat_reply(&first, &(struct meta_heartbeat_reply){.term = meta_term_told(m)});
+        rpc_reply(req, &(struct reply_head){.status = STATUS_OK, .message = SLICE_EMPTY, .payload = buf_slice(&first)});
+        buf_free(&first);
+        return;
+    }
     n->heard_ns = env_mono_ns(m->env);
     n->hello = *rpc_request_hello(req);
     n->info.range_count = hb.range_count;
-    n->info.leader_count = hb.lead_count;
+    n->info.leader_count = hb.leads_total;
     n->info.bytes = hb.bytes;
     n->info.flags = hb.flags & ~(uint32_t)(NODE_DRAINED | NODE_LEAVING | NODE_MAINTENANCE | NODE_LOST);
     n->info.disk_write_us = hb.disk_write_us;
     n->info.disk_free = hb.disk_free;
     n->info.disk_total = hb.disk_total;
     note_reports(m, &hb);
-    for (size_t i = 0; i < hb.changed_count; i++) news_take(m, &hb.changed[i]);
     for (size_t i = 0; i < hb.orphan_count; i++) {
         news_take(m, &hb.orphans[i].desc);
         salvage_note(n, &hb.orphans[i], n->heard_ns);
@@ -314,6 +349,8 @@ static void on_heartbeat(struct meta *m, struct rpc_request *req)
     fill_gone(m, n, &hb, &reply);
     operators_verdicts(m, hb.verdicts, hb.verdict_count, n->heard_ns);
     operators_orders(m, n->id, &reply);
+    reply.takes_deltas = !leader_is_missed(m, n);
+    fill_catalogue(m, &hb, &reply);
     fill_wants(m, &hb, &reply);
     struct buf payload;
     buf_init(&payload, LIMIT_FRAME_BYTES);
@@ -516,7 +553,7 @@ static void on_led(struct meta *m, struct rpc_request *req)
     if (!m->leads || !m->loaded || m->stopping) {
         meta_refuse(request_new(m, req), STATUS_NOT_LEADER, false,
                     "another member leads the metadata service, or none does");
-    } else if (!m->state.has_cluster && req->method != METHOD_META_INIT) {
+    } else if (!m->state.has_cluster && req->method != METHOD_META_INIT && req->method != METHOD_META_REBUILD) {
         rpc_reply_status(req, STATUS_NOT_INITIALIZED, "the cluster has not been initialised: quorate init");
     } else if (req->method == METHOD_META_HEARTBEAT) {
         on_heartbeat(m, req);
@@ -575,6 +612,7 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     case METHOD_META_MEMBER:
     case METHOD_META_UPGRADE:
     case METHOD_META_SNAPSHOT:
+    case METHOD_META_REBUILD:
     case METHOD_META_KEYSPACE_ALTER:
     case METHOD_META_KEYSPACE_DROP: on_led(m, req); return;
     case METHOD_RANGE_TRANSFER: on_transfer(m, req); return;
@@ -582,6 +620,7 @@ void meta_on_request(void *ctx, struct rpc_request *req)
     case METHOD_RANGE_MERGE:
     case METHOD_WATCH:
     case METHOD_RANGE_CHECK:
+    case METHOD_NODE_HOLDS:
     case METHOD_HELLO:
     case METHOD_TXN:
     case METHOD_GET:

@@ -15,6 +15,7 @@ void meta_state_init(struct meta_state *s)
     memset(s, 0, sizeof *s);
     map_init(&s->ranges_by_id);
     operators_init(&s->operators);
+    meta_catalogue_init(&s->catalogue);
     settings_default(&s->settings);
     s->finalised = VERSION_FIRST;
 }
@@ -40,6 +41,7 @@ void meta_state_clear(struct meta_state *s)
     mem_free(s->ranges);
     map_free(&s->ranges_by_id);
     operators_clear(&s->operators);
+    meta_catalogue_clear(&s->catalogue);
     meta_state_init(s);
 }
 
@@ -203,6 +205,7 @@ static void row_setting(struct meta_state *s, struct slice name, struct slice va
 void meta_state_row(struct meta_state *s, struct slice user_key, struct slice value, bool is_delete)
 {
     if (user_key.size == 0) return;
+    meta_catalogue_row(&s->catalogue, user_key, value, is_delete);
     struct slice rest = user_key.size > 2 ? slice_make(user_key.data + 2, user_key.size - 2) : SLICE_EMPTY;
     if (is_delete) {
         if (user_key.data[0] == 'k') keyspace_gone(s, rest);
@@ -230,6 +233,7 @@ void meta_state_row(struct meta_state *s, struct slice user_key, struct slice va
         free_slice(s->snapshots_row);
         s->snapshots_row = mem_dup_slice(value);
         return;
+    case 'b': s->lives = number(value); return;
     case 't': s->ts_bound = number(value); return;
     case 'v': s->map_version = number(value); return;
     default: return; /* ids and uuids: only the machine reads them */

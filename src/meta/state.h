@@ -5,6 +5,7 @@
 #define QUORATE_META_STATE_H
 
 #include "base/map.h"
+#include "meta/catalogue.h"
 #include "meta/machine.h"
 #include "meta/operators.h"
 #include "meta/settings.h"
@@ -50,6 +51,8 @@ struct meta_state {
     struct meta_cluster_row cluster;
     uint64_t map_version, ts_bound;
     uint32_t finalised; /* cluster version */
+    uint64_t lives; /* how often the metadata service has been made anew: salvaged terms stand above all former ones */
+    struct meta_catalogue catalogue;
     struct meta_keyspace *keyspaces;
     size_t keyspace_count, keyspace_capacity;
     struct meta_node **nodes; /* by id */

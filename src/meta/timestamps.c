@@ -26,6 +26,11 @@ static uint64_t ts_now(struct meta *m)
     return m->ts_next < wall && wall < m->state.ts_bound ? wall : m->ts_next;
 }
 
+uint64_t meta_term_told(const struct meta *m)
+{
+    return (m->state.lives << META_TERM_LIFE_BITS) + m->term;
+}
+
 uint64_t timestamps_about_now(const struct meta *m)
 {
     uint64_t wall = ts_of_ms(env_wall_ms(m->env));
@@ -95,7 +100,7 @@ void timestamps_serve(struct meta_request *q)
     }
     struct buf payload;
     buf_init(&payload, 64);
-    pack_meta_timestamps_reply(&payload, &(struct meta_timestamps_reply){.first = first});
+    pack_meta_timestamps_reply(&payload, &(struct meta_timestamps_reply){.first = first, .term = meta_term_told(m)});
     meta_answer(q, buf_slice(&payload));
     buf_free(&payload);
 }

@@ -6,6 +6,12 @@
 #include "base/mem.h"
 #include "node/node_int.h"
 
+/* Writes of a range in flight, by buckets of key hashes: flight.c. */
+struct flight {
+    uint64_t asked;     /* buckets of the transactions that are in the call for timestamps under way */
+    uint64_t index[64]; /* per bucket: of the last entry that was proposed */
+};
+
 uint64_t flight_bucket(struct slice key)
 {
     return 1ull << (hash_bytes(key, 0) & 63);

@@ -6,6 +6,10 @@
 #include "node/changes.h"
 
 #define HEARTBEAT_EVERY_NS (250 * NS_PER_MS)
+enum {
+    WHOLE_EVERY = 32,
+    QUIET_AFTER = 8
+};                           /* heartbeats: between whole ones; that still name a range which does not change */
 enum { ESTIMATE_EVERY = 8 }; /* sizes are estimated for one range in so many each time */
 #define HEARTBEAT_CALL_NS (2000 * NS_PER_MS)
 enum { CHANGES_MAX = 256 }; /* descriptors told in one heartbeat */
@@ -39,11 +43,15 @@ static void heartbeat_adopt(struct node *n, const struct meta_heartbeat_reply *r
         host_set_peer(n->host, reply->nodes[i].id, address);
     }
     meta_call_learn(n->meta, reply->metas, reply->meta_count);
-    host_set_line(n->host, reply->line_ts);
-    health_learn(n, reply->nodes, reply->node_count);
+    if (reply->node_count > 0) { /* else it only asks for all */
+        host_set_line(n->host, reply->line_ts);
+        health_learn(n, reply->nodes, reply->node_count);
+    }
     for (size_t i = 0; i < reply->range_count; i++) host_create_replica(n->host, &reply->ranges[i]);
     if (reply->map_version > n->map_version) n->map_version = reply->map_version;
     orders_take(n, reply);
+    catalogue_learn(&n->catalogue, reply, env_mono_ns(n->env));
+    n->tell_leads = !reply->takes_deltas;
     for (size_t i = 0; i < reply->want_count; i++) {
         const struct replica *r = host_replica(n->host, reply->wants[i]);
         if (r != NULL) heartbeat_note_changed(n, r);
@@ -88,8 +96,18 @@ static void changes_sent(struct node *n, bool arrived)
     }
 }
 
+static void told_clear(struct node *n)
+{
+    uint64_t group;
+    void *value;
+    for (size_t it = 0; map_next(&n->told, &it, &group, &value);) mem_free(value);
+    map_free(&n->told);
+    map_init(&n->told);
+}
+
 void heartbeat_free(struct node *n)
 {
+    told_clear(n);
     LIST_FOR(it, &n->changes)
     {
         list_remove(it);
@@ -130,6 +148,7 @@ static void heartbeat_done(void *ctx, enum status status, bool sent, const struc
     (void)sent;
     struct node *n = ctx;
     n->heartbeat_busy = false;
+    n->tell_leads = true; /* nobody knows what has arrived; unless the answer says so */
     changes_sent(n, status == STATUS_OK && head->status == STATUS_OK);
     n->env->ops->wake(n->env);
     if (status == STATUS_WRONG_CLUSTER || (status == STATUS_OK && head->status == STATUS_WRONG_CLUSTER)) {
@@ -152,6 +171,45 @@ static void heartbeat_done(void *ctx, enum status status, bool sent, const struc
     arena_init(&arena, 16 * 1024);
     if (unpack_meta_heartbeat_reply(head->payload, &arena, &reply) == STATUS_OK) heartbeat_adopt(n, &reply);
     arena_free(&arena);
+}
+
+/* --- what is led --- */
+
+struct range_told { /* of a range that is led here, as the metadata service was told last */
+    struct range_report report;
+    uint64_t beat;  /* n->heartbeats when it was last found to be led */
+    unsigned quiet; /* times in a row that nothing had changed */
+};
+
+/* Is it to be told? What changes no more is told a few times: that is how its load is seen to fall. */
+static bool told_note(struct node *n, const struct range_report *now)
+{
+    struct range_told *t = map_get(&n->told, now->range_id);
+    bool known = t != NULL;
+    if (!known) {
+        t = mem_zalloc(sizeof *t);
+        map_put(&n->told, now->range_id, t);
+    }
+    const struct range_report *was = &t->report;
+    bool same = known && was->epoch.version == now->epoch.version && was->epoch.conf_ver == now->epoch.conf_ver &&
+                was->term == now->term && was->writes == now->writes && was->reads == now->reads &&
+                was->bytes == now->bytes;
+    t->report = *now;
+    t->beat = n->heartbeats;
+    t->quiet = same ? t->quiet + 1 : 0;
+    return t->quiet < QUIET_AFTER;
+}
+
+/* What was led and is not any more. */
+static void fill_left(struct node *n, struct meta_heartbeat_request *request)
+{
+    uint64_t group;
+    void *value;
+    request->left = arena_alloc(&n->arena, (n->told.count + 1) * sizeof *request->left);
+    for (size_t it = 0; map_next(&n->told, &it, &group, &value);) {
+        if (((struct range_told *)value)->beat != n->heartbeats) request->left[request->left_count++] = group;
+    }
+    for (size_t i = 0; i < request->left_count; i++) mem_free(map_remove(&n->told, request->left[i]));
 }
 
 struct heartbeat_build {
@@ -188,7 +246,8 @@ static void heartbeat_count(void *ctx, struct replica *r)
         tell_leaderless(b, r);
         return;
     }
-    struct range_report *report = &b->request->leads[b->request->lead_count++];
+    struct range_report *report = &b->request->leads[b->request->lead_count];
+    uint64_t turn = ++b->request->leads_total;
     struct range_counters none = {0}, *known = map_get(&n->counters, replica_group(r)),
                           *c = known != NULL ? known : &none;
     *report = (struct range_report){.range_id = replica_group(r),
@@ -197,7 +256,7 @@ static void heartbeat_count(void *ctx, struct replica *r)
                                     .writes = c->writes,
                                     .reads = c->reads};
     bool used_first = known != NULL && c->bytes == 0;
-    if (b->request->lead_count % ESTIMATE_EVERY == n->heartbeats % ESTIMATE_EVERY || used_first) {
+    if (turn % ESTIMATE_EVERY == n->heartbeats % ESTIMATE_EVERY || used_first) {
         struct slice start, end;
         replica_span(r, &start, &end);
         lsm_estimate(host_store(n->host), start, end, &c->bytes, &c->rows);
@@ -206,6 +265,7 @@ static void heartbeat_count(void *ctx, struct replica *r)
     }
     report->bytes = c->bytes;
     report->rows = c->rows;
+    if (told_note(n, report) || !b->request->is_delta) b->request->lead_count++;
 }
 
 uint64_t heartbeat_pass(struct node *n, uint64_t now_ns)
@@ -232,8 +292,11 @@ uint64_t heartbeat_pass(struct node *n, uint64_t now_ns)
     request.orphans = arena_alloc(&n->arena, ORPHANS_MAX * sizeof *request.orphans);
     request.leads = arena_alloc(&n->arena, (host_led_most(n->host) + 1) * sizeof *request.leads);
     struct heartbeat_build build = {.node = n, .request = &request};
+    request.is_delta = !n->tell_leads && n->heartbeats % WHOLE_EVERY != 0;
+    request.catalogue = n->catalogue.hash;
     fill_changed(n, &request);
     host_each_replica(n->host, heartbeat_count, &build);
+    fill_left(n, &request);
     orders_report(n, &request);
     struct buf params;
     buf_init(&params, LIMIT_FRAME_BYTES);

@@ -32,6 +32,12 @@ static void node_leads(void *ctx, struct replica *r, bool leads)
     if (leads) merge_notice(ctx, r);
 }
 
+static void set_peer(void *ctx, uint64_t id, const char *address)
+{
+    struct node *n = ctx;
+    if (id != n->self.node_id) host_set_peer(n->host, id, address);
+}
+
 static void node_opened(struct node *n)
 {
     struct errbuf err = {{0}};
@@ -52,6 +58,7 @@ static void node_opened(struct node *n)
         n->env->ops->fatal(n->env, err.text[0] != '\0' ? err.text : status_text(s));
         return;
     }
+    catalogue_each_node(&n->catalogue, set_peer, n); /* until a metadata service tells better */
     n->state = NODE_SERVING;
     log_event(n->env->log, LOG_INFO, "node.serving", "node=%llu address=%s ranges=%zu",
               (unsigned long long)n->self.node_id, n->advertise, host_replica_count(n->host));
@@ -151,6 +158,7 @@ static uint64_t node_pass(struct actor *a, uint64_t now_ns)
         next = earlier(next, merges_pass(n, now_ns));
         next = earlier(next, deferred_pass(n, now_ns));
         next = earlier(next, health_pass(n, now_ns));
+        next = earlier(next, catalogue_pass(&n->catalogue, now_ns));
         if (n->state == NODE_SERVING) next = earlier(next, heartbeat_pass(n, now_ns));
     }
     if (n->state == NODE_STOPPING && n->handed_over_ns == 0 && (n->host == NULL || host_handed_over(n->host)))
@@ -193,6 +201,8 @@ enum status node_new(struct env *env, const struct node_options *o, struct node 
     list_init(&n->watched);
     spares_init(&n->request_spares, sizeof(struct node_request), REQUEST_SPARES_MAX);
     map_init(&n->counters);
+    map_init(&n->told);
+    n->tell_leads = true;
     load_samples_init(&n->samples, n->started_ns);
     map_init(&n->flights);
     map_init(&n->asks);
@@ -207,6 +217,8 @@ enum status node_new(struct env *env, const struct node_options *o, struct node 
                                     .newest = o->host.version_newest,
                                     .finalised = n->identity.finalised};
     if (s == STATUS_OK) s = identity_check_version(&n->identity, n->self.newest, err);
+    if (s == STATUS_OK) catalogue_open(&n->catalogue, env);
+    n->orders.term = n->catalogue.now.term;
     if (s == STATUS_OK) s = rpc_server_new(env, n->listen, &n->self, node_on_request, n, &n->server, err);
     if (s == STATUS_OK) s = meta_call_new(env, o->meta_addresses, &n->self, &n->meta, err);
     if (s == STATUS_OK && n->identity.node_id != 0) node_opened(n);
@@ -242,7 +254,7 @@ bool node_stopped(const struct node *n)
     bool patience = now_ns < n->stop_deadline_ns;
     if (patience && (n->requests > 0 || n->handed_over_ns == 0 || now_ns < n->handed_over_ns + STOP_LINGER_NS))
         return false;
-    return host_quiet(n->host) && !n->space.busy && n->windows == 0;
+    return host_quiet(n->host) && !n->space.busy && !n->catalogue.busy && n->windows == 0;
 }
 
 static void node_fail_replica(void *ctx, struct replica *r)
@@ -279,6 +291,7 @@ void node_free(struct node *n)
     load_samples_free(&n->samples);
     map_free(&n->flights);
     health_free(n);
+    catalogue_free(&n->catalogue);
     orders_free(n);
     arena_free(&n->arena);
     buf_free(&n->scratch);

@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "base/spares.h"
+#include "node/catalogue.h"
 #include "node/disk_space.h"
 #include "node/load_samples.h"
 #include "node/node.h"
@@ -40,7 +41,10 @@ struct node {
     /* heartbeat.c */
     uint64_t heartbeat_at_ns;
     bool heartbeat_busy, heartbeat_news; /* something has changed since the present one left */
-    uint64_t heartbeats;                 /* sent */
+    bool tell_leads;                     /* the next heartbeat names all that is led */
+    struct node_catalogue catalogue;
+    struct map told;     /* range id -> struct range_told: what it has said of what it leads */
+    uint64_t heartbeats; /* sent */
     uint64_t map_version;
     struct node_orders orders;
     struct map counters; /* group -> struct range_counters */
@@ -51,6 +55,7 @@ struct node {
     struct list ts_waiting, ts_asked;
     uint32_t ts_waiting_count, ts_asked_count;
     bool ts_busy;
+    uint64_t newest_ts;         /* that it was given in this life */
     uint64_t ts_asked_ns;       /* when the call that is under way left */
     struct list reads_parked;   /* strong reads: transactions on their keys are in the call under way */
     struct list transfers;      /* transfer.c */
@@ -90,11 +95,6 @@ struct range_counters {
     uint64_t bytes, rows; /* as last estimated */
 };
 
-/* Writes of a range in flight, by buckets of key hashes: flight.c. */
-struct flight {
-    uint64_t asked;     /* buckets of the transactions that are in the call for timestamps under way */
-    uint64_t index[64]; /* per bucket: of the last entry that was proposed */
-};
 /* A request under way: a transaction, a get, a scan or a resolve. Lives from its arrival to its reply. */
 struct node_request {
     struct list link; /* in ts_waiting or ts_asked; reads_parked; waiting or asked of a struct ask; scans_yielded */
@@ -188,12 +188,12 @@ void health_free(struct node *n);
  * disks of so many replicas are full that too few are left. */
 MUST_CHECK enum status health_admit(const struct node *n, const struct replica *r, struct errbuf *err);
 void health_learn(struct node *n, const struct node_info *nodes, size_t count); /* a heartbeat's answer */
-
 /* heartbeat.c */
 uint64_t heartbeat_pass(struct node *n, uint64_t now_ns);
 
-/* status.c */
+/* status.c, holds.c */
 void node_status(struct node *n, struct rpc_request *req);
+void holds_asked(struct node *n, struct rpc_request *req);
 
 extern const struct machine_ops kv_machine_ops; /* kv_machine.c; its ctx is the node */
 

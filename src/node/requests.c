@@ -179,6 +179,7 @@ void node_on_request(void *ctx, struct rpc_request *req)
     case METHOD_SCAN: node_on_scan(n, req); return;
     case METHOD_WATCH: node_on_watch(n, req); return;
     case METHOD_NODE_STATUS: node_status(n, req); return;
+    case METHOD_NODE_HOLDS: holds_asked(n, req); return;
     case METHOD_RANGE_TRANSFER: transfer_asked(n, req); return;
     case METHOD_RANGE_SPLIT: split_asked(n, req); return;
     case METHOD_RANGE_MERGE: merge_asked(n, req); return;
@@ -206,6 +207,7 @@ void node_on_request(void *ctx, struct rpc_request *req)
     case METHOD_META_MEMBER:
     case METHOD_META_UPGRADE:
     case METHOD_META_SNAPSHOT:
+    case METHOD_META_REBUILD:
     case METHOD_META_KEYSPACE_ALTER:
     case METHOD_META_KEYSPACE_DROP: break;
     }

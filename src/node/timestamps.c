@@ -27,6 +27,14 @@ static void timestamps_unpark(struct node *n)
     while ((it = list_pop_front(&round)) != NULL) read_confirm(LIST_ENTRY(it, struct node_request, link));
 }
 
+/* From a metadata service that has been made anew since: it hands out what may have been handed out already. */
+static bool is_of_old(const struct node *n, const struct meta_timestamps_reply *reply)
+{
+    if (reply->term == 0 || META_TERM_LIFE(reply->term) >= META_TERM_LIFE(n->orders.term)) return false;
+    COVER("timestamps.of_old");
+    return true;
+}
+
 static void timestamps_done(void *ctx, enum status status, bool sent, const struct reply_head *head)
 {
     (void)sent;
@@ -39,7 +47,7 @@ static void timestamps_done(void *ctx, enum status status, bool sent, const stru
     arena_reset(&n->arena);
     flight_landed(n, &n->ts_asked);
     if (status != STATUS_OK || head->status != STATUS_OK ||
-        unpack_meta_timestamps_reply(head->payload, &n->arena, &reply) != STATUS_OK) {
+        unpack_meta_timestamps_reply(head->payload, &n->arena, &reply) != STATUS_OK || is_of_old(n, &reply)) {
         timestamps_refuse(&n->ts_asked, STATUS_UNAVAILABLE,
                           "no timestamp: the metadata service has no leader that answers; see quorate status");
         host_timestamps_came(n->host, 0);
@@ -47,6 +55,7 @@ static void timestamps_done(void *ctx, enum status status, bool sent, const stru
         return;
     }
     uint64_t now_ns = env_mono_ns(n->env), newest = reply.first + asked - 1;
+    if (newest > n->newest_ts) n->newest_ts = newest;
     struct list *it;
     while ((it = list_pop_front(&n->ts_asked)) != NULL) {
         struct node_request *q = LIST_ENTRY(it, struct node_request, link);

@@ -85,7 +85,7 @@ MESSAGE_UNPACK(meta_register_reply)
 
 void pack_meta_heartbeat_request(struct buf *b, const struct meta_heartbeat_request *m)
 {
-    pack_array(b, 15);
+    pack_array(b, 19);
     pack_uint(b, m->node_id);
     pack_bin(b, m->address);
     pack_uint(b, m->map_version);
@@ -101,6 +101,11 @@ void pack_meta_heartbeat_request(struct buf *b, const struct meta_heartbeat_requ
     pack_order_verdicts(b, m->verdicts, m->verdict_count);
     pack_range_descs(b, m->changed, m->changed_count);
     pack_range_orphans(b, m->orphans, m->orphan_count);
+    pack_bool(b, m->is_delta);
+    pack_uint(b, m->leads_total);
+    pack_array(b, list_count(m->left_count));
+    for (size_t i = 0; i < m->left_count; i++) pack_uint(b, m->left[i]);
+    pack_uint(b, m->catalogue);
 }
 
 static void read_meta_heartbeat_request(struct unpack *u, struct arena *arena, struct meta_heartbeat_request *m)
@@ -121,13 +126,23 @@ static void read_meta_heartbeat_request(struct unpack *u, struct arena *arena, s
     m->verdicts = read_order_verdicts(u, arena, &m->verdict_count);
     m->changed = read_range_descs(u, arena, &m->changed_count);
     m->orphans = read_range_orphans(u, arena, &m->orphan_count);
+    m->leads_total = m->lead_count;
+    m->left = NULL;
+    if (extra >= 4) { /* an older node tells all that it leads each time */
+        m->is_delta = unpack_bool(u);
+        m->leads_total = unpack_uint(u);
+        m->left = read_list(u, arena, sizeof(*m->left), 1, MESSAGE_LIST_MAX, &m->left_count);
+        for (size_t i = 0; i < m->left_count; i++) m->left[i] = unpack_uint(u);
+        m->catalogue = unpack_uint(u);
+        extra -= 4;
+    }
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(meta_heartbeat_request)
 
 void pack_meta_heartbeat_reply(struct buf *b, const struct meta_heartbeat_reply *m)
 {
-    pack_array(b, 11);
+    pack_array(b, 14);
     pack_uint(b, m->map_version);
     pack_range_descs(b, m->ranges, m->range_count);
     pack_node_infos(b, m->nodes, m->node_count);
@@ -140,6 +155,9 @@ void pack_meta_heartbeat_reply(struct buf *b, const struct meta_heartbeat_reply 
     pack_meta_addresses(b, m->metas, m->meta_count);
     pack_uint(b, m->finalised);
     pack_uint(b, m->line_ts);
+    pack_bool(b, m->takes_deltas);
+    pack_bin(b, m->catalogue);
+    pack_uint(b, m->ts_bound);
 }
 
 /* Near the end of its message, and left out by those who know only the first. */
@@ -164,8 +182,19 @@ static void read_meta_heartbeat_reply(struct unpack *u, struct arena *arena, str
     for (size_t i = 0; i < m->want_count; i++) m->wants[i] = unpack_uint(u);
     m->metas = read_meta_addresses(u, arena, &m->meta_count);
     m->finalised = read_finalised(u, &extra);
-    m->line_ts = extra > 0 ? unpack_uint(u) : UINT64_MAX;
-    unpack_close(u, extra > 0 ? extra - 1 : 0);
+    m->line_ts = UINT64_MAX;
+    if (extra > 0) {
+        m->line_ts = unpack_uint(u);
+        extra--;
+    }
+    m->catalogue = SLICE_EMPTY;
+    if (extra >= 3) { /* an older service wants all each time */
+        m->takes_deltas = unpack_bool(u);
+        m->catalogue = unpack_bin(u);
+        m->ts_bound = unpack_uint(u);
+        extra -= 3;
+    }
+    unpack_close(u, extra);
 }
 MESSAGE_UNPACK(meta_heartbeat_reply)
 
@@ -207,8 +236,9 @@ MESSAGE_UNPACK(meta_timestamps_request)
 
 void pack_meta_timestamps_reply(struct buf *b, const struct meta_timestamps_reply *m)
 {
-    pack_array(b, 1);
+    pack_array(b, 2);
     pack_uint(b, m->first);
+    pack_uint(b, m->term);
 }
 
 static void read_meta_timestamps_reply(struct unpack *u, struct arena *arena, struct meta_timestamps_reply *m)
@@ -216,7 +246,8 @@ static void read_meta_timestamps_reply(struct unpack *u, struct arena *arena, st
     (void)arena;
     uint32_t extra = unpack_open(u, 1);
     m->first = unpack_uint(u);
-    unpack_close(u, extra);
+    m->term = extra > 0 ? unpack_uint(u) : 0;
+    unpack_close(u, extra > 0 ? extra - 1 : 0);
 }
 MESSAGE_UNPACK(meta_timestamps_reply)
 

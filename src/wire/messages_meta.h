@@ -4,7 +4,8 @@
 
 #include "raft/raft.h"
 #include "wire/descriptors.h"
-#include "wire/messages_ops.h"
+#include "wire/messages_heartbeat.h"
+#include "wire/messages_rebuild.h"
 
 struct meta_init_request {
     struct cluster_id cluster; /* proposed; the first one wins, later calls get the one that won */
@@ -23,48 +24,12 @@ struct meta_register_reply {
     uint64_t node_id;
     uint64_t next_range; /* every range that exists now has an id below it */
 };
-struct meta_heartbeat_request {
-    uint64_t node_id;
-    struct slice address;
-    uint64_t map_version; /* the newest that this node has acted on */
-    uint64_t range_count, bytes;
-    uint32_t flags; /* enum node_flag: what it knows by itself */
-    uint64_t disk_write_us, disk_free, disk_total;
-    struct range_report *leads;
-    size_t lead_count;
-    bool tells_all; /* holds is complete: the former answer asked for it */
-    struct replica_name *holds;
-    size_t hold_count;
-    struct order_verdict *verdicts; /* on orders of former answers */
-    size_t verdict_count;
-    struct range_desc *changed; /* of what it leads: as they are since they changed, or because they were wanted */
-    size_t changed_count;
-    struct range_orphan *orphans; /* some of those that know no leader, all in turn */
-    size_t orphan_count;
-};
-struct meta_heartbeat_reply {
-    uint64_t map_version;
-    struct range_desc *ranges; /* when the map is newer: all ranges of which this node is to hold a replica */
-    size_t range_count;
-    struct node_info *nodes; /* all */
-    size_t node_count;
-    uint64_t term;             /* of the metadata leader: orders of a lower one than was seen are void */
-    bool tell_all;             /* say next time what you hold */
-    struct replica_name *gone; /* of what you hold: of their ranges no more */
-    size_t gone_count;
-    struct range_order *orders;
-    uint64_t *wants; /* ranges that are newer than the map says: tell their descriptors */
-    size_t order_count, want_count;
-    struct meta_address *metas; /* the metadata service's members */
-    size_t meta_count;
-    uint32_t finalised; /* cluster version */
-    uint64_t line_ts;   /* what newer versions hide may be dropped up to here (docs/reads.md); UINT64_MAX: not said */
-};
 struct meta_timestamps_request {
     uint32_t count;
 };
 struct meta_timestamps_reply {
     uint64_t first; /* first .. first + count - 1 are yours alone */
+    uint64_t term;  /* of the metadata leader; 0: not told */
 };
 struct meta_map_request {
     struct slice keyspace; /* name; empty: all keyspaces */
@@ -173,6 +138,7 @@ struct node_status_reply {
 
 /* Codecs: MESSAGE_MAP of messages.h. */
 #define META_MESSAGE_MAP(X)                                                                                            \
+    MESSAGE_REBUILD_MAP(X)                                                                                             \
     X(meta_init_request)                                                                                               \
     X(meta_init_reply)                                                                                                 \
     X(meta_register_request)                                                                                           \

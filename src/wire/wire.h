@@ -79,6 +79,8 @@ enum frame_type { FRAME_REQUEST = 0, FRAME_RESPONSE = 1, FRAME_NOTIFY = 2 };
     X(META_MEMBER, 43, "meta_member")       /* an admin adds or removes a member of the metadata service */            \
     X(META_UPGRADE, 44, "meta_upgrade")     /* which versions run; an admin finalises one */                           \
     X(META_SNAPSHOT, 45, "meta_snapshot")   /* registered snapshots: listed, registered, extended, dropped */          \
+    X(NODE_HOLDS, 46, "node_holds")         /* whoever rebuilds the metadata service to a node */                      \
+    X(META_REBUILD, 47, "meta_rebuild")     /* the same to the new metadata service */                                 \
     X(RANGE_CHECK, 41, "range_check")       /* admin to every replica: compare what they hold */
 
 enum method {

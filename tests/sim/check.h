@@ -12,12 +12,14 @@ struct check_raft;
 struct check_raft *check_raft_new(struct world *w);
 void check_raft_free(struct check_raft *c);
 void check_raft_look(struct check_raft *c, const struct process *p);
-bool check_raft_complete(const struct check_raft *c); /* of every group all first voters have been there */
+void check_raft_forget(struct check_raft *c, uint64_t group); /* it begins anew, with nothing */
+bool check_raft_complete(const struct check_raft *c);         /* of every group all first voters have been there */
 
 /* --- check_resolved.c: what replicas hold for resolved is so: no entry comes below. After each pass of a node. --- */
 struct check_resolved;
 struct check_resolved *check_resolved_new(struct world *w);
 void check_resolved_free(struct check_resolved *c);
+void check_resolved_forget(struct check_resolved *c, uint64_t group);
 void check_resolved_look(struct check_resolved *c, const struct process *p);
 
 /* --- check_linear.c: the operations on each register are linearizable. Trusts no timestamp. --- */

@@ -101,6 +101,14 @@ static struct group *group_of(struct check_raft *c, uint64_t id)
     return g;
 }
 
+void check_raft_forget(struct check_raft *c, uint64_t id)
+{
+    struct group *g = map_remove(&c->groups, id);
+    if (g == NULL) return;
+    if (!g->complete) c->incomplete--;
+    group_free(g);
+}
+
 static uint64_t entry_hash(const struct raft_entry *e)
 {
     return hash_bytes(e->data, e->index * 31 + e->term * 7 + (uint64_t)e->type);

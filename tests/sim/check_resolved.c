@@ -49,6 +49,13 @@ void check_resolved_free(struct check_resolved *c)
     mem_free(c);
 }
 
+void check_resolved_forget(struct check_resolved *c, uint64_t id)
+{
+    struct group *g = map_remove(&c->groups, id);
+    if (g != NULL) mem_free(g->ts);
+    mem_free(g);
+}
+
 static struct group *group_of(struct check_resolved *c, uint64_t id)
 {
     struct group *g = map_get(&c->groups, id);

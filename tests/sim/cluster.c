@@ -178,6 +178,11 @@ bool cluster_damaged(const struct cluster *c)
     return false;
 }
 
+bool cluster_restless(const struct cluster *c)
+{
+    return (uint64_t)c->knobs.host.election_ms * MS_NS < 6 * c->world->knobs.net_max_ns;
+}
+
 struct client *cluster_client(const struct cluster *c, unsigned i)
 {
     return process_runs(c->clients[i]) ? c->clients[i]->server : NULL;

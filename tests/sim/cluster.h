@@ -79,6 +79,8 @@ bool cluster_all_up(const struct cluster *c);
 bool cluster_damaged(const struct cluster *c); /* some table has rotted: CORRUPT is an answer */
 unsigned cluster_servers(const struct cluster *c, struct process *out[METAS + NODES_MAX]);
 
+/* The network is so slow for its timers that leaderships do not last: nothing is gone for ten seconds to anybody. */
+bool cluster_restless(const struct cluster *c);
 struct client *cluster_client(const struct cluster *c, unsigned i); /* NULL when it is down */
 struct host *process_host(const struct process *p);                 /* of a meta or node; NULL when it has none now */
 bool process_is_node(const struct process *p);

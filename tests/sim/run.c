@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "sim/admin.h"
 #include "sim/faults.h"
+#include "sim/rebuild.h"
 #include "sim/salvage.h"
 #include "sim/upgrade.h"
 #include "sim/workload.h"
@@ -24,6 +25,7 @@ struct run {
     struct admin *admin;
     struct upgrade *upgrade;
     struct salvage *salvage; /* NULL: not in this run, or not yet */
+    struct rebuild_run *rebuild;
     bool healed;
 };
 
@@ -102,14 +104,31 @@ static bool refused(struct run *r)
     return salvage_refused(r->salvage);
 }
 
+static bool rebuilt(struct run *r)
+{
+    return rebuild_done(r->rebuild);
+}
+
+/* All metadata is gone; a new service is made of what the nodes tell, and everything goes on. */
+static void run_rebuild(struct run *r)
+{
+    r->rebuild = rebuild_new(&r->cluster);
+    if (r->rebuild == NULL) return;
+    if (!step_while_not(r, rebuilt, LIVENESS_LIMIT_NS, "making the metadata service anew")) return;
+    workload_audit(r->load);
+    if (!step_while_not(r, idle, LIVENESS_LIMIT_NS, "the audit behind a rebuild")) return;
+    if (!step_while_not(r, settled, LIVENESS_LIMIT_NS, "catching up behind a rebuild")) return;
+    check_state(&r->cluster);
+}
+
 /* Two nodes are gone for ever; the rest goes on with all that was there, and they are not let in again. */
 static void run_disaster(struct run *r)
 {
     r->salvage = salvage_new(&r->cluster);
     if (r->salvage == NULL) return;
     if (!step_while_not(r, recovered, LIVENESS_LIMIT_NS, "unsafe recovery")) return;
-    if (!salvage_begun(r->salvage)) return;
     salvage_return(r->salvage);
+    if (!salvage_begun(r->salvage)) return;
     workload_audit(r->load);
     if (!step_while_not(r, idle, LIVENESS_LIMIT_NS, "the audit behind a recovery")) return;
     if (!step_while_not(r, refused, LIVENESS_LIMIT_NS, "the end of those that were given up")) return;
@@ -147,6 +166,7 @@ static void run_phases(struct run *r)
     if (!step_while_not(r, settled, LIVENESS_LIMIT_NS, "catching up of all replicas")) return;
     check_state(&r->cluster);
     run_disaster(r);
+    if (!r->world.failed) run_rebuild(r);
     if (!r->world.failed) workload_check(r->load);
 }
 
@@ -199,6 +219,7 @@ void run_seed(const struct run_options *o, struct run_result *out)
     admin_free(r->admin);
     upgrade_free(r->upgrade);
     salvage_free(r->salvage);
+    rebuild_free(r->rebuild);
     history_free(&r->history);
     mem_free(r);
 }

@@ -61,7 +61,7 @@ static void ask(struct world *w, void *ctx)
 
 struct salvage *salvage_new(struct cluster *c)
 {
-    if (cluster_damaged(c) || !chance(c->world, 250)) return NULL;
+    if (cluster_damaged(c) || cluster_restless(c) || !chance(c->world, 250)) return NULL;
     struct salvage *s = mem_zalloc(sizeof *s);
     s->cluster = c;
     unsigned first = (unsigned)draw(c->world, 0, c->knobs.node_count - 1);
@@ -92,7 +92,10 @@ bool salvage_begun(const struct salvage *s)
 
 void salvage_return(struct salvage *s)
 {
-    for (unsigned i = 0; i < LOST; i++) (void)process_start(s->lost[i]);
+    for (unsigned i = 0; i < LOST; i++) {
+        s->lost[i]->given_up = s->begun;
+        (void)process_start(s->lost[i]);
+    }
 }
 
 bool salvage_refused(const struct salvage *s)

@@ -10,7 +10,7 @@ struct salvage *salvage_new(struct cluster *c); /* strikes at once; NULL: not in
 void salvage_free(struct salvage *s);
 bool salvage_recovered(const struct salvage *s); /* every range has a leader again */
 bool salvage_begun(const struct salvage *s);     /* false: the two were no quorum of any range */
-void salvage_return(struct salvage *s);          /* the nodes that were given up start with what they had */
+void salvage_return(struct salvage *s);          /* the nodes start with what they had, given up or not */
 bool salvage_refused(const struct salvage *s);   /* they have been told, and have stopped */
 
 #endif

@@ -1,0 +1,82 @@
+#!/bin/sh
+# The metadata is lost: first two of its three disks, then with the third one all. A new service, in empty directories, is made anew out of
+# what the storage nodes tell: refused while the old one lives, while a node is missing, while keys are nobody's. Then everything is there.
+set -u
+# shellcheck source=tests/process/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+base=$(free_base_port)
+nodes="127.0.0.1:$((base + 11)),127.0.0.1:$((base + 12)),127.0.0.1:$((base + 13))"
+rows() { "$quorate" scan "$1" --keys-only --limit 100000 -o json | wc -l; }
+newest() { "$quorate" get kept bench/0000000001 -o json | json "int(d['version'])"; }
+ranges() { "$quorate" range list -o json | json "sorted((r['id'], r['start']) for r in d['ranges'])"; }
+led() { [ "$("$quorate" range list -o json | json "all(r['leader'] for r in d['ranges'])")" = True ]; }
+wipe() { for id in "$@"; do "$quorate" cluster kill "meta-$id" >/dev/null; rm -rf "$QUORATE_DIR/meta-$id"; done; }
+up() { for id in "$@"; do "$quorate" cluster start "meta-$id" >/dev/null 2>&1; done; }
+rebuild() { "$quorate" meta rebuild --nodes "$nodes" "$@"; }
+leaders_all() { rebuild --dry-run >/dev/null 2>&1; }
+
+check "the cluster starts" cluster_start
+check "a keyspace of six ranges" "$quorate" keyspace create kept \
+    --splits "$(python3 -c "print(','.join('bench/%010d' % (i * 6000 // 6) for i in range(1, 6)))")"
+check "one by hash" "$quorate" keyspace create spread --hash-buckets 4 --ttl 90d
+check "data" "$quorate" bench kv --keyspace kept --connections 4 --depth 8 --keys 6000 --total 6000 --spread sequential
+check "a range is cut" "$quorate" range split "$("$quorate" range list --keyspace kept -o json | json "d['ranges'][0]['id']")"
+check "rules" "$quorate" placement set kept --leaders host=127.0.0.1
+check "a setting" "$quorate" config set range.split_load 777
+echo 'a long password' >"$work/password"
+check "a user" sh -c "'$quorate' user set ada --roles root --password-stdin <'$work/password'"
+before=$(rows kept)
+map=$(ranges)
+sleep 1 # nodes have the catalogue
+check "each node keeps the catalogue" test -s "$QUORATE_DIR/node-1/CATALOGUE" -a -s "$QUORATE_DIR/node-2/CATALOGUE" -a -s "$QUORATE_DIR/node-3/CATALOGUE"
+expect "refused while the service lives" 1 "it lives" rebuild --dry-run
+
+# A quorum of the metadata is lost: what is left of it answers nothing, and is stopped.
+"$quorate" bench kv --keyspace kept --connections 4 --keys 6000 --reads 100 --seconds 24 --rate 500 -o json >"$work/reads.json" 2>"$work/reads.err" &
+reads=$!
+version=$("$quorate" put kept bench/0000000001 once -o json | json "int(d['version'])")
+wipe 2 3
+sleep 1
+wipe 1
+sleep 11 # nobody has heard of it
+expect "a node that is down is asked for" 1 "" sh -c "'$quorate' cluster kill node-3 && '$quorate' meta rebuild --timeout 3000 --nodes '$nodes'"
+expect "or has to be named" 1 "if it never comes back" "$quorate" meta rebuild --nodes "127.0.0.1:$((base + 11)),127.0.0.1:$((base + 12))"
+"$quorate" cluster start node-3 >/dev/null 2>&1
+check "all nodes tell, every range is led" eventually leaders_all
+expect "without consent nothing is done" 1 "with --accept" rebuild
+up 1 2 3
+sleep 2
+expect "a new service is not one of this cluster" 1 "not been initialised" "$quorate" range list
+expect "it is made anew" 0 "done" rebuild --accept
+expect "once" 1 "it lives" rebuild --accept
+check "every range has a leader" eventually led
+check "the map is what it was" test "$(ranges)" = "$map"
+check "all rows are there" test "$(rows kept)" = "$before"
+check "writes are taken, above all before" test "$("$quorate" put kept bench/0000000001 again -o json | json "int(d['version'])")" -gt "$version"
+expect "keyspaces are what they were" 0 "spread" "$quorate" keyspace list
+expect "with their time to live" 0 "90d" "$quorate" keyspace show spread
+expect "their rules" 0 "host=127.0.0.1" "$quorate" placement show
+expect "settings" 0 "777" "$quorate" config get range.split_load
+expect "users" 0 "ada" "$quorate" user list
+check "a range is cut, with a new id" "$quorate" range split "$("$quorate" range list --keyspace kept -o json | json "d['ranges'][2]['id']")"
+check "whose id is above all former ones" test "$("$quorate" range list -o json | json "max(r['id'] for r in d['ranges'])")" -ge 1000000
+check "a new keyspace" "$quorate" keyspace create fresh
+check "replicas agree" eventually "$quorate" range check
+wait "$reads"
+check "reads went on all the while" python3 -c "import json; d = json.load(open('$work/reads.json')); print(d); assert d['errors_definite'] + d['errors_unknown'] == 0"
+cat "$work/check.out"
+
+# And all of it once more, of a service that was made anew; nodes that restarted tell it out of their files.
+version=$(newest)
+wipe 1 2 3
+for id in 1 2 3; do "$quorate" cluster kill node-$id >/dev/null; done
+for id in 1 2 3; do "$quorate" cluster start node-$id >/dev/null 2>&1; done
+up 1 2 3
+check "all nodes are back, and led" eventually leaders_all
+expect "it is made anew once more" 0 "done" rebuild --accept
+check "every range has a leader once more" eventually led
+check "timestamps have risen" test "$("$quorate" put kept bench/0000000001 thrice -o json | json "int(d['version'])")" -gt "$version"
+check "all rows are there once more" test "$(rows kept)" = "$before"
+expect "the last keyspace, too" 0 "fresh" "$quorate" keyspace list
+finish
