@@ -67,6 +67,7 @@
     /* snapshots */                                                                                                    \
     X(snapshot_without_ids, "T39", "a snapshot leaves the idempotency rows behind")                                    \
     X(install_leaves_memtable, "T36", "rows in memory survive the snapshot that replaces them")                        \
+    X(snapshot_fits_for_ever, "T31", "a snapshot replaces keys that became another range's while it came")             \
     X(snapshot_failure_forgotten, "T37", "Raft is not told that a snapshot did not arrive")                            \
     X(version_ungated, "T49", "a new format is used before it has been finalised")                                     \
     /* moves */                                                                                                        \

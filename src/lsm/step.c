@@ -23,14 +23,12 @@ static void start_flush(struct lsm *l)
     lsm_job_submit(j);
 }
 
+/* In the order in which they were asked for: a later one may be about the same keys. */
 static struct lsm_ingest *ready_install(struct lsm *l)
 {
-    LIST_FOR(link, &l->installs)
-    {
-        struct lsm_ingest *g = LIST_ENTRY(link, struct lsm_ingest, link);
-        if (ingest_ready(g)) return g;
-    }
-    return NULL;
+    if (list_empty(&l->installs)) return NULL;
+    struct lsm_ingest *g = LIST_ENTRY(l->installs.next, struct lsm_ingest, link);
+    return ingest_ready(g) ? g : NULL;
 }
 
 static void start_install(struct lsm *l, struct lsm_ingest *g)

@@ -50,7 +50,7 @@ static void forget_silent_leaders(struct meta *m, uint64_t now_ns)
 
 uint64_t duties_pass(struct meta *m, uint64_t now_ns)
 {
-    if (!m->leads || m->stopping) return DEADLINE_NONE;
+    if (!m->leads || !m->loaded || m->stopping) return DEADLINE_NONE;
     timestamps_step(m);
     uint64_t next = schedule_pass(m, now_ns);
     if (now_ns < m->duties_at_ns) return next < m->duties_at_ns ? next : m->duties_at_ns;

@@ -111,7 +111,8 @@ void raft_recv_append(struct raft *r, const struct raft_message *m, struct raft_
 void raft_recv_heartbeat(struct raft *r, const struct raft_message *m, struct raft_effects *fx)
 {
     hear_leader(r, m, fx);
-    uint64_t last = raft_log_last(&r->log);
+    /* What the leader knows of a replica that has lost its log may be of its former life; and what salvage left may be a stale leader's. */
+    uint64_t last = raft_recovering(r) ? r->ack_match : raft_log_last(&r->log);
     raft_commit_to(r, m->commit < last ? m->commit : last);
     raft_promise(r, m);
     raft_send(r,

@@ -6,8 +6,8 @@
 
 bool replica_gives_way(const struct replica *r, const struct range_desc *to)
 {
-    return raft_blank(r->raft) && r->desc->epoch.version < to->epoch.version && r->desc->id != to->id &&
-           !MUTANT(blank_in_the_way);
+    return raft_blank(r->raft) && r->state != REPLICA_INSTALLING && r->desc->epoch.version < to->epoch.version &&
+           r->desc->id != to->id && !MUTANT(blank_in_the_way);
 }
 
 void replica_give_way(struct replica *r, const struct range_desc *to)

@@ -41,7 +41,8 @@ static void mark_path(char path[PATH_MAX_BYTES], uint64_t group, const char *suf
 static enum status write_file(struct disk *d, const char *path, struct slice bytes, uint64_t offset)
 {
     struct disk_file *f;
-    enum status s = disk_open(d, path, DISK_WRITE | DISK_CREATE, &f, NULL);
+    enum status s = offset == 0 ? disk_remove(d, path) : STATUS_OK; /* what a crash left of it is not written over */
+    if (s == STATUS_OK || s == STATUS_NOT_FOUND) s = disk_open(d, path, DISK_WRITE | DISK_CREATE, &f, NULL);
     if (s != STATUS_OK) return s;
     if (bytes.size > 0) s = disk_write(f, offset, bytes.data, bytes.size);
     if (s == STATUS_OK) s = disk_sync(f);

@@ -171,13 +171,14 @@ static void host_flushed(void *ctx)
     h->unpinning = h->live_after_flush > h->options.wal_flush_bytes / 2;
 }
 
-/* What is applied was flushed a moment ago; what still keeps an old segment are entries that cannot be applied yet, e.g. on the
- * minor side of a partition, where nothing happens any more. They are in memory, and go into the present segment. */
+/* What is applied was flushed a moment ago; what still keeps an old segment are entries that cannot be applied yet: on the
+ * minor side of a partition, where nothing happens any more; of a range that never had a quorum; of a replica that has diverged. They are in memory, and go into the present segment. */
 static bool host_unpin_one(struct host *h, uint64_t group)
 {
     const struct replica *r = map_get(&h->replicas, group);
-    uint64_t index, term;
-    if (r == NULL || r->state != REPLICA_RUNNING || !lsm_durable(h->lsm, group, &index, &term)) return false;
+    uint64_t index = 0, term; /* 0: nothing of it is in the store yet */
+    if (r == NULL || r->state == REPLICA_CREATING || r->state == REPLICA_INSTALLING || r->unborn) return false;
+    (void)lsm_durable(h->lsm, group, &index, &term);
     if (raft_first_index(r->raft) > index + 1 || raft_last_index(r->raft) <= index) return false;
     COVER("host.unpin");
     for (uint64_t i = index + 1; i <= raft_last_index(r->raft); i++) {

@@ -222,18 +222,36 @@ static bool takes_in(const struct range_desc *d, const struct range_desc *other)
            d->epoch.version > other->epoch.version;
 }
 
-/* Replicas of ranges that this one has taken in meanwhile end here. False: one of them is in the middle of something. */
-static bool take_in_others(struct replica *r, const struct snapshot_recv *s)
+/* What the sender says of the range must have a place here: none of the others' keys, unless they have been given away already. Asked when it
+ * begins, and again when it is whole: others may have come meanwhile. */
+static bool recv_fits(const struct replica *r, const struct range_state *state)
 {
-    struct host *h = r->host;
-    struct range_state state;
+    const struct range_desc *d = &state->desc;
+    const struct range_replica *self = range_desc_replica(d, r->host->self->node_id);
+    if (self == NULL || self->replica_id != r->id || d->id != r->desc->id) return false;
+    if (d->keyspace != r->desc->keyspace || !slice_eq(d->start, r->desc->start)) return false;
     uint64_t group;
     void *value;
-    if (range_state_unpack(s->range, &state) != STATUS_OK) BUG("a state that was looked at");
+    for (size_t it = 0; map_next(&r->host->replicas, &it, &group, &value);) {
+        const struct replica *other = value;
+        if (other == r || !range_desc_overlaps(other->desc, d) || takes_in(d, other->desc)) continue;
+        if (replica_gives_way(other, d)) continue;
+        COVER("snapshot.covered");
+        return false;
+    }
+    return !members_cover(r->host, d);
+}
+
+/* Replicas of ranges that this one has taken in meanwhile end here. False: one of them is in the middle of something. */
+static bool take_in_others(struct replica *r, const struct snapshot_recv *s, const struct range_state *state)
+{
+    struct host *h = r->host;
+    uint64_t group;
+    void *value;
     for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
         struct replica *other = value;
-        if (other != r) replica_give_way(other, &state.desc);
-        if (other == r || !takes_in(&state.desc, other->desc)) continue;
+        if (other != r) replica_give_way(other, &state->desc);
+        if (other == r || !takes_in(&state->desc, other->desc)) continue;
         bool idle = other->state != REPLICA_CREATING && other->state != REPLICA_INSTALLING && !other->apply_wait;
         if (!idle || other->receiving != NULL || other->sending != NULL) return false;
         COVER("snapshot.takes_in");
@@ -264,7 +282,14 @@ void snapshot_recv_step(struct replica *r)
         snapshot_recv_abort(s);
         return;
     }
-    if (!take_in_others(r, s)) return;
+    struct range_state state;
+    if (range_state_unpack(s->range, &state) != STATUS_OK) BUG("a state that was looked at");
+    if (!recv_fits(r, &state) && !MUTANT(snapshot_fits_for_ever)) {
+        COVER("snapshot.covered_meanwhile");
+        snapshot_recv_abort(s);
+        return;
+    }
+    if (!take_in_others(r, s, &state)) return;
     COVER("snapshot.install");
     s->state = RECV_INSTALLING;
     r->state = REPLICA_INSTALLING;
@@ -274,25 +299,6 @@ void snapshot_recv_step(struct replica *r)
     uint64_t past = s->safepoint != UINT64_MAX ? s->safepoint : host_newest_ts(r->host);
     if (!MUTANT(floor_forgotten)) lsm_set_safepoint(r->host->lsm, past);
     lsm_ingest_install(g, r->desc->id, s->index, s->term, recv_installed, s);
-}
-
-/* What the sender says of the range must have a place here: none of the others' keys, unless they have been given away already. */
-static bool recv_fits(const struct replica *r, const struct range_state *state)
-{
-    const struct range_desc *d = &state->desc;
-    const struct range_replica *self = range_desc_replica(d, r->host->self->node_id);
-    if (self == NULL || self->replica_id != r->id || d->id != r->desc->id) return false;
-    if (d->keyspace != r->desc->keyspace || !slice_eq(d->start, r->desc->start)) return false;
-    uint64_t group;
-    void *value;
-    for (size_t it = 0; map_next(&r->host->replicas, &it, &group, &value);) {
-        const struct replica *other = value;
-        if (other == r || !range_desc_overlaps(other->desc, d) || takes_in(d, other->desc)) continue;
-        if (replica_gives_way(other, d)) continue;
-        COVER("snapshot.covered");
-        return false;
-    }
-    return !members_cover(r->host, d);
 }
 
 static struct snapshot_recv *recv_new(struct replica *r, const struct snapshot_chunk *c, enum status *why)

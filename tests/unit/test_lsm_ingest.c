@@ -56,6 +56,35 @@ START_TEST(an_install_is_durable_when_done)
 }
 END_TEST
 
+/* An excise waits for a memtable that holds a row of its keys; what is installed meanwhile, in a part of them, stays. */
+START_TEST(an_install_does_not_overtake_an_excise)
+{
+    struct rig r;
+    rig_init(&r, 5);
+    r.options.memtable_bytes = 1u << 20;
+    ck_assert(rig_open(&r));
+    const struct lsm_write old = {.kind = LSM_PUT, .key = slice_str("n"), .ts = 5, .value = slice_str("old")};
+    const struct lsm_write new = {.kind = LSM_PUT, .key = slice_str("q"), .ts = 9, .value = slice_str("new")};
+    enum status excised = STATUS_COUNT, installed = STATUS_COUNT;
+    struct lsm_row row;
+    struct lsm_miss miss;
+    lsm_apply(r.l, 1, 1, 1, &old, 1);
+    lsm_excise(r.l, slice_str("m"), slice_str("z"), note, &excised);
+    struct lsm_ingest *g = lsm_ingest_new(r.l, slice_str("p"), slice_str("z"));
+    ck_assert_int_eq(lsm_ingest_add(g, &new), STATUS_OK);
+    ck_assert_int_eq(lsm_ingest_finish(g), STATUS_OK);
+    lsm_ingest_install(g, 2, 500, 7, note, &installed);
+    while (installed == STATUS_COUNT || excised == STATUS_COUNT) rig_step(&r);
+    ck_assert(installed == STATUS_OK && excised == STATUS_OK);
+    rig_settle(&r);
+    lsm_set_blocking(r.l, true);
+    ck_assert_int_eq(lsm_get(r.l, slice_str("q"), LSM_TS_MAX, &row, &miss), STATUS_OK);
+    ck_assert_int_eq(lsm_get(r.l, slice_str("n"), LSM_TS_MAX, &row, &miss), STATUS_NOT_FOUND);
+    lsm_set_blocking(r.l, false);
+    rig_free(&r);
+}
+END_TEST
+
 START_TEST(rows_out_of_order_or_range_are_refused)
 {
     struct rig r;
@@ -313,6 +342,7 @@ int main(void)
     tcase_add_loop_test(tcase, replacements_agree_with_the_model, 0, 12);
     tcase_add_loop_test(tcase, what_is_installed_is_not_erased, 0, 2);
     tcase_add_test(tcase, an_install_is_durable_when_done);
+    tcase_add_test(tcase, an_install_does_not_overtake_an_excise);
     tcase_add_test(tcase, rows_out_of_order_or_range_are_refused);
     tcase_add_test(tcase, a_full_disk_ends_an_ingest_and_no_more);
     tcase_add_test(tcase, excise_and_forget_leave_nothing);

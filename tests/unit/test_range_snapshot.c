@@ -2,6 +2,7 @@
  * a receiver or sender that dies at each chunk, the rate, writes that outrun it. */
 #include <stdio.h>
 
+#include "base/crc32c.h"
 #include "base/mem.h"
 #include "lib/cover.h"
 #include "lib/suite.h"
@@ -15,12 +16,14 @@ struct bare { /* a host and nothing else */
     struct rpc_identity self;
     struct rpc_server *server;
     struct host *host;
+    struct rpc_peer *peer; /* of a test that sends chunks of its own */
 };
 
 static struct world w;
 static struct process *p[HOSTS];
 static struct host_options options;
 static unsigned chunk_rows = 1;
+static bool no_range;    /* hosts begin without a replica */
 static uint64_t written; /* commands that were answered */
 
 /* --- the machine: each command is a row --- */
@@ -72,6 +75,10 @@ static uint64_t bare_pass(struct actor *a, uint64_t now_ns)
     struct bare *b = LIST_ENTRY(a, struct bare, actor);
     rpc_server_pass(b->server, now_ns);
     uint64_t next = host_pass(b->host, now_ns);
+    if (b->peer != NULL) {
+        uint64_t at_ns = rpc_peer_pass(b->peer, now_ns);
+        if (at_ns < next) next = at_ns;
+    }
     rpc_server_flush(b->server);
     return next;
 }
@@ -96,7 +103,7 @@ static enum status bare_start(struct process *q, struct errbuf *err)
     if (s != STATUS_OK) return s;
     for (unsigned i = 0; i < w.process_count; i++) host_set_peer(b->host, i + 1, w.processes[i]->address);
     struct range_desc d = the_range();
-    host_create_replica(b->host, &d);
+    if (!no_range) host_create_replica(b->host, &d);
     list_init(&b->actor.link);
     b->actor.pass = bare_pass;
     q->env.ops->attach(&q->env, &b->actor);
@@ -115,6 +122,7 @@ static void bare_free(struct process *q)
     q->env.ops->detach(&q->env, &b->actor);
     host_each_replica(b->host, close_waits, NULL);
     host_close(b->host);
+    if (b->peer != NULL) rpc_peer_free(b->peer);
     rpc_server_free(b->server);
     mem_free(b);
 }
@@ -174,7 +182,7 @@ static void put(void)
     ck_abort_msg("nobody leads");
 }
 
-static void begin(uint64_t seed)
+static void begin_world(uint64_t seed)
 {
     world_init(&w, seed);
     w.knobs = (struct sim_knobs){.net_min_ns = 100000,
@@ -199,6 +207,11 @@ static void begin(uint64_t seed)
         p[i] = process_new(&w, name, &OPS, NULL, true);
     }
     for (unsigned i = 0; i < HOSTS; i++) ck_assert_int_eq(process_start(p[i]), STATUS_OK);
+}
+
+static void begin(uint64_t seed)
+{
+    begin_world(seed);
     for (unsigned i = 0; i < 100 && leader() < 0; i++) run_ms(20);
     /* The third falls behind what the log keeps. */
     unsigned lagging = leader() == 2 ? 1 : 2;
@@ -527,6 +540,140 @@ START_TEST(a_damaged_table_is_replaced_from_a_peer)
 }
 END_TEST
 
+/* --- two ranges that meet --- */
+
+struct sending { /* what a node that leads the range would send */
+    struct range_desc desc;
+    uint64_t seq, index;
+    uint32_t crc;
+    struct buf rows;
+    bool answered;
+    enum status answer;
+};
+
+static void sending_begin(struct sending *s, uint64_t id, uint64_t version, const char *start, uint64_t index)
+{
+    *s = (struct sending){.desc = {.id = id,
+                                   .keyspace = 3,
+                                   .start = slice_str(start),
+                                   .epoch = {.conf_ver = 2, .version = version},
+                                   .replica_count = 2},
+                          .index = index};
+    s->desc.replicas[0] = (struct range_replica){.node_id = 1, .replica_id = 1, .role = RANGE_VOTER};
+    s->desc.replicas[1] = (struct range_replica){.node_id = 2, .replica_id = 18, .role = RANGE_LEARNER};
+    buf_init(&s->rows, 65536);
+}
+
+static void chunk_done(void *ctx, enum status s, bool sent, const struct reply_head *head)
+{
+    struct sending *sending = ctx;
+    (void)sent;
+    sending->answered = true;
+    sending->answer = s == STATUS_OK ? head->status : s;
+}
+
+static void start_key(struct buf *key, const char *user_key)
+{
+    buf_init(key, 64);
+    key_encode_data(key, 3, slice_str(user_key));
+}
+
+/* The next chunk, one row. */
+static enum status send_row(struct sending *s, const char *user_key, const char *value, bool last)
+{
+    struct buf key, state, config, packed;
+    struct raft_config c;
+    start_key(&key, user_key);
+    buf_init(&state, 65536);
+    buf_init(&config, 4096);
+    buf_init(&packed, 1u << 20);
+    buf_clear(&s->rows);
+    snapshot_row_append(&s->rows,
+                        &(struct snapshot_row){.key = buf_slice(&key), .ts = s->index, .value = slice_str(value)});
+    s->crc = crc32c(s->crc, s->rows.data, s->rows.size);
+    range_state_pack(&state, &(struct range_state){.desc = s->desc});
+    replica_config_of(&s->desc, &c);
+    raft_config_encode(&c, SLICE_EMPTY, &config);
+    pack_snapshot_chunk(&packed, &(struct snapshot_chunk){.group = s->desc.id,
+                                                          .from = 1,
+                                                          .to = 18,
+                                                          .snapshot_id = s->desc.id * 1000 + s->index,
+                                                          .seq = s->seq,
+                                                          .term = 7,
+                                                          .index = s->index,
+                                                          .index_term = 6,
+                                                          .descriptor = s->seq == 0 ? buf_slice(&state) : SLICE_EMPTY,
+                                                          .config = s->seq == 0 ? buf_slice(&config) : SLICE_EMPTY,
+                                                          .last = last,
+                                                          .rows = buf_slice(&s->rows),
+                                                          .rows_crc = crc32c(0, s->rows.data, s->rows.size),
+                                                          .stream_crc = s->crc});
+    s->seq++;
+    s->answered = false;
+    struct bare *b = p[0]->server;
+    (void)rpc_call(b->peer, METHOD_SNAPSHOT, buf_slice(&packed), env_mono_ns(&p[0]->env) + 5000 * MS_NS, chunk_done, s);
+    process_pass_soon(p[0]);
+    for (unsigned i = 0; i < 1000 && !s->answered; i++) run_ms(5);
+    buf_free(&key);
+    buf_free(&state);
+    buf_free(&config);
+    buf_free(&packed);
+    return s->answer;
+}
+
+static enum status row_on(unsigned i, const char *user_key, struct lsm_row *row)
+{
+    struct buf key;
+    struct lsm_miss miss;
+    start_key(&key, user_key);
+    lsm_set_blocking(store_on(i), true);
+    enum status s = lsm_get(store_on(i), buf_slice(&key), LSM_TS_MAX, row, &miss);
+    lsm_set_blocking(store_on(i), false);
+    buf_free(&key);
+    return s;
+}
+
+/* T31: a replica without rows takes a snapshot of a range from before its split; meanwhile the other half comes here by its own.
+ * Whichever is whole first, the older one does not replace rows that are the other's. */
+START_TEST(a_snapshot_from_before_a_split_meets_the_other_half)
+{
+    struct sending whole, half;
+    struct lsm_row row;
+    bool half_first = _i == 0;
+    no_range = true;
+    begin_world(40);
+    struct bare *b = p[0]->server;
+    b->peer = rpc_peer_new(&p[0]->env, p[1]->address, &b->self);
+    struct host *h = ((struct bare *)p[1]->server)->host;
+    sending_begin(&whole, 9, 5, "", 100);
+    sending_begin(&half, 10, 6, "m", 500);
+    host_create_replica(h, &whole.desc);
+    run_ms(100);
+    ck_assert_int_eq(send_row(&whole, "a", "old", false), STATUS_OK);
+    host_create_replica(h, &half.desc);
+    run_ms(100);
+    ck_assert_ptr_nonnull(host_replica(h, 10));
+    if (half_first) {
+        ck_assert_int_eq(send_row(&half, "n", "acknowledged", true), STATUS_OK);
+        ck_assert_int_eq(send_row(&whole, "n", "old", true), STATUS_RETRY);
+    } else {
+        ck_assert_int_eq(send_row(&half, "m", "acknowledged", false), STATUS_OK);
+        ck_assert_int_eq(send_row(&whole, "n", "old", true), STATUS_RETRY);
+        ck_assert_int_eq(send_row(&half, "n", "acknowledged", true), STATUS_OK);
+    }
+    ck_assert_int_eq(row_on(1, "n", &row), STATUS_OK);
+    ck_assert(slice_eq(row.value, slice_str("acknowledged")));
+    /* The next one of the whole is from behind the split, and fits. */
+    sending_begin(&whole, 9, 6, "", 200);
+    whole.desc.end = slice_str("m");
+    ck_assert_int_eq(send_row(&whole, "a", "newer", true), STATUS_OK);
+    ck_assert_int_eq(row_on(1, "a", &row), STATUS_OK);
+    ck_assert_int_eq(row_on(1, "n", &row), STATUS_OK);
+    no_range = false;
+    end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("range_snapshot");
@@ -539,6 +686,7 @@ int main(void)
     tcase_add_test(c, the_rate_is_kept);
     tcase_add_test(c, writes_do_not_outrun_it_for_ever);
     tcase_add_test(c, a_lagging_follower_pins_the_log);
+    tcase_add_loop_test(c, a_snapshot_from_before_a_split_meets_the_other_half, 0, 2);
     tcase_add_loop_test(c, a_damaged_table_is_replaced_from_a_peer, 0, 4);
     suite_add_tcase(s, c);
     return run_suite(s);
