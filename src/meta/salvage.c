@@ -42,10 +42,16 @@ void salvage_note(struct meta_node *n, const struct range_orphan *told, uint64_t
     buf_init(&packed, LIMIT_FRAME_BYTES);
     arena_init(&arena, 64);
     pack_range_desc(&packed, &told->desc);
+    size_t ahead = packed.size;
+    if (told->ahead.replica_count > 0) pack_range_desc(&packed, &told->ahead);
     mem_free((void *)(uintptr_t)o->bytes.data);
     o->bytes = mem_dup_slice(buf_slice(&packed));
     o->told = *told;
-    if (unpack_range_desc(o->bytes, &arena, &o->told.desc) != STATUS_OK) BUG("packed a moment ago");
+    if (unpack_range_desc(slice_make(o->bytes.data, ahead), &arena, &o->told.desc) != STATUS_OK)
+        BUG("packed a moment ago");
+    if (told->ahead.replica_count > 0 && unpack_range_desc(slice_make(o->bytes.data + ahead, o->bytes.size - ahead),
+                                                           &arena, &o->told.ahead) != STATUS_OK)
+        BUG("packed a moment ago");
     o->heard_ns = now_ns;
     arena_free(&arena);
     buf_free(&packed);
@@ -101,6 +107,37 @@ static bool quorum_is_lost(const struct salvage *s, const struct range_desc *d)
     return range_quorum_lost(d, ids, all_named(s, ids));
 }
 
+/* By its log: the last word counts, whether it was committed or not. */
+static const struct range_desc *wants_votes_of(const struct range_orphan *o)
+{
+    return o->ahead.replica_count > 0 ? &o->ahead : &o->desc;
+}
+
+static bool log_is_longer(const struct range_orphan *a, const struct range_orphan *than)
+{
+    return a->last_term != than->last_term ? a->last_term > than->last_term : a->last_index > than->last_index;
+}
+
+/* Of one set of voters. One that has told nothing may vote for it; one with a longer log does not. */
+static bool has_votes(const struct salvage *s, const struct range_orphan *o, enum range_role besides)
+{
+    const struct range_desc *d = wants_votes_of(o);
+    size_t voters = 0, votes = 0;
+    for (size_t i = 0; i < d->replica_count; i++) {
+        if (d->replicas[i].role != RANGE_VOTER && d->replicas[i].role != besides) continue;
+        const struct meta_node *n = meta_state_node(&s->meta->state, d->replicas[i].node_id);
+        const struct range_orphan *word = n == NULL ? NULL : orphan_of(s, n, d->id);
+        voters++;
+        votes += n != NULL && !is_named(s, n->id) && (word == NULL || !log_is_longer(word, o));
+    }
+    return voters == 0 || votes >= voters / 2 + 1;
+}
+
+static bool can_be_elected(const struct salvage *s, const struct range_orphan *o)
+{
+    return has_votes(s, o, RANGE_INCOMING) && (!range_desc_joint(wants_votes_of(o)) || has_votes(s, o, RANGE_OUTGOING));
+}
+
 static bool is_voter(const struct range_orphan *o)
 {
     for (size_t i = 0; i < o->desc.replica_count; i++) {
@@ -113,8 +150,8 @@ static bool is_voter(const struct range_orphan *o)
 static bool is_better(const struct range_orphan *a, const struct range_orphan *than)
 {
     if (a->whole != than->whole) return a->whole;
-    if (a->last_term != than->last_term) return a->last_term > than->last_term;
-    if (a->last_index != than->last_index) return a->last_index > than->last_index;
+    if (log_is_longer(a, than)) return true;
+    if (log_is_longer(than, a)) return false;
     return is_voter(a) && !is_voter(than);
 }
 
@@ -157,7 +194,7 @@ static void look_at(struct salvage *s, uint64_t range_id)
     for (size_t i = 0; i < state->node_count; i++) {
         const struct range_orphan *o = orphan_of(s, state->nodes[i], range_id);
         if (o == NULL) continue;
-        if (!quorum_is_lost(s, &o->desc)) { /* by its own word it can elect */
+        if (can_be_elected(s, o)) {
             map_put(&s->seen, range_id, s);
             return;
         }
@@ -168,7 +205,7 @@ static void look_at(struct salvage *s, uint64_t range_id)
     if (best == NULL) return; /* nobody who counts: the map's row is looked at */
     map_put(&s->seen, range_id, s);
     /* Whom the map knows of and the best one does not may have gone on without it. */
-    const struct range_desc *d = &best->desc;
+    const struct range_desc *d = wants_votes_of(best);
     if (r != NULL && r->desc.epoch.conf_ver > d->epoch.conf_ver) d = &r->desc;
     if (!quorum_is_lost(s, d)) return;
     uint64_t missing = who_is_missing(s, d);

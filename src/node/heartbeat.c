@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/mutant.h"
 #include "node/changes.h"
+#include "range/members.h"
 
 #define HEARTBEAT_EVERY_NS (250 * NS_PER_MS)
 enum {
@@ -236,6 +237,9 @@ static void tell_leaderless(struct heartbeat_build *b, const struct replica *r)
                                     .last_ts = replica_last_ts(r),
                                     .whole = !raft_blank(raft) && !raft_recovering(raft) && !replica_diverged(r)};
     range_desc_copy(&orphan->desc, replica_desc(r));
+    struct range_desc ahead;
+    replica_desc_ahead(r, &ahead);
+    if (ahead.epoch.conf_ver != orphan->desc.epoch.conf_ver) orphan->ahead = ahead;
 }
 
 static void heartbeat_count(void *ctx, struct replica *r)

@@ -286,9 +286,9 @@ static bool merge_is_open(const struct replica *r)
     return left != NULL && left->desc->epoch.version <= replica_lineage(r)->merge.version;
 }
 
-/* What the range is by the last word in this replica's log. Nothing says that it is committed, nor that it is not: after a restart no
- * entry is applied before a leader has spoken, and those whom it brings in may be a quorum with more than this replica has. */
-static void desc_ahead(const struct replica *r, struct range_desc *d)
+/* Nothing says that the last word is committed, nor that it is not: after a restart no entry is applied before a leader has spoken, and
+ * those whom it brings in may be a quorum with more than this replica has. */
+void replica_desc_ahead(const struct replica *r, struct range_desc *d)
 {
     range_desc_copy(d, r->desc);
     for (uint64_t i = r->applied + 1; i <= raft_config_index(r->raft); i++) {
@@ -304,8 +304,8 @@ enum status replica_lead_alone(struct replica *r, const struct replica_alone *q,
 {
     struct range_desc ahead;
     if (r->desc->epoch.version >= q->epoch) return STATUS_OK;
-    desc_ahead(r, &ahead);
-    if (!range_quorum_lost(r->desc, q->lost, q->lost_count) || !range_quorum_lost(&ahead, q->lost, q->lost_count)) {
+    replica_desc_ahead(r, &ahead);
+    if (!range_quorum_lost(&ahead, q->lost, q->lost_count)) {
         errbuf_set(err, "a quorum of the range's voters has not been given up: it is to elect a leader by itself");
         return STATUS_INVALID;
     }

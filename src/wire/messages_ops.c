@@ -236,7 +236,8 @@ void pack_range_orphans(struct buf *b, const struct range_orphan *orphans, size_
     pack_array(b, list_count(count));
     for (size_t i = 0; i < count; i++) {
         const struct range_orphan *m = &orphans[i];
-        pack_array(b, 7);
+        bool differs = m->ahead.replica_count > 0;
+        pack_array(b, differs ? 8 : 7);
         pack_range_desc(b, &m->desc);
         pack_uint(b, m->replica_id);
         pack_uint(b, m->last_term);
@@ -244,6 +245,7 @@ void pack_range_orphans(struct buf *b, const struct range_orphan *orphans, size_
         pack_uint(b, m->commit);
         pack_uint(b, m->last_ts);
         pack_bool(b, m->whole);
+        if (differs) pack_range_desc(b, &m->ahead);
     }
 }
 
@@ -260,7 +262,8 @@ struct range_orphan *read_range_orphans(struct unpack *u, struct arena *arena, s
         m->commit = unpack_uint(u);
         m->last_ts = unpack_uint(u);
         m->whole = unpack_bool(u);
-        unpack_close(u, extra);
+        if (extra > 0) read_range_desc(u, arena, &m->ahead);
+        unpack_close(u, extra > 0 ? extra - 1 : 0);
     }
     return orphans;
 }

@@ -84,7 +84,8 @@ struct meta_ops_reply {        /* META_OPS, no parameters */
 
 /* A replica that knows no leader, as its node tells it: how far its log goes. */
 struct range_orphan {
-    struct range_desc desc;
+    struct range_desc desc;  /* applied */
+    struct range_desc ahead; /* by the last word in its log, committed or not; without replicas: the same */
     uint64_t replica_id;
     uint64_t last_term, last_index, commit;
     uint64_t last_ts; /* newest version that it has applied in this life; 0: not known */

@@ -72,6 +72,14 @@ static void tells(uint64_t node, const struct range_desc *d, uint64_t last, bool
     salvage_note(meta_state_node(&m.state, node), &o, 1);
 }
 
+/* Likewise, with a change of its replicas at the end of its log that nobody has committed. */
+static void tells_ahead(uint64_t node, const struct range_desc *d, const struct range_desc *ahead, uint64_t last)
+{
+    struct range_orphan o = {.desc = *d, .ahead = *ahead, .last_term = 5, .last_index = last, .whole = true};
+    o.replica_id = range_desc_replica(d, node)->replica_id;
+    salvage_note(meta_state_node(&m.state, node), &o, 1);
+}
+
 static const struct recover_item *asked(uint64_t one, uint64_t other)
 {
     uint64_t lost[] = {one, other};
@@ -155,6 +163,33 @@ START_TEST(whom_the_map_knows_of_is_waited_for)
 }
 END_TEST
 
+/* A and D were to be joined by B and C in the place of D and E, and nobody knows whether they were: who has the entry in its log
+ * needs the votes of both sets, and B, C and E are gone for ever. Who does not have it is not voted for by one that has. */
+START_TEST(a_change_that_nobody_has_committed_counts)
+{
+    struct range_desc now = born(), ahead = now; /* A, D, E */
+    ahead.epoch.conf_ver++;
+    ahead.replicas[1].role = ahead.replicas[2].role = RANGE_OUTGOING;
+    ahead.replicas[ahead.replica_count++] =
+        (struct range_replica){.node_id = B, .replica_id = 21, .role = RANGE_INCOMING};
+    ahead.replicas[ahead.replica_count++] =
+        (struct range_replica){.node_id = C, .replica_id = 22, .role = RANGE_INCOMING};
+    map_has(&now);
+    tells_ahead(A, &now, &ahead, 90);
+    tells_ahead(D, &now, &ahead, 90);
+    ck_assert_ptr_null(asked(E, E)); /* B, C and A, and A and D, may elect */
+    waits_for(asked(B, C), "node 5 has told nothing");
+    uint64_t lost[] = {B, C, E};
+    struct meta_recover_request q = {.lost = lost, .lost_count = 3};
+    for (unsigned has_it = 0; has_it < 2; has_it++) {
+        items = salvage_plan(&m, &q, 2, &count);
+        ck_assert_uint_eq(count, 1);
+        ck_assert_uint_eq(items[0].node, A);
+        tells(D, &now, 89, true);
+    }
+}
+END_TEST
+
 /* What is left of an absorbed range keeps its keys from those that have divided them since: from all, when no one of them takes in
  * the whole. One that is whole waits for the merge, which takes its rows. */
 START_TEST(a_broken_one_of_an_absorbed_range_goes)
@@ -187,6 +222,7 @@ int main(void)
     tcase_add_test(c, a_living_quorum_is_left_alone);
     tcase_add_test(c, a_former_replica_does_not_speak_for_the_range);
     tcase_add_test(c, whom_the_map_knows_of_is_waited_for);
+    tcase_add_test(c, a_change_that_nobody_has_committed_counts);
     tcase_add_test(c, a_broken_one_of_an_absorbed_range_goes);
     suite_add_tcase(s, c);
     return run_suite(s);
