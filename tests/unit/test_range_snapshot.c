@@ -394,6 +394,27 @@ START_TEST(the_rate_is_kept)
 }
 END_TEST
 
+static struct host *host_on(unsigned i)
+{
+    return ((struct bare *)p[i]->server)->host;
+}
+
+/* What the sender has let go, the receiver does not have either, and says so: in its next life too. */
+START_TEST(how_far_back_rows_reach_comes_along)
+{
+    begin(5);
+    for (unsigned i = 0; i < 2; i++) lsm_set_safepoint(host_store(host_on(i)), 15);
+    ck_assert_int_eq(process_start(p[2]), STATUS_OK);
+    ck_assert_uint_lt(host_safepoint(host_on(2)), 15);
+    until_caught_up("safepoint", 0);
+    ck_assert_uint_ge(host_safepoint(host_on(2)), 15);
+    process_crash(p[2], MEMDISK_DROP, true);
+    ck_assert_int_eq(process_start(p[2]), STATUS_OK);
+    ck_assert_uint_ge(host_safepoint(host_on(2)), 15);
+    end();
+}
+END_TEST
+
 /* Writes go on faster than the log that is kept: after a few snapshots, each with more log behind it, it gets there. */
 START_TEST(writes_do_not_outrun_it_for_ever)
 {
@@ -684,6 +705,7 @@ int main(void)
     tcase_add_test(c, the_sender_dies);
     tcase_add_test(c, every_call_of_the_receivers_disk_fails);
     tcase_add_test(c, the_rate_is_kept);
+    tcase_add_test(c, how_far_back_rows_reach_comes_along);
     tcase_add_test(c, writes_do_not_outrun_it_for_ever);
     tcase_add_test(c, a_lagging_follower_pins_the_log);
     tcase_add_loop_test(c, a_snapshot_from_before_a_split_meets_the_other_half, 0, 2);
