@@ -89,6 +89,7 @@
     X(locks_not_seen, "T41", "reads do not wait for the locks of prepared transactions")                               \
     X(locks_not_rebuilt, "T42", "a replica that is opened does not take the locks that its rows speak of")             \
     X(passing_rows_lost, "T42", "rows that were expected to go soon are not written when a memtable freezes")          \
+    X(stretch_not_locked, "T42", "a Prepare does not lock the stretches of keys that were scanned")                    \
     X(reads_take_no_lock, "T42", "a Prepare locks what it writes, not what it has read")                               \
     X(commit_at_own_time, "T42", "each range commits at its own timestamp, not at the highest")                        \
     X(missing_vote_is_yes, "T41", "a coordinator commits although a range has not voted")                              \
