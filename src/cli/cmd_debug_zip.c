@@ -15,6 +15,7 @@
 #define PART_BYTES_MAX (64u << 20)
 #define LOG_LINES_DEFAULT 20000u
 #define PART_TIMEOUT "5000"
+#define PART_TIMEOUT_ILL "1000" /* once one has failed: the others ask the same servers */
 
 struct debug_zip {
     struct cli *cli;
@@ -52,7 +53,8 @@ static void add_command(struct debug_zip *d, const char *name, const char *a, co
     argv[n++] = d->cli->self;
     argv[n++] = a;
     if (b != NULL) argv[n++] = b;
-    const char *const more[] = {"-o", output, "--timeout", PART_TIMEOUT, "--meta", d->meta, "--dir", dir};
+    const char *const more[] = {"-o",     output,  "--timeout", d->failed > 0 ? PART_TIMEOUT_ILL : PART_TIMEOUT,
+                                "--meta", d->meta, "--dir",     dir};
     for (size_t i = 0; i < sizeof more / sizeof *more; i++) argv[n++] = more[i];
     if (certs != NULL) {
         argv[n++] = "--certs";
