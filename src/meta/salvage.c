@@ -205,10 +205,11 @@ static void look_at(struct salvage *s, uint64_t range_id)
     if (best == NULL) return; /* nobody who counts: the map's row is looked at */
     map_put(&s->seen, range_id, s);
     /* Whom the map knows of and the best one does not may have gone on without it. */
-    const struct range_desc *d = wants_votes_of(best);
-    if (r != NULL && r->desc.epoch.conf_ver > d->epoch.conf_ver) d = &r->desc;
+    const struct range_desc *d = wants_votes_of(best), *members = &best->desc;
+    if (r != NULL && r->desc.epoch.conf_ver > d->epoch.conf_ver) d = members = &r->desc;
     if (!quorum_is_lost(s, d)) return;
-    uint64_t missing = who_is_missing(s, d);
+    uint64_t missing =
+        who_is_missing(s, members); /* a learner that nobody has committed was perhaps never told that it is one */
     struct recover_item *item = item_add(s, range_id, &best->desc);
     item->last_index = best->last_index;
     item->commit = best->commit;

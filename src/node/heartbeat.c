@@ -238,6 +238,7 @@ static void tell_leaderless(struct heartbeat_build *b, const struct replica *r)
                                     .whole = !raft_blank(raft) && !raft_recovering(raft) && !replica_diverged(r)};
     range_desc_copy(&orphan->desc, replica_desc(r));
     struct range_desc ahead;
+    if (raft_config_index(raft) > raft_durable_index(raft)) return; /* a crash would take it back */
     replica_desc_ahead(r, &ahead);
     if (ahead.epoch.conf_ver != orphan->desc.epoch.conf_ver) orphan->ahead = ahead;
 }

@@ -489,6 +489,11 @@ struct raft_hard_state raft_hard_state_now(const struct raft *r)
     return (struct raft_hard_state){.term = r->term, .vote = r->vote, .commit = r->commit};
 }
 
+uint64_t raft_durable_index(const struct raft *r)
+{
+    return r->durable.index;
+}
+
 uint64_t raft_config_index(const struct raft *r)
 {
     return r->config_index;

@@ -179,7 +179,8 @@ uint64_t raft_first_index(const struct raft *r); /* of the entries in memory; la
 uint64_t raft_last_index(const struct raft *r);
 uint64_t raft_min_match(const struct raft *r, uint32_t within_ms); /* leader: lowest of those heard of since */
 uint64_t raft_log_bytes(const struct raft *r);
-uint64_t raft_config_index(const struct raft *r); /* of the entry that set the configuration in force, or below it */
+uint64_t raft_config_index(const struct raft *r);  /* of the entry that set the configuration in force, or below it */
+uint64_t raft_durable_index(const struct raft *r); /* of the last entry that a crash does not take back */
 uint64_t raft_match_of(const struct raft *r, uint64_t replica_id); /* leader: its log equals ours so far; 0: unknown */
 uint64_t raft_transfer_target(const struct raft *r); /* leader: gives its leadership to it; 0: to nobody */
 bool raft_leader_ready(const struct raft *r);        /* leader, and an entry of its own term has committed */
@@ -192,7 +193,6 @@ struct raft_hard_state raft_hard_state_now(const struct raft *r);
 const struct raft_config *raft_config_now(const struct raft *r); /* in force: the last in the log, committed or not */
 bool raft_config_at(const struct raft *r, uint64_t index, struct raft_config *out); /* for snapshots; false: not here */
 uint64_t raft_term_at(const struct raft *r, uint64_t index);                        /* 0 when unknown */
-
 void raft_check(const struct raft *r);                     /* asserts every invariant; after each step in tests */
 void raft_check_brief(const struct raft *r);               /* the same without walking the log */
 void raft_describe(const struct raft *r, struct buf *out); /* one line for a person */

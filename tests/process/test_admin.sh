@@ -20,7 +20,8 @@ for verb in "meta list" "range check" "range hot" "placement show" "placement ch
     # shellcheck disable=SC2086 # words
     check "$verb -o json" is_json "$quorate" $verb
 done
-expect "status says what moves" 0 "moving" "$quorate" status
+moving() { "$quorate" status | grep moving; } # it may not be content while a leadership goes over
+check "status says what moves" moving
 expect "placement is as asked for" 0 "0 of" "$quorate" placement check
 check "placement show" "$quorate" placement show
 check "range hot" "$quorate" range hot

@@ -525,10 +525,8 @@ START_TEST(alone_only_by_the_last_word_of_the_log)
     const uint64_t lost[] = {2, 3, 4, 5};
     struct replica_alone q = {.epoch = 1u << 20, .lost = lost, .lost_count = 2};
     ck_assert_int_eq(replica_lead_alone(r, &q, &err), STATUS_INVALID); /* 4 and 5 live */
-    q.lost = lost + 2;
-    ck_assert_int_eq(replica_lead_alone(r, &q, &err),
-                     STATUS_INVALID); /* 2 and 3 live, and nothing says that they do not count */
-    q = (struct replica_alone){.epoch = 1u << 20, .lost = lost, .lost_count = 4};
+    /* 2 and 3 live, and cannot elect it: whether they can elect each other only the metadata service knows, which has asked them. */
+    q = (struct replica_alone){.epoch = 1u << 20, .lost = lost + 2 * _i, .lost_count = _i == 0 ? 4 : 2};
     ck_assert_int_eq(replica_lead_alone(r, &q, &err), STATUS_OK);
     pass(60);
     ck_assert(replica_leads(r));
@@ -557,7 +555,7 @@ int main(void)
     tcase_add_test(c, one_that_left_is_not_made_again);
     tcase_add_test(c, one_without_rows_gives_way);
     tcase_add_test(c, a_state_that_cannot_be_read_is_not_guessed);
-    tcase_add_test(c, alone_only_by_the_last_word_of_the_log);
+    tcase_add_loop_test(c, alone_only_by_the_last_word_of_the_log, 0, 2);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
