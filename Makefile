@@ -103,7 +103,9 @@ MODEL := $(if $(MODEL_SRC),$(OUT)/model)
 PROCESS_C := $(patsubst tests/process/%.c,$(OUT)/process/%,$(wildcard tests/process/test_*.c))
 PROCESS_TOOLS := $(patsubst tests/process/%.c,$(OUT)/process/%,$(filter-out tests/process/test_%.c,$(wildcard tests/process/*.c)))
 PROCESS_TOOLS += $(OUT)/process/faults.so $(OUT)/process/former $(OUT)/lib/api_test $(OUT)/lib/api_test_static
-PROCESS := $(PROCESS_C) $(wildcard tests/process/test_*.sh tests/process/test_*.py)
+# Those that take longest begin first: the others fill the time beside them.
+PROCESS_LONG := $(foreach t,upgrade ranges snapshots,tests/process/test_$(t).sh)
+PROCESS := $(PROCESS_LONG) $(PROCESS_C) $(filter-out $(PROCESS_LONG),$(wildcard tests/process/test_*.sh tests/process/test_*.py))
 SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))'
 
 # ---- targets -----------------------------------------------------------------------------------------------------------
