@@ -17,41 +17,9 @@ quorate=$work/bin/quorate
 mkdir -p "$work/bin"
 install_release() { cp "$1" "$work/bin/new" && mv "$work/bin/new" "$quorate"; }
 
-node_of() { "$newer" node list -o json | json "[n['id'] for n in d['nodes'] if n['address'].endswith(':$((base + 10 + $1))')][0]"; }
-restarted() { # NAME PID
-    for _ in $(seq 100); do
-        now=$("$newer" cluster status -o json | json "[p['pid'] for p in d['processes'] if p['name'] == '$1' and p['pid']][0]" 2>/dev/null)
-        if [ -n "$now" ] && [ "$now" != "$2" ]; then return 0; fi
-        sleep 0.1
-    done
-    return 1
-}
-restart() { # NAME
-    old=$(pid_of "$1")
-    kill -TERM "$old"
-    restarted "$1" "$old"
-}
-caught_up() {
-    for _ in $(seq 50); do
-        if "$newer" range check >"$work/caught_up" 2>&1; then return 0; fi
-        sleep 0.2
-    done
-    cat "$work/caught_up"
-    return 1
-}
-roll_node() { # NUMBER
-    id=$(node_of "$1")
-    "$newer" node drain "$id" && restart "node-$1" && caught_up && "$newer" node undrain "$id"
-}
-roll_meta() { # NUMBER
-    if [ "$(meta_leader)" = "meta-$1" ]; then "$newer" meta transfer $(($1 % 3 + 1)) || return 1; fi
-    restart "meta-$1" || return 1
-    for _ in $(seq 100); do
-        if "$newer" meta list -o json 2>/dev/null | json "len(d['members']) == 3 and all(m['up'] for m in d['members'])" | grep -q True; then return 0; fi
-        sleep 0.1
-    done
-    return 1
-}
+admin=$newer # understands both releases
+# shellcheck source=tests/process/rolling.sh
+. "$(dirname "$0")/rolling.sh"
 roll() { # WHAT FOR
     for n in 1 2 3; do check "$1: meta-$n" roll_meta $n; done
     for n in 1 2 3 4; do check "$1: node-$n" roll_node $n; done
