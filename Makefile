@@ -23,6 +23,10 @@ CC := gcc
 endif
 BUILD ?= build
 MAKEFLAGS += --no-builtin-rules
+# As many jobs as processors; what the caller says goes first.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
 .SUFFIXES:
 
 OUT := $(BUILD)

@@ -25,13 +25,19 @@ struct check {
     bool good;
 };
 
+static bool is_silent(const struct check *k, uint64_t node_id)
+{
+    const struct node_info *n = map_node(k->map, node_id);
+    return n == NULL || !n->alive;
+}
+
 static bool ask_replica(struct check *k, uint64_t node_id, bool begin, struct range_check_reply *reply)
 {
     struct admin_call *a = k->call;
     const struct node_info *n = map_node(k->map, node_id);
     struct buf params;
     struct slice payload;
-    if (n == NULL || !n->alive) {
+    if (is_silent(k, node_id)) {
         (void)snprintf(a->last_text, sizeof a->last_text, "its node is silent");
         return false;
     }
@@ -59,6 +65,7 @@ static bool is_settled(const struct compared *r, uint64_t index)
     return r->asked && (r->reply.diverged || r->reply.index > index || (r->reply.index == index && r->reply.done));
 }
 
+/* Whether there is nothing left to wait for. The map is as old as the call: for a node that it calls silent nobody waits. */
 static bool look(struct check *k)
 {
     bool settled = true;
@@ -69,7 +76,7 @@ static bool look(struct check *k)
         if (is_settled(r, k->index)) continue;
         r->asked = ask_replica(k, r->node_id, false, &r->reply);
         if (!r->asked) (void)snprintf(r->why, sizeof r->why, "%.190s", k->call->last_text);
-        settled = settled && is_settled(r, k->index);
+        settled = settled && (is_settled(r, k->index) || is_silent(k, r->node_id));
     }
     return settled;
 }

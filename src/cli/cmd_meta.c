@@ -22,8 +22,16 @@ struct member {
     struct meta_status_reply status; /* its own word, when it is up */
 };
 
-/* Each member says itself how far it is; whom the most recent term's leader is, the newest word tells. */
-static uint64_t ask_members(struct admin_call *a, const struct meta_status_reply *any, struct member *members)
+static bool same_members(const struct meta_status_reply *a, const struct meta_status_reply *b)
+{
+    bool same = a->member_count == b->member_count;
+    for (size_t i = 0; same && i < a->member_count; i++)
+        same = a->members[i].id == b->members[i].id && a->members[i].votes == b->members[i].votes;
+    return same;
+}
+
+/* Each member of `any` says itself how far it is; whom the most recent term's leader is, the newest word tells. */
+static uint64_t ask_each(struct admin_call *a, const struct meta_status_reply *any, struct member *members)
 {
     uint64_t leader = 0, term = 0;
     for (size_t i = 0; i < any->member_count; i++) {
@@ -41,6 +49,22 @@ static uint64_t ask_members(struct admin_call *a, const struct meta_status_reply
         leader = m->status.leader_id;
     }
     return leader;
+}
+
+/* Who the members are, a follower that is behind or one that was taken out may not know: `any`, the first answer, becomes that
+ * of the member which has applied most. */
+static uint64_t ask_members(struct admin_call *a, struct meta_status_reply *any, struct member *members)
+{
+    for (;;) {
+        uint64_t leader = ask_each(a, any, members);
+        struct meta_status_reply newest = *any;
+        for (size_t i = 0; i < any->member_count; i++) {
+            if (members[i].up && members[i].status.applied > newest.applied) newest = members[i].status;
+        }
+        bool same = same_members(&newest, any);
+        *any = newest;
+        if (same) return leader;
+    }
 }
 
 static void print_json(const struct member *members, size_t count, uint64_t leader)

@@ -8,8 +8,9 @@
 #define REGISTER_EVERY_NS (500 * NS_PER_MS)
 #define REGISTER_CALL_NS (3000 * NS_PER_MS)
 #define STOP_PATIENCE_NS (2000 * NS_PER_MS)
-/* What was sent here before the senders knew better is told who leads now; cut off, its outcome would be unknown. */
-#define STOP_LINGER_NS (150 * NS_PER_MS)
+/* What was sent here before the senders knew better is told who leads now; cut off, its outcome would be unknown. So long for
+ * senders to close their connections who were told that we leave. */
+#define STOP_LINGER_NS (500 * NS_PER_MS)
 #define SAFEPOINT_EVERY_NS (1000 * NS_PER_MS)
 enum { REQUEST_SPARES_MAX = 512 };
 
@@ -163,6 +164,7 @@ static uint64_t node_pass(struct actor *a, uint64_t now_ns)
     }
     if (n->state == NODE_STOPPING && n->handed_over_ns == 0 && (n->host == NULL || host_handed_over(n->host)))
         n->handed_over_ns = now_ns;
+    if (n->handed_over_ns != 0) rpc_server_leave(n->server);
     next = earlier(next, meta_call_pass(n->meta, now_ns));
     if (n->env->dead) return DEADLINE_NONE;
     rpc_server_flush(n->server);
@@ -252,8 +254,8 @@ bool node_stopped(const struct node *n)
     if (n->host == NULL) return true;
     uint64_t now_ns = env_mono_ns(n->env);
     bool patience = now_ns < n->stop_deadline_ns;
-    if (patience && (n->requests > 0 || n->handed_over_ns == 0 || now_ns < n->handed_over_ns + STOP_LINGER_NS))
-        return false;
+    bool left = n->server == NULL || rpc_server_left(n->server) || now_ns >= n->handed_over_ns + STOP_LINGER_NS;
+    if (patience && (n->requests > 0 || n->handed_over_ns == 0 || !left)) return false;
     return host_quiet(n->host) && !n->space.busy && !n->catalogue.busy && n->windows == 0;
 }
 

@@ -9,7 +9,8 @@
  *       |  +-----------------------------------------+ answer fits: waiting calls go out
  *       |                                            v
  *       +----------------------------------------- READY
- *          broken, garbage, no byte after a ping (after a second or more: pauses start anew)
+ *          broken, garbage, no byte after a ping (after a second or more: pauses start anew);
+ *          it leaves, and has answered all that was sent: no call goes out from when it says so
  *
  * and of a call:
  *
@@ -52,6 +53,7 @@ struct rpc_peer {
     bool used;         /* a call or notify since the last pass */
     uint64_t looks_ns; /* the last pass had nothing to do before */
     enum peer_state state;
+    bool leaving;        /* READY: the other side stops, and answers what has been sent */
     bool wanted;         /* somebody has used it: keep it connected */
     unsigned failures;   /* attempts that failed, or broke within a second, since a connection lasted */
     uint64_t ready_ns;   /* READY: since when */
@@ -196,7 +198,7 @@ static void call_queue(struct rpc_peer *p, struct call *c, struct slice params)
 uint64_t rpc_call(struct rpc_peer *p, enum method method, struct slice params, uint64_t deadline_ns, rpc_done done,
                   void *ctx)
 {
-    bool ready = p->state == PEER_READY && !p->stream.ended;
+    bool ready = p->state == PEER_READY && !p->stream.ended && !p->leaving;
     size_t kept = ready ? 0 : params.size;
     bool busy =
         p->calls.count + p->ended_count >= RPC_CALLS_MAX_COUNT || p->waiting_bytes + kept > RPC_UNSENT_MAX_BYTES;
@@ -214,7 +216,7 @@ uint64_t rpc_call(struct rpc_peer *p, enum method method, struct slice params, u
         call_end(p, c, STATUS_BUSY, false);
     } else if (p->state == PEER_READY) {
         if (!ready)
-            call_end(p, c, STATUS_CLOSED, false); /* broken, and the pass has not seen it yet */
+            call_end(p, c, STATUS_CLOSED, false); /* it leaves; or is broken, and the pass has not seen it yet */
         else
             call_queue(p, c, params);
     }
@@ -249,7 +251,7 @@ void rpc_call_cancel(struct rpc_peer *p, uint64_t id)
 bool rpc_notify(struct rpc_peer *p, enum method method, struct slice params)
 {
     p->wanted = p->used = true;
-    if (p->state != PEER_READY || p->stream.ended) return false;
+    if (p->state != PEER_READY || p->stream.ended || p->leaving) return false;
     if (rpc_stream_unsent(&p->stream) + params.size > RPC_UNSENT_NOTIFY_MAX_BYTES) {
         COVER("rpc.notify_dropped");
         return false;
@@ -276,6 +278,7 @@ static void peer_rest(struct rpc_peer *p, enum status why, uint64_t now_ns)
     p->state = PEER_RESTING;
     p->refusal = why;
     p->owed_ns = p->ping_ns = 0;
+    p->leaving = false;
 }
 
 /* An attempt came to nothing: who waited for it may try elsewhere, nothing of theirs has left us. */
@@ -375,6 +378,11 @@ static void on_hello_reply(struct rpc_peer *p, const struct reply_head *head, ui
     }
     int size = head->message.size < 300 ? (int)head->message.size : 300;
     errbuf_set(&p->refusal_text, "%s refuses: %.*s", p->address, size, (const char *)head->message.data);
+    if (p->state == PEER_READY && head->status == STATUS_UNAVAILABLE) {
+        COVER("rpc.leaving");
+        p->leaving = true;
+        return;
+    }
     log_event(p->env->log, LOG_WARN, "rpc.refused", "peer=%s status=%s why=\"%.*s\"", p->address,
               status_name(head->status), size, (const char *)head->message.data);
     bool told = head->status == STATUS_WRONG_CLUSTER || head->status == STATUS_UNSUPPORTED;
@@ -551,6 +559,7 @@ uint64_t rpc_peer_pass(struct rpc_peer *p, uint64_t now_ns)
         COVER("rpc.peer_too_old");
         connection_lost(p, "it does not support the version that the cluster is finalised at", now_ns);
     }
+    if (p->leaving && list_empty(&p->queued) && list_empty(&p->sent)) connection_lost(p, "it is stopping", now_ns);
     watch_silence(p, now_ns);
     expire(p, now_ns);
     tell_ended(p);

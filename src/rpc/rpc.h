@@ -46,6 +46,11 @@ void rpc_server_free(struct rpc_server *s);                  /* all requests mus
 void rpc_server_pass(struct rpc_server *s, uint64_t now_ns); /* parses, calls on_request; then rpc_server_flush sends */
 void rpc_server_flush(struct rpc_server *s);                 /* one send per connection for all replies of the pass */
 
+/* Before the process stops: the connected ones are told to send nothing more here, and new ones are refused. What has been sent
+ * is still to be answered. Left: all have closed their connections, so no request can be lost on its way. */
+void rpc_server_leave(struct rpc_server *s);
+bool rpc_server_left(const struct rpc_server *s);
+
 /* What the sender's process said of itself; as long as the request lives. */
 const struct hello *rpc_request_hello(const struct rpc_request *r);
 /* The processes that are connected now. */

@@ -36,6 +36,7 @@ struct rpc_server {
     struct list dirty;    /* something to send, or to end, at the next flush */
     struct list gone;     /* GONE and without requests: freed at the next flush */
     size_t conn_count;
+    bool leaving;
     uint32_t finalised; /* as of the last look for those who are too old */
     struct arena arena;
 };
@@ -261,6 +262,8 @@ static void conn_request(struct rpc_conn *c, const struct frame *f, uint64_t now
     c->server->on_request(c->server->ctx, r);
 }
 
+static const char LEAVING_TEXT[] = "this process is stopping";
+
 /* The first hello admits the connection; later ones are pings of a client that hears nothing, and are answered alike. */
 static void conn_hello(struct rpc_conn *c, const struct frame *f)
 {
@@ -273,6 +276,11 @@ static void conn_hello(struct rpc_conn *c, const struct frame *f)
     }
     struct errbuf err;
     enum status status = rpc_hello_check(s->self, &hello, c->peer, &err);
+    if (status == STATUS_OK && s->leaving && c->state == CONN_GREETING) {
+        conn_send_status(c, f->id, METHOD_HELLO, STATUS_UNAVAILABLE, LEAVING_TEXT);
+        conn_set_state(c, CONN_ENDING);
+        return;
+    }
     if (status != STATUS_OK) {
         log_event(s->env->log, LOG_WARN, "rpc.refused", "peer=%s status=%s why=\"%s\"", c->peer, status_name(status),
                   err.text);
@@ -386,6 +394,27 @@ static void dismiss_too_old(struct rpc_server *s)
         conn_send_status(c, 0, METHOD_HELLO, status, err.text);
         conn_set_state(c, CONN_ENDING);
     }
+}
+
+void rpc_server_leave(struct rpc_server *s)
+{
+    if (s->leaving) return;
+    s->leaving = true;
+    LIST_FOR(it, &s->conns)
+    {
+        struct rpc_conn *c = LIST_ENTRY(it, struct rpc_conn, link);
+        if (c->state == CONN_SERVING) conn_send_status(c, 0, METHOD_HELLO, STATUS_UNAVAILABLE, LEAVING_TEXT);
+    }
+}
+
+bool rpc_server_left(const struct rpc_server *s)
+{
+    LIST_FOR(it, &s->conns)
+    {
+        const struct rpc_conn *c = LIST_ENTRY(it, struct rpc_conn, link);
+        if (c->state != CONN_GONE) return false;
+    }
+    return s->leaving;
 }
 
 void rpc_server_pass(struct rpc_server *s, uint64_t now_ns)

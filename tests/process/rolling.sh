@@ -1,7 +1,7 @@
 # One process after the other, as an operator restarts them: a node is drained, stopped, started and taken back; a metadata server hands
 # its leadership over first. For tests that source lib.sh and say in `admin` which program asks.
 # shellcheck shell=sh
-: "${admin:?}"
+: "${admin:?}" "${base:=}"
 
 node_of() { "$admin" node list -o json | json "[n['id'] for n in d['nodes'] if n['address'].endswith(':$((base + 10 + $1))')][0]"; }
 restarted() { # NAME PID: another process of that name runs

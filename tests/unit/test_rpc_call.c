@@ -11,6 +11,7 @@ static struct fakenet *net;
 static struct env *server_env, *client_env;
 static struct echo echo;
 static struct caller caller;
+static struct prng random_source;
 
 static void start(uint64_t seed, size_t chunk)
 {
@@ -162,6 +163,46 @@ START_TEST(broken_connection_ends_calls_and_sends_nothing_again)
     ck_assert(fakenet_run(net, caller_idle, &caller, SECOND));
     ck_assert_uint_eq(caller.answered, 1);
     ck_assert_uint_eq(echo.requests, 4);
+    stop();
+}
+END_TEST
+
+static bool server_left(void *ctx)
+{
+    (void)ctx;
+    return rpc_server_left(echo.server);
+}
+
+/* A server that stops loses no request: what is on its way is answered, what comes later is known not to have been sent. */
+START_TEST(a_server_that_leaves_answers_what_was_sent)
+{
+    start((uint64_t)_i + 1, 0);
+    prng_init(&random_source, (uint64_t)_i + 1);
+    (void)caller_call(&caller, 8, 5 * SECOND);
+    ck_assert(fakenet_run(net, caller_idle, &caller, SECOND));
+    echo.hold = true;
+    (void)caller_call(&caller, 8, 5 * SECOND);
+    (void)fakenet_run(net, NULL, NULL, prng_below(&random_source, 2 * MS));
+    rpc_server_leave(echo.server);
+    server_env->ops->wake(server_env);
+    unsigned calls = 2;
+    for (; calls < 12; calls++) { /* on the way while it leaves, or after */
+        (void)caller_call(&caller, 8, 5 * SECOND);
+        (void)fakenet_run(net, NULL, NULL, prng_below(&random_source, 300 * NS_PER_MS / 1000));
+    }
+    ck_assert(!rpc_server_left(echo.server)); /* it still owes answers */
+    echo.hold = false;
+    echo_release(&echo, 100);
+    ck_assert(fakenet_run(net, caller_idle, &caller, SECOND));
+    ck_assert(fakenet_run(net, server_left, NULL, SECOND));
+    ck_assert_uint_eq(caller.failed_sent, 0);
+    ck_assert_uint_eq(caller.answered + caller.failed, calls);
+    ck_assert_uint_eq(caller.answered, echo.requests);
+    (void)caller_call(&caller, 8, 5 * SECOND); /* to come back is of no use */
+    ck_assert(fakenet_run(net, caller_idle, &caller, 2 * SECOND));
+    ck_assert_int_eq(caller.last_status, STATUS_CLOSED);
+    ck_assert(!caller.last_sent);
+    ck_assert(strstr(caller.last_message, "stopping") != NULL);
     stop();
 }
 END_TEST
@@ -354,6 +395,7 @@ int main(void)
     tcase_add_test(t, attempt_to_a_silent_host_ends_after_a_second);
     tcase_add_test(t, timeout_tells_whether_it_was_sent);
     tcase_add_test(t, broken_connection_ends_calls_and_sends_nothing_again);
+    tcase_add_loop_test(t, a_server_that_leaves_answers_what_was_sent, 0, 40);
     tcase_add_test(t, answers_before_the_end_count);
     tcase_add_loop_test(t, pauses_between_attempts_grow, 0, 5);
     tcase_add_test(t, nothing_is_connected_before_it_is_used);
