@@ -7,7 +7,8 @@
  *     +---- any state        v                  v
  *                          HELD  <--------------+      HELD --hold file gone--> RUNNING
  *
- * The pause before a restart is 1 s and doubles to 30 s while the process does not live for a minute. On SIGTERM: gateway
+ * The pause before a restart is 1 s and doubles to 30 s while the process does not live for a minute; one that ends well was
+ * told to, and is started anew at once. On SIGTERM: gateway
  * and nodes are told to stop, then the metadata servers; who is still there STOP_KILL_MS later is killed. */
 
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #define PAUSE_MIN_MS 1000u
 #define PAUSE_MAX_MS 30000u
 #define SETTLED_MS 60000u
+#define STOPPED_LIVED_MS 1000u /* one that ends well sooner was not told to: it has nothing to do here */
 #define STOP_KILL_MS 20000u
 
 struct supervisor {
@@ -150,8 +152,10 @@ static void child_ended(struct supervisor *s, unsigned i, int exit_code, uint64_
     } else if (local_held(&s->cluster, p)) {
         child_set(s, i, LOCAL_STATE_HELD);
     } else {
-        if (lived_ms >= SETTLED_MS) s->timing[i].pause_ms = 0;
+        bool told = exit_code == 0 && lived_ms >= STOPPED_LIVED_MS;
+        if (lived_ms >= SETTLED_MS || told) s->timing[i].pause_ms = 0;
         child_wait(s, i, now_ns);
+        if (told) s->timing[i].restart_ns = now_ns;
     }
 }
 
