@@ -60,6 +60,7 @@
     X(table_not_synced, "T26", "a table is named by the manifest before it was synced")                                \
     X(table_name_not_synced, "T26", "the folder is not synced after tables were made")                                 \
     X(block_checksum_ignored, "T24", "blocks of tables are not verified")                                              \
+    X(damage_in_the_way, "T24", "a damaged table that nobody replaces keeps compaction from the others")               \
     X(oldest_memtable_first, "T18", "frozen memtables are searched from the oldest on")                                \
     X(tombstone_dropped_early, "T30", "compaction drops a deletion that still hides older versions")                   \
     X(versions_dropped_early, "T42", "versions that a page may still read are dropped")                                \

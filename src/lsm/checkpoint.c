@@ -48,7 +48,7 @@ void checkpoint_finish(struct checkpoint *c, enum status s)
     done(ctx, s);
 }
 
-/* Two files may share a table: its second link is there already. */
+/* Two files may share a table: its second link is there already. One that is damaged may be missing. */
 static enum status link_tables(struct disk *d, const char *from_dir, const char *to_dir, const struct version *v)
 {
     enum status s = STATUS_OK;
@@ -58,6 +58,7 @@ static enum status link_tables(struct disk *d, const char *from_dir, const char 
         table_path(to, to_dir, v->files[i]->table->id.number);
         s = disk_link(d, from, to);
         if (s == STATUS_EXISTS && i > 0) s = STATUS_OK;
+        if (s == STATUS_NOT_FOUND && v->files[i]->level == LSM_DAMAGED) s = STATUS_OK;
     }
     return s;
 }

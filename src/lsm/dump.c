@@ -151,9 +151,10 @@ static void put_state(struct buf *b, const struct manifest_state *m)
     qsort(files, count, sizeof(*files), cmp_files);
     for (size_t i = 0; i < count; i++) {
         const struct manifest_file *f = files[i];
-        buf_printf(b, "file %llu level %u run %llu table %016llx salt %016llx size %llu from ",
-                   (unsigned long long)f->id, f->level, (unsigned long long)f->run, (unsigned long long)f->table.number,
-                   (unsigned long long)f->table.salt, (unsigned long long)f->table.size);
+        buf_printf(b, "%sfile %llu level %u run %llu table %016llx salt %016llx size %llu from ",
+                   f->level == LSM_DAMAGED ? "DAMAGED " : "", (unsigned long long)f->id, f->level,
+                   (unsigned long long)f->run, (unsigned long long)f->table.number, (unsigned long long)f->table.salt,
+                   (unsigned long long)f->table.size);
         put_bytes(b, f->lower, SIZE_MAX);
         buf_append_str(b, " to ");
         put_bytes(b, f->upper, SIZE_MAX);

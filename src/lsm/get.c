@@ -50,6 +50,7 @@ static enum status get_in_runs(struct lsm *l, struct slice key, uint64_t ts, str
                                struct lsm_miss *miss)
 {
     const struct version *v = l->version;
+    if (v->damaged_count > 0 && version_is_damaged_at(v, key)) return STATUS_CORRUPT;
     uint64_t hash = bloom_hash(key);
     unsigned looked = 0;
     struct lsm_file *f = candidate(v, 0, key, hash), *next;

@@ -131,8 +131,10 @@ static uint32_t ingest_level(const struct lsm *l, uint64_t bytes)
 {
     uint32_t level = 1;
     for (size_t i = 0; i < l->version->file_count; i++) {
-        bytes += l->version->files[i]->bytes;
-        if (l->version->files[i]->level > level) level = l->version->files[i]->level;
+        const struct lsm_file *f = l->version->files[i];
+        if (f->level == LSM_DAMAGED) continue;
+        bytes += f->bytes;
+        if (f->level > level) level = f->level;
     }
     uint64_t target = pick_base_bytes(l->options.memtable_bytes);
     for (uint32_t i = 1; i < level; i++) target *= PICK_RATIO;

@@ -18,17 +18,12 @@ struct lsm_iter {
     uint32_t *allowance; /* NULL: no limit */
 };
 
-static bool overlaps(const struct lsm_file *f, struct slice start, struct slice end)
-{
-    return lsm_file_overlaps(f, start, end);
-}
-
 /* The files of the run that touch [start, end). */
 static size_t touched_files(const struct run *run, struct slice start, struct slice end, size_t *first)
 {
     size_t i = run_find(run, start), n = 0;
     *first = i;
-    while (i + n < run->count && overlaps(run->files[i + n], start, end)) n++;
+    while (i + n < run->count && lsm_file_overlaps(run->files[i + n], start, end)) n++;
     return n;
 }
 
@@ -240,6 +235,7 @@ enum status lsm_iter_next(struct lsm_iter *it, struct lsm_row *row, struct lsm_m
 {
     enum status s = STATUS_OK;
     if (!it->begun) {
+        if (version_is_damaged(it->version, keybuf_slice(&it->start), keybuf_slice(&it->end))) return STATUS_CORRUPT;
         s = rowmerge_seek(&it->merge, keybuf_slice(it->merge.reverse ? &it->end : &it->start), it->ts);
         if (s != STATUS_OK) return fail(it, s, miss);
         it->begun = true;

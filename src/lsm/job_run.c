@@ -73,20 +73,32 @@ static void run_remove(struct job *j)
     }
 }
 
+/* Index, filter, properties and footer are in memory since the table was opened: they are read as if it were opened anew. */
+static enum status scrub_part(struct job *j, const struct table *t, uint32_t at)
+{
+    if (at == t->block_count) {
+        struct table *again = NULL;
+        enum status s = table_open(j->l->env->disk, j->l->dir, &t->id, &again, &j->err);
+        table_free(again);
+        return s;
+    }
+    uint8_t *raw = NULL;
+    struct block block;
+    enum status s = table_read_block(t, at, TABLE_NO_ROOM, &raw, &block);
+    mem_free(raw);
+    if (s != STATUS_OK)
+        errbuf_set(&j->err, "table %llu: block %u: %s", (unsigned long long)t->id.number, at, status_text(s));
+    return s;
+}
+
 static void run_scrub(struct job *j)
 {
     const struct table *t = j->scrubbed->table;
-    uint64_t until = t->blocks[j->scrub_block].offset + SCRUB_STEP_BYTES;
-    for (; j->scrub_block < t->block_count && t->blocks[j->scrub_block].offset < until; j->scrub_block++) {
-        uint8_t *raw = NULL;
-        struct block block;
-        j->status = table_read_block(t, j->scrub_block, TABLE_NO_ROOM, &raw, &block);
-        mem_free(raw);
-        if (j->status == STATUS_OK) continue;
-        errbuf_set(&j->err, "table %llu: block %u: %s", (unsigned long long)t->id.number, j->scrub_block,
-                   status_text(j->status));
-        j->reading = true;
-        return;
+    uint64_t until = table_offset(t, j->scrub_block) + SCRUB_STEP_BYTES;
+    for (; j->scrub_block <= t->block_count && table_offset(t, j->scrub_block) < until; j->scrub_block++) {
+        j->status = scrub_part(j, t, j->scrub_block);
+        j->reading = j->status != STATUS_OK;
+        if (j->reading) return;
     }
 }
 

@@ -38,6 +38,7 @@ struct lsm_options {
     uint64_t (*expires)(struct slice key, uint64_t ts, struct slice value);
 };
 void lsm_options_default(struct lsm_options *o);
+/* STATUS_CORRUPT: the manifest is damaged or missing. A damaged or missing table is no reason: see lsm_on_damage. */
 MUST_CHECK enum status lsm_open(struct env *env, const struct lsm_options *options, struct lsm **out,
                                 struct errbuf *err);
 void lsm_close(struct lsm *l); /* no task of it may be under way: see lsm_busy */
@@ -161,8 +162,7 @@ struct lsm_ingest *lsm_ingest_new(struct lsm *l, struct slice start, struct slic
 MUST_CHECK enum status lsm_ingest_add(struct lsm_ingest *g, const struct lsm_write *row);
 /* Finishes the last table and syncs. Any thread, blocking. */
 MUST_CHECK enum status lsm_ingest_finish(struct lsm_ingest *g);
-/* Loop. Until `done` the group must not be read or written. Frees g. Rows of
- * the group or of [start, end) in memtables are flushed first, then the edit replaces them. */
+/* Loop. Until `done` the group must not be read or written. Frees g. What memtables hold of it is flushed, then replaced. */
 void lsm_ingest_install(struct lsm_ingest *g, uint64_t group, uint64_t index, uint64_t term,
                         void (*done)(void *ctx, enum status s), void *ctx);
 void lsm_ingest_abort(struct lsm_ingest *g); /* removes its files; loop only; not after lsm_ingest_install */

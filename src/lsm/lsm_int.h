@@ -67,7 +67,7 @@ struct job {
     struct lsm_ingest *ingest;     /* JOB_EDIT: of an installation, owned */
     struct checkpoint *checkpoint; /* JOB_CHECKPOINT: borrowed */
     struct lsm_file *scrubbed;     /* JOB_SCRUB: referenced */
-    uint32_t scrub_block;          /* where it begins, then where it stands */
+    uint32_t scrub_block;          /* where it begins, then where it stands; block_count: at what follows the blocks */
     struct grave *graves;          /* JOB_REMOVE: owned */
     size_t grave_count;
     uint64_t safepoint, next; /* as they go into the edit */

@@ -127,7 +127,7 @@ static bool apply_add(struct manifest_state *s, struct cursor *c)
     f.run = cursor_varint(c);
     f.lower = take_bytes(c);
     f.upper = take_bytes(c);
-    if (c->failed || level >= LSM_LEVELS) return false;
+    if (c->failed || level > LSM_DAMAGED) return false;
     if (slice_cmp(f.lower, f.upper) >= 0 || map_get(&s->files, f.id) != NULL) return false;
     f.level = (uint32_t)level;
     f.lower = arena_dup_slice(&s->arena, f.lower);

@@ -32,18 +32,29 @@ static void list_table(void *ctx, const char *name)
     if (map_get(&ls->named, number) == NULL) lsm_bury(ls->l, NULL, number);
 }
 
-static struct table *table_of(struct lsm *l, struct map *tables, const struct table_id *id, enum status *s,
+/* A table that is damaged where its rows cannot be found without it, or is missing, costs the store its rows alone: nothing
+ * within the bounds that the manifest has for it is answered until rows from elsewhere are installed there. */
+static struct table *table_of(struct lsm *l, struct map *tables, const struct manifest_file *f, enum status *s,
                               struct errbuf *err)
 {
-    struct table *t = map_get(tables, id->number);
+    struct table *t = map_get(tables, f->table.number);
     if (t != NULL) {
         t->refs++;
         return t;
     }
-    *s = table_open(l->env->disk, l->dir, id, &t, err);
+    *s = f->level == LSM_DAMAGED ? STATUS_CORRUPT : table_open(l->env->disk, l->dir, &f->table, &t, err);
+    if (*s == STATUS_CORRUPT) {
+        if (f->level != LSM_DAMAGED) {
+            COVER("lsm.table_unopened");
+            log_event(l->env->log, LOG_ERROR, "lsm.corrupt", "%s", err->text);
+            l->quarantined++;
+        }
+        t = table_unopened(&f->table);
+        *s = STATUS_OK;
+    }
     if (*s != STATUS_OK) return NULL;
     t->refs = 1;
-    map_put(tables, id->number, t);
+    map_put(tables, f->table.number, t);
     return t;
 }
 
@@ -56,8 +67,10 @@ static enum status open_files(struct lsm *l, const struct manifest_state *state,
     void *value;
     for (size_t it = 0; s == STATUS_OK && map_next(&state->files, &it, &id, &value);) {
         const struct manifest_file *f = value;
-        struct table *t = table_of(l, tables, &f->table, &s, err);
-        if (t != NULL) files[count++] = lsm_file_new(l, id, t, f->level, f->run, f->lower, f->upper);
+        struct table *t = table_of(l, tables, f, &s, err);
+        if (t == NULL) break;
+        bool lost = t->quarantined; /* nothing else is known of it yet */
+        files[count++] = lsm_file_new(l, id, t, lost ? LSM_DAMAGED : f->level, lost ? 0 : f->run, f->lower, f->upper);
     }
     if (s == STATUS_OK) {
         l->version = version_new(files, count);

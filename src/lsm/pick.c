@@ -1,6 +1,7 @@
 #include "lsm/pick.h"
 
 #include "base/mem.h"
+#include "base/mutant.h"
 
 void pick_cursors_free(struct pick_cursors *c)
 {
@@ -88,12 +89,18 @@ static void add_next_file(struct pick *p, const struct version *v, uint32_t leve
     add(p, first);
 }
 
-static bool any_quarantined(const struct pick *p)
+/* What cannot be read cannot be merged, and must not keep the others from it: writes come to a halt when level 0 stays. */
+static bool move_damaged(struct pick *p)
 {
+    size_t kept = 0;
     for (size_t i = 0; i < p->count; i++) {
-        if (p->files[i]->table->quarantined) return true;
+        if (p->files[i]->table->quarantined) p->files[kept++] = p->files[i];
     }
-    return false;
+    if (kept == 0) return false;
+    p->count = kept;
+    p->level = LSM_DAMAGED;
+    p->new_run = false;
+    return p->move = true;
 }
 
 static bool any_overlap(const struct pick *p)
@@ -116,7 +123,7 @@ static void drop_untouched(struct pick *p)
     p->count = kept;
 }
 
-static bool pick_level(const struct version *v, enum lsm_shape shape, uint32_t level,
+static void pick_level(const struct version *v, enum lsm_shape shape, uint32_t level,
                        const struct pick_cursors *cursors, struct pick *out)
 {
     bool lazy = shape == LSM_LAZY, several = version_runs_of_level(v, level) > 1;
@@ -130,13 +137,16 @@ static bool pick_level(const struct version *v, enum lsm_shape shape, uint32_t l
     struct slice start, end;
     pick_bounds(out, &start, &end);
     if (!out->new_run) add_overlapping(out, v, level + 1, start, end);
-    if (any_quarantined(out)) {
-        pick_free(out);
-        return false;
-    }
+    if (move_damaged(out)) return;
     out->move = !any_overlap(out);
     if (out->move) drop_untouched(out);
-    return true;
+}
+
+/* Nothing is lost by waiting: its rows may come anew before it is in the way of what is due. */
+static bool free_if(struct pick *p, bool given_up)
+{
+    if (given_up) pick_free(p);
+    return given_up;
 }
 
 bool lsm_pick(const struct version *v, enum lsm_shape shape, uint64_t base_bytes, const struct pick_cursors *cursors,
@@ -144,15 +154,13 @@ bool lsm_pick(const struct version *v, enum lsm_shape shape, uint64_t base_bytes
 {
     uint64_t scores[LSM_LEVELS - 1];
     for (uint32_t level = 0; level + 1 < LSM_LEVELS; level++) scores[level] = level_score(v, shape, level, base_bytes);
-    for (;;) {
-        uint32_t best = 0;
-        for (uint32_t level = 1; level + 1 < LSM_LEVELS; level++) {
-            if (scores[level] > scores[best]) best = level;
-        }
-        if (scores[best] < 1000) return false;
-        if (pick_level(v, shape, best, cursors, out)) return true;
-        scores[best] = 0; /* a damaged file is in the way: another level may still go on */
+    uint32_t best = 0;
+    for (uint32_t level = 1; level + 1 < LSM_LEVELS; level++) {
+        if (scores[level] > scores[best]) best = level;
     }
+    if (scores[best] < 1000) return false;
+    pick_level(v, shape, best, cursors, out);
+    return !free_if(out, MUTANT(damage_in_the_way) && out->level == LSM_DAMAGED);
 }
 
 bool lsm_pick_for_reads(const struct version *v, enum lsm_shape shape, uint64_t worth_bytes,
@@ -160,13 +168,12 @@ bool lsm_pick_for_reads(const struct version *v, enum lsm_shape shape, uint64_t 
 {
     uint32_t level = 0, last = version_last_level(v);
     while (level < last && version_runs_of_level(v, level) == 0) level++;
-    if (level == last || !pick_level(v, shape, level, cursors, out)) return false;
+    if (level == last) return false;
+    pick_level(v, shape, level, cursors, out);
     uint64_t bytes = 0;
     for (size_t i = 0; i < out->count && !out->move; i++) bytes += out->files[i]->bytes;
     out->for_reads = true;
-    if (bytes <= worth_bytes) return true;
-    pick_free(out);
-    return false;
+    return !free_if(out, bytes > worth_bytes || out->level == LSM_DAMAGED);
 }
 
 bool lsm_pick_for_space(const struct version *v, enum lsm_shape shape, const struct pick_cursors *cursors,
@@ -181,5 +188,6 @@ bool lsm_pick_for_space(const struct version *v, enum lsm_shape shape, const str
     uint64_t below = version_bytes_of_level(v, last);
     if (shape != LSM_LEVELED || above <= below / PICK_SPACE_SHARE) return false;
     if (below == 0 && version_runs_of_level(v, largest) < 2) return false;
-    return pick_level(v, shape, largest, cursors, out);
+    pick_level(v, shape, largest, cursors, out);
+    return !free_if(out, out->level == LSM_DAMAGED);
 }

@@ -38,6 +38,7 @@ struct pick {
     bool move;      /* no two files overlap: change their level instead of rewriting them */
     bool for_reads; /* paid for by them */
 };
+/* A quarantined file that would be among them goes alone, out of the way: `level` is LSM_DAMAGED then, and `move` set. */
 /* False: nothing is due. base_bytes: the target of level 1. */
 bool lsm_pick(const struct version *v, enum lsm_shape shape, uint64_t base_bytes, const struct pick_cursors *cursors,
               struct pick *out);

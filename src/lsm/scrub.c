@@ -1,6 +1,11 @@
-/* Damage: found by readers, by compaction, or by the scrubber, which reads every block once in options.scrub_ms, a step of
- * SCRUB_STEP_BYTES at a time when nothing else is due. A damaged table is quarantined: whoever answers for its keys is told,
- * and brings rows from elsewhere. */
+/* Damage: found by readers, by compaction, or by the scrubber, which reads every table from end to end once in options.scrub_ms, a
+ * step of SCRUB_STEP_BYTES at a time when nothing else is due. A damaged table is quarantined: whoever answers for its keys is
+ * told, and brings rows from elsewhere. Until then it stays where it is, unless it is in the way of a compaction (pick.h).
+ *
+ *   sound ---> quarantined in its level ---> LSM_DAMAGED ---> gone: replaced (ingest.c)
+ *     |               | replaced               ^ the manifest says so from here on
+ *     |               +----------------------> gone
+ *     +--- cannot be opened -------------------+ */
 #include "lsm/lsm_int.h"
 
 static void tell(struct lsm *l, const struct table *t)
@@ -19,7 +24,7 @@ void lsm_quarantine(struct lsm *l, struct lsm_file *f, uint32_t block)
     char path[TABLE_PATH_MAX];
     table_path(path, l->dir, f->table->id.number);
     log_event(l->env->log, LOG_ERROR, "lsm.corrupt", "file=%s offset=%llu cause=checksum cure=rebuild_replica", path,
-              (unsigned long long)f->table->blocks[block].offset);
+              (unsigned long long)table_offset(f->table, block));
     tell(l, f->table);
 }
 
@@ -29,7 +34,7 @@ void lsm_on_damage(struct lsm *l, void (*damaged)(void *ctx, struct slice start,
     l->damaged_ctx = ctx;
     for (size_t i = 0; damaged != NULL && i < l->version->file_count; i++) {
         const struct lsm_file *f = l->version->files[i];
-        if (f->table->quarantined) damaged(ctx, f->lower, f->upper);
+        if (f->table->quarantined || f->level == LSM_DAMAGED) damaged(ctx, f->lower, f->upper);
     }
 }
 
@@ -69,10 +74,10 @@ void lsm_scrubbed(struct lsm *l, struct job *j)
     uint64_t steps = total / SCRUB_STEP_BYTES + l->version->file_count;
     l->scrub_at_ns = env_mono_ns(l->env) + l->options.scrub_ms * NS_PER_MS / steps;
     if (j->status == STATUS_CORRUPT) lsm_quarantine(l, j->scrubbed, j->scrub_block);
-    uint32_t end = j->scrub_block < t->block_count ? j->scrub_block : t->block_count - 1;
-    l->scrubbed_bytes += t->blocks[end].offset - t->blocks[l->scrub_block].offset;
+    bool whole = j->scrub_block > t->block_count;
+    l->scrubbed_bytes += (whole ? t->id.size : table_offset(t, j->scrub_block)) - table_offset(t, l->scrub_block);
     l->scrub_block = j->scrub_block;
-    if (j->status == STATUS_OK && j->scrub_block < t->block_count) return;
+    if (j->status == STATUS_OK && !whole) return;
     l->scrub_id++;
     l->scrub_block = 0;
 }

@@ -234,6 +234,20 @@ enum status table_open(struct disk *d, const char *dir, const struct table_id *i
     return table_open_file(file, path, id, out, err);
 }
 
+struct table *table_unopened(const struct table_id *id)
+{
+    struct table *t = mem_zalloc(sizeof(*t));
+    t->id = *id;
+    t->quarantined = true;
+    return t;
+}
+
+uint64_t table_offset(const struct table *t, uint32_t at)
+{
+    if (at < t->block_count) return t->blocks[at].offset;
+    return at == 0 ? 0 : t->blocks[at - 1].offset + t->blocks[at - 1].size;
+}
+
 void table_free(struct table *t)
 {
     if (t == NULL) return;
@@ -250,7 +264,7 @@ void table_free(struct table *t)
 /* The last block whose bound is at or before (key, ts). Block 0's bound is below everything. */
 uint32_t table_find_block(const struct table *t, struct slice key, uint64_t ts)
 {
-    if (t->block_count == 1) return 0;
+    if (t->block_count <= 1) return 0;
     struct slice prefix = slice_make(t->blocks[1].key, t->prefix);
     if (!slice_starts(key, prefix)) return slice_cmp(key, prefix) < 0 ? 0 : t->block_count - 1;
     uint64_t head = key_head(key, t->prefix);
@@ -274,6 +288,7 @@ bool table_may_hold(const struct table *t, uint64_t hash)
 
 uint64_t table_range_bytes(const struct table *t, struct slice start, struct slice end)
 {
+    if (t->block_count == 0) return t->id.size; /* nobody knows */
     uint32_t first = table_find_block(t, start, LSM_TS_MAX);
     uint32_t last = end.size > 0 ? table_find_block(t, end, LSM_TS_MAX) : t->block_count - 1;
     if (last < first) return 0;

@@ -47,7 +47,7 @@ struct table {
     uint8_t *index_raw, *props_raw;
     struct cache_entry **slots; /* the cache's: a pointer per block; loop only */
     unsigned refs;              /* loop only, as the flags */
-    bool quarantined;           /* a block was found damaged */
+    bool quarantined;           /* it was found damaged: nothing of it is read */
 };
 
 void table_path(char path[TABLE_PATH_MAX], const char *dir, uint64_t number);
@@ -59,7 +59,12 @@ MUST_CHECK enum status table_open(struct disk *d, const char *dir, const struct 
 /* As table_open, over a handle that is open already; takes it over, whatever the outcome. */
 MUST_CHECK enum status table_open_file(struct disk_file *file, const char *path, const struct table_id *id,
                                        struct table **out, struct errbuf *err);
+/* In place of one that cannot be opened, or is not to be: quarantined, without blocks. */
+struct table *table_unopened(const struct table_id *id);
 void table_free(struct table *t); /* closes the file */
+
+/* Where block `at` begins; at == block_count: what follows the blocks. */
+uint64_t table_offset(const struct table *t, uint32_t at);
 
 /* The block in which (key, ts) or else the first row after it lies: that or, if it ends before, the next one. */
 uint32_t table_find_block(const struct table *t, struct slice key, uint64_t ts);

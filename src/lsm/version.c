@@ -81,6 +81,11 @@ struct version *version_new(struct lsm_file **files, size_t count)
     v->runs = mem_zalloc((count > 0 ? count : 1) * sizeof(*v->runs));
     for (size_t i = 0; i < count; i++) {
         struct lsm_file *f = v->files[i];
+        if (f->level == LSM_DAMAGED) { /* it and all behind it */
+            v->damaged = &v->files[i];
+            v->damaged_count = count - i;
+            break;
+        }
         struct run *last = v->run_count > 0 ? &v->runs[v->run_count - 1] : NULL;
         if (last == NULL || last->level != f->level || last->run != f->run) {
             last = &v->runs[v->run_count++];
@@ -140,6 +145,22 @@ void version_check(const struct version *v)
         ASSERT(run->level < LSM_LEVELS);
         for (size_t i = 1; i < run->count; i++) ASSERT(slice_cmp(run->files[i - 1]->upper, run->files[i]->lower) <= 0);
     }
+}
+
+bool version_is_damaged(const struct version *v, struct slice start, struct slice end)
+{
+    for (size_t i = 0; i < v->damaged_count; i++) {
+        if (lsm_file_overlaps(v->damaged[i], start, end)) return true;
+    }
+    return false;
+}
+
+bool version_is_damaged_at(const struct version *v, struct slice key)
+{
+    for (size_t i = 0; i < v->damaged_count; i++) {
+        if (slice_cmp(v->damaged[i]->lower, key) <= 0 && slice_cmp(key, v->damaged[i]->upper) < 0) return true;
+    }
+    return false;
 }
 
 /* Narrows [*low, *high) to the files whose bound's head is the key's. */

@@ -84,6 +84,7 @@ enum status lsm_view_next(struct lsm_view *v, struct lsm_write *row)
         return STATUS_OK;
     }
     if (!v->begun) {
+        if (version_is_damaged(v->version, v->start, v->end)) return STATUS_CORRUPT;
         enum status s = rowmerge_seek(&v->merge, v->start, LSM_TS_MAX);
         v->damaged = s == STATUS_CORRUPT;
         if (s != STATUS_OK) return s;

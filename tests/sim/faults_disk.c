@@ -66,7 +66,7 @@ static void rot_consider(void *ctx, const char *path, struct slice content)
     r->size = content.size;
 }
 
-/* Rows are fetched again from a peer; but where the damage is in a table's index, or was met when nobody leads, the server may
+/* Rows are fetched again from a peer; but where the damage was met when nobody leads, or in rows that a start needs, the server may
  * refuse to answer, and to start. It takes no part in the liveness phase. The others of its kind are a quorum without it. */
 void fault_table_rot(struct faults *f)
 {

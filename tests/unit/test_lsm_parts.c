@@ -452,8 +452,27 @@ START_TEST(level_0_is_merged_when_it_has_four_runs)
     ck_assert(!p.move);
     ck_assert_uint_eq(p.files[0]->run, 9); /* newest first */
     pick_free(&p);
-    w.tables[1].quarantined = true; /* damaged input: nothing can be done */
-    ck_assert(!picks(&w, &cursors, &p));
+    w.tables[1].quarantined = true; /* it goes out of the way of the others, alone, and waits for nothing else */
+    ck_assert(picks(&w, &cursors, &p));
+    ck_assert(p.move);
+    ck_assert_uint_eq(p.level, LSM_DAMAGED);
+    ck_assert_uint_eq(p.count, 1);
+    ck_assert_ptr_eq(p.files[0], &w.files[1]);
+    pick_free(&p);
+    w.files[1].level = LSM_DAMAGED;
+    add_file(&w, 0, 10, 300, 400, 10);
+    ck_assert(picks(&w, &cursors, &p));
+    ck_assert_uint_eq(p.level, 1);
+    ck_assert_uint_eq(p.count, 6);
+    pick_free(&p);
+    struct version *v = version_new(w.list, w.count);
+    ck_assert_uint_eq(v->damaged_count, 1);
+    ck_assert(version_is_damaged_at(v, slice_str("0100")));
+    ck_assert(!version_is_damaged_at(v, slice_str("0500")));
+    ck_assert(version_is_damaged(v, SLICE_EMPTY, slice_str("0101")));
+    ck_assert(!version_is_damaged(v, slice_str("0500"), SLICE_EMPTY));
+    ck_assert_uint_eq(version_last_level(v), 1);
+    version_unref(v);
 }
 END_TEST
 

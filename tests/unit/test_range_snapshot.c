@@ -483,6 +483,12 @@ static void flip_in_table(void *ctx, const char *path, struct slice content)
     memdisk_flip(ctx, path, 100, 3); /* in its first block */
 }
 
+static void flip_at_end(void *ctx, const char *path, struct slice content)
+{
+    size_t length = strlen(path);
+    if (length >= 4 && strcmp(path + length - 4, ".tbl") == 0) memdisk_flip(ctx, path, content.size - 9, 3);
+}
+
 static uint64_t rows_on(unsigned i)
 {
     const struct replica *r = replica_on(i);
@@ -498,13 +504,27 @@ static uint64_t rows_on(unsigned i)
     return rows;
 }
 
-/* How a table's damage is met: by the scrubber, or by a snapshot that is read for somebody else. */
-static void meet_damage(unsigned victim, bool by_view)
+static void damage_tables(unsigned victim, void (*flip)(void *ctx, const char *path, struct slice content))
 {
-    if (!by_view) {
-        run_ms(3000);
-        return;
+    struct memdisk *copy = memdisk_clone(p[victim]->disk, 1);
+    memdisk_each(copy, flip, p[victim]->disk);
+    memdisk_free(copy);
+}
+
+/* How a table's damage is met: by the scrubber, by a snapshot that is read for somebody else, or, in what follows its blocks, when
+ * the store is opened. */
+enum meeting { BY_SCRUBBER, BY_VIEW, BY_START };
+
+static void meet_damage(unsigned victim, enum meeting how)
+{
+    damage_tables(victim, how == BY_START ? flip_at_end : flip_in_table);
+    if (how == BY_SCRUBBER) run_ms(3000);
+    if (how == BY_START) {
+        process_crash(p[victim], MEMDISK_KEEP, false);
+        ck_assert_int_eq(process_start(p[victim]), STATUS_OK);
+        run_ms(100);
     }
+    if (how != BY_VIEW) return;
     const struct replica *r = replica_on(victim);
     struct slice start, end;
     replica_span(r, &start, &end);
@@ -521,10 +541,11 @@ static void meet_damage(unsigned victim, bool by_view)
  * is left of the table goes, rows of nobody included. */
 START_TEST(a_damaged_table_is_replaced_from_a_peer)
 {
-    bool leads = _i % 2 == 1, by_view = _i >= 2;
+    bool leads = _i % 2 == 1;
+    enum meeting how = (enum meeting)(_i / 2);
     uint64_t met = cover_count("range.damaged");
     begin(8 + (uint64_t)_i);
-    options.lsm.scrub_ms = by_view ? 0 : 1000;
+    options.lsm.scrub_ms = how == BY_SCRUBBER ? 1000 : 0;
     for (unsigned i = 0; i < 2; i++) process_crash(p[i], MEMDISK_KEEP, false);
     for (unsigned i = 0; i < HOSTS; i++) ck_assert_int_eq(process_start(p[i]), STATUS_OK);
     run_ms(1000);
@@ -533,16 +554,13 @@ START_TEST(a_damaged_table_is_replaced_from_a_peer)
     unsigned victim = (unsigned)leader();
     if (!leads) victim = (victim + 1) % HOSTS;
     const struct lsm_write stray = {.kind = LSM_PUT, .key = slice_str("\xff stray"), .ts = 1, .value = slice_str("x")};
-    lsm_apply(store_on(victim), 77, 1, 1, &stray, 1); /* in the same table; of no replica */
+    lsm_apply(store_on(victim), HOST_GROUP, 1, 1, &stray, 1); /* in the same table; of no replica */
     lsm_flush(store_on(victim), NULL, NULL);
     process_pass_soon(p[victim]);
     run_ms(300);
     uint64_t rows = rows_on(victim);
     ck_assert_uint_gt(rows, ROWS);
-    struct memdisk *copy = memdisk_clone(p[victim]->disk, 1);
-    memdisk_each(copy, flip_in_table, p[victim]->disk);
-    memdisk_free(copy);
-    meet_damage(victim, by_view);
+    meet_damage(victim, how);
     for (unsigned i = 0; i < 100 && (cover_count("range.damaged") == met || replica_damaged(replica_on(victim))); i++)
         run_ms(100);
     ck_assert_uint_eq(cover_count("range.damaged"), met + 1);
@@ -709,7 +727,7 @@ int main(void)
     tcase_add_test(c, writes_do_not_outrun_it_for_ever);
     tcase_add_test(c, a_lagging_follower_pins_the_log);
     tcase_add_loop_test(c, a_snapshot_from_before_a_split_meets_the_other_half, 0, 2);
-    tcase_add_loop_test(c, a_damaged_table_is_replaced_from_a_peer, 0, 4);
+    tcase_add_loop_test(c, a_damaged_table_is_replaced_from_a_peer, 0, 6);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
