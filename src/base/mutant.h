@@ -92,6 +92,7 @@
     X(passing_rows_lost, "T42", "rows that were expected to go soon are not written when a memtable freezes")          \
     X(stretch_not_locked, "T42", "a Prepare does not lock the stretches of keys that were scanned")                    \
     X(reads_take_no_lock, "T42", "a Prepare locks what it writes, not what it has read")                               \
+    X(compares_take_no_lock, "T42", "a Prepare does not lock the keys that it has compared")                           \
     X(commit_at_own_time, "T42", "each range commits at its own timestamp, not at the highest")                        \
     X(missing_vote_is_yes, "T41", "a coordinator commits although a range has not voted")                              \
     X(seal_leaves_nothing, "T41", "a Seal says aborted, and a late Prepare is welcome")                                \

@@ -185,7 +185,7 @@ static void install_locks(struct txn_table *t, struct held *h, const struct txn_
         if (c->target == TXN_TARGET_SPAN) {
             s = stretch_of(arena, part->keyspace, c);
             locks_take_stretch(t, h, &s);
-        } else {
+        } else if (!MUTANT(compares_take_no_lock)) {
             lock_key(&l, c->key, (struct hold){.mode = HOLD_SHARED});
         }
     }

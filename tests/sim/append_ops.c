@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void key_text(char text[KEY_TEXT], unsigned number)
+void list_key(char text[KEY_TEXT], unsigned number)
 {
     static const char *const PLACES[] = {"a0z", "b", "m"};
     (void)snprintf(text, KEY_TEXT, "%sl%u", PLACES[number % 3], number);
@@ -32,7 +32,7 @@ void append_begin(struct worker *w)
         .outcome = APPEND_NOTHING, .call_ns = world->now_ns, .return_ns = CYCLES_NEVER, .items = w->items};
     worker_begin_txn(w, chance(world, 700));
     for (unsigned i = 0; i < w->list_count; i++) {
-        key_text(w->keys[i], (first + i) % LISTS);
+        list_key(w->keys[i], (first + i) % LISTS);
         w->appends[i] = !read_only && chance(world, 600);
         w->items[i] = (struct append_item){.key = (first + i) % LISTS};
     }
@@ -40,7 +40,7 @@ void append_begin(struct worker *w)
 
 /* --- lists as text: numbers with commas --- */
 
-static void take_list(struct worker *w, struct slice text, struct append_item *item)
+void list_take(struct worker *w, struct slice text, struct append_item *item)
 {
     size_t count = 0, at = 0;
     for (size_t i = 0; i < text.size; i++) count += text.data[i] == ',';
@@ -57,7 +57,7 @@ static void take_list(struct worker *w, struct slice text, struct append_item *i
     item->list_size = count;
 }
 
-static struct slice append_to(struct worker *w, struct slice text, uint64_t value)
+struct slice list_append(struct worker *w, struct slice text, uint64_t value)
 {
     char *longer = world_alloc(world_of(w), text.size + 24);
     memcpy(longer, text.data, text.size);
@@ -86,7 +86,7 @@ static void add_list(struct worker *w, const struct get_reply *reply)
 {
     unsigned i = w->list_at;
     struct slice key = slice_str(w->keys[i]), text = reply->found ? reply->value : SLICE_EMPTY;
-    take_list(w, text, &w->items[i]);
+    list_take(w, text, &w->items[i]);
     w->compares[w->txn.compare_count++] = unchanged(w, key, reply->found ? reply->version : 0);
     struct txn_op get = {.kind = TXN_GET, .key = key, .value = SLICE_EMPTY};
     w->else_ops[w->txn.else_count++] = get;
@@ -94,7 +94,7 @@ static void add_list(struct worker *w, const struct get_reply *reply)
         uint64_t value = ++w->load->last_append;
         struct append_item *item = &w->items[w->list_count + w->append->item_count++];
         *item = (struct append_item){.appends = true, .key = w->items[i].key, .value = value};
-        worker_add_op(w, &(struct txn_op){.kind = TXN_PUT, .key = key, .value = append_to(w, text, value)});
+        worker_add_op(w, &(struct txn_op){.kind = TXN_PUT, .key = key, .value = list_append(w, text, value)});
     } else {
         worker_add_op(w, &get);
     }
@@ -134,7 +134,7 @@ static void take_else(struct worker *w, const struct txn_result *r)
     ASSERT(r->op_count == w->list_count);
     w->append->item_count = w->list_count;
     for (unsigned i = 0; i < w->list_count; i++) {
-        take_list(w, r->ops[i].found ? r->ops[i].value : SLICE_EMPTY, &w->items[i]);
+        list_take(w, r->ops[i].found ? r->ops[i].value : SLICE_EMPTY, &w->items[i]);
     }
 }
 

@@ -29,14 +29,17 @@ static void scan_done(void *ctx, const struct client_error *e, const struct scan
 
 static bool is_asking(const struct worker *w)
 {
-    return w->asked.txn != NULL || w->asked.get != NULL || w->asked.scan != NULL;
+    return w->asked.txn != NULL || w->asked.get != NULL || w->asked.scan != NULL || w->asked.session;
 }
 
 static void answer_lost(struct worker *w, bool unknown)
 {
     struct client_error e = {
         .status = STATUS_UNAVAILABLE, .unknown_outcome = unknown, .message = slice_str("the router is gone")};
-    if (w->asked.txn != NULL) {
+    if (w->asked.session) {
+        w->asked.session = false;
+        session_lost(w, unknown);
+    } else if (w->asked.txn != NULL) {
         txn_done(w, &e, NULL);
     } else if (w->asked.get != NULL) {
         get_done(w, &e, NULL);
@@ -52,8 +55,7 @@ static void nobody_there(struct world *world, void *ctx)
     if (is_asking(w)) answer_lost(w, false);
 }
 
-/* True: there is a router to ask. */
-static bool router_is_up(struct worker *w)
+bool worker_router_is_up(struct worker *w)
 {
     w->asked.life = w->load->cluster->clients[w->client]->lives;
     if (worker_client(w) != NULL) return true;
@@ -62,11 +64,17 @@ static bool router_is_up(struct worker *w)
     return false;
 }
 
+bool worker_router_lives(const struct worker *w)
+{
+    const struct process *p = w->load->cluster->clients[w->client];
+    return process_runs(p) && p->lives == w->asked.life;
+}
+
 void worker_ask_txn(struct worker *w, client_txn_done done)
 {
     ASSERT(!is_asking(w));
     w->asked.txn = done;
-    if (!router_is_up(w)) return;
+    if (!worker_router_is_up(w)) return;
     client_txn(worker_client(w), workload_keyspace, &w->txn, worker_timeout_ms(w), txn_done, w);
 }
 
@@ -74,7 +82,7 @@ void worker_ask_get(struct worker *w, struct slice key, const struct read_how *h
 {
     ASSERT(!is_asking(w));
     w->asked.get = done;
-    if (!router_is_up(w)) return;
+    if (!worker_router_is_up(w)) return;
     client_get_how(worker_client(w), workload_keyspace, key, how, worker_timeout_ms(w), get_done, w);
 }
 
@@ -82,7 +90,7 @@ void worker_ask_scan(struct worker *w, const struct client_scan *scan, client_sc
 {
     ASSERT(!is_asking(w));
     w->asked.scan = done;
-    if (!router_is_up(w)) return;
+    if (!worker_router_is_up(w)) return;
     client_scan(worker_client(w), workload_keyspace, scan, worker_timeout_ms(w), scan_done, w);
 }
 
@@ -92,9 +100,7 @@ static void routers_have_died(struct world *world, void *ctx)
     (void)world;
     for (unsigned i = 0; i < l->worker_count; i++) {
         struct worker *w = &l->workers[i];
-        const struct process *p = l->cluster->clients[w->client];
-        bool gone = !process_runs(p) || p->lives != w->asked.life;
-        if (is_asking(w) && w->asked.life != UINT32_MAX && gone) answer_lost(w, true);
+        if (is_asking(w) && w->asked.life != UINT32_MAX && !worker_router_lives(w)) answer_lost(w, true);
     }
 }
 

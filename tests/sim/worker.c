@@ -23,6 +23,7 @@ void worker_init(struct worker *w, struct workload *l, unsigned number)
 
 void worker_free(struct worker *w)
 {
+    interact_free(w->session);
     mem_free(w->value);
 }
 
@@ -67,7 +68,10 @@ static void begin(struct worker *w)
     } else if (luck < 26) {
         share_read_begin(w);
     } else if (luck < 34) {
-        append_begin(w);
+        if (session_wanted(w))
+            session_begin(w);
+        else
+            append_begin(w);
     } else if (luck < 47) {
         register_begin(w);
     } else if (luck < 50) {
@@ -200,6 +204,8 @@ void worker_call(struct worker *w)
     w->state = WORKER_CALLING;
     if (w->task == TASK_READ) {
         read_call(w);
+    } else if (w->task == TASK_SESSION) {
+        session_call(w);
     } else if (w->task == TASK_ENDING && w->txn.op_count == 0) {
         ending_call(w);
     } else if (w->task == TASK_PAGE || w->task == TASK_REGISTER_SCAN) {

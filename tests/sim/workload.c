@@ -183,7 +183,7 @@ void workload_describe_pending(const struct workload *l)
     static const char *const STATES[] = {"thinking", "calling", "pausing", "done"};
     static const char *const TASKS[] = {"register",   "register scan", "transfer",   "page",       "tally",
                                         "tally read", "chain",         "chain read", "chain scan", "share",
-                                        "share read", "append",        "ending",     "read"};
+                                        "share read", "append",        "session",    "ending",     "read"};
     if (l->boot != BOOT_DONE) world_trace(l->world, NULL, "boot is at step %d", (int)l->boot);
     if (l->ledger != NULL) ledger_load_describe(l->ledger);
     if (l->watches != NULL) watch_load_describe(l->watches);

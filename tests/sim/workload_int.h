@@ -1,8 +1,9 @@
 /* Private to the workload: its parts are workload.c (phases), worker.c (one client's loop), register_ops.c, bank_ops.c,
- * tally_ops.c, read_ops.c, expiry_ops.c, chain_ops.c, append_ops.c; calls.c (what they ask of routers). */
+ * tally_ops.c, read_ops.c, expiry_ops.c, chain_ops.c, append_ops.c, session_ops.c; calls.c (what they ask of routers). */
 #ifndef QUORATE_TESTS_SIM_WORKLOAD_INT_H
 #define QUORATE_TESTS_SIM_WORKLOAD_INT_H
 
+#include "client/interact.h"
 #include "sim/keep_load.h"
 #include "sim/ledger_load.h"
 #include "sim/watch_load.h"
@@ -29,8 +30,9 @@ enum task_kind {
     TASK_CHAIN_SCAN, /* of all, as of one timestamp */
     TASK_SHARE,      /* a transfer between accounts of different ranges */
     TASK_SHARE_READ,
-    TASK_APPEND, /* lists of several ranges are read, and written if they are still the same */
-    TASK_ENDING, /* rows that end by themselves */
+    TASK_APPEND,  /* lists of several ranges are read, and written if they are still the same */
+    TASK_SESSION, /* the same in an interactive transaction */
+    TASK_ENDING,  /* rows that end by themselves */
     TASK_READ
 };
 enum read_what { READ_REGISTER, READ_BANK, READ_ALL };
@@ -59,6 +61,7 @@ struct worker {
         client_txn_done txn;
         client_get_done get;
         client_scan_done scan;
+        bool session;  /* the session's router; its callbacks are in session_ops.c */
         unsigned life; /* of the router; UINT32_MAX: there was none */
     } asked;           /* calls.c */
     /* a transaction on lists */
@@ -66,6 +69,9 @@ struct worker {
     struct append_item *items; /* of it */
     unsigned list_count, list_at;
     bool appends[LISTS_PER_TXN];
+    struct interact *session;
+    unsigned lists[LISTS_PER_TXN];
+    bool committing;
     /* a read by mode */
     struct read_how how;
     enum read_what read_what;
@@ -106,8 +112,7 @@ struct workload {
     unsigned worker_count;
     enum boot_step boot;
     unsigned boot_bank;
-    bool draining, auditing;
-    bool splits_registers; /* they lie in two ranges */
+    bool draining, auditing, splits_registers; /* these lie in two ranges */
     uint64_t last_id, last_append, answers;
     struct ending endings[ENDINGS];
     uint64_t last_seen[REGISTERS_MAX]; /* a value that somebody read, for cas */
@@ -137,6 +142,8 @@ void register_audit(struct worker *w, unsigned key);
 void register_scan_answered(struct worker *w, const struct client_error *e, const struct scan_reply *page);
 
 /* calls.c: what the worker asks of its router; one thing at a time, and `done` is called once, whatever becomes of the router */
+bool worker_router_is_up(struct worker *w);                  /* false: whoever asks learns it a little later */
+bool worker_router_lives(const struct worker *w);            /* since the last question */
 void worker_ask_txn(struct worker *w, client_txn_done done); /* w->txn */
 void worker_ask_get(struct worker *w, struct slice key, const struct read_how *how, client_get_done done);
 void worker_ask_scan(struct worker *w, const struct client_scan *scan, client_scan_done done);
@@ -168,6 +175,15 @@ void share_answered(struct worker *w, const struct client_error *e, const struct
 void append_begin(struct worker *w);
 void append_call(struct worker *w);
 void append_answered(struct worker *w, const struct client_error *e, const struct txn_result *result);
+void list_key(char text[KEY_TEXT], unsigned number);
+void list_take(struct worker *w, struct slice text, struct append_item *item); /* what was read, into the item */
+struct slice list_append(struct worker *w, struct slice text, uint64_t value);
+
+/* session_ops.c */
+bool session_wanted(const struct worker *w);
+void session_begin(struct worker *w);
+void session_call(struct worker *w);
+void session_lost(struct worker *w, bool unknown);
 
 /* expiry_ops.c */
 void ending_begin(struct worker *w);
