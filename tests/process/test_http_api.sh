@@ -1,5 +1,6 @@
 #!/bin/sh
-# docs/http-api.md is true: each of its examples is run against a new cluster, in order, and what stands under it must be in the answer.
+# docs/http-api.md and docs/examples.md are true: each of their examples is run against a new cluster, in order, and what stands under it
+# must be in the answer.
 set -u
 # shellcheck source=tests/process/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -7,13 +8,13 @@ set -u
 check "the cluster starts" cluster_start
 G=$(gateway)
 export G
-doc=$here/../../docs/http-api.md
+docs=$here/../../docs
 
 # One example a line: the command, then what is expected, separated by TABs.
 awk '/^```/ { inside = !inside; if (line != "") print line; line = ""; next }
      inside && /^\$ / { if (line != "") print line; line = substr($0, 3); next }
-     inside && line != "" { line = line "\t" $0 }' "$doc" >"$work/examples"
-check "the document has examples" test "$(wc -l <"$work/examples")" -gt 20
+     inside && line != "" { line = line "\t" $0 }' "$docs/http-api.md" "$docs/examples.md" >"$work/examples"
+check "the documents have examples" test "$(wc -l <"$work/examples")" -gt 20
 
 # A new metadata leader's timestamps begin ahead of its clock, up to 3 s: rows end that much later.
 curl -sf -X PUT --data-binary x "$G/v1/kv/default/clock?ttl=1ms" >"$work/answer"
