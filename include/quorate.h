@@ -90,7 +90,7 @@ QUORATE_API int quorate_commit(struct quorate_txn *t, uint64_t *version);
 QUORATE_API void quorate_abort(struct quorate_txn *t);
 
 /* Registered snapshots: every version from a timestamp on is kept, in all keyspaces, for lifetime_ms (at most 7 days; it costs disk). The
- * timestamp: *timestamp, one of the last minute; 0: now. It comes back there. Names: 1 to 64 of a-z, 0-9, _ and -. Again with the
+ * timestamp: *timestamp, one of the last minute (older: QUORATE_FAILED); 0: now. It comes back there. Names: 1 to 64 of a-z, 0-9, _ and -. Again with the
  * same name: the one that lives, as it is. */
 QUORATE_API int quorate_snapshot_register(struct quorate *db, const char *name, uint64_t lifetime_ms,
                                           uint64_t *timestamp);

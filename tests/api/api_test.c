@@ -201,6 +201,81 @@ static void test_scans(struct quorate *db, const char *keyspace)
     }
 }
 
+/* --- registered snapshots, and transactions as of them --- */
+
+static int put_now(struct quorate *db, const char *key, long n)
+{
+    struct quorate_txn *t;
+    int e = quorate_begin(db, "default", &t);
+    if (e != QUORATE_OK) return e;
+    (void)put_number(t, key, n);
+    return quorate_commit(t, NULL);
+}
+
+/* What stood there at that timestamp; -1: the answer was another. */
+static long number_at(struct quorate *db, const char *key, uint64_t timestamp)
+{
+    struct quorate_txn *t;
+    long n = -1;
+    if (quorate_begin_at(db, "default", timestamp, &t) != QUORATE_OK) return -1;
+    if (get_number(t, key, &n) != QUORATE_OK || quorate_timestamp(t) != timestamp) n = -1;
+    return quorate_commit(t, NULL) == QUORATE_OK ? n : -1;
+}
+
+static void test_snapshot_names(struct quorate *db)
+{
+    uint64_t at = 0;
+    check("a name of other letters", quorate_snapshot_register(db, "No Name", 60000, &at) == QUORATE_INVALID, db);
+    check("no name", quorate_snapshot_register(db, "", 60000, &at) == QUORATE_INVALID, db);
+    check("no life", quorate_snapshot_register(db, "api_none", 0, &at) == QUORATE_INVALID, db);
+    check("a life of eight days", quorate_snapshot_register(db, "api_long", 8ull * 86400000, &at) == QUORATE_INVALID,
+          db);
+    at = UINT64_MAX >> 2;
+    check("of a time to come", quorate_snapshot_register(db, "api_later", 60000, &at) == QUORATE_INVALID, db);
+    at = 1;
+    check("of a time long gone", quorate_snapshot_register(db, "api_old", 60000, &at) == QUORATE_FAILED, db);
+    check("one that is not there is not extended", quorate_snapshot_extend(db, "api_none", 60000) == QUORATE_NOT_FOUND,
+          db);
+    check("nor dropped", quorate_snapshot_drop(db, "api_none") == QUORATE_NOT_FOUND, db);
+}
+
+static void test_snapshots(struct quorate *db)
+{
+    struct quorate_txn *t;
+    uint64_t at = 0, again = 0, named = 0;
+    long n;
+    (void)quorate_snapshot_drop(db, "api_test"); /* of an earlier run */
+    test_snapshot_names(db);
+    check("a past",
+          put_now(db, "api/past", 1) == QUORATE_OK && put_now(db, "api/other", 1) == QUORATE_OK &&
+              put_now(db, "api/found", 0) == QUORATE_OK,
+          db);
+    check("registered", quorate_snapshot_register(db, "api_test", 60000, &at) == QUORATE_OK && at > 0, db);
+    check("a present", put_now(db, "api/past", 2) == QUORATE_OK, db);
+    check("registered again it is the same",
+          quorate_snapshot_register(db, "api_test", 1000, &again) == QUORATE_OK && again == at, db);
+    check("what was is read", number_at(db, "api/past", at) == 1, db);
+    check("as of 0 there is nothing", quorate_begin_at(db, "default", 0, &t) == QUORATE_INVALID && t == NULL, db);
+    (void)quorate_begin_at(db, "default", at, &t);
+    (void)get_number(t, "api/past", &n);
+    (void)put_number(t, "api/found", n);
+    check("a commit on what is no longer so", quorate_commit(t, NULL) == QUORATE_RETRY, db);
+    (void)quorate_begin_at(db, "default", at, &t);
+    (void)get_number(t, "api/other", &n);
+    (void)put_number(t, "api/found", n);
+    uint64_t version = 0;
+    check("on what still is", quorate_commit(t, &version) == QUORATE_OK && version > at, db);
+    check("it is of now", number_at(db, "api/found", at) == 0 && number_at(db, "api/found", version) == 1, db);
+    named = version;
+    check("registered as of a timestamp",
+          quorate_snapshot_register(db, "api_test2", 60000, &named) == QUORATE_OK && named == version, db);
+    check("extended", quorate_snapshot_extend(db, "api_test", 120000) == QUORATE_OK, db);
+    check("dropped",
+          quorate_snapshot_drop(db, "api_test") == QUORATE_OK && quorate_snapshot_drop(db, "api_test2") == QUORATE_OK,
+          db);
+    check("once", quorate_snapshot_drop(db, "api_test") == QUORATE_NOT_FOUND, db);
+}
+
 /* --- quorate_run: money moved by several connections, whose sum stays --- */
 
 struct move {
@@ -310,6 +385,7 @@ int main(int argc, char **argv)
     test_open();
     test_one(db);
     test_conflicts(db);
+    test_snapshots(db);
     test_scans(db, "default");
     test_scans(db, "hashed");
     test_run(db, other, "default");
