@@ -503,7 +503,7 @@ const struct command cli_commands[] = {
     {"ledger balances", "ACCOUNT", "an account's balances behind each transfer, newest first", run_ledger_balances, 1,
      1, FLAGS(flags_ledger_list), false},
     {"ledger audit", "", "prove from the rows that debits equal credits and balances their postings",
-     run_ledger_audit_command, 0, 0, FLAGS(flags_ledger_show), false},
+     run_ledger_audit_command, 0, 0, FLAGS(flags_ledger_account), false},
     {"ledger currency", "LEDGER", "say how people write the amounts of a ledger", run_ledger_currency, 1, 1,
      FLAGS(flags_ledger_currency), false},
     {"ledger currencies", "", "what the ledgers' amounts are", run_ledger_currencies, 0, 0, NO_FLAGS, false},

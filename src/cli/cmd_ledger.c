@@ -492,10 +492,12 @@ static void audit_done(void *ctx, const struct client_error *e, const struct led
 int run_ledger_audit_command(struct cli *c)
 {
     struct ledger_command k;
-    int code = ledger_command_open_showing(&k, c);
+    uint64_t at = 0;
+    int code = flag_number(c, "at", 0, UINT64_MAX, &at);
+    if (code == CLI_OK) code = ledger_command_open_showing(&k, c);
     if (code != CLI_OK) return code;
     uint32_t timeout_ms = args_given(&c->args, "timeout") ? c->timeout_ms : 600000;
-    ledger_run_audit(k.ledger, 0, timeout_ms, NULL, audit_done, &k);
+    ledger_run_audit(k.ledger, at, timeout_ms, NULL, audit_done, &k);
     return ledger_command_close(&k);
 }
 

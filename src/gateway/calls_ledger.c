@@ -344,6 +344,21 @@ static void handle_read(struct call *c, const struct input *in, const struct rou
     }
 }
 
+static void handle_audit(struct call *c, const struct input *in)
+{
+    struct query_param p[] = {{.name = "timeout_ms"}, {.name = "at"}};
+    struct errbuf err;
+    uint64_t at = 0;
+    uint32_t ms = 0;
+    enum status s = query_parse(in->query, p, 2, &c->arena, &err);
+    if (s == STATUS_OK) s = take_timeout(&p[0], &ms, &err);
+    if (s == STATUS_OK) s = number(&p[1], UINT64_MAX - 1, &at, &err);
+    if (s == STATUS_OK)
+        ledger_run_audit(c->gateway->ledger, at, ms > 0 ? ms : AUDIT_TIMEOUT_MS, NULL, audit_done, c);
+    else
+        call_refuse(c, s, &err);
+}
+
 static void handle_accounts(struct call *c, const struct input *in)
 {
     struct query_param p[] = {{.name = "timeout_ms"}, {.name = "limit"}, {.name = "next"}};
@@ -375,11 +390,7 @@ void call_ledger(struct call *c, const struct input *in, const struct route *rou
     } else if (!call_may_all(c, creates ? AUTH_LEDGER : AUTH_READ, slice_str(LEDGER_KEYSPACE))) {
         return;
     } else if (c->endpoint == ENDPOINT_LEDGER_AUDIT) {
-        enum status s = query_timeout(in, c, &err);
-        if (s == STATUS_OK)
-            ledger_run_audit(c->gateway->ledger, 0, AUDIT_TIMEOUT_MS, NULL, audit_done, c);
-        else
-            call_refuse(c, s, &err);
+        handle_audit(c, in);
     } else if (c->endpoint == ENDPOINT_LEDGER_CURRENCY || c->endpoint == ENDPOINT_LEDGER_CURRENCIES) {
         handle_currencies(c, in, route);
     } else if (c->endpoint == ENDPOINT_LEDGER_ACCOUNTS && c->method == HTTP_GET) {
