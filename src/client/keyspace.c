@@ -136,6 +136,14 @@ static enum step place(struct request *r)
     return STEP_AGAIN;
 }
 
+/* Its ranges have gone with it: nobody will ever answer. */
+enum step keyspace_still(struct request *r)
+{
+    const struct route_keyspace *k = routes_keyspace(&r->client->routes, r->keyspace_name);
+    if (k != NULL && k->id == r->keyspace) return STEP_AGAIN;
+    return request_finish(r, STATUS_NOT_FOUND, "the keyspace was dropped meanwhile");
+}
+
 enum step keyspace_enter(struct request *r)
 {
     struct route_keyspace *k = routes_keyspace(&r->client->routes, r->keyspace_name);

@@ -10,6 +10,7 @@ struct slice keyspace_place(struct arena *arena, uint32_t buckets, struct slice 
 void keyspace_look_up(struct request *r); /* if it is known and in use */
 /* Each time before it is routed. STEP_AGAIN: go on; else the request waits, or has ended. */
 enum step keyspace_enter(struct request *r);
+enum step keyspace_still(struct request *r); /* of a step or piece, whose owner has entered it */
 /* The bytes that travel. False: they are too many. */
 bool keyspace_encode_txn(struct request *r, const struct txn *t);
 

@@ -204,7 +204,7 @@ static enum step request_route(struct request *r, uint64_t now_ns)
     if (now_ns >= r->deadline_ns) return request_give_up(r);
     bool is_part = r->kind == REQUEST_STEP || r->kind == REQUEST_PIECE;
     bool is_scan = r->kind == REQUEST_SCAN || r->kind == REQUEST_PIECE || r->kind == REQUEST_WATCH;
-    enum step step = is_part ? STEP_AGAIN : keyspace_enter(r);
+    enum step step = is_part ? keyspace_still(r) : keyspace_enter(r);
     if (step != STEP_AGAIN) return step;
     if (is_scan && r->scan.end.size > 0 && slice_cmp(r->scan.start, r->scan.end) >= 0) {
         r->result.scan =

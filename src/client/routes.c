@@ -132,7 +132,7 @@ struct route_keyspace *routes_learn_keyspace(struct routes *r, const struct keys
     size_t at = keyspace_place(r, info->name);
     struct route_keyspace *known = routes_keyspace(r, info->name);
     if (known != NULL) {
-        take_info(known, info);
+        if (info->id >= known->id) take_info(known, info); /* ids rise: an older one is from who is behind */
         return known;
     }
     if (r->keyspace_count == r->keyspace_capacity) {

@@ -4,6 +4,7 @@
  *   owner:  ROUTING --keys in several ranges--> WAIT_SPREAD --answered--> DONE
  *             ^                                     |  |  woken by the spread; timed out by the deadline: then unknown
  *             +-------- WAIT_PAUSE <----- RETRY ----+  +--> DONE
+ *             +---- the keyspace is no more, and a range was never prepared: routing says so
  *
  *   spread: steps under way, until the coordinator is done, also after the owner has gone; or a minute has passed: whoever meets
  *           the locks goes on. Without an owner: settles the fate of a transaction that was met. */
@@ -43,7 +44,9 @@ struct spread {
     struct slice keyspace_name;
     struct spread_part *parts;
     size_t part_count;
-    unsigned steps; /* under way */
+    unsigned steps;  /* under way */
+    bool lost;       /* the keyspace is no more: no step will be answered */
+    bool unprepared; /* lost, and some part has definitely not been prepared: it never commits */
     uint64_t give_up_ns;
 };
 
@@ -117,7 +120,10 @@ static void step_done(void *ctx, const struct client_error *e, struct slice payl
     struct spread *s = p->spread;
     s->steps--;
     p->repeated = false;
-    if (e->status != STATUS_OK) {
+    if (e->status == STATUS_NOT_FOUND) {
+        s->lost = true;
+        s->unprepared = s->unprepared || p->asked == ASK_PREPARE;
+    } else if (e->status != STATUS_OK) {
         if (e->status == STATUS_BLOCKED) prepare_blocked(s, payload);
         p->repeated = p->asked != ASK_PREPARE;
         coordinator_failed(s->coordinator, p->number);
@@ -152,7 +158,7 @@ static void step_start(struct spread *s, struct spread_part *p, struct slice bod
 
 static void spread_pump(struct spread *s)
 {
-    bool over = env_mono_ns(s->client->env) >= s->give_up_ns;
+    bool over = s->lost || env_mono_ns(s->client->env) >= s->give_up_ns;
     struct txn_outcome outcome;
     struct slice answer;
     for (size_t i = 0; i < s->part_count && !over; i++) {
@@ -167,7 +173,7 @@ static void spread_pump(struct spread *s)
     }
     if (s->client->part.capacity > 65536) buf_free(&s->client->part);
     if (coordinator_decided(s->coordinator, &outcome)) client_saw_timestamp(s->client, outcome.ts);
-    if (s->owner != NULL && coordinator_answer(s->coordinator, &answer)) request_ready(s->owner);
+    if (s->owner != NULL && (s->lost || coordinator_answer(s->coordinator, &answer))) request_ready(s->owner);
     if (s->steps == 0 && s->owner == NULL) spread_free(s);
 }
 
@@ -181,6 +187,16 @@ static enum step owner_leaves(struct request *r, enum step step)
     return step;
 }
 
+/* Of a part that was never prepared all others come to nothing. */
+static enum step owner_lost(struct request *r, uint64_t now_ns)
+{
+    COVER("client.spread_lost");
+    (void)snprintf(r->last, sizeof(r->last), "its keyspace was dropped meanwhile");
+    if (r->spread->unprepared) return owner_leaves(r, request_pause(r, now_ns));
+    r->may_have_happened = r->reached = true;
+    return owner_leaves(r, request_finish(r, STATUS_UNAVAILABLE, "%s", r->last));
+}
+
 enum step spread_take(struct request *r, uint64_t now_ns)
 {
     struct slice answer;
@@ -189,12 +205,13 @@ enum step spread_take(struct request *r, uint64_t now_ns)
         if (txn_result_decode(answer, &r->arena, &r->result.txn) != STATUS_OK) {
             return owner_leaves(r, request_finish(r, STATUS_CORRUPT, "the votes of the ranges cannot be read"));
         }
-        if (r->result.txn.status == STATUS_RETRY && coordinator_uncertain(r->spread->coordinator) && !r->has_id) {
+        bool again = r->result.txn.status == STATUS_RETRY;
+        if (again && coordinator_uncertain(r->spread->coordinator)) r->may_have_happened = r->reached = true;
+        if (again && r->may_have_happened && !r->has_id) {
             COVER("client.spread_forgotten");
-            r->may_have_happened = r->reached = true;
             return owner_leaves(r, request_finish(r, STATUS_UNAVAILABLE, "nobody remembers it: it took too long"));
         }
-        if (r->result.txn.status == STATUS_RETRY) {
+        if (again) {
             COVER("client.spread_again");
             (void)snprintf(r->last, sizeof(r->last), "it met others and was given up");
             if (r->client->newest_ts > r->born && r->client->newest_ts - r->born > TXN_HORIZON / 2) r->born = 0;
@@ -202,6 +219,7 @@ enum step spread_take(struct request *r, uint64_t now_ns)
         }
         return owner_leaves(r, request_finish(r, STATUS_OK, "%s", ""));
     }
+    if (r->spread->lost) return owner_lost(r, now_ns);
     if (now_ns < r->deadline_ns) return STEP_WAIT;
     COVER("client.spread_late");
     r->may_have_happened = r->reached = true;

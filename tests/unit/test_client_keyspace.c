@@ -228,6 +228,105 @@ START_TEST(a_dropped_keyspace_is_refused_and_comes_back)
 }
 END_TEST
 
+static void start_over_ranges(const char *a, const char *b, uint64_t id)
+{
+    struct txn_op ops[2] = {{.kind = TXN_PUT, .key = slice_str(a), .value = slice_str("v")},
+                            {.kind = TXN_PUT, .key = slice_str(b), .value = slice_str("v")}};
+    struct txn t = {.ops = ops, .op_count = 2};
+    t.id.bytes[0] = (uint8_t)id;
+    o = (struct outcome){.f = &f};
+    client_txn(f.client, slice_str("bank"), &t, 10000, outcome_on_txn, &o);
+}
+
+static void anew(void) /* the same name, another keyspace; its ranges are new ones */
+{
+    f.keyspace_id = FAKE_KEYSPACE + 1;
+    for (unsigned i = 0; i < 3; i++) f.ranges[i].id += 100;
+}
+
+/* No range of the old one will ever answer: that is known at once, and so is that nothing has happened. */
+START_TEST(a_keyspace_made_anew_is_noticed_by_transactions_over_ranges)
+{
+    for (uint64_t id = 0; id < 2; id++) {
+        fake_start(&f, 7 + id, 0);
+        start_over_ranges("a", "m", 0);
+        fake_wait(&f, &o, 2 * SECOND);
+        ck_assert_int_eq(o.status, STATUS_OK);
+        anew();
+        uint64_t began_ns = fakenet_now_ns(f.net);
+        start_over_ranges("a", "m", id);
+        fake_wait(&f, &o, 2 * SECOND);
+        ck_assert_int_eq(o.status, STATUS_NOT_FOUND);
+        ck_assert(!o.unknown);
+        ck_assert_uint_lt(o.at_ns - began_ns, SECOND);
+        fake_stop(&f);
+    }
+}
+END_TEST
+
+/* The second range's Prepare is lost; when it is asked again, the keyspace has gone. */
+static bool lost_prepare(struct fake_node *n, struct rpc_request *r, void *ctx)
+{
+    bool *lost = ctx;
+    if (r->method != METHOD_TXN || n->self.node_id != 2) return false;
+    if (*lost) {
+        anew();
+        f.hook = NULL;
+        return false;
+    }
+    *lost = true;
+    rpc_request_drop(r);
+    return true;
+}
+
+/* One range may have taken part before the keyspace went: whether it was done is not known, and that is said soon. */
+START_TEST(a_keyspace_dropped_under_a_transaction_leaves_it_open)
+{
+    bool lost = false;
+    fake_start(&f, 9, 0);
+    start_over_ranges("a", "m", 0);
+    fake_wait(&f, &o, 2 * SECOND);
+    (void)fakenet_run(f.net, NULL, NULL, 500 * MS); /* its endings */
+    f.hook = lost_prepare;
+    f.hook_ctx = &lost;
+    start_over_ranges("b", "n", 0);
+    fake_wait(&f, &o, 5 * SECOND);
+    ck_assert(lost && f.hook == NULL);
+    ck_assert_msg(o.unknown, "%s", o.message);
+    fake_stop(&f);
+}
+END_TEST
+
+/* Pieces of a scan are parts, too. */
+START_TEST(a_keyspace_by_hash_made_anew_is_noticed)
+{
+    start_by_hash(11);
+    put("a");
+    anew();
+    o = (struct outcome){.f = &f};
+    client_scan(f.client, slice_str("bank"), &(struct client_scan){.start = SLICE_EMPTY, .end = SLICE_EMPTY}, 10000,
+                outcome_on_scan, &o);
+    fake_wait(&f, &o, SECOND);
+    ck_assert_int_eq(o.status, STATUS_NOT_FOUND);
+    fake_stop(&f);
+}
+END_TEST
+
+/* Whoever is behind tells of the former one: ids rise. */
+START_TEST(news_of_a_former_keyspace_are_old)
+{
+    struct routes r;
+    routes_init(&r);
+    struct keyspace_info info = {.id = 9, .name = slice_str("bank")};
+    ck_assert_uint_eq(routes_learn_keyspace(&r, &info)->id, 9);
+    info.id = 5;
+    info.ttl_ms = 7;
+    ck_assert_uint_eq(routes_learn_keyspace(&r, &info)->id, 9);
+    ck_assert_uint_eq(routes_keyspace(&r, slice_str("bank"))->ttl_ms, 0);
+    routes_free(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("client_keyspace");
@@ -240,6 +339,10 @@ int main(void)
     tcase_add_test(t, a_failing_bucket_fails_the_page);
     tcase_add_test(t, the_keyspaces_time_to_live_goes_along);
     tcase_add_test(t, a_dropped_keyspace_is_refused_and_comes_back);
+    tcase_add_test(t, a_keyspace_made_anew_is_noticed_by_transactions_over_ranges);
+    tcase_add_test(t, a_keyspace_dropped_under_a_transaction_leaves_it_open);
+    tcase_add_test(t, a_keyspace_by_hash_made_anew_is_noticed);
+    tcase_add_test(t, news_of_a_former_keyspace_are_old);
     suite_add_tcase(suite, t);
     return run_suite(suite);
 }
