@@ -4,7 +4,6 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-#define UNUSED_PAUSE_NS (2000 * NS_PER_MS) /* between looks for a keyspace that is not there */
 #define FAILED_PAUSE_NS (200 * NS_PER_MS)
 
 const char auth_unreadable[] = "users and rights cannot be read at the moment; nothing was done";
@@ -53,9 +52,7 @@ static void reading_ended(struct auth *a, enum status s)
         a->known = true;
         a->fresh_ns = now_ns;
     }
-    a->reading.next_ns = now_ns + (s != STATUS_OK    ? FAILED_PAUSE_NS
-                                   : a->book == NULL ? UNUSED_PAUSE_NS
-                                                     : AUTH_FRESH_MS / 2 * NS_PER_MS);
+    a->reading.next_ns = now_ns + (s != STATUS_OK ? FAILED_PAUSE_NS : AUTH_FRESH_MS / 2 * NS_PER_MS);
     struct list ready, *it;
     list_init(&ready);
     LIST_FOR(w, &a->waits)
@@ -96,6 +93,11 @@ static void rows_read(void *ctx, const struct client_error *e, const struct scan
 static void generation_read(void *ctx, const struct client_error *e, const struct get_reply *reply)
 {
     struct auth *a = ctx;
+    if (e->status == STATUS_NOT_FOUND && a->book != NULL && book_is_on(a->book)) {
+        log_event(a->env->log, LOG_WARN, "auth.unreadable", "status=%s", status_name(e->status));
+        reading_ended(a, STATUS_UNAVAILABLE); /* it was lost, not turned off: that opens nothing */
+        return;
+    }
     if (e->status == STATUS_NOT_FOUND) { /* there is no keyspace */
         book_free(a->book);
         a->book = NULL;

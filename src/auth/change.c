@@ -30,8 +30,9 @@ struct change {
 
 static void change_end(struct change *c, enum status s, bool unknown, const char *why)
 {
-    log_event(c->op.auth->env->log, LOG_INFO, "audit.change", "what=%s name=%.*s status=%s", c->what, (int)c->name.size,
-              (const char *)c->name.data, status_name(s));
+    struct slice name = auth_name_valid(c->name) ? c->name : slice_str("-");
+    log_event(c->op.auth->env->log, LOG_INFO, "audit.change", "what=%s name=%.*s status=%s", c->what, (int)name.size,
+              (const char *)name.data, status_name(s));
     c->done(c->ctx, s, unknown, why);
     auth_op_free(&c->op);
 }

@@ -299,8 +299,9 @@ struct login {
 
 static void login_end(struct login *g, enum status s, bool unknown, const char *why)
 {
-    log_event(g->op.auth->env->log, LOG_INFO, "audit.login", "user=%.*s status=%s", (int)g->user.size,
-              (const char *)g->user.data, status_name(s));
+    struct slice user = auth_name_valid(g->user) ? g->user : slice_str("-"); /* nothing that forges other fields */
+    log_event(g->op.auth->env->log, LOG_INFO, "audit.login", "user=%.*s status=%s", (int)user.size,
+              (const char *)user.data, status_name(s));
     g->done(g->ctx, s, unknown, s == STATUS_OK ? slice_str(g->text) : SLICE_EMPTY, why);
     auth_op_free(&g->op);
 }

@@ -145,6 +145,13 @@ enum status interact_write(struct interact *t, const struct txn_op *op, struct e
     return STATUS_OK;
 }
 
+bool interact_each_write(const struct interact *t, bool (*one)(void *ctx, struct slice key), void *ctx)
+{
+    size_t i = 0, count = t->write_count; /* a no may end t */
+    while (i < count && one(ctx, t->writes[i].key)) i++;
+    return i == count;
+}
+
 /* --- calls --- */
 
 static void call_begins(struct interact *t, void *ctx)

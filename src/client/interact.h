@@ -38,6 +38,8 @@ void interact_scan(struct interact *t, const struct client_scan *s, uint32_t tim
                    void *ctx);
 /* STATUS_OK, or why not (INVALID, TOO_LARGE). op: TXN_PUT or TXN_DELETE; copied; the last write of a key counts. */
 MUST_CHECK enum status interact_write(struct interact *t, const struct txn_op *op, struct errbuf *err);
+/* Until `one` says no; true: it never did. */
+bool interact_each_write(const struct interact *t, bool (*one)(void *ctx, struct slice key), void *ctx);
 /* STATUS_OK with the commit's timestamp; RETRY; or as any write. */
 void interact_commit(struct interact *t, uint32_t timeout_ms, interact_done done, void *ctx);
 

@@ -35,6 +35,7 @@
     X(FORBIDDEN, PERMISSION_DENIED, "etcdserver: permission denied")                                                   \
     X(USER_EMPTY, INVALID_ARGUMENT, "etcdserver: user name is empty")                                                  \
     X(STOPPED, UNAVAILABLE, "etcdserver: server stopped")                                                              \
+    X(DEADLINE, DEADLINE_EXCEEDED, "context deadline exceeded")                                                        \
     X(TOKEN, UNAUTHENTICATED, "etcdserver: invalid auth token")                                                        \
     X(LEADER_LEFT, UNKNOWN, "election: session expired")                                                               \
     X(BAD_SORT, INVALID_ARGUMENT, "etcdserver: invalid sort option")
@@ -48,9 +49,11 @@ int etcd_http_code(enum grpc_code code)
     return codes[code];
 }
 
-struct etcd_error etcd_error_of(const struct client_error *e)
+struct etcd_error etcd_error_of(struct etcd *e, const struct client_error *err)
 {
-    switch ((int)e->status) {
+    if (err->status == STATUS_NOT_FOUND && e->keyspace == KEYSPACE_THERE)
+        e->keyspace = KEYSPACE_UNKNOWN; /* it was dropped: the next request makes it anew */
+    switch ((int)err->status) {
     case STATUS_TOO_OLD: return ERR_COMPACTED;
     case STATUS_INVALID: return ERR_FUTURE;
     case STATUS_TOO_LARGE: return ERR_TOO_LARGE;
@@ -66,6 +69,7 @@ void ecall_end(struct ecall *c)
 {
     list_remove(&c->link);
     list_remove(&c->wait);
+    heap_remove(&c->etcd->deadlines, &c->deadline);
     auth_last_end(&c->lasting);
     c->etcd->call_count--;
     arena_free(&c->arena);
@@ -109,17 +113,27 @@ static void write_error(struct buf *b, enum grpc_code code, const char *text)
     json_close(b, '}');
 }
 
-void ecall_refuse_text(struct ecall *c, enum grpc_code code, const char *text)
+static void reply_error(struct ecall *c, enum grpc_code code, const char *text)
 {
     struct buf b;
-    if (c->streaming) {
-        ecall_stream_error(c, code, text);
-        return;
-    }
     buf_init(&b, 65536);
     write_error(&b, code, text);
     reply(c, etcd_http_code(code), "application/json", buf_slice(&b));
     buf_free(&b);
+}
+
+void ecall_reply_error(struct ecall *c, const struct etcd_error *why)
+{
+    reply_error(c, why->code, why->text);
+}
+
+void ecall_refuse_text(struct ecall *c, enum grpc_code code, const char *text)
+{
+    if (c->streaming) {
+        ecall_stream_error(c, code, text);
+        return;
+    }
+    reply_error(c, code, text);
     ecall_end(c);
 }
 
@@ -130,7 +144,7 @@ void ecall_refuse(struct ecall *c, const struct etcd_error *why)
 
 void ecall_fail(struct ecall *c, const struct client_error *e)
 {
-    struct etcd_error why = etcd_error_of(e);
+    struct etcd_error why = etcd_error_of(c->etcd, e);
     ecall_refuse(c, &why);
 }
 
@@ -266,7 +280,9 @@ static void run_waiting(struct etcd *e, const struct client_error *why)
     struct list *it;
     while ((it = list_pop_front(&e->waiting)) != NULL) {
         struct ecall *c = LIST_ENTRY(it, struct ecall, wait);
-        if (why != NULL)
+        if (c->http == NULL) /* it has left meanwhile: nothing was begun */
+            ecall_end(c);
+        else if (why != NULL)
             ecall_fail(c, why);
         else
             c->run(c, c->tree);
@@ -349,9 +365,9 @@ static void dispatch(struct ecall *c, enum http_method method, struct slice path
         if (!slice_eq(rest, slice_str(ROUTES[i].path))) continue;
         c->route = ROUTES[i].path;
         c->run = ROUTES[i].run;
-        if (method == HTTP_POST)
+        if (method == HTTP_POST && ecall_take_deadline(c))
             ecall_admit(c, start_call);
-        else
+        else if (method != HTTP_POST)
             ecall_text(c, 405, "text/plain; charset=utf-8", slice_str("Method Not Allowed\n"));
         return;
     }
@@ -425,7 +441,9 @@ struct gateway_guest etcd_guest(struct etcd *e)
 
 static uint64_t etcd_pass(struct actor *a, uint64_t now_ns)
 {
-    return sweep_pass(LIST_ENTRY(a, struct etcd, actor), now_ns);
+    struct etcd *e = LIST_ENTRY(a, struct etcd, actor);
+    uint64_t deadline_ns = deadlines_pass(e, now_ns), sweep_ns = sweep_pass(e, now_ns);
+    return deadline_ns < sweep_ns ? deadline_ns : sweep_ns;
 }
 
 struct etcd *etcd_new(struct env *env, struct client *client, struct auth *auth, const char *address)
@@ -440,6 +458,7 @@ struct etcd *etcd_new(struct env *env, struct client *client, struct auth *auth,
     list_init(&e->calls);
     list_init(&e->works);
     list_init(&e->waiting);
+    heap_init(&e->deadlines);
     streams_init(&e->streams, env);
     list_init(&e->actor.link);
     e->actor.pass = etcd_pass;
@@ -462,6 +481,7 @@ void etcd_free(struct etcd *e)
     works_free(e);
     sweep_free(e);
     streams_free(&e->streams);
+    heap_free(&e->deadlines);
     e->env->ops->detach(e->env, &e->actor);
     mem_free(e);
 }

@@ -8,6 +8,7 @@
 #ifndef QUORATE_ETCD_ETCD_INT_H
 #define QUORATE_ETCD_ETCD_INT_H
 
+#include "base/heap.h"
 #include "client/watch.h"
 #include "etcd/etcd.h"
 #include "gateway/json_tree.h"
@@ -16,7 +17,6 @@
 #define ETCD_CALL_MS 7000u
 #define ETCD_VALUE_MAX (LIMIT_VALUE_BYTES - REVISED_HEAD_BYTES)
 #define ETCD_TXN_OPS 128u
-
 /* Rows of the keyspace: users' keys, leases by id, what is attached to them, and our own: the first byte of the key. */
 #define ROW_OF_USER 'k'
 #define ROW_OF_LEASE 'l'
@@ -51,7 +51,7 @@ struct etcd_error {
 extern const struct etcd_error ERR_EMPTY_KEY, ERR_KEY_NOT_FOUND, ERR_VALUE_PROVIDED, ERR_LEASE_PROVIDED,
     ERR_TOO_MANY_OPS, ERR_DUPLICATE_KEY, ERR_TOO_LARGE, ERR_LEASE_NOT_FOUND, ERR_LEASE_EXISTS, ERR_LEASE_TTL,
     ERR_COMPACTED, ERR_FUTURE, ERR_TIMEOUT, ERR_MEMBER_NOT_FOUND, ERR_NOT_CHANGED_HERE, ERR_LEADER_LEFT, ERR_BAD_SORT,
-    ERR_FORBIDDEN, ERR_USER_EMPTY, ERR_TOKEN, ERR_STOPPED;
+    ERR_FORBIDDEN, ERR_USER_EMPTY, ERR_TOKEN, ERR_STOPPED, ERR_DEADLINE;
 
 struct etcd {
     struct actor actor; /* sweeps leases */
@@ -69,7 +69,8 @@ struct etcd {
     enum { KEYSPACE_UNKNOWN, KEYSPACE_ASKED, KEYSPACE_THERE } keyspace;
     struct list waiting; /* struct ecall: for the keyspace to be there */
     uint64_t started_ns, sweep_ns;
-    struct sweep *sweep; /* lease_sweep.c; NULL: none is under way */
+    struct sweep *sweep;   /* lease_sweep.c; NULL: none is under way */
+    struct heap deadlines; /* of calls */
 };
 
 struct ecall {
@@ -91,6 +92,7 @@ struct ecall {
     void *state;                                                     /* the handler's own, in the arena */
     void (*emit)(struct ecall *c, struct buf *b, uint64_t revision); /* what its answer has beside the header */
     uint32_t timeout_ms;
+    struct heap_node deadline;    /* that the client has set (deadline.c) */
     char user[AUTH_NAME_MAX + 1]; /* who it is from; empty: rights were not asked for */
     uint64_t user_epoch;
     struct slice token;          /* that it came with; empty: none */
@@ -104,10 +106,12 @@ void ecall_refuse(struct ecall *c, const struct etcd_error *why);
 void ecall_refuse_text(struct ecall *c, enum grpc_code code, const char *text);
 void ecall_fail(struct ecall *c, const struct client_error *e);
 void ecall_text(struct ecall *c, int code, const char *type, struct slice body); /* no JSON, or not of gRPC */
+void ecall_reply_error(struct ecall *c,
+                       const struct etcd_error *why); /* answers; the call goes on without its client */
 void ecall_stream(struct ecall *c, void (*gone)(struct ecall *c));
 void ecall_stream_error(struct ecall *c, enum grpc_code code, const char *text); /* and ends it */
 void etcd_saw(struct etcd *e, uint64_t revision);
-struct etcd_error etcd_error_of(const struct client_error *e);
+struct etcd_error etcd_error_of(struct etcd *e, const struct client_error *err);
 int etcd_http_code(enum grpc_code code);
 
 /* --- auth.c --- */
@@ -138,7 +142,6 @@ void emit_i64(struct buf *b, const char *name, int64_t v);          /* nothing w
 void emit_u64(struct buf *b, const char *name, uint64_t v);
 void emit_bytes(struct buf *b, const char *name, struct slice v); /* nothing when empty */
 void emit_true(struct buf *b, const char *name, bool v);
-
 void emit_base64(struct buf *b, struct slice v); /* a value: an element of a list */
 
 struct ekv { /* a row of a user */
@@ -189,6 +192,8 @@ void serve_snapshot(struct ecall *c, const struct json_node *body);
 void serve_defragment(struct ecall *c, const struct json_node *body);
 void serve_auth(struct ecall *c, const struct json_node *body);
 void probe_health(struct ecall *c, struct slice path);
+bool ecall_take_deadline(struct ecall *c); /* deadline.c: of a request that has come; false: it has been refused */
+uint64_t deadlines_pass(struct etcd *e, uint64_t now_ns);
 /* lease_sweep.c */
 uint64_t sweep_pass(struct etcd *e, uint64_t now_ns);
 void sweep_free(struct etcd *e);

@@ -129,6 +129,11 @@ static void snapshot_send(struct ecall *c, const struct scan_reply *page)
     buf_free(&b);
 }
 
+static bool may_still_read(const struct ecall *c)
+{
+    return ecall_holds(c, AUTH_READ, slice_make("", 1), slice_make("", 1));
+}
+
 static void hash_scanned(void *ctx, const struct client_error *e, const struct scan_reply *page)
 {
     struct ecall *c = ctx;
@@ -138,8 +143,9 @@ static void hash_scanned(void *ctx, const struct client_error *e, const struct s
         ecall_end(c);
         return;
     }
-    if (e->status != STATUS_OK) {
-        ecall_fail(c, e);
+    if (e->status != STATUS_OK || !may_still_read(c)) {
+        const struct etcd_error why = e->status != STATUS_OK ? etcd_error_of(c->etcd, e) : ERR_FORBIDDEN;
+        ecall_refuse(c, &why);
         return;
     }
     s->revision = page->mark.ts;

@@ -33,6 +33,7 @@ struct ewatch {
     struct arena arena;
     struct event *events;
     size_t count, next_read, reading;
+    struct etcd_error failed; /* what was there before an event could not be read */
     uint64_t upto;
 };
 
@@ -134,7 +135,9 @@ static void answer_progress(struct wstream *s)
     if (s->progress_at == 0) return;
     LIST_FOR(it, &s->watches)
     {
-        uint64_t at = client_watch_position(LIST_ENTRY(it, struct ewatch, link)->watch);
+        const struct ewatch *w = LIST_ENTRY(it, struct ewatch, link);
+        uint64_t at = client_watch_position(w->watch);
+        if (w->count > 0) return; /* its events are not sent yet */
         if (at < least) least = at;
     }
     if (least < s->progress_at) return;
@@ -158,11 +161,29 @@ static void stream_room(void *ctx)
     }
 }
 
+/* It sends nothing more, and says why. */
+static void cancel(struct ewatch *w, uint64_t compacted, const char *why)
+{
+    struct wstream *s = w->stream;
+    send_canceled(s, w->id, false, compacted, why);
+    watch_free(w);
+    answer_progress(s);
+}
+
+static bool still_may(const struct ewatch *w)
+{
+    return ecall_holds(w->stream->call, AUTH_READ, w->key, w->range_end);
+}
+
 static void batch_done(struct ewatch *w)
 {
     struct wstream *s = w->stream;
     struct etcd *e = s->call->etcd;
     uint64_t now_ns = env_mono_ns(e->env);
+    if (w->failed.code != GRPC_OK || !still_may(w)) {
+        cancel(w, 0, w->failed.code != GRPC_OK ? w->failed.text : ERR_FORBIDDEN.text);
+        return;
+    }
     if (w->count > 0) {
         send_events(w);
         w->told_ns = now_ns;
@@ -202,7 +223,9 @@ static void was_before(void *ctx, const struct client_error *e, const struct get
     }
     struct ewatch *w = r->watch;
     w->reading--;
-    if (e->status == STATUS_OK && reply->found) {
+    if (e->status != STATUS_OK && e->status != STATUS_TOO_OLD) { /* not known is not the same as absent */
+        w->failed = etcd_error_of(s->call->etcd, e);
+    } else if (e->status == STATUS_OK && reply->found) {
         struct slice value = arena_dup_slice(&w->arena, reply->value);
         r->event->had = true;
         r->event->before =
@@ -244,27 +267,16 @@ static void take_batch(struct ewatch *w, const struct client_watch_batch *batch)
     }
 }
 
-static void cancel_forbidden(struct ewatch *w)
-{
-    struct wstream *s = w->stream;
-    send_canceled(s, w->id, false, 0, ERR_FORBIDDEN.text);
-    watch_free(w);
-    answer_progress(s);
-}
-
 static void on_batch(void *ctx, const struct client_error *e, const struct client_watch_batch *batch, uint64_t resume)
 {
     struct ewatch *w = ctx;
-    struct wstream *s = w->stream;
-    if (!ecall_holds(s->call, AUTH_READ, w->key, w->range_end)) { /* the right, or the token, has ended since */
-        cancel_forbidden(w);
+    if (!still_may(w)) { /* the right, or the token, has ended since */
+        cancel(w, 0, ERR_FORBIDDEN.text);
         return;
     }
     if (e->status != STATUS_OK) {
-        struct etcd_error why = etcd_error_of(e);
-        send_canceled(s, w->id, false, e->status == STATUS_TOO_OLD ? resume + 1 : 0, why.text);
-        watch_free(w);
-        answer_progress(s);
+        struct etcd_error why = etcd_error_of(w->stream->call->etcd, e);
+        cancel(w, e->status == STATUS_TOO_OLD ? resume + 1 : 0, why.text);
         return;
     }
     take_batch(w, batch);
@@ -413,7 +425,7 @@ static void rights_changed(struct ecall *c)
     LIST_FOR(it, &s->watches)
     {
         struct ewatch *w = LIST_ENTRY(it, struct ewatch, link);
-        if (w->reading == 0 && !ecall_holds(c, AUTH_READ, w->key, w->range_end)) cancel_forbidden(w);
+        if (w->reading == 0 && !still_may(w)) cancel(w, 0, ERR_FORBIDDEN.text);
     }
 }
 

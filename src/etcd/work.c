@@ -84,7 +84,7 @@ static void fetched(struct work *w, const struct client_error *e)
 {
     if (e->status != STATUS_OK && !w->failed) {
         w->failed = true;
-        w->refusal = etcd_error_of(e);
+        w->refusal = etcd_error_of(w->etcd, e);
     }
     if (--w->fetching > 0) return;
     if (w->failed)
@@ -339,7 +339,7 @@ static void committed(void *ctx, const struct client_error *e, const struct txn_
 {
     struct work *w = ctx;
     if (e->status != STATUS_OK) {
-        struct etcd_error why = etcd_error_of(e);
+        struct etcd_error why = etcd_error_of(w->etcd, e);
         work_end(w, &why, 0, false);
     } else if (result->status == STATUS_CONDITION_FAILED || result->status == STATUS_RETRY) {
         if (++w->attempts < ATTEMPTS_MAX) {

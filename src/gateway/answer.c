@@ -248,12 +248,15 @@ void answer_txn(struct answer *a, const struct txn_result *r)
     json_close(b, ']');
     json_close(b, '}');
     end_line(a);
-    if (b->overflow) {
-        /* It was done; only the answer does not fit. An error would say otherwise, so the sums are left out instead. */
-        buf_clear(b);
-        buf_printf(b, "{\"succeeded\":%s,\"version\":\"%llu\",\"replayed\":%s,\"results\":null}\n",
-                   r->succeeded ? "true" : "false", (unsigned long long)r->ts, r->replayed ? "true" : "false");
-    }
+    if (b->overflow) answer_txn_bare(a, r); /* it was done; an error would say otherwise */
+}
+
+void answer_txn_bare(struct answer *a, const struct txn_result *r)
+{
+    if (r->status != STATUS_OK) return;
+    buf_clear(&a->body);
+    buf_printf(&a->body, "{\"succeeded\":%s,\"version\":\"%llu\",\"replayed\":%s,\"results\":null}\n",
+               r->succeeded ? "true" : "false", (unsigned long long)r->ts, r->replayed ? "true" : "false");
 }
 
 static void scan_row(struct buf *b, const struct scan_action *action, const struct scan_row *row)

@@ -123,6 +123,8 @@ static void lookup_done(void *ctx, const struct client_error *e, const struct ge
     } else {
         result.replayed = true;
         answer_txn(&a, &result);
+        if (!call_still_may(c, &(struct auth_need){.verb = AUTH_READ, .keyspace = c->name, .start = SLICE_EMPTY}))
+            answer_txn_bare(&a, &result); /* what it has read may be what this user may not */
     }
     call_send(c, &a);
 }
@@ -133,6 +135,7 @@ static void handle_txn_lookup(struct call *c, const struct input *in, const stru
     struct txn_lookup l;
     enum status s = parse_txn_lookup(in, route, &c->arena, &l, &err);
     if (s == STATUS_OK && !call_may_key(c, AUTH_READ, l.keyspace, l.key)) return;
+    c->name = arena_dup_slice(&c->arena, l.keyspace);
     if (s == STATUS_OK)
         client_get_answer(c->gateway->client, l.keyspace, l.key, &l.id, call_timeout(c, l.timeout_ms), lookup_done, c);
     else

@@ -85,6 +85,9 @@ static bool may(struct call *c, const struct auth_need *need)
     return false;
 }
 
+const struct client_error call_revoked = {
+    .status = STATUS_FORBIDDEN, .message = {.data = (const uint8_t *)"the right to read this has ended", .size = 32}};
+
 bool call_still_may(struct call *c, const struct auth_need *need)
 {
     const struct auth *auth = c->gateway->options.auth;

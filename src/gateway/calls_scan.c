@@ -4,6 +4,7 @@
  *   ASKED --page--> STREAMING --sent, the client has read enough--> ASKED ... --the last page--> ended
  *                       '--a failure: it is the last line--> ended       --the client leaves--> ended */
 #include "base/assert.h"
+#include "gateway/credential.h"
 #include "gateway/gateway_int.h"
 
 static void ask(void *ctx);
@@ -67,6 +68,7 @@ static void page_streamed(struct call *c, const struct client_error *e, const st
 static void scan_done(void *ctx, const struct client_error *e, const struct scan_reply *reply)
 {
     struct call *c = ctx;
+    if (c->scan.all && e->status == STATUS_OK && !call_still_may(c, &c->watch.need)) e = &call_revoked;
     if (c->scan.all && (c->watch.streaming || e->status == STATUS_OK)) {
         page_streamed(c, e, reply);
         return;
@@ -104,6 +106,26 @@ void scan_stop(struct call *c)
     finish(c, 503);
 }
 
+static void look_again(struct auth_lasting *l)
+{
+    (void)l; /* each page is looked at before it is sent */
+}
+
+/* What it asks with has to outlive this request's parsing; and so must the right to it. */
+static void prepare_stream(struct call *c)
+{
+    struct auth *auth = c->gateway->options.auth;
+    c->scan.keyspace = arena_dup_slice(&c->arena, c->scan.keyspace);
+    c->scan.start = arena_dup_slice(&c->arena, c->scan.start);
+    c->scan.end = arena_dup_slice(&c->arena, c->scan.end);
+    c->scan_bound = arena_alloc(&c->arena, LIMIT_KEY_BYTES + 1);
+    c->watch.need =
+        (struct auth_need){.verb = AUTH_READ, .keyspace = c->scan.keyspace, .start = c->scan.start, .end = c->scan.end};
+    if (auth == NULL) return;
+    const char *header = c->gateway->env->http->ops->header(c->http, "Authorization");
+    auth_last(auth, &c->watch.lasting, credential_token(&c->arena, header, false), look_again);
+}
+
 void handle_scan(struct call *c, const struct input *in, const struct route *route)
 {
     struct errbuf err;
@@ -121,11 +143,6 @@ void handle_scan(struct call *c, const struct input *in, const struct route *rou
         call_send(c, &a);
         return;
     }
-    if (c->scan.all) { /* what it asks with has to outlive this request's parsing */
-        c->scan.keyspace = arena_dup_slice(&c->arena, c->scan.keyspace);
-        c->scan.start = arena_dup_slice(&c->arena, c->scan.start);
-        c->scan.end = arena_dup_slice(&c->arena, c->scan.end);
-        c->scan_bound = arena_alloc(&c->arena, LIMIT_KEY_BYTES + 1);
-    }
+    if (c->scan.all) prepare_stream(c);
     ask(c);
 }

@@ -115,6 +115,7 @@ static void session_begin(struct call *c, const struct input *in)
         held->txn = interact_new(g->env, g->client, action.keyspace);
         snprintf(held->keyspace, sizeof(held->keyspace), "%.*s", (int)action.keyspace.size,
                  (const char *)action.keyspace.data);
+        memcpy(held->user, c->user, sizeof(held->user));
         held->idle_ns = action.idle_ms * NS_PER_MS;
         held->in_use = true;
         g->env->ops->random(g->env, held->id, sizeof(held->id));
@@ -286,6 +287,13 @@ static void committed(void *ctx, const struct client_error *e, uint64_t ts)
     call_send(c, &a);
 }
 
+/* A right to write may have ended since the step. */
+static bool still_may_write(void *ctx, struct slice key)
+{
+    struct call *c = ctx;
+    return call_may_key(c, AUTH_WRITE, slice_str(c->session.held->keyspace), key);
+}
+
 static void session_commit_or_abort(struct call *c, const struct input *in)
 {
     struct errbuf err;
@@ -294,7 +302,8 @@ static void session_commit_or_abort(struct call *c, const struct input *in)
     if (s != STATUS_OK) {
         call_refuse(c, s, &err);
     } else if (c->endpoint == ENDPOINT_TXN_COMMIT) {
-        interact_commit(c->session.held->txn, call_timeout(c, query.timeout_ms), committed, c);
+        if (interact_each_write(c->session.held->txn, still_may_write, c))
+            interact_commit(c->session.held->txn, call_timeout(c, query.timeout_ms), committed, c);
     } else {
         struct answer a;
         session_end(c);
@@ -315,7 +324,7 @@ static struct session *session_take(struct call *c, struct slice text)
     LIST_FOR(it, &g->sessions)
     {
         struct session *s = LIST_ENTRY(it, struct session, link);
-        if (!named || memcmp(s->id, id.bytes, sizeof(s->id)) != 0) continue;
+        if (!named || memcmp(s->id, id.bytes, sizeof(s->id)) != 0 || strcmp(s->user, c->user) != 0) continue;
         if (s->in_use) {
             errbuf_set(&err, "another request of this session is under way");
             call_refuse(c, STATUS_BUSY, &err);

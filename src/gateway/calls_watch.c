@@ -73,12 +73,9 @@ static void refuse(struct call *c, const struct client_error *e, uint64_t resume
 
 static void on_batch(void *ctx, const struct client_error *e, const struct client_watch_batch *batch, uint64_t resume)
 {
-    static const struct client_error revoked = {
-        .status = STATUS_FORBIDDEN,
-        .message = {.data = (const uint8_t *)"the right to read this has ended", .size = 32}};
     struct call *c = ctx;
     struct buf b;
-    if (e->status == STATUS_OK && !call_still_may(c, &c->watch.need)) e = &revoked;
+    if (e->status == STATUS_OK && !call_still_may(c, &c->watch.need)) e = &call_revoked;
     if (e->status != STATUS_OK && !c->watch.streaming) {
         refuse(c, e, resume);
         return;

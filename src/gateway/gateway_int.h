@@ -99,6 +99,7 @@ bool call_may_key(struct call *c, enum auth_verb verb, struct slice keyspace, st
 bool call_may_span(struct call *c, enum auth_verb verb, struct slice keyspace, struct slice start, struct slice end);
 bool call_may_all(struct call *c, enum auth_verb verb, struct slice keyspace); /* empty keyspace: of the cluster */
 bool call_still_may(struct call *c, const struct auth_need *need);             /* of what lasts; refuses nothing */
+extern const struct client_error call_revoked;                                 /* why what lasts has ended */
 bool call_may_txn(struct call *c, struct slice keyspace, const struct txn *t);
 void handle_auth(struct call *c, const struct input *in, const struct route *route);
 /* calls_keyspace.c */

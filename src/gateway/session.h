@@ -4,6 +4,7 @@
 #ifndef QUORATE_GATEWAY_SESSION_H
 #define QUORATE_GATEWAY_SESSION_H
 
+#include "auth/rights.h"
 #include "client/interact.h"
 
 #define SESSIONS_MAX 1024u
@@ -13,6 +14,7 @@ struct session {
     struct list link; /* in gateway.sessions, the one that was used last behind */
     uint8_t id[SESSION_ID_BYTES];
     char keyspace[LIMIT_KEYSPACE_NAME + 1];
+    char user[AUTH_NAME_MAX + 1]; /* whose it is, and nobody else's; "": nobody asked */
     struct interact *txn;
     uint64_t idle_ns, used_ns;
     bool in_use; /* by a call */

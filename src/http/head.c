@@ -146,8 +146,9 @@ static bool parse_framing(struct http_reader *r, struct slice name, struct slice
         }
         f->chunked = true;
     } else if (equals_nocase(name, "connection")) {
+        if (list_has(value, "keep-alive") && !f->closes) r->keep_alive = true;
         if (list_has(value, "close")) r->keep_alive = false;
-        if (list_has(value, "keep-alive")) r->keep_alive = true;
+        f->closes = f->closes || list_has(value, "close"); /* has the last word */
     } else if (equals_nocase(name, "expect") && r->of_requests) {
         r->expects = equals_nocase(value, "100-continue");
         if (!r->expects) http_reader_bad(r, 417, "the only expectation known here is 100-continue");

@@ -144,7 +144,7 @@ static bool take_line(struct http_reader *r, struct slice bytes, size_t *taken, 
     }
     if (end == NULL) return false;
     size_t size = r->line.size;
-    if (size < 2 || r->line.data[size - 2] != '\r') {
+    if (size < 2 || memchr(r->line.data, '\r', size) != r->line.data + size - 2) {
         http_reader_bad(r, 400, "a line between the chunks is malformed");
         return false;
     }

@@ -6,7 +6,7 @@
 
 /* What the head says of the body. */
 struct http_framing {
-    bool has_length, chunked;
+    bool has_length, chunked, closes;
     uint64_t length;
 };
 

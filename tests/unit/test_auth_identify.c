@@ -354,6 +354,28 @@ START_TEST(in_doubt_nobody_comes_in)
 }
 END_TEST
 
+/* A keyspace that was lost (a metadata service made anew, say) is not one that was never made. */
+START_TEST(rights_that_are_lost_open_nothing)
+{
+    struct auth_need need = {
+        .verb = AUTH_READ, .keyspace = slice_str("default"), .start = slice_str("k"), .one_key = true};
+    ck_assert_int_eq(set_user("ada", "correct horse", "root"), STATUS_OK);
+    ck_assert_int_eq(turn(true), STATUS_OK);
+    rig->cluster.keyspace_known = false;
+    pass_time((AUTH_STALE_MS + 6000) * MS); /* what the router knows of the keyspace is renewed, too */
+    ck_assert_int_eq(who(rig->auth, NULL)->status, STATUS_UNAVAILABLE);
+    ck_assert(!auth_is_open(rig->auth) && !auth_may(rig->auth, SLICE_EMPTY, &need));
+    rig->cluster.keyspace_known = true;
+    pass_time(2 * SECOND);
+    ck_assert_int_eq(who(rig->auth, NULL)->status, STATUS_UNAUTHENTICATED);
+    ck_assert_int_eq(turn(false), STATUS_OK); /* what was turned off may be lost */
+    pass_time(2 * SECOND);
+    rig->cluster.keyspace_known = false;
+    pass_time((AUTH_STALE_MS + 6000) * MS);
+    ck_assert_int_eq(who(rig->auth, NULL)->status, STATUS_OK);
+}
+END_TEST
+
 /* Each change is compared with the state that it was decided on: the last two administrators cannot drop each other. */
 START_TEST(two_administrators_do_not_lock_each_other_out)
 {
@@ -399,6 +421,7 @@ int main(void)
     tcase_add_test(t, what_lasts_is_told);
     tcase_add_test(t, a_name_that_comes_back_brings_nothing);
     tcase_add_test(t, in_doubt_nobody_comes_in);
+    tcase_add_test(t, rights_that_are_lost_open_nothing);
     tcase_add_test(t, two_administrators_do_not_lock_each_other_out);
     tcase_add_test(t, a_rate_is_kept);
     suite_add_tcase(s, t);

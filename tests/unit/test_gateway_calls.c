@@ -1,141 +1,11 @@
-/* Whole requests through the gateway, with an http seam without sockets and a client that answers as it is told: this file
- * defines the client's functions itself, so the real ones are not linked. */
+/* Whole requests through the gateway, with an http seam without sockets and a client that answers as it is told. */
 #include <check.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "client/watch.h"
 #include "gateway/gateway.h"
 #include "gateway/parse.h"
 #include "lib/gateway_fake_http.h"
-
-/* --- the client: keeps the last call, answers when the test says so --- */
-
-struct client {
-    char what[32];
-    char keyspace[80];
-    struct arena arena;
-    struct txn txn; /* copied into the arena */
-    struct slice key;
-    struct client_scan scan;
-    uint32_t timeout_ms;
-    unsigned calls;
-    void *ctx;
-    client_txn_done txn_done;
-    struct read_how how;
-    client_get_done get_done;
-    client_scan_done scan_done;
-    client_map_done map_done;
-    client_call_done call_done;
-    enum method method;
-    struct client_watch_options watch;
-    client_watch_done watch_done; /* NULL: it has not asked for more */
-    unsigned watches;
-};
-
-static void note(struct client *c, const char *what, struct slice keyspace, uint32_t timeout_ms, void *ctx)
-{
-    snprintf(c->what, sizeof(c->what), "%s", what);
-    snprintf(c->keyspace, sizeof(c->keyspace), "%.*s", (int)keyspace.size, (const char *)keyspace.data);
-    c->timeout_ms = timeout_ms;
-    c->ctx = ctx;
-    c->calls++;
-}
-
-uint32_t client_keyspace_id(const struct client *c, struct slice name)
-{
-    (void)c;
-    (void)name;
-    return 0;
-}
-
-void client_txn(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms, client_txn_done done,
-                void *ctx)
-{
-    note(c, "txn", keyspace, timeout_ms, ctx);
-    c->txn = *t;
-    c->txn.ops = arena_zalloc(&c->arena, t->op_count * sizeof(struct txn_op));
-    memcpy(c->txn.ops, t->ops, t->op_count * sizeof(*t->ops));
-    for (size_t i = 0; i < t->op_count; i++) {
-        c->txn.ops[i].key = arena_dup_slice(&c->arena, t->ops[i].key);
-        c->txn.ops[i].value = arena_dup_slice(&c->arena, t->ops[i].value);
-    }
-    c->txn_done = done;
-}
-void client_get_how(struct client *c, struct slice keyspace, struct slice key, const struct read_how *how,
-                    uint32_t timeout_ms, client_get_done done, void *ctx)
-{
-    note(c, "get", keyspace, timeout_ms, ctx);
-    c->how = *how;
-    c->key = arena_dup_slice(&c->arena, key);
-    c->get_done = done;
-}
-void client_get(struct client *c, struct slice keyspace, struct slice key, uint32_t timeout_ms, client_get_done done,
-                void *ctx)
-{
-    struct read_how how = {.mode = READ_STRONG};
-    client_get_how(c, keyspace, key, &how, timeout_ms, done, ctx);
-}
-void client_get_answer(struct client *c, struct slice keyspace, struct slice anchor, const struct txn_id *id,
-                       uint32_t timeout_ms, client_get_done done, void *ctx)
-{
-    note(c, "answer", keyspace, timeout_ms, ctx);
-    c->txn.id = *id;
-    c->key = arena_dup_slice(&c->arena, anchor);
-    c->get_done = done;
-}
-void client_scan(struct client *c, struct slice keyspace, const struct client_scan *s, uint32_t timeout_ms,
-                 client_scan_done done, void *ctx)
-{
-    note(c, "scan", keyspace, timeout_ms, ctx);
-    c->scan = *s;
-    c->scan_done = done;
-}
-void client_map(struct client *c, struct slice keyspace, uint32_t timeout_ms, client_map_done done, void *ctx)
-{
-    note(c, "map", keyspace, timeout_ms, ctx);
-    c->map_done = done;
-}
-void client_meta(struct client *c, enum method m, struct slice params, uint32_t timeout_ms, client_call_done done,
-                 void *ctx)
-{
-    (void)params;
-    note(c, "meta", SLICE_EMPTY, timeout_ms, ctx);
-    c->method = m;
-    c->call_done = done;
-}
-void client_node(struct client *c, const char *address, enum method m, struct slice params, uint32_t timeout_ms,
-                 client_call_done done, void *ctx)
-{
-    (void)address;
-    client_meta(c, m, params, timeout_ms, done, ctx);
-}
-void client_stats(const struct client *c, struct client_stats *out)
-{
-    *out = (struct client_stats){.requests = c->calls};
-}
-
-struct client_watch *client_watch_new(struct client *c, const struct client_watch_options *o)
-{
-    c->watch = *o;
-    c->watches++;
-    return (struct client_watch *)(void *)c;
-}
-void client_watch_next(struct client_watch *w, client_watch_done done, void *ctx)
-{
-    struct client *c = (struct client *)(void *)w;
-    c->watch_done = done;
-    c->ctx = ctx;
-}
-uint64_t client_watch_position(const struct client_watch *w)
-{
-    (void)w;
-    return 77;
-}
-void client_watch_free(struct client_watch *w)
-{
-    if (w != NULL) ((struct client *)(void *)w)->watches--;
-}
+#include "test_gateway_client.h"
 
 /* --- fixture --- */
 
@@ -150,6 +20,7 @@ static void setup(void)
     fake_http_init(&http);
     memset(&client, 0, sizeof(client));
     arena_init(&client.arena, 1024);
+    client.position = 77;
     struct gateway_options o = {.listen = "127.0.0.1:0", .in_flight_max = 3};
     ck_assert_int_eq(gateway_new(&http.env, &o, &client, &gateway, &err), STATUS_OK);
 }

@@ -155,6 +155,8 @@ START_TEST(requests_are_read)
     expect_request("\r\n\r\nGET /a?b#c HTTP/1.1\r\nhost:a\r\nX:  y z \t\r\n\r\n", HTTP_GET, "/a?b#c", "y z", "", true);
     expect_request("DELETE http://h/p HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", HTTP_DELETE, "http://h/p",
                    NULL, "", false);
+    expect_request("GET / HTTP/1.1\r\nHost: a\r\nConnection: close, keep-alive\r\nConnection: keep-alive\r\n\r\n",
+                   HTTP_GET, "/", NULL, "", false); /* it has the last word */
     expect_request("BREW * HTTP/1.0\r\nx:\r\n\r\n", HTTP_OTHER, "*", "", "", false);
     expect_request("POST / HTTP/1.0\r\nConnection: Keep-Alive\r\nContent-Length: 3\r\n\r\nabc", HTTP_POST, "/", NULL,
                    "abc", true);
@@ -182,6 +184,7 @@ START_TEST(bad_requests_are_refused)
         "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
         "PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
         "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x2\r\n",
+        "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2;\rx\r\nab\r\n0\r\n\r\n",
         "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) expect_refusal(bad[i], 400);
     expect_refusal("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501);

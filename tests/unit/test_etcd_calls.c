@@ -1,0 +1,215 @@
+/* Whole requests through the etcd surface, where the order of events matters: who leaves while the keyspace is made, whose time is over, what
+ * a watch tells before it has all it needs. The rest is compared with etcd itself (tests/process/test_etcd.sh). */
+#include <check.h>
+
+#include "etcd/etcd.h"
+#include "gateway/gateway.h"
+#include "lib/gateway_fake_http.h"
+#include "lib/suite.h"
+#include "test_gateway_client.h"
+
+static struct fake_http http;
+static struct client client;
+static struct etcd *etcd;
+static struct gateway *gateway;
+static struct actor *actor; /* the surface's */
+static const struct client_error fine = {.status = STATUS_OK, .message = {.data = (const uint8_t *)"", .size = 0}};
+static const struct client_error late = {.status = STATUS_TIMEOUT, .message = {.data = (const uint8_t *)"", .size = 0}};
+static const struct client_error gone = {.status = STATUS_NOT_FOUND,
+                                         .message = {.data = (const uint8_t *)"", .size = 0}};
+
+static void setup(void)
+{
+    struct errbuf err;
+    fake_http_init(&http);
+    memset(&client, 0, sizeof(client));
+    arena_init(&client.arena, 1024);
+    etcd = etcd_new(&http.env, &client, NULL, "127.0.0.1:7480");
+    actor = http.actor;
+    struct gateway_options o = {.listen = "127.0.0.1:0", .guest = etcd_guest(etcd)};
+    ck_assert_int_eq(gateway_new(&http.env, &o, &client, &gateway, &err), STATUS_OK);
+}
+
+static void teardown(void)
+{
+    gateway_stop(gateway);
+    etcd_free(etcd);
+    gateway_free(gateway);
+    arena_free(&client.arena);
+    fake_http_free(&http);
+}
+
+static struct http_request *post(const char *path, const char *const *headers, const char *body)
+{
+    return fake_http_send(&http, HTTP_POST, path, headers, body);
+}
+
+static bool said(const char *text)
+{
+    return http.body.size > 0 && strstr((const char *)http.body.data, text) != NULL;
+}
+
+/* The metadata service's answers to the first request. */
+static void make_keyspace(void)
+{
+    struct buf payload;
+    buf_init(&payload, 4096);
+    ck_assert_int_eq(client.method, METHOD_META_KEYSPACE_CREATE);
+    client.call_done(client.ctx, &fine, SLICE_EMPTY);
+    ck_assert_int_eq(client.method, METHOD_META_STATUS);
+    pack_meta_status_reply(&payload, &(struct meta_status_reply){.term = 3, .group = SLICE_EMPTY});
+    client.call_done(client.ctx, &fine, buf_slice(&payload));
+    buf_free(&payload);
+}
+
+static void get_answers(uint64_t ts)
+{
+    struct get_reply reply = {.mark = {.ts = ts, .mode = READ_STRONG}, .value = SLICE_EMPTY};
+    client.get_done(client.ctx, &fine, &reply);
+}
+
+static void ready(void)
+{
+    post("/v3/kv/range", NULL, "{\"key\":\"YQ==\"}");
+    make_keyspace();
+    get_answers(50);
+    ck_assert_int_eq(http.code, 200);
+}
+
+START_TEST(who_leaves_while_the_keyspace_is_made_is_forgotten)
+{
+    static const char *const paths[] = {"/v3/election/observe", "/v3/watch", "/v3/kv/put", "/v3/lock/lock"};
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        setup();
+        struct http_request *r = post(paths[i], NULL, "{\"name\":\"YQ==\",\"key\":\"YQ==\"}");
+        fake_http_leave(&http, r);
+        make_keyspace();
+        unsigned calls = client.calls;
+        post("/v3/kv/range", NULL, "{\"key\":\"YQ==\"}");
+        ck_assert_uint_eq(client.calls, calls + 1); /* of this one alone */
+        get_answers(7);
+        ck_assert_int_eq(http.code, 200);
+        teardown();
+    }
+}
+END_TEST
+
+START_TEST(a_keyspace_that_was_dropped_is_made_anew)
+{
+    ready();
+    post("/v3/kv/range", NULL, "{\"key\":\"YQ==\"}");
+    client.get_done(client.ctx, &gone, NULL);
+    ck_assert_int_eq(http.code, 503);
+    ready();
+}
+END_TEST
+
+START_TEST(a_clients_deadline)
+{
+    static const char *const soon[] = {"Grpc-Timeout: 5m", NULL}, *const bad[] = {"Grpc-Timeout: soon", NULL};
+    static const char *const none[] = {"Grpc-Timeout: 0S", NULL}, *const far[] = {"Grpc-Timeout: 99999999H", NULL};
+    ready();
+    post("/v3/kv/range", soon, "{\"key\":\"YQ==\"}");
+    ck_assert_uint_eq(client.timeout_ms, 6);
+    unsigned replies = http.replies;
+    void *reading = client.ctx; /* the pass looks for leases, too */
+    http.now_ns += 100 * NS_PER_MS;
+    ck_assert_uint_gt(actor->pass(actor, http.now_ns), http.now_ns);
+    ck_assert_uint_eq(http.replies, replies + 1);
+    ck_assert_int_eq(http.code, 504);
+    ck_assert(said("{\"error\":\"context deadline exceeded\",\"code\":4,\"message\":\"context deadline exceeded\"}"));
+    client.ctx = reading;
+    get_answers(60); /* too late: nobody is answered twice */
+    ck_assert_uint_eq(http.replies, replies + 1);
+    post("/v3/kv/range", bad, "{\"key\":\"YQ==\"}");
+    ck_assert_int_eq(http.code, 400);
+    ck_assert(said("invalid grpc-timeout: soon") && said("\"code\":3"));
+    post("/v3/kv/range", none, "{\"key\":\"YQ==\"}");
+    ck_assert_uint_eq(client.timeout_ms, 7000);
+    get_answers(61);
+    post("/v3/kv/range", far, "{\"key\":\"YQ==\"}");
+    ck_assert_uint_eq(client.timeout_ms, 7000);
+    get_answers(62);
+    ck_assert_int_eq(http.code, 200);
+}
+END_TEST
+
+START_TEST(a_streams_deadline)
+{
+    static const char *const soon[] = {"Grpc-Timeout: 2S", NULL};
+    ready();
+    post("/v3/watch", soon, "{\"create_request\":{\"key\":\"YQ==\"}}");
+    get_answers(60);
+    ck_assert(said("\"created\":true"));
+    ck_assert_uint_eq(client.watches, 1);
+    unsigned replies = http.replies;
+    http.now_ns += 3000 * NS_PER_MS;
+    (void)actor->pass(actor, http.now_ns);
+    ck_assert(said("\"grpc_code\":4") && said("context deadline exceeded"));
+    ck_assert_uint_eq(http.replies, replies + 1);
+    ck_assert_uint_eq(client.watches, 0);
+}
+END_TEST
+
+/* Two watches, of which the second wants what was there before, and progress is asked for. */
+static void two_watches(void)
+{
+    ready();
+    client.position = 10;
+    post("/v3/watch", NULL,
+         "{\"create_request\":{\"key\":\"YQ==\"}}{\"create_request\":{\"key\":\"YQ==\",\"prev_kv\":true}}"
+         "{\"progress_request\":{}}");
+    get_answers(60);
+    ck_assert_uint_eq(client.watches, 2);
+    ck_assert(!said("\"watch_id\":\"-1\""));
+}
+
+static const struct feed_change change = {
+    .ts = 70, .key = {.data = (const uint8_t *)"ka", .size = 2}, .value = {.data = (const uint8_t *)"v", .size = 1}};
+static const struct client_watch_batch one = {.upto = 80, .changes = &change, .change_count = 1}, empty = {.upto = 80};
+
+START_TEST(progress_is_never_ahead_of_events)
+{
+    two_watches();
+    client_watch_done batch = client.watch_done;
+    void *plain = client.watch_ctx[0], *with_before = client.watch_ctx[1];
+    client.position = 80;
+    batch(with_before, &fine, &one, 0); /* asks for what was there */
+    ck_assert_str_eq(client.what, "get");
+    void *reading = client.ctx;
+    batch(plain, &fine, &empty, 0);
+    ck_assert(!said("\"watch_id\":\"-1\"")); /* 70 is still to come */
+    client.ctx = reading;
+    get_answers(69);
+    ck_assert(said("\"mod_revision\":\"70\""));
+    ck_assert(said("\"watch_id\":\"-1\""));
+}
+END_TEST
+
+START_TEST(what_was_before_is_known_or_the_watch_ends)
+{
+    two_watches();
+    client_watch_done batch = client.watch_done;
+    batch(client.watch_ctx[1], &fine, &one, 0);
+    client.get_done(client.ctx, &late, NULL);
+    ck_assert(!said("\"mod_revision\":\"70\""));
+    ck_assert(said("\"canceled\":true,\"cancel_reason\":\"etcdserver: request timed out\""));
+    ck_assert_uint_eq(client.watches, 1);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("etcd_calls");
+    TCase *t = tcase_create("calls"), *alone = tcase_create("alone");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(alone, who_leaves_while_the_keyspace_is_made_is_forgotten);
+    tcase_add_test(t, a_keyspace_that_was_dropped_is_made_anew);
+    tcase_add_test(t, a_clients_deadline);
+    tcase_add_test(t, a_streams_deadline);
+    tcase_add_test(t, progress_is_never_ahead_of_events);
+    tcase_add_test(t, what_was_before_is_known_or_the_watch_ends);
+    suite_add_tcase(suite, t);
+    suite_add_tcase(suite, alone);
+    return run_suite(suite);
+}
