@@ -150,7 +150,6 @@ struct ekv { /* a row of a user */
 };
 struct ekv ekv_of(struct slice row_key, struct slice stored, uint64_t version);
 void emit_ekv(struct buf *b, const struct ekv *kv, bool keys_only);
-
 /* --- keys.c --- */
 struct slice key_row(struct arena *a, char kind, struct slice key);
 struct slice key_lease(struct arena *a, uint64_t id);
