@@ -262,6 +262,7 @@ static const struct flag flags_user_set[] = {
     {"disable", FLAG_SWITCH, "", "neither password nor tokens are good any more"},
     {"enable", FLAG_SWITCH, "", "good again"},
     {"rate", FLAG_NUMBER, "N", "requests a second through one gateway; 0: any number"},
+    {"quota", FLAG_NUMBER, "BYTES", "of requests and answers a day, through all gateways; 0: any number"},
     {"revoke", FLAG_SWITCH, "", "all tokens end"},
 };
 static const struct flag flags_bench_kv[] = {

@@ -187,6 +187,7 @@ struct auth *auth_new(struct env *env, struct client *client)
     map_init(&a->meters);
     a->actor.pass = auth_pass;
     auth_lasting_init(a);
+    auth_quota_init(a);
     env->ops->attach(env, &a->actor);
     env->ops->wake(env);
     return a;
@@ -197,6 +198,7 @@ void auth_free(struct auth *a)
     if (a == NULL) return;
     a->env->ops->detach(a->env, &a->actor);
     auth_lasting_free(a);
+    auth_quota_free(a);
     struct list *it;
     while ((it = list_pop_front(&a->ops)) != NULL) auth_op_free(LIST_ENTRY(it, struct auth_op, link));
     auth_seen_free(a);

@@ -47,8 +47,10 @@ bool auth_last_is_known(const struct auth_lasting *l); /* its token has not ende
 
 /* user: from auth_who. AUTH_KEYSPACE itself is nobody's. */
 bool auth_may(const struct auth *a, struct slice user, const struct auth_need *need);
-/* Counts a request against the user's rate; false: too many. */
-bool auth_spend(struct auth *a, struct slice user);
+/* Counts a request against the user's rate; false: too many, or the bytes of the day are used up: why. */
+bool auth_spend(struct auth *a, struct slice user, const char **why);
+/* Of bodies, sent or received for the user, against the quota of the day. a may be NULL. */
+void auth_count(struct auth *a, struct slice user, size_t bytes);
 
 /* token: as text; empty unless s is STATUS_OK. */
 typedef void (*auth_token_done)(void *ctx, enum status s, bool unknown_outcome, struct slice token, const char *why);
@@ -60,11 +62,11 @@ void auth_logout(struct auth *a, struct slice token, auth_changed done, void *ct
  * nobody who may administer, while rights are asked for, is refused: STATUS_CONDITION_FAILED. */
 struct auth_user_change { /* what is not given stays; a user who is not there is made */
     struct slice name;
-    bool has_password, has_roles, has_disabled, has_rate;
+    bool has_password, has_roles, has_disabled, has_rate, has_quota;
     struct slice password, *roles;
     size_t role_count;
     bool disabled;
-    uint64_t rate;
+    uint64_t rate, quota;
     bool revoke; /* all tokens */
 };
 void auth_change_user(struct auth *a, const struct auth_user_change *c, auth_changed done, void *ctx);

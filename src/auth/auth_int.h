@@ -34,6 +34,9 @@ struct auth {
     struct actor holder;
     struct list lasting; /* struct auth_lasting */
     struct list held;    /* struct auth_held */
+    struct actor counter;
+    struct map usages; /* struct auth_usage */
+    uint64_t report_ns;
 };
 
 struct auth_op { /* the head of whatever is under way */
@@ -54,6 +57,11 @@ extern const char auth_unreadable[];
 /* identify.c */
 void auth_seen_free(struct auth *a);
 void auth_token_digest(struct slice token, uint8_t out[AUTH_HASH_BYTES]);
+
+/* quota.c */
+void auth_quota_init(struct auth *a);
+void auth_quota_free(struct auth *a);
+bool auth_has_bytes(struct auth *a, struct slice user); /* of today */
 
 /* lasting.c */
 void auth_lasting_init(struct auth *a);

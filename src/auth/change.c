@@ -131,7 +131,7 @@ static void commit(struct change *c, const struct auth_edit *e)
                                   .key = generation,
                                   .version = a->generation,
                                   .value = SLICE_EMPTY};
-    struct rows r = {.ops = arena_alloc(arena, (e->user_count + 5) * sizeof(*r.ops)), .count = 1};
+    struct rows r = {.ops = arena_alloc(arena, (e->user_count + 6) * sizeof(*r.ops)), .count = 1};
     r.ops[0] = (struct txn_op){.kind = TXN_PUT, .key = generation, .value = SLICE_EMPTY};
     for (size_t i = 0; i < e->user_count; i++) add_user(c, &r, &e->users[i]);
     if (e->role != NULL && !add_role(c, &r, e->role)) {
@@ -139,6 +139,7 @@ static void commit(struct change *c, const struct auth_edit *e)
         return;
     }
     if (e->dropped_user.size > 0) add_row(c, &r, auth_key_user(arena, e->dropped_user), SLICE_EMPTY);
+    if (e->dropped_user.size > 0) add_row(c, &r, auth_key_usage(arena, e->dropped_user), SLICE_EMPTY);
     if (e->dropped_role.size > 0) add_row(c, &r, auth_key_role(arena, e->dropped_role), SLICE_EMPTY);
     if (e->turns != AUTH_STAYS)
         add_row(c, &r, auth_key_switch(arena), slice_str(e->turns == AUTH_TURNS_ON ? "on" : "off"));
@@ -183,6 +184,7 @@ static enum status edit_user(void *ctx, const struct auth_decision *d, struct au
     if (w->has_password) u->secret = *d->secret;
     if (w->has_disabled) u->disabled = w->disabled;
     if (w->has_rate) u->rate = w->rate;
+    if (w->has_quota) u->quota = w->quota;
     if (w->has_roles) {
         u->roles = w->roles;
         u->role_count = w->role_count;

@@ -267,8 +267,11 @@ void auth_by_password(struct auth *a, struct slice user, struct slice password, 
 
 /* --- rates --- */
 
-bool auth_spend(struct auth *a, struct slice user)
+bool auth_spend(struct auth *a, struct slice user, const char **why)
 {
+    *why = "the bytes of this user's day are used up: the next begins at midnight, UTC";
+    if (!auth_has_bytes(a, user)) return false;
+    *why = "more requests a second than this user may send";
     const struct auth_user *u = user.size == 0 || a->book == NULL ? NULL : book_user(a->book, user, NULL);
     if (u == NULL || u->rate == 0) return true;
     uint64_t key = hash_bytes(user, 11), now_ns = env_mono_ns(a->env);

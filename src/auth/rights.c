@@ -7,6 +7,10 @@
 #define KEY_USERS "b/user/"
 #define KEY_ROLES "b/role/"
 #define KEY_TOKENS "t/"
+#define KEY_USAGE "u/"
+#define USER_DISABLED 1u
+#define USER_SECRET 2u
+#define USER_QUOTA 4u
 
 static const struct {
     enum auth_verb verb;
@@ -73,6 +77,11 @@ struct slice auth_key_token(struct arena *a, const uint8_t digest[AUTH_HASH_BYTE
     return key_make(a, KEY_TOKENS, slice_make(digest, AUTH_HASH_BYTES));
 }
 
+struct slice auth_key_usage(struct arena *a, struct slice user)
+{
+    return key_make(a, KEY_USAGE, user);
+}
+
 enum status auth_key_decode(struct slice key, enum auth_row *row, struct slice *name)
 {
     static const char *const heads[] = {
@@ -122,9 +131,11 @@ void auth_user_put(struct buf *b, const struct auth_user *u)
 {
     const struct auth_secret *s = &u->secret;
     buf_put_u8(b, FORMAT);
-    buf_put_u8(b, (uint8_t)((u->disabled ? 1 : 0) | (s->set ? 2 : 0)));
+    buf_put_u8(
+        b, (uint8_t)((u->disabled ? USER_DISABLED : 0) | (s->set ? USER_SECRET : 0) | (u->quota > 0 ? USER_QUOTA : 0)));
     buf_put_varint(b, u->epoch);
     buf_put_varint(b, u->rate);
+    if (u->quota > 0) buf_put_varint(b, u->quota);
     if (s->set) {
         buf_put_u8(b, s->log2_n);
         buf_put_u8(b, s->r);
@@ -154,11 +165,13 @@ enum status auth_user_get(struct slice value, struct arena *a, struct auth_user 
     *out = (struct auth_user){.name = SLICE_EMPTY};
     if (cursor_u8(&c) != FORMAT) return STATUS_CORRUPT;
     uint8_t flags = cursor_u8(&c);
-    if (flags > 3) return STATUS_CORRUPT;
-    out->disabled = (flags & 1) != 0;
-    out->secret.set = (flags & 2) != 0;
+    if (flags > (USER_DISABLED | USER_SECRET | USER_QUOTA)) return STATUS_CORRUPT;
+    out->disabled = (flags & USER_DISABLED) != 0;
+    out->secret.set = (flags & USER_SECRET) != 0;
     out->epoch = cursor_varint(&c);
     out->rate = cursor_varint(&c);
+    if (flags & USER_QUOTA) out->quota = cursor_varint(&c);
+    if ((flags & USER_QUOTA) && out->quota == 0) c.failed = true;
     if (out->secret.set) get_secret(&c, &out->secret);
     out->role_count = (size_t)get_count(&c, AUTH_ROLES_MAX);
     out->roles = arena_alloc(a, (out->role_count + 1) * sizeof(*out->roles));

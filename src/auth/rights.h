@@ -42,6 +42,7 @@ struct auth_user {
     bool disabled;
     uint64_t epoch; /* tokens of an older one are void */
     uint64_t rate;  /* requests a second through one gateway; 0: any number */
+    uint64_t quota; /* bytes a day through all gateways; 0: any number */
     struct auth_secret secret;
     struct slice *roles; /* names */
     size_t role_count;
@@ -62,6 +63,7 @@ struct slice auth_key_switch(struct arena *a);
 struct slice auth_key_user(struct arena *a, struct slice name);
 struct slice auth_key_role(struct arena *a, struct slice name);
 struct slice auth_key_token(struct arena *a, const uint8_t digest[AUTH_HASH_BYTES]);
+struct slice auth_key_usage(struct arena *a, struct slice user);
 MUST_CHECK enum status auth_key_decode(struct slice key, enum auth_row *row, struct slice *name); /* of a book's row */
 
 void auth_user_put(struct buf *b, const struct auth_user *u); /* all but the name */

@@ -85,12 +85,20 @@ static void print_table(struct text_table *t, enum output output)
     text_table_free(t);
 }
 
+static void number_or_any(struct text_table *t, uint64_t n)
+{
+    if (n > 0)
+        text_table_cell(t, "%llu", (unsigned long long)n);
+    else
+        text_table_cell(t, "any");
+}
+
 static void show_users(const struct auth_command *k, const struct book *book)
 {
-    static const char *const heads[] = {"USER", "ROLES", "PASSWORD", "STATE", "REQUESTS/S"};
+    static const char *const heads[] = {"USER", "ROLES", "PASSWORD", "STATE", "REQUESTS/S", "BYTES/DAY"};
     const struct auth_user *u;
     struct text_table t;
-    text_table_init(&t, heads, 5);
+    text_table_init(&t, heads, 6);
     for (size_t i = 0; book != NULL && (u = book_user_at(book, i)) != NULL; i++) {
         struct buf roles;
         buf_init(&roles, 8192);
@@ -102,10 +110,8 @@ static void show_users(const struct auth_command *k, const struct book *book)
         text_table_cell_bytes(&t, roles.size > 0 ? buf_slice(&roles) : slice_str("-"), 60);
         text_table_cell(&t, "%s", u->secret.set ? "set" : "none");
         text_table_cell(&t, "%s", u->disabled ? "disabled" : "in use");
-        if (u->rate > 0)
-            text_table_cell(&t, "%llu", (unsigned long long)u->rate);
-        else
-            text_table_cell(&t, "any");
+        number_or_any(&t, u->rate);
+        number_or_any(&t, u->quota);
         buf_free(&roles);
     }
     print_table(&t, k->session.cli->output);
@@ -246,6 +252,8 @@ int run_user_set(struct cli *c)
     if (disable && enable) return cli_usage("--disable and --enable exclude each other");
     if (args_number(a, "rate", 0, 0, 1000000000, &w.rate, &err) != STATUS_OK) return cli_usage("%s", err.text);
     w.has_rate = args_given(a, "rate");
+    if (args_number(a, "quota", 0, 0, UINT64_MAX >> 1, &w.quota, &err) != STATUS_OK) return cli_usage("%s", err.text);
+    w.has_quota = args_given(a, "quota");
     w.has_disabled = disable || enable;
     w.disabled = disable;
     w.revoke = args_switch(a, "revoke");

@@ -52,11 +52,12 @@ static void known(void *ctx, enum status s, struct slice user, const char *why)
     memcpy(c->user, user.data, user.size);
     c->user[user.size] = '\0';
     c->user_epoch = epoch_of(c);
+    if (c->http != NULL) auth_count(c->etcd->auth, user, c->etcd->env->http->ops->body(c->http).size);
     if (c->http == NULL)
         ecall_end(c);
     else if (s == STATUS_UNAUTHENTICATED)
         ecall_refuse(c, a->named ? &ERR_TOKEN : &ERR_USER_EMPTY);
-    else if (s == STATUS_BUSY || (s == STATUS_OK && !auth_spend(c->etcd->auth, user)))
+    else if (s == STATUS_BUSY || (s == STATUS_OK && !auth_spend(c->etcd->auth, user, &why)))
         ecall_refuse(c, &BUSY);
     else if (s != STATUS_OK)
         ecall_refuse_text(c, GRPC_UNAVAILABLE, why);

@@ -84,7 +84,9 @@ static void reply(struct ecall *c, int code, const char *type, struct slice body
     struct http_reply_head head = {.code = code, .content_type = type, .headers = headers, .header_count = 2};
     struct http_request *http = c->http;
     c->http = NULL;
-    if (http != NULL) c->etcd->env->http->ops->reply(http, &head, body);
+    if (http == NULL) return;
+    auth_count(c->etcd->auth, slice_str(c->user), body.size);
+    c->etcd->env->http->ops->reply(http, &head, body);
 }
 
 void ecall_answer(struct ecall *c, struct buf *body)
@@ -167,6 +169,12 @@ void ecall_stream(struct ecall *c, void (*gone)(struct ecall *c))
     stream_open(&c->stream, &c->etcd->streams, c->http, &head);
     c->http = NULL;
     ecall_last(c);
+}
+
+void ecall_send(struct ecall *c, struct slice piece)
+{
+    stream_send(&c->stream, piece);
+    auth_count(c->etcd->auth, slice_str(c->user), piece.size);
 }
 
 void ecall_stream_error(struct ecall *c, enum grpc_code code, const char *text)

@@ -109,6 +109,7 @@ void ecall_text(struct ecall *c, int code, const char *type, struct slice body);
 void ecall_reply_error(struct ecall *c,
                        const struct etcd_error *why); /* answers; the call goes on without its client */
 void ecall_stream(struct ecall *c, void (*gone)(struct ecall *c));
+void ecall_send(struct ecall *c, struct slice piece);                            /* of a stream */
 void ecall_stream_error(struct ecall *c, enum grpc_code code, const char *text); /* and ends it */
 void etcd_saw(struct etcd *e, uint64_t revision);
 struct etcd_error etcd_error_of(struct etcd *e, const struct client_error *err);
@@ -162,7 +163,6 @@ struct span { /* row keys */
 struct span span_of(struct arena *a, struct slice key, struct slice range_end);
 struct span span_attached(struct arena *a, uint64_t lease);
 bool span_has(const struct span *s, struct slice row_key);
-
 /* --- handlers --- */
 void serve_range(struct ecall *c, const struct json_node *body);
 void serve_put(struct ecall *c, const struct json_node *body);

@@ -187,7 +187,7 @@ static void renew_done(void *ctx, const struct etcd_error *why, uint64_t revisio
     emit_i64(&b, "ID", s->id);
     if (!s->missing) emit_u64(&b, "TTL", s->granted_s);
     buf_append_str(&b, "}}\n");
-    stream_send(&c->stream, buf_slice(&b));
+    ecall_send(c, buf_slice(&b));
     buf_free(&b);
     stream_end(&c->stream);
     ecall_end(c);

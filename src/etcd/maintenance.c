@@ -124,7 +124,7 @@ static void snapshot_send(struct ecall *c, const struct scan_reply *page)
     emit_u64(&b, "remaining_bytes", page->more ? 1 : 0);
     emit_bytes(&b, "blob", buf_slice(&blob));
     buf_append_str(&b, "}}\n");
-    stream_send(&c->stream, buf_slice(&b));
+    ecall_send(c, buf_slice(&b));
     buf_free(&blob);
     buf_free(&b);
 }

@@ -163,7 +163,7 @@ static void send_leader(struct ecall *c)
     json_key(&b, "kv");
     emit_ekv(&b, &q->first, false);
     buf_append_str(&b, "}}\n");
-    stream_send(&c->stream, buf_slice(&b));
+    ecall_send(c, buf_slice(&b));
     buf_free(&b);
 }
 

@@ -70,7 +70,7 @@ static struct buf message_begin(struct wstream *s, uint64_t revision)
 static void message_send(struct wstream *s, struct buf *b)
 {
     buf_append_str(b, "}}\n");
-    stream_send(&s->call->stream, buf_slice(b));
+    ecall_send(s->call, buf_slice(b));
     buf_free(b);
 }
 

@@ -16,6 +16,8 @@ void json_auth_user(struct buf *b, const struct auth_user *u)
     json_bool(b, u->secret.set);
     json_key(b, "requests_per_second");
     json_u64(b, u->rate);
+    json_key(b, "bytes_per_day");
+    json_u64(b, u->quota);
     json_close(b, '}');
 }
 

@@ -38,10 +38,11 @@ static void known(void *ctx, enum status s, struct slice user, const char *why)
     memcpy(c->user, user.data, user.size);
     c->user_epoch = epoch_of(c, user);
     c->user[user.size] = '\0';
+    if (c->http != NULL) auth_count(g->options.auth, user, g->env->http->ops->body(c->http).size);
     if (c->http == NULL || s != STATUS_OK)
         refuse(c, s != STATUS_OK ? s : STATUS_CLOSED, why);
-    else if (!auth_spend(g->options.auth, user))
-        refuse(c, STATUS_BUSY, "more requests a second than this user may send");
+    else if (!auth_spend(g->options.auth, user, &why))
+        refuse(c, STATUS_BUSY, why);
     else
         call_run(c);
 }
@@ -245,7 +246,7 @@ static void handle_logout(struct call *c)
 /* Their own password is everybody's own business. */
 static bool is_own_password(const struct call *c, const struct auth_user_change *w)
 {
-    return w->has_password && !w->has_roles && !w->has_disabled && !w->has_rate &&
+    return w->has_password && !w->has_roles && !w->has_disabled && !w->has_rate && !w->has_quota &&
            slice_eq(w->name, slice_str(c->user));
 }
 

@@ -56,7 +56,7 @@ static void page_streamed(struct call *c, const struct client_error *e, const st
     else
         answer_client_error(&a, e);
     if (!c->watch.streaming) stream_begin_with(c, &a);
-    stream_send(&c->watch.stream, answer_body(&a));
+    reply_piece(c, answer_body(&a));
     bool more = e->status == STATUS_OK && a.code == 200 && go_on(c, page);
     answer_free(&a);
     if (!more)
@@ -102,7 +102,7 @@ void scan_gone(struct call *c)
 void scan_stop(struct call *c)
 {
     static const char line[] = "{\"error\":{\"code\":\"closed\",\"message\":\"this gateway is stopping\"}}\n";
-    stream_send(&c->watch.stream, slice_str(line));
+    reply_piece(c, slice_str(line));
     finish(c, 503);
 }
 

@@ -101,7 +101,7 @@ static void on_batch(void *ctx, const struct client_error *e, const struct clien
         write_batch(c, batch, &b);
     else
         write_error(c, e, resume, &b);
-    stream_send(&c->watch.stream, buf_slice(&b));
+    reply_piece(c, buf_slice(&b));
     buf_free(&b);
     if (e->status != STATUS_OK)
         watch_close(c);

@@ -33,8 +33,11 @@ bool host_admitted(const char *names, const char *host);
 /* Whether a page of this origin is one of ours, or one of those allowed. NULL: no page asks. */
 bool origin_admitted(const char *allowed, const char *origin, const char *host);
 
-/* text as gzip, into out; false: it does not become smaller. */
+/* What an answer is compressed with: lz4 for who names it, else gzip for who takes it. NULL: neither. */
+const char *coding_of(const char *accepted);
+/* text as gzip, or as an LZ4 frame, into out; false: it does not become smaller. */
 struct buf;
 bool gzip_append(struct buf *out, struct slice text);
+bool lz4_append(struct buf *out, struct slice text);
 
 #endif

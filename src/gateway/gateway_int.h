@@ -127,8 +127,9 @@ void call_ledger(struct call *c, const struct input *in, const struct route *rou
 /* reply.c */
 void reply_begin(struct call *c);
 void reply_log(const struct call *c, const struct answer *a);
-void reply_dress(struct call *c, struct answer *a); /* the headers that every answer has */
-void reply_send(struct call *c, struct answer *a);  /* somebody listens, until now */
+void reply_dress(struct call *c, struct answer *a);   /* the headers that every answer has */
+void reply_send(struct call *c, struct answer *a);    /* somebody listens, until now */
+void reply_piece(struct call *c, struct slice piece); /* of a stream */
 void handle_options(struct call *c);
 /* gateway.c */
 void call_lasts(struct call *c);                    /* it is not waited for, nor counted as under way, any more */

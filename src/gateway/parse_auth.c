@@ -44,21 +44,24 @@ static enum status take_roles(const struct json_at *at, struct arena *a, struct 
 enum status parse_user(const struct input *in, struct arena *a, struct auth_user_change *out, json_t **tree,
                        struct errbuf *err)
 {
-    static const char *const names[] = {"password", "roles", "disabled", "requests_per_second", "revoke_tokens"};
+    static const char *const names[] = {"password",      "roles",        "disabled", "requests_per_second",
+                                        "bytes_per_day", "revoke_tokens"};
     enum status s = json_load_body(in->body, tree, err);
     if (s != STATUS_OK) return s;
     struct json_at root = {.value = *tree, .path = {.name = ""}};
-    if ((s = json_want_object(&root, names, 5, err)) != STATUS_OK) return s;
+    if ((s = json_want_object(&root, names, 6, err)) != STATUS_OK) return s;
     struct json_at password = json_field(&root, "password"), roles = json_field(&root, "roles"),
                    disabled = json_field(&root, "disabled"), rate = json_field(&root, "requests_per_second"),
-                   revoke = json_field(&root, "revoke_tokens");
+                   quota = json_field(&root, "bytes_per_day"), revoke = json_field(&root, "revoke_tokens");
     out->has_password = password.value != NULL;
     out->has_disabled = disabled.value != NULL;
     out->has_rate = rate.value != NULL;
+    out->has_quota = quota.value != NULL;
     if (out->has_password) s = json_want_text(&password, &out->password, err);
     if (s == STATUS_OK && roles.value != NULL) s = take_roles(&roles, a, out, err);
     if (s == STATUS_OK && out->has_disabled) s = json_want_bool(&disabled, &out->disabled, err);
     if (s == STATUS_OK && out->has_rate) s = json_want_u64(&rate, 1000000000, &out->rate, err);
+    if (s == STATUS_OK && out->has_quota) s = json_want_u64(&quota, UINT64_MAX >> 1, &out->quota, err);
     if (s == STATUS_OK && revoke.value != NULL) s = json_want_bool(&revoke, &out->revoke, err);
     return s;
 }

@@ -59,11 +59,24 @@ static void cors_headers(const struct call *c, struct answer *a)
 }
 
 /* Raw values go as they are: their ETag names exactly these bytes. */
-static bool may_zip(const struct call *c, const struct answer *a)
+static bool may_zip(const struct answer *a)
 {
     size_t size = answer_body(a).size;
     bool text = a->content_type != NULL && strcmp(a->content_type, "application/octet-stream") != 0;
-    return text && size >= ZIP_MIN && size <= ZIP_MAX && accepts_coding(request_header(c, "Accept-Encoding"), "gzip");
+    return text && size >= ZIP_MIN && size <= ZIP_MAX;
+}
+
+/* The body as it is sent; zipped holds it if it is not the answer's own. */
+static struct slice coded_body(const struct call *c, struct answer *a, struct buf *zipped)
+{
+    struct slice body = answer_body(a);
+    if (!may_zip(a)) return body;
+    const char *coding = coding_of(request_header(c, "Accept-Encoding"));
+    answer_header(a, "Vary", "Accept-Encoding");
+    if (coding == NULL) return body;
+    if (!(strcmp(coding, "lz4") == 0 ? lz4_append(zipped, body) : gzip_append(zipped, body))) return body;
+    answer_header(a, "Content-Encoding", coding);
+    return buf_slice(zipped);
 }
 
 void reply_dress(struct call *c, struct answer *a)
@@ -76,20 +89,22 @@ void reply_send(struct call *c, struct answer *a)
 {
     const struct http_ops *ops = c->gateway->env->http->ops;
     struct http_request *http = c->http;
-    struct slice body = answer_body(a);
     struct buf zipped;
-    buf_init(&zipped, ZIP_MAX);
+    buf_init(&zipped, 2 * ZIP_MAX);
     reply_dress(c, a);
-    if (may_zip(c, a) && gzip_append(&zipped, body)) {
-        answer_header(a, "Content-Encoding", "gzip");
-        answer_header(a, "Vary", "Accept-Encoding");
-        body = buf_slice(&zipped);
-    }
+    struct slice body = coded_body(c, a, &zipped);
     struct http_reply_head head = {
         .code = a->code, .content_type = a->content_type, .headers = a->headers, .header_count = a->header_count};
     c->http = NULL;
+    auth_count(c->gateway->options.auth, slice_str(c->user), body.size);
     ops->reply(http, &head, body);
     buf_free(&zipped);
+}
+
+void reply_piece(struct call *c, struct slice piece)
+{
+    stream_send(&c->watch.stream, piece);
+    auth_count(c->gateway->options.auth, slice_str(c->user), piece.size);
 }
 
 /* What is allowed here; asked by browsers before they let another site's page ask (the Fetch standard, "CORS-preflight"). */

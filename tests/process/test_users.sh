@@ -141,6 +141,10 @@ limited() { # 30 requests over one connection
     curl -s -H "$bearer" $(for _ in $(seq 30); do echo "$G/v1/auth"; done) | grep -q '"code":"busy"'
 }
 check "a rate is kept" limited
+says "a quota of bytes" 200 '"done"' -X PUT -u "$ada" "$G/v1/auth/users/bob" -d '{"requests_per_second":0,"bytes_per_day":2000}'
+used_up() { curl -s -H "$bearer" "$G/v1/auth" "$G/v1/auth" "$G/v1/auth" | grep -q "bytes of this user's day"; }
+check "is used up" eventually used_up
+expect "and shown" 0 "2000" "$quorate" user list
 # --- streams end with the token that opened them, though nothing comes on them ---
 own=$(login ada "correct horse")
 curl -sN -H "Authorization: Bearer $own" "$G/v1/watch/default?prefix=idle/&progress=20s" >"$work/idle1" 2>&1 &

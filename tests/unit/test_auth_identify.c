@@ -354,6 +354,75 @@ START_TEST(in_doubt_nobody_comes_in)
 }
 END_TEST
 
+static bool spends_as(struct auth *a, const char *user, const char *why_not)
+{
+    const char *why;
+    bool may = auth_spend(a, slice_str(user), &why);
+    if (!may) ck_assert_ptr_nonnull(strstr(why, why_not));
+    return may;
+}
+
+static bool spends(struct auth *a, const char *why_not)
+{
+    return spends_as(a, "bob", why_not);
+}
+
+static void set_quota(uint64_t bytes)
+{
+    struct told t = {.done = 0};
+    struct auth_user_change c = {.name = slice_str("bob"), .has_quota = true, .quota = bytes};
+    auth_change_user(rig->auth, &c, on_changed, &t);
+    ck_assert_int_eq(wait_for(&t), STATUS_OK);
+    pass_time(AUTH_FRESH_MS * MS);
+}
+
+/* Bytes of a day count whichever gateway has passed them on, and outlive a gateway. */
+START_TEST(a_quota_is_the_clusters)
+{
+    struct slice bob = slice_str("bob");
+    struct told t = {.done = 0};
+    ck_assert_int_eq(set_user("bob", "battery staple", "teller"), STATUS_OK);
+    auth_count(rig->auth, bob, 5000); /* nobody counts yet */
+    set_quota(1000);
+    auth_count(rig->auth, bob, 600);
+    ck_assert(spends(rig->auth, "") && spends(rig->other, ""));
+    auth_count(rig->other, bob, 300);
+    auth_count(rig->other, slice_str("eve"), 5000);
+    pass_time(4 * SECOND); /* at the same time: one of them is first */
+    ck_assert(spends(rig->auth, "") && spends(rig->other, ""));
+    auth_count(rig->other, bob, 101);
+    ck_assert(!spends(rig->other, "bytes"));
+    for (unsigned i = 0; i < 2; i++) { /* what is counted is told to all, and what all have counted comes back */
+        auth_count(rig->auth, bob, 1);
+        pass_time(4 * SECOND);
+    }
+    ck_assert(!spends(rig->auth, "bytes"));
+    struct auth *fresh = auth_new(rig->cluster.env, rig->cluster.client);
+    pass_time(SECOND);
+    auth_count(fresh, bob, 1);
+    pass_time(3 * SECOND);
+    ck_assert(!spends(fresh, "bytes"));
+    auth_free(fresh);
+    set_quota(0);
+    ck_assert(spends(rig->auth, ""));
+    set_quota(1000);
+    ck_assert(!spends(rig->auth, "bytes"));
+    auth_drop_user(rig->auth, bob, on_changed, &t);
+    ck_assert_int_eq(wait_for(&t), STATUS_OK);
+    ck_assert_int_eq(set_user("bob", "battery staple", "teller"), STATUS_OK); /* anew: nothing was used */
+    set_quota(1000);
+    (void)spends(rig->auth, "bytes"); /* who knew the former one looks again */
+    pass_time(3 * SECOND);
+    ck_assert(spends(rig->auth, ""));
+    struct auth *later = auth_new(rig->cluster.env, rig->cluster.client);
+    pass_time(SECOND);
+    auth_count(later, bob, 1);
+    pass_time(3 * SECOND);
+    ck_assert(spends(later, ""));
+    auth_free(later);
+}
+END_TEST
+
 /* A keyspace that was lost (a metadata service made anew, say) is not one that was never made. */
 START_TEST(rights_that_are_lost_open_nothing)
 {
@@ -400,13 +469,13 @@ START_TEST(a_rate_is_kept)
     struct auth_user_change c = {.name = slice_str("ada"), .password = SLICE_EMPTY, .has_rate = true, .rate = 50};
     auth_change_user(rig->auth, &c, on_changed, &t);
     ck_assert_int_eq(wait_for(&t), STATUS_OK);
-    for (unsigned i = 0; i < 200; i++) passed += auth_spend(rig->auth, slice_str("ada"));
+    for (unsigned i = 0; i < 200; i++) passed += spends_as(rig->auth, "ada", "more requests");
     ck_assert_uint_eq(passed, 50);
     pass_time(SECOND / 2);
-    for (unsigned i = 0; i < 200; i++) passed += auth_spend(rig->auth, slice_str("ada"));
+    for (unsigned i = 0; i < 200; i++) passed += spends_as(rig->auth, "ada", "more requests");
     ck_assert_uint_ge(passed, 74);
     ck_assert_uint_le(passed, 77);
-    for (unsigned i = 0; i < 200; i++) ck_assert(auth_spend(rig->auth, slice_str("bob")));
+    for (unsigned i = 0; i < 200; i++) ck_assert(spends(rig->auth, ""));
 }
 END_TEST
 
@@ -421,6 +490,7 @@ int main(void)
     tcase_add_test(t, what_lasts_is_told);
     tcase_add_test(t, a_name_that_comes_back_brings_nothing);
     tcase_add_test(t, in_doubt_nobody_comes_in);
+    tcase_add_test(t, a_quota_is_the_clusters);
     tcase_add_test(t, rights_that_are_lost_open_nothing);
     tcase_add_test(t, two_administrators_do_not_lock_each_other_out);
     tcase_add_test(t, a_rate_is_kept);

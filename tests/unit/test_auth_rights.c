@@ -51,8 +51,10 @@ END_TEST
 static struct auth_user random_user(struct prng *p, struct slice *roles)
 {
     static const char *const names[] = {"a", "teller", "root", "x.y@z+1"};
-    struct auth_user u = {
-        .disabled = prng_chance(p, 1, 2), .epoch = prng_next(p) >> prng_below(p, 64), .rate = prng_below(p, 1000)};
+    struct auth_user u = {.disabled = prng_chance(p, 1, 2),
+                          .epoch = prng_next(p) >> prng_below(p, 64),
+                          .rate = prng_below(p, 1000),
+                          .quota = prng_chance(p, 1, 2) ? prng_next(p) >> 1 : 0};
     u.secret.set = prng_chance(p, 1, 2);
     u.secret.log2_n = (uint8_t)prng_between(p, 1, 20);
     u.secret.r = (uint8_t)prng_between(p, 1, 32);
@@ -75,7 +77,7 @@ START_TEST(users_there_and_back_and_nothing_else)
         struct slice whole = buf_slice(&value);
         ck_assert_int_eq(auth_user_get(whole, &arena, &back), STATUS_OK);
         ck_assert(back.disabled == u.disabled && back.epoch == u.epoch && back.rate == u.rate &&
-                  back.secret.set == u.secret.set);
+                  back.quota == u.quota && back.secret.set == u.secret.set);
         ck_assert_uint_eq(back.role_count, u.role_count);
         for (size_t i = 0; i < u.role_count; i++) ck_assert(slice_eq(back.roles[i], u.roles[i]));
         if (u.secret.set) ck_assert_mem_eq(back.secret.hash, u.secret.hash, AUTH_HASH_BYTES);
