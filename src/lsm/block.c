@@ -15,8 +15,12 @@ struct entry {
 struct block_group {
     uint32_t first, count; /* ordinals */
     struct keybuf keys;
-    size_t key_ends[BLOCK_INTERVAL_MAX];
-    struct lsm_write rows[BLOCK_INTERVAL_MAX]; /* without key */
+    struct group_row {
+        size_t key_end;
+        enum lsm_kind kind;
+        bool new_key; /* than that of the row before it; the first: not known */
+        struct slice value;
+    } rows[BLOCK_INTERVAL_MAX];
 };
 
 static uint64_t stamp(const struct block *b, uint32_t at)
@@ -273,24 +277,47 @@ enum status block_last(struct block_cursor *c, const struct block *b)
     return block_prev(c);
 }
 
+/* Appends the entry's key, which begins with bytes of the key before it, at [start, end) of the keys. False: it cannot be. */
+static bool group_key(struct block_group *g, const struct block *b, const struct entry *e, size_t start)
+{
+    size_t end = g->keys.size, keep = (size_t)b->prefix_size + e->shared, size = keep + e->more;
+    if (size > LSM_KEY_MAX || size == 0) return false;
+    if (end + size > g->keys.capacity) keybuf_grow(&g->keys, 2 * (end + size));
+    uint8_t *key = g->keys.data + end;
+    if (g->count == 0) {
+        if (e->shared > 0) return false;
+        memcpy(key, b->prefix, keep);
+    } else {
+        if (keep > end - start) return false;
+        memcpy(key, g->keys.data + start, keep);
+    }
+    memcpy(key + keep, e->key, e->more);
+    g->keys.size = end + size;
+    return true;
+}
+
 /* Decodes from the restart to the row `last`. */
 static enum status group_fill(struct block_cursor *c, uint32_t last)
 {
     if (c->group == NULL) c->group = mem_zalloc(sizeof(*c->group));
     struct block_group *g = c->group;
-    uint32_t restart = last / c->block->interval;
-    g->first = restart * c->block->interval;
-    g->count = 0;
+    const struct block *b = c->block;
+    uint32_t restart = last / b->interval, offset = load_le32(b->offsets + (size_t)restart * 4);
+    g->first = restart * b->interval;
     g->keys.size = 0;
-    enum status s = to_restart(c, restart);
-    for (;;) {
-        if (s != STATUS_OK) return s;
-        keybuf_set(&g->keys, g->keys.size, c->row.key.data, c->row.key.size);
-        g->rows[g->count] = c->row;
-        g->key_ends[g->count++] = g->keys.size;
-        if (c->at == last) return STATUS_OK;
-        s = decode(c, c->at + 1);
+    size_t start = 0; /* of the key before */
+    for (g->count = 0; g->first + g->count <= last; g->count++) {
+        struct entry e;
+        size_t end = g->keys.size;
+        if (!entry_read(b, &offset, &e) || !group_key(g, b, &e, start)) return STATUS_CORRUPT;
+        g->rows[g->count] =
+            (struct group_row){.key_end = g->keys.size,
+                               .kind = e.kind,
+                               .new_key = g->count > 0 && (e.more > 0 || g->keys.size - end != end - start),
+                               .value = slice_make(e.value, e.value_size)};
+        start = end;
     }
+    return STATUS_OK;
 }
 
 enum status block_prev(struct block_cursor *c)
@@ -310,9 +337,13 @@ enum status block_prev(struct block_cursor *c)
         g = c->group;
     }
     uint32_t i = at - g->first;
-    size_t start = i > 0 ? g->key_ends[i - 1] : 0;
-    c->row = g->rows[i];
-    c->row.key = slice_make(g->keys.data + start, g->key_ends[i] - start);
+    const struct group_row *row = &g->rows[i];
+    size_t start = i > 0 ? row[-1].key_end : 0;
+    c->row = (struct lsm_write){.kind = row->kind,
+                                .key = slice_make(g->keys.data + start, row->key_end - start),
+                                .ts = stamp(c->block, at),
+                                .value = row->value};
+    c->prev_differs = row->new_key;
     c->at = at;
     c->next = NEXT_UNKNOWN;
     return STATUS_OK;

@@ -62,6 +62,7 @@ struct block_cursor {
     struct keybuf key;         /* owned; begins with the block's prefix */
     struct block_group *group; /* owned; rows of one restart interval, for going back */
     struct lsm_write row;      /* valid when at < count: key from .key or the group, value from the block */
+    bool prev_differs;         /* after block_prev: the row before is known to be of another key */
 };
 void block_cursor_free(struct block_cursor *c);
 /* Each answers STATUS_OK (at a row), STATUS_END (no such row), or STATUS_CORRUPT. */

@@ -189,13 +189,11 @@ static enum status next_reverse(struct lsm_iter *it, struct lsm_write *w)
 {
     struct slice start = keybuf_slice(&it->start);
     for (;;) {
-        struct lsm_write row;
-        enum status s = rowmerge_next(&it->merge, &row);
+        enum status s = rowmerge_next(&it->merge, w);
         if (s != STATUS_OK && s != STATUS_END) return s;
-        bool ended = s == STATUS_END || slice_cmp(row.key, start) < 0;
+        bool ended = s == STATUS_END || slice_cmp(w->key, start) < 0;
         bool stop = used_up(it);
-        bool left =
-            it->at_key && !it->resolved && (ended || !same_key(it, &row)); /* all of a key's versions were seen */
+        bool left = it->at_key && !it->resolved && (ended || !same_key(it, w)); /* all of a key's versions were seen */
         if (left) {
             it->resolved = true;
             if (it->have && seen(it, &it->candidate)) {
@@ -211,8 +209,12 @@ static enum status next_reverse(struct lsm_iter *it, struct lsm_write *w)
             it->merge.at_row = false;
             return STATUS_RETRY;
         }
-        if (!same_key(it, &row)) enter_key(it, &row);
-        if (row.ts <= it->ts) keep_candidate(it, &row);
+        if (!same_key(it, w)) {
+            enter_key(it, w);
+            it->resolved = !stop && w->ts <= it->ts && rowmerge_ends_key(&it->merge);
+            if (it->resolved && seen(it, w)) return STATUS_OK; /* its only version: nothing of it has to be kept */
+        }
+        if (w->ts <= it->ts && !it->resolved) keep_candidate(it, w);
     }
 }
 

@@ -101,6 +101,16 @@ enum status rowmerge_skip(struct rowmerge *m, struct slice key, uint64_t ts)
     return status;
 }
 
+bool rowmerge_ends_key(const struct rowmerge *m)
+{
+    const struct rowsource *top = &m->sources[m->heap[0]];
+    if (top->memtable != NULL || !top->cursor.prev_differs) return false;
+    for (size_t child = 1; child <= 2 && child < m->heap_count; child++) {
+        if (slice_eq(m->sources[m->heap[child]].row.key, top->row.key)) return false;
+    }
+    return true;
+}
+
 static bool same_row(const struct rowmerge *m, size_t a, size_t b)
 {
     const struct lsm_write *ra = &m->sources[m->heap[a]].row, *rb = &m->sources[m->heap[b]].row;

@@ -23,6 +23,8 @@ void rowmerge_free(struct rowmerge *m);
 MUST_CHECK enum status rowmerge_seek(struct rowmerge *m, struct slice key, uint64_t ts);
 /* The next row, borrowed until the next call. STATUS_OK, STATUS_END, or what a source answered. */
 MUST_CHECK enum status rowmerge_next(struct rowmerge *m, struct lsm_write *row);
+/* Reverse: the row at hand is known to be the last one of its key. False: perhaps it is. */
+bool rowmerge_ends_key(const struct rowmerge *m);
 /* Forward: over rows before (key, ts), which is behind the row at hand, as far as memtables hold them: those have no blocks to miss. */
 MUST_CHECK enum status rowmerge_skip(struct rowmerge *m, struct slice key, uint64_t ts);
 
