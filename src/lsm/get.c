@@ -46,12 +46,11 @@ static struct lsm_file *candidate(const struct version *v, size_t r, struct slic
 
 /* Of two runs, the filter of the second is fetched while the first is looked at; in the last one the key probably is, so that its
  * place is looked up before its filter is there. */
-static enum status get_in_runs(struct lsm *l, struct slice key, uint64_t ts, struct lsm_write *found,
+static enum status get_in_runs(struct lsm *l, struct slice key, uint64_t hash, uint64_t ts, struct lsm_write *found,
                                struct lsm_miss *miss)
 {
     const struct version *v = l->version;
     if (v->damaged_count > 0 && version_is_damaged_at(v, key)) return STATUS_CORRUPT;
-    uint64_t hash = bloom_hash(key);
     unsigned looked = 0;
     struct lsm_file *f = candidate(v, 0, key, hash), *next;
     for (size_t r = 0; r < v->run_count; r++, f = next) {
@@ -84,11 +83,12 @@ enum status lsm_get(struct lsm *l, struct slice key, uint64_t ts, struct lsm_row
         row->key = key;
         return STATUS_OK;
     }
-    if (memtable_get(l->active, key, ts, &found)) return answer(l, &found, ts, row);
+    uint64_t hash = bloom_hash(key);
+    if (memtable_get(l->active, key, hash, ts, &found)) return answer(l, &found, ts, row);
     for (size_t i = l->frozen_count; i-- > 0;) {
         const struct memtable *m = l->frozen[MUTANT(oldest_memtable_first) ? l->frozen_count - 1 - i : i];
-        if (memtable_get(m, key, ts, &found)) return answer(l, &found, ts, row);
+        if (memtable_get(m, key, hash, ts, &found)) return answer(l, &found, ts, row);
     }
-    enum status s = get_in_runs(l, key, ts, &found, miss);
+    enum status s = get_in_runs(l, key, hash, ts, &found, miss);
     return s == STATUS_OK ? answer(l, &found, ts, row) : s;
 }

@@ -1,9 +1,11 @@
 #include "lsm/memtable.h"
 
 #include "base/mem.h"
+#include "lsm/bloom.h"
 #include "lsm/memnode.h"
 
 #define HEIGHT_MAX 12u
+#define FILTER_SHARE 8u /* of a chunk, which is a sixteenth: ten bits for each row of 160 bytes, all told */
 
 struct memleaf {
     struct memnode node;
@@ -30,6 +32,9 @@ struct memtable *memtable_new(size_t chunk_bytes, uint64_t seq)
     struct memtable *m = mem_zalloc(sizeof(*m));
     arena_init(&m->arena, chunk_bytes);
     map_init(&m->applied);
+    m->filter_lines = (uint32_t)(chunk_bytes / FILTER_SHARE / BLOOM_LINE) + 1;
+    m->filter = mem_aligned(BLOOM_LINE, (size_t)m->filter_lines * BLOOM_LINE);
+    memset(m->filter, 0, (size_t)m->filter_lines * BLOOM_LINE);
     m->first = m->last = leaf_new(m);
     m->root = &m->first->node;
     m->height = 1;
@@ -53,6 +58,7 @@ void memtable_unref(struct memtable *m)
     map_free(&m->applied);
     erase_list_free(&m->erases);
     arena_free(&m->arena);
+    mem_free(m->filter);
     mem_free(m);
 }
 
@@ -186,6 +192,7 @@ void memtable_put(struct memtable *m, const struct lsm_write *w)
     ASSERT(!m->frozen);
     const struct memrow *r = memrow_new(m, w);
     struct memtarget t = {.key = w->key, .ts = w->ts};
+    bloom_add(m->filter, m->filter_lines, bloom_hash(w->key));
     if (put_beside_last(m, r, &t)) return;
     struct path path;
     size_t known;
@@ -304,9 +311,9 @@ void memtable_row(const struct memtable_cursor *c, struct lsm_write *row)
     row_of(n->rows[c->at], row);
 }
 
-bool memtable_get(const struct memtable *m, struct slice key, uint64_t ts, struct lsm_write *row)
+bool memtable_get(const struct memtable *m, struct slice key, uint64_t hash, uint64_t ts, struct lsm_write *row)
 {
-    if (m->rows == 0) return false;
+    if (m->rows == 0 || !bloom_may_hold(m->filter, m->filter_lines, hash)) return false;
     struct memtable_cursor c;
     memtable_seek(m, key, ts, &c);
     if (c.leaf == NULL) return false;

@@ -29,6 +29,8 @@ struct memtable {
     uint64_t seq;    /* order among the memtables of a store */
     unsigned refs;   /* loop only */
     bool frozen;
+    uint8_t *filter; /* of the keys: most gets end here, without a descent */
+    uint32_t filter_lines;
     struct map applied; /* group -> struct applied, in the arena */
     struct erase_list erases;
 };
@@ -59,8 +61,8 @@ static inline bool memtable_cursor_valid(const struct memtable_cursor *c)
 }
 void memtable_row(const struct memtable_cursor *c, struct lsm_write *row); /* borrowed from the memtable */
 
-/* The newest version of key at or below ts. */
-bool memtable_get(const struct memtable *m, struct slice key, uint64_t ts, struct lsm_write *row);
+/* The newest version of key, whose bloom_hash is given, at or below ts. */
+bool memtable_get(const struct memtable *m, struct slice key, uint64_t hash, uint64_t ts, struct lsm_write *row);
 /* Rows of [start, end), roughly (whole leaves); end empty: no bound. */
 uint64_t memtable_estimate(const struct memtable *m, struct slice start, struct slice end);
 

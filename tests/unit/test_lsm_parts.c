@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "lsm/block.h"
+#include "lsm/bloom.h"
 #include "lsm/cache.h"
 #include "lsm/gc.h"
 #include "lsm/memtable.h"
@@ -63,7 +64,7 @@ START_TEST(a_memtable_agrees_with_an_array)
         if (at < rows->count) memtable_row(&c, &row);
         if (at < rows->count) ck_assert(lsm_rows_equal(&row, &rows->rows[at]));
         bool there = at < rows->count && slice_eq(rows->rows[at].key, key);
-        ck_assert(memtable_get(m, key, ts, &row) == there);
+        ck_assert(memtable_get(m, key, bloom_hash(key), ts, &row) == there);
         if (there) ck_assert(lsm_rows_equal(&row, &rows->rows[at]));
         memtable_seek_before(m, key, ts, &c);
         ck_assert(memtable_cursor_valid(&c) == (at > 0));
