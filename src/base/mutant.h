@@ -120,6 +120,8 @@
     X(blank_in_the_way, "T30", "a replica without rows keeps its keys although somebody later has them")               \
     X(merge_forgets_held, "T33", "transactions held in a range that is absorbed are forgotten")                        \
     X(merge_unaligned, "T32", "a merge does not wait until every replica has all of the right range's log")            \
+    X(moves_behind_freeze, "T32", "replicas change while the entry that freezes the range is not applied yet")         \
+    X(lagging_told_definite, "T39", "proposals to a range that is taken in by a snapshot are said to be void")         \
     X(merge_serves_frozen, "T32", "a range goes on with writes while it is frozen")                                    \
     X(merge_drops_log_early, "T32", "the absorbed range's log goes before the store holds the merge")                  \
     /* timestamps */                                                                                                   \

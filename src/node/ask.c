@@ -110,6 +110,11 @@ void asks_sweep(struct node *n, uint64_t now_ns)
         struct ask *a = value;
         sweep_queue(&a->asked, now_ns);
         sweep_queue(&a->waiting, now_ns);
+        if (!a->busy && list_empty(&a->waiting)) { /* nobody asks any more; of the last call nothing comes any more */
+            (void)map_remove(&n->asks, group);
+            mem_free(a);
+            continue;
+        }
         if (!a->busy || now_ns < a->deadline_ns + ASK_GRACE_NS) continue;
         COVER("ask.link_gone");
         a->busy = false;

@@ -46,7 +46,7 @@ void flight_asked(struct node *n, struct list *asked)
     LIST_FOR(it, asked)
     {
         const struct node_request *q = LIST_ENTRY(it, struct node_request, link);
-        if (q->buckets != 0) flight_of(n, q->group)->asked |= q->buckets;
+        if (q->buckets != 0 && host_replica(n->host, q->group) != NULL) flight_of(n, q->group)->asked |= q->buckets;
     }
 }
 
@@ -55,7 +55,8 @@ void flight_landed(struct node *n, struct list *asked)
     LIST_FOR(it, asked)
     {
         const struct node_request *q = LIST_ENTRY(it, struct node_request, link);
-        if (q->buckets != 0) flight_of(n, q->group)->asked = 0;
+        struct flight *f = map_get(&n->flights, q->group);
+        if (f != NULL) f->asked = 0;
     }
 }
 
@@ -63,6 +64,11 @@ void flight_proposed(struct node_request *q)
 {
     struct flight *f = flight_of(q->node, q->group);
     for (uint64_t left = q->buckets; left != 0; left &= left - 1) f->index[__builtin_ctzll(left)] = q->proposal.index;
+}
+
+void flight_forget(struct node *n, uint64_t group)
+{
+    mem_free(map_remove(&n->flights, group));
 }
 
 bool flight_is_asked(const struct node *n, const struct node_request *read)

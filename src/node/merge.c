@@ -149,7 +149,9 @@ static void drive_left(struct node_merge *m, struct replica *left, uint64_t now_
     bool ours = r.frozen && r.with == m->group && r.version == is.version;
     bool fits = right != NULL && same_nodes(replica_desc(left), replica_desc(right)) &&
                 are_neighbours(replica_desc(left), replica_desc(right));
-    if (now_ns >= m->since_ns + MERGE_NS || (right != NULL && !fits)) {
+    /* Replicas that came or went behind the freeze are in no word of the merge. */
+    bool moved = ours && raft_config_index(replica_raft(right)) > r.frozen_at;
+    if (now_ns >= m->since_ns + MERGE_NS || (right != NULL && !fits) || moved) {
         merge_propose(m, left, (struct range_command){.kind = RANGE_ABORT, .other = is.with, .key = SLICE_EMPTY});
     } else if (right == NULL || !replica_leads(right)) {
         if (right != NULL) fetch_leadership(m, right, now_ns);

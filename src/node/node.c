@@ -28,6 +28,13 @@ static void node_range_changed(void *ctx, struct replica *r)
     merge_notice(ctx, r);
 }
 
+static void node_range_gone(void *ctx, uint64_t group)
+{
+    struct node *n = ctx;
+    flight_forget(n, group);
+    mem_free(map_remove(&n->counters, group));
+}
+
 static void node_leads(void *ctx, struct replica *r, bool leads)
 {
     if (leads) merge_notice(ctx, r);
@@ -47,6 +54,7 @@ static void node_opened(struct node *n)
                                .first_durable = node_first_durable,
                                .changed = node_range_changed,
                                .leadership = node_leads,
+                               .gone = node_range_gone,
                                .ctx = n};
     disk_space_open(&n->space, n->env, n->options.reserve_bytes);
     n->options.host.wal.must_exist = n->identity.has_log;

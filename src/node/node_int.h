@@ -150,9 +150,7 @@ struct range_counters *node_counters(struct node *n, uint64_t group);
 void load_count_read(struct node_request *q, struct slice key); /* served */
 void load_count_write(struct node_request *q);
 
-/* get.c */
-void node_on_get(struct node *n, struct rpc_request *req);
-
+void node_on_get(struct node *n, struct rpc_request *req); /* get.c */
 /* requests.c: NULL after the request has been refused */
 struct node_request *node_request_new(struct node *n, struct rpc_request *req);
 struct replica *node_request_route(struct node_request *q, const struct routed *to, bool any_replica);
@@ -163,6 +161,7 @@ uint64_t flight_buckets_of(const struct txn *t);
 void flight_asked(struct node *n, struct list *asked);  /* their call for timestamps leaves */
 void flight_landed(struct node *n, struct list *asked); /* it is over, they are about to be proposed */
 void flight_proposed(struct node_request *q);
+void flight_forget(struct node *n, uint64_t group);
 bool flight_is_asked(const struct node *n, const struct node_request *read);
 uint64_t flight_index(const struct node *n, const struct node_request *read); /* to be applied before it */
 

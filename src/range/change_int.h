@@ -67,18 +67,15 @@ void change_carry_out(struct replica *r, const struct range_change *c); /* its r
 MUST_CHECK enum status merge_evaluate(struct changing *c); /* of the kinds that merge; STATUS_MISS: it waits */
 /* right is gone; left has its keys from index on */
 void merge_absorb(struct replica *left, struct replica *right, uint64_t index);
-void merge_remove(struct replica *right, const struct replica *left, uint64_t index);
+/* The same by a snapshot of the left one: what was proposed to the right one may have taken effect elsewhere. */
+void merge_absorb_lagging(struct replica *left, struct replica *right, uint64_t index);
 void merge_applied(struct replica *right); /* somebody may wait for that */
 /* Groups that were taken in; their logs are dropped when the store is durably past that. */
 void absorbed_step(struct host *h);
 void absorbed_note(struct host *h, uint64_t group, uint64_t replica_id, uint64_t by, uint64_t index);
 void absorbed_leave(struct host *h, uint64_t by); /* who took them in leaves this host: so do they, in the same batch */
+bool absorbed_is_kept(const struct host *h, uint64_t group); /* its log is still needed */
 void absorbed_clear(struct host *h);
-
-/* create.c: a replica that has no rows yet, and speaks of the range as it was once, gives way to a later owner of its keys:
- * who holds a key rises in version for ever. */
-bool replica_gives_way(const struct replica *r, const struct range_desc *to);
-void replica_give_way(struct replica *r, const struct range_desc *to); /* it does not begin there: its end goes */
 
 /* birth.c */
 #define BIRTH_INDEX 1u
@@ -105,6 +102,9 @@ void handover_away(struct replica *r); /* this one, to whoever can take it */
 
 /* recover.c */
 MUST_CHECK enum status host_recover(struct host *h, struct errbuf *err);
+/* What the store says of the range, in the arena. STATUS_NOT_FOUND: it is as it was created. */
+MUST_CHECK enum status recover_state(struct host *h, const struct range_desc *d, struct arena *arena,
+                                     struct range_state *out);
 
 /* resolve.c */
 void resolve_join(struct replica *left, const struct replica *right, uint64_t index);

@@ -2,24 +2,8 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
+#include "range/keys_int.h"
 #include "range/members_int.h"
-
-bool replica_gives_way(const struct replica *r, const struct range_desc *to)
-{
-    return raft_blank(r->raft) && r->state != REPLICA_INSTALLING && r->desc->epoch.version < to->epoch.version &&
-           r->desc->id != to->id && !MUTANT(blank_in_the_way);
-}
-
-void replica_give_way(struct replica *r, const struct range_desc *to)
-{
-    if (!replica_gives_way(r, to) || !range_desc_overlaps(r->desc, to)) return;
-    if (slice_cmp(r->desc->start, to->start) >= 0) return; /* it has been taken in: merge.c */
-    COVER("range.gives_way");
-    struct range_state state = replica_range(r);
-    struct slice end = state.desc.end = mem_dup_slice(to->start);
-    replica_set_range(r, &state);
-    mem_free((void *)(uintptr_t)end.data);
-}
 
 /* A range that was never changed, as it is made with its keyspace: its replicas begin with nothing, all together. */
 static bool is_new(const struct range_desc *d)
@@ -27,37 +11,18 @@ static bool is_new(const struct range_desc *d)
     return d->epoch.version == 1 && d->epoch.conf_ver == 1;
 }
 
-/* Its keys are still another's here, who has not applied yet that it gave them away, or who has taken them: docs/ranges.md. */
-static bool is_covered(const struct host *h, const struct range_desc *desc)
-{
-    uint64_t group;
-    void *value;
-    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
-        const struct replica *r = value;
-        if (range_desc_overlaps(r->desc, desc) && !replica_gives_way(r, desc)) return true;
-    }
-    return members_cover(h, desc);
-}
-
 /* What the store says of it after the log was lost: it is read while the loop waits, once in a disk's life.
  * STATUS_NOT_FOUND: nothing of this replica; others: it cannot be read. */
 static enum status state_of_store(struct host *h, struct range_state *state)
 {
-    struct buf key;
-    struct lsm_row row;
-    struct lsm_miss miss;
     struct range_state found;
-    buf_init(&key, LSM_KEY_MAX);
-    key_encode_range(&key, state->desc.keyspace, state->desc.start);
-    lsm_set_blocking(h->lsm, true);
     uint64_t id = range_desc_replica(&state->desc, h->self->node_id)->replica_id;
-    enum status s = lsm_get(h->lsm, buf_slice(&key), LSM_TS_MAX, &row, &miss);
-    if (s == STATUS_OK) s = range_state_unpack(arena_dup_slice(&h->decode_arena, row.value), &found);
+    lsm_set_blocking(h->lsm, true);
+    enum status s = recover_state(h, &state->desc, &h->decode_arena, &found);
     lsm_set_blocking(h->lsm, false);
-    buf_free(&key);
     if (s != STATUS_OK) return s;
     const struct range_replica *self = range_desc_replica(&found.desc, h->self->node_id);
-    if (self == NULL || found.desc.id != state->desc.id || self->replica_id != id) return STATUS_NOT_FOUND;
+    if (self == NULL || self->replica_id != id) return STATUS_NOT_FOUND;
     *state = found;
     return STATUS_OK;
 }
@@ -67,7 +32,7 @@ void host_create_replica(struct host *h, const struct range_desc *desc)
     const struct range_replica *self = range_desc_replica(desc, h->self->node_id);
     if (self == NULL || map_get(&h->replicas, desc->id) != NULL || h->stopping) return;
     if (!members_may_create(h, desc->id, self->replica_id)) return;
-    if (is_covered(h, desc)) {
+    if (!keys_are_free(h, desc, NULL)) { /* docs/ranges.md */
         COVER("host.covered");
         return;
     }

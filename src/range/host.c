@@ -1,6 +1,7 @@
 /* The host: opening and closing, and the pass that drives everything on it (docs/architecture.md draws it). */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "range/keys_int.h"
 #include "range/members_int.h"
 #include "range/snapshot_int.h"
 
@@ -56,6 +57,7 @@ enum status host_open(struct env *env, const struct host_options *o, const struc
     map_init(&h->members.gone);
     list_init(&h->waiting);
     list_init(&h->absorbed);
+    list_init(&h->dropping);
     arena_init(&h->apply_arena, 64 * 1024);
     arena_init(&h->decode_arena, 64 * 1024);
     buf_init(&h->answer, LIMIT_FRAME_BYTES);
@@ -84,6 +86,7 @@ void host_close(struct host *h)
     for (size_t it = 0; map_next(&h->links, &it, &key, &value);) link_free(value);
     waiting_clear(h);
     members_close(h);
+    keys_close(h);
     absorbed_clear(h);
     if (h->wal != NULL) wal_close(h->wal);
     if (h->lsm != NULL) lsm_close(h->lsm);
@@ -147,7 +150,6 @@ static void host_submit(struct host *h)
     h->writing = h->filling;
     h->filling = written;
     h->batch_seq++;
-    h->nodes.write_began_ns = env_mono_ns(h->env);
     wal_submit(h->wal, false, host_batch_durable, h);
 }
 

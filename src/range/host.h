@@ -52,6 +52,8 @@ struct host_owner {
     void (*changed)(void *ctx, struct replica *r);
     /* A snapshot replaced the rows of the group: caches of it are void. May be NULL. */
     void (*installed)(void *ctx, struct replica *r);
+    /* The group has no replica here any more. May be NULL. */
+    void (*gone)(void *ctx, uint64_t group);
     void *ctx;
 };
 
@@ -60,8 +62,7 @@ struct host_owner {
  * (raft_recovering), and a leader mends them. STATUS_CORRUPT, STATUS_IO...: err says what to do; nothing was changed. */
 MUST_CHECK enum status host_open(struct env *env, const struct host_options *o, const struct rpc_identity *self,
                                  const struct host_owner *owner, struct host **out, struct errbuf *err);
-/* Nothing may be under way any more: host_quiet. */
-void host_close(struct host *h);
+void host_close(struct host *h); /* nothing may be under way any more: host_quiet */
 /* Starts the way out: leaderships are handed over, no new proposal is taken. */
 void host_stop(struct host *h);
 /* No leadership of a range with other replicas is left. */
@@ -96,9 +97,8 @@ bool host_log_lost(const struct host *h);
 /* Every range that existed when the log was damaged has an id below this one. */
 void host_log_lost_below(struct host *h, uint64_t range_id);
 
-/* Makes the replica of this host named in the descriptor durable, then starts it. Harmless when it exists, or when another
- * replica here has its keys. One of a range that has changed before begins blank, and waits for a snapshot.
- * The first replica in the descriptor campaigns at once, so that leaderships start out spread. */
+/* Makes the replica of this host named in the descriptor durable, then starts it. Harmless when it exists, or when another has
+ * its keys here. One of a range that has changed before begins blank, and waits for a snapshot. The first one campaigns at once. */
 void host_create_replica(struct host *h, const struct range_desc *desc);
 struct replica *host_replica(const struct host *h, uint64_t group);  /* NULL: none here */
 struct replica *host_absorber(const struct host *h, uint64_t group); /* has its keys here since a merge; or NULL */
@@ -148,8 +148,8 @@ bool replica_damaged(const struct replica *r);  /* some of them cannot be read; 
 /* NULL until it has been loaded; changes with replica_rows_life. */
 void *replica_machine_state(struct replica *r);
 const char *replica_waits_for(const struct replica *r); /* why it does not go on; "" when nothing is in the way */
-/* Gives the leadership of the range to the replica on that node: begun, or it is there already. The new leader is known when
- * replica_leader_node says so; given up when replica_transferring ends and this replica still leads. */
+/* Gives the leadership to the replica on that node: begun, or it is there already. Done when replica_leader_node says so; given
+ * up when replica_transferring ends and this replica still leads. */
 MUST_CHECK enum status replica_transfer(struct replica *r, uint64_t node_id, struct errbuf *err);
 /* The same, to whoever can take it best. */
 MUST_CHECK enum status replica_transfer_away(struct replica *r, struct errbuf *err);

@@ -45,8 +45,9 @@ struct host {
     struct list waiting; /* messages for groups that are not here yet (waiting.c) */
     size_t waiting_bytes;
     struct list absorbed; /* groups that were taken in by others (merge.c) */
+    size_t absorbed_count;
     bool spans_changed;   /* since the store was told where ranges end */
-    uint32_t excises;     /* under way */
+    struct list dropping; /* struct keys_dropping: rows that are on their way out (keys.c) */
     struct members_host members;
     struct list created; /* replicas whose creation is in the batch being filled, then in the one being written */
     struct arena apply_arena, decode_arena;
@@ -62,11 +63,11 @@ struct host {
     uint64_t flushes_seen;
     uint32_t apply_left; /* entries that may still be applied in this pass */
     uint64_t next_snapshot_id;
-    uint64_t snapshot_free_ns;       /* the rate lets the next chunk begin then */
-    uint64_t snapshot_bytes;         /* sent since the start */
-    uint32_t proposals;              /* under way */
-    uint32_t loads, ahead_loads;     /* block loads under way for apply; of these for entries whose turn has not come */
-    uint32_t evidences, comparisons; /* being written, made */
+    uint64_t snapshot_free_ns;   /* the rate lets the next chunk begin then */
+    uint64_t snapshot_bytes;     /* sent since the start */
+    uint32_t proposals;          /* under way */
+    uint32_t loads, ahead_loads; /* block loads under way for apply; of these for entries whose turn has not come */
+    uint32_t evidences, comparisons, excises; /* being written, made, carried out */
     uint32_t snapshots_sending, snapshots_receiving;
     bool first_durable_told;
     bool flush_asked;
@@ -167,6 +168,7 @@ struct replica_birth {                /* how a replica comes up */
 struct replica *replica_new(struct host *h, const struct range_state *state, const struct raft_restore *restore,
                             const struct replica_birth *how);
 void replica_free(struct replica *r);
+void replica_gone(struct replica *r); /* the same, for good; it is in no map any more */
 void replica_tick(struct replica *r);
 void replica_set_leads(struct replica *r); /* tells whoever has to know when it has begun or ceased to lead */
 void replica_arm(struct replica *r);       /* its timer, after anything that may have moved it */

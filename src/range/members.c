@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
+#include "range/keys_int.h"
 #include "range/members_int.h"
 #include "range/snapshot_int.h"
 
@@ -17,56 +18,67 @@ struct leaving {
     struct host *host;
     enum leaving_state state;
     uint64_t group, replica_id;
-    uint64_t batch;          /* the log batch that holds the tombstone */
-    struct slice start, end; /* owned; store keys */
+    uint64_t batch; /* the log batch that holds the tombstone */
+    struct keys_dropping keys;
 };
 
 /* --- tombstones --- */
 
-/* Of the replicas of the group none up to this id is ever made here again; 0: any may be. */
+#define GONE_KEEP_MS 86400000u /* a day: no map that still names the replica is on its way for so long */
+#define GONE_LOOK_MS 60000u
+
+struct member_gone {
+    uint64_t replica_id; /* none up to this one is ever made here again */
+    uint64_t noted_ms;   /* in this life of the host */
+};
+
+/* 0: any may be. */
 static uint64_t gone_up_to(const struct host *h, uint64_t group)
 {
-    const uint64_t *id = map_get(&h->members.gone, group);
-    return id == NULL ? 0 : *id;
+    const struct member_gone *g = map_get(&h->members.gone, group);
+    return g == NULL ? 0 : g->replica_id;
 }
 
 void members_note_gone(struct host *h, uint64_t group, uint64_t replica_id)
 {
-    uint64_t *id = map_get(&h->members.gone, group);
-    if (id == NULL) {
-        id = mem_zalloc(sizeof *id);
-        map_put(&h->members.gone, group, id);
+    struct member_gone *g = map_get(&h->members.gone, group);
+    if (g == NULL) {
+        g = mem_zalloc(sizeof *g);
+        map_put(&h->members.gone, group, g);
     }
-    if (replica_id > *id) *id = replica_id;
+    if (replica_id > g->replica_id) g->replica_id = replica_id;
+    g->noted_ms = h->now_ms;
+}
+
+static bool is_leaving(const struct host *h, uint64_t group)
+{
+    LIST_FOR(it, &h->members.leaving)
+    {
+        if (LIST_ENTRY(it, struct leaving, link)->group == group) return true;
+    }
+    return false;
+}
+
+/* A host sees tens of thousands of ranges come and go: what it remembers of each goes, too. */
+static void forget_gone(struct host *h)
+{
+    uint64_t group;
+    void *value;
+    if (h->now_ms < h->members.forget_at_ms) return;
+    h->members.forget_at_ms = h->now_ms + GONE_LOOK_MS;
+    for (size_t it = 0; map_next(&h->members.gone, &it, &group, &value);) {
+        const struct member_gone *g = value;
+        if (h->now_ms < g->noted_ms + GONE_KEEP_MS || is_leaving(h, group) || absorbed_is_kept(h, group)) continue;
+        COVER("members.tombstone_forgotten");
+        if (map_get(&h->replicas, group) == NULL) wal_put_group_dropped(h->wal, group);
+        mem_free(map_remove(&h->members.gone, group));
+    }
 }
 
 bool members_may_create(const struct host *h, uint64_t group, uint64_t replica_id)
 {
     if (MUTANT(zombie_returns)) return true;
-    if (replica_id <= gone_up_to(h, group)) return false;
-    LIST_FOR(it, &h->members.leaving)
-    {
-        if (LIST_ENTRY(it, struct leaving, link)->group == group) return false; /* its rows are not gone yet */
-    }
-    return true;
-}
-
-/* Does one that is on its way out still hold rows of these keys? */
-bool members_cover(const struct host *h, const struct range_desc *desc)
-{
-    bool covered = false;
-    struct buf start, end;
-    buf_init(&start, LSM_KEY_MAX);
-    buf_init(&end, LSM_KEY_MAX);
-    range_desc_span(desc, &start, &end);
-    LIST_FOR(it, &h->members.leaving)
-    {
-        const struct leaving *l = LIST_ENTRY(it, struct leaving, link);
-        covered = covered || (slice_cmp(l->start, buf_slice(&end)) < 0 && slice_cmp(buf_slice(&start), l->end) < 0);
-    }
-    buf_free(&start);
-    buf_free(&end);
-    return covered;
+    return replica_id > gone_up_to(h, group) && !is_leaving(h, group); /* its rows are gone, too */
 }
 
 /* --- who sent it --- */
@@ -176,8 +188,7 @@ size_t host_leaving_count(const struct host *h)
 
 static void leaving_free(struct leaving *l)
 {
-    mem_free((void *)(uintptr_t)l->start.data);
-    mem_free((void *)(uintptr_t)l->end.data);
+    keys_dropping_end(&l->keys);
     mem_free(l);
 }
 
@@ -213,7 +224,7 @@ static void leaving_cut(void *ctx, enum status s)
 static void leaving_begin_cut(struct leaving *l)
 {
     l->state = LEAVING_CUTTING;
-    lsm_drop_group(l->host->lsm, l->group, l->start, l->end, leaving_cut, l);
+    lsm_drop_group(l->host->lsm, l->group, l->keys.start, l->keys.end, leaving_cut, l);
 }
 
 static struct leaving *leaving_new(struct host *h, uint64_t group, uint64_t replica_id, struct slice start,
@@ -223,8 +234,7 @@ static struct leaving *leaving_new(struct host *h, uint64_t group, uint64_t repl
     l->host = h;
     l->group = group;
     l->replica_id = replica_id;
-    l->start = mem_dup_slice(start);
-    l->end = mem_dup_slice(end);
+    keys_dropping_begin(h, &l->keys, start, end);
     list_push_back(&h->members.leaving, &l->link);
     return l;
 }
@@ -287,13 +297,14 @@ static void detach(struct host *h, struct replica *r)
     resolve_end(r);
     if (r->mark_slot != 0) h->filling.items[r->mark_slot - 1].group = 0; /* nobody is told */
     absorbed_leave(h, l->group);
-    tombstone_put(h, l->group, l->replica_id, l->start, l->end);
+    tombstone_put(h, l->group, l->replica_id, l->keys.start, l->keys.end);
     (void)map_remove(&h->replicas, l->group);
-    replica_free(r);
+    replica_gone(r);
 }
 
 void members_pass(struct host *h)
 {
+    forget_gone(h);
     if (!h->members.departures) return;
     h->members.departures = false;
     uint64_t group;

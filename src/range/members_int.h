@@ -11,7 +11,6 @@ void reconfigure_carry_out(struct replica *r, const struct range_desc *former);
 
 /* members.c */
 bool members_may_create(const struct host *h, uint64_t group, uint64_t replica_id);
-bool members_cover(const struct host *h, const struct range_desc *desc);
 bool members_address(struct replica *r, uint64_t to); /* the message is for this replica */
 bool members_may_speak(struct replica *r, uint64_t replica_id, uint64_t node_id);
 void members_tell_gone(struct replica *r, uint64_t node_id, uint64_t replica_id);

@@ -6,9 +6,10 @@
 #include "base/map.h"
 
 struct members_host {
-    struct map gone;     /* group -> highest replica id that is never made here again */
-    struct list leaving; /* struct leaving: replicas on their way out */
-    bool departures;     /* a replica is to leave */
+    struct map gone;       /* group -> struct member_gone */
+    uint64_t forget_at_ms; /* tombstones are looked at next */
+    struct list leaving;   /* struct leaving: replicas on their way out */
+    bool departures;       /* a replica is to leave */
 };
 
 enum { MEMBERS_HINTS = 4 };

@@ -171,6 +171,7 @@ struct absorbed {
     uint64_t group, replica_id, by, index;
     enum { ABSORBED_KEPT, ABSORBED_FORGOTTEN, ABSORBED_DROPPED } state; /* remembered for those who still ask for it */
 };
+enum { ABSORBED_MAX = 1024 }; /* so many are remembered */
 
 void absorbed_note(struct host *h, uint64_t group, uint64_t replica_id, uint64_t by, uint64_t index)
 {
@@ -178,6 +179,7 @@ void absorbed_note(struct host *h, uint64_t group, uint64_t replica_id, uint64_t
     *a = (struct absorbed){.group = group, .replica_id = replica_id, .by = by, .index = index};
     list_init(&a->link);
     list_push_back(&h->absorbed, &a->link);
+    h->absorbed_count++;
     members_note_gone(h, group, replica_id);
 }
 
@@ -188,6 +190,12 @@ static const struct absorbed *absorbed_find(const struct host *h, uint64_t group
         if (a->group == group) return a;
     }
     return NULL;
+}
+
+bool absorbed_is_kept(const struct host *h, uint64_t group)
+{
+    const struct absorbed *a = absorbed_find(h, group);
+    return a != NULL && a->state != ABSORBED_DROPPED;
 }
 
 void absorbed_clear(struct host *h)
@@ -206,8 +214,21 @@ static bool absorbed_durably(const struct host *h, const struct absorbed *a)
     return by != NULL && by->state != ABSORBED_KEPT;
 }
 
+/* Whoever took another in stands behind it: of the first ones nobody speaks any more. */
+static void absorbed_trim(struct host *h)
+{
+    while (h->absorbed_count > ABSORBED_MAX) {
+        struct absorbed *oldest = LIST_ENTRY(h->absorbed.next, struct absorbed, link);
+        if (oldest->state != ABSORBED_DROPPED) return;
+        list_remove(&oldest->link);
+        mem_free(oldest);
+        h->absorbed_count--;
+    }
+}
+
 void absorbed_step(struct host *h)
 {
+    absorbed_trim(h);
     LIST_FOR(it, &h->absorbed)
     {
         struct absorbed *a = LIST_ENTRY(it, struct absorbed, link);
@@ -249,16 +270,16 @@ void absorbed_leave(struct host *h, uint64_t by)
     }
 }
 
-void merge_remove(struct replica *right, const struct replica *left, uint64_t index)
+static void take_in(struct replica *left, struct replica *right, uint64_t index, bool unknown)
 {
     struct host *h = left->host;
     log_event(h->env->log, LOG_INFO, "range.merged", "range=%llu right=%llu index=%llu",
               (unsigned long long)left->desc->id, (unsigned long long)right->desc->id, (unsigned long long)index);
     absorbed_note(h, right->desc->id, right->id, left->desc->id, index);
     map_remove(&h->replicas, right->desc->id);
-    replica_fail_all(right, STATUS_EPOCH_MISMATCH, false); /* behind the freeze nothing has an effect */
+    replica_fail_all(right, STATUS_EPOCH_MISMATCH, unknown);
     resolve_end(right);
-    replica_free(right);
+    replica_gone(right);
     h->spans_changed = true;
 }
 
@@ -270,7 +291,12 @@ void merge_absorb(struct replica *left, struct replica *right, uint64_t index)
     replica_lineage_of(left)->merged_at = index;
     left->horizon_next.ts = 0;
     if (right->horizon_ts < left->horizon_ts) left->horizon_ts = right->horizon_ts;
-    merge_remove(right, left, index);
+    take_in(left, right, index, false); /* all up to the freeze was applied here; behind it nothing has an effect */
+}
+
+void merge_absorb_lagging(struct replica *left, struct replica *right, uint64_t index)
+{
+    take_in(left, right, index, !MUTANT(lagging_told_definite));
 }
 
 void merge_applied(struct replica *right)

@@ -99,7 +99,7 @@ void host_on_liveness(struct host *h, struct rpc_request *req)
 static bool may_ask(const struct host *h, uint64_t now_ns)
 {
     if (h->nodes.held || (h->stopping && host_handed_over(h))) return false;
-    return !wal_busy(h->wal) || now_ns < h->nodes.write_began_ns + h->nodes.options.support_ns;
+    return !wal_busy(h->wal) || now_ns < wal_busy_since_ns(h->wal) + h->nodes.options.support_ns;
 }
 
 static void doubt_after_stall(struct host *h, uint64_t now_ns)

@@ -10,7 +10,6 @@ struct host_nodes {
     struct liveness_options options;
     struct raft_support support; /* what all groups look at */
     uint64_t silent_until_ms;    /* replicas of an earlier life vote from then on */
-    uint64_t write_began_ns;     /* of the batch under way */
     uint64_t pass_due_ns;        /* what the last pass asked for */
     bool held;                   /* host_hold_heartbeats */
 };

@@ -213,11 +213,17 @@ static enum status plan_drop(struct replica *r, uint64_t node, struct raft_confi
     return STATUS_OK;
 }
 
-/* Nothing is on its way to the configuration that the descriptor does not know of; and a merge wants its replicas to stay. */
+/* Nothing is on its way to the range that the descriptor does not know of; and a merge wants its replicas to stay. */
 static bool settled(const struct replica *r)
 {
-    return raft_config_index(r->raft) <= r->applied && !range_desc_joint(r->desc) &&
-           replica_lineage(r)->merge.phase == RANGE_NORMAL;
+    if (range_desc_joint(r->desc) || replica_lineage(r)->merge.phase != RANGE_NORMAL) return false;
+    if (raft_config_index(r->raft) > r->applied) return false;
+    for (uint64_t i = r->applied + 1; i <= raft_last_index(r->raft); i++) {
+        const struct raft_entry *e = raft_entry_at(r->raft, i);
+        if (MUTANT(moves_behind_freeze) || e == NULL || e->type != RAFT_ENTRY_COMMAND) continue;
+        if (change_is(r, e)) return false; /* it may freeze the range */
+    }
+    return true;
 }
 
 enum status replica_change(struct replica *r, const struct replica_change *c, uint32_t *percent, struct errbuf *err)
@@ -232,7 +238,7 @@ enum status replica_change(struct replica *r, const struct replica_change *c, ui
                    (unsigned long long)r->desc->epoch.conf_ver, (unsigned long long)c->conf_ver);
         return STATUS_EPOCH_MISMATCH;
     }
-    if (!settled(r) || replica_lineage(r)->merge.phase != RANGE_NORMAL) {
+    if (!settled(r)) {
         errbuf_set(err, "another change of the range is under way");
         return STATUS_BUSY;
     }

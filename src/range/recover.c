@@ -453,19 +453,17 @@ static bool store_is_blank(const struct host *h)
 
 /* --- what the groups are --- */
 
-/* STATUS_NOT_FOUND: it is as it was created. */
-static enum status state_of_row(struct host *h, const struct range_state *created, struct arena *arena,
-                                struct range_state *out)
+enum status recover_state(struct host *h, const struct range_desc *d, struct arena *arena, struct range_state *out)
 {
     struct buf key;
     struct lsm_row row;
     struct lsm_miss miss;
     buf_init(&key, LSM_KEY_MAX);
-    key_encode_range(&key, created->desc.keyspace, created->desc.start);
+    key_encode_range(&key, d->keyspace, d->start);
     enum status s = lsm_get(h->lsm, buf_slice(&key), LSM_TS_MAX, &row, &miss);
     if (s == STATUS_OK) s = range_state_unpack(arena_dup_slice(arena, row.value), out);
     buf_free(&key);
-    return s == STATUS_OK && out->desc.id != created->desc.id ? STATUS_NOT_FOUND : s;
+    return s == STATUS_OK && out->desc.id != d->id ? STATUS_NOT_FOUND : s;
 }
 
 /* The record of a birth that the log does not have, because the crash came first, is in the store with its rows. */
@@ -504,7 +502,7 @@ static void decode_group(struct recovery *rec, struct recovered *g)
     struct range_state stored;
     g->range = g->created;
     if (h->lsm != NULL && g->store_index > 0) {
-        enum status s = state_of_row(h, &g->created, &rec->arena, &stored);
+        enum status s = recover_state(h, &g->created.desc, &rec->arena, &stored);
         /* The rows of one that was created later in its range's life bring its state along: these are of an earlier life. */
         bool foreign =
             s == STATUS_NOT_FOUND && (g->created.desc.epoch.version > 1 || g->created.desc.epoch.conf_ver > 1);
@@ -552,7 +550,7 @@ static void find_unborn(struct recovery *rec, struct recovered *g)
     if (parent->birth_floor < g->birth.index) parent->birth_floor = g->birth.index;
 }
 
-/* replica_give_way, of before: what is here of later owners of its keys stays theirs. */
+/* replica_give_way (snapshot_recv.c), of before: what is here of later owners of its keys stays theirs. */
 static void give_way(struct recovery *rec, struct recovered *g)
 {
     uint64_t group;

@@ -188,6 +188,14 @@ void replica_free(struct replica *r)
     mem_free(r);
 }
 
+void replica_gone(struct replica *r)
+{
+    const struct host_owner *o = &r->host->owner;
+    uint64_t group = r->desc->id;
+    replica_free(r);
+    if (o->gone != NULL) o->gone(o->ctx, group);
+}
+
 void host_mark_ready(struct host *h, struct replica *r)
 {
     if (!MUTANT(rest_outlives_change)) resolve_wake(r);

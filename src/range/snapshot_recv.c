@@ -11,6 +11,7 @@
 #include "base/crc32c.h"
 #include "base/mem.h"
 #include "base/mutant.h"
+#include "range/keys_int.h"
 #include "range/members_int.h"
 #include "range/snapshot_int.h"
 
@@ -129,33 +130,17 @@ static void recv_complete(struct task *t)
     rpc_reply_status(req, STATUS_OK, "");
 }
 
-static void excised(void *ctx, enum status s)
+/* The keys that the range had here and has no longer are nobody's, unless another has them: their rows go. */
+static void drop_lost_keys(struct replica *r, struct slice former_end)
 {
-    struct host *h = ctx;
-    h->excises--;
-    if (s != STATUS_OK) h->env->ops->fatal(h->env, "rows cannot be dropped: the store's manifest cannot be written");
-}
-
-/* The keys that the range had here and has no longer are nobody's, unless another replica has them: their rows go. */
-static void drop_lost_keys(struct replica *r, const struct range_desc *before)
-{
-    struct host *h = r->host;
-    struct range_desc lost = *before;
-    uint64_t group;
-    void *value;
-    if (r->desc->end.size == 0 || (before->end.size > 0 && slice_cmp(before->end, r->desc->end) <= 0)) return;
-    lost.start = r->desc->end;
-    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
-        if (value != r && range_desc_overlaps(((struct replica *)value)->desc, &lost)) return;
-    }
-    COVER("snapshot.shrinks");
-    struct buf end;
-    buf_init(&end, LSM_KEY_MAX);
-    key_encode_bound(&end, lost.end.size > 0 ? lost.keyspace : lost.keyspace + 1, lost.end);
-    h->excises++;
     struct slice ours, from;
+    struct buf end;
+    if (r->desc->end.size == 0 || (former_end.size > 0 && slice_cmp(former_end, r->desc->end) <= 0)) return;
+    COVER("snapshot.shrinks");
+    buf_init(&end, LSM_KEY_MAX);
+    key_encode_bound(&end, former_end.size > 0 ? r->desc->keyspace : r->desc->keyspace + 1, former_end);
     replica_span(r, &ours, &from);
-    lsm_excise(h->lsm, from, buf_slice(&end), excised, h);
+    keys_drop_unheld(r->host, from, buf_slice(&end));
     buf_free(&end);
 }
 
@@ -163,16 +148,12 @@ static void drop_lost_keys(struct replica *r, const struct range_desc *before)
 static void recv_adopt(const struct snapshot_recv *s, struct replica *r)
 {
     struct range_state state;
-    struct slice end = mem_dup_slice(r->desc->end);
-    struct range_desc before;
-    range_desc_copy(&before, r->desc);
-    before.start = SLICE_EMPTY;
-    before.end = end;
+    struct slice former_end = mem_dup_slice(r->desc->end);
     enum status ok = range_state_unpack(s->range, &state);
     ASSERT(ok == STATUS_OK); /* looked at when it came */
     replica_set_range(r, &state);
-    drop_lost_keys(r, &before);
-    mem_free((void *)(uintptr_t)end.data);
+    drop_lost_keys(r, former_end);
+    mem_free((void *)(uintptr_t)former_end.data);
     replica_state_reset(r);
     if (r->host->owner.changed != NULL) r->host->owner.changed(r->host->owner.ctx, r);
 }
@@ -215,47 +196,50 @@ static void recv_installed(void *ctx, enum status status)
     h->env->ops->wake(h->env);
 }
 
-/* The range has taken in the other, here to be taken in by its snapshot. */
-static bool takes_in(const struct range_desc *d, const struct range_desc *other)
-{
-    return other->id != d->id && range_desc_contains(d, other->keyspace, other->start) &&
-           d->epoch.version > other->epoch.version;
-}
-
-/* What the sender says of the range must have a place here: none of the others' keys, unless they have been given away already. Asked when it
- * begins, and again when it is whole: others may have come meanwhile. */
+/* What the sender says of the range must have a place here. Asked when it begins, and again when it is whole: others may have come
+ * meanwhile. */
 static bool recv_fits(const struct replica *r, const struct range_state *state)
 {
     const struct range_desc *d = &state->desc;
     const struct range_replica *self = range_desc_replica(d, r->host->self->node_id);
     if (self == NULL || self->replica_id != r->id || d->id != r->desc->id) return false;
     if (d->keyspace != r->desc->keyspace || !slice_eq(d->start, r->desc->start)) return false;
-    uint64_t group;
-    void *value;
-    for (size_t it = 0; map_next(&r->host->replicas, &it, &group, &value);) {
-        const struct replica *other = value;
-        if (other == r || !range_desc_overlaps(other->desc, d) || takes_in(d, other->desc)) continue;
-        if (replica_gives_way(other, d)) continue;
-        COVER("snapshot.covered");
-        return false;
-    }
-    return !members_cover(r->host, d);
+    if (keys_are_free(r->host, d, r)) return true;
+    COVER("snapshot.covered");
+    return false;
 }
 
-/* Replicas of ranges that this one has taken in meanwhile end here. False: one of them is in the middle of something. */
-static bool take_in_others(struct replica *r, const struct snapshot_recv *s, const struct range_state *state)
+/* Its keys end where the other's begin. */
+static void replica_give_way(struct replica *r, const struct range_desc *to)
+{
+    COVER("range.gives_way");
+    struct range_state state = replica_range(r);
+    struct slice end = state.desc.end = mem_dup_slice(to->start);
+    replica_set_range(r, &state);
+    mem_free((void *)(uintptr_t)end.data);
+}
+
+/* Nothing is under way with one that is taken in. */
+static bool may_end(const struct replica *r)
+{
+    return r->state != REPLICA_CREATING && r->state != REPLICA_INSTALLING && !r->apply_wait && r->receiving == NULL &&
+           r->sending == NULL;
+}
+
+/* Others give way, or end here because the range has taken them in. False: one of them is in the middle of something. */
+static bool make_room(struct replica *r, const struct snapshot_recv *s, const struct range_desc *d)
 {
     struct host *h = r->host;
     uint64_t group;
     void *value;
     for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
         struct replica *other = value;
-        if (other != r) replica_give_way(other, &state->desc);
-        if (other == r || !takes_in(&state->desc, other->desc)) continue;
-        bool idle = other->state != REPLICA_CREATING && other->state != REPLICA_INSTALLING && !other->apply_wait;
-        if (!idle || other->receiving != NULL || other->sending != NULL) return false;
+        enum keys_claim claim = keys_claim(other, d, r);
+        if (claim == KEYS_GIVEN_WAY) replica_give_way(other, d);
+        if (claim != KEYS_TAKEN_IN) continue;
+        if (!may_end(other)) return false;
         COVER("snapshot.takes_in");
-        merge_remove(other, r, s->index);
+        merge_absorb_lagging(r, other, s->index);
         it = 0; /* the walk begins anew */
     }
     return true;
@@ -289,7 +273,7 @@ void snapshot_recv_step(struct replica *r)
         snapshot_recv_abort(s);
         return;
     }
-    if (!take_in_others(r, s, &state)) return;
+    if (!make_room(r, s, &state.desc)) return;
     COVER("snapshot.install");
     s->state = RECV_INSTALLING;
     r->state = REPLICA_INSTALLING;

@@ -132,6 +132,12 @@ bool wal_busy(const struct wal *w)
     return w->busy;
 }
 
+uint64_t wal_busy_since_ns(const struct wal *w)
+{
+    ASSERT(w->busy);
+    return w->write.started_ns;
+}
+
 /* --- writing --- */
 
 /* Where the batch goes: behind the last one if it fits, else to a spare, else to a segment that the task has to make. */

@@ -78,8 +78,9 @@ void wal_put_reset(struct wal *w, uint64_t group, uint64_t index, uint64_t term)
 
 /* Of those that were there when it was opened; above 1: older ones have gone. 0: the log was new. */
 uint64_t wal_first_batch(const struct wal *w);
-size_t wal_pending_bytes(const struct wal *w); /* in the batch being filled */
-bool wal_busy(const struct wal *w);            /* a write is under way */
+size_t wal_pending_bytes(const struct wal *w);   /* in the batch being filled */
+bool wal_busy(const struct wal *w);              /* a write is under way */
+uint64_t wal_busy_since_ns(const struct wal *w); /* it began then; busy */
 /* Starts writing the batch being filled; must not be busy. `durable` runs on the loop when it is on disk. Batches become
  * durable in order. inline_write: write on the calling thread (one lone batch, nothing else ready); `durable` then still
  * comes from the loop, not from inside this call. */

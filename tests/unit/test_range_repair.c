@@ -426,6 +426,64 @@ START_TEST(one_that_left_is_not_made_again)
 }
 END_TEST
 
+/* What a host remembers of those that left does not grow for ever. */
+START_TEST(tombstones_go_after_a_day)
+{
+    struct range_desc d = the_range();
+    begin();
+    host_create_replica(host, &d);
+    pass(60);
+    host_replica_gone(host, GROUP, 1, d.epoch.conf_ver + 1);
+    pass(40);
+    for (unsigned hour = 0; hour < 24; hour++) {
+        host_create_replica(host, &d);
+        ck_assert_ptr_null(host_replica(host, GROUP));
+        testenv_advance_ms(&t, 3600000);
+        pass(2);
+    }
+    testenv_advance_ms(&t, 3600000);
+    pass(20);
+    ck_assert_uint_eq(host->members.gone.count, 0);
+    crash(MEMDISK_KEEP);
+    ck_assert_int_eq(open_host(), STATUS_OK);
+    ck_assert_uint_eq(host->members.gone.count, 0);
+    teardown();
+}
+END_TEST
+
+/* T32: a range that is about to be frozen keeps its replicas, from the entry that freezes it on, not only since that is applied. */
+START_TEST(replicas_do_not_change_behind_a_freeze)
+{
+    static struct proposal freeze;
+    struct range_desc d = the_range();
+    struct errbuf why;
+    uint32_t percent;
+    struct buf command;
+    begin();
+    host_create_replica(host, &d);
+    pass(60);
+    struct replica *r = host_replica(host, GROUP);
+    ck_assert(replica_leads(r));
+    buf_init(&command, 4096);
+    range_command_encode(&(struct range_command){.kind = RANGE_FREEZE,
+                                                 .epoch = replica_desc(r)->epoch,
+                                                 .other = GROUP + 1,
+                                                 .version = 3,
+                                                 .key = SLICE_EMPTY},
+                         &command);
+    freeze = (struct proposal){.done = put_done, .deadline_ns = UINT64_MAX};
+    ck_assert_int_eq(replica_propose(r, buf_slice(&command), &freeze), STATUS_OK);
+    const struct replica_change add = {.conf_ver = d.epoch.conf_ver, .add = true, .to = 2};
+    ck_assert(!replica_merge(r).frozen);
+    ck_assert_int_eq(replica_change(r, &add, &percent, &why), STATUS_BUSY);
+    pass(20);
+    ck_assert(replica_merge(r).frozen);
+    ck_assert_int_eq(replica_change(r, &add, &percent, &why), STATUS_BUSY);
+    buf_free(&command);
+    teardown();
+}
+END_TEST
+
 /* It speaks of the range as it was once, and has nothing: who holds its keys in a later version is let in beside it. */
 START_TEST(one_without_rows_gives_way)
 {
@@ -553,6 +611,8 @@ int main(void)
     tcase_add_test(c, a_missing_store);
     tcase_add_test(c, replicas_that_the_log_has_lost);
     tcase_add_test(c, one_that_left_is_not_made_again);
+    tcase_add_test(c, tombstones_go_after_a_day);
+    tcase_add_test(c, replicas_do_not_change_behind_a_freeze);
     tcase_add_test(c, one_without_rows_gives_way);
     tcase_add_test(c, a_state_that_cannot_be_read_is_not_guessed);
     tcase_add_loop_test(c, alone_only_by_the_last_word_of_the_log, 0, 2);

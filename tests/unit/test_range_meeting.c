@@ -1,0 +1,231 @@
+/* Ranges that meet on a host: snapshots from before and behind splits and merges, sent chunk by chunk by the test. */
+#include "base/crc32c.h"
+#include "lib/range_hosts.h"
+#include "lib/suite.h"
+#include "range/change_int.h"
+#include "range/snapshot_int.h"
+
+struct sending { /* what a node that leads the range would send */
+    struct range_desc desc;
+    uint64_t seq, index;
+    uint32_t crc;
+    struct buf rows;
+    bool answered;
+    enum status answer;
+};
+
+/* Hosts without a range; the first one sends chunks to the second. */
+static struct host *meeting_begin(uint64_t seed)
+{
+    hosts_without_range = true;
+    hosts_begin(seed);
+    hosts_without_range = false;
+    struct bare_host *b = hosts_process[0]->server;
+    b->peer = rpc_peer_new(&hosts_process[0]->env, hosts_process[1]->address, &b->self);
+    return hosts_host(1);
+}
+
+static void sending_begin(struct sending *s, uint64_t id, uint64_t version, const char *start, uint64_t index)
+{
+    *s = (struct sending){.desc = {.id = id,
+                                   .keyspace = 3,
+                                   .start = slice_str(start),
+                                   .epoch = {.conf_ver = 2, .version = version},
+                                   .replica_count = 2},
+                          .index = index};
+    s->desc.replicas[0] = (struct range_replica){.node_id = 1, .replica_id = 1, .role = RANGE_VOTER};
+    s->desc.replicas[1] = (struct range_replica){.node_id = 2, .replica_id = 18, .role = RANGE_LEARNER};
+    buf_init(&s->rows, 65536);
+}
+
+static void chunk_done(void *ctx, enum status s, bool sent, const struct reply_head *head)
+{
+    struct sending *sending = ctx;
+    (void)sent;
+    sending->answered = true;
+    sending->answer = s == STATUS_OK ? head->status : s;
+}
+
+static void start_key(struct buf *key, const char *user_key)
+{
+    buf_init(key, 64);
+    key_encode_data(key, 3, slice_str(user_key));
+}
+
+/* The next chunk, one row. */
+static enum status send_row(struct sending *s, const char *user_key, const char *value, bool last)
+{
+    struct buf key, state, config, packed;
+    struct raft_config c;
+    start_key(&key, user_key);
+    buf_init(&state, 65536);
+    buf_init(&config, 4096);
+    buf_init(&packed, 1u << 20);
+    buf_clear(&s->rows);
+    snapshot_row_append(&s->rows,
+                        &(struct snapshot_row){.key = buf_slice(&key), .ts = s->index, .value = slice_str(value)});
+    s->crc = crc32c(s->crc, s->rows.data, s->rows.size);
+    range_state_pack(&state, &(struct range_state){.desc = s->desc});
+    replica_config_of(&s->desc, &c);
+    raft_config_encode(&c, SLICE_EMPTY, &config);
+    pack_snapshot_chunk(&packed, &(struct snapshot_chunk){.group = s->desc.id,
+                                                          .from = 1,
+                                                          .to = 18,
+                                                          .snapshot_id = s->desc.id * 1000 + s->index,
+                                                          .seq = s->seq,
+                                                          .term = 7,
+                                                          .index = s->index,
+                                                          .index_term = 6,
+                                                          .descriptor = s->seq == 0 ? buf_slice(&state) : SLICE_EMPTY,
+                                                          .config = s->seq == 0 ? buf_slice(&config) : SLICE_EMPTY,
+                                                          .last = last,
+                                                          .rows = buf_slice(&s->rows),
+                                                          .rows_crc = crc32c(0, s->rows.data, s->rows.size),
+                                                          .stream_crc = s->crc});
+    s->seq++;
+    s->answered = false;
+    struct bare_host *b = hosts_process[0]->server;
+    (void)rpc_call(b->peer, METHOD_SNAPSHOT, buf_slice(&packed), env_mono_ns(&hosts_process[0]->env) + 5000 * MS_NS,
+                   chunk_done, s);
+    process_pass_soon(hosts_process[0]);
+    for (unsigned i = 0; i < 1000 && !s->answered; i++) hosts_run_ms(5);
+    buf_free(&key);
+    buf_free(&state);
+    buf_free(&config);
+    buf_free(&packed);
+    return s->answer;
+}
+
+static enum status row_on(unsigned i, const char *user_key, struct lsm_row *row)
+{
+    struct buf key;
+    struct lsm_miss miss;
+    start_key(&key, user_key);
+    lsm_set_blocking(hosts_store(i), true);
+    enum status s = lsm_get(hosts_store(i), buf_slice(&key), LSM_TS_MAX, row, &miss);
+    lsm_set_blocking(hosts_store(i), false);
+    buf_free(&key);
+    return s;
+}
+
+/* T31: a replica without rows takes a snapshot of a range from before its split; meanwhile the other half comes here by its own.
+ * Whichever is whole first, the older one does not replace rows that are the other's. */
+START_TEST(a_snapshot_from_before_a_split_meets_the_other_half)
+{
+    struct sending whole, half;
+    struct lsm_row row;
+    bool half_first = _i == 0;
+    struct host *h = meeting_begin(40);
+    sending_begin(&whole, 9, 5, "", 100);
+    sending_begin(&half, 10, 6, "m", 500);
+    host_create_replica(h, &whole.desc);
+    hosts_run_ms(100);
+    ck_assert_int_eq(send_row(&whole, "a", "old", false), STATUS_OK);
+    host_create_replica(h, &half.desc);
+    hosts_run_ms(100);
+    ck_assert_ptr_nonnull(host_replica(h, 10));
+    if (half_first) {
+        ck_assert_int_eq(send_row(&half, "n", "acknowledged", true), STATUS_OK);
+        ck_assert_int_eq(send_row(&whole, "n", "old", true), STATUS_RETRY);
+    } else {
+        ck_assert_int_eq(send_row(&half, "m", "acknowledged", false), STATUS_OK);
+        ck_assert_int_eq(send_row(&whole, "n", "old", true), STATUS_RETRY);
+        ck_assert_int_eq(send_row(&half, "n", "acknowledged", true), STATUS_OK);
+    }
+    ck_assert_int_eq(row_on(1, "n", &row), STATUS_OK);
+    ck_assert(slice_eq(row.value, slice_str("acknowledged")));
+    /* The next one of the whole is from behind the split, and fits. */
+    sending_begin(&whole, 9, 6, "", 200);
+    whole.desc.end = slice_str("m");
+    ck_assert_int_eq(send_row(&whole, "a", "newer", true), STATUS_OK);
+    ck_assert_int_eq(row_on(1, "a", &row), STATUS_OK);
+    ck_assert_int_eq(row_on(1, "n", &row), STATUS_OK);
+    hosts_end();
+}
+END_TEST
+
+static struct { /* of a proposal */
+    bool told, unknown;
+    enum status status;
+} outcome;
+
+static void proposal_done(struct proposal *q, enum status s, bool unknown, struct slice answer)
+{
+    (void)q;
+    (void)answer;
+    outcome.told = true;
+    outcome.unknown = unknown;
+    outcome.status = s;
+}
+
+/* Two neighbours merge while this host's replica of the right one lags: what had been proposed to it here may have been done by others. */
+START_TEST(what_was_proposed_to_one_that_is_taken_in_is_unknown)
+{
+    static struct proposal late;
+    struct sending merged;
+    struct range_desc right = hosts_range();
+    struct host *h = meeting_begin(41);
+    sending_begin(&merged, 11, 5, "", 100);
+    merged.desc.end = slice_str("m");
+    host_create_replica(h, &merged.desc);
+    right.start = slice_str("m");
+    right.replica_count = 2;
+    right.replicas[0] = (struct range_replica){.node_id = 2, .replica_id = 1, .role = RANGE_VOTER};
+    right.replicas[1] = (struct range_replica){.node_id = 3, .replica_id = 2, .role = RANGE_VOTER};
+    host_create_replica(h, &right);
+    host_create_replica(hosts_host(2), &right);
+    for (unsigned i = 0; i < 100 && !replica_leads(host_replica(h, HOSTS_GROUP)); i++) hosts_run_ms(10);
+    ck_assert(replica_leads(host_replica(h, HOSTS_GROUP)));
+    process_crash(hosts_process[2], MEMDISK_KEEP, false);
+    late = (struct proposal){.done = proposal_done, .deadline_ns = UINT64_MAX};
+    ck_assert_int_eq(replica_propose(host_replica(h, HOSTS_GROUP), slice_str("pay"), &late), STATUS_OK);
+    hosts_run_ms(20);
+    merged.desc.end = SLICE_EMPTY;
+    merged.desc.epoch.version = 6;
+    ck_assert_int_eq(send_row(&merged, "n", "paid", true), STATUS_OK);
+    ck_assert_ptr_null(host_replica(h, HOSTS_GROUP));
+    ck_assert(outcome.told);
+    ck_assert(outcome.status != STATUS_OK && outcome.unknown);
+    hosts_end();
+}
+END_TEST
+
+/* A range that comes back smaller: of the keys that it has no longer, only those go that nobody else has. */
+START_TEST(a_range_shrinks_beside_others)
+{
+    struct sending whole, last;
+    struct lsm_row row;
+    struct host *h = meeting_begin(42);
+    sending_begin(&whole, 12, 5, "", 100);
+    host_create_replica(h, &whole.desc);
+    hosts_run_ms(100);
+    static const char *const KEYS[] = {"a", "n", "q"};
+    for (unsigned i = 0; i < 3; i++) ck_assert_int_eq(send_row(&whole, KEYS[i], "of the whole", i == 2), STATUS_OK);
+    sending_begin(&whole, 12, 7, "", 200);
+    whole.desc.end = slice_str("m");
+    ck_assert_int_eq(send_row(&whole, "a", "newer", true), STATUS_OK);
+    sending_begin(&last, 13, 7, "p", 300); /* [m, p) is another node's */
+    for (unsigned i = 0; i < 100 && host_replica(h, 13) == NULL; i++) {
+        host_create_replica(h, &last.desc);
+        hosts_run_ms(10);
+    }
+    ck_assert_int_eq(send_row(&last, "q", "of the last part", true), STATUS_OK);
+    hosts_run_ms(500);
+    ck_assert_int_eq(row_on(1, "n", &row), STATUS_NOT_FOUND);
+    ck_assert_int_eq(row_on(1, "q", &row), STATUS_OK);
+    ck_assert(slice_eq(row.value, slice_str("of the last part")));
+    ck_assert(list_empty(&h->dropping));
+    hosts_end();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("range_meeting");
+    TCase *c = tcase_create("meeting");
+    tcase_add_loop_test(c, a_snapshot_from_before_a_split_meets_the_other_half, 0, 2);
+    tcase_add_test(c, what_was_proposed_to_one_that_is_taken_in_is_unknown);
+    tcase_add_test(c, a_range_shrinks_beside_others);
+    suite_add_tcase(s, c);
+    return run_suite(s);
+}
