@@ -72,6 +72,12 @@ static int word_id(const struct cli *c, unsigned word, struct ledger_id *out)
     return cli_usage("'%s' is not an id: an integer from 0 to 2^128 - 1, or 0x...", c->args.words[word]);
 }
 
+static int take_amount(const char *text, i128 *out)
+{
+    if (i128_parse(slice_str(text), out) && *out >= 0 && *out <= LEDGER_AMOUNT_MAX) return CLI_OK;
+    return cli_usage("'%s' is not an amount: an integer from 0 to 2^112 - 1", text);
+}
+
 static int flag_number(const struct cli *c, const char *name, uint64_t fallback, uint64_t max, uint64_t *out)
 {
     struct errbuf err;
@@ -177,7 +183,7 @@ int run_ledger_transfer(struct cli *c)
     uint64_t ledger = 0, code_number = 0, timeout = 0;
     int code = word_id(c, 0, &t.debit);
     if (code == CLI_OK) code = word_id(c, 1, &t.credit);
-    if (code == CLI_OK && !i128_parse(slice_str(c->args.words[2]), &t.amount)) code = cli_usage("not an amount");
+    if (code == CLI_OK) code = take_amount(c->args.words[2], &t.amount);
     if (code == CLI_OK) code = flag_number(c, "ledger", 1, UINT32_MAX, &ledger);
     if (code == CLI_OK) code = flag_number(c, "code", 1, UINT16_MAX, &code_number);
     if (code == CLI_OK) code = flag_number(c, "expires-s", 0, UINT32_MAX, &timeout);
@@ -194,8 +200,8 @@ static int second_phase(struct cli *c, uint16_t flag)
     struct ledger_transfer t = {.amount = LEDGER_AMOUNT_ALL, .flags = flag};
     const char *amount = args_text(&c->args, "amount", NULL);
     int code = word_id(c, 0, &t.pending_id);
+    if (code == CLI_OK && amount != NULL) code = take_amount(amount, &t.amount);
     if (code != CLI_OK) return code;
-    if (amount != NULL && !i128_parse(slice_str(amount), &t.amount)) return cli_usage("--amount: not an amount");
     return send_transfer(c, &t);
 }
 

@@ -110,6 +110,13 @@ enum ledger_result ledger_account_judge(const struct ledger_account *a)
     return LEDGER_CREATED;
 }
 
+/* `all`: it may be left open, as LEDGER_AMOUNT_ALL; nothing else below zero means anything. */
+static enum ledger_result judge_amount(i128 amount, bool all)
+{
+    bool fits = (amount >= 0 && amount <= LEDGER_AMOUNT_MAX) || (all && amount == LEDGER_AMOUNT_ALL);
+    return fits ? LEDGER_CREATED : LEDGER_OVERFLOWS_AMOUNT;
+}
+
 static enum ledger_result judge_second_phase(const struct ledger_transfer *t)
 {
     const uint16_t others = LEDGER_PENDING | LEDGER_BALANCING_DEBIT | LEDGER_BALANCING_CREDIT | LEDGER_CLOSING_DEBIT |
@@ -120,7 +127,7 @@ static enum ledger_result judge_second_phase(const struct ledger_transfer *t)
     if (ledger_id_is_max(&t->pending_id)) return LEDGER_PENDING_ID_MAX;
     if (ledger_id_eq(&t->pending_id, &t->id)) return LEDGER_PENDING_ID_SAME;
     if (t->timeout_s != 0) return LEDGER_TIMEOUT_RESERVED;
-    return t->amount > LEDGER_AMOUNT_MAX ? LEDGER_OVERFLOWS_AMOUNT : LEDGER_CREATED;
+    return judge_amount(t->amount, true);
 }
 
 static enum ledger_result judge_accounts(const struct ledger_transfer *t)
@@ -149,8 +156,7 @@ enum ledger_result ledger_transfer_judge(const struct ledger_transfer *t)
     }
     if (t->ledger == 0) return LEDGER_LEDGER_ZERO;
     if (t->code == 0) return LEDGER_CODE_ZERO;
-    if (t->amount > LEDGER_AMOUNT_MAX) return LEDGER_OVERFLOWS_AMOUNT;
-    return t->amount < 0 && !(t->flags & balancing) ? LEDGER_OVERFLOWS_AMOUNT : LEDGER_CREATED;
+    return judge_amount(t->amount, (t->flags & balancing) != 0);
 }
 
 /* --- an id that is taken --- */

@@ -8,7 +8,9 @@
 #define WEIGHT_PLAIN 7u   /* transfer; of each side two counters and the postings */
 #define WEIGHT_PENDING 8u /* and its expiry */
 #define WEIGHT_WHOLE 12u  /* of each side all four counters: looked at to balance, or moved to close */
-#define WEIGHT_SECOND 11u /* transfer, resolution, expiry; of each side three counters and the postings */
+/* The transfer (or that it is not there), resolution, expiry; of each side the postings and, of what closed it, all four counters. */
+#define WEIGHT_SECOND 13u
+_Static_assert(WEIGHT_SECOND <= PLAN_WEIGHT_MAX && WEIGHT_WHOLE <= PLAN_WEIGHT_MAX, "nothing weighs more");
 
 struct plan *plan_new(void)
 {

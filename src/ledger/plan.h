@@ -35,7 +35,8 @@ void plan_begin(struct plan *p, const struct plan_options *o); /* forgets everyt
  * of the first, and one more for each that follows. */
 void plan_add(struct plan *p, const struct ledger_transfer *events, struct ledger_outcome *outcomes, size_t count,
               uint64_t attempt);
-/* Operations that the transfer needs at most: the sum of a run stays within LIMIT_TXN_OPS. */
+#define PLAN_WEIGHT_MAX 13u
+/* Operations and compares that the transfer needs at most: the sum of a run stays within LIMIT_TXN_OPS. */
 unsigned plan_weight(const struct ledger_transfer *t);
 /* Every counter of the account is to be read. */
 void plan_suspect(struct plan *p, const struct ledger_id *account);

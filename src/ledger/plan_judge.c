@@ -273,6 +273,7 @@ static enum ledger_result judge_first(struct judging *j)
     if (expires_ms(&t) < t.timeout_s) return LEDGER_OVERFLOWS_TIMEOUT;
     bool pending = (t.flags & LEDGER_PENDING) != 0;
     t.amount = first_amount(&t, debit, credit);
+    ASSERT(t.amount >= 0 && t.amount <= LEDGER_AMOUNT_MAX);
     struct changes d = {.debits = pending ? 0 : t.amount, .debits_pending = pending ? t.amount : 0};
     struct changes c = {.credits = pending ? 0 : t.amount, .credits_pending = pending ? t.amount : 0};
     struct changes d_kind = {.debits = !pending, .debits_pending = pending};

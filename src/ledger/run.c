@@ -19,7 +19,7 @@
 #include "ledger/ledger_int.h"
 
 #define LIMITS_AFTER_TRIES 2u
-_Static_assert(LEDGER_CHAIN_MAX * 12u <= LIMIT_TXN_OPS, "the longest chain fits one transaction");
+_Static_assert(LEDGER_CHAIN_MAX *PLAN_WEIGHT_MAX <= LIMIT_TXN_OPS, "the longest chain fits one transaction");
 #define TIMESTAMPS_PER_EVENT 2u /* its own, and that of an expiry which it meets */
 
 static void run_plan(struct ledger_run *r);
@@ -297,7 +297,6 @@ static void run_commit(struct ledger_run *r)
         run_committed(r);
         return;
     }
-    ASSERT(t.op_count + t.compare_count <= LIMIT_TXN_OPS);
     client_txn(l->client, l->keyspace, &t, ledger_left_ms(l, run_deadline(r)), txn_done, r);
 }
 
@@ -458,7 +457,7 @@ void jobs_pass(struct ledger *l, uint64_t now_ns)
 static void judge_request(struct ledger_job *j)
 {
     static const char sizes[] = "a batch has 1 to 8190 transfers";
-    static const char chains[] = "a chain has at most 650 linked transfers: it is one transaction";
+    static const char chains[] = "a chain has at most 630 linked transfers: it is one transaction";
     size_t chain = 0;
     if (j->count == 0 || j->count > LEDGER_BATCH_MAX) {
         j->refused = (struct client_error){.status = STATUS_TOO_LARGE, .message = slice_str(sizes)};

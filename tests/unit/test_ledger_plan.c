@@ -165,7 +165,7 @@ static unsigned run(const struct ledger_transfer *t, size_t count, struct ledger
         }
         size_t weight = 0;
         for (size_t i = 0; i < count; i++) weight += plan_weight(&t[i]);
-        ck_assert_uint_le(txn.op_count, weight);
+        ck_assert_uint_le(txn.op_count + txn.compare_count, weight);
         s = commit(&txn, &failed);
         if (s == STATUS_OK) return a.count;
         ck_assert(s == STATUS_EXISTS || s == STATUS_GUARD_FAILED || s == STATUS_CONDITION_FAILED);
@@ -389,6 +389,85 @@ START_TEST(an_id_again_in_a_later_run_exists)
 }
 END_TEST
 
+static struct ledger_transfer closing(uint64_t number)
+{
+    return (struct ledger_transfer){.id = ledger_id_of(50, number),
+                                    .amount = 50,
+                                    .ledger = 1,
+                                    .code = 1,
+                                    .timeout_s = 1,
+                                    .flags = LEDGER_PENDING | LEDGER_CLOSING_DEBIT | LEDGER_CLOSING_CREDIT,
+                                    .debit = rig->book.accounts[0].id,
+                                    .credit = rig->book.accounts[1].id};
+}
+
+/* What opens two accounts again moves all their counters: run() compares what it needs with its weight. */
+START_TEST(ends_of_closings_have_their_weight)
+{
+    struct ledger_transfer t = closing(1);
+    struct ledger_outcome out, model;
+    fund();
+    for (unsigned late = 0; late < 2; late++) {
+        t.id = ledger_id_of(50, late + 1);
+        (void)run(&t, 1, &out, 50 + late, NULL);
+        book_apply(&rig->book, &t, 1, &model);
+        ck_assert_int_eq(out.result, LEDGER_CREATED);
+        struct ledger_transfer end = {.id = ledger_id_of(51, late + 1),
+                                      .amount = LEDGER_AMOUNT_ALL,
+                                      .flags = late ? LEDGER_POST_PENDING : LEDGER_VOID_PENDING,
+                                      .pending_id = t.id};
+        struct ledger_transfer chain[2] = {end, closing(9)};
+        struct ledger_outcome outs[2], models[2];
+        if (late) rig->stamp += 2000ull << TS_COUNTER_BITS;
+        chain[0].flags |= late ? LEDGER_LINKED : 0;
+        chain[1].debit = rig->book.accounts[2].id; /* of nobody else: what it needs is told apart */
+        chain[1].credit = rig->book.accounts[4].id;
+        (void)run(chain, 1 + late, outs, 60 + late, NULL);
+        book_apply(&rig->book, chain, 1 + late, models);
+        check_outcomes(outs, models, 1 + late);
+        ck_assert_int_eq(outs[0].result, late ? LEDGER_PENDING_EXPIRED : LEDGER_CREATED);
+    }
+    check_balances();
+}
+END_TEST
+
+/* No door to the ledger lets an amount below zero in: it would move money backwards, past every limit. */
+START_TEST(an_amount_is_not_negative)
+{
+    static const uint16_t flags[] = {0,
+                                     LEDGER_PENDING,
+                                     LEDGER_BALANCING_DEBIT,
+                                     LEDGER_BALANCING_CREDIT,
+                                     LEDGER_PENDING | LEDGER_BALANCING_DEBIT,
+                                     LEDGER_POST_PENDING,
+                                     LEDGER_VOID_PENDING};
+    const i128 amounts[] = {-1, -2, -1000, -LEDGER_AMOUNT_MAX, -LEDGER_AMOUNT_MAX - 2, I128_MIN, LEDGER_AMOUNT_MAX + 1};
+    struct ledger_transfer pending = closing(1);
+    struct ledger_outcome out, model;
+    pending.flags = LEDGER_PENDING;
+    fund();
+    (void)run(&pending, 1, &out, 70, NULL);
+    book_apply(&rig->book, &pending, 1, &model);
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        for (size_t k = 0; k < sizeof(amounts) / sizeof(amounts[0]); k++) {
+            bool second = (flags[i] & (LEDGER_POST_PENDING | LEDGER_VOID_PENDING)) != 0;
+            bool open = second || (flags[i] & (LEDGER_BALANCING_DEBIT | LEDGER_BALANCING_CREDIT));
+            struct ledger_transfer t = closing(100 + i * 10 + k);
+            t.timeout_s = 0;
+            t.flags = flags[i];
+            t.amount = amounts[k];
+            if (second) t.pending_id = pending.id;
+            enum ledger_result told = open && t.amount == LEDGER_AMOUNT_ALL ? LEDGER_CREATED : LEDGER_OVERFLOWS_AMOUNT;
+            ck_assert_int_eq(ledger_transfer_judge(&t), told);
+            if (told == LEDGER_CREATED) continue;
+            (void)run(&t, 1, &out, 71 + i * 10 + k, NULL);
+            ck_assert_int_eq(out.result, LEDGER_OVERFLOWS_AMOUNT);
+        }
+    }
+    check_balances();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("ledger plan");
@@ -399,6 +478,8 @@ int main(void)
     tcase_add_loop_test(tc, runs_that_meet_are_one_after_the_other, 0, 40);
     tcase_add_loop_test(tc, an_attempt_again_tells_the_same, 0, 20);
     tcase_add_test(tc, an_id_again_in_a_later_run_exists);
+    tcase_add_test(tc, ends_of_closings_have_their_weight);
+    tcase_add_test(tc, an_amount_is_not_negative);
     suite_add_tcase(s, tc);
     SRunner *runner = srunner_create(s);
     srunner_run_all(runner, CK_NORMAL);
