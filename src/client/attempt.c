@@ -33,7 +33,7 @@ static bool is_candidate(const struct request *r, const struct range_desc *d, un
 static bool is_down(struct client *c, uint64_t node_id)
 {
     struct client_peer *peer = peer_of_node(c, node_id);
-    return peer == NULL || rpc_peer_down(peer->rpc);
+    return peer == NULL || rpc_peer_down(peer->rpc) || rpc_peer_silent(peer->rpc);
 }
 
 /* A read that any replica may answer is spread over those that can be reached; what one cannot answer, the leader can. */
@@ -49,7 +49,7 @@ static unsigned choose_any(const struct request *r, const struct range_desc *d)
     return first;
 }
 
-/* The presumed leader; else any other replica, it will know better. One that could not be reached lately is asked only when
+/* The presumed leader; else any other replica, it will know better. One that could not be reached lately, or is silent, is asked only when
  * no other can be: the call would wait for the next attempt to connect, and its peer makes that attempt by itself anyway. */
 static unsigned choose_replica(const struct request *r, const struct route_range *range)
 {
@@ -90,6 +90,13 @@ static uint64_t try_deadline(const struct request *r, uint64_t now_ns)
     if (r->kind == REQUEST_WATCH) ms += r->watch.wait_ms;
     uint64_t until = now_ns + ms * NS_PER_MS;
     return until < r->deadline_ns ? until : r->deadline_ns;
+}
+
+/* Whether it need not wait for a node that is silent: others are asked, or a Prepare's fate is sealed there. What waits for changes may
+ * wait long, and one without an id would only learn that its outcome is unknown. */
+static bool may_move_on(const struct request *r)
+{
+    return r->kind != REQUEST_WATCH && (may_repeat(r) || r->kind == REQUEST_STEP);
 }
 
 static void on_reply(void *ctx, enum status status, bool sent, const struct reply_head *head)
@@ -149,6 +156,7 @@ static void try_replica(struct request *r, const struct route_range *range, unsi
     peer->calls++;
     c->called = true;
     r->call = rpc_call(peer->rpc, method_of(r), buf_slice(&c->scratch), deadline, on_reply, r);
+    if (may_move_on(r)) rpc_call_elsewhere(peer->rpc, r->call);
     if (c->scratch.capacity > 65536) buf_free(&c->scratch);
 }
 

@@ -36,6 +36,7 @@ struct call {
     enum call_state state;
     enum status status;     /* ENDED */
     bool sent;              /* ENDED */
+    bool elsewhere;         /* ends when the other side is silent */
     struct list link;       /* the peer's list of its state */
     struct heap_node timer; /* unless ENDED */
     rpc_done done;
@@ -73,6 +74,8 @@ struct rpc_peer {
     size_t unsent_bytes;  /* likewise */
     uint64_t owed_ns;     /* since when something was sent and nothing heard; 0: nothing is owed */
     uint64_t ping_ns;     /* when a ping went out that is not answered; 0: none */
+    size_t elsewhere;     /* such calls, unless ENDED */
+    bool silent;
     struct prng prng;
     struct arena arena;
 };
@@ -150,6 +153,11 @@ bool rpc_peer_hello(const struct rpc_peer *p, struct hello *out)
     return p->other_known;
 }
 
+bool rpc_peer_silent(const struct rpc_peer *p)
+{
+    return p->silent;
+}
+
 size_t rpc_peer_unsent(const struct rpc_peer *p)
 {
     return rpc_stream_unsent(&p->stream);
@@ -161,6 +169,7 @@ static void call_end(struct rpc_peer *p, struct call *c, enum status status, boo
 {
     ASSERT(c->state != CALL_ENDED);
     if (c->state == CALL_WAITING) p->waiting_bytes -= c->params_size;
+    if (c->elsewhere) p->elsewhere--;
     (void)map_remove(&p->calls, c->id);
     heap_remove(&p->timers, &c->timer);
     c->state = CALL_ENDED;
@@ -240,12 +249,21 @@ void rpc_call_cancel(struct rpc_peer *p, uint64_t id)
         c = ended_find(p, id);
         if (c == NULL) return; /* told already */
         p->ended_count--;
-    } else if (c->state == CALL_WAITING) {
-        p->waiting_bytes -= c->params_size;
+    } else {
+        if (c->state == CALL_WAITING) p->waiting_bytes -= c->params_size;
+        if (c->elsewhere) p->elsewhere--;
     }
     heap_remove(&p->timers, &c->timer);
     list_remove(&c->link);
     mem_free(c);
+}
+
+void rpc_call_elsewhere(struct rpc_peer *p, uint64_t id)
+{
+    struct call *c = map_get(&p->calls, id);
+    if (c == NULL || c->elsewhere || p->silent) return; /* it has ended at once, or goes where nobody else could be asked */
+    c->elsewhere = true;
+    p->elsewhere++;
 }
 
 bool rpc_notify(struct rpc_peer *p, enum method method, struct slice params)
@@ -278,7 +296,7 @@ static void peer_rest(struct rpc_peer *p, enum status why, uint64_t now_ns)
     p->state = PEER_RESTING;
     p->refusal = why;
     p->owed_ns = p->ping_ns = 0;
-    p->leaving = false;
+    p->leaving = p->silent = false;
 }
 
 /* An attempt came to nothing: who waited for it may try elsewhere, nothing of theirs has left us. */
@@ -457,26 +475,54 @@ static void take_news(struct rpc_peer *p, uint64_t now_ns)
     }
 }
 
+/* When silence must have been broken by a ping's answer at the latest, for calls that can go elsewhere. */
+static uint64_t hush_over_ns(const struct rpc_peer *p)
+{
+    return p->ping_ns + RPC_HUSH_MS * NS_PER_MS;
+}
+
+static uint64_t ping_due_ns(const struct rpc_peer *p)
+{
+    return p->owed_ns + (p->elsewhere > 0 ? RPC_HUSH_MS : RPC_SILENCE_MS) * NS_PER_MS;
+}
+
+static void fall_silent(struct rpc_peer *p)
+{
+    COVER("rpc.hushed");
+    if (!p->silent) log_event(p->env->log, LOG_INFO, "rpc.silent", "peer=%s", p->address);
+    p->silent = true;
+    LIST_FOR(it, &p->sent)
+    {
+        struct call *c = LIST_ENTRY(it, struct call, link);
+        if (c->elsewhere) call_end(p, c, STATUS_TIMEOUT, true);
+    }
+}
+
 /* A connection on which we wait and hear nothing is asked for a sign of life, then given up: a peer that vanished without a
- * reset would otherwise hold calls until their deadlines, one by one. Bytes that leave count as life too. */
+ * reset would otherwise hold calls until their deadlines, one by one. Bytes that leave count as life too, while others wait behind
+ * them: the last ones may only have come as far as our own kernel. */
 static void watch_silence(struct rpc_peer *p, uint64_t now_ns)
 {
     if (p->state != PEER_READY) return;
     size_t unsent = p->env->net->ops->unsent(p->stream.conn);
     bool heard = p->stream.heard_bytes != p->heard_bytes;
-    if (heard || unsent < p->unsent_bytes) {
+    bool idle = list_empty(&p->sent) && p->ping_ns == 0;
+    if (heard || (unsent < p->unsent_bytes && (unsent > 0 || idle))) {
         p->owed_ns = list_empty(&p->sent) && (heard || unsent == 0) ? 0 : now_ns;
         p->ping_ns = 0;
+        if (heard) p->silent = false;
     }
     p->heard_bytes = p->stream.heard_bytes;
     p->unsent_bytes = unsent;
     if (p->ping_ns != 0 && now_ns >= p->ping_ns + RPC_PING_MS * NS_PER_MS) {
         COVER("rpc.silent");
         connection_lost(p, "it has fallen silent", now_ns);
-    } else if (p->ping_ns == 0 && p->owed_ns != 0 && now_ns >= p->owed_ns + RPC_SILENCE_MS * NS_PER_MS) {
+    } else if (p->ping_ns == 0 && p->owed_ns != 0 && now_ns >= ping_due_ns(p)) {
         COVER("rpc.ping");
         send_hello(p);
         p->ping_ns = now_ns;
+    } else if (p->ping_ns != 0 && p->elsewhere > 0 && now_ns >= hush_over_ns(p)) {
+        fall_silent(p);
     }
 }
 
@@ -537,9 +583,9 @@ static uint64_t peer_deadline(const struct rpc_peer *p)
     uint64_t at = DEADLINE_NONE;
     if (p->state == PEER_READY) {
         if (p->ping_ns != 0)
-            at = p->ping_ns + RPC_PING_MS * NS_PER_MS;
+            at = p->elsewhere > 0 ? hush_over_ns(p) : p->ping_ns + RPC_PING_MS * NS_PER_MS;
         else if (p->owed_ns != 0)
-            at = p->owed_ns + RPC_SILENCE_MS * NS_PER_MS;
+            at = ping_due_ns(p);
     } else if (p->state != PEER_RESTING || p->wanted) {
         at = p->until_ns;
     }

@@ -86,6 +86,10 @@ bool rpc_peer_hello(const struct rpc_peer *p, struct hello *out);
 uint64_t rpc_call(struct rpc_peer *p, enum method method, struct slice params, uint64_t deadline_ns, rpc_done done,
                   void *ctx);
 void rpc_call_cancel(struct rpc_peer *p, uint64_t call);
+/* The caller of this call, just made, can ask somebody else: when nothing is heard from the other side for half a second, not even the answer to a
+ * ping, the call ends so early, as timed out. The connection, and other calls, stay. */
+void rpc_call_elsewhere(struct rpc_peer *p, uint64_t call);
+bool rpc_peer_silent(const struct rpc_peer *p); /* calls have ended so, and nothing has been heard since */
 /* A notify is dropped when not connected or when more than the unsent ceiling waits; returns false then. */
 bool rpc_notify(struct rpc_peer *p, enum method method, struct slice params);
 size_t rpc_peer_unsent(const struct rpc_peer *p);

@@ -31,6 +31,7 @@
     1000u /* a connection that broke earlier counts as a failed attempt: no tight loop of greetings */
 #define RPC_SILENCE_MS 2000u /* nothing heard for so long though something was sent: a hello as ping */
 #define RPC_PING_MS 3000u    /* no byte after a ping for so long: the connection is given up */
+#define RPC_HUSH_MS 250u     /* likewise, for calls that can go elsewhere: a ping then, and given up as long after it */
 #define RPC_CALLS_MAX_COUNT 65536u
 
 _Static_assert(RPC_UNSENT_NOTIFY_MAX_BYTES <= RPC_UNSENT_MAX_BYTES, "notifies give way to calls");

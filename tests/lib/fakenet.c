@@ -43,6 +43,7 @@ struct net_conn {
     uint64_t event_ns;
     struct buf out;
     size_t out_at;   /* bytes before it have been delivered */
+    uint64_t sent_ns;
     uint64_t out_ns; /* when the next bytes of out arrive */
     char address[128];
 };
@@ -144,6 +145,7 @@ static void fake_send(struct net_conn *c, struct slice bytes)
     ASSERT(!c->gone);
     ASSERT(!c->connecting);
     c->host->counts.sends++;
+    c->sent_ns = c->host->n->now_ns;
     if (c->other == NULL) return;
     if (flying(c) == 0) c->out_ns = c->host->n->now_ns + delay(c->host->n);
     buf_append_slice(&c->out, bytes);
@@ -151,7 +153,8 @@ static void fake_send(struct net_conn *c, struct slice bytes)
 
 static size_t fake_unsent(const struct net_conn *c)
 {
-    size_t window = c->host->n->o.window_bytes;
+    const struct fakenet *n = c->host->n;
+    size_t window = n->now_ns < c->sent_ns + n->o.accept_ns ? 0 : n->o.window_bytes;
     return flying(c) > window ? flying(c) - window : 0;
 }
 

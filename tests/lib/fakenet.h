@@ -12,6 +12,7 @@ struct fakenet_options {
     uint64_t delay_min_ns, delay_max_ns; /* of each delivery */
     size_t chunk_max_bytes; /* 0: a delivery takes all that waits, up to 1 MiB; else 1..chunk_max_bytes at random */
     size_t window_bytes;    /* sent bytes beyond it count as unsent; 0: 64 KiB */
+    uint64_t accept_ns;     /* what has been sent counts as unsent for so long: until the kernel has it */
 };
 
 struct fakenet *fakenet_new(const struct fakenet_options *o);

@@ -13,15 +13,20 @@ static struct echo echo;
 static struct caller caller;
 static struct prng random_source;
 
-static void start(uint64_t seed, size_t chunk)
+static void start_accepting(uint64_t seed, size_t chunk, uint64_t accept_ns)
 {
     printf("seed %llu\n", (unsigned long long)seed);
     net = fakenet_new(&(struct fakenet_options){
-        .seed = seed, .delay_min_ns = 50000, .delay_max_ns = 500000, .chunk_max_bytes = chunk});
+        .seed = seed, .delay_min_ns = 50000, .delay_max_ns = 500000, .chunk_max_bytes = chunk, .accept_ns = accept_ns});
     server_env = fakenet_env(net);
     client_env = fakenet_env(net);
     echo_start(&echo, server_env, "node:1");
     caller_start(&caller, client_env, "node:1");
+}
+
+static void start(uint64_t seed, size_t chunk)
+{
+    start_accepting(seed, chunk, 0);
 }
 
 static void stop(void)
@@ -309,9 +314,10 @@ START_TEST(notifies_are_dropped_without_connection)
 END_TEST
 
 /* A peer that vanishes without a reset is noticed: 2 s of silence, a ping, 3 s more. */
+/* Whether the bytes look as if they had arrived, or wait in our kernel for a while. */
 START_TEST(silence_is_noticed)
 {
-    start(23, 0);
+    start_accepting(23, 0, _i == 0 ? 0 : MS);
     (void)caller_call(&caller, 8, SECOND);
     ck_assert(fakenet_run(net, caller_idle, &caller, SECOND));
     fakenet_silent(server_env, true);
@@ -342,6 +348,45 @@ START_TEST(slow_is_not_silent)
     uint64_t sends = fakenet_counts(client_env).sends;
     (void)fakenet_run(net, NULL, NULL, 60 * SECOND);
     ck_assert_uint_le(fakenet_counts(client_env).sends, sends + 1);
+    stop();
+}
+END_TEST
+
+/* Who can ask somebody else does so before the connection is given up; who cannot waits on, and may be answered after all. */
+START_TEST(calls_leave_a_silent_one)
+{
+    start_accepting(25, 0, _i == 0 ? 0 : MS);
+    (void)caller_call(&caller, 8, SECOND);
+    ck_assert(fakenet_run(net, caller_idle, &caller, SECOND));
+    echo.hold = true;
+    struct caller_call *waits = caller_call(&caller, 8, 60 * SECOND);
+    rpc_call_elsewhere(caller.peer, waits->id);
+    (void)fakenet_run(net, NULL, NULL, 3 * SECOND); /* held, but its process answers pings */
+    ck_assert(!rpc_peer_silent(caller.peer));
+    ck_assert_uint_eq(caller.failed, 0);
+    echo_release(&echo, 1);
+    ck_assert(fakenet_run(net, caller_idle, &caller, SECOND));
+    ck_assert_uint_eq(caller.answered, 2);
+
+    fakenet_silent(server_env, true);
+    uint64_t began = fakenet_now_ns(net);
+    (void)caller_call(&caller, 8, 60 * SECOND);
+    rpc_call_elsewhere(caller.peer, caller_call(&caller, 8, 60 * SECOND)->id);
+    (void)fakenet_run(net, NULL, NULL, SECOND);
+    ck_assert_uint_eq(caller.failed, 1);
+    ck_assert_int_eq(caller.last_status, STATUS_TIMEOUT);
+    ck_assert(caller.last_sent);
+    ck_assert_uint_ge(caller.last_ns - began, 500 * MS);
+    ck_assert_uint_le(caller.last_ns - began, 600 * MS);
+    ck_assert(rpc_peer_silent(caller.peer));
+    rpc_call_elsewhere(caller.peer, caller_call(&caller, 8, 60 * SECOND)->id); /* nobody else is left: it waits */
+    (void)fakenet_run(net, NULL, NULL, SECOND);
+    ck_assert_uint_eq(caller.failed, 1);
+    echo.hold = false;
+    fakenet_silent(server_env, false);
+    ck_assert(fakenet_run(net, caller_idle, &caller, SECOND));
+    ck_assert_uint_eq(caller.answered, 4);
+    ck_assert(!rpc_peer_silent(caller.peer));
     stop();
 }
 END_TEST
@@ -401,8 +446,9 @@ int main(void)
     tcase_add_test(t, nothing_is_connected_before_it_is_used);
     tcase_add_test(t, cancelled_calls_are_never_told);
     tcase_add_test(t, notifies_are_dropped_without_connection);
-    tcase_add_test(t, silence_is_noticed);
+    tcase_add_loop_test(t, silence_is_noticed, 0, 2);
     tcase_add_test(t, slow_is_not_silent);
+    tcase_add_loop_test(t, calls_leave_a_silent_one, 0, 2);
     tcase_add_loop_test(t, random_faults, 0, 40);
     suite_add_tcase(suite, t);
     return run_suite(suite);
