@@ -138,8 +138,7 @@ uint64_t bundles_send(struct client *c, uint64_t now_ns)
         encode(b, now_ns, &c->scratch);
         ASSERT(!c->scratch.overflow);
         c->called = true;
-        uint64_t call =
-            rpc_call(b->peer->rpc, METHOD_TXN, buf_slice(&c->scratch), b->deadline_ns, bundle_answered, b);
+        uint64_t call = rpc_call(b->peer->rpc, METHOD_TXN, buf_slice(&c->scratch), b->deadline_ns, bundle_answered, b);
         rpc_call_elsewhere(b->peer->rpc, call);
     }
     return next;

@@ -17,6 +17,7 @@ struct client_peer *peer_new(struct client *c, const char *address, uint64_t nod
 {
     struct client_peer *peer = mem_zalloc(sizeof(*peer));
     peer->rpc = rpc_peer_new(c->env, address, &c->self);
+    rpc_peer_expect(peer->rpc, ROLE_NODE, node_id);
     peer->node_id = node_id;
     list_push_back(&c->peers, &peer->link);
     return peer;

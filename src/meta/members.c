@@ -124,6 +124,16 @@ static const char *may_not_go(const struct meta *m, uint64_t id)
                : "without it the members that are up are no majority: start others, or add one first";
 }
 
+static bool address_is_taken(const struct meta *m, struct slice address)
+{
+    struct meta_address members[LIMIT_REPLICAS];
+    size_t count = members_addresses(m, members);
+    for (size_t i = 0; i < count; i++) {
+        if (slice_eq(members[i].address, address)) return true;
+    }
+    return false;
+}
+
 enum status members_command(const struct meta *m, struct meta_command *c, struct errbuf *err)
 {
     const struct range_desc *d = group_desc(m);
@@ -135,6 +145,8 @@ enum status members_command(const struct meta *m, struct meta_command *c, struct
         fault = "a member has an id above 0 and an address";
     } else if (range_desc_replica(d, c->member.id) != NULL) {
         fault = "there is a member of that id already";
+    } else if (address_is_taken(m, c->member.address)) {
+        fault = "that address is another member's";
     } else if (d->replica_count >= LIMIT_VOTERS) {
         fault = "the metadata service has as many members as it may";
     }
@@ -144,6 +156,21 @@ enum status members_command(const struct meta *m, struct meta_command *c, struct
 }
 
 /* --- one that joins --- */
+
+/* Whoever is added is a learner at first. One that votes has promised and acknowledged what an empty directory knows nothing of. */
+static bool is_added(struct meta *m, const struct range_desc *d)
+{
+    const struct range_replica *own = range_desc_replica(d, m->self.node_id);
+    if (own != NULL && own->role != RANGE_LEARNER && !m->join_warned) {
+        m->join_warned = true;
+        log_event(m->env->log, LOG_WARN, "meta.is_member_already",
+                  "member=%llu cure=\"its directory is lost: `quorate meta remove %llu`, then `quorate meta add %llu "
+                  "ADDRESS`\"",
+                  (unsigned long long)m->self.node_id, (unsigned long long)m->self.node_id,
+                  (unsigned long long)m->self.node_id);
+    }
+    return own != NULL && own->role == RANGE_LEARNER;
+}
 
 static void join_answered(void *ctx, enum status status, bool sent, const struct reply_head *head)
 {
@@ -157,7 +184,7 @@ static void join_answered(void *ctx, enum status status, bool sent, const struct
     if (status != STATUS_OK || head->status != STATUS_OK || m->stopping) return;
     arena_init(&arena, 4096);
     if (unpack_meta_status_reply(head->payload, &arena, &reply) == STATUS_OK && reply.group.size > 0 &&
-        unpack_range_desc(reply.group, &arena, &d) == STATUS_OK && range_desc_replica(&d, m->self.node_id) != NULL) {
+        unpack_range_desc(reply.group, &arena, &d) == STATUS_OK && is_added(m, &d)) {
         for (size_t i = 0; i < reply.member_count; i++) {
             char address[LIMIT_ADDRESS_BYTES + 1] = {0};
             memcpy(address, reply.members[i].address.data, reply.members[i].address.size);

@@ -48,7 +48,7 @@ struct meta {
     /* members.c */
     struct meta_call *join; /* NULL: it is a member, or was told that it is */
     uint64_t join_at_ns;
-    bool join_busy, member_busy;
+    bool join_busy, join_warned, member_busy;
     struct proposal member_proposal;
     struct arena arena;
     struct buf scratch;

@@ -7,6 +7,11 @@
 #include "base/buf.h"
 #include "base/crc32c.h"
 
+/* A metadata server is known by its id alone: an empty directory under that id would vote again (docs/runbooks.md). */
+#define EMPTY_DIRECTORY_CURE                                                                                           \
+    "start a node with an empty one (the cluster rebuilds the replicas), and take a metadata server out and add it "   \
+    "anew (`quorate meta remove`, `meta add`)"
+
 enum { IDENTITY_MAX = 1024 };
 static const char identity_name[] = "IDENTITY";
 static const char identity_temp[] = "IDENTITY.new";
@@ -65,9 +70,7 @@ static enum status identity_decode(const char *text, size_t size, struct identit
         crc_line == NULL || sscanf(crc_line, "crc32c %8x", &crc) != 1 || (size_t)(crc_line - text) > size ||
         crc32c(0, text, (size_t)(crc_line - text)) != crc || !get_hex(uuid, out->uuid) ||
         !get_hex(cluster, out->cluster.bytes)) {
-        errbuf_set(err, "IDENTITY is damaged: restore it from a backup of this directory, or start with an empty "
-                        "directory (the cluster "
-                        "rebuilds the replicas)");
+        errbuf_set(err, "IDENTITY is damaged: restore it from a backup of this directory, or " EMPTY_DIRECTORY_CURE);
         return STATUS_CORRUPT;
     }
     out->node_id = node;
@@ -115,7 +118,7 @@ enum status identity_check_log(struct env *env, const struct identity *id, const
     errbuf_set(
         err,
         "this data directory once had a log in '%s' and has none now: it has forgotten its votes and must not take "
-        "part; restore the whole directory, or start with an empty one (the cluster rebuilds the replicas)",
+        "part; restore the whole directory, or " EMPTY_DIRECTORY_CURE,
         log_dir);
     return STATUS_CORRUPT;
 }

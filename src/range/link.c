@@ -27,6 +27,7 @@ struct link *link_new(struct host *h, uint64_t node_id, const char *address)
     l->host = h;
     l->node_id = node_id;
     l->peer = rpc_peer_new(h->env, address, h->self);
+    rpc_peer_expect(l->peer, h->self->role, node_id);
     buf_init(&l->out, LINK_OUT_MAX);
     l->resolve.whole = l->resolve.want_whole = true;
     uint64_t grant;
@@ -57,7 +58,10 @@ const char *link_address(const struct link *l)
 
 struct rpc_peer *link_bulk(struct link *l)
 {
-    if (l->bulk == NULL) l->bulk = rpc_peer_new(l->host->env, rpc_peer_address(l->peer), l->host->self);
+    if (l->bulk == NULL) {
+        l->bulk = rpc_peer_new(l->host->env, rpc_peer_address(l->peer), l->host->self);
+        rpc_peer_expect(l->bulk, l->host->self->role, l->node_id);
+    }
     return l->bulk;
 }
 

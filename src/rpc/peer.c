@@ -49,6 +49,8 @@ struct rpc_peer {
     struct env *env;
     char *address;
     const struct rpc_identity *self;
+    enum role expected_role;
+    uint64_t expected_id; /* 0: anybody */
     struct rpc_stream stream;
     struct list news;  /* holds the stream when something has happened to it */
     bool used;         /* a call or notify since the last pass */
@@ -110,6 +112,12 @@ struct rpc_peer *rpc_peer_new(struct env *env, const char *address, const struct
     prng_init(&p->prng, seed);
     arena_init(&p->arena, 4096);
     return p;
+}
+
+void rpc_peer_expect(struct rpc_peer *p, enum role role, uint64_t node_id)
+{
+    p->expected_role = role;
+    p->expected_id = node_id;
 }
 
 static void free_calls(struct list *calls)
@@ -261,7 +269,8 @@ void rpc_call_cancel(struct rpc_peer *p, uint64_t id)
 void rpc_call_elsewhere(struct rpc_peer *p, uint64_t id)
 {
     struct call *c = map_get(&p->calls, id);
-    if (c == NULL || c->elsewhere || p->silent) return; /* it has ended at once, or goes where nobody else could be asked */
+    if (c == NULL || c->elsewhere || p->silent)
+        return; /* it has ended at once, or goes where nobody else could be asked */
     c->elsewhere = true;
     p->elsewhere++;
 }
@@ -377,6 +386,21 @@ static void protocol_error(struct rpc_peer *p, const char *what, uint64_t now_ns
         attempt_failed(p, STATUS_CLOSED, now_ns);
 }
 
+static const char *role_word(enum role role)
+{
+    return role == ROLE_META ? "metadata server" : role == ROLE_NODE ? "node" : "client";
+}
+
+static enum status check_expected(struct rpc_peer *p, const struct hello *other)
+{
+    if (p->expected_id == 0 || (other->node_id == p->expected_id && other->role == p->expected_role)) return STATUS_OK;
+    COVER("rpc.somebody_else");
+    errbuf_set(&p->refusal_text, "%s is said to be %s %llu, and says that it is %s %llu", p->address,
+               role_word(p->expected_role), (unsigned long long)p->expected_id, role_word(other->role),
+               (unsigned long long)other->node_id);
+    return STATUS_CLOSED;
+}
+
 /* The other side's answer to our hello, its answer to a ping, or its complaint before it closes. */
 static void on_hello_reply(struct rpc_peer *p, const struct reply_head *head, uint64_t now_ns)
 {
@@ -388,6 +412,7 @@ static void on_hello_reply(struct rpc_peer *p, const struct reply_head *head, ui
         }
         if (p->state == PEER_READY) return;
         enum status status = rpc_hello_check(p->self, &other, p->address, &p->refusal_text);
+        if (status == STATUS_OK) status = check_expected(p, &other);
         if (status == STATUS_OK)
             become_ready(p, &other, now_ns);
         else

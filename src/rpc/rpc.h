@@ -73,6 +73,8 @@ struct rpc_peer;
 typedef void (*rpc_done)(void *ctx, enum status status, bool sent, const struct reply_head *head);
 
 struct rpc_peer *rpc_peer_new(struct env *env, const char *address, const struct rpc_identity *self);
+/* The address is said to be this one's: a connection is made with nobody else. An address may have become another's. */
+void rpc_peer_expect(struct rpc_peer *p, enum role role, uint64_t node_id);
 void rpc_peer_free(struct rpc_peer *p); /* calls under way end without callback */
 const char *rpc_peer_address(const struct rpc_peer *p);
 bool rpc_peer_connected(const struct rpc_peer *p); /* hello done */

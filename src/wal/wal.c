@@ -538,7 +538,8 @@ enum status wal_open(struct env *env, const struct wal_options *o, const struct 
     if (s == STATUS_OK && o->must_exist && w->current == NULL) {
         errbuf_set(err,
                    "wal: %s once held a log and holds none now: it has forgotten its votes and must not take part; "
-                   "restore the whole directory, or start with an empty one (the cluster rebuilds the replicas)",
+                   "restore the whole directory; or start a node with an empty one (the cluster rebuilds the "
+                   "replicas), and take a metadata server out and add it anew (`quorate meta remove`, `meta add`)",
                    w->dir);
         s = STATUS_NOT_FOUND;
     }

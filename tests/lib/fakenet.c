@@ -42,7 +42,7 @@ struct net_conn {
     enum status why;
     uint64_t event_ns;
     struct buf out;
-    size_t out_at;   /* bytes before it have been delivered */
+    size_t out_at; /* bytes before it have been delivered */
     uint64_t sent_ns;
     uint64_t out_ns; /* when the next bytes of out arrive */
     char address[128];

@@ -44,6 +44,7 @@ first=$(voters | tr -d '[],' | awk "{print \$1}")
 expect "another one" 0 "is removed" "$quorate" meta remove "$first" --timeout 10000
 check "three vote" test "$(voters | tr ',' '\n' | wc -l)" = 3
 expect "one that is there is not added again" 1 "a member of that id already" "$quorate" meta add 5 "127.0.0.1:$((base + 102))"
+expect "an address is of one member" 1 "that address is another member's" "$quorate" meta add 9 "127.0.0.1:$((base + 102))"
 expect "one that is not there is not removed" 1 "no such member" "$quorate" meta remove 9
 check "no request has failed meanwhile" load_clean change
 cat "$work/check.out"

@@ -35,6 +35,31 @@ static struct cluster_id cluster(uint8_t byte)
     return id;
 }
 
+/* An address may have become another's: what was meant for one must not reach the other. */
+START_TEST(somebody_else_at_the_address)
+{
+    start(7, 0);
+    struct caller caller;
+    caller_start(&caller, client_env, "node:1");
+    rpc_peer_expect(caller.peer, ROLE_NODE, 8);
+    (void)caller_call(&caller, 8, 5 * SECOND);
+    ck_assert(fakenet_run(net, caller_idle, &caller, SECOND));
+    ck_assert_int_eq(caller.last_status, STATUS_CLOSED);
+    ck_assert(!caller.last_sent);
+    ck_assert(strstr(caller.last_message, "node 7") != NULL);
+    rpc_peer_expect(caller.peer, ROLE_META, 7);
+    (void)caller_call(&caller, 8, 5 * SECOND);
+    ck_assert(fakenet_run(net, caller_idle, &caller, SECOND));
+    ck_assert_uint_eq(echo.requests, 0);
+    rpc_peer_expect(caller.peer, ROLE_NODE, 7);
+    (void)caller_call(&caller, 8, 5 * SECOND);
+    ck_assert(fakenet_run(net, caller_idle, &caller, SECOND));
+    ck_assert_uint_eq(caller.answered, 1);
+    caller_stop(&caller);
+    stop();
+}
+END_TEST
+
 static bool contains(struct slice s, const char *text)
 {
     size_t size = strlen(text);
@@ -418,6 +443,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, other_cluster_is_refused_by_the_server, 0, 5);
     tcase_add_loop_test(t, other_version_is_refused_by_the_server, 0, 5);
+    tcase_add_test(t, somebody_else_at_the_address);
     tcase_add_test(t, calls_to_another_cluster_end_with_the_reason);
     tcase_add_test(t, unknown_clusters_fit);
     tcase_add_loop_test(t, too_old_for_what_is_finalised, 0, 5);
