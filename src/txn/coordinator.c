@@ -62,7 +62,15 @@ static bool keeps_answer(const struct coordinator *c, size_t i)
     return p->has_vote && p->vote.kind == VOTE_YES && p->vote.keeps_answer;
 }
 
-/* All that the outcome depends on is there. */
+/* Whatever the others vote, this is the answer: the anchor has it already. */
+static bool settles(const struct participant *anchor)
+{
+    const struct txn_vote *v = &anchor->vote;
+    return anchor->has_vote && (v->kind == VOTE_ANSWERED || (v->kind == VOTE_NO && v->keeps_answer));
+}
+
+/* All that the outcome depends on is there. With a client's id a refusal waits for every vote: of two that refuse, whoever finds the
+ * outcome takes the first in their order, and what is told must be what is stored. */
 static bool may_decide(const struct coordinator *c)
 {
     size_t votes = 0;
@@ -76,7 +84,7 @@ static bool may_decide(const struct coordinator *c)
     if (votes == c->o.participant_count) return true;
     if (votes > 0 && MUTANT(missing_vote_is_yes) && !c->o.recovering) return true;
     if (!ends || c->o.recovering) return false;
-    return !c->o.has_client_id || c->participants[c->o.anchor].has_vote;
+    return !c->o.has_client_id || settles(&c->participants[c->o.anchor]);
 }
 
 /* Nobody voted NO, and a participant was sealed so late that it may have known the transaction, as one that others had committed. */

@@ -9,16 +9,20 @@
 
 static struct arena arena;
 
-static struct coordinator *begun(bool has_client_id)
+static struct coordinator *begun_over(size_t participants, bool has_client_id)
 {
     struct coordinator *c = coordinator_new(&(struct coordinator_options){
-        .id = {{1}}, .born = 5, .participant_count = 2, .has_client_id = has_client_id, .anchor = 0});
+        .id = {{1}}, .born = 5, .participant_count = participants, .has_client_id = has_client_id, .anchor = 0});
     struct buf body;
     buf_init(&body, 1u << 16);
-    ck_assert_int_eq((int)coordinator_ask(c, 0, &body), (int)ASK_PREPARE);
-    ck_assert_int_eq((int)coordinator_ask(c, 1, &body), (int)ASK_PREPARE);
+    for (size_t i = 0; i < participants; i++) ck_assert_int_eq((int)coordinator_ask(c, i, &body), (int)ASK_PREPARE);
     buf_free(&body);
     return c;
+}
+
+static struct coordinator *begun(bool has_client_id)
+{
+    return begun_over(2, has_client_id);
 }
 
 static void votes(struct coordinator *c, size_t participant, enum txn_vote_kind kind, enum status refusal)
@@ -84,6 +88,22 @@ START_TEST(a_refusal_waits_for_what_the_anchor_knows)
 }
 END_TEST
 
+/* Two refuse. Somebody else who met the anchor's lock has every vote, and stores the refusal of the first in their order: it must not
+ * matter whose vote comes first here. */
+START_TEST(the_refusal_told_is_the_one_that_is_stored)
+{
+    for (size_t first = 1; first <= 2; first++) {
+        struct slice answer;
+        struct coordinator *c = begun_over(3, true);
+        votes(c, 0, VOTE_YES, STATUS_OK);
+        votes(c, first, VOTE_NO, first == 1 ? STATUS_GUARD_FAILED : STATUS_EXISTS);
+        ck_assert(!coordinator_answer(c, &answer));
+        votes(c, 3 - first, VOTE_NO, first == 1 ? STATUS_EXISTS : STATUS_GUARD_FAILED);
+        ck_assert_int_eq(answer_of(c), STATUS_GUARD_FAILED);
+    }
+}
+END_TEST
+
 START_TEST(without_an_id_a_refusal_is_told_at_once)
 {
     struct coordinator *c = begun(false);
@@ -98,6 +118,7 @@ int main(void)
     TCase *tc = tcase_create("answers");
     arena_init(&arena, 4096);
     tcase_add_test(tc, a_refusal_waits_for_what_the_anchor_knows);
+    tcase_add_test(tc, the_refusal_told_is_the_one_that_is_stored);
     tcase_add_test(tc, without_an_id_a_refusal_is_told_at_once);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
