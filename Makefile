@@ -9,7 +9,7 @@
 #   make bench-engine N=200000 REPEAT=1 ENGINES=ours,rocksdb WORK=random     the store beside its peers (bench/engine)
 #   make bench-recovery MB=1024      a node comes back with that much log
 #   make bench                 the suite, YCSB among it: bench/RESULTS.md
-#   make bench-quick           what became slower;  make bench-vs-etcd     beside etcd on the same machine
+#   make bench-quick           what became slower;  make bench-vs-etcd, make bench-vs-postgres     beside them on the same machine
 #   make bench-encryption      encrypted data beside plain;  make bench-front     idle connections and watches
 #   sh bench/backup/run.sh MIB      a backup and a restore beside what the disk can do
 #   make bench-placement       the scheduler alone: 1000 nodes, 1000000 ranges
@@ -114,7 +114,7 @@ SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))
 
 # ---- targets -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all bench bench-bank bench-ranges bench-moves run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement bench-recovery bench-quick bench-vs-etcd bench-encryption bench-front soak bench-failover fuzz replay FORCE
+.PHONY: all bench bench-bank bench-vs-postgres bench-ranges bench-moves run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement bench-recovery bench-quick bench-vs-etcd bench-encryption bench-front soak bench-failover fuzz replay FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -193,8 +193,8 @@ bench-failover: all $(PROCESS_TOOLS)
 bench: all
 	@QUORATE_BUILD=$(OUT) sh bench/suite/run.sh
 
-bench-bank: all
-	@QUORATE_BUILD=$(OUT) $(if $(ROUNDS),ROUNDS=$(ROUNDS)) sh bench/bank/run.sh
+bench-bank bench-vs-postgres: all
+	@QUORATE_BUILD=$(OUT) $(if $(ROUNDS),ROUNDS=$(ROUNDS)) $(if $(SECONDS_EACH),SECONDS_EACH=$(SECONDS_EACH)) sh bench/bank/run.sh
 
 # Under two minutes: what is slower than the recorded ratios to a bare server on the same machine. RECORD=1 records.
 bench-quick: all $(OUT)/bench/floor
