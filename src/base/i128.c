@@ -30,15 +30,21 @@ bool i128_parse(struct slice text, i128 *out)
     return true;
 }
 
+/* The lowest digit first, at least so many. */
+static size_t put_digits(char *digits, size_t count, uint64_t v, size_t least)
+{
+    for (size_t end = count + least; v > 0 || count < end; v /= 10) digits[count++] = (char)('0' + (char)(v % 10));
+    return count;
+}
+
 void i128_format(i128 v, char text[I128_TEXT_MAX])
 {
+    static const uint64_t CHUNK = 10000000000000000000u; /* divisions of 128 bits are slow: 19 digits at a time */
     u128 rest = v < 0 ? (u128)0 - (u128)v : (u128)v;
     char digits[I128_TEXT_MAX];
     size_t count = 0;
-    do {
-        digits[count++] = (char)('0' + (char)(rest % 10));
-        rest /= 10;
-    } while (rest > 0);
+    for (; rest > UINT64_MAX; rest /= CHUNK) count = put_digits(digits, count, (uint64_t)(rest % CHUNK), 19);
+    count = put_digits(digits, count, (uint64_t)rest, 1);
     ASSERT(count + 2 <= I128_TEXT_MAX);
     size_t at = 0;
     if (v < 0) text[at++] = '-';

@@ -76,9 +76,14 @@ static void piece_done(void *ctx, const struct client_error *e, const struct sca
     if (b->pending == 0) request_ready(owner);
 }
 
+/* A bucket's part of a page, and a little more: keys are spread by a hash, so that their numbers differ by about the square root. What
+ * is not used is asked for again with the next page. */
 static uint32_t share(uint32_t whole, uint32_t count, uint32_t least)
 {
-    uint32_t part = whole / count * 2 > least ? whole / count * 2 : least;
+    uint32_t part = whole / count, root = 1;
+    while ((root + 1) * (root + 1) <= part && root < 1000) root++;
+    part += 3 * root < part ? 3 * root : part;
+    if (part < least) part = least;
     return part < whole ? part : whole;
 }
 

@@ -14,7 +14,10 @@
 #include "node/locks.h"
 #include "node/read.h"
 
-enum { SCAN_ROWS_PER_PASS = 8192 };
+enum {
+    SCAN_ROWS_PER_PASS = 8192,
+    IDS_BEFORE_SKIP = 16 /* rows of ids beside one key: more of them are passed over by a search */
+};
 
 static void scan_reset(struct node_request *q)
 {
@@ -144,6 +147,26 @@ static struct lsm_iter *scan_iter(struct node_request *q, struct lsm *store)
     return it;
 }
 
+static void scan_keep_place(struct node_request *q, struct slice key)
+{
+    buf_clear(&q->resume);
+    buf_append_slice(&q->resume, key);
+    q->resuming = true;
+}
+
+/* A key that many transactions are anchored at has a row for each of their ids, for days: another iterator, beside them. */
+static struct lsm_iter *scan_skip_ids(struct node_request *q, struct lsm *store, struct lsm_iter *it, struct slice key)
+{
+    COVER("scan.ids_skipped");
+    buf_clear(&q->resume);
+    key_encode_beside_ids(&q->resume, key, q->scan.reverse);
+    q->resuming = true;
+    lsm_iter_free(it);
+    it = scan_iter(q, store);
+    lsm_iter_allow(it, &q->node->scan_left);
+    return it;
+}
+
 /* The rows that the page has taken may not go together with those that it has not. */
 static bool scan_is_void(const struct node_request *q, const struct replica *r)
 {
@@ -187,18 +210,20 @@ static void scan_go_on(struct node_request *q)
     struct lsm_miss miss;
     enum status s = STATUS_OK;
     bool full = false, taking = false;
+    unsigned ids = 0;
     lsm_iter_allow(it, &n->scan_left);
     while (!full && n->scan_left > 0) {
         s = lsm_iter_next(it, &row, &miss);
         if (s != STATUS_OK) break;
+        ids = key_is_idempotency(row.key) ? ids + 1 : 0;
+        if (ids == IDS_BEFORE_SKIP) it = scan_skip_ids(q, store, it, row.key);
+        if (ids > 0) continue;
         s = scan_take(q, &row);
         taking = s != STATUS_OK;
         if (taking || q->wants_timestamp) break;
         full = q->row_count >= q->scan.limit_rows || q->row_bytes >= q->scan.limit_bytes;
     }
-    buf_clear(&q->resume);
-    buf_append_slice(&q->resume, lsm_iter_position(it));
-    q->resuming = true;
+    scan_keep_place(q, lsm_iter_position(it));
     lsm_iter_free(it);
     if (q->wants_timestamp) {
         q->locks = SCAN_HAS_TS; /* of its own, from now on */

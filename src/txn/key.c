@@ -64,6 +64,13 @@ bool key_is_idempotency(struct slice store_key)
     return memcmp(store_key.data + store_key.size - tail, before_id, sizeof(before_id)) == 0;
 }
 
+void key_encode_beside_ids(struct buf *out, struct slice store_key, bool before)
+{
+    ASSERT(key_is_idempotency(store_key));
+    buf_append(out, store_key.data, store_key.size - TXN_ID_BYTES - 1);
+    buf_append_byte(out, before ? ROW_IDEMPOTENCY : ROW_IDEMPOTENCY + 1);
+}
+
 void key_encode_data(struct buf *out, uint32_t keyspace, struct slice user_key)
 {
     uint8_t *at = buf_extend(out, bound_size(user_key) + 1);

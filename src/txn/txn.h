@@ -98,6 +98,9 @@ void key_encode_held(struct buf *out, uint32_t keyspace, struct slice range_star
 void key_encode_range(struct buf *out, uint32_t keyspace, struct slice range_start);
 /* The lower bound of all rows of user keys >= user_key; with an empty user_key, of the keyspace. */
 void key_encode_bound(struct buf *out, uint32_t keyspace, struct slice user_key);
+bool key_is_idempotency(struct slice store_key);
+/* Of an idempotency row: the bound behind all of that key's, or (before) in front of them. */
+void key_encode_beside_ids(struct buf *out, struct slice store_key, bool before);
 /* Appends the user key of a store key that may be cut short: rows below the cut have lower user keys, or this one. */
 void key_user_of(struct slice store_key, struct buf *user);
 /* Decodes a store key; user_key is appended to `user` . STATUS_CORRUPT if it is none of ours. */

@@ -42,7 +42,6 @@ struct slice row_make_counter(struct arena *arena, i128 value);
 struct slice idempotency_row_make(struct arena *arena, struct request_hash hash, struct slice result);
 /* At this timestamp and above nobody knows the id. */
 uint64_t idempotency_row_expires(uint64_t version);
-bool key_is_idempotency(struct slice store_key);
 MUST_CHECK enum status idempotency_row_decode(struct slice stored, struct request_hash *hash, struct slice *result);
 
 #endif

@@ -218,10 +218,10 @@ static void scan_done(void *ctx, const struct client_error *e, const struct scan
     }
 }
 
-void stage_scan(struct stage *s, unsigned router, const struct read_how *how, struct stage_answer *out)
+void stage_scan(struct stage *s, unsigned router, const struct read_how *how, bool reverse, struct stage_answer *out)
 {
     *out = (struct stage_answer){.stage = s};
-    struct client_scan scan = {.start = SLICE_EMPTY, .end = SLICE_EMPTY, .how = *how};
+    struct client_scan scan = {.start = SLICE_EMPTY, .end = SLICE_EMPTY, .reverse = reverse, .how = *how};
     client_scan(stage_client(s, router), stage_keyspace, &scan, CALL_MS, scan_done, out);
     process_pass_soon(s->cluster.clients[router]);
 }

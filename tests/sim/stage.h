@@ -41,8 +41,8 @@ struct client *stage_client(struct stage *s, unsigned i);
 /* Calls that go on beside what the test does; router: 0 to 2. What they point to is copied. */
 void stage_txn(struct stage *s, unsigned router, const struct txn *t, struct stage_answer *out);
 void stage_get(struct stage *s, unsigned router, const char *key, const struct read_how *how, struct stage_answer *out);
-void stage_scan(struct stage *s, unsigned router, const struct read_how *how,
-                struct stage_answer *out); /* of all keys */
+/* Of all keys: values are of "a" to "f". */
+void stage_scan(struct stage *s, unsigned router, const struct read_how *how, bool reverse, struct stage_answer *out);
 /* As long as the answer is a refusal of the moment. false: none came. */
 bool stage_do(struct stage *s, unsigned router, const struct txn *t, struct stage_answer *out);
 /* Numbers from 1. */

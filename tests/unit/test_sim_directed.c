@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "client/interact.h"
+#include "lib/cover.h"
 #include "lib/suite.h"
 #include "sim/stage.h"
 
@@ -128,7 +129,7 @@ START_TEST(four_transaction_cycle)
     wait_for(&read.done);
     ck_assert(w1.status == STATUS_OK && read.status == STATUS_OK);
     ck_assert_msg(w1.ts < w2.ts, "the order of events was another one");
-    stage_scan(s, 1, &(struct read_how){.mode = READ_SNAPSHOT, .ts = w2.ts - 1}, &past);
+    stage_scan(s, 1, &(struct read_how){.mode = READ_SNAPSHOT, .ts = w2.ts - 1}, false, &past);
     wait_for(&past.done);
     ck_assert_str_eq(past.values[*slow - 'a'], "1"); /* W1 is before it, W2 behind it */
     ck_assert_str_eq(past.values[*quick - 'a'], "");
@@ -296,7 +297,7 @@ START_TEST(long_fork)
             struct txn_op both[] = {get_op("a"), get_op("b")};
             stage_run(s, 1 + round * 15000);
             if (i % 2 == 0)
-                stage_scan(s, 2, &(struct read_how){.mode = READ_SNAPSHOT}, &r[i]);
+                stage_scan(s, 2, &(struct read_how){.mode = READ_SNAPSHOT}, false, &r[i]);
             else
                 stage_txn(s, i / 2 % 3, &(struct txn){.ops = both, .op_count = 2}, &r[i]);
         }
@@ -332,7 +333,7 @@ START_TEST(one_timestamp)
         uncross();
         ck_assert(w.status == STATUS_OK);
         for (unsigned late = 0; late < 2; late++) {
-            stage_scan(s, 1, &(struct read_how){.mode = READ_SNAPSHOT, .ts = w.ts - 1 + late}, &r);
+            stage_scan(s, 1, &(struct read_how){.mode = READ_SNAPSHOT, .ts = w.ts - 1 + late}, false, &r);
             wait_for(&r.done);
             ck_assert(r.status == STATUS_OK);
             ck_assert_str_eq(r.values[0], late == 1 ? value : before);
@@ -373,7 +374,7 @@ static long happened(bool snapshot)
     struct stage_answer a = {.status = STATUS_RETRY};
     for (unsigned tries = 0; snapshot && a.status != STATUS_OK; tries++) {
         ck_assert_uint_le(tries, 50);
-        stage_scan(s, 2, &(struct read_how){.mode = READ_SNAPSHOT}, &a);
+        stage_scan(s, 2, &(struct read_how){.mode = READ_SNAPSHOT}, false, &a);
         wait_for(&a.done);
     }
     long moved = snapshot ? moved_in(&a) : 0;
@@ -537,6 +538,30 @@ START_TEST(a_prepare_behind_its_seal)
 }
 END_TEST
 
+/* --- a key beside which the rows of many ids lie: a scan does not walk over them --- */
+
+START_TEST(ids_beside_a_key)
+{
+    enum { IDS = 40 };
+    put("b", "next");
+    for (unsigned i = 1; i <= IDS; i++) {
+        struct stage_answer a;
+        struct txn_op op = add_op("a", 1, 0);
+        ck_assert(stage_do(s, 0, &(struct txn){.id = stage_id(i), .ops = &op, .op_count = 1}, &a));
+    }
+    for (unsigned reverse = 0; reverse < 2; reverse++) {
+        struct stage_answer r;
+        uint64_t before = cover_count("scan.ids_skipped");
+        stage_scan(s, 2, &(struct read_how){.mode = READ_SNAPSHOT}, reverse == 1, &r);
+        wait_for(&r.done);
+        ck_assert(r.status == STATUS_OK);
+        ck_assert_str_eq(r.values[0], "40");
+        ck_assert_str_eq(r.values[1], "next");
+        ck_assert_uint_gt(cover_count("scan.ids_skipped"), before);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sim_directed");
@@ -553,6 +578,7 @@ int main(void)
     tcase_add_test(t, participant_dies_at_each_step);
     tcase_add_test(t, one_for_two);
     tcase_add_test(t, a_prepare_behind_its_seal);
+    tcase_add_test(t, ids_beside_a_key);
     suite_add_tcase(suite, t);
     return run_suite(suite);
 }
