@@ -119,8 +119,8 @@ void lsm_iter_free(struct lsm_iter *it);
 void lsm_load(struct lsm *l, struct lsm_miss *miss, void (*done)(void *ctx, enum status s), void *ctx);
 void lsm_miss_drop(struct lsm_miss *miss);
 
-/* For callers that may wait (tools, benchmarks): from now on reads fetch what they miss themselves. STATUS_IO is then an
- * answer too, and STATUS_MISS only one for a block that lsm_load is fetching. */
+/* For callers that may wait (tools, benchmarks): from now on reads fetch what they miss themselves. STATUS_MISS is then an answer
+ * only for a block that lsm_load is fetching. */
 void lsm_set_blocking(struct lsm *l, bool blocking);
 
 /* --- background --- */
@@ -150,7 +150,7 @@ void lsm_set_horizons(struct lsm *l, const struct lsm_horizon *horizons, size_t 
 /* A frozen view of [start, end): memtable rows are copied, tables pinned. The view's reader runs in a task, on any thread. */
 struct lsm_view;
 struct lsm_view *lsm_view_new(struct lsm *l, struct slice start, struct slice end);
-/* Next row, every version in order, tombstones too; blocking reads; STATUS_OK, STATUS_END, STATUS_IO, STATUS_CORRUPT. */
+/* Next row, every version in order, tombstones too; blocking reads; STATUS_OK, STATUS_END, STATUS_CORRUPT. */
 MUST_CHECK enum status lsm_view_next(struct lsm_view *v, struct lsm_write *row);
 void lsm_view_free(struct lsm_view *v); /* loop only */
 

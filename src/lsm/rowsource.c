@@ -67,9 +67,7 @@ static enum status fill_ahead(struct rowsource *s, const struct table *t, uint32
     s->ahead = mem_alloc(s->ahead_size);
     s->ahead_offset = start;
     s->ahead_number = t->id.number;
-    size_t got = 0;
-    enum status status = disk_read(t->file, start, s->ahead, s->ahead_size, &got);
-    if (status == STATUS_OK && got < s->ahead_size) status = STATUS_CORRUPT;
+    enum status status = table_read_bytes(t->file, start, s->ahead, s->ahead_size);
     if (status != STATUS_OK) s->ahead_size = 0;
     return status;
 }

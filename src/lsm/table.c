@@ -146,7 +146,6 @@ static enum status read_section(struct table *t, uint64_t offset, uint32_t size,
     if (s == STATUS_CORRUPT)
         errbuf_set(err, "%s: the %s at offset %llu is damaged; rebuild this replica", path, what,
                    (unsigned long long)offset);
-    if (s == STATUS_IO) errbuf_set(err, "%s: reading the %s failed", path, what);
     return s;
 }
 
@@ -180,18 +179,16 @@ static enum status load(struct table *t, const char *path, struct errbuf *err)
         return STATUS_CORRUPT;
     }
     uint8_t bytes[TABLE_FOOTER_BYTES];
-    size_t got = 0;
-    if (s == STATUS_OK) s = disk_read(t->file, size - TABLE_FOOTER_BYTES, bytes, sizeof(bytes), &got);
+    if (s == STATUS_OK) s = table_read_bytes(t->file, size - TABLE_FOOTER_BYTES, bytes, sizeof(bytes));
     if (s != STATUS_OK) {
-        errbuf_set(err, "%s: cannot be read", path);
+        errbuf_set(err, "%s: the footer cannot be read; rebuild this replica", path);
         return s;
     }
     struct table_footer f;
     struct errbuf why;
-    s = got == sizeof(bytes) ? table_footer_decode(bytes, &f, &why) : STATUS_CORRUPT;
+    s = table_footer_decode(bytes, &f, &why);
     if (s != STATUS_OK) {
-        errbuf_set(err, "%s: %s; rebuild this replica", path,
-                   got == sizeof(bytes) ? why.text : "the file is cut short");
+        errbuf_set(err, "%s: %s; rebuild this replica", path, why.text);
         return s;
     }
     uint64_t sections = (uint64_t)f.index_size + f.filter_size + f.props_size + TABLE_FOOTER_BYTES;

@@ -94,7 +94,10 @@ void table_raw_free(struct table_room room, uint8_t *raw); /* what is not in the
 /* Verifies and unpacks. *raw is owned by the caller (mem_free). False: damaged, stale, or of another place. */
 MUST_CHECK bool table_unseal(struct slice sealed, const struct table_id *id, uint64_t offset, uint8_t **raw,
                              size_t *raw_size);
-/* Reads, verifies and unpacks one sealed block. Blocking, any thread. STATUS_OK, STATUS_IO, STATUS_CORRUPT. */
+/* All of [offset, offset + size). What the disk fails to give twice, or does not have, is damaged: STATUS_OK, STATUS_CORRUPT (or
+ * STATUS_CLOSED). Blocking, any thread. */
+MUST_CHECK enum status table_read_bytes(struct disk_file *file, uint64_t offset, uint8_t *bytes, size_t size);
+/* Reads, verifies and unpacks one sealed block. Blocking, any thread. STATUS_OK, STATUS_CORRUPT. */
 MUST_CHECK enum status table_read(struct disk_file *file, const struct table_id *id, uint64_t offset, uint32_t size,
                                   struct table_room room, uint8_t **raw, size_t *raw_size);
 /* The data block number `at` from its sealed bytes. False: damaged. */

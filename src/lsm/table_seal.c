@@ -99,14 +99,21 @@ bool table_unseal(struct slice sealed, const struct table_id *id, uint64_t offse
     return unseal(sealed, id, offset, TABLE_NO_ROOM, raw, raw_size);
 }
 
+/* A bad sector is an error of the disk's, not a wrong checksum; one that was passing is not to cost any rows. */
+enum status table_read_bytes(struct disk_file *file, uint64_t offset, uint8_t *bytes, size_t size)
+{
+    size_t got = 0;
+    enum status s = disk_read(file, offset, bytes, size, &got);
+    if (s == STATUS_IO) s = disk_read(file, offset, bytes, size, &got);
+    return s == STATUS_IO || (s == STATUS_OK && got < size) ? STATUS_CORRUPT : s;
+}
+
 enum status table_read(struct disk_file *file, const struct table_id *id, uint64_t offset, uint32_t size,
                        struct table_room room, uint8_t **raw, size_t *raw_size)
 {
     if (size < TABLE_TRAILER_BYTES || offset > id->size || size > id->size - offset) return STATUS_CORRUPT;
     uint8_t few[SEALED_FEW], *bytes = size <= sizeof(few) ? few : mem_alloc(size);
-    size_t got = 0;
-    enum status s = disk_read(file, offset, bytes, size, &got);
-    if (s == STATUS_OK && got < size) s = STATUS_CORRUPT;
+    enum status s = table_read_bytes(file, offset, bytes, size);
     if (s == STATUS_OK && !unseal(slice_make(bytes, size), id, offset, room, raw, raw_size)) s = STATUS_CORRUPT;
     if (bytes != few) mem_free(bytes);
     return s;

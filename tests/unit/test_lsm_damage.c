@@ -4,6 +4,7 @@
 #include "lsm/lsm_int.h"
 
 #include <check.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -444,6 +445,51 @@ START_TEST(the_scrubber_comes_round_and_keeps_to_its_pace)
 }
 END_TEST
 
+/* --- sectors that cannot be read --- */
+
+static const struct disk_ops *sound_ops; /* one test at a time */
+static uint64_t bad_from, bad_to, manifest_size;
+static unsigned bad_reads, bad_reads_max;
+
+static enum status read_bad(struct disk_file *f, uint64_t offset, void *bytes, size_t size, size_t *got)
+{
+    bool bad = offset < bad_to && offset + size > bad_from && size != manifest_size;
+    if (bad && bad_reads++ < bad_reads_max) return STATUS_IO;
+    return sound_ops->read(f, offset, bytes, size, got);
+}
+
+/* The same stretch of each table cannot be read: in its blocks, or in what follows them, at a start. Once is forgiven. */
+START_TEST(a_sector_that_cannot_be_read_is_damage)
+{
+    struct rig r;
+    rig_init(&r, 60);
+    ck_assert(rig_open(&r));
+    fill(&r);
+    rig_settle(&r);
+    const struct table *t = r.l->version->files[0]->table;
+    bad_from = _i < 2 ? 0 : t->id.size - 1;
+    bad_to = bad_from + 1;
+    bad_reads = 0;
+    bad_reads_max = _i % 2 == 0 ? 1 : UINT_MAX;
+    rig_close(&r);
+    manifest_size = memdisk_content(r.disk, "store/MANIFEST").size; /* it is read as a whole */
+    struct disk *disk = memdisk_disk(r.disk);
+    sound_ops = disk->ops;
+    struct disk_ops ops = *sound_ops;
+    ops.read = read_bad;
+    disk->ops = &ops;
+    r.damaged_allowed = bad_reads_max > 1;
+    r.corrupt_seen = 0;
+    ck_assert_msg(rig_open(&r), "%s", r.err.text);
+    rig_check_all(&r);
+    ck_assert_uint_ge(bad_reads, 1);
+    ck_assert_uint_eq(r.corrupt_seen > 0, bad_reads_max > 1);
+    disk->ops = sound_ops;
+    if (bad_reads_max > 1) replace_all(&r);
+    rig_free(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lsm/damage");
@@ -457,6 +503,7 @@ int main(void)
     tcase_add_loop_test(tcase, the_scrubber_finds_damage_in_every_block, 0, 2);
     tcase_add_loop_test(tcase, damage_that_nobody_mends_stops_nothing_else, 0, 6);
     tcase_add_test(tcase, the_scrubber_comes_round_and_keeps_to_its_pace);
+    tcase_add_loop_test(tcase, a_sector_that_cannot_be_read_is_damage, 0, 4);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
