@@ -105,7 +105,6 @@ typedef uint64_t raft_value_fn(const void *ctx, uint64_t id);
 /* The largest v such that a majority of the voters (joint: of both sets) have value >= v. No voters: 0. */
 uint64_t raft_config_quorum(const struct raft_config *c, raft_value_fn *value, const void *ctx);
 bool raft_config_is_voter(const struct raft_config *c, uint64_t id); /* in either set */
-bool raft_config_is_member(const struct raft_config *c, uint64_t id);
 bool raft_config_is_joint(const struct raft_config *c);
 bool raft_config_is_valid(const struct raft_config *c);
 bool raft_config_same_voters(const struct raft_config *a, const struct raft_config *b);

@@ -341,9 +341,7 @@ void replica_tick(struct replica *r)
     if (r->receiving != NULL) snapshot_recv_tick(r);
     divergence_tick(r);
     if (r->sending != NULL) snapshot_send_tick(r);
-    if (r->snapshot_queue_count > 0 && r->sending == NULL) {
-        snapshot_send_start(r, r->snapshot_queue[--r->snapshot_queue_count]);
-    }
+    snapshot_send_next(r);
     if (h->now_ms >= raft_deadline_ms(r->raft)) replica_step(r, &(struct raft_event){.type = RAFT_EVENT_TICK});
 }
 

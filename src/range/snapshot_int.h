@@ -4,7 +4,9 @@
 
 #include "range/host_int.h"
 
-void snapshot_send_start(struct replica *r, uint64_t to);
+void snapshot_send_start(struct replica *r,
+                         uint64_t to);      /* nothing if it does not lead, or that one is no member any more */
+void snapshot_send_next(struct replica *r); /* the one that has waited longest for its turn */
 void snapshot_send_tick(struct replica *r);
 uint64_t snapshot_send_abort(struct snapshot_send *s); /* freed when its task has ended; to whom it was going */
 void snapshot_recv_chunk(struct replica *r, struct rpc_request *req, const struct snapshot_chunk *c);

@@ -73,8 +73,7 @@ static void send_end(struct snapshot_send *s, bool ok)
     if (outrun) COVER("snapshot.outrun");
     if (!outrun && ok) r->lag_shift = 0;
     if (outrun && r->lag_shift < LAG_SHIFT_MAX) r->lag_shift++;
-    if (r->sending == NULL && r->snapshot_queue_count > 0)
-        snapshot_send_start(r, r->snapshot_queue[--r->snapshot_queue_count]);
+    snapshot_send_next(r);
 }
 
 static void send_row(struct snapshot_send *s, const struct lsm_write *w)
@@ -267,9 +266,22 @@ static void send_queue(struct replica *r, uint64_t to)
     r->snapshot_queue[r->snapshot_queue_count++] = to;
 }
 
+void snapshot_send_next(struct replica *r)
+{
+    if (r->snapshot_queue_count == 0 || r->sending != NULL) return;
+    uint64_t to = r->snapshot_queue[0];
+    r->snapshot_queue_count--;
+    memmove(r->snapshot_queue, r->snapshot_queue + 1, r->snapshot_queue_count * sizeof *r->snapshot_queue);
+    snapshot_send_start(r, to);
+}
+
 void snapshot_send_start(struct replica *r, uint64_t to)
 {
     struct host *h = r->host;
+    if (raft_role(r->raft) != RAFT_LEADER || !raft_config_is_member(raft_config_now(r->raft), to)) {
+        COVER("snapshot.wanted_no_more");
+        return;
+    }
     uint64_t node = replica_node_of(r, to);
     struct link *l = node == 0 ? NULL : map_get(&h->links, node);
     bool busy = r->unborn || r->sending != NULL || h->snapshots_sending >= SNAPSHOTS_SENDING_MAX;

@@ -5,6 +5,7 @@
 #include "lib/cover.h"
 #include "lib/range_hosts.h"
 #include "lib/suite.h"
+#include "range/snapshot_int.h"
 
 enum { ROWS = 40 };
 
@@ -261,6 +262,40 @@ END_TEST
 
 /* --- damage --- */
 
+/* Those that wait for their turn: the first goes first, and who is no member any more is forgotten. */
+START_TEST(the_queue_keeps_members_in_order)
+{
+    begin(1);
+    int l = hosts_leader();
+    ck_assert_int_ge(l, 0);
+    struct replica *r = hosts_replica((unsigned)l);
+    uint64_t others[2];
+    size_t count = 0;
+    for (size_t i = 0; i < r->desc->replica_count; i++) {
+        if (r->desc->replicas[i].replica_id != r->id) others[count++] = r->desc->replicas[i].replica_id;
+    }
+    ck_assert_uint_eq(count, 2);
+    unsigned sending = r->host->snapshots_sending;
+    r->host->snapshots_sending = 1000; /* no room */
+    snapshot_send_start(r, others[0]);
+    for (uint64_t id = 40; id < 60; id++) snapshot_send_start(r, id);
+    snapshot_send_start(r, others[1]);
+    ck_assert_uint_eq(r->snapshot_queue_count, 2);
+    r->host->snapshots_sending = sending;
+    snapshot_send_next(r);
+    ck_assert_ptr_nonnull(r->sending);
+    ck_assert_uint_eq(r->snapshot_queue_count, 1);
+    ck_assert_uint_eq(r->snapshot_queue[0], others[1]);
+    struct replica *follower = hosts_replica(l == 0 ? 1 : 0);
+    snapshot_send_start(follower, r->id);
+    ck_assert_uint_eq(follower->snapshot_queue_count, 0);
+    ck_assert_ptr_null(follower->sending);
+    ck_assert_int_eq(process_start(hosts_process[2]), STATUS_OK);
+    until_caught_up("the queue", 0);
+    hosts_end();
+}
+END_TEST
+
 static void flip_in_table(void *ctx, const char *path, struct slice content)
 {
     size_t length = strlen(path);
@@ -376,6 +411,7 @@ int main(void)
     tcase_add_test(c, the_sender_dies);
     tcase_add_test(c, every_call_of_the_receivers_disk_fails);
     tcase_add_test(c, the_rate_is_kept);
+    tcase_add_test(c, the_queue_keeps_members_in_order);
     tcase_add_test(c, how_far_back_rows_reach_comes_along);
     tcase_add_test(c, writes_do_not_outrun_it_for_ever);
     tcase_add_test(c, a_lagging_follower_pins_the_log);
