@@ -17,6 +17,7 @@
 
 struct bucket {
     struct buckets *all;
+    struct request *piece; /* under way; NULL: none is */
     uint8_t number;
     struct arena arena; /* of the piece at hand */
     struct scan_row *rows;
@@ -39,7 +40,10 @@ void buckets_free(struct request *r)
 {
     struct buckets *b = r->pieces;
     if (b == NULL) return;
-    for (uint32_t i = 0; i < b->count; i++) arena_free(&b->items[i].arena);
+    for (uint32_t i = 0; i < b->count; i++) {
+        if (b->items[i].piece != NULL) request_cancel(b->items[i].piece); /* its answer would come to nobody */
+        arena_free(&b->items[i].arena);
+    }
     mem_free(b->items);
     mem_free(b);
     r->pieces = NULL;
@@ -50,6 +54,7 @@ static void piece_done(void *ctx, const struct client_error *e, const struct sca
     struct bucket *k = ctx;
     struct buckets *b = k->all;
     struct request *owner = b->owner;
+    k->piece = NULL;
     b->pending--;
     if (e->status != STATUS_OK) {
         if (b->status == STATUS_OK) {
@@ -104,6 +109,8 @@ static void piece_ask(struct bucket *k)
                                   .limit_bytes = share(owner->scan.limit_bytes, b->count, PIECE_BYTES_MIN),
                                   .reverse = owner->scan.reverse,
                                   .keys_only = owner->scan.keys_only};
+    ASSERT(k->piece == NULL);
+    k->piece = r;
     b->pending++;
 }
 

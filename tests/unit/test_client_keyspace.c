@@ -1,5 +1,6 @@
 /* What a keyspace makes of requests: by hash, times to live, dropped: src/client/keyspace.c, buckets.c. */
 #include "client/keyspace.h"
+#include "client/watch.h"
 #include "lib/client_rig.h"
 #include "lib/suite.h"
 
@@ -165,6 +166,51 @@ START_TEST(a_failing_bucket_fails_the_page)
     (void)fakenet_run(f.net, NULL, NULL, 50 * MS);
     fake_stop(&f); /* with pieces under way */
     ck_assert_uint_eq(o.done, 0);
+}
+END_TEST
+
+static void watch_told(void *ctx, const struct client_error *e, const struct client_watch_batch *batch, uint64_t resume)
+{
+    (void)e;
+    (void)batch;
+    (void)resume;
+    ++*(unsigned *)ctx;
+}
+
+static unsigned scans_asked;
+static bool count_scans(struct fake_node *n, struct rpc_request *r, void *ctx)
+{
+    (void)n;
+    (void)ctx;
+    if (r->method == METHOD_SCAN) scans_asked++;
+    return false;
+}
+
+static bool scan_was_asked(void *ctx)
+{
+    return scans_asked > *(const unsigned *)ctx;
+}
+
+/* A watch begins with a scan; who leaves it meanwhile takes the scan's pieces along, the first one or all of them. */
+START_TEST(a_watch_that_is_left_while_it_begins)
+{
+    unsigned told = 0, enough = (unsigned)_i;
+    start_by_hash(7);
+    put("a");
+    f.hook = count_scans;
+    scans_asked = 0;
+    struct client_watch_options options = {.keyspace = slice_str("bank"), .start = SLICE_EMPTY, .end = SLICE_EMPTY};
+    struct client_watch *w = client_watch_new(f.client, &options);
+    client_watch_next(w, watch_told, &told);
+    ck_assert(fakenet_run(f.net, scan_was_asked, &enough, 2 * SECOND));
+    ck_assert(!list_empty(&f.client->requests));
+    client_watch_free(w);
+    ck_assert(list_empty(&f.client->requests));
+    ck_assert_uint_eq(fake_stats(&f).in_flight, 0);
+    scan((struct client_scan){.start = SLICE_EMPTY, .end = SLICE_EMPTY});
+    ck_assert_str_eq(o.keys, "a");
+    ck_assert_uint_eq(told, 0);
+    fake_stop(&f);
 }
 END_TEST
 
@@ -337,6 +383,7 @@ int main(void)
     tcase_add_loop_test(t, scans_merge_the_buckets, 0, 4);
     tcase_add_test(t, a_key_with_its_bucket_has_the_length_of_a_key);
     tcase_add_test(t, a_failing_bucket_fails_the_page);
+    tcase_add_loop_test(t, a_watch_that_is_left_while_it_begins, 0, 4);
     tcase_add_test(t, the_keyspaces_time_to_live_goes_along);
     tcase_add_test(t, a_dropped_keyspace_is_refused_and_comes_back);
     tcase_add_test(t, a_keyspace_made_anew_is_noticed_by_transactions_over_ranges);
