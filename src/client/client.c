@@ -52,7 +52,8 @@ void client_free(struct client *c)
     ASSERT(!c->in_pass);
     c->env->ops->detach(c->env, &c->actor);
     LIST_FOR(it, &c->watches) watch_forget_client(LIST_ENTRY(it, struct client_watch, link));
-    while (!list_empty(&c->requests)) request_free(LIST_ENTRY(c->requests.next, struct request, link)); /* and its parts */
+    while (!list_empty(&c->requests))
+        request_free(LIST_ENTRY(c->requests.next, struct request, link)); /* and its parts */
     spreads_free(c);
     bundles_free(c);
     spares_free(&c->request_spares);

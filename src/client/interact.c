@@ -19,15 +19,19 @@ struct interact {
     struct client *client;
     struct arena arena; /* keys and values of both lists */
     struct slice keyspace;
+    struct txn_id id;
     uint64_t ts;
     bool busy, ended;
+    bool doubt;        /* a commit's outcome was unknown */
     struct seen *seen; /* sorted by key */
     size_t seen_count, seen_capacity;
     struct stretch *stretches; /* scanned, in the order of the scans */
     size_t stretch_count, stretch_capacity;
     struct txn_op *writes; /* sorted by key */
     size_t write_count, write_capacity;
-    size_t bytes; /* of all that was kept */
+    size_t bytes;                 /* of all that was kept */
+    struct txn_compare *compares; /* the commit's, once it was asked for */
+    size_t compare_count;
     /* the call under way */
     struct slice key;
     struct client_scan scan;
@@ -46,6 +50,7 @@ struct interact *interact_new(struct env *env, struct client *c, struct slice ke
     t->client = c;
     arena_init(&t->arena, 4096);
     t->keyspace = arena_dup_slice(&t->arena, keyspace);
+    env->ops->random(env, t->id.bytes, sizeof(t->id.bytes));
     return t;
 }
 
@@ -62,6 +67,11 @@ void interact_free(struct interact *t)
 bool interact_busy(const struct interact *t)
 {
     return t->busy;
+}
+
+const struct txn_id *interact_id(const struct interact *t)
+{
+    return &t->id;
 }
 
 uint64_t interact_timestamp(const struct interact *t)
@@ -357,6 +367,8 @@ static void committed(void *ctx, const struct client_error *e, const struct txn_
     struct interact *t = ctx;
     struct client_error told = *e;
     t->busy = false;
+    t->doubt = t->doubt || e->unknown_outcome;
+    if (e->status != STATUS_OK) told.unknown_outcome = t->doubt; /* a refusal says nothing about the one before */
     if (e->status == STATUS_OK && result->status != STATUS_OK) {
         bool changed = result->status == STATUS_CONDITION_FAILED || result->status == STATUS_RETRY;
         told.status = changed ? STATUS_RETRY : result->status;
@@ -373,39 +385,42 @@ static void end_at_once(struct interact *t, enum status s, const char *message, 
 }
 
 /* The versions of all rows that were read, and that none has come where it scanned. */
-static void compare_all(struct interact *t, struct txn *whole)
+static void compare_all(struct interact *t)
 {
     size_t n = 0;
-    whole->compares = arena_zalloc(&t->arena, (t->seen_count + t->stretch_count + 1) * sizeof(*whole->compares));
+    t->compares = arena_zalloc(&t->arena, (t->seen_count + t->stretch_count + 1) * sizeof(*t->compares));
     for (size_t i = 0; i < t->seen_count; i++) {
-        whole->compares[n++] = (struct txn_compare){.target = TXN_TARGET_VERSION,
-                                                    .relation = TXN_EQUAL,
-                                                    .key = t->seen[i].key,
-                                                    .version = t->seen[i].version,
-                                                    .value = SLICE_EMPTY};
+        t->compares[n++] = (struct txn_compare){.target = TXN_TARGET_VERSION,
+                                                .relation = TXN_EQUAL,
+                                                .key = t->seen[i].key,
+                                                .version = t->seen[i].version,
+                                                .value = SLICE_EMPTY};
     }
     for (size_t i = 0; i < t->stretch_count; i++) {
-        whole->compares[n++] = (struct txn_compare){.target = TXN_TARGET_SPAN,
-                                                    .relation = TXN_EQUAL,
-                                                    .key = t->stretches[i].start,
-                                                    .version = t->ts,
-                                                    .value = t->stretches[i].end};
+        t->compares[n++] = (struct txn_compare){.target = TXN_TARGET_SPAN,
+                                                .relation = TXN_EQUAL,
+                                                .key = t->stretches[i].start,
+                                                .version = t->ts,
+                                                .value = t->stretches[i].end};
     }
-    whole->compare_count = n;
+    t->compare_count = n;
 }
 
 void interact_commit(struct interact *t, uint32_t timeout_ms, interact_done done, void *ctx)
 {
-    ASSERT(!t->busy && !t->ended);
+    ASSERT(!t->busy);
     t->ended = true;
     if (t->write_count == 0) {
         end_at_once(t, STATUS_OK, "", done, ctx);
     } else if (t->seen_count + t->stretch_count + t->write_count > LIMIT_TXN_OPS) {
         end_at_once(t, STATUS_TOO_LARGE, "it has read and written more than 8192 keys", done, ctx);
     } else {
-        struct txn whole = {.ops = t->writes, .op_count = t->write_count};
-        compare_all(t, &whole);
-        t->env->ops->random(t->env, whole.id.bytes, sizeof(whole.id.bytes));
+        if (t->compares == NULL) compare_all(t);
+        struct txn whole = {.id = t->id,
+                            .compares = t->compares,
+                            .compare_count = t->compare_count,
+                            .ops = t->writes,
+                            .op_count = t->write_count};
         t->busy = true;
         t->ctx = ctx;
         t->done.end = done;

@@ -2,7 +2,7 @@
  * versions of all that was read and writes, or does neither: strictly serializable. Nothing is locked before the commit, and an
  * abandoned transaction leaves nothing behind.
  *
- *   NEW --begin--> OPEN --get, scan, put, delete--> OPEN --commit--> ENDED (committed, RETRY, or unknown)
+ *   NEW --begin--> OPEN --get, scan, put, delete--> OPEN --commit--> ENDED (committed, RETRY, or unknown: commit may be repeated)
  *
  * One call at a time: its callback comes before the next one. RETRY is definite: nothing was written, a new transaction may try.
  *
@@ -17,6 +17,8 @@ struct interact;
 struct interact *interact_new(struct env *env, struct client *c, struct slice keyspace);
 void interact_free(struct interact *t); /* no call is under way, or the client has been freed before */
 bool interact_busy(const struct interact *t);
+/* The commit's, random: its answer is kept under it beside the lowest key that is written. */
+const struct txn_id *interact_id(const struct interact *t);
 uint64_t interact_timestamp(const struct interact *t); /* of its reads; 0: not begun */
 
 /* Borrowed for the callback. */
@@ -40,7 +42,7 @@ void interact_scan(struct interact *t, const struct client_scan *s, uint32_t tim
 MUST_CHECK enum status interact_write(struct interact *t, const struct txn_op *op, struct errbuf *err);
 /* Until `one` says no; true: it never did. */
 bool interact_each_write(const struct interact *t, bool (*one)(void *ctx, struct slice key), void *ctx);
-/* STATUS_OK with the commit's timestamp; RETRY; or as any write. */
+/* STATUS_OK with the commit's timestamp; RETRY; or as any write. After an unknown outcome it may be called again: it acts once. */
 void interact_commit(struct interact *t, uint32_t timeout_ms, interact_done done, void *ctx);
 
 #endif

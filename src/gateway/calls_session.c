@@ -2,7 +2,7 @@
  *
  *   begin --> a timestamp --> the session is in the list, and told
  *   steps: one after the other; each answers before the next begins; the first that fails ends the session
- *   commit, abort --> the session is gone */
+ *   commit, abort --> the session is over; what it came to is remembered for a while (session.h) */
 #include <stdio.h>
 
 #include "base/assert.h"
@@ -10,51 +10,18 @@
 #include "gateway/gateway_int.h"
 #include "gateway/json_out.h"
 
-static void session_free(struct session *s)
-{
-    list_remove(&s->link);
-    interact_free(s->txn);
-    mem_free(s);
-}
-
-void sessions_free(struct list *sessions)
-{
-    struct list *it;
-    while ((it = list_pop_front(sessions)) != NULL) {
-        struct session *s = LIST_ENTRY(it, struct session, link);
-        list_init(&s->link);
-        session_free(s);
-    }
-}
-
-static void session_end(struct call *c)
-{
-    struct gateway *g = c->gateway;
-    session_free(c->session.held);
-    c->session.held = NULL;
-    ASSERT(g->session_count > 0);
-    g->session_count--;
-}
-
-/* Those that nobody has used for too long. */
-static void sweep(struct gateway *g, uint64_t now_ns)
-{
-    LIST_FOR(it, &g->sessions)
-    {
-        struct session *s = LIST_ENTRY(it, struct session, link);
-        if (s->in_use || now_ns - s->used_ns < s->idle_ns) continue;
-        COVER("gateway.session_idle");
-        session_free(s);
-        g->session_count--;
-    }
-}
-
 static void release(struct call *c)
 {
     struct session *s = c->session.held;
     if (s == NULL) return;
     s->in_use = false;
-    s->used_ns = env_mono_ns(c->gateway->env);
+    if (!s->commit_asked) s->used_ns = env_mono_ns(c->gateway->env);
+    c->session.held = NULL;
+}
+
+static void session_end(struct call *c, enum status status, uint64_t ts, struct slice text)
+{
+    session_over(c->gateway, c->session.held, status, ts, text);
     c->session.held = NULL;
 }
 
@@ -79,7 +46,8 @@ static void begun(void *ctx, const struct client_error *e, uint64_t ts)
 {
     struct call *c = ctx;
     if (e->status != STATUS_OK) {
-        session_end(c);
+        session_forget(c->gateway, c->session.held);
+        c->session.held = NULL;
         call_fail(c, e);
         return;
     }
@@ -102,7 +70,7 @@ static void session_begin(struct call *c, const struct input *in)
     struct errbuf err;
     struct session_begin_action action;
     enum status s = parse_session_begin(in, &c->arena, &action, &err);
-    if (s == STATUS_OK) sweep(g, env_mono_ns(g->env));
+    if (s == STATUS_OK) sessions_sweep(g);
     if (s == STATUS_OK && g->session_count >= SESSIONS_MAX) {
         s = STATUS_BUSY;
         errbuf_set(&err, "this gateway holds %u sessions already: commit or abort some, or try again later",
@@ -111,16 +79,9 @@ static void session_begin(struct call *c, const struct input *in)
     if (s != STATUS_OK) {
         call_refuse(c, s, &err);
     } else {
-        struct session *held = mem_zalloc(sizeof(*held));
-        held->txn = interact_new(g->env, g->client, action.keyspace);
-        snprintf(held->keyspace, sizeof(held->keyspace), "%.*s", (int)action.keyspace.size,
-                 (const char *)action.keyspace.data);
-        memcpy(held->user, c->user, sizeof(held->user));
+        struct session *held = session_new(g, action.keyspace, c->user);
         held->idle_ns = action.idle_ms * NS_PER_MS;
         held->in_use = true;
-        g->env->ops->random(g->env, held->id, sizeof(held->id));
-        list_push_back(&g->sessions, &held->link);
-        g->session_count++;
         c->session.held = held;
         interact_begin(held->txn, call_timeout(c, action.timeout_ms), begun, c);
     }
@@ -133,7 +94,8 @@ static void steps_go_on(struct call *c);
 
 static void step_failed(struct call *c, const struct client_error *e)
 {
-    session_end(c);
+    session_end(c, STATUS_RETRY, 0,
+                slice_str("a step has failed and ended the session: nothing of it was written; begin again"));
     call_fail(c, e);
 }
 
@@ -271,12 +233,10 @@ static void session_steps(struct call *c, const struct input *in)
 
 /* --- the end --- */
 
-static void committed(void *ctx, const struct client_error *e, uint64_t ts)
+static void tell_commit(struct call *c, uint64_t ts)
 {
-    struct call *c = ctx;
-    session_end(c);
     struct answer a;
-    if (!call_answers(c, e, &a)) return;
+    answer_init(&a);
     json_open(&a.body, '{');
     json_key(&a.body, "committed");
     json_bool(&a.body, true);
@@ -285,6 +245,20 @@ static void committed(void *ctx, const struct client_error *e, uint64_t ts)
     json_close(&a.body, '}');
     buf_append_byte(&a.body, '\n');
     call_send(c, &a);
+}
+
+static void committed(void *ctx, const struct client_error *e, uint64_t ts)
+{
+    struct call *c = ctx;
+    if (e->status != STATUS_OK && e->unknown_outcome) { /* it may be asked for again */
+        call_fail(c, e);
+        return;
+    }
+    session_end(c, e->status, ts, e->message);
+    if (e->status == STATUS_OK)
+        tell_commit(c, ts);
+    else
+        call_fail(c, e);
 }
 
 /* A right to write may have ended since the step. */
@@ -302,50 +276,81 @@ static void session_commit_or_abort(struct call *c, const struct input *in)
     if (s != STATUS_OK) {
         call_refuse(c, s, &err);
     } else if (c->endpoint == ENDPOINT_TXN_COMMIT) {
-        if (interact_each_write(c->session.held->txn, still_may_write, c))
-            interact_commit(c->session.held->txn, call_timeout(c, query.timeout_ms), committed, c);
+        struct session *held = c->session.held;
+        if (!interact_each_write(held->txn, still_may_write, c)) return;
+        if (!held->commit_asked) held->used_ns = env_mono_ns(c->gateway->env);
+        held->commit_asked = true;
+        interact_commit(held->txn, call_timeout(c, query.timeout_ms), committed, c);
     } else {
         struct answer a;
-        session_end(c);
+        session_end(c, STATUS_RETRY, 0, slice_str("the session was aborted: nothing of it was written; begin again"));
         answer_init(&a);
         buf_append_str(&a.body, "{\"aborted\":true}\n");
         call_send(c, &a);
     }
 }
 
-/* The session that the path names becomes this call's; NULL: refused. */
-static struct session *session_take(struct call *c, struct slice text)
+static void refuse(struct call *c, enum status s, bool unknown, const char *text)
 {
-    struct gateway *g = c->gateway;
+    call_fail(c, &(struct client_error){.status = s, .unknown_outcome = unknown, .message = slice_str(text)});
+}
+
+/* Steps write nothing; but a commit may have been asked for before, and its answer lost. */
+static void refuse_unknown_session(struct call *c)
+{
+    if (c->endpoint == ENDPOINT_TXN_ANSWER)
+        refuse(c, STATUS_RETRY, false,
+               "this gateway holds no such session: it ended long ago, or began elsewhere. Nothing of it was written "
+               "unless "
+               "its commit was asked for; begin again");
+    else
+        refuse(
+            c, STATUS_NOT_FOUND, true,
+            "this gateway holds no such session: it ended long ago, or began elsewhere. Nothing of it was written "
+            "unless "
+            "its commit was asked for: then GET /v1/txn/{session}?keyspace=...&key=..., the lowest key that it wrote, "
+            "tells what came of it");
+}
+
+static void tell_over(struct call *c, const struct session *s)
+{
+    if (s->status != STATUS_OK)
+        refuse(c, s->status, false, s->text);
+    else if (c->endpoint == ENDPOINT_TXN_COMMIT)
+        tell_commit(c, s->ts);
+    else
+        refuse(c, STATUS_INVALID, false, "the session has been committed");
+}
+
+/* The session that the path names becomes this call's; false: answered. */
+static bool session_take(struct call *c, struct slice text)
+{
     struct txn_id id;
     struct errbuf err;
-    sweep(g, env_mono_ns(g->env));
+    sessions_sweep(c->gateway);
     bool named = text.size == 2 * SESSION_ID_BYTES && parse_idempotency_key(text, &id, &err) == STATUS_OK;
-    LIST_FOR(it, &g->sessions)
-    {
-        struct session *s = LIST_ENTRY(it, struct session, link);
-        if (!named || memcmp(s->id, id.bytes, sizeof(s->id)) != 0 || strcmp(s->user, c->user) != 0) continue;
-        if (s->in_use) {
-            errbuf_set(&err, "another request of this session is under way");
-            call_refuse(c, STATUS_BUSY, &err);
-            return NULL;
-        }
+    struct session *s = named ? session_find(c->gateway, id.bytes, c->user) : NULL;
+    if (s == NULL) {
+        refuse_unknown_session(c);
+    } else if (s->txn == NULL) {
+        tell_over(c, s);
+    } else if (s->commit_asked && (s->in_use || c->endpoint != ENDPOINT_TXN_COMMIT)) {
+        refuse(c, STATUS_TIMEOUT, true, "its commit is under way, or its outcome is unknown: ask for the commit again");
+    } else if (s->in_use) {
+        refuse(c, STATUS_BUSY, false, "another request of this session is under way");
+    } else {
         s->in_use = true;
         c->session.held = s;
-        return s;
+        return true;
     }
-    errbuf_set(&err, "this gateway holds no such session: it has ended, was idle for too long, or began elsewhere. "
-                     "Nothing of it was "
-                     "written unless its commit was answered; begin again");
-    call_refuse(c, STATUS_RETRY, &err);
-    return NULL;
+    return false;
 }
 
 void handle_session(struct call *c, const struct input *in, const struct route *route)
 {
     if (c->endpoint == ENDPOINT_TXN_BEGIN) {
         session_begin(c, in);
-    } else if (session_take(c, route->key) != NULL) {
+    } else if (session_take(c, route->key)) {
         if (c->endpoint == ENDPOINT_TXN_ANSWER)
             session_steps(c, in);
         else

@@ -161,7 +161,7 @@ enum status gateway_new(struct env *env, const struct gateway_options *o, struct
     list_init(&g->spare);
     list_init(&g->lasting);
     streams_init(&g->streams, env);
-    list_init(&g->sessions);
+    sessions_init(g);
     page_init(&g->page);
     enum status s = env->http->ops->listen(env->http, o->listen, LIMIT_HTTP_HEADER_BYTES, LIMIT_HTTP_BODY_BYTES,
                                            on_request, on_gone, g, &g->server, err);
@@ -207,7 +207,7 @@ void gateway_free(struct gateway *g)
     LIST_FOR(it, &g->lasting) watch_stop(LIST_ENTRY(it, struct call, link));
     streams_free(&g->streams);
     g->env->http->ops->unlisten(g->server);
-    sessions_free(&g->sessions);
+    sessions_free(g);
     page_free(&g->page);
     struct list *it;
     while ((it = list_pop_front(&g->spare)) != NULL) call_free(LIST_ENTRY(it, struct call, link));

@@ -35,9 +35,10 @@ struct gateway {
     uint64_t id_base, id_count; /* request ids */
     struct page page;           /* the console */
     struct streams streams;
-    struct list lasting;  /* struct call: watches */
-    struct list sessions; /* struct session */
-    size_t session_count;
+    struct list lasting;                 /* struct call: watches */
+    struct list sessions, sessions_over; /* struct session; those that are over: the oldest first */
+    struct map sessions_over_by_id;
+    size_t session_count; /* not those that are over */
 };
 
 struct call {

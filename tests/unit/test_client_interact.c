@@ -12,7 +12,7 @@ static struct outcome o;
 struct told {
     unsigned count;
     enum status status;
-    bool found, more;
+    bool found, more, unknown;
     uint64_t ts;
     char value[64], keys[512];
 };
@@ -23,6 +23,7 @@ static void on_end(void *ctx, const struct client_error *e, uint64_t ts)
     (void)ctx;
     told.count++;
     told.status = e->status;
+    told.unknown = e->unknown_outcome;
     told.ts = ts;
 }
 
@@ -185,6 +186,50 @@ START_TEST(what_was_read_must_be_so_at_the_commit)
 }
 END_TEST
 
+static bool apply_and_say_nothing(struct fake_node *n, struct rpc_request *r, void *ctx)
+{
+    struct arena arena;
+    struct buf result;
+    struct txn_request m;
+    if (r->method != METHOD_TXN) return hand_out(n, r, ctx);
+    arena_init(&arena, 1024);
+    buf_init(&result, LIMIT_FRAME_BYTES);
+    ck_assert_int_eq(unpack_txn_request(r->params, &arena, &m), STATUS_OK);
+    fake_apply(n->cluster, m.txn, &result);
+    rpc_request_drop(r);
+    buf_free(&result);
+    arena_free(&arena);
+    return true;
+}
+
+/* Unknown stays unknown until somebody has looked under the id; then it is what it was, and has acted once. */
+START_TEST(a_commit_whose_answer_was_lost_is_asked_for_again)
+{
+    struct interact *t = begin();
+    (void)get(t, "a");
+    put(t, "a", "one");
+    f.hook = apply_and_say_nothing;
+    interact_commit(t, 300, on_end, NULL);
+    wait_told();
+    ck_assert_int_eq(told.status, STATUS_TIMEOUT);
+    ck_assert(told.unknown);
+    f.hook = hand_out;
+    uint64_t leader = f.ranges[0].leader;
+    f.ranges[0].leader = 0;
+    interact_commit(t, 200, on_end, NULL); /* never gets there: which is not to say that the first did not */
+    wait_told();
+    ck_assert_int_ne(told.status, STATUS_OK);
+    ck_assert(told.unknown);
+    f.ranges[0].leader = leader;
+    struct interact *other = begin();
+    put(other, "a", "two");
+    ck_assert_int_eq(commit(other), STATUS_OK);
+    ck_assert_int_eq(commit(t), STATUS_OK); /* it was */
+    fake_get(&f, &o, "a");
+    ck_assert_str_eq(o.value, "two");
+}
+END_TEST
+
 START_TEST(own_writes_lie_over_a_scan)
 {
     static const char *const rows[] = {"b", "d", "h", "k", "q"};
@@ -303,6 +348,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, writes_are_kept_until_the_commit);
     tcase_add_test(t, what_was_read_must_be_so_at_the_commit);
+    tcase_add_test(t, a_commit_whose_answer_was_lost_is_asked_for_again);
     tcase_add_test(t, own_writes_lie_over_a_scan);
     tcase_add_test(t, scans_see_no_phantoms);
     tcase_add_test(t, pages_that_follow_each_other);

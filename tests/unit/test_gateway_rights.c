@@ -121,13 +121,16 @@ START_TEST(a_session_is_its_users_alone)
     ask(HTTP_POST, session(""), BOB, "{\"ops\":[{\"put\":{\"key\":\"a\",\"value\":\"1\"}}]}");
     ck_assert_int_eq(http.code, 200);
     ask(HTTP_POST, session("/commit"), EVE, NULL);
-    ck_assert_int_eq(http.code, 503);
+    ck_assert_int_eq(http.code, 504);
+    ck_assert(said("no such session"));
     ask(HTTP_POST, session("/abort"), EVE, NULL);
-    ck_assert_int_eq(http.code, 503);
+    ck_assert_int_eq(http.code, 504);
     ask(HTTP_POST, session("/commit"), BOB, NULL);
     ck_assert_str_eq(client.what, "txn");
     client.txn_done(client.ctx, &fine, &(struct txn_result){.status = STATUS_OK, .ts = 101});
     ck_assert_int_eq(http.code, 200);
+    ask(HTTP_POST, session("/commit"), EVE, NULL); /* nor is its end */
+    ck_assert_int_eq(http.code, 504);
 }
 END_TEST
 
