@@ -44,6 +44,7 @@
     X(vote_for_shorter_log, "T20", "a vote is given whatever the candidate's log")                                     \
     X(commit_of_older_term, "T1", "entries of earlier terms commit by counting (thesis, figure 3.7)")                  \
     X(heartbeat_commits_unknown, "T40", "a heartbeat commits what the follower may not have, or has differently")      \
+    X(silent_heir, "T28", "a leadership is given to a node whose heartbeats have ceased")                              \
     X(probe_never_resumes, "T37", "a follower whose probe was lost is never tried again")                              \
     /* the log */                                                                                                      \
     X(log_not_synced, "T19", "the log is written and not synced")                                                      \

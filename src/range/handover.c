@@ -2,6 +2,7 @@
  * disk is slow or full). Raft does the transfer; here it is chosen who gets which, how many at a time, and tried again. */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "range/change_int.h"
 
 #include <stdlib.h>
@@ -24,7 +25,15 @@ static bool lags(const struct replica *r, uint64_t replica_id)
     return raft_match_of(r->raft, replica_id) + HEIR_LAG_MAX < raft_commit(r->raft);
 }
 
-/* Who gets it: connected, fit, and nearest to having everything; among equals the one that was given least. When we stop, one
+/* A connection says little: a process that is stopped, or cut off without a word, keeps it. While the leadership is on its way no
+ * command is taken, so it goes to nobody whose heartbeats have ceased. */
+static bool is_heard(const struct replica *r, struct link *l)
+{
+    if (l == NULL || !link_connected(l)) return false;
+    return r->host->options.support_ms == 0 || liveness_given(link_liveness(l), 0) != 0 || MUTANT(silent_heir);
+}
+
+/* Who gets it: heard, fit, and nearest to having everything; among equals the one that was given least. When we stop, one
  * that is unfit is better than none. NULL: nobody. */
 static const struct range_replica *choose_heir(const struct replica *r, bool any)
 {
@@ -33,8 +42,8 @@ static const struct range_replica *choose_heir(const struct replica *r, bool any
     uint64_t best_match = 0;
     for (size_t i = 0; i < r->desc->replica_count; i++) {
         const struct range_replica *m = &r->desc->replicas[i];
-        const struct link *l = map_get(&r->host->links, m->node_id);
-        if (m->replica_id == r->id || l == NULL || !link_connected(l) || !is_voter(r, m)) continue;
+        struct link *l = map_get(&r->host->links, m->node_id);
+        if (m->replica_id == r->id || !is_heard(r, l) || !is_voter(r, m)) continue;
         if ((link_unfit(l) || lags(r, m->replica_id)) && !any) continue;
         uint64_t match = raft_match_of(r->raft, m->replica_id);
         if (match > raft_commit(r->raft)) match = raft_commit(r->raft); /* what is in flight says nothing */
@@ -69,7 +78,7 @@ void handover_away(struct replica *r)
 enum status replica_transfer(struct replica *r, uint64_t node_id, struct errbuf *err)
 {
     const struct range_replica *to = range_desc_replica(r->desc, node_id);
-    const struct link *l = map_get(&r->host->links, node_id);
+    struct link *l = map_get(&r->host->links, node_id);
     if (to == NULL || !is_voter(r, to)) {
         errbuf_set(err, "node %llu holds no voting replica of the range", (unsigned long long)node_id);
         return STATUS_INVALID;
@@ -83,8 +92,8 @@ enum status replica_transfer(struct replica *r, uint64_t node_id, struct errbuf 
         errbuf_set(err, "another transfer of the range is under way");
         return STATUS_BUSY;
     }
-    if (l == NULL || !link_connected(l)) {
-        errbuf_set(err, "node %llu cannot be reached from the leader", (unsigned long long)node_id);
+    if (!is_heard(r, l)) {
+        errbuf_set(err, "the leader does not hear of node %llu", (unsigned long long)node_id);
         return STATUS_UNAVAILABLE;
     }
     if (link_unfit(l)) {

@@ -47,6 +47,8 @@ static void on_request(void *ctx, struct rpc_request *req)
     struct bare_host *b = ctx;
     if (req->method == METHOD_RAFT) {
         host_on_raft(b->host, req);
+    } else if (req->method == METHOD_LIVENESS) {
+        host_on_liveness(b->host, req);
     } else if (req->method == METHOD_SNAPSHOT) {
         host_on_snapshot(b->host, req);
     } else if (req->method == METHOD_EFFECTS) {
