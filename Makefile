@@ -15,6 +15,7 @@
 #   make bench-placement       the scheduler alone: 1000 nodes, 1000000 ranges
 #   make fuzz SECONDS=600      decoders under libFuzzer;  make replay: its corpus
 #   make soak SECONDS=3600     random faults on real processes
+#   make test-s3               backups in an S3-compatible store from the npm registry
 #   make V=1                   shows the commands
 # Needs GNU make and a POSIX sh; what else it needs, it installs (deploy/install-deps.sh).
 
@@ -95,6 +96,7 @@ FUZZ_COMMANDS = $(foreach f,$(FUZZ),'$(f) $(f:$(OUT)/fuzz/%=tests/fuzz/%.hex)')
 API_SRC := $(foreach m,base raft txn placement wire env tls http rpc client env_posix api,$(wildcard src/$(m)/*.c))
 API_OBJ := $(API_SRC:src/%.c=$(OUT)/pic/%.o)
 API_LIBS := $(OUT)/lib/libquorate.a $(OUT)/lib/libquorate.so $(OUT)/lib/quorate.pc
+RELEASE = $(shell sed -n 's/.*: "\([0-9.]*\)";.*/\1/p' src/wire/versions.c)
 PREFIX ?= /usr/local
 DESTDIR ?=
 # All but processes and the command line, compiled once for the fuzzer.
@@ -213,6 +215,11 @@ bench-encryption: all
 .PHONY: openapi-validate
 openapi-validate:
 	npx --yes --package @seriousme/openapi-schema-validator@2.11.0 validate-api docs/openapi.json
+
+# Backups in an S3-compatible store that others wrote; needs npm and the network. In make test: tests/process/s3_server.py.
+.PHONY: test-s3
+test-s3: all
+	QUORATE_BUILD=$(OUT) sh tests/process/s3_real.sh
 
 bench-front: all
 	@QUORATE_BUILD=$(OUT) $(if $(WATCHES),WATCHES=$(WATCHES)) sh bench/front/run.sh
@@ -351,10 +358,10 @@ $(OUT)/lib/libquorate.so: $(API_OBJ)
 	$(call say,ld)
 	$(Q)$(CC) $(INSTRUMENT) $(LDFLAGS) -shared -Wl,-soname,libquorate.so.0 -Wl,--as-needed -Wl,-z,defs -o $@.0 $(API_OBJ) $(LIBS)
 	$(Q)ln -sf libquorate.so.0 $@
-$(OUT)/lib/quorate.pc: Makefile
+$(OUT)/lib/quorate.pc: Makefile src/wire/versions.c
 	@mkdir -p $(@D)
 	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: quorate' \
-		'Description: client library of the Quorate database' 'Version: 0.1.0' 'Libs: -L$${libdir} -lquorate' \
+		'Description: client library of the Quorate database' 'Version: $(RELEASE)' 'Libs: -L$${libdir} -lquorate' \
 		'Libs.private: $(LIBS)' 'Cflags: -I$${includedir}' >$@
 # The public test sees include/ and the library, nothing else.
 $(OUT)/lib/api_test: tests/api/api_test.c include/quorate.h $(OUT)/lib/libquorate.so

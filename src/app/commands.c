@@ -91,8 +91,14 @@ static const struct flag flags_scan[] = {
     {"keys-only", FLAG_SWITCH, "", "without values"},
     FLAGS_READ,
 };
+#define FLAGS_BACKUP_PLACE                                                                                             \
+    {"encryption-keys", FLAG_TEXT, "FILE|'|COMMAND'",                                                                  \
+     "its files are encrypted: master keys, the last one for new files"},                                              \
+    {                                                                                                                  \
+        "s3-endpoint", FLAG_TEXT, "URL", "of an object store; default: $AWS_ENDPOINT_URL, or AWS's of $AWS_REGION"     \
+    }
 #define FLAGS_BACKUP                                                                                                   \
-    {"rate", FLAG_NUMBER, "MIB", "at most so many MiB a second; default: as fast as it goes"},                         \
+    FLAGS_BACKUP_PLACE, {"rate", FLAG_NUMBER, "MIB", "at most so many MiB a second; default: as fast as it goes"},     \
     {                                                                                                                  \
         "parallel", FLAG_NUMBER, "N", "chunks at a time; default 4, restore 8"                                         \
     }
@@ -104,7 +110,9 @@ static const struct flag flags_backup_create[] = {
     {"incremental", FLAG_SWITCH, "", "only what has changed since the newest backup in the directory"},
     FLAGS_BACKUP,
 };
-static const struct flag flags_backup_verify[] = {FLAG_BACKUP_AT};
+static const struct flag flags_backup_list[] = {FLAGS_BACKUP_PLACE};
+static const struct flag flags_backup_verify[] = {FLAG_BACKUP_AT, FLAGS_BACKUP_PLACE};
+static const struct flag flags_backup_digest[] = {FLAG_BACKUP_AT};
 static const struct flag flags_changefeed[] = {
     {"from", FLAG_NUMBER, "TIMESTAMP", "changes above it; default: from now on, or where the sink stands"},
     {"start", FLAG_TEXT, "KEY", "first key"},
@@ -116,6 +124,7 @@ static const struct flag flags_changefeed[] = {
 static const struct flag flags_backup_dump[] = {
     FLAG_BACKUP_AT,
     {"keyspace", FLAG_TEXT, "NAME", "only its rows"},
+    FLAGS_BACKUP_PLACE,
 };
 static const struct flag flags_backup_restore[] = {
     FLAG_BACKUP_AT,
@@ -125,6 +134,7 @@ static const struct flag flags_backup_restore[] = {
 static const struct flag flags_backup_follow[] = {
     {"every-ms", FLAG_NUMBER, "MS", "what is not archived yet is younger than this and what it takes; default 2000"},
     {"from-now", FLAG_SWITCH, "", "although changes since the newest backup are gone: take a new backup then"},
+    FLAGS_BACKUP_PLACE,
 };
 static const struct flag flags_keyspace_create[] = {
     {"splits", FLAG_TEXT, "KEY,KEY,...", "keys at which to split from the start, ascending"},
@@ -154,6 +164,11 @@ static const struct flag flags_keyspace_drop[] = {
         "watch", FLAG_SWITCH, "", "again every second"                                                                 \
     }
 static const struct flag flags_watch[] = {FLAG_WATCH};
+static const struct flag flags_top[] = {
+    {"once", FLAG_SWITCH, "", "one screen, of one second"},
+    {"every-ms", FLAG_NUMBER, "MS", "between screens; default 1000"},
+    {"gateway", FLAG_TEXT, "HOST:PORT", "whose requests; default: the local cluster's"},
+};
 static const struct flag flags_import[] = {
     {"format", FLAG_TEXT, "csv|ndjson|raw", "default: as the file begins"},
     {"key", FLAG_TEXT, "COLUMN", "CSV: which column holds the key; default key, or key_b64"},
@@ -388,6 +403,8 @@ const struct command cli_commands[] = {
     {"cluster supervise", "", "the local cluster's parent process", run_cluster_supervise, 0, 0, NO_FLAGS, true},
     {"status", "", "one screen: what is up, what may still fail, what is wrong", run_status, 0, 0, FLAGS(flags_watch),
      false},
+    {"top", "", "what happens now: nodes, latencies, the busiest ranges; again every second", run_top, 0, 0,
+     FLAGS(flags_top), false},
     {"get", "KEYSPACE KEY", "print a value", run_get, 2, 2, FLAGS(flags_get), false},
     {"put", "KEYSPACE KEY VALUE|-", "write a value; - reads it from standard input", run_put, 3, 3, FLAGS(flags_put),
      false},
@@ -514,20 +531,20 @@ const struct command cli_commands[] = {
      false},
     {"changefeed", "KEYSPACE", "every change as a line of JSON, at least once, to a file, a webhook or standard output",
      run_changefeed, 1, 1, FLAGS(flags_changefeed), false},
-    {"backup create", "DIR", "copy everything, as of one timestamp, while it is used; run again, it goes on",
+    {"backup create", "DIR|s3://...", "copy everything, as of one timestamp, while it is used; run again, it goes on",
      run_backup_create, 1, 1, FLAGS(flags_backup_create), false},
-    {"backup list", "DIR", "the backups of a directory, and up to when each can be brought", run_backup_list, 1, 1,
-     NO_FLAGS, false},
-    {"backup verify", "DIR", "read everything that a restore would, and prove it whole", run_backup_verify, 1, 1,
-     FLAGS(flags_backup_verify), false},
-    {"backup restore", "DIR", "into a new, empty cluster; run again, it goes on", run_backup_restore, 1, 1,
+    {"backup list", "DIR|s3://...", "the backups of a directory, and up to when each can be brought", run_backup_list,
+     1, 1, FLAGS(flags_backup_list), false},
+    {"backup verify", "DIR|s3://...", "read everything that a restore would, and prove it whole", run_backup_verify, 1,
+     1, FLAGS(flags_backup_verify), false},
+    {"backup restore", "DIR|s3://...", "into a new, empty cluster; run again, it goes on", run_backup_restore, 1, 1,
      FLAGS(flags_backup_restore), false},
-    {"backup dump", "DIR", "the rows that a restore would write, a line of JSON each", run_backup_dump, 1, 1,
+    {"backup dump", "DIR|s3://...", "the rows that a restore would write, a line of JSON each", run_backup_dump, 1, 1,
      FLAGS(flags_backup_dump), false},
-    {"backup follow", "DIR", "archive every change as it is made, until it is stopped: for --at any moment",
+    {"backup follow", "DIR|s3://...", "archive every change as it is made, until it is stopped: for --at any moment",
      run_backup_follow, 1, 1, FLAGS(flags_backup_follow), false},
     {"backup digest", "", "what the cluster holds, as a number for each keyspace: equal numbers, equal contents",
-     run_backup_digest, 0, 0, FLAGS(flags_backup_verify), false},
+     run_backup_digest, 0, 0, FLAGS(flags_backup_digest), false},
     {"bench ledger", "", "transfers over HTTP: throughput, latencies", run_bench_ledger, 0, 0,
      FLAGS(flags_bench_ledger), false},
     {"bench bank", "", "transfers between accounts, in one range or over many: throughput, latencies, exact sums",

@@ -116,6 +116,7 @@ int run_node_drain(struct cli *c);
 int run_node_undrain(struct cli *c);
 int run_node_list(struct cli *c);
 int run_status(struct cli *c);
+int run_top(struct cli *c);     /* cmd_top.c */
 int run_op_list(struct cli *c); /* cmd_ops.c */
 int run_op_show(struct cli *c);
 int run_op_cancel(struct cli *c);

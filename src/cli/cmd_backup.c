@@ -12,27 +12,11 @@
 
 /* --- the command --- */
 
-int backup_open(struct backup_command *k, struct cli *c, const char *dir)
-{
-    struct errbuf err;
-    *k = (struct backup_command){.depot = NULL};
-    int code = session_open_in(&k->session, c, dir);
-    if (code != CLI_OK) return code;
-    k->began_ms = env_mono_ns(k->session.env) / NS_PER_MS;
-    if (dir == NULL) return CLI_OK;
-    if (depot_new(k->session.env, &k->depot, &err) != STATUS_OK ||
-        catalog_read(&k->catalog, k->depot, &err) != STATUS_OK) {
-        depot_free(k->depot);
-        session_close(&k->session);
-        return cli_fail("%s: %s", dir, err.text);
-    }
-    return CLI_OK;
-}
-
 static int claim_lock(struct backup_command *k, const char *dir, const char *folder)
 {
     struct errbuf err;
     struct buf path;
+    if (k->store != NULL) return CLI_OK; /* nothing in an object store ends with a process */
     buf_init(&path, 8192);
     buf_printf(&path, "%s/%s", dir, folder);
     buf_append_byte(&path, 0);
@@ -126,15 +110,6 @@ void backup_wait(struct backup_command *k, const char *(*progress)(void *job, ui
         const char *doing = progress(job, &done, &total);
         if (doing != NULL) tell(k, doing, done, total);
     }
-}
-
-int backup_close(struct backup_command *k)
-{
-    env_posix_quiesce(k->session.env);
-    depot_free(k->depot);
-    session_close(&k->session);
-    if (k->lock != NULL) env_posix_free(k->lock);
-    return k->code;
 }
 
 /* --- times --- */

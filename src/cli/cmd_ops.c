@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cli/admin_int.h"
+#include "cli/rates.h"
 #include "gateway/health.h"
 #include "gateway/json_out.h"
 #include "meta/operator.h"
@@ -321,18 +322,8 @@ int run_range_show(struct cli *c)
 }
 
 enum { HOT_SHOWN = 20 };
-struct hot {
-    size_t at;
-    uint64_t rate;
-};
 
-static int hotter_first(const void *x, const void *y)
-{
-    const struct hot *a = x, *b = y;
-    return a->rate > b->rate ? -1 : a->rate < b->rate;
-}
-
-static void print_hot_json(const struct meta_map_reply *map, const struct hot *hot)
+static void print_hot_json(const struct meta_map_reply *map, const struct range_rate *hot)
 {
     struct buf b;
     buf_init(&b, 1u << 20);
@@ -344,7 +335,7 @@ static void print_hot_json(const struct meta_map_reply *map, const struct hot *h
         buf_append_byte(&b, ',');
         json_bytes(&b, "start", d->start, false);
         buf_printf(&b, ",\"leader\":%llu,\"operations_per_second\":%llu,\"bytes\":%llu}",
-                   (unsigned long long)map->leaders[hot[i].at], (unsigned long long)hot[i].rate,
+                   (unsigned long long)map->leaders[hot[i].at], (unsigned long long)(hot[i].writes + hot[i].reads),
                    (unsigned long long)map->reports[hot[i].at].bytes);
     }
     buf_append_str(&b, "]}\n");
@@ -362,17 +353,8 @@ static int do_range_hot(struct admin_call *a)
     admin_pause(a, 1000);
     code = admin_ask_map(a, &map);
     if (code != CLI_OK) return code;
-    struct hot *hot = arena_alloc(&a->arena, (map.range_count + 1) * sizeof *hot);
-    for (size_t i = 0; i < map.range_count; i++) {
-        hot[i] = (struct hot){.at = i};
-        for (size_t k = 0; k < before.range_count; k++) {
-            if (before.ranges[k].id != map.ranges[i].id || before.leaders[k] != map.leaders[i]) continue;
-            uint64_t now = map.reports[i].writes + map.reports[i].reads;
-            uint64_t then = before.reports[k].writes + before.reports[k].reads;
-            hot[i].rate = now > then ? now - then : 0;
-        }
-    }
-    qsort(hot, map.range_count, sizeof *hot, hotter_first);
+    const struct range_rate *hot =
+        range_rates(range_counts(&before, &a->arena), before.range_count, &map, 1000, &a->arena);
     if (a->session.cli->output == OUTPUT_JSON) {
         print_hot_json(&map, hot);
         return CLI_OK;
@@ -388,7 +370,7 @@ static int do_range_hot(struct admin_call *a)
         text_table_cell_bytes(&t, map_keyspace_name(&map, d->keyspace), 64);
         text_table_cell_bytes(&t, d->start.size > 0 ? d->start : slice_str("(first)"), 32);
         node_cell(&t, map.leaders[hot[i].at]);
-        text_table_cell(&t, "%llu", (unsigned long long)hot[i].rate);
+        text_table_cell(&t, "%llu", (unsigned long long)(hot[i].writes + hot[i].reads));
         text_table_cell_bytes(&t, buf_slice(&size), 32);
         buf_free(&size);
     }

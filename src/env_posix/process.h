@@ -63,8 +63,9 @@ bool process_is_terminal(int fd);
 bool process_read_byte(int fd, uint8_t *byte); /* waits for it; false: there are no more */
 /* Key by key, without echo, instead of line by line; and back. False: it is no terminal. */
 bool process_terminal_raw(int fd, bool raw);
-bool process_reader_gone(int fd);        /* a pipe or socket that nobody reads any more */
-unsigned process_terminal_width(int fd); /* columns; 80 when it is no terminal */
+bool process_reader_gone(int fd);         /* a pipe or socket that nobody reads any more */
+unsigned process_terminal_width(int fd);  /* columns; 80 when it is no terminal */
+unsigned process_terminal_height(int fd); /* rows; 24 */
 void process_sleep_ms(unsigned ms);
 uint64_t process_mono_ms(void);
 uint64_t process_wall_s(void); /* since 1970 */

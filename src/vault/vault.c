@@ -13,9 +13,12 @@
 
 #define MARK "ENCRYPTED"
 #define MARK_TEXT "quorate vault 1\n"
-#define IDENTITY "IDENTITY"
+#define IDENTITY "IDENTITY" /* a server's directory was begun; a backup's: */
+#define CHUNKS "chunks"
 #define XTS_SUFFIX ".wal"    /* written again and again in place */
 #define SEALED_SUFFIX ".tbl" /* tables: written once */
+/* Written once, too, under another name first: a backup's files. */
+static const char *const SEALED_PREFIXES[] = {"chunks/", "changes/", "backup-", "partial-"};
 #define PATH_MAX_BYTES 512u
 #define DEPTH_MAX 4u
 
@@ -88,7 +91,10 @@ static bool ends_with(const char *path, const char *suffix)
 
 static enum vault_mode mode_for(const char *path)
 {
-    return ends_with(path, XTS_SUFFIX) ? VAULT_XTS : ends_with(path, SEALED_SUFFIX) ? VAULT_SEALED : VAULT_CTR;
+    bool sealed = ends_with(path, SEALED_SUFFIX);
+    for (size_t i = 0; i < sizeof SEALED_PREFIXES / sizeof *SEALED_PREFIXES; i++)
+        sealed = sealed || strncmp(path, SEALED_PREFIXES[i], strlen(SEALED_PREFIXES[i])) == 0;
+    return ends_with(path, XTS_SUFFIX) ? VAULT_XTS : sealed ? VAULT_SEALED : VAULT_CTR;
 }
 
 /* --- files --- */
@@ -247,13 +253,13 @@ static enum status vault_lock(struct disk *d, struct errbuf *err)
 /* --- the directory --- */
 
 struct found {
-    bool mark, identity;
+    bool mark, begun;
 };
 static void find(void *ctx, const char *name)
 {
     struct found *f = ctx;
     if (strcmp(name, MARK) == 0) f->mark = true;
-    if (strcmp(name, IDENTITY) == 0) f->identity = true;
+    if (strcmp(name, IDENTITY) == 0 || strcmp(name, CHUNKS) == 0) f->begun = true;
 }
 
 static enum status mark_make(struct disk *below, struct errbuf *err)
@@ -264,7 +270,7 @@ static enum status mark_make(struct disk *below, struct errbuf *err)
     if (s == STATUS_OK) s = disk_sync(f);
     disk_close(f);
     if (s == STATUS_OK) s = disk_sync_dir(below, "");
-    if (s != STATUS_OK) errbuf_set(err, "the data directory cannot be marked as encrypted: %s", status_text(s));
+    if (s != STATUS_OK) errbuf_set(err, "the directory cannot be marked as encrypted: %s", status_text(s));
     return s;
 }
 
@@ -273,17 +279,17 @@ enum status vault_check(struct vault *v, struct disk *below, struct errbuf *err)
     struct found f = {.mark = false};
     enum status s = disk_list(below, "", find, &f);
     if (s != STATUS_OK) {
-        errbuf_set(err, "the data directory cannot be listed: %s", status_text(s));
+        errbuf_set(err, "the directory cannot be listed: %s", status_text(s));
         return s;
     }
     if (v == NULL && f.mark) {
-        errbuf_set(err, "this data directory is encrypted: start with --encryption-keys FILE");
+        errbuf_set(err, "this directory is encrypted: start with --encryption-keys FILE");
         return STATUS_UNSUPPORTED;
     }
-    if (v != NULL && !f.mark && f.identity) {
-        errbuf_set(err,
-                   "this data directory was begun without encryption, and is not encrypted afterwards: add a new node "
-                   "with --encryption-keys, and remove this one");
+    if (v != NULL && !f.mark && f.begun) {
+        errbuf_set(
+            err, "this directory was begun without encryption, and is not encrypted afterwards: of a server, add a new "
+                 "one with --encryption-keys and remove this one; of a backup, begin another directory");
         return STATUS_UNSUPPORTED;
     }
     return v == NULL || f.mark ? STATUS_OK : mark_make(below, err);

@@ -42,6 +42,7 @@ check "the package is built" sh "$top/deploy/deb.sh" "$build"
 package=$(ls "$build"/deb/*.deb)
 check "it can be unpacked" dpkg-deb -x "$package" "$work/unpacked"
 expect "and its program runs" 0 quorate "$work/unpacked/usr/bin/quorate" version
+check "the library says the same release" test "$(PKG_CONFIG_PATH=$(dirname "$(find "$work/unpacked" -name quorate.pc)") pkg-config --modversion quorate)" = "$("$quorate" version -o json | json "d['version']")"
 check "its depends name the libraries" sh -c "dpkg-deb -f '$package' Depends | grep -q 'libevent.*libjansson\|libjansson.*libevent'"
 check "its configuration is marked as one" sh -c "dpkg-deb -I '$package' conffiles | grep -qx /etc/quorate/quorate.conf"
 for script in postinst prerm postrm; do check "$script is a script" sh -n "$top/deploy/debian/$script"; done

@@ -23,7 +23,7 @@ check "not even the identity; but the mark is" plain_names
 check "a node is killed" "$quorate" cluster kill node-1
 expect "with another key it does not start" 1 "needs the master key" sh -c "'$quorate' key new '$work/other' >/dev/null &&
     '$quorate' node --data '$QUORATE_DIR/node-1' --listen 127.0.0.1:$((base + 91)) --meta 127.0.0.1:$((base + 1)) --encryption-keys '$work/other'"
-expect "nor without" 1 "this data directory is encrypted" "$quorate" node --data "$QUORATE_DIR/node-1" --listen "127.0.0.1:$((base + 91))" --meta "127.0.0.1:$((base + 1))"
+expect "nor without" 1 "this directory is encrypted" "$quorate" node --data "$QUORATE_DIR/node-1" --listen "127.0.0.1:$((base + 91))" --meta "127.0.0.1:$((base + 1))"
 expect "nor with a file that is none" 1 "line 1 is not a key" sh -c "echo hallo >'$work/bad' &&
     '$quorate' node --data '$QUORATE_DIR/node-1' --listen 127.0.0.1:$((base + 91)) --meta 127.0.0.1:$((base + 1)) --encryption-keys '$work/bad'"
 expect "nor a plain directory with keys" 1 "begun without encryption" sh -c "mkdir -p '$work/plain' && echo x >'$work/plain/IDENTITY' &&
