@@ -25,7 +25,7 @@ static int busier_first(const void *x, const void *y)
 
 static uint64_t per_second(uint64_t before, uint64_t now, uint64_t ms)
 {
-    return now > before && ms > 0 ? (now - before) * 1000 / ms : 0;
+    return now > before && ms > 0 ? ((now - before) * 1000 + ms / 2) / ms : 0;
 }
 
 struct range_rate *range_rates(const struct range_count *before, size_t before_count, const struct meta_map_reply *map,

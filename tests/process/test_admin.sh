@@ -60,9 +60,9 @@ leads_there() { [ "$("$quorate" range list --keyspace six -o json | json "all(r[
 check "they lead there" leads_there
 expect "a rule goes" 0 "any" "$quorate" placement set six --leaders any
 expect "one screen" 0 "LOG WRITE" "$quorate" top --once
-expect "with the gateway's requests" 0 "metrics" "$quorate" top --once --gateway "127.0.0.1:$((base + 80))"
+expect "with the gateway's requests" 0 "P99 MS" "$quorate" top --once --gateway "127.0.0.1:$((base + 80))"
 expect "or without" 0 "does not answer" "$quorate" top --once --every-ms 200 --gateway "127.0.0.1:$((base + 90))"
-check "as JSON" test "$("$quorate" top --once -o json | json "len(d['nodes']) == 3 and d['ready'] and len(d['ranges']) > 2")" = True
+check "as JSON" test "$("$quorate" top --once -o json | json "len(d['nodes']) == 4 and d['ready'] and len(d['ranges']) > 2")" = True
 check "to a pipe, screen after screen" test "$("$quorate" top --every-ms 200 -o json | head -n 2 | wc -l)" = 2
 expect "maintenance" 0 "leads nothing" "$quorate" node maintenance 2 --minutes 5
 sleep 1
