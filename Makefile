@@ -14,7 +14,7 @@
 #   sh bench/backup/run.sh MIB      a backup and a restore beside what the disk can do
 #   make bench-placement       the scheduler alone: 1000 nodes, 1000000 ranges
 #   make fuzz SECONDS=600      decoders under libFuzzer;  make replay: its corpus
-#   make soak SECONDS=3600     random faults on real processes
+#   make soak MINUTES=60       random faults on real processes
 #   make test-s3               backups in an S3-compatible store from the npm registry
 #   make V=1                   shows the commands
 # Needs GNU make and a POSIX sh; what else it needs, it installs (deploy/install-deps.sh).
@@ -231,7 +231,7 @@ bench-idle: all
 	@QUORATE_BUILD=$(OUT) $(if $(RANGES),RANGES=$(RANGES)) sh bench/idle/run.sh
 
 soak: all $(PROCESS_TOOLS)
-	QUORATE_BUILD=$(OUT) $(if $(SECONDS),SOAK=$(SECONDS)) $(if $(SEED),SEED=$(SEED)) sh tests/process/soak.sh
+	QUORATE_BUILD=$(OUT) $(if $(MINUTES),SOAK=$$(($(MINUTES) * 60)),$(if $(SECONDS),SOAK=$(SECONDS))) $(if $(SEED),SEED=$(SEED)) sh tests/process/soak.sh
 
 # Bugs planted on purpose (src/base/mutant.h), one at a time: each must be found. SIM_ARGS="--only NAME" for one.
 .PHONY: sim-mutants

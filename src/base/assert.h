@@ -5,6 +5,8 @@
 #define QUORATE_BASE_ASSERT_H
 
 _Noreturn void assert_fail(const char *file, int line, const char *function, const char *what);
+void assert_noted(const char *file, int line, const char *function,
+                  const char *what); /* before the end: for a report */
 
 #define ASSERT(condition)                                                                                              \
     do {                                                                                                               \

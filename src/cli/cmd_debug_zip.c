@@ -9,6 +9,7 @@
 #include "cli/local.h"
 #include "cli/redact.h"
 #include "cli/zip.h"
+#include "env_posix/crash.h"
 #include "env_posix/process.h"
 
 #define ZIP_BYTES_MAX (256u << 20)
@@ -106,6 +107,16 @@ static void add_log(struct debug_zip *d, const char *path, const char *name)
     add_text(d, in_zip);
 }
 
+/* Where there is one: add_text leaves out what is empty. */
+static void add_crash(struct debug_zip *d, const struct local_cluster *cluster, const char *process, const char *file)
+{
+    char within[100], path[LOCAL_PATH_MAX], name[200];
+    (void)snprintf(within, sizeof within, "%.60s/%.30s", process, file);
+    local_path(cluster, within, path);
+    (void)snprintf(name, sizeof name, "%.60s-%.30s", process, file);
+    add_log(d, path, name);
+}
+
 static void add_local_logs(struct debug_zip *d)
 {
     struct local_cluster cluster;
@@ -117,6 +128,8 @@ static void add_local_logs(struct debug_zip *d)
         local_log_path(&cluster, of, path);
         (void)snprintf(name, sizeof name, "%.60s.log", of);
         add_log(d, path, name);
+        add_crash(d, &cluster, of, CRASH_NAME);
+        add_crash(d, &cluster, of, CRASH_FORMER_NAME);
     }
 }
 

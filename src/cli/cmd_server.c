@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "cli/cli_int.h"
 #include "cli/encryption.h"
+#include "env_posix/crash.h"
 #include "env_posix/env_posix.h"
 #include "env_posix/process.h"
 #include "etcd/etcd.h"
@@ -12,6 +13,7 @@
 #include "ledger/ledger.h"
 #include "meta/meta.h"
 #include "node/node.h"
+#include "wire/versions.h"
 
 #define STOP_PATIENCE_NS (15000 * NS_PER_MS)
 #define CERTS_LOOK_NS (5000 * NS_PER_MS)
@@ -104,6 +106,7 @@ static bool server_env(struct server *s, const char *data)
                                         .log_path = args_text(&c->args, "log", NULL),
                                         .tls = cli_tls(c)};
     s->env = env_posix_new(&options, &err);
+    crash_reports_begin(data, version_release());
     if (s->env != NULL && data != NULL &&
         encryption_begin(&s->encryption, s->env, args_text(&c->args, "encryption-keys", NULL), true, &err) !=
             STATUS_OK) {

@@ -2,6 +2,7 @@
 #include "env_posix/posix_int.h"
 
 #include "base/mem.h"
+#include "env_posix/crash.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +33,7 @@ static void log_write(struct logger *logger, enum log_level level, const char *l
         size = (int)sizeof(text) - 1;
         text[size - 1] = '\n';
     }
+    crash_note(text, (size_t)size - 1);
     ssize_t written;
     do {
         written = write(log->fd, text, (size_t)size);

@@ -338,7 +338,8 @@ static void rewrap_name(void *ctx, const char *name)
     char path[PATH_MAX_BYTES];
     struct disk_file *f = NULL;
     int n = snprintf(path, sizeof(path), "%s%s%s", r->dir, *r->dir == '\0' ? "" : "/", name);
-    bool plain = *r->dir == '\0' && (strcmp(name, MARK) == 0 || strcmp(name, "LOCK") == 0);
+    bool plain = *r->dir == '\0' && (strcmp(name, MARK) == 0 || strcmp(name, "LOCK") == 0 ||
+                                     strncmp(name, "crash", 5) == 0); /* reports of crashes */
     if (r->status != STATUS_OK || plain || n >= (int)sizeof(path)) return;
     enum status s = disk_open(r->v->below, path, DISK_READ | DISK_WRITE, &f, NULL);
     if (s == STATUS_OK) {

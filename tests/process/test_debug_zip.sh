@@ -46,6 +46,14 @@ ask -H "Authorization: Bearer PLANTED-token" "$https/v1/kv/people/PLANTED-key?PL
 expect "a file for support" 0 "left out" "$quorate" debug zip "$work/support.zip"
 check "it holds what is needed, and no secret" planted "$work/support.zip"
 check "only its owner may read it" test "$(stat -c %a "$work/support.zip")" = 600
+told() { grep -q "end of report" "$QUORATE_DIR/node-1/crash.txt"; }
+kill -SEGV "$(pid_of node-1)"
+check "a process that dies of a fault leaves a report" eventually told
+said() { grep -q "quorate .* ended by signal 11" "$1" && grep -q "quorate(+0x" "$1" && grep -q "node.started\|info" "$1"; }
+check "with release, signal, frames and its last events" said "$QUORATE_DIR/node-1/crash.txt"
+check "a file for support with it" "$quorate" debug zip "$work/crash.zip"
+check "it is in there" sh -c "python3 -m zipfile -e '$work/crash.zip' '$work/crash' && grep -q 'ended by signal 11' '$work/crash/logs/node-1-crash.txt'"
+check "which holds no secret" planted "$work/crash.zip"
 check "two metadata servers are killed" sh -c "'$quorate' cluster kill meta-1 && '$quorate' cluster kill meta-2"
 expect "and still there is a file" 0 "say why they are empty" "$quorate" debug zip "$work/ill.zip" --lines 50
 check "with the logs" sh -c "python3 -m zipfile -l '$work/ill.zip' | grep -q logs/node-1.log"
