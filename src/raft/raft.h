@@ -161,7 +161,6 @@ MUST_CHECK enum status raft_propose_config(struct raft *r, const struct raft_con
 MUST_CHECK enum status raft_read(struct raft *r, uint64_t context);
 /* End of the pass, for each replica stepped in it: appends (entries leave from here only), one round for waiting reads. */
 void raft_flush(struct raft *r, uint64_t now_ms, struct raft_effects *fx);
-
 /* Entries up to index leave memory; index <= applied. Those that are not yet durable stay. */
 void raft_compact(struct raft *r, uint64_t index);
 /* The store was replaced by a snapshot at (index, term), index >= applied. The host's log is reset in the same batch, before
