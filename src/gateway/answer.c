@@ -200,7 +200,7 @@ void answer_write(struct answer *a, const struct kv_action *action, const struct
     end_line(a);
 }
 
-static void txn_op_result(struct buf *b, const struct txn_op_result *op)
+void json_txn_op_result(struct buf *b, const struct txn_op_result *op, const struct txn_result *alone)
 {
     json_open(b, '{');
     switch (op->kind) {
@@ -225,6 +225,14 @@ static void txn_op_result(struct buf *b, const struct txn_op_result *op)
         break;
     case TXN_ADD: json_bytes(b, "value", op->value, false); break;
     }
+    if (alone != NULL && op->kind != TXN_PUT && op->kind != TXN_INSERT) {
+        json_key(b, "version");
+        json_u64_text(b, alone->ts);
+    }
+    if (alone != NULL) {
+        json_key(b, "replayed");
+        json_bool(b, alone->replayed);
+    }
     json_close(b, '}');
 }
 
@@ -244,7 +252,7 @@ void answer_txn(struct answer *a, const struct txn_result *r)
     json_bool(b, r->replayed);
     json_key(b, "results");
     json_open(b, '[');
-    for (size_t i = 0; i < r->op_count; i++) txn_op_result(b, &r->ops[i]);
+    for (size_t i = 0; i < r->op_count; i++) json_txn_op_result(b, &r->ops[i], NULL);
     json_close(b, ']');
     json_close(b, '}');
     end_line(a);

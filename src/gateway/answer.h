@@ -37,6 +37,8 @@ void answer_get(struct answer *a, const struct kv_action *action,
 void answer_write(struct answer *a, const struct kv_action *action,
                   const struct txn_result *r); /* PUT and DELETE of a key */
 void answer_txn(struct answer *a, const struct txn_result *r);
+/* alone: the transaction of this operation alone, whose version it tells; NULL: of several, or a read. */
+void json_txn_op_result(struct buf *b, const struct txn_op_result *op, const struct txn_result *alone);
 /* Without what its operations have read; nothing, if it is a refusal. */
 void answer_txn_bare(struct answer *a, const struct txn_result *r);
 void answer_scan(struct answer *a, const struct scan_action *action, const struct scan_reply *reply);

@@ -11,6 +11,7 @@ static void root_text(struct answer *a)
         "  GET  /v1/kv/{keyspace}?prefix=&start=&end=&limit=&reverse=&keys_only=&encoding=base64&next=\n"
         "  GET /v1/txn/{id}?keyspace=&key=               what it was answered; key: its first operation's\n"
         "  POST /v1/txn                                  {\"id\",\"keyspace\",\"compare\":[],\"then\":[],\"else\":[]}\n"
+        "  POST /v1/batch                                {\"keyspace\",\"ops\":[]}: each for itself\n"
         "  POST /v1/txn/begin, /v1/txn/{session}[/commit|/abort]   {\"ops\":[]}: a transaction in steps\n"
         "  GET|POST /v1/keyspaces                        "
         "{\"name\",\"splits\":[],\"hash_buckets\",\"replication\",\"ttl\"}\n"

@@ -324,6 +324,7 @@ void call_run(struct call *c)
     case ENDPOINT_KV: handle_kv(c, &in, &route); break;
     case ENDPOINT_SCAN: handle_scan(c, &in, &route); break;
     case ENDPOINT_TXN: handle_txn(c, &in); break;
+    case ENDPOINT_BATCH: handle_batch(c, &in); break;
     case ENDPOINT_WATCH: handle_watch(c, &in, &route); break;
     case ENDPOINT_TXN_ANSWER:
         if (c->method == HTTP_POST)

@@ -8,6 +8,7 @@
 #define ENDPOINT_MAP(X)                                                                                                \
     X(KV, "kv", "GET, PUT, DELETE")                                                                                    \
     X(SCAN, "scan", "GET")                                                                                             \
+    X(BATCH, "batch", "POST")                                                                                          \
     X(TXN, "txn", "POST")                                                                                              \
     X(TXN_ANSWER, "txn_answer", "GET, POST")                                                                           \
     X(TXN_BEGIN, "txn_begin", "POST")                                                                                  \

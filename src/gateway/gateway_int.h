@@ -109,6 +109,8 @@ void handle_keyspace(struct call *c, const struct input *in, const struct route 
 /* calls_session.c */
 void handle_session(struct call *c, const struct input *in, const struct route *route);
 void session_call_end(struct call *c);
+/* calls_batch.c */
+void handle_batch(struct call *c, const struct input *in);
 /* calls_operators.c */
 void handle_operators(struct call *c, const struct input *in, const struct route *route);
 /* calls_snapshots.c */

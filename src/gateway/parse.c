@@ -140,6 +140,7 @@ void route_find(struct slice path, struct route *out)
         enum endpoint endpoint;
     } fixed[] = {
         {"/v1/txn", ENDPOINT_TXN},
+        {"/v1/batch", ENDPOINT_BATCH},
         {"/v1/keyspaces", ENDPOINT_KEYSPACES},
         {"/v1/snapshots", ENDPOINT_SNAPSHOTS},
         {"/v1/ranges", ENDPOINT_RANGES},

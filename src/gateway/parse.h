@@ -75,6 +75,18 @@ struct txn_action {
 };
 MUST_CHECK enum status parse_txn(const struct input *in, struct arena *a, struct txn_action *out, struct errbuf *err);
 
+#define BATCH_OPS_MAX 1000u
+struct batch_action {
+    struct slice keyspace;
+    struct txn_op *ops; /* in the arena */
+    size_t count;
+    struct txn_id id; /* of the whole */
+    uint32_t timeout_ms;
+    json_t *tree; /* keeps the slices alive: json_decref, also after a failure */
+};
+MUST_CHECK enum status parse_batch(const struct input *in, struct arena *a, struct batch_action *out,
+                                   struct errbuf *err);
+
 struct txn_lookup { /* GET /v1/txn/{id} */
     struct txn_id id;
     struct slice keyspace, key; /* of its first operation */

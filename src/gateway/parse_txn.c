@@ -218,6 +218,29 @@ enum status parse_txn(const struct input *in, struct arena *a, struct txn_action
     return STATUS_OK;
 }
 
+enum status parse_batch(const struct input *in, struct arena *a, struct batch_action *out, struct errbuf *err)
+{
+    static const char *const names[] = {"keyspace", "ops"};
+    struct list_action query;
+    *out = (struct batch_action){.keyspace = slice_str("default")};
+    enum status s = parse_list(in, false, a, &query, err);
+    if (s == STATUS_OK && in->idempotency_key != NULL)
+        s = parse_idempotency_key(slice_str(in->idempotency_key), &out->id, err);
+    if (s == STATUS_OK) s = json_load_body(in->body, &out->tree, err);
+    if (s != STATUS_OK) return s;
+    out->timeout_ms = query.timeout_ms;
+    struct json_at root = {.value = out->tree, .path = {.name = ""}};
+    if ((s = json_want_object(&root, names, 2, err)) != STATUS_OK) return s;
+    struct json_at keyspace = json_field(&root, "keyspace"), ops = json_field(&root, "ops");
+    if (keyspace.value != NULL && (s = json_want_text(&keyspace, &out->keyspace, err)) != STATUS_OK) return s;
+    if ((s = check_keyspace_name(out->keyspace, err)) != STATUS_OK) return s;
+    if ((s = json_want_array(&ops, err)) != STATUS_OK) return s;
+    size_t n = json_array_size(ops.value);
+    if (n == 0 || n > BATCH_OPS_MAX)
+        return json_refuse(&ops, n == 0 ? STATUS_INVALID : STATUS_TOO_LARGE, err, "expected 1 to %u", BATCH_OPS_MAX);
+    return parse_ops(&ops, a, &out->ops, &out->count, err);
+}
+
 enum status parse_txn_lookup(const struct input *in, const struct route *r, struct arena *a, struct txn_lookup *out,
                              struct errbuf *err)
 {

@@ -78,6 +78,7 @@ REQUESTS = [
     ("scan", lambda: ("GET", "/v1/kv/default?prefix=a&limit=1")),
     ("watch", lambda: ("GET", "/v1/watch/default?prefix=a&progress=100ms")),
     ("transact", lambda: ("POST", "/v1/txn", {"id": "t", "compare": [{"key": "a/b", "target": "exists", "exists": True}], "then": [{"add": {"key": "n", "delta": "1"}}, {"get": {"key": "a/b"}}]})),
+    ("batch", lambda: ("POST", "/v1/batch", {"ops": [{"put": {"key": "b1", "value": "1"}}, {"get": {"key": "b1"}}, {"insert": {"key": "b1", "value": "2"}}]}, {"Idempotency-Key": "batch"})),
     ("txnAnswer", lambda: ("GET", "/v1/txn/t?key=n")),
     ("sessionBegin", lambda: ("POST", "/v1/txn/begin", {"keyspace": "default"})),
     ("sessionStep", lambda: ("POST", "/v1/txn/" + session(), {"ops": [{"get": {"key": "n"}}]})),

@@ -202,6 +202,36 @@ START_TEST(txn_results)
 }
 END_TEST
 
+START_TEST(a_batch_is_answered_one_by_one)
+{
+    static const char *const id[] = {"Idempotency-Key: b-1", NULL};
+    struct txn_op_result sum = {.kind = TXN_ADD, .value = slice_str("5")};
+    struct txn_result done = {.status = STATUS_OK, .ts = 9, .replayed = true, .ops = &sum, .op_count = 1};
+    struct get_reply reply = {.found = true, .version = 4, .value = slice_str("v")};
+    ask(HTTP_POST, "/v1/batch", id, "{\"ops\":[{\"add\":{\"key\":\"n\",\"delta\":5}}]}");
+    ck_assert_str_eq(client.what, "txn");
+    struct txn_id first = client.txn.id;
+    ck_assert(!txn_id_is_none(&first));
+    client.txn_done(client.ctx, &fine, &done);
+    ck_assert_str_eq((const char *)http.body.data,
+                     "{\"results\":[{\"value\":\"5\",\"version\":\"9\",\"replayed\":true}]}\n");
+    ask(HTTP_POST, "/v1/batch", id, "{\"ops\":[{\"put\":{\"key\":\"a\",\"value\":\"\"}},{\"get\":{\"key\":\"b\"}}]}");
+    ck_assert_str_eq(client.what, "get");
+    ck_assert(memcmp(&first, &client.txn.id, sizeof(first)) == 0); /* the first's, whatever it is */
+    void *second = client.ctx;
+    client.get_done(second, &fine, &reply);
+    ck_assert_uint_eq(http.replies, 1); /* the other is not answered yet; the gateway gives up with it */
+    ask(HTTP_POST, "/v1/batch", NULL, "{\"ops\":[{\"insert\":{\"key\":\"a\",\"value\":\"\"}}]}");
+    ck_assert(txn_id_is_none(&client.txn.id));
+    client.txn_done(client.ctx, &fine, &(struct txn_result){.status = STATUS_EXISTS});
+    ck_assert(said("{\"results\":[{\"error\":{\"code\":\"already_exists\"") && said("definite"));
+    ask(HTTP_POST, "/v1/batch", NULL, "{\"ops\":[]}");
+    ck_assert_int_eq(http.code, 400);
+    ask(HTTP_POST, "/v1/batch", NULL, "{\"ops\":[{\"get\":{\"key\":\"\"}}]}");
+    ck_assert_int_eq(http.code, 400);
+}
+END_TEST
+
 START_TEST(reads_say_what_they_were)
 {
     struct get_reply reply = {.found = true, .version = 42, .value = slice_str("v")};
@@ -547,6 +577,7 @@ int main(void)
     Suite *s = suite_create("gateway calls");
     TCase *t = tcase_create("all");
     tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, a_batch_is_answered_one_by_one);
     tcase_add_test(t, get_answers_raw_bytes_and_version);
     tcase_add_test(t, get_of_an_empty_value_and_of_none);
     tcase_add_test(t, get_conditions);
