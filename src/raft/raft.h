@@ -145,7 +145,6 @@ void raft_restore_done(struct raft *r);
 void raft_free(struct raft *r);
 
 void raft_step(struct raft *r, const struct raft_event *event, struct raft_effects *fx);
-
 /* Leader only. Copies data. *index, *term: where it will be if it commits. Entries are gathered and sent by the next
  * raft_flush, so that a pass makes one append per follower. STATUS_OK, STATUS_NOT_LEADER, STATUS_BUSY. */
 MUST_CHECK enum status raft_propose(struct raft *r, enum raft_entry_type type, struct slice data, uint64_t *index,
