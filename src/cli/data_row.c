@@ -48,11 +48,8 @@ static size_t column(const struct csv_columns *c, const char *name, const char *
 
 enum status csv_columns_read(struct csv_columns *c, struct slice first, struct arena *arena, struct errbuf *err)
 {
-    struct slice row = first, cell;
-    if (slice_starts(row, slice_str("\xef\xbb\xbf"))) row = slice_make(row.data + 3, row.size - 3);
-    c->count = 0;
-    while (c->count < CSV_COLUMNS_MAX && csv_cell(&row, arena, &cell))
-        c->names[c->count++] = arena_dup_slice(arena, cell);
+    enum status s = csv_names(first, arena, c->names, CSV_COLUMNS_MAX, &c->count, err);
+    if (s != STATUS_OK) return s;
     if (column(c, c->key, "") != SIZE_MAX || column(c, c->key, "_b64") != SIZE_MAX) return STATUS_OK;
     errbuf_set(err, "the first line names no column '%s' (--key says which column holds the key)", c->key);
     return STATUS_INVALID;
@@ -95,7 +92,7 @@ static enum status parse_csv(const struct csv_columns *c, struct slice record, s
     struct slice cells[CSV_COLUMNS_MAX + 1], row = record;
     size_t n = 0;
     while (n <= c->count && csv_cell(&row, arena, &cells[n])) n++;
-    if (n != c->count) {
+    if (n != c->count || !csv_ended(&row)) {
         errbuf_set(err, "the row has not the %zu cells of the first line", c->count);
         return STATUS_INVALID;
     }

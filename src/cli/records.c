@@ -8,7 +8,8 @@
 #include "env_posix/process.h"
 
 #define PIECE_BYTES (256u << 10)
-#define RECORD_BYTES_MAX (4u << 20) /* a value of base64 with escapes, and room */
+#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* spreadsheets begin their files so */
+#define RECORD_BYTES_MAX (4u << 20)    /* a value of base64 with escapes, and room */
 
 /* --- reading --- */
 
@@ -44,11 +45,13 @@ enum status records_open(struct records *r, const char *path, struct errbuf *err
     while (r->bytes.size < sizeof(RAW_MAGIC) - 1 && more(r, err, &failed)) continue;
     if (failed != STATUS_OK) return failed;
     struct slice bytes = buf_slice(&r->bytes);
-    r->kind = RECORD_CSV;
-    if (bytes.size > 0 && bytes.data[0] == '{') r->kind = RECORD_LINE;
-    if (!slice_starts(bytes, slice_str(RAW_MAGIC))) return STATUS_OK;
-    r->kind = RECORD_RAW;
-    r->at = r->passed = sizeof(RAW_MAGIC) - 1;
+    if (slice_starts(bytes, slice_str(RAW_MAGIC))) {
+        r->kind = RECORD_RAW;
+        r->at = r->passed = sizeof(RAW_MAGIC) - 1;
+        return STATUS_OK;
+    }
+    if (slice_starts(bytes, slice_str(BYTE_ORDER_MARK))) r->at = r->passed = sizeof(BYTE_ORDER_MARK) - 1;
+    r->kind = r->at < bytes.size && bytes.data[r->at] == '{' ? RECORD_LINE : RECORD_CSV;
     return STATUS_OK;
 }
 
@@ -157,6 +160,7 @@ bool csv_cell(struct slice *row, struct arena *arena, struct slice *cell)
             if (r.data[i] == '"') i++;
             text[size++] = r.data[i++];
         }
+        if (i >= r.size || (i + 1 < r.size && r.data[i + 1] != ',')) return false;
         *cell = slice_make(text, size);
         i++;
         *row = i < r.size ? slice_make(r.data + i + 1, r.size - i - 1) : (struct slice){.data = NULL};
@@ -166,6 +170,34 @@ bool csv_cell(struct slice *row, struct arena *arena, struct slice *cell)
     *cell = slice_make(r.data, comma != NULL ? (size_t)(comma - r.data) : r.size);
     *row = comma != NULL ? slice_make(comma + 1, r.size - cell->size - 1) : (struct slice){.data = NULL};
     return true;
+}
+
+bool csv_ended(const struct slice *row)
+{
+    return row->data == NULL;
+}
+
+enum status csv_names(struct slice line, struct arena *arena, struct slice *names, size_t max, size_t *count,
+                      struct errbuf *err)
+{
+    struct slice name;
+    *count = 0;
+    while (csv_cell(&line, arena, &name)) {
+        for (size_t i = 0; i < *count; i++) {
+            if (!slice_eq(names[i], name)) continue;
+            errbuf_set(err, "the first line names the field '%.*s' twice", (int)(name.size < 60 ? name.size : 60),
+                       (const char *)name.data);
+            return STATUS_INVALID;
+        }
+        if (*count == max) {
+            errbuf_set(err, "the first line has more than %zu fields", max);
+            return STATUS_INVALID;
+        }
+        names[(*count)++] = arena_dup_slice(arena, name);
+    }
+    if (csv_ended(&line)) return STATUS_OK;
+    errbuf_set(err, "the first line has a quote that does not end where the field does");
+    return STATUS_INVALID;
 }
 
 void csv_append(struct buf *b, struct slice cell)

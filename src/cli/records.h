@@ -31,8 +31,13 @@ MUST_CHECK enum status records_next(struct records *r, struct slice *record, str
 void records_back(struct records *r);         /* the last one comes again */
 double records_done(const struct records *r); /* share of the file; 0 if its size is not known */
 
-/* The next cell of a row; false: there are no more. Borrowed from the row, or in the arena. */
+/* The next cell of a row; false: there are no more, or it has a quote that does not end where the cell does. Borrowed from the row, or
+ * in the arena. */
 bool csv_cell(struct slice *row, struct arena *arena, struct slice *cell);
+bool csv_ended(const struct slice *row); /* all its cells have been read */
+/* The first line: what the fields are called, each once. The names are copied to the arena. */
+MUST_CHECK enum status csv_names(struct slice line, struct arena *arena, struct slice *names, size_t max, size_t *count,
+                                 struct errbuf *err);
 void csv_append(struct buf *b, struct slice cell); /* in quotes if it has to be */
 
 struct rejects {

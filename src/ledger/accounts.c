@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "ledger/ledger_int.h"
 
-#define PART 2000u
+#define PART LEDGER_ACCOUNT_CHAIN_MAX
 
 struct account_found {
     struct accounts_call *call;

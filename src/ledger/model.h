@@ -23,6 +23,7 @@ void ledger_id_format(const struct ledger_id *id, char text[LEDGER_ID_TEXT_MAX])
 #define LEDGER_BALANCE_MAX (((i128)1 << 125) - 1) /* of any sum that an account keeps */
 #define LEDGER_AMOUNT_ALL ((i128)-1)              /* post: what is pending; balancing: as much as there is */
 #define LEDGER_BATCH_MAX 8190u
+#define LEDGER_ACCOUNT_CHAIN_MAX 2000u
 #define LEDGER_CHAIN_MAX 630u /* linked transfers: they must fit one transaction of the store */
 
 enum ledger_account_flag {

@@ -470,6 +470,27 @@ static void need_absence(struct plan *p, const struct ledger_transfer *t)
     if (r->is != PRESENT) r->absent_counts = true;
 }
 
+/* The chain is there already, whole and the same: each of it exists, as a single transfer would. That it is not rests on the first that
+ * is not there. */
+static bool chain_exists(struct plan *p, const struct plan_events *slice, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
+        const struct ledger_transfer *t = &slice->events[i];
+        const struct plan_row *r = plan_row_find(p, &t->id);
+        bool there = t->flags != LEDGER_EXPIRE && r != NULL && r->is == PRESENT;
+        if (!there) need_absence(p, t);
+        if (!there || r->row.result != LEDGER_CREATED) return false;
+        if (ledger_transfer_compare(t, &r->row.transfer) != LEDGER_EXISTS) return false;
+    }
+    COVER("ledger.chain_exists");
+    for (size_t i = from; i < to; i++) {
+        const struct ledger_transfer *there = &plan_row_find(p, &slice->events[i].id)->row.transfer;
+        slice->outcomes[i] =
+            (struct ledger_outcome){.result = LEDGER_EXISTS, .timestamp = there->timestamp, .amount = there->amount};
+    }
+    return true;
+}
+
 static void judge_chain(struct plan *p, const struct plan_events *slice, size_t from, size_t to)
 {
     bool open = (slice->events[to - 1].flags & LEDGER_LINKED) != 0 && slice->events[to - 1].flags != LEDGER_EXPIRE;
@@ -491,6 +512,7 @@ static void judge_chain(struct plan *p, const struct plan_events *slice, size_t 
     p->saved_count = 0;
     p->in_chain = false;
     if (failed == to) return;
+    if (failed == from && slice->outcomes[from].result == LEDGER_EXISTS && chain_exists(p, slice, from, to)) return;
     for (size_t i = from; i < to; i++) {
         if (i != failed) slice->outcomes[i] = (struct ledger_outcome){.result = LEDGER_LINKED_EVENT_FAILED};
     }

@@ -189,6 +189,20 @@ static enum ledger_result one(struct book *b, const struct ledger_transfer *t, s
                                                                   : first_phase(b, t, &out->amount);
 }
 
+/* The whole chain is there, the same: each of it exists. */
+static bool all_there(struct book *b, const struct ledger_transfer *t, size_t count, struct ledger_outcome *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct book_transfer *there = t[i].flags == LEDGER_EXPIRE ? NULL : find(b, &t[i].id);
+        if (there == NULL || there->result != LEDGER_CREATED) return false;
+        if (ledger_transfer_compare(&t[i], &there->t) != LEDGER_EXISTS) return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        out[i] = (struct ledger_outcome){.result = LEDGER_EXISTS, .amount = find(b, &t[i].id)->t.amount};
+    }
+    return true;
+}
+
 void book_apply(struct book *b, const struct ledger_transfer *t, size_t count, struct ledger_outcome *out)
 {
     struct book *before = mem_alloc(sizeof(*before));
@@ -205,6 +219,11 @@ void book_apply(struct book *b, const struct ledger_transfer *t, size_t count, s
         if (open) {
             failed = to - 1;
             out[failed] = (struct ledger_outcome){.result = LEDGER_LINKED_EVENT_CHAIN_OPEN};
+        }
+        if (failed == from && !open && out[failed].result == LEDGER_EXISTS &&
+            all_there(b, &t[from], to - from, &out[from])) {
+            from = to;
+            continue;
         }
         if (failed != SIZE_MAX && to - from > 1) {
             *b = *before;

@@ -119,6 +119,9 @@ printf 'id,ledger,code,flags,debit_account_id,credit_account_id,amount\n1,1,1,,,
 expect "accounts and transfers come in" 1 "import: 3 created, 0 were there already, 2 refused" "$quorate" ledger import "$work/ledger.csv"
 check "the refused with their lines" sh -c "grep -q '^4	' '$work/ledger.csv.rejects' && grep -q '^6	credit_account_not_found	11,' '$work/ledger.csv.rejects'"
 expect "again: they are there" 1 "import: 0 created, 3 were there already, 2 refused" "$quorate" ledger import "$work/ledger.csv"
+printf '\357\273\277id,ledger,code,flags,debit_account_id,credit_account_id,amount\n20,1,1,,1,2,5\n21,1,1,linked,1,2,5\n22,1,1,,1,2,5\n23,1,1,linked,1,2,5\n24,1,1,,1,2,1,000\n' >"$work/chains.csv"
+expect "chains are not cut, nor their rows" 1 "import: 3 created, 0 were there already, 2 refused" "$quorate" ledger import "$work/chains.csv" --batch 2
+expect "chains are there as single transfers are" 1 "import: 0 created, 3 were there already, 2 refused" "$quorate" ledger import "$work/chains.csv"
 check "debits equal credits" "$quorate" ledger audit
 
 # A node dies in the middle.

@@ -298,7 +298,7 @@ static void first_answers(struct teller *t, const struct ledger_outcome *o)
         if (failed) told.result = told.first;
         t->first[i] = told;
         l->told[slot_of(&t->t[i])] = told;
-        l->certain[slot_of(&t->t[i])] = !(chained && t->tried); /* a chain that was made is told by its first alone */
+        l->certain[slot_of(&t->t[i])] = there || !(chained && t->tried); /* an attempt of before may yet come */
     }
 }
 
@@ -310,12 +310,11 @@ static void check_repetition(struct teller *t, const struct ledger_outcome *o)
         bool chained = (t->t[i].flags & LEDGER_LINKED) || (i > 0 && (t->t[i - 1].flags & LEDGER_LINKED));
         bool same = o[i].result == f->result;
         if (f->result == LEDGER_CREATED) same = o[i].result == LEDGER_EXISTS && o[i].amount == f->amount;
-        if (f->result == LEDGER_CREATED && chained) same |= o[i].result == LEDGER_LINKED_EVENT_FAILED;
         if (ledger_result_is_kept(f->result)) same = o[i].result == LEDGER_ID_ALREADY_FAILED && o[i].first == f->result;
         /* A chain that failed may fail at another place now; of what it would have made nothing may be there. */
-        if (chained && !same) {
+        if (chained && !same && f->result != LEDGER_CREATED) {
             bool made = o[i].result == LEDGER_CREATED || o[i].result == LEDGER_EXISTS;
-            same = f->result == LEDGER_CREATED || t->tried ? o[i].result != LEDGER_CREATED : !made;
+            same = t->tried ? o[i].result != LEDGER_CREATED : !made;
         }
         if (same) continue;
         world_fail(t->load->world, "ledger: transfer %zu was answered %s, a repetition %s", slot_of(&t->t[i]) + 1,

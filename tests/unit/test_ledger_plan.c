@@ -401,6 +401,35 @@ static struct ledger_transfer closing(uint64_t number)
                                     .credit = rig->book.accounts[1].id};
 }
 
+/* A chain that has happened exists, each of it, when it comes again; when anything of it is another, it is a chain that fails. */
+START_TEST(a_chain_again_exists_whole)
+{
+    struct ledger_transfer t[3];
+    struct ledger_outcome out[3], model[3];
+    static const enum ledger_result told[][3] = {
+        {LEDGER_CREATED, LEDGER_CREATED, LEDGER_CREATED},
+        {LEDGER_EXISTS, LEDGER_EXISTS, LEDGER_EXISTS},
+        {LEDGER_EXISTS, LEDGER_LINKED_EVENT_FAILED, LEDGER_LINKED_EVENT_FAILED}, /* the last is another */
+        {LEDGER_EXISTS, LEDGER_LINKED_EVENT_FAILED, LEDGER_LINKED_EVENT_FAILED}, /* the last is new */
+        {LEDGER_EXISTS, LEDGER_EXISTS, LEDGER_EXISTS}};
+    fund();
+    for (unsigned round = 0; round < 5; round++) {
+        for (unsigned i = 0; i < 3; i++) {
+            t[i] = closing(200 + i);
+            t[i].timeout_s = 0;
+            t[i].flags = i < 2 ? LEDGER_LINKED : 0;
+        }
+        if (round == 2) t[2].amount++;
+        if (round == 3) t[2].id = ledger_id_of(50, 999);
+        (void)run(t, 3, out, 300 + round, NULL);
+        book_apply(&rig->book, t, 3, model);
+        check_outcomes(out, model, 3);
+        for (unsigned i = 0; i < 3; i++) ck_assert_int_eq(out[i].result, told[round][i]);
+    }
+    check_balances();
+}
+END_TEST
+
 /* What opens two accounts again moves all their counters: run() compares what it needs with its weight. */
 START_TEST(ends_of_closings_have_their_weight)
 {
@@ -478,6 +507,7 @@ int main(void)
     tcase_add_loop_test(tc, runs_that_meet_are_one_after_the_other, 0, 40);
     tcase_add_loop_test(tc, an_attempt_again_tells_the_same, 0, 20);
     tcase_add_test(tc, an_id_again_in_a_later_run_exists);
+    tcase_add_test(tc, a_chain_again_exists_whole);
     tcase_add_test(tc, ends_of_closings_have_their_weight);
     tcase_add_test(tc, an_amount_is_not_negative);
     suite_add_tcase(s, tc);
