@@ -190,7 +190,8 @@ static void part_insert(struct accounts_call *c)
         row_put_account(&value, &c->accounts[i]);
         t.ops[t.op_count++] = (struct txn_op){.kind = TXN_INSERT,
                                               .key = key_account(&arena, &c->accounts[i].id),
-                                              .value = arena_dup_slice(&arena, buf_slice(&value))};
+                                              .value = arena_dup_slice(&arena, buf_slice(&value)),
+                                              .has_ttl = true};
     }
     if (t.op_count == 0)
         part_done(c);

@@ -85,7 +85,8 @@ static void currency_again(struct ledger_call *call, uint64_t now_ns)
     arena_init(&arena, 256);
     buf_init(&value, 256);
     row_put_currency(&value, &c->currency);
-    struct txn_op op = {.kind = TXN_PUT, .key = key_currency(&arena, c->currency.ledger), .value = buf_slice(&value)};
+    struct txn_op op = {
+        .kind = TXN_PUT, .key = key_currency(&arena, c->currency.ledger), .value = buf_slice(&value), .has_ttl = true};
     struct txn t = {.ops = &op, .op_count = 1};
     client_txn(l->client, l->keyspace, &t, ledger_left_ms(l, c->deadline_ns), currency_put, c);
     buf_free(&value);

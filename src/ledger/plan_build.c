@@ -21,12 +21,14 @@ static void owner(struct plan *p, const void ***owners, bool **of_account, size_
     (*of_account)[count] = is_account;
 }
 
+/* What is put stays, whatever the keyspace says of rows without a time of their own. */
 static void add_op(struct building *b, const struct txn_op *op, const void *who, bool is_account)
 {
     struct plan *p = b->p;
     ASSERT(b->t->op_count < b->op_capacity);
     owner(p, &p->op_owners, &p->op_of_account, b->t->op_count, b->op_capacity, who, is_account);
-    b->t->ops[b->t->op_count++] = *op;
+    b->t->ops[b->t->op_count] = *op;
+    b->t->ops[b->t->op_count++].has_ttl = op->kind == TXN_PUT || op->kind == TXN_INSERT;
 }
 
 static void add_absence(struct building *b, struct slice key, const void *who, bool is_account)

@@ -50,6 +50,19 @@ static void answer_unknown(struct eval *e)
     if (e->failed == STATUS_OK) eval_answer(e, STATUS_NOT_FOUND, "there is no keyspace of that name", SLICE_EMPTY);
 }
 
+/* --- what gateways keep their own in --- */
+
+/* Their rows have no end: transfers, users and leases would vanish in silence. Asked by the leader, before it proposes. */
+const char *keyspace_ttl_fault(struct slice name, uint64_t ttl_ms)
+{
+    static const char *const own[] = {"ledger", "auth", "etcd"};
+    for (size_t i = 0; ttl_ms != 0 && i < sizeof own / sizeof own[0]; i++) {
+        if (slice_eq(name, slice_str(own[i])))
+            return "no time to live for the keyspaces ledger, auth and etcd: what is in them must stay";
+    }
+    return NULL;
+}
+
 /* --- create --- */
 
 static const char *keyspace_fault(const struct meta_keyspace_request *q, uint32_t replication)

@@ -107,6 +107,9 @@ struct meta_applied {
     uint64_t version_keep; /* what nodes keep anyway, in timestamps; the same on every member */
 };
 
+/* Why the keyspace must not have that time to live (0: none); NULL: it may. */
+const char *keyspace_ttl_fault(struct slice name, uint64_t ttl_ms);
+
 /* Codecs of the rows that others read. */
 struct meta_node_row {
     uint64_t id;

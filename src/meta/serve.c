@@ -135,6 +135,13 @@ static void on_command(struct meta *m, struct rpc_request *req)
         c.drop.now_ts = timestamps_about_now(m);
     }
     struct errbuf err = {{0}};
+    const char *fault = NULL;
+    if (s == STATUS_OK && c.kind == META_CMD_KEYSPACE) fault = keyspace_ttl_fault(c.keyspace.name, c.keyspace.ttl_ms);
+    if (s == STATUS_OK && c.kind == META_CMD_KEYSPACE_ALTER) fault = keyspace_ttl_fault(c.alter.name, c.alter.ttl_ms);
+    if (fault != NULL) {
+        errbuf_set(&err, "%s", fault);
+        s = STATUS_INVALID;
+    }
     if (s == STATUS_UNSUPPORTED) s = admin_command(m, req, &c, &err);
     if (s != STATUS_OK) {
         bool told = err.text[0] != '\0';

@@ -45,6 +45,7 @@ expect "it is listed" 0 "hash, 3 buckets" "$quorate" keyspace list
 expect "alter" 0 "altered" "$quorate" keyspace alter events --ttl none
 expect "alter nothing" 2 "nothing to alter" "$quorate" keyspace alter events
 expect "alter what is not there" 1 "no keyspace of that name" "$quorate" keyspace alter nowhere --ttl 1h
+expect "no end for rows of money" 1 "no time to live for the keyspaces ledger, auth and etcd" "$quorate" keyspace create ledger --ttl 24h
 expect "show" 0 '"ttl_ms":0' "$quorate" keyspace show events -o json
 expect "show what is not there" 1 "no keyspace named" "$quorate" keyspace show nowhere
 expect "a drop says what would go" 0 "3 ranges" "$quorate" keyspace drop events --dry-run

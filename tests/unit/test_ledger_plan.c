@@ -166,6 +166,10 @@ static unsigned run(const struct ledger_transfer *t, size_t count, struct ledger
         size_t weight = 0;
         for (size_t i = 0; i < count; i++) weight += plan_weight(&t[i]);
         ck_assert_uint_le(txn.op_count + txn.compare_count, weight);
+        for (size_t i = 0; i < txn.op_count; i++) { /* no row of money ends with its keyspace's time to live */
+            bool puts = txn.ops[i].kind == TXN_PUT || txn.ops[i].kind == TXN_INSERT;
+            ck_assert(txn.ops[i].has_ttl == puts && txn.ops[i].ttl_ms == 0);
+        }
         s = commit(&txn, &failed);
         if (s == STATUS_OK) return a.count;
         ck_assert(s == STATUS_EXISTS || s == STATUS_GUARD_FAILED || s == STATUS_CONDITION_FAILED);

@@ -422,6 +422,9 @@ START_TEST(bad_keyspaces_are_refused)
     ck_assert_int_eq(keyspace("k", NULL, 0, 5, NULL), STATUS_UNAVAILABLE); /* three nodes */
     ck_assert_uint_eq(w.state.keyspace_count, 0);
     ck_assert_uint_eq(w.state.range_count, 0);
+    ck_assert_ptr_nonnull(keyspace_ttl_fault(slice_str("ledger"), 1)); /* rows of money have no end */
+    ck_assert_ptr_nonnull(keyspace_ttl_fault(slice_str("etcd"), 1));
+    ck_assert(keyspace_ttl_fault(slice_str("auth"), 0) == NULL && keyspace_ttl_fault(slice_str("own"), 1) == NULL);
 }
 END_TEST
 
