@@ -59,7 +59,7 @@ for round in $(seq "$rounds"); do
 done
 check "PostgreSQL's books are right" pg_audit "$accounts"
 
-python3 - "$work" <<'PYTHON'
+python3 - "$work" <<'PYTHON' || exit 1
 import sys, statistics
 work = sys.argv[1]
 def median(name, column=0):
@@ -69,6 +69,7 @@ print("bench bank/many_while_read ours=%.0f unread=%.0f unit=transfer/s ratio=%.
 for load in ("uniform", "hot"):
     locks, ssi = median("pg_%s_readcommitted" % load), median("pg_%s_serializable" % load)
     peer = max(locks, ssi)
+    if peer == 0: sys.exit("PostgreSQL has done nothing in its time: give it more (SECONDS_EACH)")
     for shards in ("one", "many", "ledger", "ledger_batches"):
         mine = median("%s_%s" % (shards, load))
         print("bench bank/%s_%s ours=%.0f postgres=%.0f unit=transfer/s ratio=%.2f" % (shards, load, mine, peer, mine / peer))
