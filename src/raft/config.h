@@ -21,6 +21,7 @@ struct raft_config {
 void raft_config_encode(const struct raft_config *c, struct slice note, struct buf *out);
 MUST_CHECK enum status raft_config_decode(struct slice data, struct raft_config *out);
 struct slice raft_config_note(struct slice data); /* of data that raft_config_decode takes; borrowed */
+bool raft_config_is_member(const struct raft_config *c, uint64_t id);
 
 /* Configurations that several groups have in common (config_pool.c). */
 struct raft_configs {

@@ -188,7 +188,6 @@ bool raft_blank(const struct raft *r);          /* as restored, and no snapshot 
 const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index); /* borrowed; NULL: not in memory */
 struct raft_hard_state raft_hard_state_now(const struct raft *r);
 const struct raft_config *raft_config_now(const struct raft *r); /* in force: the last in the log, committed or not */
-bool raft_config_is_member(const struct raft_config *c, uint64_t id);
 bool raft_config_at(const struct raft *r, uint64_t index, struct raft_config *out); /* for snapshots; false: not here */
 uint64_t raft_term_at(const struct raft *r, uint64_t index);                        /* 0 when unknown */
 void raft_check(const struct raft *r);                     /* asserts every invariant; after each step in tests */
