@@ -22,7 +22,8 @@ install -d "$to$prefix/lib/systemd/system"
 for unit in deploy/systemd/*.service; do # they name where the program is
     sed "s#^ExecStart=/usr/bin/#ExecStart=$prefix/bin/#" "$unit" >"$to$prefix/lib/systemd/system/$(basename "$unit")"
 done
-put 644 "$to$prefix/share/doc/quorate" README.md docs/*.md docs/openapi.json
+put 644 "$to$prefix/share/doc/quorate" README.md
+put 644 "$to$prefix/share/doc/quorate/docs" docs/*.md docs/openapi.json
 put 644 "$to$prefix/share/doc/quorate/examples" examples/*
 put 644 "$to$prefix/share/doc/quorate/monitoring" deploy/prometheus/*.yml deploy/grafana/*.json
 [ -e "$to/etc/quorate/quorate.conf" ] || put 644 "$to/etc/quorate" deploy/quorate.conf
