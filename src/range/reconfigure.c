@@ -94,7 +94,7 @@ void reconfigure_desc(const struct range_desc *now, struct slice entry, struct r
     enum status s = raft_config_decode(entry, &c);
     ASSERT(s == STATUS_OK); /* looked at by Raft when it came */
     struct slice note = raft_config_note(entry);
-    *next = *now;
+    range_desc_copy(next, now); /* it may be kept with room for its own replicas alone */
     next->replica_count = 0;
     next->epoch.conf_ver++;
     uint64_t epoch = note_node(note, EPOCH_NOTE);

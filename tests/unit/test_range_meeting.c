@@ -9,7 +9,6 @@ struct sending { /* what a node that leads the range would send */
     struct range_desc desc;
     uint64_t seq, index;
     uint32_t crc;
-    struct buf rows;
     bool answered;
     enum status answer;
 };
@@ -35,7 +34,6 @@ static void sending_begin(struct sending *s, uint64_t id, uint64_t version, cons
                           .index = index};
     s->desc.replicas[0] = (struct range_replica){.node_id = 1, .replica_id = 1, .role = RANGE_VOTER};
     s->desc.replicas[1] = (struct range_replica){.node_id = 2, .replica_id = 18, .role = RANGE_LEARNER};
-    buf_init(&s->rows, 65536);
 }
 
 static void chunk_done(void *ctx, enum status s, bool sent, const struct reply_head *head)
@@ -55,16 +53,16 @@ static void start_key(struct buf *key, const char *user_key)
 /* The next chunk, one row. */
 static enum status send_row(struct sending *s, const char *user_key, const char *value, bool last)
 {
-    struct buf key, state, config, packed;
+    struct buf key, state, config, packed, rows;
     struct raft_config c;
     start_key(&key, user_key);
     buf_init(&state, 65536);
     buf_init(&config, 4096);
     buf_init(&packed, 1u << 20);
-    buf_clear(&s->rows);
-    snapshot_row_append(&s->rows,
+    buf_init(&rows, 65536);
+    snapshot_row_append(&rows,
                         &(struct snapshot_row){.key = buf_slice(&key), .ts = s->index, .value = slice_str(value)});
-    s->crc = crc32c(s->crc, s->rows.data, s->rows.size);
+    s->crc = crc32c(s->crc, rows.data, rows.size);
     range_state_pack(&state, &(struct range_state){.desc = s->desc});
     replica_config_of(&s->desc, &c);
     raft_config_encode(&c, SLICE_EMPTY, &config);
@@ -79,8 +77,8 @@ static enum status send_row(struct sending *s, const char *user_key, const char 
                                                           .descriptor = s->seq == 0 ? buf_slice(&state) : SLICE_EMPTY,
                                                           .config = s->seq == 0 ? buf_slice(&config) : SLICE_EMPTY,
                                                           .last = last,
-                                                          .rows = buf_slice(&s->rows),
-                                                          .rows_crc = crc32c(0, s->rows.data, s->rows.size),
+                                                          .rows = buf_slice(&rows),
+                                                          .rows_crc = crc32c(0, rows.data, rows.size),
                                                           .stream_crc = s->crc});
     s->seq++;
     s->answered = false;
@@ -93,6 +91,7 @@ static enum status send_row(struct sending *s, const char *user_key, const char 
     buf_free(&state);
     buf_free(&config);
     buf_free(&packed);
+    buf_free(&rows);
     return s->answer;
 }
 
