@@ -198,11 +198,11 @@ static void window_free(struct window *x)
     mem_free(x);
 }
 
-/* More than a window holds: whom it helps is served from it, up to where it was cut. */
+/* More than a window or the ring holds: whom it helps is served from it, up to where it was cut. */
 static void serve_from_window(struct watched *w, struct window *x)
 {
     uint64_t upto = x->upto < x->feed->cut - 1 ? x->upto : x->feed->cut - 1;
-    COVER("watch.window_cut");
+    if (x->feed->cut != FEED_UNKNOWN) COVER("watch.window_cut");
     LIST_FOR(it, &w->polls)
     {
         struct node_request *q = LIST_ENTRY(it, struct node_request, link);
@@ -223,7 +223,7 @@ static void window_complete(struct task *t)
         feed_sort(x->feed);
         if (x->status != STATUS_END) {
             refuse_polls(w, STATUS_NOT_LEADER, "a table is damaged here, and fetched again: ask another replica");
-        } else if (x->feed->cut != FEED_UNKNOWN) {
+        } else if (!feed_has_room(w->ring, x->feed, x->after)) {
             serve_from_window(w, x);
         } else {
             COVER("watch.window_joined");

@@ -172,6 +172,11 @@ uint64_t feed_newest(const struct feed *f)
     return f->count > 0 ? f->items[f->head + f->count - 1]->change.ts : 0;
 }
 
+bool feed_has_room(const struct feed *ring, const struct feed *window, uint64_t after)
+{
+    return window->cut == FEED_UNKNOWN && ring->evicted <= after && ring->bytes + window->bytes <= ring->budget;
+}
+
 void feed_join(struct feed *ring, struct feed *window, uint64_t after)
 {
     ASSERT(window->is_window && window->cut == FEED_UNKNOWN && !ring->is_window);

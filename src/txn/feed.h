@@ -37,6 +37,8 @@ void feed_sort(struct feed *f);
 /* Ring: complete above this timestamp; FEED_UNKNOWN: it is not known. */
 uint64_t feed_floor(const struct feed *f);
 uint64_t feed_newest(const struct feed *f); /* 0: nothing is there */
+/* Whether the ring would keep all of it: else what is joined is let go of again at once. */
+bool feed_has_room(const struct feed *ring, const struct feed *window, uint64_t after);
 /* All changes above `after` that were made before the ring was begun are in the window, which is not cut: they are moved to the ring,
  * which is then complete above `after`. Frees the window. */
 void feed_join(struct feed *ring, struct feed *window, uint64_t after);

@@ -130,6 +130,43 @@ START_TEST(a_window_completes_a_ring)
 }
 END_TEST
 
+/* What would be let go of at once is not joined: the ring would never reach back to who asks. What is joined, is there. */
+START_TEST(what_the_ring_has_no_room_for_is_not_joined)
+{
+    struct prng r;
+    unsigned joined = 0, not_joined = 0;
+    prng_init(&r, SEED + 3000 + (uint64_t)_i);
+    struct plain *p = calloc(1, sizeof(*p));
+    make(p, &r, 300);
+    for (unsigned n = 0; n < 20; n++) {
+        size_t begun = prng_between(&r, 0, 290);
+        uint64_t after = n < 2 ? 0 : prng_between(&r, 0, p->ts[begun]);
+        size_t room = n == 0 ? 2000 : n == 1 ? 1 << 20 : prng_between(&r, 2000, 20000);
+        struct feed *ring = feed_new(false, room), *window = feed_new(true, n == 1 ? 1 << 20 : 24000);
+        for (size_t i = begun; i < 300; i++) take(ring, p, i);
+        for (size_t i = 0; i < 300; i++) {
+            if (p->ts[i] > after) take(window, p, i);
+        }
+        feed_sort(window);
+        if (feed_has_room(ring, window, after)) {
+            joined++;
+            feed_join(ring, window, after);
+            feed_check(ring);
+            ck_assert_uint_eq(feed_floor(ring), after);
+            compare(ring, p, 300, after, feed_newest(ring) + 1, SIZE_MAX);
+        } else { /* it is served from the window */
+            not_joined++;
+            compare(window, p, 300, after, window->cut - 1, SIZE_MAX);
+            feed_free(window);
+        }
+        feed_free(ring);
+    }
+    ck_assert_uint_gt(joined, 0);
+    ck_assert_uint_gt(not_joined, 0);
+    free(p);
+}
+END_TEST
+
 START_TEST(a_full_window_keeps_the_oldest)
 {
     struct prng r;
@@ -171,6 +208,7 @@ int main(void)
     TCase *t = tcase_create("feed");
     tcase_add_loop_test(t, a_ring_reaches_as_far_as_it_says, 0, 20);
     tcase_add_loop_test(t, a_window_completes_a_ring, 0, 50);
+    tcase_add_loop_test(t, what_the_ring_has_no_room_for_is_not_joined, 0, 20);
     tcase_add_loop_test(t, a_full_window_keeps_the_oldest, 0, 20);
     tcase_add_test(t, rows_of_no_user_are_left_alone);
     suite_add_tcase(s, t);
