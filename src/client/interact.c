@@ -3,7 +3,10 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
+#include <stdlib.h>
+
 #define BYTES_MAX LIMIT_TXN_BYTES
+#define SEEN_MAX (2 * LIMIT_TXN_OPS) /* reads, some perhaps of the same key, until they are looked through */
 
 struct seen { /* a key that was read */
     struct slice key;
@@ -18,18 +21,21 @@ struct interact {
     struct env *env;
     struct client *client;
     struct arena arena; /* keys and values of both lists */
+    struct arena call;  /* what the call under way names */
     struct slice keyspace;
     struct txn_id id;
     uint64_t ts;
     bool busy, ended;
     bool doubt;        /* a commit's outcome was unknown */
-    struct seen *seen; /* sorted by key */
-    size_t seen_count, seen_capacity;
+    struct seen *seen; /* in the order of the reads; sorted, and each once, for the commit */
+    size_t seen_count, seen_capacity, seen_bytes;
+    struct arena seen_keys;
     struct stretch *stretches; /* scanned, in the order of the scans */
     size_t stretch_count, stretch_capacity;
     struct txn_op *writes; /* sorted by key */
     size_t write_count, write_capacity;
-    size_t bytes;                 /* of all that was kept */
+    size_t bytes;                 /* of the writes */
+    bool too_much;                /* was read for a commit that writes: nothing of it is kept */
     struct txn_compare *compares; /* the commit's, once it was asked for */
     size_t compare_count;
     /* the call under way */
@@ -49,6 +55,8 @@ struct interact *interact_new(struct env *env, struct client *c, struct slice ke
     t->env = env;
     t->client = c;
     arena_init(&t->arena, 4096);
+    arena_init(&t->call, 1024);
+    arena_init(&t->seen_keys, 1024);
     t->keyspace = arena_dup_slice(&t->arena, keyspace);
     env->ops->random(env, t->id.bytes, sizeof(t->id.bytes));
     return t;
@@ -58,6 +66,8 @@ void interact_free(struct interact *t)
 {
     if (t == NULL) return;
     arena_free(&t->arena);
+    arena_free(&t->call);
+    arena_free(&t->seen_keys);
     mem_free(t->seen);
     mem_free(t->stretches);
     mem_free(t->writes);
@@ -81,20 +91,7 @@ uint64_t interact_timestamp(const struct interact *t)
 
 /* --- what is kept --- */
 
-/* Index of the first element whose key is not below `key`. The key is the first member of both kinds of elements' order. */
-static size_t seen_place(const struct interact *t, struct slice key)
-{
-    size_t low = 0, high = t->seen_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (slice_cmp(t->seen[middle].key, key) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
+/* Index of the first write whose key is not below `key`. */
 static size_t write_place(const struct interact *t, struct slice key)
 {
     size_t low = 0, high = t->write_count;
@@ -114,18 +111,57 @@ static const struct txn_op *own_write(const struct interact *t, struct slice key
     return at < t->write_count && slice_eq(t->writes[at].key, key) ? &t->writes[at] : NULL;
 }
 
+static int compare_seen(const void *a, const void *b)
+{
+    return slice_cmp(((const struct seen *)a)->key, ((const struct seen *)b)->key);
+}
+
+/* What was read twice was read as of the same timestamp: it is the same. */
+static void sort_seen(struct interact *t)
+{
+    struct arena keys;
+    size_t kept = 0;
+    arena_init(&keys, 4096);
+    t->seen_bytes = 0;
+    if (t->seen_count > 1) qsort(t->seen, t->seen_count, sizeof(*t->seen), compare_seen);
+    for (size_t i = 0; i < t->seen_count; i++) {
+        struct seen s = t->seen[i];
+        if (kept > 0 && slice_eq(t->seen[kept - 1].key, s.key)) continue;
+        t->seen[kept++] = (struct seen){.key = arena_dup_slice(&keys, s.key), .version = s.version};
+        t->seen_bytes += s.key.size;
+    }
+    t->seen_count = kept;
+    arena_free(&t->seen_keys);
+    t->seen_keys = keys;
+}
+
+static bool seen_is_full(const struct interact *t)
+{
+    return t->seen_count >= SEEN_MAX || t->stretch_count > LIMIT_TXN_OPS || t->seen_bytes > LIMIT_TXN_BYTES;
+}
+
+/* More than a commit can compare: a transaction that only reads goes on, and nothing more of it is kept. */
+static void forget_if_too_much(struct interact *t)
+{
+    if (t->too_much || !seen_is_full(t)) return;
+    sort_seen(t);
+    t->too_much = t->seen_count + t->stretch_count > LIMIT_TXN_OPS || t->seen_bytes > LIMIT_TXN_BYTES;
+    if (!t->too_much) return;
+    COVER("client.read_too_much");
+    t->seen_count = t->stretch_count = 0;
+    arena_reset(&t->seen_keys);
+}
+
 static void note_seen(struct interact *t, struct slice key, uint64_t version)
 {
-    size_t at = seen_place(t, key);
-    if (at < t->seen_count && slice_eq(t->seen[at].key, key)) return; /* as of the same timestamp: the same */
+    forget_if_too_much(t);
+    if (t->too_much) return;
     if (t->seen_count == t->seen_capacity) {
         t->seen_capacity = t->seen_capacity == 0 ? 16 : t->seen_capacity * 2;
         t->seen = mem_realloc(t->seen, t->seen_capacity * sizeof(*t->seen));
     }
-    memmove(t->seen + at + 1, t->seen + at, (t->seen_count - at) * sizeof(*t->seen));
-    t->seen[at] = (struct seen){.key = arena_dup_slice(&t->arena, key), .version = version};
-    t->seen_count++;
-    t->bytes += key.size;
+    t->seen[t->seen_count++] = (struct seen){.key = arena_dup_slice(&t->seen_keys, key), .version = version};
+    t->seen_bytes += key.size;
 }
 
 enum status interact_write(struct interact *t, const struct txn_op *op, struct errbuf *err)
@@ -169,6 +205,7 @@ static void call_begins(struct interact *t, void *ctx)
     ASSERT(!t->busy && !t->ended);
     t->busy = true;
     t->ctx = ctx;
+    arena_reset(&t->call);
 }
 
 /* A read that is refused because its time has passed, and a commit whose comparison failed, are the same to the caller. */
@@ -245,8 +282,7 @@ void interact_get(struct interact *t, struct slice key, uint32_t timeout_ms, int
     struct read_how how = how_of(t);
     call_begins(t, ctx);
     t->done.get = done;
-    t->key = arena_dup_slice(&t->arena, key);
-    t->bytes += key.size;
+    t->key = arena_dup_slice(&t->call, key);
     client_get_how(t->client, t->keyspace, key, &how, timeout_ms, got, t);
 }
 
@@ -304,10 +340,11 @@ static size_t lay_over(const struct interact *t, const struct scan_reply *reply,
 static void note_stretch(struct interact *t, const struct scan_reply *reply)
 {
     struct stretch s = {.start = t->scan.start, .end = t->scan.end};
-    if (reply->more && reply->row_count == 0) return;
+    forget_if_too_much(t);
+    if (t->too_much || (reply->more && reply->row_count == 0)) return;
     if (reply->more) {
         struct slice last = reply->rows[reply->row_count - 1].key;
-        uint8_t *next = arena_zalloc(&t->arena, last.size + 1); /* the lowest key above it */
+        uint8_t *next = arena_zalloc(&t->call, last.size + 1); /* the lowest key above it */
         memcpy(next, last.data, last.size);
         if (t->scan.reverse)
             s.start = slice_make(next, last.size);
@@ -318,9 +355,11 @@ static void note_stretch(struct interact *t, const struct scan_reply *reply)
     if (t->stretch_count > 0) {
         struct stretch *before = &t->stretches[t->stretch_count - 1];
         bool follows = before->end.size > 0 && slice_eq(before->end, s.start);
-        if (follows) before->end = s.end;
+        if (follows) before->end = arena_dup_slice(&t->arena, s.end);
         if (follows) return;
     }
+    s.start = arena_dup_slice(&t->arena, s.start);
+    s.end = arena_dup_slice(&t->arena, s.end);
     if (t->stretch_count == t->stretch_capacity) {
         t->stretch_capacity = t->stretch_capacity == 0 ? 4 : t->stretch_capacity * 2;
         t->stretches = mem_realloc(t->stretches, t->stretch_capacity * sizeof(*t->stretches));
@@ -354,8 +393,8 @@ void interact_scan(struct interact *t, const struct client_scan *s, uint32_t tim
     call_begins(t, ctx);
     t->done.scan = done;
     t->scan = *s;
-    t->scan.start = arena_dup_slice(&t->arena, s->start);
-    t->scan.end = arena_dup_slice(&t->arena, s->end);
+    t->scan.start = arena_dup_slice(&t->call, s->start);
+    t->scan.end = arena_dup_slice(&t->call, s->end);
     t->scan.how = how_of(t);
     client_scan(t->client, t->keyspace, &t->scan, timeout_ms, scanned, t);
 }
@@ -388,6 +427,7 @@ static void end_at_once(struct interact *t, enum status s, const char *message, 
 static void compare_all(struct interact *t)
 {
     size_t n = 0;
+    sort_seen(t);
     t->compares = arena_zalloc(&t->arena, (t->seen_count + t->stretch_count + 1) * sizeof(*t->compares));
     for (size_t i = 0; i < t->seen_count; i++) {
         t->compares[n++] = (struct txn_compare){.target = TXN_TARGET_VERSION,
@@ -410,12 +450,12 @@ void interact_commit(struct interact *t, uint32_t timeout_ms, interact_done done
 {
     ASSERT(!t->busy);
     t->ended = true;
+    if (t->write_count > 0 && t->compares == NULL) compare_all(t);
     if (t->write_count == 0) {
         end_at_once(t, STATUS_OK, "", done, ctx);
-    } else if (t->seen_count + t->stretch_count + t->write_count > LIMIT_TXN_OPS) {
+    } else if (t->too_much || t->seen_count + t->stretch_count + t->write_count > LIMIT_TXN_OPS) {
         end_at_once(t, STATUS_TOO_LARGE, "it has read and written more than 8192 keys", done, ctx);
     } else {
-        if (t->compares == NULL) compare_all(t);
         struct txn whole = {.id = t->id,
                             .compares = t->compares,
                             .compare_count = t->compare_count,

@@ -7,7 +7,8 @@
  * One call at a time: its callback comes before the next one. RETRY is definite: nothing was written, a new transaction may try.
  *
  * A scan counts as read with all that it did not find: a row that has come there since makes the commit RETRY.
- * A transaction that writes nothing needs no commit: all its reads are of one instant. */
+ * A transaction that writes nothing needs no commit: all its reads are of one instant. One that has read more than a commit can
+ * compare (LIMIT_TXN_OPS keys) is kept no account of: it may read on, and a commit that writes is TOO_LARGE. */
 #ifndef QUORATE_CLIENT_INTERACT_H
 #define QUORATE_CLIENT_INTERACT_H
 

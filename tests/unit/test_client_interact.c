@@ -317,6 +317,33 @@ START_TEST(pages_that_follow_each_other)
 }
 END_TEST
 
+static bool get_quietly(struct interact *t, unsigned number)
+{
+    char key[16];
+    (void)snprintf(key, sizeof(key), "a%u", number);
+    return get(t, key);
+}
+
+/* What is read again and again is kept once; of more than a commit can compare nothing is, and a commit that writes says so. */
+START_TEST(what_is_kept_of_reads_is_bounded)
+{
+    struct interact *t = begin();
+    for (unsigned i = 0; i < 2 * LIMIT_TXN_OPS + 100; i++) (void)get_quietly(t, i % 7);
+    put(t, "a", "one");
+    ck_assert_int_eq(commit(t), STATUS_OK);
+    t = begin();
+    for (unsigned i = 0; i < 2 * LIMIT_TXN_OPS + 100; i++) (void)get_quietly(t, i);
+    ck_assert(!get(t, "b"));
+    put(t, "a", "two");
+    ck_assert_int_eq(commit(t), STATUS_TOO_LARGE);
+    t = begin();
+    for (unsigned i = 0; i < 2 * LIMIT_TXN_OPS + 100; i++) (void)get_quietly(t, i);
+    ck_assert_int_eq(commit(t), STATUS_OK); /* it wrote nothing */
+    fake_get(&f, &o, "a");
+    ck_assert_str_eq(o.value, "one");
+}
+END_TEST
+
 START_TEST(limits_and_failures)
 {
     struct interact *t = begin();
@@ -352,6 +379,7 @@ int main(void)
     tcase_add_test(t, own_writes_lie_over_a_scan);
     tcase_add_test(t, scans_see_no_phantoms);
     tcase_add_test(t, pages_that_follow_each_other);
+    tcase_add_test(t, what_is_kept_of_reads_is_bounded);
     tcase_add_test(t, limits_and_failures);
     suite_add_tcase(suite, t);
     return run_suite(suite);
