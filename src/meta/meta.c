@@ -117,7 +117,7 @@ static uint64_t meta_pass(struct actor *a, uint64_t now_ns)
     if (m->env->dead) return DEADLINE_NONE;
     if (m->join == NULL && host_replica(m->host, META_GROUP) == NULL) m->env->ops->fatal(m->env, REMOVED);
     if (m->env->dead) return DEADLINE_NONE;
-    if (m->stopping && host_handed_over(m->host)) rpc_server_leave(m->server);
+    if (m->stopping && m->requests == 0 && host_handed_over(m->host)) rpc_server_leave(m->server);
     rpc_server_flush(m->server);
     if (join < next) next = join;
     return duties < next ? duties : next;

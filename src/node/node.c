@@ -170,8 +170,9 @@ static uint64_t node_pass(struct actor *a, uint64_t now_ns)
         next = earlier(next, catalogue_pass(&n->catalogue, now_ns));
         if (n->state == NODE_SERVING) next = earlier(next, heartbeat_pass(n, now_ns));
     }
-    if (n->state == NODE_STOPPING && n->handed_over_ns == 0 && (n->host == NULL || host_handed_over(n->host)))
-        n->handed_over_ns = now_ns;
+    /* What is under way still waits for word of the new leaders. */
+    bool over = n->state == NODE_STOPPING && n->requests == 0 && (n->host == NULL || host_handed_over(n->host));
+    if (over && n->handed_over_ns == 0) n->handed_over_ns = now_ns;
     if (n->handed_over_ns != 0) rpc_server_leave(n->server);
     next = earlier(next, meta_call_pass(n->meta, now_ns));
     if (n->env->dead) return DEADLINE_NONE;

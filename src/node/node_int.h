@@ -74,7 +74,7 @@ struct node {
     struct disk_space space;
     struct peer_health *peers; /* as the metadata service said last */
     size_t peer_count;
-    uint64_t handed_over_ns; /* stopping: since when nothing is led any more; 0: not yet */
+    uint64_t handed_over_ns; /* stopping: since when nothing is led or under way any more; 0: not yet */
     /* requests.c */
     uint32_t requests; /* under way */
     size_t request_bytes;
