@@ -65,6 +65,7 @@ static struct placement_site *view_sites(struct meta *m, uint64_t now_ns)
         const uint32_t full = NODE_DISK_TIGHT | NODE_DISK_FULL, weak = NODE_DISK_SLOW | NODE_DISK_FULL;
         sites[i] = (struct placement_site){.id = n->id,
                                            .life = schedule_life(m, n, now_ns),
+                                           .absent = !meta_node_alive(m, n, now_ns),
                                            .given_up = n->lost_ms != 0,
                                            .takes_replicas = (n->info.flags & full) == 0,
                                            .takes_leaders = (n->info.flags & weak) == 0 && !n->drained,

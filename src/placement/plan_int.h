@@ -38,6 +38,7 @@ double round_beyond(const struct round *r, uint32_t site, enum dimension d);
 bool seat_is_voter(const struct placement_range *g, unsigned seat);
 unsigned seat_voters(const struct placement_range *g);
 bool seat_lives(const struct round *r, const struct placement_range *g, unsigned seat); /* answers, or may again soon */
+bool seat_answers(const struct round *r, const struct placement_range *g, unsigned seat); /* now */
 bool seat_may_lead(const struct round *r, const struct placement_range *g, unsigned seat);
 bool seat_fits(const struct round *r, const struct placement_range *g, uint32_t site, enum placement_fit as);
 /* It may lead, and the keyspace's rules like it to. */

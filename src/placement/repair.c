@@ -7,7 +7,9 @@
 /* In the order of urgency. */
 enum concern { LAST_QUORUM, DEAD, FEW, LEAD, LEAVING, MISPLACED, TOGETHER, MANY, CONCERNS };
 
-#define CROWDING_OF_A_STRANGER 10000u /* a voter that the rules do not want goes before any other */
+#define CROWDING_OF_A_STRANGER 10000u /* a voter that the rules do not want goes before any other... */
+#define CROWDING_OF_THE_ABSENT                                                                                         \
+    20000u /* ...but one that does not answer: without another the rest might be no majority */
 
 struct todo {
     uint32_t *ranges;
@@ -50,10 +52,7 @@ static uint32_t spare_site(const struct round *r, const struct placement_range *
 static unsigned answering(const struct round *r, const struct placement_range *g)
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < g->seats; i++) {
-        enum placement_life life = r->view->sites[g->nodes[i]].life;
-        if (seat_is_voter(g, i) && life != PLACEMENT_DEAD && life != PLACEMENT_SILENT) n++;
-    }
+    for (unsigned i = 0; i < g->seats; i++) n += seat_is_voter(g, i) && seat_answers(r, g, i);
     return n;
 }
 
@@ -102,8 +101,7 @@ static bool misled(const struct round *r, const struct placement_range *g)
 {
     if (leads_badly(r, g)) return true;
     if (g->leader >= g->seats || seat_may_lead(r, g, g->leader)) return false;
-    enum placement_life life = r->view->sites[g->nodes[g->leader]].life;
-    return life != PLACEMENT_DEAD && life != PLACEMENT_SILENT;
+    return seat_answers(r, g, g->leader);
 }
 
 /* The most urgent thing that is wrong; CONCERNS when nothing is. Keeps the plan's counts. */
@@ -189,7 +187,8 @@ static bool fuller(const struct round *r, uint32_t a, uint32_t b)
            round_beyond(r, b, DIM_BYTES) + round_beyond(r, b, DIM_SEATS);
 }
 
-/* A learner that nobody asked for; else the voter whose going leaves the others furthest apart; among equals the one on the fullest node; never the leader. */
+/* A learner that nobody asked for; else a voter that does not answer, then the one whose going leaves the others furthest apart; among
+ * equals the one on the fullest node; never the leader. */
 static void mend_many(struct round *r, size_t range)
 {
     const struct placement_range *g = &r->view->ranges[range];
@@ -198,6 +197,7 @@ static void mend_many(struct round *r, size_t range)
         unsigned crowding = seat_crowding(r, g, i, g->nodes[i]);
         if (i == g->leader || !seat_is_voter(g, i)) continue;
         if (!seat_fits(r, g, g->nodes[i], PLACEMENT_FIT_VOTER)) crowding += CROWDING_OF_A_STRANGER;
+        if (!seat_answers(r, g, i)) crowding += CROWDING_OF_THE_ABSENT;
         bool better = worst == PLACEMENT_NOBODY || crowding > worst_crowding ||
                       (crowding == worst_crowding && fuller(r, g->nodes[i], g->nodes[worst]));
         if (!better) continue;

@@ -18,6 +18,12 @@ bool seat_lives(const struct round *r, const struct placement_range *g, unsigned
     return r->view->sites[g->nodes[seat]].life != PLACEMENT_DEAD;
 }
 
+bool seat_answers(const struct round *r, const struct placement_range *g, unsigned seat)
+{
+    const struct placement_site *s = &r->view->sites[g->nodes[seat]];
+    return s->life != PLACEMENT_DEAD && s->life != PLACEMENT_SILENT && !s->absent;
+}
+
 bool seat_may_lead(const struct round *r, const struct placement_range *g, unsigned seat)
 {
     const struct placement_site *s = &r->view->sites[g->nodes[seat]];

@@ -9,10 +9,15 @@
 static bool is_healthy(const struct round *r, const struct placement_range *g)
 {
     for (unsigned i = 0; i < g->seats; i++) {
-        enum placement_life life = r->view->sites[g->nodes[i]].life;
-        if (life == PLACEMENT_DEAD || life == PLACEMENT_SILENT) return false;
+        if (!seat_answers(r, g, i)) return false;
     }
     return g->leader < g->seats;
+}
+
+/* One that lacks a replica does not merge: the other one would be brought to the same. */
+static bool is_whole(const struct round *r, const struct placement_range *g)
+{
+    return is_healthy(r, g) && seat_voters(g) >= r->view->rules[g->rules].voters;
 }
 
 static bool too_large(const struct round *r, const struct placement_range *g)
@@ -56,7 +61,7 @@ static void try_merge(struct round *r, size_t i)
         round_note(r, PLACEMENT_NOT_PAUSED, i);
     } else if (a->calm || b->calm) {
         round_note(r, PLACEMENT_NOT_AGAIN, i);
-    } else if (is_healthy(r, a) && is_healthy(r, b)) {
+    } else if (is_whole(r, a) && is_whole(r, b)) {
         round_emit(r, PLACEMENT_MERGE, PLACEMENT_WHY_SMALL, i, PLACEMENT_NO_SITE, PLACEMENT_NO_SITE);
         r->plan->ops[r->plan->op_count - 1].other = b->id;
         r->touched[(i + 1) / 8] = (uint8_t)(r->touched[(i + 1) / 8] | 1u << ((i + 1) % 8));

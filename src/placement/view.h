@@ -25,6 +25,7 @@ enum placement_level { PLACEMENT_REGION, PLACEMENT_ZONE, PLACEMENT_HOST, PLACEME
 struct placement_site { /* a storage node */
     uint64_t id;
     enum placement_life life;
+    bool absent;         /* it does not answer now, whatever its life: a node in maintenance that has been stopped */
     bool given_up;       /* DEAD by an admin's word: its silence makes no network suspect */
     bool takes_replicas; /* false: its disk is filling up, or the operator said so */
     bool takes_leaders;  /* false: its disk is slow, or the operator said so */

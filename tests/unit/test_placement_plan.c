@@ -191,6 +191,44 @@ START_TEST(a_dead_nodes_replicas_are_replaced)
 }
 END_TEST
 
+/* Five voters where three are asked for by now, and two of them silent: to take away one of the others would stop the range. */
+START_TEST(who_does_not_answer_goes_first)
+{
+    for (unsigned how = 0; how < 3; how++) {
+        begin((uint64_t)how + 1, 8, 0, 8, 0);
+        world.rules.voters = 5;
+        placement_world_add(&world, &rng, 40, 8, 1u << 20);
+        world.rules.voters = 3;
+        for (size_t i = 0; i < 2; i++) {
+            world.sites[i].life = how == 0 ? PLACEMENT_SILENT : PLACEMENT_DRAINING;
+            world.sites[i].absent = how < 2; /* a node in maintenance may be stopped */
+        }
+        (void)placement_world_round(&world);
+        ck_assert_uint_gt(world.done[PLACEMENT_REMOVE], 0);
+        for (size_t i = 0; i < world.range_count && how < 2; i++) {
+            const struct placement_range *g = &world.ranges[i];
+            unsigned answer = 0;
+            for (unsigned k = 0; k < g->seats; k++) answer += g->nodes[k] > 1;
+            ck_assert_uint_ge(answer, g->seats / 2u + 1);
+        }
+        placement_world_free(&world);
+    }
+}
+END_TEST
+
+START_TEST(a_stopped_node_in_maintenance_bears_no_failure)
+{
+    begin(1, 3, 10, 3, 0);
+    world.sites[1].life = PLACEMENT_DRAINING;
+    (void)placement_world_settle(&world, 10);
+    ck_assert_uint_eq(world.plan.failures_borne, 1);
+    world.sites[1].absent = true;
+    (void)placement_world_settle(&world, 10);
+    ck_assert_uint_eq(world.plan.failures_borne, 0);
+    placement_world_free(&world);
+}
+END_TEST
+
 START_TEST(too_few_nodes_are_said)
 {
     begin(1, 3, 20, 3, 0);
@@ -357,6 +395,28 @@ START_TEST(a_merge_names_the_range_behind)
 }
 END_TEST
 
+/* The first one lacks a replica and none can be had: the second one would lose one of its own for it. */
+START_TEST(what_lacks_a_replica_does_not_merge)
+{
+    begin(1, 3, 2, 3, 0);
+    world.options.pause_merge = false;
+    world.options.pause_leaders = true;
+    for (size_t i = 0; i < 2; i++) {
+        world.ranges[i] = (struct placement_range){
+            .id = 2 + i, .bytes = 1000, .load = 1, .age_s = world.options.merge_age_s, .nodes = {0, 1, 2}, .seats = 3};
+    }
+    for (unsigned lacks = 0; lacks < 3; lacks++) {
+        for (size_t i = 0; i < 2; i++) world.ranges[i].seats = i == lacks ? 2 : 3;
+        for (size_t i = 0; i < 3; i++) world.sites[i].takes_replicas = false;
+        struct placement_view v = placement_world_view(&world);
+        placement_round(&v, &world.options, &world.plan);
+        ck_assert_uint_eq(world.plan.op_count, lacks == 2);
+        if (lacks == 2) ck_assert_int_eq(world.plan.ops[0].kind, PLACEMENT_MERGE);
+    }
+    placement_world_free(&world);
+}
+END_TEST
+
 START_TEST(busy_and_paused_are_left_alone)
 {
     begin(1, 5, 50, 5, 0);
@@ -486,6 +546,9 @@ int main(void)
     tcase_add_loop_test(t, a_fourth_node_gets_its_share_of_everything, 0, 10);
     tcase_add_loop_test(t, a_dead_nodes_replicas_are_replaced, 0, 5);
     tcase_add_test(t, a_stray_learner_costs_no_voter);
+    tcase_add_test(t, who_does_not_answer_goes_first);
+    tcase_add_test(t, a_stopped_node_in_maintenance_bears_no_failure);
+    tcase_add_test(t, what_lacks_a_replica_does_not_merge);
     tcase_add_test(t, too_few_nodes_are_said);
     tcase_add_test(t, mass_silence_replaces_nothing);
     tcase_add_loop_test(t, a_leaving_node_is_emptied_and_leads_nothing, 0, 5);
