@@ -44,7 +44,7 @@ void node_status(struct node *n, struct rpc_request *req)
         reply.snapshots_sending = snapshots.sending;
         reply.snapshots_receiving = snapshots.receiving;
         reply.snapshot_bytes = snapshots.bytes;
-        reply.snapshot_rate = n->options.host.snapshot_rate_bytes;
+        reply.snapshot_rate = snapshots.rate;
         reply.pressure = lsm_pressure(host_store(n->host));
         reply.ranges = arena_alloc(&n->arena, (host_replica_count(n->host) + 1) * sizeof *reply.ranges);
         struct status_build build = {.reply = &reply};

@@ -468,8 +468,16 @@ void host_set_peers_write_us(struct host *h, uint64_t median_us)
 }
 struct host_snapshots host_snapshots(const struct host *h)
 {
-    return (struct host_snapshots){
-        .sending = h->snapshots_sending, .receiving = h->snapshots_receiving, .bytes = h->snapshot_bytes};
+    return (struct host_snapshots){.sending = h->snapshots_sending,
+                                   .receiving = h->snapshots_receiving,
+                                   .bytes = h->snapshot_bytes,
+                                   .rate = h->options.snapshot_rate_bytes};
+}
+void host_set_snapshot_rate(struct host *h, uint64_t bytes_per_s)
+{
+    if (bytes_per_s == h->options.snapshot_rate_bytes) return;
+    h->options.snapshot_rate_bytes = bytes_per_s;
+    h->snapshot_free_ns = 0;
 }
 uint64_t host_node_id(const struct host *h)
 {

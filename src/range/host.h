@@ -112,11 +112,11 @@ uint64_t host_safepoint(const struct host *h);
 void host_set_line(struct host *h, uint64_t ts);
 /* The disk, by the writes of the log. A write that hangs ends the process. */
 bool host_disk_slow(const struct host *h);
-uint64_t host_disk_write_us(const struct host *h);                /* mean of late; 0: nothing was written yet */
-void host_set_peers_write_us(struct host *h, uint64_t median_us); /* what to measure it by; 0: unknown */
-
+uint64_t host_disk_write_us(const struct host *h);                 /* mean of late; 0: nothing was written yet */
+void host_set_peers_write_us(struct host *h, uint64_t median_us);  /* what to measure it by; 0: unknown */
+void host_set_snapshot_rate(struct host *h, uint64_t bytes_per_s); /* instead of the option; at once */
 struct host_snapshots {
-    uint64_t sending, receiving, bytes; /* under way; sent since the start */
+    uint64_t sending, receiving, bytes, rate; /* under way; sent since the start; what may be sent per second */
 } host_snapshots(const struct host *h);
 uint64_t host_node_id(const struct host *h);
 struct lsm *host_store(struct host *h);

@@ -11,8 +11,8 @@ struct replica_change {
     uint64_t to, from;
 };
 /* STATUS_OK: proposed; that it took effect is seen by the descriptor. Otherwise nothing has changed, and err says why:
- * STATUS_EPOCH_MISMATCH: another conf_ver; STATUS_RETRY: the learner catches up (*percent of what it needs); STATUS_BUSY: a
- * change is under way; STATUS_INVALID: it makes no sense; STATUS_NOT_LEADER. */
+ * STATUS_EPOCH_MISMATCH: another conf_ver; STATUS_RETRY: the learner catches up (*percent of what it needs), or the voters to come
+ * that can be reached are no majority; STATUS_BUSY: a change is under way; STATUS_INVALID: it makes no sense; STATUS_NOT_LEADER. */
 MUST_CHECK enum status replica_change(struct replica *r, const struct replica_change *c, uint32_t *percent,
                                       struct errbuf *err);
 

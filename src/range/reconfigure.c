@@ -226,6 +226,15 @@ static bool settled(const struct replica *r)
     return true;
 }
 
+/* Those that can be reached are a majority of the voters to come: else a range that works would be stopped by the change. */
+static bool can_decide(const struct replica *r, const struct raft_config *c)
+{
+    unsigned reached = 0;
+    for (unsigned i = 0; i < c->voter_count; i++)
+        reached += c->voters[i] == r->id || host_peer_connected(r->host, node_in(r->desc, c->voters[i]));
+    return reached >= c->voter_count / 2u + 1;
+}
+
 enum status replica_change(struct replica *r, const struct replica_change *c, uint32_t *percent, struct errbuf *err)
 {
     *percent = 0;
@@ -250,6 +259,11 @@ enum status replica_change(struct replica *r, const struct replica_change *c, ui
     if (c->add) s = plan_add(r, c->to, &target, &note, err);
     if (!c->add && c->from != 0) s = plan_drop(r, c->from, &target, err);
     if (!c->add && s == STATUS_OK && c->to != 0) s = plan_promote(r, c->to, &target, percent, err);
+    if (!c->add && s == STATUS_OK && !can_decide(r, &target)) {
+        COVER("range.change_would_stop_it");
+        errbuf_set(err, "the voters that can be reached would be no majority of those to come");
+        s = STATUS_RETRY;
+    }
     if (s == STATUS_OK) {
         uint64_t index;
         s = raft_propose_config(r->raft, &target, buf_slice(&note), &index);

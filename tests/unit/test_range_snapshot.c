@@ -5,6 +5,7 @@
 #include "lib/cover.h"
 #include "lib/range_hosts.h"
 #include "lib/suite.h"
+#include "range/members.h"
 #include "range/snapshot_int.h"
 
 enum { ROWS = 40 };
@@ -186,23 +187,54 @@ START_TEST(the_rate_is_kept)
 }
 END_TEST
 
-static struct host *host_on(unsigned i)
+/* Another rate in the midst of it holds at once. */
+START_TEST(the_rate_may_be_set)
 {
-    return hosts_host(i);
+    begin(5);
+    for (unsigned i = 0; i < 2; i++) host_set_snapshot_rate(hosts_host(i), 100);
+    ck_assert_int_eq(process_start(hosts_process[2]), STATUS_OK);
+    hosts_run_ms(5000);
+    ck_assert(!caught_up());
+    for (unsigned i = 0; i < 2; i++) host_set_snapshot_rate(hosts_host(i), 0);
+    uint64_t start = hosts_world.now_ns;
+    until_caught_up("rate that is set", 0);
+    ck_assert_uint_lt((hosts_world.now_ns - start) / MS_NS, 2000);
+    hosts_end();
 }
+END_TEST
+
+/* The third does not answer: without the second one the first would be no majority. The third may go. */
+START_TEST(no_change_stops_the_range)
+{
+    begin(5);
+    unsigned l = (unsigned)hosts_leader();
+    struct replica *r = hosts_replica(l);
+    struct errbuf err = {{0}};
+    uint32_t percent;
+    struct replica_change c = {.conf_ver = replica_desc(r)->epoch.conf_ver, .from = hosts_process[1 - l]->index + 1};
+    ck_assert_int_eq(replica_change(r, &c, &percent, &err), STATUS_RETRY);
+    ck_assert_uint_gt(cover_count("range.change_would_stop_it"), 0);
+    c.from = hosts_process[2]->index + 1;
+    ck_assert_int_eq(replica_change(r, &c, &percent, &err), STATUS_OK);
+    process_pass_soon(hosts_process[l]);
+    hosts_run_ms(500);
+    ck_assert_uint_eq(replica_desc(r)->replica_count, 2);
+    hosts_end();
+}
+END_TEST
 
 /* What the sender has let go, the receiver does not have either, and says so: in its next life too. */
 START_TEST(how_far_back_rows_reach_comes_along)
 {
     begin(5);
-    for (unsigned i = 0; i < 2; i++) lsm_set_safepoint(host_store(host_on(i)), 15);
+    for (unsigned i = 0; i < 2; i++) lsm_set_safepoint(host_store(hosts_host(i)), 15);
     ck_assert_int_eq(process_start(hosts_process[2]), STATUS_OK);
-    ck_assert_uint_lt(host_safepoint(host_on(2)), 15);
+    ck_assert_uint_lt(host_safepoint(hosts_host(2)), 15);
     until_caught_up("safepoint", 0);
-    ck_assert_uint_ge(host_safepoint(host_on(2)), 15);
+    ck_assert_uint_ge(host_safepoint(hosts_host(2)), 15);
     process_crash(hosts_process[2], MEMDISK_DROP, true);
     ck_assert_int_eq(process_start(hosts_process[2]), STATUS_OK);
-    ck_assert_uint_ge(host_safepoint(host_on(2)), 15);
+    ck_assert_uint_ge(host_safepoint(hosts_host(2)), 15);
     hosts_end();
 }
 END_TEST
@@ -412,6 +444,8 @@ int main(void)
     tcase_add_test(c, every_call_of_the_receivers_disk_fails);
     tcase_add_test(c, the_rate_is_kept);
     tcase_add_test(c, the_queue_keeps_members_in_order);
+    tcase_add_test(c, the_rate_may_be_set);
+    tcase_add_test(c, no_change_stops_the_range);
     tcase_add_test(c, how_far_back_rows_reach_comes_along);
     tcase_add_test(c, writes_do_not_outrun_it_for_ever);
     tcase_add_test(c, a_lagging_follower_pins_the_log);
