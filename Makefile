@@ -12,6 +12,7 @@
 #   make bench-quick           what became slower;  make bench-vs-etcd, make bench-vs-postgres     beside them on the same machine
 #   make bench-encryption      encrypted data beside plain;  make bench-front     idle connections and watches
 #   sh bench/backup/run.sh MIB      a backup and a restore beside what the disk can do
+#   make bench-operations     ranges split, merged, moved, nodes drained and added, all under load (bench/ranges)
 #   make bench-placement       the scheduler alone: 1000 nodes, 1000000 ranges
 #   make fuzz SECONDS=600      decoders under libFuzzer;  make replay: its corpus
 #   make soak MINUTES=60       random faults on real processes
@@ -116,7 +117,7 @@ SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))
 
 # ---- targets -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all bench bench-bank bench-vs-postgres bench-ranges bench-moves run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement bench-recovery bench-quick bench-vs-etcd bench-encryption bench-front soak bench-failover fuzz replay FORCE
+.PHONY: all bench bench-bank bench-vs-postgres bench-ranges bench-moves bench-growth bench-operations run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement bench-recovery bench-quick bench-vs-etcd bench-encryption bench-front soak bench-failover fuzz replay FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -226,6 +227,13 @@ bench-front: all
 
 bench-moves: all
 	@QUORATE_BUILD=$(OUT) $(if $(MB),MB=$(MB)) $(if $(RANGES),RANGES=$(RANGES)) sh bench/ranges/moves.sh
+
+bench-growth: all
+	@QUORATE_BUILD=$(OUT) $(if $(RANGES),RANGES=$(RANGES)) $(if $(TRIALS),TRIALS=$(TRIALS)) sh bench/ranges/grow.sh
+
+# What an operator does to a cluster under load: split, merge, spread, move, drain, grow; the metadata's leader lost.
+bench-operations: all
+	@for part in run moves grow; do QUORATE_BUILD=$(OUT) sh bench/ranges/$$part.sh || exit 1; done
 
 bench-idle: all
 	@QUORATE_BUILD=$(OUT) $(if $(RANGES),RANGES=$(RANGES)) sh bench/idle/run.sh

@@ -287,6 +287,7 @@ static const struct flag flags_bench_kv[] = {
     {"depth", FLAG_NUMBER, "N", "operations under way on each connection; default 1"},
     {"keys", FLAG_NUMBER, "N", "default 10000; scan, mixed, ycsb: 100000"},
     {"value-size", FLAG_NUMBER, "BYTES", "default 100; ycsb: 1000"},
+    {"noise", FLAG_SWITCH, "", "values that no compression makes smaller"},
     {"reads", FLAG_NUMBER, "PERCENT", "gets; what no share is left for are puts"},
     {"scans", FLAG_NUMBER, "PERCENT", "scans of 1 to --scan-rows rows"},
     {"scan-rows", FLAG_NUMBER, "N", "default 100"},

@@ -91,7 +91,7 @@ struct bench {
     char keyspace[64], prefix[128], http_address[LIMIT_ADDRESS_BYTES];
     uint64_t connections, depth, key_count, value_bytes, scan_rows, total, seconds, rate, txn_reads, txn_writes;
     uint64_t shares[BENCH_KINDS]; /* percent */
-    bool ids, fill;
+    bool ids, fill, noise;
     const char *history_path;
     struct bench_keys keys;
     struct prng prng;

@@ -148,6 +148,7 @@ static int run_preset(struct cli *c, const struct bench_preset *preset)
     b.history_path = args_text(&c->args, "history", NULL);
     b.ids = args_switch(&c->args, "ids");
     b.fill = preset->fill || args_switch(&c->args, "fill");
+    b.noise = args_switch(&c->args, "noise");
     int code = cli_certs_take(c, false, false);
     if (code != CLI_OK) return code;
     struct env_posix_options o = {.log_level = c->log_level_given ? c->log_level : LOG_ERROR,

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "bench/bench.h"
 #include "env_posix/env_posix.h"
@@ -14,14 +15,43 @@ void bench_key(const struct bench *b, uint64_t key, struct buf *out)
     buf_printf(out, "%010llu", (unsigned long long)key);
 }
 
+/* What no compression makes smaller; the same of the same text. */
+static void fill_noise(const struct bench *b, const char *text, struct buf *out)
+{
+    struct prng noise;
+    prng_init(&noise, hash_bytes(slice_str(text), 1));
+    if (out->size < b->value_bytes) buf_append_byte(out, '.');
+    while (out->size < b->value_bytes && !out->overflow) {
+        uint64_t eight = prng_next(&noise);
+        size_t left = b->value_bytes - out->size;
+        buf_append(out, &eight, left < sizeof eight ? left : sizeof eight);
+    }
+}
+
 void bench_fill_value(const struct bench *b, const char *text, struct buf *out)
 {
     buf_append_str(out, text);
+    if (b->noise) {
+        fill_noise(b, text, out);
+        return;
+    }
     while (out->size < b->value_bytes && !out->overflow) {
         static const char dots[] = "................................................................";
         size_t left = b->value_bytes - out->size;
         buf_append(out, dots, left < sizeof(dots) - 1 ? left : sizeof(dots) - 1);
     }
+}
+
+static bool is_filled(const struct bench *b, struct slice seen, struct slice text)
+{
+    char copy[BENCH_VALUE_TEXT];
+    struct buf whole;
+    (void)snprintf(copy, sizeof copy, "%.*s", (int)text.size, (const char *)text.data);
+    buf_init(&whole, LIMIT_VALUE_BYTES + BENCH_VALUE_TEXT);
+    bench_fill_value(b, copy, &whole);
+    bool same = slice_eq(buf_slice(&whole), seen);
+    buf_free(&whole);
+    return same;
 }
 
 /* A value's own text, or, when it is not whole, something that nobody wrote. */
@@ -30,7 +60,10 @@ static void value_text(const struct bench *b, struct slice seen, char text[BENCH
     size_t size = 0;
     while (size < seen.size && seen.data[size] != '.' && size < BENCH_VALUE_TEXT - 1) size++;
     bool whole = size > 0 && (seen.size == b->value_bytes || seen.size == size);
-    for (size_t i = size; i < seen.size; i++) whole = whole && seen.data[i] == '.';
+    if (b->noise)
+        whole = whole && is_filled(b, seen, slice_make(seen.data, size));
+    else
+        for (size_t i = size; i < seen.size; i++) whole = whole && seen.data[i] == '.';
     if (whole)
         snprintf(text, BENCH_VALUE_TEXT, "%.*s", (int)size, (const char *)seen.data);
     else
