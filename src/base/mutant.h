@@ -71,7 +71,7 @@
     X(install_leaves_memtable, "T36", "rows in memory survive the snapshot that replaces them")                        \
     X(snapshot_fits_for_ever, "T31", "a snapshot replaces keys that became another range's while it came")             \
     X(snapshot_failure_forgotten, "T37", "Raft is not told that a snapshot did not arrive")                            \
-    X(version_ungated, "T49", "a new format is used before it has been finalised")                                     \
+    X(version_ungated, "T50", "a new format is used before it has been finalised")                                     \
     /* moves */                                                                                                        \
     X(conf_ver_not_compared, "T46", "a change of replicas is taken whatever conf_ver it expects")                      \
     X(learner_promoted_blank, "T35", "a learner gets a vote before it has caught up")                                  \

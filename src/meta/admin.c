@@ -141,8 +141,9 @@ static bool can_leave(const struct meta *m, uint64_t node_id, char *text, size_t
                        (unsigned long long)(bytes >> 20), (unsigned long long)(room >> 20));
         return false;
     }
-    (void)snprintf(text, size, "%zu replicas with %llu MiB go to %zu other nodes", held,
-                   (unsigned long long)(bytes >> 20), others);
+    bool small = bytes < (1u << 20);
+    (void)snprintf(text, size, "%zu replicas with %llu %s go to %zu other nodes", held,
+                   (unsigned long long)(bytes >> (small ? 10 : 20)), small ? "KiB" : "MiB", others);
     return true;
 }
 

@@ -21,7 +21,9 @@ static void note_cluster(struct meta *m)
 static void on_row(void *ctx, struct slice user_key, struct slice value, bool is_delete)
 {
     struct meta *m = ctx;
-    if (!m->loaded) return; /* the scan will see it */
+    bool scanned = m->load_begun && slice_cmp(user_key, buf_slice(&m->load_at)) <= 0;
+    if (!m->loaded && scanned) meta_state_row(&m->state, user_key, value, is_delete);
+    if (!m->loaded) return; /* the scan will see it, or has seen it */
     meta_state_row(&m->state, user_key, value, is_delete);
     note_cluster(m);
     upgrade_note(m);
@@ -36,35 +38,57 @@ static void state_block_loaded(void *ctx, enum status s)
     m->env->ops->wake(m->env);
 }
 
-/* Reads all rows in one go; if a block has to come from disk, it begins anew when that is there. */
+static void state_load_begin(struct meta *m)
+{
+    if (m->load_begun) return;
+    m->load_begun = true;
+    buf_clear(&m->load_at);
+    meta_state_clear(&m->state);
+    meta_state_bulk(&m->state, true);
+}
+
+static void state_load_end(struct meta *m)
+{
+    m->loaded = true;
+    m->load_begun = false;
+    meta_state_bulk(&m->state, false);
+    note_cluster(m);
+    upgrade_note(m);
+}
+
+/* Reads all rows; if a block has to come from disk, it goes on when that is there, behind what it has read. */
 static void state_load(struct meta *m)
 {
     if (m->loaded || m->loading || host_replica(m->host, META_GROUP) == NULL) return;
     struct slice start, end;
+    struct buf behind;
+    state_load_begin(m);
     replica_span(host_replica(m->host, META_GROUP), &start, &end);
+    buf_init(&behind, LSM_KEY_MAX + 1);
+    if (m->load_at.size > 0) {
+        key_encode_data(&behind, META_KEYSPACE, buf_slice(&m->load_at));
+        buf_append_byte(&behind, 0);
+        start = buf_slice(&behind);
+    }
     struct lsm_iter *it = lsm_iter_new(host_store(m->host), start, end, LSM_TS_MAX, false);
     struct lsm_row row;
     struct lsm_miss miss;
-    struct buf key;
-    buf_init(&key, 2 * LIMIT_KEY_BYTES);
-    meta_state_clear(&m->state);
     enum status s;
     while ((s = lsm_iter_next(it, &row, &miss)) == STATUS_OK) {
         uint32_t keyspace;
         enum row_type type;
-        buf_clear(&key);
-        if (key_decode(row.key, &keyspace, &key, &type) != STATUS_OK) BUG("a row of the metadata has a foreign key");
-        meta_state_row(&m->state, buf_slice(&key), row.value, false);
+        buf_clear(&m->load_at);
+        if (key_decode(row.key, &keyspace, &m->load_at, &type) != STATUS_OK)
+            BUG("a row of the metadata has a foreign key");
+        meta_state_row(&m->state, buf_slice(&m->load_at), row.value, false);
     }
     lsm_iter_free(it);
-    buf_free(&key);
+    buf_free(&behind);
     if (s == STATUS_MISS) {
         m->loading = true;
         lsm_load(host_store(m->host), &miss, state_block_loaded, m);
     } else if (s == STATUS_END) {
-        m->loaded = true;
-        note_cluster(m);
-        upgrade_note(m);
+        state_load_end(m);
     } else {
         m->env->ops->fatal(m->env, "the metadata's rows cannot be read: a table is damaged");
     }
@@ -96,7 +120,7 @@ static void on_installed(void *ctx, struct replica *r)
 {
     (void)r;
     struct meta *m = ctx;
-    m->loaded = false;
+    m->loaded = m->load_begun = false;
 }
 
 /* --- the pass --- */
@@ -109,17 +133,17 @@ static uint64_t meta_pass(struct actor *a, uint64_t now_ns)
     if (m->env->dead) return DEADLINE_NONE;
     state_load(m);
     members_learn(m);
-    uint64_t join = members_join_pass(m, now_ns);
+    uint64_t ask = members_ask_pass(m, now_ns);
     news_step(m);
     /* Looked at anew: what requests have noted must not lie in the future of those who judge silence. */
     uint64_t duties = duties_pass(m, env_mono_ns(m->env));
     uint64_t next = host_pass(m->host, now_ns);
     if (m->env->dead) return DEADLINE_NONE;
-    if (m->join == NULL && host_replica(m->host, META_GROUP) == NULL) m->env->ops->fatal(m->env, REMOVED);
+    if (!m->joins && host_replica(m->host, META_GROUP) == NULL) m->env->ops->fatal(m->env, REMOVED);
     if (m->env->dead) return DEADLINE_NONE;
     if (m->stopping && m->requests == 0 && host_handed_over(m->host)) rpc_server_leave(m->server);
     rpc_server_flush(m->server);
-    if (join < next) next = join;
+    if (ask < next) next = ask;
     return duties < next ? duties : next;
 }
 
@@ -169,9 +193,10 @@ static const char *meta_own_address(struct meta *m, struct errbuf *err)
     return NULL;
 }
 
-/* All but itself are asked. */
-static enum status meta_join(struct meta *m, struct errbuf *err)
+/* All but itself. */
+static enum status meta_know_others(struct meta *m, struct errbuf *err)
 {
+    if (m->options.member_count == 1 && !m->options.join) return STATUS_OK;
     struct buf others;
     buf_init(&others, LIMIT_VOTERS * (LIMIT_ADDRESS_BYTES + 1));
     for (size_t i = 0; i < m->options.member_count; i++) {
@@ -179,7 +204,7 @@ static enum status meta_join(struct meta *m, struct errbuf *err)
         buf_printf(&others, "%s%s", others.size > 0 ? "," : "", m->addresses[i]);
     }
     buf_append_byte(&others, 0);
-    enum status s = meta_call_new(m->env, (const char *)others.data, &m->self, &m->join, err);
+    enum status s = meta_call_new(m->env, (const char *)others.data, &m->self, &m->others, err);
     buf_free(&others);
     return s;
 }
@@ -206,8 +231,8 @@ static enum status meta_start(struct meta *m, struct errbuf *err)
     if (s == STATUS_OK) s = host_open(m->env, &m->options.host, &m->self, &owner, &m->host, err);
     if (s != STATUS_OK) return s;
     meta_group_create(m);
-    if (host_replica(m->host, META_GROUP) != NULL) return STATUS_OK;
-    if (m->options.join) return meta_join(m, err);
+    m->joins = m->options.join;
+    if (host_replica(m->host, META_GROUP) != NULL || m->joins) return meta_know_others(m, err);
     errbuf_set(err, "%s", REMOVED);
     return STATUS_INVALID;
 }
@@ -218,6 +243,7 @@ enum status meta_new(struct env *env, const struct meta_options *o, struct meta 
     m->env = env;
     m->options = *o;
     for (size_t i = 0; i < o->member_count; i++) m->addresses[i] = mem_strdup(o->members[i].address);
+    buf_init(&m->load_at, 2 * LIMIT_KEY_BYTES);
     m->applied = (struct meta_applied){.row = on_row, .ctx = m};
     list_init(&m->ts_parked);
     list_init(&m->ts_proposal.link);
@@ -278,7 +304,8 @@ void meta_free(struct meta *m)
     timestamps_reset(m);
     host_close(m->host);
     if (m->server != NULL) rpc_server_free(m->server);
-    meta_call_free(m->join);
+    buf_free(&m->load_at);
+    meta_call_free(m->others);
     for (size_t i = 0; i < m->options.member_count; i++) mem_free(m->addresses[i]);
     meta_state_clear(&m->state);
     map_free(&m->beginning);

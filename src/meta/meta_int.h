@@ -22,6 +22,8 @@ struct meta {
     struct meta_applied applied;
     bool loaded;  /* state agrees with the store */
     bool loading; /* a block is being fetched for the first scan */
+    bool load_begun;
+    struct buf load_at; /* user key up to which it has come */
     bool leads, stopping;
     uint64_t term; /* in which it leads */
     uint64_t stop_deadline_ns;
@@ -46,9 +48,9 @@ struct meta {
     bool news_busy;
     struct proposal news_proposal;
     /* members.c */
-    struct meta_call *join; /* NULL: it is a member, or was told that it is */
-    uint64_t join_at_ns;
-    bool join_busy, join_warned, member_busy;
+    struct meta_call *others; /* NULL: there are none */
+    uint64_t ask_at_ns;
+    bool joins, ask_busy, join_warned, member_busy; /* it is no member yet, with rows of the group; others are asked */
     struct proposal member_proposal;
     struct arena arena;
     struct buf scratch;
@@ -102,7 +104,7 @@ void members_learn(struct meta *m);
 size_t members_addresses(const struct meta *m, struct meta_address out[LIMIT_REPLICAS]);
 void members_step(struct meta *m); /* the leader's */
 MUST_CHECK enum status members_command(const struct meta *m, struct meta_command *c, struct errbuf *err);
-uint64_t members_join_pass(struct meta *m, uint64_t now_ns);
+uint64_t members_ask_pass(struct meta *m, uint64_t now_ns);
 
 /* salvage.c */
 /* What is to become of every range without a quorum, by what has been told; changes nothing. In m->arena. */

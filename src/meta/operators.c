@@ -143,10 +143,13 @@ static void operator_moved(struct meta_operator *op, uint64_t now_ns)
     op->moved_ns = now_ns;
 }
 
+/* Leadership goes to nobody who does not answer; a replica may wait until its node is given up. */
 static bool target_is_dead(const struct meta *m, const struct meta_operator *op, uint64_t now_ns)
 {
     const struct meta_node *to = op->row.to == 0 ? NULL : meta_state_node(&m->state, op->row.to);
-    return to != NULL && schedule_life(m, to, now_ns) == PLACEMENT_DEAD;
+    if (to == NULL) return false;
+    enum placement_life life = schedule_life(m, to, now_ns);
+    return life == PLACEMENT_DEAD || (life == PLACEMENT_SILENT && op->row.kind == OPERATOR_TRANSFER);
 }
 
 enum operator_next operators_next(const struct meta *m, const struct operator_row *row, struct range_order *order,
@@ -190,7 +193,9 @@ static void operator_look(struct meta *m, struct meta_operator *op, uint64_t now
     } else if (next == OPERATOR_NEXT_VOID) {
         operator_end(m, op, OPERATOR_VOID, what);
     } else if (target_is_dead(m, op, now_ns)) {
-        operator_end(m, op, OPERATOR_VOID, "the node that was to take the replica is dead");
+        operator_end(m, op, OPERATOR_VOID,
+                     op->row.kind == OPERATOR_TRANSFER ? "the node that was to lead does not answer"
+                                                       : "the node that was to take the replica is dead");
     } else if (op->refused) {
         operator_end(m, op, OPERATOR_VOID, op->step);
     } else if (now_ns - op->moved_ns > patience_ns(m, op)) {

@@ -1,6 +1,7 @@
 /* The requests that a metadata member serves. Only the leader answers; others name it. Commands are proposed and answered
  * when applied; reads are answered after a quorum has confirmed the leadership. */
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/mutant.h"
 #include "meta/meta_int.h"
@@ -9,6 +10,7 @@
 
 enum { TIMESTAMPS_MAX = 1 << 20, HEARTBEAT_RANGES_MAX = 256, HEARTBEAT_BYTES_MAX = 4 << 20 };
 #define META_REQUEST_NS (5000 * NS_PER_MS)
+#define ASK_ALL_NS (2000 * NS_PER_MS)
 
 static struct meta_request *request_new(struct meta *m, struct rpc_request *req)
 {
@@ -262,15 +264,30 @@ bool meta_was_taken_in(const struct meta *m, const struct meta_node *n, const st
     return covered;
 }
 
+/* One too many and one too few make the same number: then the ids tell, and it is asked now and then, for what is missing is perhaps only
+ * on its way. */
+static bool holds_others(struct meta *m, struct meta_node *n, const struct meta_heartbeat_request *hb,
+                         uint64_t expected)
+{
+    uint64_t now_ns = env_mono_ns(m->env);
+    if (hb->holds_sum == 0 || hb->holds_sum == expected || now_ns < n->asked_ns + ASK_ALL_NS) return false;
+    COVER("meta.holds_others");
+    n->asked_ns = now_ns;
+    return true;
+}
+
 /* What the node holds and the map says it should not. Asked for when the numbers differ. */
-static void fill_gone(struct meta *m, const struct meta_node *n, const struct meta_heartbeat_request *hb,
+static void fill_gone(struct meta *m, struct meta_node *n, const struct meta_heartbeat_request *hb,
                       struct meta_heartbeat_reply *reply)
 {
     size_t expected = 0;
+    uint64_t sum = 0;
     for (size_t i = 0; i < m->state.range_count; i++) {
-        if (range_desc_replica(&m->state.ranges[i]->desc, n->id) != NULL) expected++;
+        if (range_desc_replica(&m->state.ranges[i]->desc, n->id) == NULL) continue;
+        expected++;
+        sum += hash_u64(m->state.ranges[i]->desc.id);
     }
-    reply->tell_all = hb->range_count > expected;
+    reply->tell_all = hb->range_count > expected || holds_others(m, n, hb, sum);
     reply->gone = arena_alloc(&m->arena, (hb->hold_count + hb->orphan_count + 1) * sizeof *reply->gone);
     for (size_t i = 0; i < hb->orphan_count; i++) {
         const struct range_orphan *o = &hb->orphans[i];
@@ -294,6 +311,15 @@ static void fill_wants(struct meta *m, const struct meta_heartbeat_request *hb, 
     for (size_t i = 0; i < hb->lead_count && reply->want_count < HEARTBEAT_RANGES_MAX; i++) {
         if (news_wanted(m, &hb->leads[i])) reply->wants[reply->want_count++] = hb->leads[i].range_id;
     }
+}
+
+/* 0 while nobody has set another than the default: then a node's own counts. */
+static uint64_t send_rate(const struct meta *m)
+{
+    struct settings defaults;
+    uint64_t rate = m->state.settings.values[SETTING_MOVE_BYTES_PER_S];
+    settings_default(&defaults);
+    return rate == defaults.values[SETTING_MOVE_BYTES_PER_S] ? 0 : rate + 1;
 }
 
 /* When it is another than the node keeps; and where timestamps are, so that it can tell if it is ever asked for it. */
@@ -350,6 +376,7 @@ static void on_heartbeat(struct meta *m, struct rpc_request *req)
     reply.metas = metas;
     reply.meta_count = members_addresses(m, metas);
     reply.finalised = m->state.finalised;
+    reply.send_rate = send_rate(m);
     reply.line_ts = snapshots_line(&m->state, m->applied.version_keep);
     fill_nodes(m, &reply.nodes, &reply.node_count);
     fill_ranges(m, n, &hb, &reply);

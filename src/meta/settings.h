@@ -20,6 +20,7 @@
     X(DEAD_AFTER_S, "node.dead_after_s", 300, 1, 604800)                                                               \
     X(ARRIVALS_MAX, "move.arrivals_max", 2, 1, 64)                                                                     \
     X(DEPARTURES_MAX, "move.departures_max", 4, 1, 64)                                                                 \
+    X(MOVE_BYTES_PER_S, "move.bytes_per_s", 64u << 20, 0, 1ull << 40)                                                  \
     X(SLACK_PERCENT, "balance.slack_percent", 5, 1, 50)                                                                \
     X(RANGE_COST_BYTES, "balance.range_cost_bytes", 16u << 20, 0, 1u << 30)                                            \
     X(SPLIT_BYTES, "range.split_bytes", 256u << 20, 1u << 12, 1ull << 40)                                              \

@@ -1,5 +1,7 @@
 #include "meta/state.h"
 
+#include <stdlib.h>
+
 #include "base/assert.h"
 #include "base/cursor.h"
 #include "base/mem.h"
@@ -165,12 +167,24 @@ static void row_range(struct meta_state *s, struct slice value)
     r->desc = desc;
     s->ranges = grow(s->ranges, s->range_count, &s->range_capacity, sizeof *s->ranges);
     size_t at = s->range_count++;
-    while (at > 0 && range_before(&desc, &s->ranges[at - 1]->desc)) {
+    while (!s->in_bulk && at > 0 && range_before(&desc, &s->ranges[at - 1]->desc)) {
         s->ranges[at] = s->ranges[at - 1];
         at--;
     }
     s->ranges[at] = r;
     map_put(&s->ranges_by_id, desc.id, r);
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct range_desc *x = &(*(struct meta_range *const *)a)->desc, *y = &(*(struct meta_range *const *)b)->desc;
+    return range_before(x, y) ? -1 : range_before(y, x);
+}
+
+void meta_state_bulk(struct meta_state *s, bool begins)
+{
+    s->in_bulk = begins;
+    if (!begins && s->range_count > 0) qsort(s->ranges, s->range_count, sizeof *s->ranges, by_place);
 }
 
 static void range_gone(struct meta_state *s, uint64_t id)

@@ -31,6 +31,7 @@ struct meta_node {
     struct hello hello; /* as of then */
     uint64_t heard_ns;  /* 0: not since this member leads */
     size_t strays;      /* replicas that it held, when it last told all, and should not hold */
+    uint64_t asked_ns;  /* to tell all, though the number is right */
     size_t told;        /* ranges[0..told) have been offered to it; begins anew when it still lacks some */
 };
 struct meta_range {
@@ -59,6 +60,7 @@ struct meta_state {
     size_t node_count, node_capacity;
     struct meta_range **ranges; /* by (keyspace, start) */
     size_t range_count, range_capacity;
+    bool in_bulk; /* they do not lie in order yet */
     struct map ranges_by_id;
     uint64_t heartbeats; /* taken so far */
     struct meta_operators operators;
@@ -76,6 +78,8 @@ void meta_state_init(struct meta_state *s);
 void meta_state_clear(struct meta_state *s); /* and frees */
 /* A row was written, or found by the first scan. */
 void meta_state_row(struct meta_state *s, struct slice user_key, struct slice value, bool is_delete);
+/* Between the two calls rows come in bulk: a large map is put in order once, at the end. */
+void meta_state_bulk(struct meta_state *s, bool begins);
 struct meta_node *meta_state_node(const struct meta_state *s, uint64_t id);                     /* NULL: unknown */
 struct meta_range *meta_state_range(const struct meta_state *s, uint64_t id);                   /* NULL: unknown */
 const struct meta_keyspace *meta_state_keyspace(const struct meta_state *s, struct slice name); /* NULL: none */

@@ -1,6 +1,7 @@
 /* The node's regular word with the metadata leader: what it leads and how large that is; back come the members' addresses
  * and, when the map has changed, the ranges of which this node is to hold a replica. */
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/mutant.h"
 #include "node/changes.h"
@@ -46,6 +47,8 @@ static void heartbeat_adopt(struct node *n, const struct meta_heartbeat_reply *r
     meta_call_learn(n->meta, reply->metas, reply->meta_count);
     if (reply->node_count > 0) { /* else it only asks for all */
         host_set_line(n->host, reply->line_ts);
+        host_set_snapshot_rate(n->host,
+                               reply->send_rate > 0 ? reply->send_rate - 1 : n->options.host.snapshot_rate_bytes);
         health_learn(n, reply->nodes, reply->node_count);
     }
     for (size_t i = 0; i < reply->range_count; i++) host_create_replica(n->host, &reply->ranges[i]);
@@ -247,6 +250,7 @@ static void heartbeat_count(void *ctx, struct replica *r)
 {
     struct heartbeat_build *b = ctx;
     struct node *n = b->node;
+    b->request->holds_sum += hash_u64(replica_group(r));
     if (!replica_leads(r)) {
         tell_leaderless(b, r);
         return;

@@ -25,6 +25,7 @@
 #define META_TRY_MAX_MS 8000u
 #define META_PAUSE_MIN_MS 5u
 #define META_PAUSE_MAX_MS 100u
+#define NOBODY SIZE_MAX
 
 enum meta_state { META_CHOOSING, META_ASKING, META_PAUSING };
 
@@ -56,6 +57,8 @@ struct meta_call {
     size_t member_count;
     struct rpc_peer *members[META_MEMBERS_MAX];
     size_t leader; /* our best guess: where calls begin */
+    size_t asked;  /* who named a leader that is not known here, and is asked for the members' addresses; or NOBODY */
+    bool asking;   /* that call is under way */
     struct map requests;
     struct list choosing;
     struct heap pausing;
@@ -104,6 +107,7 @@ enum status meta_call_new(struct env *env, const char *addresses, const struct r
     m->env = env;
     m->self = self;
     m->next_id = 1;
+    m->asked = NOBODY;
     map_init(&m->requests);
     list_init(&m->choosing);
     heap_init(&m->pausing);
@@ -229,7 +233,36 @@ static void follow_hint(struct meta_request *r, uint64_t node_id)
             return;
         }
     }
+    if (node_id != 0 && m->asked == NOBODY) m->asked = r->member; /* one that came since, perhaps */
     if (m->leader == r->member) m->leader = (m->leader + 1) % m->member_count;
+}
+
+/* Any member knows where the others are. */
+static void members_told(void *ctx, enum status status, bool sent, const struct reply_head *head)
+{
+    (void)sent;
+    struct meta_call *m = ctx;
+    struct meta_status_reply reply;
+    struct arena arena;
+    m->asking = false;
+    m->asked = NOBODY;
+    if (status != STATUS_OK || head->status != STATUS_OK) return;
+    arena_init(&arena, 4096);
+    if (unpack_meta_status_reply(head->payload, &arena, &reply) == STATUS_OK) {
+        struct meta_address metas[LIMIT_REPLICAS];
+        for (size_t i = 0; i < reply.member_count; i++)
+            metas[i] = (struct meta_address){.id = reply.members[i].id, .address = reply.members[i].address};
+        meta_call_learn(m, metas, reply.member_count);
+    }
+    arena_free(&arena);
+}
+
+static void ask_for_members(struct meta_call *m, uint64_t now_ns)
+{
+    if (m->asked == NOBODY || m->asking) return;
+    m->asking = true;
+    (void)rpc_call(m->members[m->asked], METHOD_META_STATUS, SLICE_EMPTY, now_ns + META_TRY_MS * NS_PER_MS,
+                   members_told, m);
 }
 
 /* The presumed leader first, then the others in order, those that are known to be down last. */
@@ -317,6 +350,7 @@ uint64_t meta_call_pass(struct meta_call *m, uint64_t now_ns)
         for (struct list *it; (it = list_pop_front(&m->choosing)) != NULL;) {
             request_choose(LIST_ENTRY(it, struct meta_request, choosing_link), now_ns);
         }
+        ask_for_members(m, now_ns);
         deadline = DEADLINE_NONE;
         for (size_t i = 0; i < m->member_count; i++) {
             uint64_t at = rpc_peer_pass(m->members[i], now_ns);

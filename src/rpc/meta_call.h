@@ -1,4 +1,5 @@
-/* Calls to whoever leads the metadata service: knows its members' addresses, follows leader hints, goes round on failure.
+/* Calls to whoever leads the metadata service: knows its members' addresses, follows leader hints (of a leader that it does not know it
+ * asks for the address), goes round on failure.
  * Used by storage nodes, routers and the command line. */
 #ifndef QUORATE_RPC_META_CALL_H
 #define QUORATE_RPC_META_CALL_H

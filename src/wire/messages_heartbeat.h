@@ -27,6 +27,7 @@ struct meta_heartbeat_request {
     uint64_t *left; /* what it led when it last told, and leads no more */
     size_t left_count;
     uint64_t catalogue; /* hash of the catalogue's rows as it keeps them; 0: it has none */
+    uint64_t holds_sum; /* of hash_u64 over the ids of all ranges of which it holds a replica; 0: not said */
 };
 struct meta_heartbeat_reply {
     uint64_t map_version;
@@ -49,6 +50,7 @@ struct meta_heartbeat_reply {
     bool takes_deltas;  /* the next one may be; else it is to be whole */
     struct slice catalogue; /* rows of it (messages_ops.h), when they are others than the node keeps */
     uint64_t ts_bound;      /* above all timestamps that have been handed out so far */
+    uint64_t send_rate;     /* of snapshots, by a whole node: bytes a second + 1; 1: no limit; 0: the node's own */
 };
 
 #endif

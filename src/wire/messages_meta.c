@@ -85,7 +85,7 @@ MESSAGE_UNPACK(meta_register_reply)
 
 void pack_meta_heartbeat_request(struct buf *b, const struct meta_heartbeat_request *m)
 {
-    pack_array(b, 19);
+    pack_array(b, 20);
     pack_uint(b, m->node_id);
     pack_bin(b, m->address);
     pack_uint(b, m->map_version);
@@ -106,6 +106,7 @@ void pack_meta_heartbeat_request(struct buf *b, const struct meta_heartbeat_requ
     pack_array(b, list_count(m->left_count));
     for (size_t i = 0; i < m->left_count; i++) pack_uint(b, m->left[i]);
     pack_uint(b, m->catalogue);
+    pack_uint(b, m->holds_sum);
 }
 
 static void read_meta_heartbeat_request(struct unpack *u, struct arena *arena, struct meta_heartbeat_request *m)
@@ -136,13 +137,17 @@ static void read_meta_heartbeat_request(struct unpack *u, struct arena *arena, s
         m->catalogue = unpack_uint(u);
         extra -= 4;
     }
+    if (extra > 0) {
+        m->holds_sum = unpack_uint(u);
+        extra--;
+    }
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(meta_heartbeat_request)
 
 void pack_meta_heartbeat_reply(struct buf *b, const struct meta_heartbeat_reply *m)
 {
-    pack_array(b, 14);
+    pack_array(b, 15);
     pack_uint(b, m->map_version);
     pack_range_descs(b, m->ranges, m->range_count);
     pack_node_infos(b, m->nodes, m->node_count);
@@ -158,6 +163,7 @@ void pack_meta_heartbeat_reply(struct buf *b, const struct meta_heartbeat_reply 
     pack_bool(b, m->takes_deltas);
     pack_bin(b, m->catalogue);
     pack_uint(b, m->ts_bound);
+    pack_uint(b, m->send_rate);
 }
 
 /* Near the end of its message, and left out by those who know only the first. */
@@ -193,6 +199,10 @@ static void read_meta_heartbeat_reply(struct unpack *u, struct arena *arena, str
         m->catalogue = unpack_bin(u);
         m->ts_bound = unpack_uint(u);
         extra -= 3;
+    }
+    if (extra > 0) {
+        m->send_rate = unpack_uint(u);
+        extra--;
     }
     unpack_close(u, extra);
 }

@@ -12,8 +12,9 @@ struct check_raft;
 struct check_raft *check_raft_new(struct world *w);
 void check_raft_free(struct check_raft *c);
 void check_raft_look(struct check_raft *c, const struct process *p);
-void check_raft_forget(struct check_raft *c, uint64_t group); /* it begins anew, with nothing */
-bool check_raft_complete(const struct check_raft *c);         /* of every group all first voters have been there */
+void check_raft_forget(struct check_raft *c, uint64_t group);           /* it begins anew, with nothing */
+void check_raft_emptied(struct check_raft *c, const struct process *p); /* it goes on with an empty disk */
+bool check_raft_complete(const struct check_raft *c); /* of every group all first voters have been there */
 
 /* --- check_resolved.c: what replicas hold for resolved is so: no entry comes below. After each pass of a node. --- */
 struct check_resolved;

@@ -37,7 +37,7 @@ static void compare_applied(void *ctx, struct replica *r)
 
 static void each_replica(const struct cluster *c, struct seen *s, void (*each)(void *ctx, struct replica *r))
 {
-    struct process *servers[METAS + NODES_MAX];
+    struct process *servers[SERVERS_MAX];
     unsigned count = cluster_servers(c, servers);
     for (unsigned i = 0; i < count; i++) {
         s->p = servers[i];

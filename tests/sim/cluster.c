@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "sim/check.h"
+#include "sim/members.h"
 #include "sim/upgrade.h"
 
 #include <stdio.h>
@@ -17,11 +18,14 @@ struct cluster *process_cluster(const struct process *p)
 static enum status meta_start(struct process *p, struct errbuf *err)
 {
     struct cluster *c = process_cluster(p);
-    struct meta_options o = {.member_count = METAS, .host = c->knobs.host};
-    for (unsigned i = 0; i < METAS; i++) {
+    struct meta_options o = {.host = c->knobs.host};
+    for (unsigned i = 0; i < c->meta_count; i++) {
         o.members[i] = (struct meta_member){.id = i + 1, .address = c->metas[i]->address};
-        if (c->metas[i] == p) o.id = i + 1;
+        if (c->metas[i] != p) continue;
+        o.id = i + 1;
+        o.join = c->meta_joins[i];
     }
+    o.member_count = o.join ? c->meta_count : METAS;
     if (c->bench == BENCH_NONE) knobs_draw_host(p->world, &o.host);
     if (c->upgrade != NULL) o.host.version_newest = upgrade_draw(c->upgrade, p);
     struct meta *m = NULL;
@@ -44,6 +48,7 @@ static void meta_end(struct process *p)
 }
 static void host_look(struct process *p)
 {
+    if (p->given_up) return; /* until they are told they may lead one another (docs/recovery.md) */
     check_raft_look(process_cluster(p)->check_raft, p);
     check_resolved_look(process_cluster(p)->check_resolved, p);
 }
@@ -132,6 +137,12 @@ void cluster_init(struct cluster *c, struct world *w, enum cluster_bench bench)
         (void)snprintf(name, sizeof name, "client%u", i + 1);
         c->clients[i] = process_new(w, name, &CLIENT_OPS, c, false);
     }
+    c->meta_count = METAS;
+    while (bench == BENCH_NONE && members_wanted(w->seed) && c->meta_count < METAS_MAX) {
+        (void)snprintf(name, sizeof name, "meta%u", c->meta_count + 1);
+        c->meta_out[c->meta_count] = c->meta_joins[c->meta_count] = true;
+        c->metas[c->meta_count++] = process_new(w, name, &META_OPS, c, true);
+    }
     c->check_raft = check_raft_new(w);
     c->check_resolved = check_resolved_new(w);
 }
@@ -149,14 +160,25 @@ void cluster_free(struct cluster *c)
 void cluster_start(struct cluster *c)
 {
     for (unsigned i = 0; i < c->world->process_count; i++) {
-        if (!process_runs(c->world->processes[i])) (void)process_start(c->world->processes[i]);
+        struct process *p = c->world->processes[i];
+        if (!process_runs(p) && !cluster_stands_by(c, p)) (void)process_start(p);
     }
 }
 
-unsigned cluster_servers(const struct cluster *c, struct process *out[METAS + NODES_MAX])
+bool cluster_stands_by(const struct cluster *c, const struct process *p)
+{
+    for (unsigned i = 0; i < c->meta_count; i++) {
+        if (c->metas[i] == p) return c->meta_out[i] || p->taken_out;
+    }
+    return false;
+}
+
+unsigned cluster_servers(const struct cluster *c, struct process *out[SERVERS_MAX])
 {
     unsigned count = 0;
-    for (unsigned i = 0; i < METAS; i++) out[count++] = c->metas[i];
+    for (unsigned i = 0; i < c->meta_count; i++) {
+        if (!cluster_stands_by(c, c->metas[i])) out[count++] = c->metas[i];
+    }
     for (unsigned i = 0; i < c->knobs.node_count; i++) out[count++] = c->nodes[i];
     return count;
 }
@@ -165,7 +187,7 @@ bool cluster_all_up(const struct cluster *c)
 {
     for (unsigned i = 0; i < c->world->process_count; i++) {
         const struct process *p = c->world->processes[i];
-        if (p->state != PROCESS_UP && !p->disk_damaged) return false;
+        if (p->state != PROCESS_UP && !p->disk_damaged && !cluster_stands_by(c, p)) return false;
     }
     return true;
 }

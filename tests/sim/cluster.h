@@ -8,7 +8,7 @@
 #include "node/node.h"
 #include "sim/sim.h"
 
-enum { METAS = 3, NODES_MAX = 5, CLIENTS_MAX = 3 };
+enum { METAS = 3, METAS_MAX = 5, NODES_MAX = 5, CLIENTS_MAX = 3, SERVERS_MAX = METAS_MAX + NODES_MAX };
 
 /* How the servers are set up and what is done to them in this run; drawn by knobs.c. */
 struct cluster_knobs {
@@ -51,8 +51,10 @@ enum cluster_bench {
 struct cluster {
     struct world *world;
     struct cluster_knobs knobs;
-    struct process *metas[METAS], *nodes[NODES_MAX], *clients[CLIENTS_MAX];
-    struct ledger *ledgers[CLIENTS_MAX]; /* on the clients; NULL until somebody uses one */
+    struct process *metas[METAS_MAX], *nodes[NODES_MAX], *clients[CLIENTS_MAX];
+    unsigned meta_count;                             /* METAS; where members change (members.c), some more stand by */
+    bool meta_out[METAS_MAX], meta_joins[METAS_MAX]; /* no member at present; it began without the group */
+    struct ledger *ledgers[CLIENTS_MAX];             /* on the clients; NULL until somebody uses one */
     char meta_addresses[128];
     struct upgrade *upgrade; /* NULL: all run this release, and nothing is finalised */
     enum cluster_bench bench;
@@ -75,9 +77,11 @@ void knobs_describe(const struct world *w, const struct cluster_knobs *k, char *
 void cluster_init(struct cluster *c, struct world *w, enum cluster_bench bench);
 void cluster_free(struct cluster *c); /* crashes what runs */
 void cluster_start(struct cluster *c);
+bool cluster_stands_by(const struct cluster *c, const struct process *p); /* it is no member of anything */
 bool cluster_all_up(const struct cluster *c);
 bool cluster_damaged(const struct cluster *c); /* some table has rotted: CORRUPT is an answer */
-unsigned cluster_servers(const struct cluster *c, struct process *out[METAS + NODES_MAX]);
+/* But for those that stand by, or are about to. */
+unsigned cluster_servers(const struct cluster *c, struct process *out[SERVERS_MAX]);
 
 /* The network is so slow for its timers that leaderships do not last: nothing is gone for ten seconds to anybody. */
 bool cluster_restless(const struct cluster *c);

@@ -14,7 +14,7 @@ struct fault_kind {
 
 struct process *fault_any_server(struct faults *f)
 {
-    struct process *servers[METAS + NODES_MAX];
+    struct process *servers[SERVERS_MAX];
     unsigned count = cluster_servers(f->cluster, servers);
     return servers[draw(f->world, 0, count - 1)];
 }
@@ -27,7 +27,7 @@ static void count_led(void *ctx, struct replica *r)
 
 struct process *fault_leader(struct faults *f)
 {
-    struct process *servers[METAS + NODES_MAX], *found = fault_any_server(f);
+    struct process *servers[SERVERS_MAX], *found = fault_any_server(f);
     unsigned count = cluster_servers(f->cluster, servers);
     unsigned at = (unsigned)draw(f->world, 0, count - 1);
     for (unsigned i = 0; i < count; i++) {
@@ -79,7 +79,7 @@ static void crash(struct faults *f, struct process *p, bool machine)
 static void strike_crash(struct faults *f)
 {
     const struct cluster_knobs *k = &f->cluster->knobs;
-    struct process *servers[METAS + NODES_MAX];
+    struct process *servers[SERVERS_MAX];
     unsigned count = cluster_servers(f->cluster, servers);
     bool machine = chance(f->world, k->machine_crash);
     if (!chance(f->world, k->all_at_once)) {
@@ -241,6 +241,7 @@ static void strike_transfer(struct faults *f)
 bool fault_may_rot(struct faults *f, const struct process *p)
 {
     const struct rotten *r = &f->rotten[process_is_node(p) ? 1 : 0];
+    if (!process_is_node(p) && f->cluster->meta_count > METAS) return false; /* it has no vote, and others may go */
     if (process_is_node(p) && !(f->cluster->placed && check_raft_complete(f->cluster->check_raft))) return false;
     return process_host(p) != NULL && p->state == PROCESS_UP &&
            (r->p == NULL || (!r->p->disk_damaged && rot_mended(r->p, r->replicas)));
@@ -335,7 +336,7 @@ void faults_heal(struct faults *f)
         handed_over(w, p);
         if (p->disk != NULL) memdisk_fail_at(p->disk, 0, 0, STATUS_OK, false);
         if (p->disk_damaged && process_runs(p)) process_crash(p, MEMDISK_KEEP, false); /* for good */
-        if (p->state == PROCESS_DOWN && !p->disk_damaged) (void)process_start(p);
+        if (p->state == PROCESS_DOWN && !p->disk_damaged && !cluster_stands_by(f->cluster, p)) (void)process_start(p);
     }
 }
 

@@ -251,9 +251,17 @@ static bool is_outdated(struct process *p, const char *why)
     return true;
 }
 
+static bool is_taken_out(struct process *p, const char *why)
+{
+    if (strstr(why, "removed from the metadata service") == NULL) return false;
+    p->taken_out = p->may_go;
+    return p->taken_out;
+}
+
 static bool may_stop(struct process *p, const char *why)
 {
-    return is_outdated(p, why) || p->disk_faulty || p->disk_full || p->disk_damaged || p->given_up;
+    return is_outdated(p, why) || is_taken_out(p, why) || p->disk_faulty || p->disk_full || p->disk_damaged ||
+           p->given_up;
 }
 
 static void crash_now(struct process *p)

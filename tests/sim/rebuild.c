@@ -125,7 +125,7 @@ static void begin(struct world *w, void *ctx)
 
 struct rebuild_run *rebuild_new(struct cluster *c)
 {
-    if (cluster_damaged(c) || cluster_restless(c) || !chance(c->world, 300)) return NULL;
+    if (c->meta_count > METAS || cluster_damaged(c) || cluster_restless(c) || !chance(c->world, 300)) return NULL;
     struct rebuild_run *r = mem_zalloc(sizeof *r);
     r->cluster = c;
     arena_init(&r->arena, 65536);

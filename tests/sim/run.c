@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "sim/admin.h"
 #include "sim/faults.h"
+#include "sim/members.h"
 #include "sim/rebuild.h"
 #include "sim/salvage.h"
 #include "sim/upgrade.h"
@@ -23,6 +24,7 @@ struct run {
     struct workload *load;
     struct faults *faults;
     struct admin *admin;
+    struct members *members; /* NULL: they stay as they are */
     struct upgrade *upgrade;
     struct salvage *salvage; /* NULL: not in this run, or not yet */
     struct rebuild_run *rebuild;
@@ -34,7 +36,8 @@ static void revive(struct run *r)
 {
     for (unsigned i = 0; r->healed && i < r->world.process_count; i++) {
         struct process *p = r->world.processes[i];
-        if (p->state == PROCESS_DOWN && !p->disk_damaged && !p->given_up) (void)process_start(p);
+        if (p->state == PROCESS_DOWN && !p->disk_damaged && !p->given_up && !cluster_stands_by(&r->cluster, p))
+            (void)process_start(p);
     }
 }
 
@@ -90,6 +93,10 @@ static bool finalised(struct run *r)
 {
     return r->upgrade == NULL || upgrade_settled(r->upgrade);
 }
+static bool members_done(struct run *r)
+{
+    return members_settled(r->members);
+}
 static bool settled(struct run *r)
 {
     return check_state_settled(&r->cluster);
@@ -142,6 +149,7 @@ static void run_phases(struct run *r)
     cluster_start(&r->cluster);
     workload_start(r->load);
     admin_start(r->admin);
+    members_start(r->members);
     if (r->upgrade != NULL) upgrade_start(r->upgrade);
     if (k->chaos_from_start) {
         faults_start(r->faults);
@@ -152,6 +160,7 @@ static void run_phases(struct run *r)
     if (!step_until(r, r->world.now_ns + k->safety_ns)) return;
     faults_heal(r->faults);
     admin_heal(r->admin);
+    members_heal(r->members);
     if (r->upgrade != NULL) upgrade_heal(r->upgrade);
     r->healed = true;
     if (!step_while_not(r, unpaused_and_up, LIVENESS_LIMIT_NS, "coming up")) return;
@@ -162,6 +171,7 @@ static void run_phases(struct run *r)
     workload_audit(r->load);
     if (!step_while_not(r, idle, LIVENESS_LIMIT_NS, "the audit")) return;
     if (!step_while_not(r, moves_ended, LIVENESS_LIMIT_NS, "the end of all operators")) return;
+    if (!step_while_not(r, members_done, LIVENESS_LIMIT_NS, "the metadata service's members")) return;
     if (!step_while_not(r, finalised, LIVENESS_LIMIT_NS, "finalising the newer release")) return;
     if (!step_while_not(r, settled, LIVENESS_LIMIT_NS, "catching up of all replicas")) return;
     check_state(&r->cluster);
@@ -196,6 +206,7 @@ void run_seed(const struct run_options *o, struct run_result *out)
     r->load = workload_new(&r->cluster, &r->history);
     r->faults = faults_new(&r->cluster);
     r->admin = admin_new(&r->cluster);
+    r->members = members_new(&r->cluster);
     if (o->bench == BENCH_NONE) r->cluster.upgrade = r->upgrade = upgrade_new(&r->cluster);
     run_phases(r);
     if (r->world.failed) {
@@ -217,6 +228,7 @@ void run_seed(const struct run_options *o, struct run_result *out)
     world_free(&r->world);
     faults_free(r->faults);
     admin_free(r->admin);
+    members_free(r->members);
     upgrade_free(r->upgrade);
     salvage_free(r->salvage);
     rebuild_free(r->rebuild);

@@ -75,12 +75,11 @@ struct process {
     struct prng prng;
     struct list actors;
     struct sim_event pass;
-    bool woken;               /* another pass soon, whatever the deadlines say */
-    uint64_t paused_until_ns; /* no event reaches it before */
-    unsigned
-        pause_at_clock; /* a pause in the middle of what it does: when its clock is read the so many-th time; 0: none */
-    uint64_t pause_ns;  /* then: so long */
-    uint64_t late_ns;   /* it is past such a pause: what it does now happens so much later */
+    bool woken;                /* another pass soon, whatever the deadlines say */
+    uint64_t paused_until_ns;  /* no event reaches it before */
+    unsigned pause_at_clock;   /* in the middle of what it does: when its clock is read the so many-th time; 0: none */
+    uint64_t pause_ns;         /* then: so long */
+    uint64_t late_ns;          /* it is past such a pause: what it does now happens so much later */
     uint64_t passes_second_ns; /* start of the second that is being counted, against spinning */
     unsigned passes_second;
     /* clocks */
@@ -93,6 +92,7 @@ struct process {
     uint64_t log_slow, io_slow;  /* factors on latencies of the log's lane and of the others; 1 */
     uint64_t disk_stalls_ns;     /* until when nothing that is begun now ends */
     bool disk_full, disk_faulty; /* for the time being; a fault was armed in this life: fatal is legitimate */
+    bool may_go, taken_out;      /* of the metadata service, as an admin said; it has found out, and ends (members.c) */
     bool given_up;               /* by unsafe-recover: it is told so, and stops (salvage.c) */
     bool former, outdated; /* plays the former release in this life; has been told that it is too old (upgrade.c) */
     bool disk_damaged;     /* bytes have rotted: it may stop, and refuse to start, for ever */

@@ -73,7 +73,7 @@ static void restart(struct upgrade *u, struct process *p)
 static void roll(struct world *w, void *ctx)
 {
     struct upgrade *u = ctx;
-    struct process *servers[METAS + NODES_MAX];
+    struct process *servers[SERVERS_MAX];
     unsigned count = cluster_servers(u->cluster, servers);
     if (!u->active) return;
     restart(u, servers[prng_below(&u->prng, count)]);
@@ -84,7 +84,7 @@ static void roll(struct world *w, void *ctx)
 static void roll_last(struct world *w, void *ctx)
 {
     struct upgrade *u = ctx;
-    struct process *servers[METAS + NODES_MAX];
+    struct process *servers[SERVERS_MAX];
     unsigned count = cluster_servers(u->cluster, servers);
     for (unsigned i = 0; i < count; i++) {
         if (servers[i]->former && servers[i]->state == PROCESS_UP) {
@@ -146,7 +146,7 @@ static uint32_t known_finalised(const struct process *p)
 /* Everybody who is there knows. A node that is not there for good keeps it from being finalised. */
 bool upgrade_settled(const struct upgrade *u)
 {
-    struct process *servers[METAS + NODES_MAX];
+    struct process *servers[SERVERS_MAX];
     unsigned count = cluster_servers(u->cluster, servers);
     if (u->plan == MIXED_FOR_EVER || cluster_damaged(u->cluster)) return true;
     for (unsigned i = 0; i < count; i++) {

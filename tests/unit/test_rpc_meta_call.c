@@ -37,9 +37,30 @@ static struct {
     char message[512];
 } last;
 
+/* Where all of them are. */
+static void tell_members(struct rpc_request *r)
+{
+    struct meta_status_reply status = {.member_count = MEMBERS, .group = SLICE_EMPTY};
+    char addresses[MEMBERS][16];
+    struct buf b;
+    buf_init(&b, 4096);
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        (void)snprintf(addresses[i], sizeof addresses[i], "meta:%u", i + 1);
+        status.members[i].id = i + 1;
+        status.members[i].address = slice_str(addresses[i]);
+    }
+    pack_meta_status_reply(&b, &status);
+    rpc_reply(r, &(struct reply_head){.status = STATUS_OK, .message = SLICE_EMPTY, .payload = buf_slice(&b)});
+    buf_free(&b);
+}
+
 static void on_request(void *ctx, struct rpc_request *r)
 {
     struct member *m = ctx;
+    if (r->method == METHOD_META_STATUS && !m->hangs) {
+        tell_members(r);
+        return;
+    }
     struct reply_head head = {.status = STATUS_OK, .message = slice_str("hello from the leader"), .payload = r->params};
     if (m->hangs) {
         list_push_back(&m->kept, &r->link);
@@ -125,7 +146,7 @@ static uint64_t call(uint64_t timeout_ns)
 {
     static const uint8_t PARAMS[] = {0xc0};
     env->ops->wake(env);
-    return meta_call(meta, METHOD_META_STATUS, slice_make(PARAMS, 1), env_mono_ns(env) + timeout_ns, on_done, NULL);
+    return meta_call(meta, METHOD_META_MAP, slice_make(PARAMS, 1), env_mono_ns(env) + timeout_ns, on_done, NULL);
 }
 
 static bool is_done(void *ctx)
@@ -167,6 +188,22 @@ START_TEST(follows_hints)
     ck_assert_uint_le(refused, 14);
     (void)call(5 * SECOND);
     ck_assert(wait_done(13, SECOND));
+    stop();
+}
+END_TEST
+
+/* Whoever knows former members only is told where the leader is, that came after them. */
+START_TEST(asks_where_an_unknown_leader_is)
+{
+    start(20 + (uint64_t)_i);
+    struct errbuf err;
+    meta_call_free(meta);
+    leader = 3;
+    ck_assert_int_eq(meta_call_new(env, _i % 2 == 0 ? "meta:1" : "meta:2,meta:1", &self, &meta, &err), STATUS_OK);
+    (void)call(5 * SECOND);
+    ck_assert(wait_done(1, SECOND));
+    ck_assert_int_eq(last.head, STATUS_OK);
+    ck_assert_uint_eq(members[2].served, 1);
     stop();
 }
 END_TEST
@@ -332,6 +369,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, addresses);
     tcase_add_loop_test(t, follows_hints, 0, 5);
+    tcase_add_loop_test(t, asks_where_an_unknown_leader_is, 0, 6);
     tcase_add_loop_test(t, goes_round_past_the_dead, 0, 6);
     tcase_add_test(t, waits_through_an_election);
     tcase_add_test(t, does_not_wait_for_a_member_that_hangs);

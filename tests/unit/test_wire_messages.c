@@ -378,6 +378,7 @@ static void v_meta_heartbeat_request(struct visit *v, struct meta_heartbeat_requ
     V_LIST(v, m->left, m->left_count, 9);
     for (size_t i = 0; i < m->left_count; i++) v_u64(v, &m->left[i]);
     v_u64(v, &m->catalogue);
+    v_u64(v, &m->holds_sum);
 }
 
 static void v_meta_heartbeat_reply(struct visit *v, struct meta_heartbeat_reply *m)
@@ -398,6 +399,7 @@ static void v_meta_heartbeat_reply(struct visit *v, struct meta_heartbeat_reply 
     v_bool(v, &m->takes_deltas);
     v_bin(v, &m->catalogue, 0, 2000);
     v_u64(v, &m->ts_bound);
+    v_u64(v, &m->send_rate);
 }
 
 static void v_meta_timestamps_request(struct visit *v, struct meta_timestamps_request *m)
