@@ -9,6 +9,7 @@
 #   make bench-engine N=200000 REPEAT=1 ENGINES=ours,rocksdb WORK=random     the store beside its peers (bench/engine)
 #   make bench-recovery MB=1024      a node comes back with that much log
 #   make bench                 the suite, YCSB among it: bench/RESULTS.md
+#   make bench-budget          where an operation's time goes
 #   make bench-quick           what became slower;  make bench-vs-etcd, make bench-vs-postgres     beside them on the same machine
 #   make bench-encryption      encrypted data beside plain;  make bench-front     idle connections and watches
 #   sh bench/backup/run.sh MIB      a backup and a restore beside what the disk can do
@@ -117,7 +118,7 @@ SIM_COMMAND = '$(SIM)$(if $(SEED), --seed $(SEED))$(if $(SIM_ARGS), $(SIM_ARGS))
 
 # ---- targets -----------------------------------------------------------------------------------------------------------
 
-.PHONY: all bench bench-bank bench-vs-postgres bench-ranges bench-moves bench-growth bench-operations run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement bench-recovery bench-quick bench-vs-etcd bench-encryption bench-front soak bench-failover fuzz replay FORCE
+.PHONY: all bench bench-bank bench-vs-postgres bench-ranges bench-moves bench-growth bench-operations run stop clean-data test unit scenario model sim process check format deps clean bench-engine bench-placement bench-recovery bench-quick bench-budget bench-vs-etcd bench-encryption bench-front soak bench-failover fuzz replay FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -202,6 +203,10 @@ bench-bank bench-vs-postgres: all
 # Under two minutes: what is slower than the recorded ratios to a bare server on the same machine. RECORD=1 records.
 bench-quick: all $(OUT)/bench/floor
 	@QUORATE_BUILD=$(OUT) sh bench/quick/run.sh
+
+# Where the time goes: processor time, system calls, changes of thread per operation. As root.
+bench-budget: all $(OUT)/bench/floor
+	@QUORATE_BUILD=$(OUT) sh bench/budget/run.sh
 
 bench-vs-etcd: all
 	@QUORATE_BUILD=$(OUT) sh bench/etcd/run.sh

@@ -33,8 +33,8 @@ large() { # large [--fill]: rows of 1 KB, 60 times what the cache of each node h
     one get_larger_than_cache kv --keyspace large --keys 500000 --value-size 1000 --reads 100 --connections 16 --depth 4 "$@"
     one mixed_larger_than_cache mixed --keyspace large --keys 500000 --value-size 1000 --connections 16 --depth 4
 }
-many() { # many RANGES: a keyspace of so many, a key or more in each
-    "$quorate" keyspace create "many$1" --timeout 60000 --splits "$(seq -f 'bench/%010g' -s, $((4000 / $1)) $((4000 / $1)) 3999)" >/dev/null
+many() { # many NAME RANGES: a keyspace of so many, a key or more in each
+    "$quorate" keyspace create "$1" --timeout 60000 --splits "$(seq -f 'bench/%010g' -s, $((4000 / $2)) $((4000 / $2)) 3999)" >/dev/null
 }
 
 cluster_start >/dev/null || exit 1
@@ -59,9 +59,12 @@ for round in $(seq "$rounds"); do
     if [ "$round" = 1 ]; then large --fill; else large; fi
 done
 for ranges in 1000 4000; do # both at once: 5,000 ranges and 15,000 replicas on these cores
-    many "$ranges"
+    many "many$ranges" "$ranges"
     for round in $(seq "$rounds"); do one "put_${ranges}_ranges" kv --keyspace "many$ranges" --keys 4000 --connections 16 --depth 4; done
 done
+many beside 4000 # more are not created in one go
+many beside_too 1000
+for round in $(seq "$rounds"); do one put_4000_of_10000_ranges kv --keyspace many4000 --keys 4000 --connections 16 --depth 4; done
 python3 - "$work/runs" "$results" "$rounds" "$seconds" "$("$quorate" version)" <<'PYTHON'
 import collections, datetime, json, os, platform, statistics, sys
 path, results, rounds, seconds, version = sys.argv[1:]

@@ -10,7 +10,7 @@
 #include "backup/inspect.h"
 #include "backup/walk.h"
 
-#define RESTORE_KEYSPACE "restore-mark"
+#define RESTORE_KEYSPACE CLIENT_RESTORE_MARK
 
 struct restore_options {
     uint64_t at;

@@ -190,8 +190,10 @@ static void send_lines(struct changefeed *f)
         f->session.env->http->ops->client_send(f->http, HTTP_POST, f->path, &type, 1, buf_slice(&f->lines), on_http, f);
     } else {
         out_bytes(buf_slice(&f->lines));
-        if (out_failed()) end_with(f, CLI_OK);
-        sent(f);
+        if (out_failed())
+            end_with(f, CLI_OK); /* what was not written has not been taken; cli_main tells why */
+        else
+            sent(f);
     }
 }
 

@@ -23,7 +23,8 @@ struct export
     struct cli *cli;
     struct arena arena;
     enum record_kind kind;
-    const char *path; /* NULL: standard output */
+    const char *path;    /* NULL: standard output */
+    char temporary[600]; /* its name until all rows are in it */
     int fd;
     struct slice keyspace, start, end; /* asked for, user keys */
     struct read_how how;
@@ -74,10 +75,11 @@ static void write_rows(struct export *x, const struct scan_reply *reply)
         data_row_append(x->kind, &row, &x->out);
         x->rows++;
     }
-    if (x->path != NULL)
-        process_append(x->fd, buf_slice(&x->out));
-    else
+    struct errbuf err;
+    if (x->path == NULL)
         out_bytes(buf_slice(&x->out));
+    else if (process_append(x->fd, buf_slice(&x->out), &err) != STATUS_OK)
+        export_end(x, cli_fail("%s: %s; nothing is kept of it", x->path, err.text));
     buf_clear(&x->out);
 }
 
@@ -96,6 +98,7 @@ static void page_done(void *ctx, const struct client_error *e, const struct scan
     }
     if (x->how.mode == READ_SNAPSHOT) x->how.ts = reply->mark.ts;
     write_rows(x, reply);
+    if (x->session.done) return;
     if (x->path != NULL)
         progress_show(&x->progress, x->session.env, x->rows,
                       x->rows_expected == 0 ? 0 : (double)x->rows / (double)x->rows_expected, false);
@@ -192,12 +195,34 @@ static int take_arguments(struct export *x, struct arena *keep)
 static int open_output(struct export *x)
 {
     struct errbuf err;
-    enum status s = x->path == NULL ? STATUS_OK : process_file_remove(x->path);
-    if (s != STATUS_OK && s != STATUS_NOT_FOUND) return cli_fail("%s cannot be replaced (%s)", x->path, status_text(s));
-    if (x->path != NULL) x->fd = process_append_open(x->path, &err);
-    if (x->path != NULL && x->fd < 0) return cli_fail("%s", err.text);
+    if (x->path != NULL) {
+        if (strlen(x->path) >= sizeof x->temporary - 8) return cli_usage("%s: the name is too long", x->path);
+        if (process_file_special(x->path)) return cli_usage("%s is no regular file: `-` is standard output", x->path);
+        (void)snprintf(x->temporary, sizeof x->temporary, "%s.part", x->path);
+        enum status s = process_file_remove(x->temporary);
+        if (s != STATUS_OK && s != STATUS_NOT_FOUND)
+            return cli_fail("%s cannot be replaced (%s)", x->temporary, status_text(s));
+        x->fd = process_append_open(x->temporary, &err);
+        if (x->fd < 0) return cli_fail("%s", err.text);
+    }
     if (x->kind == RECORD_CSV) buf_append_str(&x->out, CSV_HEAD);
     if (x->kind == RECORD_RAW) buf_append_str(&x->out, RAW_MAGIC);
+    return CLI_OK;
+}
+
+/* All of it, or nothing: the name stands for all rows. */
+static int close_output(struct export *x, int code)
+{
+    struct errbuf err;
+    int fd = x->fd;
+    x->fd = -1;
+    if (code != CLI_OK) {
+        process_read_close(fd);
+        enum status s = process_file_remove(x->temporary);
+        return s == STATUS_OK ? code : cli_fail("%s is not whole, and could not be removed", x->temporary);
+    }
+    if (process_append_keep(fd, x->temporary, x->path, &err) != STATUS_OK) return cli_fail("%s", err.text);
+    out_printf("export: %llu rows to %s\n", (unsigned long long)x->rows, x->path);
     return CLI_OK;
 }
 
@@ -206,14 +231,12 @@ static int export_rows(struct export *x)
     struct scan_reply none = {.rows = NULL};
     int code = open_output(x);
     if (code != CLI_OK) return code;
-    write_rows(x, &none); /* the head */
     progress_begin(&x->progress, x->session.env, "export", x->rows_expected);
     x->session.done = false;
-    go_on(x);
+    write_rows(x, &none); /* the head */
+    if (!x->session.done) go_on(x);
     code = session_wait(&x->session);
-    if (x->path != NULL && code == CLI_OK)
-        out_printf("export: %llu rows to %s\n", (unsigned long long)x->rows, x->path);
-    return code;
+    return x->path == NULL ? code : close_output(x, code);
 }
 
 int run_export(struct cli *c)

@@ -142,7 +142,8 @@ static int server_certs(struct cli *c, const char *listen, bool ask_peers)
 /* Written at once: what happened before a kill is there, and lines of several servers stand in the order of their events. */
 static void trace_line(void *ctx, struct slice line)
 {
-    process_append(((const struct cli *)ctx)->trace_fd, line);
+    struct errbuf err; /* a trace: what does not fit is not there, and its judge sees that */
+    (void)!process_append(((const struct cli *)ctx)->trace_fd, line, &err);
 }
 
 static int host_options_take(struct cli *c, struct host_options *o)

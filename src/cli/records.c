@@ -240,13 +240,13 @@ void rejects_add(struct rejects *r, uint64_t number, const char *why, struct sli
     struct buf b;
     r->count++;
     if (r->fd < 0 && !r->failed) r->fd = process_append_open(r->path, &err);
-    r->failed = r->fd < 0;
+    r->failed = r->failed || r->fd < 0;
     if (r->failed) return;
     buf_init(&b, RECORD_BYTES_MAX + 1024);
     buf_printf(&b, "%llu\t%s\t", (unsigned long long)number, why);
     buf_append_slice(&b, record);
     buf_append_byte(&b, '\n');
-    process_append(r->fd, buf_slice(&b));
+    r->failed = process_append(r->fd, buf_slice(&b), &err) != STATUS_OK;
     buf_free(&b);
 }
 

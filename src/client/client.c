@@ -302,6 +302,29 @@ void client_map(struct client *c, struct slice keyspace, uint32_t timeout_ms, cl
     r->done.map = done;
 }
 
+struct restoring {
+    client_restoring_done done;
+    void *ctx;
+};
+
+static void on_restoring(void *ctx, const struct client_error *e, const struct meta_map_reply *map)
+{
+    struct restoring *ask = ctx;
+    bool restoring = e->status != STATUS_OK && e->status != STATUS_NOT_FOUND;
+    for (size_t i = 0; map != NULL && i < map->keyspace_count; i++)
+        restoring = restoring || map->keyspaces[i].dropped_ts == 0;
+    ask->done(ask->ctx, restoring);
+}
+
+void client_restoring(struct client *c, uint32_t timeout_ms, client_restoring_done done, void *ctx)
+{
+    struct request *r = request_new(c, REQUEST_MAP, slice_str(CLIENT_RESTORE_MARK), timeout_ms, NULL);
+    struct restoring *ask = arena_alloc(&r->arena, sizeof *ask);
+    *ask = (struct restoring){.done = done, .ctx = ctx};
+    r->done.map = on_restoring;
+    r->ctx = ask;
+}
+
 static void set_params(struct request *r, enum method m, struct slice params, client_call_done done)
 {
     r->method = m;

@@ -53,7 +53,10 @@ void process_read_close(int fd); /* also of process_append_open */
 MUST_CHECK enum status process_file_append(const char *path, struct slice bytes, struct errbuf *err);
 /* The same for many small pieces, each written in one call: pieces of several processes do not mix. -1 with a text. */
 int process_append_open(const char *path, struct errbuf *err);
-void process_append(int fd, struct slice bytes);
+MUST_CHECK enum status process_append(int fd, struct slice bytes, struct errbuf *err);
+/* Closes it; what it holds is durable and bears the name `path`, whatever had that before. `temporary` is its name so far. */
+MUST_CHECK enum status process_append_keep(int fd, const char *temporary, const char *path, struct errbuf *err);
+bool process_file_special(const char *path); /* it is there, and no regular file: a pipe, a device, a directory */
 MUST_CHECK enum status process_file_remove(const char *path);                   /* STATUS_NOT_FOUND when absent */
 MUST_CHECK enum status process_make_dirs(const char *path, struct errbuf *err); /* with its parents; durable */
 

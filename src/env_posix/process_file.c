@@ -124,9 +124,19 @@ int process_append_open(const char *path, struct errbuf *err)
     return fd;
 }
 
-void process_append(int fd, struct slice bytes)
+enum status process_append(int fd, struct slice bytes, struct errbuf *err)
 {
-    (void)!write(fd, bytes.data, bytes.size); /* a report: what does not fit is not there */
+    int code = write_all(fd, bytes);
+    return code == 0 ? STATUS_OK : file_failed("the file", "written", code, err);
+}
+
+enum status process_append_keep(int fd, const char *temporary, const char *path, struct errbuf *err)
+{
+    int code = fsync(fd) == 0 || errno == EINVAL ? 0 : errno; /* EINVAL: a pipe or a device */
+    if (close(fd) != 0 && code == 0) code = errno;
+    if (code == 0 && rename(temporary, path) != 0) code = errno;
+    if (code == 0) code = sync_parent(path);
+    return code == 0 ? STATUS_OK : file_failed(path, "written", code, err);
 }
 
 enum status process_file_append(const char *path, struct slice bytes, struct errbuf *err)
@@ -136,6 +146,12 @@ enum status process_file_append(const char *path, struct slice bytes, struct err
     int code = write_all(fd, bytes);
     (void)close(fd);
     return code == 0 ? STATUS_OK : file_failed(path, "written", code, err);
+}
+
+bool process_file_special(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
 }
 
 enum status process_file_remove(const char *path)

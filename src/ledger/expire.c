@@ -10,6 +10,8 @@
 
 static void sweep_over(struct ledger *l, bool more)
 {
+    mem_free(l->sweep.found);
+    l->sweep.found = NULL;
     l->sweep.busy = false;
     if (more) l->sweep.next_ns = 0;
     l->env->ops->wake(l->env);
@@ -21,6 +23,16 @@ static void expired_done(void *ctx, const struct client_error *e, const struct l
     sweep_over(ctx, e->status == STATUS_OK && count == SWEEP_ROWS);
 }
 
+/* Not into a cluster that is being filled from a backup: the row that resolved the transfer may only be on its way. */
+static void on_restoring(void *ctx, bool restoring)
+{
+    struct ledger *l = ctx;
+    if (restoring)
+        sweep_over(l, false);
+    else
+        ledger_create_transfers(l, l->sweep.found, l->sweep.count, SWEEP_MS, expired_done, l);
+}
+
 static void sweep_done(void *ctx, const struct client_error *e, const struct scan_reply *reply)
 {
     struct ledger *l = ctx;
@@ -28,18 +40,17 @@ static void sweep_done(void *ctx, const struct client_error *e, const struct sca
         sweep_over(l, false);
         return;
     }
-    struct ledger_transfer *t = mem_zalloc(reply->row_count * sizeof(*t));
-    size_t count = 0;
+    l->sweep.found = mem_zalloc(reply->row_count * sizeof *l->sweep.found);
+    l->sweep.count = 0;
     for (size_t i = 0; i < reply->row_count; i++) {
         struct ledger_key key;
         if (ledger_key_decode(reply->rows[i].key, &key) != STATUS_OK || key.row != LEDGER_ROW_EXPIRY) continue;
-        t[count++] = (struct ledger_transfer){.flags = LEDGER_EXPIRE, .pending_id = key.id};
+        l->sweep.found[l->sweep.count++] = (struct ledger_transfer){.flags = LEDGER_EXPIRE, .pending_id = key.id};
     }
-    if (count > 0)
-        ledger_create_transfers(l, t, count, SWEEP_MS, expired_done, l);
+    if (l->sweep.count > 0)
+        client_restoring(l->client, SWEEP_MS, on_restoring, l);
     else
         sweep_over(l, false);
-    mem_free(t);
 }
 
 uint64_t expire_pass(struct ledger *l, uint64_t now_ns)

@@ -257,6 +257,7 @@ void ledger_free(struct ledger *l)
     if (l == NULL) return;
     struct list *it;
     l->env->ops->detach(l->env, &l->actor);
+    mem_free(l->sweep.found);
     while ((it = list_pop_front(&l->runs)) != NULL) {
         struct ledger_run *r = LIST_ENTRY(it, struct ledger_run, link);
         free_jobs(&r->jobs);

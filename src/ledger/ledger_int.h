@@ -77,6 +77,8 @@ struct ledger {
     struct {
         uint64_t next_ns;
         bool busy;
+        struct ledger_transfer *found;
+        size_t count;
     } sweep;
     struct ledger_stats stats;
 };

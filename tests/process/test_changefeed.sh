@@ -43,6 +43,11 @@ for line in open(sys.argv[1]):
 assert sorted(set(seen)) == list(range(1, 101)) and deleted == 3, (len(seen), deleted)
 PYTHON
 
+# What standard output did not take has not been taken.
+full() { "$quorate" changefeed default --prefix k/ --from "$from" --state "$work/state" >/dev/full; }
+expect "a feed that cannot write ends" 1 "could not be written" full
+check "and does not count it" test ! -s "$work/state"
+
 # A webhook that answers 503 three times, and then takes everything.
 python3 - "$work/port" "$work/hook" <<'PYTHON' &
 import http.server, sys

@@ -137,4 +137,16 @@ tail -1 "$work/many.out"
 check "the node starts again" "$quorate" cluster start node-2
 check "everything is exported" "$quorate" export people "$work/all.ndjson"
 check "all rows are there" test "$(grep -c /big "$work/all.ndjson")" = 60000
+no_room() { # no file may grow beyond 512 KiB
+    (
+        trap '' XFSZ
+        ulimit -f 1024
+        "$quorate" export people "$1"
+    )
+}
+expect "an export that finds no room says so" 1 "cannot be written" no_room "$work/cut.ndjson"
+check "and leaves nothing that looks whole" test ! -e "$work/cut.ndjson" -a ! -e "$work/cut.ndjson.part"
+expect "one before it stays" 1 "cannot be written" no_room "$work/all.ndjson"
+check "whole" test "$(grep -c /big "$work/all.ndjson")" = 60000
+expect "a device is no file" 2 "no regular file" "$quorate" export people /dev/null
 finish

@@ -42,4 +42,15 @@ check "and made anew" "$quorate" keyspace create ledger
 check "the gateway hears of it" eventually hears
 expect "nobody is there whom a gateway still remembers" 0 "debit_account_not_found=$count" moved 200000
 expect "the new books" 0 "VERDICT proven" "$quorate" ledger audit
+
+# While a backup is restored nothing ends by itself: half of what is to come is not there.
+pending() { "$quorate" ledger account 1 -o json | json "d['debits_pending']"; }
+ended() { test "$(pending)" = 0; }
+check "the mark of a restore" "$quorate" keyspace create restore-mark
+check "two accounts" "$quorate" ledger create-accounts 1 2
+check "a pending transfer of a second" "$quorate" ledger transfer 1 2 5 --flags pending --expires-s 1
+sleep 3.2 # a gateway looks once a second
+expect "it is still pending" 0 5 pending
+check "the restore is over" "$quorate" keyspace drop restore-mark --grace 0s --yes
+check "now it ends" eventually ended
 finish
