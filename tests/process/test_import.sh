@@ -105,10 +105,10 @@ printf 'id,name,city\n1,Ada,London\n2,"Grace ""Amazing"" Hopper",New York\nbad r
 expect "bad rows are refused" 1 "3 rows stored, 0 were there already, 2 refused" "$quorate" import people "$work/people.csv" --key id
 check "with their lines and reasons" sh -c "grep -q '^4	the row has not the 3 cells' '$work/people.csv.rejects' && grep -q '^5	the key is empty' '$work/people.csv.rejects'"
 expect "a row of many columns is JSON" 0 '{"name":"Grace \"Amazing\" Hopper","city":"New York"}' "$quorate" get people 2
-printf '{"key": "a", "value": {"nested": [1, 2]}}\n{"key": 5}\nnothing\n{"key": "later", "value": "1"}\n{"key": "later", "value": "2"}\n' >"$work/mixed.ndjson"
+printf '{"value": {"nested": [1, 2.10, 1e2, "x , \\" y"], "value": 0.1}, "key": "a"}\n{"key": 5}\nnothing\n{"key": "later", "value": "1"}\n{"key": "later", "value": "2"}\n' >"$work/mixed.ndjson"
 expect "bad lines are refused" 1 "2 refused" "$quorate" import people "$work/mixed.ndjson" --rejects "$work/refused"
 check "into the file that is named" sh -c "grep -q '^2	' '$work/refused' && grep -q '^3	not an object of JSON' '$work/refused'"
-expect "what is no text stays JSON" 0 '{"nested":[1,2]}' "$quorate" get people a
+expect "what is no text stays JSON" 0 '{"nested":[1,2.10,1e2,"x , \" y"],"value":0.1}' "$quorate" get people a
 expect "the later of two rows wins" 0 "2" "$quorate" get people later
 expect "no such keyspace" 1 "no keyspace is named" "$quorate" import nowhere "$work/rows.ndjson"
 head -c 3000 "$work/out.raw" >"$work/cut.raw"
