@@ -99,6 +99,21 @@ static bool may_be_forgotten(const struct coordinator *c)
     return late;
 }
 
+/* Some have committed, and one was sealed because it knows nothing: it has committed too, and was told to forget. Whoever told it so
+ * has ended before it told the others. */
+static bool forgot_a_commit(const struct coordinator *c, uint64_t *ts)
+{
+    bool committed = false, unknown = false;
+    for (size_t i = 0; i < c->o.participant_count; i++) {
+        const struct participant *p = &c->participants[i];
+        if (!p->has_vote || (p->vote.kind != VOTE_COMMITTED && p->vote.kind != VOTE_ABORTED)) return false;
+        if (p->vote.kind == VOTE_COMMITTED) *ts = p->vote.ts;
+        committed = committed || p->vote.kind == VOTE_COMMITTED;
+        unknown = unknown || p->vote.kind == VOTE_ABORTED;
+    }
+    return committed && unknown;
+}
+
 /* The anchor's participant was sealed: whether it has an answer for the client's id already it did not say. What others refuse may
  * be what an earlier attempt has done. */
 static bool anchor_is_mute(const struct coordinator *c)
@@ -119,7 +134,13 @@ static void decide(struct coordinator *c)
     }
     txn_votes_combine(votes, count, &c->arena, &c->outcome, &c->answer);
     c->decided = true;
-    c->uncertain = may_be_forgotten(c);
+    c->uncertain = !c->outcome.commit && may_be_forgotten(c);
+    uint64_t ts = 0;
+    if (forgot_a_commit(c, &ts)) { /* the answer went with what was forgotten */
+        COVER("txn.forgotten_by_some");
+        c->outcome = (struct txn_outcome){.commit = true, .ts = ts};
+        c->uncertain = true;
+    }
     bool keeper = false;
     for (size_t i = 0; i < c->o.participant_count; i++) keeper = keeper || keeps_answer(c, i);
     c->answered = c->outcome.commit || !c->outcome.keep || !keeper;
@@ -248,7 +269,7 @@ bool coordinator_answer(const struct coordinator *c, struct slice *answer)
 
 bool coordinator_uncertain(const struct coordinator *c)
 {
-    return c->uncertain && !c->outcome.commit;
+    return c->uncertain;
 }
 
 bool coordinator_decided(const struct coordinator *c, struct txn_outcome *out)

@@ -95,6 +95,12 @@ void client_map(struct client *c, struct slice keyspace, uint32_t timeout_ms, cl
     note(c, "map", keyspace, timeout_ms, ctx);
     c->map_done = done;
 }
+void client_restoring(struct client *c, uint32_t timeout_ms, client_restoring_done done, void *ctx)
+{
+    (void)c;
+    (void)timeout_ms;
+    done(ctx, false);
+}
 void client_meta(struct client *c, enum method m, struct slice params, uint32_t timeout_ms, client_call_done done,
                  void *ctx)
 {

@@ -112,6 +112,28 @@ START_TEST(without_an_id_a_refusal_is_told_at_once)
 }
 END_TEST
 
+/* A commit over two ranges whose router died between the Forget of the one and the Forget of the other: it is a commit, and the other is
+ * told to forget it; what it answered nobody knows any more. */
+START_TEST(a_commit_that_one_has_forgotten_is_a_commit)
+{
+    struct coordinator *c = begun(false);
+    struct txn_outcome outcome;
+    struct buf body;
+    buf_init(&body, 4096);
+    votes(c, 1, VOTE_COMMITTED, STATUS_OK);
+    sealed(c, 0);
+    ck_assert(coordinator_decided(c, &outcome) && outcome.commit && outcome.ts == 9);
+    ck_assert(coordinator_uncertain(c));
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert_int_eq((int)coordinator_ask(c, i, &body), (int)ASK_FORGET);
+        votes(c, i, VOTE_DONE, STATUS_OK);
+    }
+    ck_assert(coordinator_done(c));
+    buf_free(&body);
+    ck_assert_int_eq(answer_of(c), STATUS_RETRY);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("txn_coordinator");
@@ -120,6 +142,7 @@ int main(void)
     tcase_add_test(tc, a_refusal_waits_for_what_the_anchor_knows);
     tcase_add_test(tc, the_refusal_told_is_the_one_that_is_stored);
     tcase_add_test(tc, without_an_id_a_refusal_is_told_at_once);
+    tcase_add_test(tc, a_commit_that_one_has_forgotten_is_a_commit);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
