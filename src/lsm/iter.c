@@ -1,7 +1,8 @@
 #include "base/mem.h"
 #include "lsm/lsm_int.h"
 
-enum { STEPS_BEFORE_SKIP = 8 }; /* over versions of one key: more of them are skipped by a search */
+/* Over versions of one key: more of them are skipped by a search, first in memtables, then everywhere. */
+enum { STEPS_BEFORE_SKIP = 8, STEPS_BEFORE_SEARCH = 32 };
 
 struct lsm_iter {
     struct lsm *l;
@@ -11,9 +12,11 @@ struct lsm_iter {
     uint64_t ts;
     bool begun;
     /* The key at hand. Forward: resolved once its newest visible version was found, whatever that is. Reverse: `candidate` is
-     * its newest visible version so far, resolved when the next key shows that no newer one comes. */
+     * its newest visible version so far, resolved when the next key shows that no newer one comes, or by a search. */
     struct keybuf key, value;
     bool at_key, resolved, have;
+    bool searched;  /* reverse: it was, so that the sources still stand among its versions */
+    unsigned steps; /* over its versions */
     struct lsm_write candidate;
     uint32_t *allowance; /* NULL: no limit */
 };
@@ -32,7 +35,7 @@ struct lsm_iter *lsm_iter_new(struct lsm *l, struct slice start, struct slice en
     struct lsm_iter *it = l->spare_iter != NULL ? l->spare_iter : mem_zalloc(sizeof(*it));
     l->spare_iter = NULL;
     it->l = l;
-    it->begun = it->at_key = it->resolved = it->have = false;
+    it->begun = it->at_key = it->resolved = it->have = it->searched = false;
     it->version = version_ref(l->version);
     it->ts = ts;
     it->allowance = NULL; /* a spare one's was another reader's */
@@ -107,6 +110,7 @@ static int32_t ahead_within(const struct lsm_iter *it, const struct lsm_miss *mi
 static enum status fail(struct lsm_iter *it, enum status s, struct lsm_miss *miss)
 {
     struct rowsource *source = it->merge.failed;
+    if (source == NULL) return s; /* lsm_get saw to it */
     if (s == STATUS_MISS) {
         *miss = source->miss;
         miss->ahead = ahead_within(it, miss);
@@ -126,6 +130,7 @@ static void enter_key(struct lsm_iter *it, const struct lsm_write *w)
     keybuf_set(&it->key, 0, w->key.data, w->key.size);
     it->at_key = true;
     it->resolved = it->have = false;
+    it->steps = 0;
 }
 
 void lsm_iter_allow(struct lsm_iter *it, uint32_t *allowance)
@@ -150,7 +155,7 @@ static bool seen(const struct lsm_iter *it, const struct lsm_write *w)
 static enum status next_forward(struct lsm_iter *it, struct lsm_write *w)
 {
     struct slice end = keybuf_slice(&it->end);
-    for (unsigned passed = 0;;) {
+    for (;;) {
         enum status s = rowmerge_next(&it->merge, w);
         if (s != STATUS_OK) return s;
         bool stop = used_up(it);
@@ -166,8 +171,8 @@ static enum status next_forward(struct lsm_iter *it, struct lsm_write *w)
         if (it->resolved || w->ts > it->ts) {
             if (stop && it->resolved) return STATUS_RETRY;
             uint64_t to = it->resolved ? 0 : it->ts;
-            if (++passed % STEPS_BEFORE_SKIP != 0 || w->ts <= to) continue;
-            s = rowmerge_skip(&it->merge, keybuf_slice(&it->key), to);
+            if (++it->steps % STEPS_BEFORE_SKIP != 0 || w->ts <= to) continue;
+            s = rowmerge_skip(&it->merge, keybuf_slice(&it->key), to, it->steps >= STEPS_BEFORE_SEARCH);
             if (s != STATUS_OK) return s;
             continue;
         }
@@ -176,20 +181,61 @@ static enum status next_forward(struct lsm_iter *it, struct lsm_write *w)
     }
 }
 
-static void keep_candidate(struct lsm_iter *it, const struct lsm_write *w)
+static void set_candidate(struct lsm_iter *it, enum lsm_kind kind, uint64_t ts, struct slice value)
 {
-    keybuf_set(&it->value, 0, w->value.data, w->value.size);
-    it->candidate = (struct lsm_write){
-        .kind = w->kind, .key = keybuf_slice(&it->key), .ts = w->ts, .value = keybuf_slice(&it->value)};
+    keybuf_set(&it->value, 0, value.data, value.size);
+    it->candidate =
+        (struct lsm_write){.kind = kind, .key = keybuf_slice(&it->key), .ts = ts, .value = keybuf_slice(&it->value)};
     it->have = true;
 }
 
+/* One more version of the key at hand. True: it has so many, or such large ones, that its newest is better searched for. */
+static bool many_versions(struct lsm_iter *it, const struct lsm_write *w)
+{
+    it->steps += 1 + (unsigned)(w->value.size / 1024);
+    return it->steps >= STEPS_BEFORE_SEARCH;
+}
+
+/* The end is the position of an iterator that missed a block among the versions of this key: they are not gone through again. */
+static bool was_left_in(const struct lsm_iter *it, struct slice key)
+{
+    struct slice end = keybuf_slice(&it->end);
+    return end.size == key.size + 1 && end.data[key.size] == 0 && slice_starts(end, key);
+}
+
+/* Reverse: STATUS_OK with the key's newest visible version in *w, STATUS_NOT_FOUND, or what keeps it from being read. */
+static enum status search(struct lsm_iter *it, struct lsm_write *w, struct lsm_miss *miss)
+{
+    struct lsm_row row;
+    enum status s = lsm_get(it->l, keybuf_slice(&it->key), it->ts, &row, miss);
+    it->merge.failed = NULL;
+    if (s != STATUS_OK && s != STATUS_NOT_FOUND) return s;
+    it->resolved = it->searched = true;
+    it->have = false;
+    if (s == STATUS_NOT_FOUND) return s;
+    set_candidate(it, LSM_PUT, row.ts, row.value);
+    it->have = false;
+    *w = it->candidate;
+    return STATUS_OK;
+}
+
+/* The next row; what is left of a key that was searched is passed over. */
+static enum status step_back(struct lsm_iter *it, struct lsm_write *w)
+{
+    if (it->searched) {
+        enum status s = rowmerge_seek(&it->merge, keybuf_slice(&it->key), 0);
+        if (s != STATUS_OK) return s;
+        it->searched = false;
+    }
+    return rowmerge_next(&it->merge, w);
+}
+
 /* Rows come key by key, each key's oldest version first. */
-static enum status next_reverse(struct lsm_iter *it, struct lsm_write *w)
+static enum status next_reverse(struct lsm_iter *it, struct lsm_write *w, struct lsm_miss *miss)
 {
     struct slice start = keybuf_slice(&it->start);
     for (;;) {
-        enum status s = rowmerge_next(&it->merge, w);
+        enum status s = step_back(it, w);
         if (s != STATUS_OK && s != STATUS_END) return s;
         bool ended = s == STATUS_END || slice_cmp(w->key, start) < 0;
         bool stop = used_up(it);
@@ -209,12 +255,21 @@ static enum status next_reverse(struct lsm_iter *it, struct lsm_write *w)
             it->merge.at_row = false;
             return STATUS_RETRY;
         }
+        bool again = false;
         if (!same_key(it, w)) {
+            again = !it->at_key && was_left_in(it, w->key);
             enter_key(it, w);
             it->resolved = !stop && w->ts <= it->ts && rowmerge_ends_key(&it->merge);
             if (it->resolved && seen(it, w)) return STATUS_OK; /* its only version: nothing of it has to be kept */
         }
-        if (w->ts <= it->ts && !it->resolved) keep_candidate(it, w);
+        if (it->resolved) continue;
+        if (many_versions(it, w) || again) {
+            s = search(it, w, miss);
+            if (s != STATUS_NOT_FOUND) return s;
+            if (stop) return STATUS_RETRY;
+        } else if (w->ts <= it->ts) {
+            set_candidate(it, w->kind, w->ts, w->value);
+        }
     }
 }
 
@@ -243,7 +298,7 @@ enum status lsm_iter_next(struct lsm_iter *it, struct lsm_row *row, struct lsm_m
         it->begun = true;
     }
     struct lsm_write w;
-    s = it->merge.reverse ? next_reverse(it, &w) : next_forward(it, &w);
+    s = it->merge.reverse ? next_reverse(it, &w, miss) : next_forward(it, &w);
     if (s == STATUS_END || s == STATUS_RETRY) return s;
     if (s != STATUS_OK) return fail(it, s, miss);
     *row = (struct lsm_row){.key = w.key, .ts = w.ts, .value = w.value};

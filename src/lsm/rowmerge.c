@@ -89,13 +89,13 @@ static enum status advance(struct rowmerge *m, size_t at)
     return moved(m, at, m->reverse ? rowsource_prev(s) : rowsource_next(s));
 }
 
-enum status rowmerge_skip(struct rowmerge *m, struct slice key, uint64_t ts)
+enum status rowmerge_skip(struct rowmerge *m, struct slice key, uint64_t ts, bool in_runs)
 {
     enum status status = STATUS_OK;
     m->at_row = false;
     while (status == STATUS_OK && m->heap_count > 0) {
         struct rowsource *s = &m->sources[m->heap[0]];
-        if (s->memtable == NULL || row_cmp(s->row.key, s->row.ts, key, ts) >= 0) break;
+        if ((s->memtable == NULL && !in_runs) || row_cmp(s->row.key, s->row.ts, key, ts) >= 0) break;
         status = moved(m, 0, rowsource_seek(s, key, ts));
     }
     return status;

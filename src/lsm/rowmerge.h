@@ -25,7 +25,8 @@ MUST_CHECK enum status rowmerge_seek(struct rowmerge *m, struct slice key, uint6
 MUST_CHECK enum status rowmerge_next(struct rowmerge *m, struct lsm_write *row);
 /* Reverse: the row at hand is known to be the last one of its key. False: perhaps it is. */
 bool rowmerge_ends_key(const struct rowmerge *m);
-/* Forward: over rows before (key, ts), which is behind the row at hand, as far as memtables hold them: those have no blocks to miss. */
-MUST_CHECK enum status rowmerge_skip(struct rowmerge *m, struct slice key, uint64_t ts);
+/* Forward: over rows before (key, ts), which is behind the row at hand, as far as memtables hold them: those have no blocks to
+ * miss. in_runs: tables' rows too. */
+MUST_CHECK enum status rowmerge_skip(struct rowmerge *m, struct slice key, uint64_t ts, bool in_runs);
 
 #endif

@@ -17,7 +17,7 @@ struct rowsource {
     size_t file_count, file_at;
     bool cached; /* through the cache; else blocking reads */
     uint32_t block_at;
-    int32_t streak;             /* blocks that it has gone on by since the seek; below 0: backwards */
+    int32_t streak;             /* blocks that it has gone on by, over all seeks; below 0: backwards */
     struct cache_entry *pinned; /* the block under the cursor, when it is the cache's */
     uint8_t *raw;               /* it, when it is our own */
     struct block own_block;
