@@ -177,7 +177,9 @@ static void job_complete(struct task *t)
         log_event(l->env->log, LOG_WARN, "lsm.remove_failed", "what=\"%s\"", j->err.text);
         j->status = STATUS_OK;
     }
-    if (j->status != STATUS_OK) {
+    if (j->status == STATUS_RETRY && j->committing) {
+        lsm_job_submit(j); /* with the whole state */
+    } else if (j->status != STATUS_OK) {
         job_failed(j);
     } else if (j->committing) {
         job_applied(j);

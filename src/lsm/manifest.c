@@ -316,6 +316,14 @@ bool manifest_wants_rewrite(const struct manifest *m)
     return m->rewrite || m->file == NULL || m->size > REWRITE_BYTES + 4 * m->whole_size;
 }
 
+/* In a key, that is. Were such an edit torn at the end of the file, its key could be taken for a `synced` record behind it. */
+static bool holds_record(struct slice edit)
+{
+    for (size_t at = 0; at + 4 <= edit.size; at++)
+        if (le_u32(edit.data + at) == RECORD_MAGIC) return true;
+    return false;
+}
+
 /* Appends a record to `out` and moves the chain on. */
 static void put_record(struct buf *out, uint32_t *crc, struct slice payload)
 {
@@ -406,9 +414,12 @@ static enum status append(struct manifest *m, struct slice edit)
 
 enum status manifest_commit(struct manifest *m, struct slice whole, struct slice edit)
 {
-    if (manifest_wants_rewrite(m)) {
-        ASSERT(whole.size > 0);
-        return rewrite(m, whole, edit);
+    bool wanted = manifest_wants_rewrite(m);
+    if (!wanted && !holds_record(edit)) return append(m, edit);
+    if (!wanted && whole.size == 0) {
+        m->rewrite = true;
+        return STATUS_RETRY;
     }
-    return append(m, edit);
+    ASSERT(whole.size > 0);
+    return rewrite(m, whole, edit);
 }

@@ -49,8 +49,9 @@ MUST_CHECK enum status manifest_open(struct manifest *m, struct disk *d, const c
 void manifest_close(struct manifest *m);
 bool manifest_wants_rewrite(const struct manifest *m);
 /* Makes the edit durable. whole: payload of the state before the edit; used if a new file is to be written, so give it
- * when manifest_wants_rewrite; edit may be empty then. STATUS_NO_SPACE: it may or may not have become durable, so call again
- * with the same edit (and with `whole`) until it succeeds. STATUS_IO: the process must stop. */
+ * when manifest_wants_rewrite; edit may be empty then. STATUS_RETRY: not done; call again with `whole`. STATUS_NO_SPACE: it may
+ * or may not have become durable, so call again with the same edit (and with `whole`) until it succeeds. STATUS_IO: the process
+ * must stop. */
 MUST_CHECK enum status manifest_commit(struct manifest *m, struct slice whole, struct slice edit);
 
 #endif

@@ -239,6 +239,40 @@ START_TEST(a_failed_commit_is_all_or_nothing)
 }
 END_TEST
 
+/* An edit with a record in one of its keys is never at the end of a file that may be torn. */
+START_TEST(an_edit_that_holds_a_record_is_not_appended)
+{
+    struct memdisk *md = history(4, NULL);
+    struct manifest m;
+    struct manifest_state s;
+    struct errbuf err;
+    struct buf whole, edit;
+    buf_init(&whole, 1 << 20);
+    buf_init(&edit, 1 << 20);
+    ck_assert_int_eq(reopen(md, &m, &s, &err), STATUS_OK);
+    manifest_state_free(&s);
+    whole_payload(&whole, 4);
+    ck_assert_int_eq(manifest_commit(&m, buf_slice(&whole), SLICE_EMPTY), STATUS_OK);
+    step_payload(&edit, 5);
+    manifest_put_cut(&edit, slice_str("kQRec"), slice_str("l"));
+    uint64_t before = memdisk_hash(md);
+    ck_assert_int_eq(manifest_commit(&m, SLICE_EMPTY, buf_slice(&edit)), STATUS_RETRY);
+    ck_assert_uint_eq(memdisk_hash(md), before);
+    ck_assert(manifest_wants_rewrite(&m));
+    ck_assert_int_eq(manifest_commit(&m, buf_slice(&whole), buf_slice(&edit)), STATUS_OK);
+    ck_assert_uint_eq(m.size, m.whole_size); /* a file of its own */
+    manifest_close(&m);
+    memdisk_crash(md, MEMDISK_DROP);
+    ck_assert_int_eq(reopen(md, &m, &s, &err), STATUS_OK);
+    check_state(&s, 5);
+    manifest_close(&m);
+    manifest_state_free(&s);
+    buf_free(&whole);
+    buf_free(&edit);
+    memdisk_free(md);
+}
+END_TEST
+
 START_TEST(what_makes_no_sense_is_refused)
 {
     const char *const bad[] = {"\x09", "\x02\x05", "\x01\x01\x01", "\x03\x01",
@@ -268,6 +302,7 @@ int main(void)
     tcase_add_test(tcase, a_torn_tail_ends_the_log);
     tcase_add_test(tcase, no_flipped_bit_is_believed);
     tcase_add_loop_test(tcase, a_failed_commit_is_all_or_nothing, 0, 4);
+    tcase_add_test(tcase, an_edit_that_holds_a_record_is_not_appended);
     tcase_add_test(tcase, what_makes_no_sense_is_refused);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
