@@ -206,6 +206,100 @@ START_TEST(the_store_survives_crashes)
 }
 END_TEST
 
+/* --- key streams --- */
+
+/* What was ever enciphered under each key in counter mode, byte by byte, whatever became of it on the disk. */
+struct stream {
+    struct stream *next;
+    struct vault_secret secret;
+    size_t size;
+    uint8_t plain[65536];
+};
+static struct stream *streams; /* one test at a time */
+static const struct disk_ops *ops_below;
+static uint64_t written_twice, bytes_seen;
+
+static struct stream *stream_of(struct disk_file *f)
+{
+    static uint8_t header[VAULT_HEADER_BYTES];
+    struct vault_keys k = keys(key_texts[0], "");
+    struct vault_secret secret;
+    uint8_t by[VAULT_ID_BYTES];
+    struct errbuf err;
+    size_t got = 0;
+    if (ops_below->read(f, 0, header, sizeof(header), &got) != STATUS_OK || got < sizeof(header)) return NULL;
+    if (vault_header_decode(header, &k, &secret, by, &err) != STATUS_OK || secret.mode != VAULT_CTR) return NULL;
+    for (struct stream *s = streams; s != NULL; s = s->next)
+        if (memcmp(s->secret.key, secret.key, sizeof(secret.key)) == 0) return s;
+    struct stream *s = mem_zalloc(sizeof(*s));
+    s->secret = secret;
+    s->next = streams;
+    streams = s;
+    return s;
+}
+
+static enum status write_watched(struct disk_file *f, uint64_t offset, const void *bytes, size_t size)
+{
+    struct stream *s = offset < VAULT_HEADER_BYTES ? NULL : stream_of(f);
+    if (s != NULL) {
+        uint64_t from = offset - VAULT_HEADER_BYTES;
+        uint8_t *plain = mem_alloc(size);
+        ck_assert_uint_le(from, s->size); /* no holes */
+        ck_assert_uint_le(from + size, sizeof(s->plain));
+        vault_decrypt(&s->secret, from, bytes, plain, size);
+        for (size_t i = 0; i < size && from + i < s->size; i++) written_twice += s->plain[from + i] != plain[i];
+        memcpy(s->plain + from, plain, size);
+        if (from + size > s->size) s->size = from + size;
+        bytes_seen += size;
+        mem_free(plain);
+    }
+    return ops_below->write(f, offset, bytes, size);
+}
+
+/* The store's manifest is appended to and torn; after each kind of failure and crash what comes next lies under another key. */
+START_TEST(no_key_stream_is_used_twice)
+{
+    static const enum status faults[] = {STATUS_IO, STATUS_CLOSED, STATUS_NO_SPACE};
+    bool fired = true;
+    uint64_t n = 1, files = 0;
+    written_twice = bytes_seen = 0;
+    for (; fired; n++) {
+        struct rig r;
+        struct vault *v = NULL;
+        rig_init(&r, n);
+        struct disk_ops watched = *(ops_below = memdisk_disk(r.disk)->ops);
+        watched.write = write_watched;
+        memdisk_disk(r.disk)->ops = &watched;
+        give_vault(&v, r.disk, &r.env);
+        ck_assert(rig_open(&r));
+        memdisk_fail_at(r.disk, MEMDISK_CHANGE, n, faults[_i], faults[_i] != STATUS_NO_SPACE);
+        for (unsigned life = 0; life < 3; life++) {
+            for (unsigned i = 0; i < 7 && r.l != NULL && !r.env.env.dead && !memdisk_fail_fired(r.disk); i++) {
+                rig_write_many(&r, 30);
+                rig_flush(&r);
+            }
+            if (life == 0) fired = memdisk_fail_fired(r.disk);
+            for (unsigned i = 0; i < 60 && r.l != NULL && !r.env.env.dead; i++) rig_step(&r);
+            rig_crash(&r, (enum memdisk_crash)((n + life) % 3));
+            give_vault(&v, r.disk, &r.env);
+            ck_assert_msg(rig_open(&r), "%s", r.err.text);
+            rig_recover(&r, true);
+        }
+        rig_free(&r);
+        vault_free(v);
+        for (struct stream *s; (s = streams) != NULL; files++) {
+            streams = s->next;
+            mem_free(s);
+        }
+    }
+    printf("%llu faults, %llu bytes in %llu files\n", (unsigned long long)n - 2, (unsigned long long)bytes_seen,
+           (unsigned long long)files);
+    ck_assert_uint_gt(n, 30);
+    ck_assert_uint_gt(files, 3 * n);
+    ck_assert_uint_eq(written_twice, 0);
+}
+END_TEST
+
 static void script(struct wm *m)
 {
     for (unsigned i = 0; i < 12 && !m->env.env.dead; i++) {
@@ -293,6 +387,7 @@ int main(void)
     tcase_add_test(t, truncated_to_nothing_is_another_file);
     tcase_add_test(t, the_directory_says_whether_it_is_encrypted);
     tcase_add_loop_test(t, the_store_survives_crashes, 0, 8);
+    tcase_add_loop_test(t, no_key_stream_is_used_twice, 0, 3);
     tcase_add_test(t, the_log_survives_a_power_cut_at_every_call);
     tcase_add_loop_test(t, keys_are_rotated_under_way, 0, 10);
     suite_add_tcase(s, t);
