@@ -1,8 +1,10 @@
+#define _GNU_SOURCE /* madvise */
 #include "base/mem.h"
 
 #include "base/assert.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -50,6 +52,13 @@ void *mem_aligned(size_t alignment, size_t size)
     ASSERT(size % alignment == 0);
     void *p = aligned_alloc(alignment, size > 0 ? size : alignment);
     if (p == NULL) BUG("out of memory");
+    return p;
+}
+
+void *mem_large_page(void)
+{
+    void *p = mem_aligned(MEM_LARGE_BYTES, MEM_LARGE_BYTES);
+    (void)madvise(p, MEM_LARGE_BYTES, MADV_HUGEPAGE); /* refused: by small pages, as ever */
     return p;
 }
 

@@ -50,6 +50,9 @@ struct block {
 /* False: the parts do not fit together. The bytes are borrowed and must outlive the block. */
 MUST_CHECK bool block_parse(struct slice raw, struct block *b);
 
+/* What a cursor needs at the block's beginning (its end) comes to the processor's caches. */
+void block_prefetch(const struct block *b, bool end);
+
 /* The newest version of key at or below ts. STATUS_OK with *row (key: the caller's, value: the block's), STATUS_NOT_FOUND,
  * STATUS_END (all rows are before it: the next block may hold it), STATUS_CORRUPT. Allocates nothing. */
 MUST_CHECK enum status block_get(const struct block *b, struct slice key, uint64_t ts, struct lsm_write *row);

@@ -19,24 +19,79 @@ void cache_init(struct cache *c, size_t budget, size_t room_bytes)
     list_init(&c->held);
     list_init(&c->guests);
     list_init(&c->residents);
+    list_init(&c->pages);
     size_t gone = GONE_MIN;
     while (gone < budget / c->slot_bytes) gone *= 2;
     c->gone = mem_zalloc(gone * sizeof(*c->gone));
     c->gone_mask = gone - 1;
 }
 
+/* --- memory of entries --- */
+
+static size_t page_places(const struct cache *c)
+{
+    return (MEM_LARGE_BYTES - lines(sizeof(struct cache_page))) / c->slot_bytes;
+}
+
+static struct cache_entry *page_take(struct cache *c)
+{
+    struct cache_page *p;
+    if (list_empty(&c->pages)) {
+        p = mem_large_page();
+        *p = (struct cache_page){.fresh = page_places(c)};
+        list_init(&p->left);
+        list_push_back(&c->pages, &p->link);
+    }
+    p = LIST_ENTRY(c->pages.next, struct cache_page, link);
+    struct list *given = list_pop_front(&p->left);
+    struct cache_entry *e = given != NULL ? LIST_ENTRY(given, struct cache_entry, link) : NULL;
+    if (e == NULL) e = (void *)((uint8_t *)p + lines(sizeof(*p)) + (page_places(c) - p->fresh--) * c->slot_bytes);
+    if (++p->used == page_places(c)) list_remove(&p->link);
+    e->page = p;
+    return e;
+}
+
+static void page_give(struct cache *c, struct cache_entry *e)
+{
+    struct cache_page *p = e->page;
+    if (p->used == page_places(c)) list_push_front(&c->pages, &p->link);
+    list_push_front(&p->left, &e->link);
+    if (--p->used > 0) return;
+    list_remove(&p->link);
+    mem_free(p);
+}
+
+static struct cache_entry *outside_take(struct cache *c)
+{
+    if (c->spare_count > 0) return c->spare[--c->spare_count];
+    struct cache_entry *e = mem_aligned(LINE, c->slot_bytes);
+    e->page = NULL;
+    c->outside++;
+    return e;
+}
+
+static void outside_give(struct cache *c, struct cache_entry *e)
+{
+    if (c->spare_count < CACHE_SPARE_MAX) {
+        c->spare[c->spare_count++] = e;
+    } else {
+        mem_free(e);
+        c->outside--;
+    }
+}
+
 /* With room for the raw block, unless that is larger: it is at least as large as what was stored without the trailer. */
 static struct cache_entry *entry_new(struct cache *c, size_t stored)
 {
     size_t room = c->slot_bytes - lines(sizeof(struct cache_entry));
-    struct cache_entry *e = NULL;
     if (stored > room) {
-        e = mem_alloc(sizeof(*e));
+        struct cache_entry *e = mem_alloc(sizeof(*e));
         *e = (struct cache_entry){.bytes = sizeof(*e)};
         return e;
     }
-    e = c->spare_count > 0 ? c->spare[--c->spare_count] : mem_aligned(LINE, c->slot_bytes);
-    *e = (struct cache_entry){.bytes = c->slot_bytes};
+    bool small = c->spare_count > 0 || c->outside * c->slot_bytes < CACHE_SMALL_BYTES || page_places(c) < 2;
+    struct cache_entry *e = small ? outside_take(c) : page_take(c);
+    *e = (struct cache_entry){.bytes = c->slot_bytes, .page = e->page};
     e->room = (struct table_room){.data = (uint8_t *)e + lines(sizeof(*e)), .size = room};
     return e;
 }
@@ -47,8 +102,10 @@ static void entry_free(struct cache *c, struct cache_entry *e)
     ASSERT(e->table->slots[e->at] == e);
     e->table->slots[e->at] = NULL;
     mem_free(e->raw);
-    if (e->room.size > 0 && c->spare_count < CACHE_SPARE_MAX) {
-        c->spare[c->spare_count++] = e;
+    if (e->page != NULL) {
+        page_give(c, e);
+    } else if (e->room.size > 0) {
+        outside_give(c, e);
     } else {
         mem_free(e);
     }
@@ -79,6 +136,7 @@ void cache_free(struct cache *c)
     drop_all(c, &c->held);
     drop_all(c, &c->guests);
     drop_all(c, &c->residents);
+    ASSERT(list_empty(&c->pages));
     while (c->spare_count > 0) mem_free(c->spare[--c->spare_count]);
     mem_free(c->gone);
 }

@@ -20,6 +20,7 @@
 #define QUORATE_LSM_CACHE_H
 
 #include "base/list.h"
+#include "base/mem.h"
 #include "lsm/table.h"
 
 #define CACHE_FLOOR 64u
@@ -27,6 +28,7 @@
 #define CACHE_OVER_BYTES ((size_t)16 << 20)
 #define CACHE_HOLD_PASSES 64u
 #define CACHE_SPARE_MAX 16u /* entries with room kept for the next loads */
+#define CACHE_SMALL_BYTES MEM_LARGE_BYTES
 
 enum cache_state { CACHE_LOADING, CACHE_HELD, CACHE_GUEST, CACHE_RESIDENT };
 
@@ -39,16 +41,26 @@ struct cache_entry { /* what a reader needs comes first */
     const struct table *table; /* whose slot `at` points here */
     struct list link;          /* of those in its state; a LOADING entry is in no list */
     struct table_room room;    /* behind the entry, for the raw block; or none */
+    struct cache_page *page;   /* which it lies in; NULL: memory of its own */
     uint8_t *raw;              /* what is not in the room: owned; or NULL */
     size_t bytes;
     uint64_t held_since; /* pass number */
     struct list waiters; /* LOADING: of the loader */
 };
 
+/* A large page full of entries with room. The first CACHE_SMALL_BYTES of entries lie outside of any: a small cache takes none. */
+struct cache_page {
+    struct list link;   /* among those with a place left */
+    struct list left;   /* entries that were given back, the latest first */
+    size_t used, fresh; /* places in use; places never used before, at the end */
+};
+
 struct cache {
     size_t slot_bytes; /* of an entry with room */
     struct cache_entry *spare[CACHE_SPARE_MAX];
     size_t spare_count;
+    struct list pages; /* with a place left */
+    size_t outside;    /* entries with room that are in no page, spare ones included */
     size_t floor;
     size_t count, bytes, budget; /* of entries that are not LOADING */
     size_t loading, guest_count;

@@ -287,6 +287,45 @@ START_TEST(a_block_in_use_is_not_evicted)
 }
 END_TEST
 
+/* Beyond CACHE_SMALL_BYTES entries lie in large pages: none is in two places, and a page goes with its last entry. */
+START_TEST(large_caches_lie_in_pages)
+{
+    enum { BLOCKS = 6000, BUDGET = 12 << 20 };
+    struct cache c;
+    struct prng p;
+    struct table *t = table_of_blocks(BLOCKS);
+    prng_init(&p, 9);
+    cache_init(&c, BUDGET, 4096);
+    for (unsigned i = 0; i < 40000; i++) {
+        uint32_t at = (uint32_t)prng_below(&p, BLOCKS);
+        struct cache_entry *e = cache_get(&c, t, at);
+        if (e == NULL) {
+            t->blocks[at].size = prng_chance(&p, 1, 50) ? 6000 : 3000;
+            e = cache_load_begin(&c, t, at);
+            bool large = e->room.size == 0;
+            uint8_t *raw = large ? mem_alloc(6000) : e->room.data;
+            memset(raw, (int)(at % 251), large ? 6000 : 4096);
+            cache_load_end(&c, e, raw, &(struct block){.data = raw, .raw_size = large ? 6000 : 4096});
+            e = cache_get(&c, t, at);
+        }
+        ck_assert_uint_eq(e->block.data[0], at % 251);
+        ck_assert_uint_eq(e->block.data[4095], at % 251);
+        cache_release(e);
+    }
+    cache_check(&c);
+    ck_assert_uint_le(c.outside * c.slot_bytes, CACHE_SMALL_BYTES + c.slot_bytes);
+    ck_assert_uint_gt(c.bytes, 8u << 20);
+    ck_assert_uint_le(c.bytes, BUDGET);
+    cache_forget(&c, t);
+    ck_assert(list_empty(&c.pages));
+    ck_assert_uint_le(c.outside, CACHE_SPARE_MAX);
+    cache_free(&c);
+    mem_free(t->blocks);
+    mem_free(t->slots);
+    mem_free(t);
+}
+END_TEST
+
 /* --- gc --- */
 
 static bool keep(struct gc *g, const char *key, uint64_t ts, enum lsm_kind kind)
@@ -574,6 +613,7 @@ int main(void)
     tcase_add_test(tcase, a_cache_keeps_to_its_budget_and_what_is_used);
     tcase_add_test(tcase, a_block_waited_for_is_held);
     tcase_add_test(tcase, a_block_in_use_is_not_evicted);
+    tcase_add_test(tcase, large_caches_lie_in_pages);
     tcase_add_test(tcase, gc_drops_what_nobody_at_the_safepoint_sees);
     tcase_add_test(tcase, gc_drops_what_has_ended_below_safepoint_and_horizon);
     tcase_add_test(tcase, level_0_is_merged_for_reads_that_have_paid_for_it);
