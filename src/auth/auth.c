@@ -68,26 +68,47 @@ static void reading_ended(struct auth *a, enum status s)
     a->env->ops->wake(a->env);
 }
 
+static void rows_ask(struct auth *a, struct slice from);
+
+/* Page by page, as of one moment: a->reading.book is what has been read of it. */
 static void rows_read(void *ctx, const struct client_error *e, const struct scan_reply *reply)
 {
     struct auth *a = ctx;
     enum status s = e->status;
-    struct book *book = book_new();
+    struct slice last = SLICE_EMPTY;
     for (size_t i = 0; s == STATUS_OK && i < reply->row_count; i++) {
         const struct scan_row *row = &reply->rows[i];
-        s = book_add(book, row->key, row->value, row->version);
+        s = book_add(a->reading.book, row->key, row->value, row->version);
+        last = row->key;
     }
-    if (s == STATUS_OK && reply->more) s = STATUS_TOO_LARGE;
+    if (s == STATUS_OK && reply->more && last.size > 0) {
+        struct buf behind;
+        buf_init(&behind, LIMIT_KEY_BYTES + 1);
+        buf_append_slice(&behind, last);
+        buf_append_byte(&behind, 0);
+        a->reading.ts = reply->mark.ts;
+        rows_ask(a, buf_slice(&behind));
+        buf_free(&behind);
+        return;
+    }
     if (s == STATUS_OK) {
         book_free(a->book);
-        a->book = book;
+        a->book = a->reading.book;
         a->generation = a->reading.generation;
         auth_lasting_look(a);
     } else {
-        book_free(book);
+        book_free(a->reading.book);
         log_event(a->env->log, LOG_WARN, "auth.unreadable", "status=%s", status_name(s));
     }
+    a->reading.book = NULL;
     reading_ended(a, s);
+}
+
+static void rows_ask(struct auth *a, struct slice from)
+{
+    struct client_scan scan = {
+        .start = from, .end = slice_str("c"), .how = {.mode = READ_SNAPSHOT, .ts = a->reading.ts}};
+    client_scan(a->client, slice_str(AUTH_KEYSPACE), &scan, AUTH_ASK_MS, rows_read, a);
 }
 
 static void generation_read(void *ctx, const struct client_error *e, const struct get_reply *reply)
@@ -110,8 +131,9 @@ static void generation_read(void *ctx, const struct client_error *e, const struc
         reading_ended(a, e->status);
         return;
     }
-    struct client_scan scan = {.start = slice_str("b"), .end = slice_str("c")};
-    client_scan(a->client, slice_str(AUTH_KEYSPACE), &scan, AUTH_ASK_MS, rows_read, a);
+    a->reading.book = book_new();
+    a->reading.ts = 0;
+    rows_ask(a, slice_str("b"));
 }
 
 static void reading_begin(struct auth *a)
@@ -202,6 +224,7 @@ void auth_free(struct auth *a)
     struct list *it;
     while ((it = list_pop_front(&a->ops)) != NULL) auth_op_free(LIST_ENTRY(it, struct auth_op, link));
     auth_seen_free(a);
+    book_free(a->reading.book);
     book_free(a->book);
     mem_free(a);
 }

@@ -60,14 +60,15 @@ void auth_logout(struct auth *a, struct slice token, auth_changed done, void *ct
 
 /* Changes: by whom is the caller's business. They are in this process's book when `done` is called. A change that would leave
  * nobody who may administer, while rights are asked for, is refused: STATUS_CONDITION_FAILED. */
-struct auth_user_change { /* what is not given stays; a user who is not there is made */
+struct auth_user_change { /* what is not given stays; a user who is not there is made, unless by himself */
     struct slice name;
     bool has_password, has_roles, has_disabled, has_rate, has_quota;
     struct slice password, *roles;
     size_t role_count;
     bool disabled;
     uint64_t rate, quota;
-    bool revoke; /* all tokens */
+    bool revoke;  /* all tokens */
+    bool by_user; /* not by an administrator: STATUS_NOT_FOUND when he has been dropped meanwhile */
 };
 void auth_change_user(struct auth *a, const struct auth_user_change *c, auth_changed done, void *ctx);
 void auth_drop_user(struct auth *a, struct slice name, auth_changed done, void *ctx); /* STATUS_NOT_FOUND */

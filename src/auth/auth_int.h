@@ -25,6 +25,8 @@ struct auth {
     struct { /* IDLE --due, or somebody waits--> GENERATION --same--> IDLE;  GENERATION --another--> ROWS --> IDLE */
         bool asking;
         uint64_t round, generation, next_ns;
+        struct book *book; /* what has been read of the rows; as of */
+        uint64_t ts;
     } reading;
     struct list waits;
     struct list ops; /* under way: freed with this */

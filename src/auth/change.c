@@ -177,6 +177,8 @@ static enum status edit_user(void *ctx, const struct auth_decision *d, struct au
     const struct change *c = ctx;
     const struct auth_user_change *w = &c->user;
     const struct auth_user *there = d->book == NULL ? NULL : book_user(d->book, w->name, NULL);
+    out->why = "there is no such user any more";
+    if (there == NULL && w->by_user) return STATUS_NOT_FOUND;
     struct auth_user *u = arena_alloc(d->arena, sizeof(*u));
     *u = there != NULL ? *there : (struct auth_user){.name = w->name};
     bool void_tokens = w->has_password || w->revoke || (w->has_disabled && w->disabled);

@@ -97,6 +97,7 @@ struct hash_state {
     uint64_t revision;
     uint64_t hash;
     bool snapshot; /* a stream of all rows instead */
+    bool asking;   /* for a page: what comes then ends the call if nobody reads any more */
 };
 
 static void hash_page(struct ecall *c);
@@ -134,12 +135,23 @@ static bool may_still_read(const struct ecall *c)
     return ecall_holds(c, AUTH_READ, slice_make("", 1), slice_make("", 1));
 }
 
+static void snapshot_left(struct ecall *c)
+{
+    const struct hash_state *s = c->state;
+    if (!s->asking) ecall_end(c);
+}
+
+static void snapshot_room(void *ctx)
+{
+    hash_page(ctx);
+}
+
 static void hash_scanned(void *ctx, const struct client_error *e, const struct scan_reply *page)
 {
     struct ecall *c = ctx;
     struct hash_state *s = c->state;
-    bool left = s->snapshot ? s->revision != 0 && !c->streaming : false;
-    if (left) {
+    s->asking = false;
+    if (s->snapshot && !c->streaming && c->http == NULL) {
         ecall_end(c);
         return;
     }
@@ -153,16 +165,16 @@ static void hash_scanned(void *ctx, const struct client_error *e, const struct s
         s->hash = s->hash * 1099511628211u ^ hash_bytes(page->rows[i].key, 1) ^ hash_bytes(page->rows[i].value, 2);
         s->hash ^= page->rows[i].version;
     }
-    if (s->snapshot && !c->streaming && c->http != NULL) ecall_stream(c, NULL);
-    if (s->snapshot && c->streaming) snapshot_send(c, page);
+    if (s->snapshot && !c->streaming) ecall_stream(c, snapshot_left);
+    if (s->snapshot) snapshot_send(c, page);
     if (page->more) {
         struct slice last = page->rows[page->row_count - 1].key;
         uint8_t *next = arena_zalloc(&c->arena, last.size + 1);
         memcpy(next, last.data, last.size);
         s->from = slice_make(next, last.size + 1);
-        hash_page(c);
+        if (!s->snapshot || stream_has_room(&c->stream, snapshot_room, c)) hash_page(c);
     } else if (s->snapshot) {
-        if (c->streaming) stream_end(&c->stream);
+        stream_end(&c->stream);
         c->streaming = false;
         ecall_end(c);
     } else {
@@ -176,6 +188,7 @@ static void hash_page(struct ecall *c)
     struct client_scan scan = {.start = s->from,
                                .end = key_row(&c->arena, ROW_OF_USER + 1, SLICE_EMPTY),
                                .how = {.mode = READ_SNAPSHOT, .ts = s->revision}};
+    s->asking = true;
     client_scan(c->etcd->client, etcd_keyspace, &scan, c->timeout_ms, hash_scanned, c);
 }
 

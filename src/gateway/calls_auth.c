@@ -261,9 +261,10 @@ static void handle_user(struct call *c, const struct input *in)
         return;
     }
     enum status s = parse_user(in, &c->arena, &w, &tree, &err);
+    w.by_user = is_own_password(c, &w);
     if (s != STATUS_OK)
         call_refuse(c, s, &err);
-    else if (is_own_password(c, &w) || call_may_all(c, AUTH_ADMIN, SLICE_EMPTY))
+    else if (w.by_user || call_may_all(c, AUTH_ADMIN, SLICE_EMPTY))
         auth_change_user(auth, &w, changed, c);
     json_decref(tree);
 }

@@ -327,6 +327,49 @@ START_TEST(a_name_that_comes_back_brings_nothing)
 }
 END_TEST
 
+/* Whoever was dropped a moment ago may still be known to a gateway: it does not make him anew. */
+START_TEST(who_was_dropped_does_not_make_himself_anew)
+{
+    struct told gone = {.done = 0}, changed = {.done = 0};
+    ck_assert_int_eq(set_user("bob", "battery staple", "root"), STATUS_OK);
+    auth_drop_user(rig->auth, slice_str("bob"), on_changed, &gone);
+    ck_assert_int_eq(wait_for(&gone), STATUS_OK);
+    struct auth_user_change own = {
+        .name = slice_str("bob"), .has_password = true, .password = slice_str("another one"), .by_user = true};
+    auth_change_user(rig->auth, &own, on_changed, &changed);
+    ck_assert_int_eq(wait_for(&changed), STATUS_NOT_FOUND);
+    ck_assert_ptr_null(book_user(auth_book(rig->auth), slice_str("bob"), NULL));
+}
+END_TEST
+
+/* Users and roles may be more than one page. */
+START_TEST(a_large_book_is_read)
+{
+    static struct auth_right rights[AUTH_RIGHTS_MAX];
+    static uint8_t key[4000];
+    ck_assert_int_eq(set_user("ada", "correct horse", "root"), STATUS_OK);
+    ck_assert_int_eq(turn(true), STATUS_OK);
+    for (size_t i = 0; i < AUTH_RIGHTS_MAX; i++) {
+        struct slice k = slice_make(key, sizeof key);
+        rights[i] =
+            (struct auth_right){.verbs = AUTH_READ, .keyspace = slice_str("default"), .start = k, .end = SLICE_EMPTY};
+    }
+    for (unsigned i = 0; i < 6; i++) {
+        struct told t = {.done = 0};
+        char name[8];
+        (void)snprintf(name, sizeof name, "r%u", i);
+        struct auth_role role = {.name = slice_str(name), .rights = rights, .right_count = AUTH_RIGHTS_MAX};
+        auth_change_role(rig->auth, &role, on_changed, &t);
+        ck_assert_int_eq(wait_for(&t), STATUS_OK);
+    }
+    pass_time(20 * SECOND);
+    ck_assert_int_eq(by_password(rig->other, "ada", "correct horse"), STATUS_OK);
+    ck_assert_ptr_nonnull(book_role(auth_book(rig->other), slice_str("r0"), NULL));
+    ck_assert_ptr_nonnull(book_role(auth_book(rig->other), slice_str("r5"), NULL));
+    ck_assert_int_eq(turn(false), STATUS_OK);
+}
+END_TEST
+
 START_TEST(in_doubt_nobody_comes_in)
 {
     char token[2 * AUTH_TOKEN_BYTES + 1];
@@ -489,6 +532,8 @@ int main(void)
     tcase_add_test(t, a_token_ends_with_what_it_rested_on);
     tcase_add_test(t, what_lasts_is_told);
     tcase_add_test(t, a_name_that_comes_back_brings_nothing);
+    tcase_add_test(t, who_was_dropped_does_not_make_himself_anew);
+    tcase_add_test(t, a_large_book_is_read);
     tcase_add_test(t, in_doubt_nobody_comes_in);
     tcase_add_test(t, a_quota_is_the_clusters);
     tcase_add_test(t, rights_that_are_lost_open_nothing);

@@ -151,6 +151,35 @@ START_TEST(a_streams_deadline)
 }
 END_TEST
 
+static void page_comes(client_scan_done done, void *ctx)
+{
+    struct scan_row row = {.key = slice_str("ka"), .value = slice_str("v"), .version = 7};
+    struct scan_reply page = {.mark = {.ts = 60, .mode = READ_SNAPSHOT}, .rows = &row, .row_count = 1, .more = true};
+    done(ctx, &fine, &page);
+}
+
+/* The call stays until the page has come that it waits for: before, it was freed and written to. */
+START_TEST(a_snapshot_that_ends_while_a_page_is_under_way)
+{
+    static const char *const soon[] = {"Grpc-Timeout: 2S", NULL};
+    const struct gateway_guest guest = etcd_guest(etcd);
+    ready();
+    post("/v3/maintenance/snapshot", soon, "{}");
+    page_comes(client.scan_done, client.ctx);
+    ck_assert(said("\"remaining_bytes\""));
+    client_scan_done next_page = client.scan_done;
+    void *ctx = client.ctx;
+    http.now_ns += 3000 * NS_PER_MS;
+    (void)actor->pass(actor, http.now_ns);
+    ck_assert(said("context deadline exceeded"));
+    ck_assert(guest.busy(guest.ctx));
+    unsigned calls = client.calls;
+    page_comes(next_page, ctx);
+    ck_assert(!guest.busy(guest.ctx));
+    ck_assert_uint_eq(client.calls, calls);
+}
+END_TEST
+
 /* Two watches, of which the second wants what was there before, and progress is asked for. */
 static void two_watches(void)
 {
@@ -207,6 +236,7 @@ int main(void)
     tcase_add_test(t, a_keyspace_that_was_dropped_is_made_anew);
     tcase_add_test(t, a_clients_deadline);
     tcase_add_test(t, a_streams_deadline);
+    tcase_add_test(t, a_snapshot_that_ends_while_a_page_is_under_way);
     tcase_add_test(t, progress_is_never_ahead_of_events);
     tcase_add_test(t, what_was_before_is_known_or_the_watch_ends);
     suite_add_tcase(suite, t);
