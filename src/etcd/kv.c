@@ -8,6 +8,7 @@
 #include "gateway/json_out.h"
 
 #define ANSWER_MAX (64u << 20)
+#define KEPT_MAX (2u * ANSWER_MAX) /* of a range's rows, to be sorted */
 
 struct buf answer_begin(struct ecall *c, uint64_t revision)
 {
@@ -68,7 +69,7 @@ struct range_state {
     struct range_asked q;
     struct span span;
     struct ekv *rows;
-    size_t count, capacity;
+    size_t count, capacity, all, bytes; /* rows that are kept, room for them; that there are; of those that are kept */
     uint64_t revision;
     uint64_t compacted;
     struct slice from;
@@ -79,8 +80,8 @@ static void range_answer(struct ecall *c)
     struct range_state *s = c->state;
     struct buf b = answer_begin(c, s->revision > c->etcd->newest || s->q.revision == 0 ? s->revision : c->etcd->newest);
     bool more;
-    size_t all = s->count, n = range_select(&s->q, s->rows, s->count, &more);
-    emit_range(&b, &s->q, s->rows, n, all, more);
+    size_t n = range_select(&s->q, s->rows, s->count, &more);
+    emit_range(&b, &s->q, s->rows, n, s->all, more);
     mem_free(s->rows);
     s->rows = NULL;
     answer_end(c, &b);
@@ -97,11 +98,17 @@ static void range_failed(struct ecall *c, const struct client_error *e)
 static void range_add(struct ecall *c, struct slice key, struct slice value, uint64_t version)
 {
     struct range_state *s = c->state;
+    struct ekv kv = ekv_of(key, value, version);
+    s->all++;
+    if (!range_keeps(&s->q, &kv, s->count)) return;
     if (s->count == s->capacity) {
         s->capacity = s->capacity == 0 ? 16 : s->capacity * 2;
         s->rows = mem_realloc(s->rows, s->capacity * sizeof(*s->rows));
     }
-    s->rows[s->count++] = ekv_of(arena_dup_slice(&c->arena, key), arena_dup_slice(&c->arena, value), version);
+    kv.key = arena_dup_slice(&c->arena, kv.key);
+    kv.value = arena_dup_slice(&c->arena, kv.value);
+    s->bytes += sizeof kv + kv.key.size + kv.value.size;
+    s->rows[s->count++] = kv;
 }
 
 static void range_got(void *ctx, const struct client_error *e, const struct get_reply *reply)
@@ -138,6 +145,16 @@ static void range_scanned(void *ctx, const struct client_error *e, const struct 
     if (s->revision == 0) s->revision = page->mark.ts;
     for (size_t i = 0; i < page->row_count; i++)
         range_add(c, page->rows[i].key, page->rows[i].value, page->rows[i].version);
+    bool left = c->http == NULL;
+    if (left || s->bytes > KEPT_MAX) {
+        mem_free(s->rows);
+        s->rows = NULL;
+        if (left)
+            ecall_end(c);
+        else
+            ecall_refuse_text(c, GRPC_RESOURCE_EXHAUSTED, "grpc: received message larger than max");
+        return;
+    }
     if (page->more && page->row_count > 0) {
         struct slice last = page->rows[page->row_count - 1].key;
         uint8_t *next = arena_zalloc(&c->arena, last.size + 1);

@@ -14,6 +14,9 @@ struct range_asked {
     bool serializable, keys_only, count_only;
 };
 bool take_range(struct ecall *c, const struct json_node *body, struct range_asked *out);
+/* Does range_select need it, in a range of which `kept` rows before it are? What is only counted is not kept; a value that nobody looks at
+ * is left out. */
+bool range_keeps(const struct range_asked *q, struct ekv *kv, size_t kept);
 /* Filters, sorts and cuts rows of one timestamp; *count: how many matched. */
 size_t range_select(const struct range_asked *q, struct ekv *rows, size_t count, bool *more);
 void emit_range(struct buf *b, const struct range_asked *q, const struct ekv *rows, size_t row_count, size_t all,

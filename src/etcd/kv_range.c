@@ -61,6 +61,14 @@ static bool passes(const struct range_asked *q, const struct ekv *kv)
     return q->max_created == 0 || kv->created <= (uint64_t)q->max_created;
 }
 
+bool range_keeps(const struct range_asked *q, struct ekv *kv, size_t kept)
+{
+    if (q->keys_only && q->target != SORT_VALUE) kv->value = SLICE_EMPTY;
+    bool as_they_come = q->target == SORT_KEY && q->order != SORT_DESCEND;
+    if (q->count_only || !passes(q, kv)) return false;
+    return !as_they_come || q->limit <= 0 || kept <= (size_t)q->limit; /* one more than are wanted: are there more? */
+}
+
 /* rows come in the order of keys. */
 size_t range_select(const struct range_asked *q, struct ekv *rows, size_t count, bool *more)
 {

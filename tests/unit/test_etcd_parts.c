@@ -72,7 +72,7 @@ START_TEST(ranges_are_filtered_sorted_and_cut)
 {
     struct prng p;
     prng_init(&p, 77 + (uint64_t)_i);
-    struct ekv rows[40], all[40];
+    struct ekv rows[40], all[40], kept[40];
     for (unsigned i = 0; i < 40; i++) rows[i] = all[i] = row(i, &p);
     struct range_asked q = {.limit = (int64_t)prng_between(&p, 0, 30),
                             .min_mod = (int64_t)prng_between(&p, 0, 30),
@@ -86,8 +86,16 @@ START_TEST(ranges_are_filtered_sorted_and_cut)
                   (int64_t)all[i].created >= q.min_created;
         matching += in ? 1 : 0;
     }
-    bool more;
-    size_t n = range_select(&q, rows, 40, &more);
+    bool more, same;
+    size_t n = range_select(&q, rows, 40, &more), keeps = 0;
+    for (unsigned i = 0; i < 40; i++) {
+        struct ekv kv = all[i];
+        if (range_keeps(&q, &kv, keeps)) kept[keeps++] = kv;
+    }
+    if (q.target == 0 && q.order == 1 && q.limit > 0) ck_assert_uint_le(keeps, (size_t)q.limit + 1);
+    ck_assert_uint_eq(range_select(&q, kept, keeps, &same), n);
+    ck_assert_int_eq(same, more);
+    for (size_t i = 0; i < n; i++) ck_assert(slice_eq(kept[i].key, rows[i].key));
     ck_assert_uint_eq(n, q.limit > 0 && matching > (size_t)q.limit ? (size_t)q.limit : matching);
     ck_assert_int_eq(more, n < matching);
     for (size_t i = 1; i < n; i++) {
