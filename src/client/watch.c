@@ -139,6 +139,8 @@ static void leg_ask(struct leg *g, uint64_t until)
     struct request *r = request_new(w->client, REQUEST_WATCH, w->keyspace, w->progress_ms + POLL_GRACE_MS, g);
     uint32_t share = WATCH_BYTES / w->leg_count;
     r->done.watch = on_poll;
+    r->keyspace = w->keyspace_id; /* another of its name is another's: NOT_FOUND */
+    r->keyspace_known = true;
     r->scan.start = arena_dup_slice(&r->arena, g->start);
     r->scan.end = arena_dup_slice(&r->arena, g->end);
     r->watch.after = g->after;
@@ -296,6 +298,7 @@ static void on_started(void *ctx, const struct client_error *e, const struct sca
     } else if (k == NULL) {
         watch_fail(w, STATUS_NOT_FOUND, slice_str("the keyspace has been dropped"));
     } else {
+        w->keyspace_id = k->id;
         w->buckets = k->buckets;
         w->begun_ts = reply->mark.ts;
         if (w->after == 0) w->after = w->told = w->begun_ts;

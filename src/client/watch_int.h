@@ -9,7 +9,7 @@ struct client_watch {
     struct list link, ready; /* of the client's watches; of those that may have something to tell */
     struct client *client;   /* NULL: it has been freed */
     struct slice keyspace, start, end;
-    uint32_t buckets;
+    uint32_t keyspace_id, buckets;
     uint32_t progress_ms;
     bool placed;
     bool starting;

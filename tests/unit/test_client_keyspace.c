@@ -358,6 +358,73 @@ START_TEST(a_keyspace_by_hash_made_anew_is_noticed)
 }
 END_TEST
 
+static unsigned polls, polls_of_the_new_one;
+static bool change_at_once(struct fake_node *n, struct rpc_request *r, void *ctx)
+{
+    struct watch_request m;
+    struct arena arena;
+    struct buf payload;
+    (void)n;
+    (void)ctx;
+    if (r->method != METHOD_WATCH) return false;
+    arena_init(&arena, 1024);
+    buf_init(&payload, 4096);
+    ck_assert_int_eq(unpack_watch_request(r->params, &arena, &m), STATUS_OK);
+    polls++;
+    polls_of_the_new_one += m.keyspace != FAKE_KEYSPACE;
+    struct feed_change change = {
+        .ts = m.after + 1, .key = m.start.size > 0 ? m.start : slice_str("a"), .value = SLICE_EMPTY};
+    pack_watch_reply(&payload, &(struct watch_reply){.upto = m.after + 1, .changes = &change, .change_count = 1});
+    fake_answer(r, &payload);
+    buf_free(&payload);
+    arena_free(&arena);
+    return true;
+}
+
+static enum status watch_status;
+static void note_watch(void *ctx, const struct client_error *e, const struct client_watch_batch *batch, uint64_t resume)
+{
+    watch_status = e->status;
+    watch_told(ctx, e, batch, resume);
+}
+
+static bool was_told(void *ctx)
+{
+    return *(const unsigned *)ctx > 0;
+}
+
+/* Who does not read has no question standing when the keyspace goes. */
+START_TEST(a_watch_does_not_go_on_in_another_keyspace)
+{
+    unsigned told = 0;
+    fake_start(&f, 12, 0);
+    put("a");
+    f.hook = change_at_once;
+    struct client_watch_options options = {.keyspace = slice_str("bank"), .start = SLICE_EMPTY, .end = SLICE_EMPTY};
+    struct client_watch *w = client_watch_new(f.client, &options);
+    client_watch_next(w, note_watch, &told);
+    ck_assert(fakenet_run(f.net, was_told, &told, 2 * SECOND));
+    (void)fakenet_run(f.net, NULL, NULL, SECOND); /* all ranges have answered again */
+    ck_assert(list_empty(&f.client->requests));
+    anew();
+    (void)fakenet_run(f.net, NULL, NULL, 6 * SECOND);
+    for (unsigned i = 0; i < 3; i++) { /* its number here is forgotten: it is learned anew */
+        fake_get(&f, &o, "a");
+    }
+    watch_status = STATUS_OK;
+    for (unsigned i = 0; i < 10 && watch_status == STATUS_OK; i++) {
+        told = 0;
+        client_watch_next(w, note_watch, &told);
+        ck_assert(fakenet_run(f.net, was_told, &told, 20 * SECOND));
+    }
+    ck_assert_int_eq(watch_status, STATUS_NOT_FOUND);
+    ck_assert_uint_gt(polls, 0);
+    ck_assert_uint_eq(polls_of_the_new_one, 0);
+    client_watch_free(w);
+    fake_stop(&f);
+}
+END_TEST
+
 /* Whoever is behind tells of the former one: ids rise. */
 START_TEST(news_of_a_former_keyspace_are_old)
 {
@@ -389,6 +456,7 @@ int main(void)
     tcase_add_test(t, a_keyspace_made_anew_is_noticed_by_transactions_over_ranges);
     tcase_add_test(t, a_keyspace_dropped_under_a_transaction_leaves_it_open);
     tcase_add_test(t, a_keyspace_by_hash_made_anew_is_noticed);
+    tcase_add_test(t, a_watch_does_not_go_on_in_another_keyspace);
     tcase_add_test(t, news_of_a_former_keyspace_are_old);
     suite_add_tcase(suite, t);
     return run_suite(suite);
