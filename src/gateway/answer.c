@@ -88,7 +88,7 @@ static void error_open(struct answer *a, enum status s, bool unknown_outcome, st
     buf_clear(b);
     a->borrowed = SLICE_EMPTY;
     a->content_type = JSON;
-    a->code = unknown_outcome ? 504 : status_http(s);
+    a->code = unknown_outcome && s != STATUS_UNAUTHENTICATED ? 504 : status_http(s);
     if (a->code < 300) a->code = 500; /* a status that is no failure cannot be an error's */
     json_open(b, '{');
     json_key(b, "error");
@@ -108,11 +108,6 @@ void answer_error(struct answer *a, enum status s, bool unknown_outcome, struct 
     buf_append_str(&a->body, "}}\n");
     if (a->code == 429) header(a, "Retry-After", "1");
     if (a->code == 401) header(a, "WWW-Authenticate", "Bearer, Basic realm=\"quorate\"");
-}
-
-void answer_invalid(struct answer *a, enum status s, const struct errbuf *err)
-{
-    answer_error(a, s, false, slice_str(err->text));
 }
 
 void answer_client_error(struct answer *a, const struct client_error *e)

@@ -27,7 +27,6 @@ struct slice answer_body(const struct answer *a);
 
 /* {"error":{"code","message","outcome"}}; the HTTP status is the status's own, or 504 when the outcome is unknown. */
 void answer_error(struct answer *a, enum status s, bool unknown_outcome, struct slice message);
-void answer_invalid(struct answer *a, enum status s, const struct errbuf *err); /* found here: definite */
 void answer_client_error(struct answer *a, const struct client_error *e);
 void answer_method_not_allowed(struct answer *a, enum endpoint e);
 void answer_allow(struct answer *a, enum endpoint e); /* the header */

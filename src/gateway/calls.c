@@ -11,12 +11,18 @@ void call_send(struct call *c, struct answer *a)
     answer_free(a);
 }
 
+/* A commit in steps that was asked for before may have happened, whatever is wrong with asking again; and until its session was looked
+ * at nobody knows whether it was. */
+static bool may_have_happened(const struct call *c)
+{
+    const struct session *s = c->session.held;
+    return c->endpoint == ENDPOINT_TXN_COMMIT && (s == NULL || s->commit_asked);
+}
+
 void call_refuse(struct call *c, enum status s, const struct errbuf *err)
 {
-    struct answer a;
-    answer_init(&a);
-    answer_invalid(&a, s, err);
-    call_send(c, &a);
+    call_fail(c, &(struct client_error){
+                     .status = s, .unknown_outcome = may_have_happened(c), .message = slice_str(err->text)});
 }
 
 void call_fail(struct call *c, const struct client_error *e)

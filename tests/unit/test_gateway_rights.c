@@ -148,7 +148,14 @@ START_TEST(a_session_does_not_outlive_its_rights)
     book(AUTH_WRITE, "a", "c");
     ask(HTTP_POST, session("/commit"), BOB, NULL);
     ck_assert_str_eq(client.what, "txn");
-    client.txn_done(client.ctx, &fine, &(struct txn_result){.status = STATUS_OK, .ts = 101});
+    struct client_error lost = {.status = STATUS_TIMEOUT, .unknown_outcome = true, .message = slice_str("lost")};
+    client.txn_done(client.ctx, &lost, NULL);
+    book(AUTH_WRITE, "a", "b");
+    calls = client.calls;
+    ask(HTTP_POST, session("/commit"), BOB, NULL); /* not asked for any more; what was asked may have happened */
+    ck_assert_int_eq(http.code, 504);
+    ck_assert(said("\"code\":\"forbidden\"") && said("\"unknown\""));
+    ck_assert_uint_le(client.calls, calls + 1);
 }
 END_TEST
 

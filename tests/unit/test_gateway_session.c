@@ -130,6 +130,25 @@ START_TEST(an_unknown_commit_is_asked_for_again)
 }
 END_TEST
 
+/* Whatever is wrong with asking again: the first time may have happened. */
+START_TEST(a_refusal_to_ask_again_says_nothing_of_the_first_time)
+{
+    struct client_error lost = {.status = STATUS_TIMEOUT, .unknown_outcome = true, .message = slice_str("lost")};
+    char id[33];
+    begin(id);
+    ck_assert_int_eq(post(id, "", PUT), 200);
+    ck_assert_int_eq(post(id, "/commit?timeout_ms=soon", NULL), 400); /* not asked for yet: definite */
+    ck_assert(said("\"definite\""));
+    ck_assert_int_eq(post(id, "/commit", NULL), 0);
+    client.txn_done(client.ctx, &lost, NULL);
+    ck_assert_int_eq(post(id, "/commit?timeout_ms=soon", NULL), 504);
+    ck_assert(said("\"unknown\"") && said("\"code\":\"invalid\""));
+    gateway_stop(gateway);
+    ck_assert_int_eq(post(id, "/commit", NULL), 504); /* another gateway will not know better */
+    ck_assert(said("\"unknown\"") && said("stopping"));
+}
+END_TEST
+
 START_TEST(definite_ends_are_told_again)
 {
     char id[33];
@@ -182,6 +201,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, a_lost_answer_is_told_again);
     tcase_add_test(t, an_unknown_commit_is_asked_for_again);
+    tcase_add_test(t, a_refusal_to_ask_again_says_nothing_of_the_first_time);
     tcase_add_test(t, definite_ends_are_told_again);
     tcase_add_test(t, of_what_is_not_here_nobody_knows);
     suite_add_tcase(suite, t);
