@@ -86,8 +86,8 @@ void refresh_want(struct client *c, struct slice keyspace); /* in the background
 void refresh_keyspace_used(struct client *c, struct route_keyspace *k);
 enum step refresh_wait(struct request *r);
 uint64_t refresh_step(struct client *c, uint64_t now_ns); /* starts one when it is time; returns when to look again */
-void refresh_learn(struct client *c, const struct meta_map_reply *map);
-struct client_peer *peer_of_node(struct client *c, uint64_t node_id); /* NULL: its address is unknown */
+void refresh_learn(struct client *c, const struct meta_map_reply *map, bool whole); /* whole: of all keyspaces */
+struct client_peer *peer_of_node(struct client *c, uint64_t node_id);               /* NULL: its address is unknown */
 struct client_peer *peer_new(struct client *c, const char *address, uint64_t node_id);
 void peers_reap(struct client *c);
 

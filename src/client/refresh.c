@@ -72,7 +72,7 @@ static uint64_t keyspace_old_at(struct client *c)
            prng_between(&c->prng, CLIENT_KEYSPACE_MS * NS_PER_MS / 2, CLIENT_KEYSPACE_MS * NS_PER_MS);
 }
 
-void refresh_learn(struct client *c, const struct meta_map_reply *map)
+void refresh_learn(struct client *c, const struct meta_map_reply *map, bool whole)
 {
     if (map->finalised > c->self.finalised) c->self.finalised = map->finalised;
     for (size_t i = 0; i < map->node_count; i++) learn_node(c, &map->nodes[i]);
@@ -81,6 +81,7 @@ void refresh_learn(struct client *c, const struct meta_map_reply *map)
         struct route_keyspace *k = routes_learn_keyspace(&c->routes, &map->keyspaces[i]);
         if (k != NULL) k->old_at_ns = keyspace_old_at(c);
     }
+    if (whole) routes_forget_absent(&c->routes, map->keyspaces, map->keyspace_count);
     for (size_t i = 0; i < map->range_count; i++) {
         (void)routes_learn_range(&c->routes, &map->ranges[i], map->leaders != NULL ? map->leaders[i] : 0);
     }
@@ -153,8 +154,8 @@ static void on_refresh_done(void *ctx, enum status status, bool sent, const stru
         struct meta_map_reply map;
         v.status = unpack_meta_map_reply(head->payload, &arena, &map);
         if (v.status == STATUS_OK) meta_call_learn(c->meta, map.metas, map.meta_count);
-        if (v.status == STATUS_OK) refresh_learn(c, &map);
         struct slice name = slice_make(c->refresh.keyspace, c->refresh.keyspace_size);
+        if (v.status == STATUS_OK) refresh_learn(c, &map, name.size == 0);
         if (v.status == STATUS_OK && name.size > 0 && map.keyspace_count == 0) routes_forget_keyspace(&c->routes, name);
     }
     arena_free(&arena);

@@ -236,14 +236,14 @@ static enum step take_meta(struct request *r, enum status status, bool sent, con
     }
     r->reached = true;
     if (head->status != STATUS_OK) {
-        r->may_have_happened = head->unknown_outcome && r->kind == REQUEST_META;
+        r->may_have_happened = (sent || head->unknown_outcome) && r->kind == REQUEST_META;
         return request_finish(r, head->status, "%.*s", size, text);
     }
     if (r->kind == REQUEST_MAP) {
         if (unpack_meta_map_reply(head->payload, &r->arena, &r->result.map) != STATUS_OK) {
             return request_finish(r, STATUS_INVALID, "the metadata service's answer cannot be read");
         }
-        refresh_learn(r->client, &r->result.map);
+        refresh_learn(r->client, &r->result.map, r->keyspace_name.size == 0);
     } else {
         r->result.payload = head->payload;
     }

@@ -118,6 +118,26 @@ struct route_keyspace *routes_keyspace(const struct routes *r, struct slice name
 
 /* --- news --- */
 
+static void range_forget(struct routes *r, size_t from, size_t to)
+{
+    if (from == to) return;
+    for (size_t i = from; i < to; i++) {
+        (void)map_remove(&r->by_id, r->ranges[i]->desc.id);
+        mem_free(r->ranges[i]);
+    }
+    memmove(r->ranges + from, r->ranges + to, (r->range_count - to) * sizeof(struct route_range *));
+    r->range_count -= to - from;
+}
+
+/* All of a keyspace that is no more. */
+static void ranges_forget(struct routes *r, uint32_t keyspace)
+{
+    size_t from = count_from_start(r, keyspace, SLICE_EMPTY), to;
+    if (from > 0 && r->ranges[from - 1]->desc.keyspace == keyspace) from--;
+    for (to = from; to < r->range_count && r->ranges[to]->desc.keyspace == keyspace;) to++;
+    range_forget(r, from, to);
+}
+
 static void take_info(struct route_keyspace *k, const struct keyspace_info *info)
 {
     k->id = info->id;
@@ -132,6 +152,7 @@ struct route_keyspace *routes_learn_keyspace(struct routes *r, const struct keys
     size_t at = keyspace_place(r, info->name);
     struct route_keyspace *known = routes_keyspace(r, info->name);
     if (known != NULL) {
+        if (info->id > known->id) ranges_forget(r, known->id);
         if (info->id >= known->id) take_info(known, info); /* ids rise: an older one is from who is behind */
         return known;
     }
@@ -152,9 +173,22 @@ void routes_forget_keyspace(struct routes *r, struct slice name)
 {
     struct route_keyspace *k = routes_keyspace(r, name);
     if (k == NULL) return;
+    ranges_forget(r, k->id);
     size_t at = (size_t)(k - r->keyspaces);
     memmove(k, k + 1, (r->keyspace_count - at - 1) * sizeof(*k));
     r->keyspace_count--;
+}
+
+void routes_forget_absent(struct routes *r, const struct keyspace_info *all, size_t count)
+{
+    uint32_t newest = 0;
+    for (size_t i = 0; i < count; i++) newest = all[i].id > newest ? all[i].id : newest;
+    for (size_t k = r->keyspace_count; k-- > 0;) {
+        struct slice name = slice_make(r->keyspaces[k].name, r->keyspaces[k].name_size);
+        bool there = r->keyspaces[k].id >= newest; /* who tells us is behind, perhaps */
+        for (size_t i = 0; i < count && !there; i++) there = slice_eq(all[i].name, name);
+        if (!there) routes_forget_keyspace(r, name);
+    }
 }
 
 static int epoch_cmp(struct range_epoch a, struct range_epoch b)
@@ -181,17 +215,6 @@ static struct route_range *range_new(const struct range_desc *desc, uint64_t lea
     range->desc.start = slice_make(keys, desc->start.size);
     range->desc.end = slice_make(keys + desc->start.size, desc->end.size);
     return range;
-}
-
-static void range_forget(struct routes *r, size_t from, size_t to)
-{
-    if (from == to) return;
-    for (size_t i = from; i < to; i++) {
-        (void)map_remove(&r->by_id, r->ranges[i]->desc.id);
-        mem_free(r->ranges[i]);
-    }
-    memmove(r->ranges + from, r->ranges + to, (r->range_count - to) * sizeof(struct route_range *));
-    r->range_count -= to - from;
 }
 
 static void range_insert(struct routes *r, size_t at, struct route_range *range)

@@ -35,7 +35,9 @@ void routes_check(const struct routes *r);
 
 struct route_keyspace *routes_learn_keyspace(struct routes *r,
                                              const struct keyspace_info *info); /* NULL: no good name */
-void routes_forget_keyspace(struct routes *r, struct slice name);
+void routes_forget_keyspace(struct routes *r, struct slice name);               /* and its ranges */
+void routes_forget_absent(struct routes *r, const struct keyspace_info *all,
+                          size_t count); /* those not among all there are */
 /* True if something was learned. leader: 0 if unknown; it replaces a known one only together with a newer descriptor. */
 bool routes_learn_range(struct routes *r, const struct range_desc *desc, uint64_t leader);
 

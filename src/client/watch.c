@@ -18,6 +18,7 @@
 
 #define START_MS 10000u
 #define POLL_GRACE_MS 30000u /* for retries, beyond the wait */
+#define LEG_WAIT_MIN_MS 500u /* however often it is told where it stands: a leg is a request to a range */
 #define LEG_BYTES_MIN (16u << 10)
 #define WATCH_BYTES (128u << 10)
 
@@ -136,7 +137,8 @@ static void on_poll(void *ctx, const struct client_error *e, const struct watch_
 static void leg_ask(struct leg *g, uint64_t until)
 {
     struct client_watch *w = g->watch;
-    struct request *r = request_new(w->client, REQUEST_WATCH, w->keyspace, w->progress_ms + POLL_GRACE_MS, g);
+    uint32_t wait_ms = w->progress_ms > LEG_WAIT_MIN_MS ? w->progress_ms : LEG_WAIT_MIN_MS;
+    struct request *r = request_new(w->client, REQUEST_WATCH, w->keyspace, wait_ms + POLL_GRACE_MS, g);
     uint32_t share = WATCH_BYTES / w->leg_count;
     r->done.watch = on_poll;
     r->keyspace = w->keyspace_id; /* another of its name is another's: NOT_FOUND */
@@ -146,7 +148,7 @@ static void leg_ask(struct leg *g, uint64_t until)
     r->watch.after = g->after;
     r->watch.until = until;
     r->watch.poll = g->poll;
-    r->watch.wait_ms = w->progress_ms;
+    r->watch.wait_ms = wait_ms;
     r->watch.limit_bytes = share > LEG_BYTES_MIN ? share : LEG_BYTES_MIN;
     g->request = r;
     g->until = until;

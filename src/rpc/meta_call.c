@@ -43,7 +43,7 @@ struct meta_request {
     uint64_t rpc_id;        /* ASKING: its call */
     uint32_t tried;         /* members of this round, as bits */
     unsigned rounds, timeouts;
-    bool sent;             /* some try may have arrived */
+    bool sent;             /* a try may have arrived, and nobody said what came of it */
     enum status last;      /* how the last try ended: of the call itself... */
     enum status last_head; /* ...or, when that is STATUS_OK, of the answer */
     struct errbuf last_text;
@@ -290,7 +290,7 @@ static void on_done(void *ctx, enum status status, bool sent, const struct reply
     struct meta_request *r = ctx;
     struct meta_call *m = r->owner;
     ASSERT(r->state == META_ASKING);
-    r->sent = r->sent || sent;
+    if (status != STATUS_OK ? sent : head->status != STATUS_OK && head->unknown_outcome) r->sent = true;
     if (!is_retried(status == STATUS_OK ? head->status : status)) {
         if (status == STATUS_OK && head->status == STATUS_OK) m->leader = r->member;
         request_finish(r, status, head);

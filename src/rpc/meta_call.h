@@ -15,7 +15,8 @@ void meta_call_learn(struct meta_call *m, const struct meta_address *metas, size
 void meta_call_free(struct meta_call *m);
 /* Only for requests that may safely be repeated (all METHOD_META_* are idempotent): tried again on NOT_LEADER, BUSY, RETRY,
  * UNAVAILABLE, TIMEOUT and CLOSED, at another member, until the deadline; done then gets the last status and the text
- * that came with it. Another cluster or another version ends a call at once. */
+ * that came with it. Another cluster or another version ends a call at once. `sent`: some try may have been carried out without
+ * an answer that says so; then a refusal by a later one says nothing of it. */
 uint64_t meta_call(struct meta_call *m, enum method method, struct slice params, uint64_t deadline_ns, rpc_done done,
                    void *ctx);
 void meta_call_cancel(struct meta_call *m, uint64_t call);

@@ -359,6 +359,7 @@ START_TEST(a_keyspace_by_hash_made_anew_is_noticed)
 END_TEST
 
 static unsigned polls, polls_of_the_new_one;
+static uint32_t shortest_wait_ms = UINT32_MAX;
 static bool change_at_once(struct fake_node *n, struct rpc_request *r, void *ctx)
 {
     struct watch_request m;
@@ -371,6 +372,7 @@ static bool change_at_once(struct fake_node *n, struct rpc_request *r, void *ctx
     buf_init(&payload, 4096);
     ck_assert_int_eq(unpack_watch_request(r->params, &arena, &m), STATUS_OK);
     polls++;
+    shortest_wait_ms = m.wait_ms < shortest_wait_ms ? m.wait_ms : shortest_wait_ms;
     polls_of_the_new_one += m.keyspace != FAKE_KEYSPACE;
     struct feed_change change = {
         .ts = m.after + 1, .key = m.start.size > 0 ? m.start : slice_str("a"), .value = SLICE_EMPTY};
@@ -400,7 +402,8 @@ START_TEST(a_watch_does_not_go_on_in_another_keyspace)
     fake_start(&f, 12, 0);
     put("a");
     f.hook = change_at_once;
-    struct client_watch_options options = {.keyspace = slice_str("bank"), .start = SLICE_EMPTY, .end = SLICE_EMPTY};
+    struct client_watch_options options = {
+        .keyspace = slice_str("bank"), .start = SLICE_EMPTY, .end = SLICE_EMPTY, .progress_ms = 100};
     struct client_watch *w = client_watch_new(f.client, &options);
     client_watch_next(w, note_watch, &told);
     ck_assert(fakenet_run(f.net, was_told, &told, 2 * SECOND));
@@ -419,6 +422,7 @@ START_TEST(a_watch_does_not_go_on_in_another_keyspace)
     }
     ck_assert_int_eq(watch_status, STATUS_NOT_FOUND);
     ck_assert_uint_gt(polls, 0);
+    ck_assert_uint_eq(shortest_wait_ms, 500); /* each is a request to a range, whoever wants to be told often */
     ck_assert_uint_eq(polls_of_the_new_one, 0);
     client_watch_free(w);
     fake_stop(&f);

@@ -516,6 +516,37 @@ START_TEST(direct_requests)
 }
 END_TEST
 
+static bool lose_one_then_refuse(struct fake_node *n, struct rpc_request *r, void *ctx)
+{
+    unsigned *count = ctx;
+    if (n->self.role != ROLE_META || r->method != METHOD_META_OP) return false;
+    if (++*count == 1)
+        rpc_request_drop(r); /* carried out, and its answer lost */
+    else
+        rpc_reply(r, &(struct reply_head){
+                         .status = STATUS_EXISTS, .message = slice_str("under way already"), .payload = SLICE_EMPTY});
+    return true;
+}
+
+/* It may be one's own that is there already. */
+START_TEST(a_refusal_after_a_lost_try_is_not_definite)
+{
+    unsigned count = 0;
+    fake_start(&f, 71, 0);
+    f.hook = lose_one_then_refuse;
+    f.hook_ctx = &count;
+    for (unsigned i = 0; i < 2; i++) {
+        o = (struct outcome){.f = &f};
+        client_meta(f.client, METHOD_META_OP, SLICE_EMPTY, 5000, on_call, &o);
+        fake_wait(&f, &o, 4 * SECOND);
+        ck_assert_int_eq(o.status, STATUS_EXISTS);
+        ck_assert(o.unknown == (i == 0));
+    }
+    ck_assert_uint_eq(count, 3);
+    fake_stop(&f);
+}
+END_TEST
+
 START_TEST(another_cluster)
 {
     fake_start(&f, 71, 0);
@@ -556,6 +587,7 @@ int main(void)
     tcase_add_loop_test(t, free_with_requests_under_way, 0, 10);
     tcase_add_test(t, direct_requests);
     tcase_add_test(t, another_cluster);
+    tcase_add_test(t, a_refusal_after_a_lost_try_is_not_definite);
     suite_add_tcase(suite, t);
     return run_suite(suite);
 }

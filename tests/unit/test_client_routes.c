@@ -114,6 +114,56 @@ START_TEST(neighbours)
 }
 END_TEST
 
+static unsigned ranges_of(uint32_t keyspace)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < routes.range_count; i++) count += routes.ranges[i]->desc.keyspace == keyspace;
+    return count;
+}
+
+/* With its keyspace a range goes; what is newer than the news stays. */
+START_TEST(ranges_go_with_their_keyspace)
+{
+    static const char *const NAMES[] = {"one", "two", "three", "four"};
+    struct keyspace_info all[4];
+    routes_init(&routes);
+    for (uint32_t k = 0; k < 4; k++) {
+        all[k] = (struct keyspace_info){.id = k + 1, .name = slice_str(NAMES[k])};
+        ck_assert_ptr_nonnull(routes_learn_keyspace(&routes, &all[k]));
+        for (uint64_t i = 0; i < 3; i++) {
+            struct range_desc d = desc(10 * k + i + 1,
+                                       i == 0   ? ""
+                                       : i == 1 ? "h"
+                                                : "p",
+                                       i == 0   ? "h"
+                                       : i == 1 ? "p"
+                                                : "",
+                                       1, 1);
+            d.keyspace = k + 1;
+            ck_assert(routes_learn_range(&routes, &d, 0));
+        }
+    }
+    routes_forget_keyspace(&routes, slice_str("two"));
+    routes_check(&routes);
+    ck_assert(ranges_of(2) == 0 && ranges_of(1) == 3 && ranges_of(3) == 3 && ranges_of(4) == 3);
+    ck_assert_ptr_null(routes_by_id(&routes, 12));
+    struct keyspace_info anew = {.id = 9, .name = slice_str("one")};
+    ck_assert_ptr_nonnull(routes_learn_keyspace(&routes, &anew));
+    routes_check(&routes);
+    ck_assert(ranges_of(1) == 0 && ranges_of(3) == 3);
+    struct keyspace_info told[] = {all[3], {.id = 5, .name = slice_str("five")}};
+    routes_forget_absent(&routes, told, 2); /* three has gone; of number 9 they do not know yet */
+    routes_check(&routes);
+    ck_assert(ranges_of(3) == 0 && ranges_of(4) == 3 && routes.range_count == 3);
+    ck_assert(routes_keyspace(&routes, slice_str("three")) == NULL &&
+              routes_keyspace(&routes, slice_str("four")) != NULL);
+    ck_assert_uint_eq(routes_keyspace(&routes, slice_str("one"))->id, 9);
+    routes_forget_absent(&routes, NULL, 0);
+    ck_assert_uint_eq(routes.keyspace_count, 2);
+    routes_free(&routes);
+}
+END_TEST
+
 START_TEST(keyspaces)
 {
     routes_init(&routes);
@@ -247,6 +297,7 @@ int main(void)
     tcase_add_test(t, leaders);
     tcase_add_test(t, neighbours);
     tcase_add_test(t, keyspaces);
+    tcase_add_test(t, ranges_go_with_their_keyspace);
     tcase_add_loop_test(t, random_news, 0, 30);
     suite_add_tcase(suite, t);
     SRunner *runner = srunner_create(suite);

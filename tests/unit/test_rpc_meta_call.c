@@ -268,7 +268,7 @@ START_TEST(last_status_at_the_deadline)
     ck_assert(wait_done(1, SECOND));
     ck_assert_int_eq(last.status, STATUS_OK);
     ck_assert_int_eq(last.head, STATUS_NOT_LEADER);
-    ck_assert(last.sent);
+    ck_assert(!last.sent); /* nobody has taken it */
     ck_assert(strstr(last.message, "not me") != NULL);
     ck_assert_uint_ge(last.at_ns - before, 250 * MS);
     ck_assert_uint_le(last.at_ns - before, 301 * MS);
@@ -276,6 +276,27 @@ START_TEST(last_status_at_the_deadline)
     (void)call(300 * MS);
     ck_assert(wait_done(2, SECOND));
     ck_assert(last.status == STATUS_CLOSED || last.status == STATUS_TIMEOUT);
+    ck_assert(!last.sent);
+    stop();
+}
+END_TEST
+
+/* A refusal by the second member says nothing of what the first has done. */
+START_TEST(a_lost_try_is_remembered)
+{
+    start(26);
+    members[0].hangs = true;
+    (void)call(5 * SECOND);
+    (void)fakenet_run(net, NULL, NULL, 100 * MS);
+    ck_assert_uint_eq(last.done, 0);
+    leader = 2;
+    members[1].says = STATUS_EXISTS;
+    ck_assert(wait_done(1, 3 * SECOND));
+    ck_assert_int_eq(last.head, STATUS_EXISTS);
+    ck_assert(last.sent);
+    (void)call(5 * SECOND);
+    ck_assert(wait_done(2, 3 * SECOND));
+    ck_assert_int_eq(last.head, STATUS_EXISTS);
     ck_assert(!last.sent);
     stop();
 }
@@ -374,6 +395,7 @@ int main(void)
     tcase_add_test(t, waits_through_an_election);
     tcase_add_test(t, does_not_wait_for_a_member_that_hangs);
     tcase_add_test(t, last_status_at_the_deadline);
+    tcase_add_test(t, a_lost_try_is_remembered);
     tcase_add_test(t, verdicts_are_passed_on);
     tcase_add_test(t, other_cluster_ends_at_once);
     tcase_add_test(t, cancelled_and_freed_calls_are_silent);
