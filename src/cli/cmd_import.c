@@ -305,7 +305,8 @@ static int open_file(struct import *m)
         return cli_usage("--format: csv, ndjson or raw");
     else if (format[0] == 'r' && m->in.kind != RECORD_RAW)
         return cli_fail("%s does not begin as a raw file does", path);
-    rejects_init(&m->rejects, args_text(&m->cli->args, "rejects", NULL), path);
+    if (rejects_init(&m->rejects, args_text(&m->cli->args, "rejects", NULL), path, &m->in, &err) != STATUS_OK)
+        return cli_usage("%s", err.text);
     if (m->in.kind != RECORD_CSV) return CLI_OK;
     m->columns.key = args_text(&m->cli->args, "key", "key");
     m->columns.value = args_text(&m->cli->args, "value", "value");

@@ -278,6 +278,7 @@ static void account_done(void *ctx, const struct client_error *e, const struct l
         json_ledger_account(&b, &r->account, &r->balance);
         json_key(&b, "as_of");
         json_u64_text(&b, r->ts);
+        json_ledger_summed(&b, r);
         json_close(&b, '}');
         print_line(&b);
     } else {
@@ -287,7 +288,7 @@ static void account_done(void *ctx, const struct client_error *e, const struct l
         text_table_cell(&t, "%u", r->account.ledger);
         text_table_cell(&t, "%u", r->account.code);
         balance_cells(&t, &r->balance, shown_as(k, r->account.ledger));
-        text_table_cell(&t, "%s", r->balance.closed ? "closed" : "open");
+        text_table_cell(&t, "%s", r->summed ? "-" : r->balance.closed ? "closed" : "open");
         print_table(k, &t);
     }
     ledger_command_end(k, CLI_OK);
@@ -423,6 +424,8 @@ static int run_page(struct cli *c, bool balances)
     if (code == CLI_OK) code = flag_number(c, "code", 0, UINT16_MAX, &code_number);
     if (code == CLI_OK) code = flag_number(c, "ledger", 0, UINT32_MAX, &ledger);
     if (code == CLI_OK && c->args.word_count > 0) code = word_id(c, 0, &id);
+    if (code == CLI_OK && c->args.word_count == 0 && args_switch(&c->args, "reverse"))
+        code = cli_usage("--reverse is for an account's transfers: all of them come in the order of ids");
     if (code == CLI_OK) code = ledger_command_open_showing(&k, c);
     if (code != CLI_OK) return code;
     k.wanted = limit;

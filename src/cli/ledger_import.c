@@ -104,7 +104,8 @@ static int open_file(struct import *m, struct cli *c)
     const char *path = c->args.words[0];
     if (records_open(&m->in, path, &err) != STATUS_OK) return cli_fail("%s", err.text);
     if (m->in.kind == RECORD_RAW) return cli_fail("%s holds rows of a keyspace, no transfers: `quorate import`", path);
-    rejects_init(&m->rejects, args_text(&c->args, "rejects", NULL), path);
+    if (rejects_init(&m->rejects, args_text(&c->args, "rejects", NULL), path, &m->in, &err) != STATUS_OK)
+        return cli_usage("%s", err.text);
     if (m->in.kind == RECORD_LINE) return CLI_OK;
     enum status s = records_next(&m->in, &first, &err);
     if (s != STATUS_OK) return cli_fail("%s", s == STATUS_END ? "the file is empty" : err.text);

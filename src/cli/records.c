@@ -221,7 +221,8 @@ void csv_append(struct buf *b, struct slice cell)
 
 /* --- rejects --- */
 
-void rejects_init(struct rejects *r, const char *given, const char *of)
+enum status rejects_init(struct rejects *r, const char *given, const char *of, const struct records *in,
+                         struct errbuf *err)
 {
     *r = (struct rejects){.fd = -1};
     if (given != NULL)
@@ -230,8 +231,13 @@ void rejects_init(struct rejects *r, const char *given, const char *of)
         (void)snprintf(r->path, sizeof r->path, "import.rejects");
     else
         (void)snprintf(r->path, sizeof r->path, "%.1000s.rejects", of);
+    if (process_is_file(in->fd, r->path)) {
+        errbuf_set(err, "--rejects: %s is what is imported, and would be replaced", r->path);
+        return STATUS_INVALID;
+    }
     enum status s = process_file_remove(r->path);
     r->failed = s != STATUS_OK && s != STATUS_NOT_FOUND;
+    return STATUS_OK;
 }
 
 void rejects_add(struct rejects *r, uint64_t number, const char *why, struct slice record)

@@ -46,8 +46,10 @@ struct rejects {
     uint64_t count;
     bool failed;
 };
-/* --rejects, or the name of what is read with .rejects behind it. An old file of the name is removed. */
-void rejects_init(struct rejects *r, const char *given, const char *of);
+/* --rejects, or the name of what is read with .rejects behind it. An old file of the name is removed; STATUS_INVALID when it is what
+ * is read. */
+MUST_CHECK enum status rejects_init(struct rejects *r, const char *given, const char *of, const struct records *in,
+                                    struct errbuf *err);
 void rejects_add(struct rejects *r, uint64_t number, const char *why, struct slice record);
 void rejects_close(struct rejects *r);
 

@@ -48,7 +48,8 @@ MUST_CHECK enum status process_secret_write(const char *path, struct slice bytes
 /* A file of any size, piece by piece: -1 with a text; *got 0 at its end. *size 0: not known, as of a pipe. */
 int process_read_open(const char *path, uint64_t *size, struct errbuf *err);
 MUST_CHECK enum status process_read(int fd, void *bytes, size_t size, size_t *got, struct errbuf *err);
-void process_read_close(int fd); /* also of process_append_open */
+bool process_is_file(int fd, const char *path); /* the same file, whatever it is called */
+void process_read_close(int fd);                /* also of process_append_open */
 /* Adds to the end of a file, which is made if absent; for reports: nothing is synced. */
 MUST_CHECK enum status process_file_append(const char *path, struct slice bytes, struct errbuf *err);
 /* The same for many small pieces, each written in one call: pieces of several processes do not mix. -1 with a text. */

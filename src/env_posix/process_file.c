@@ -56,6 +56,12 @@ enum status process_read(int fd, void *bytes, size_t size, size_t *got, struct e
     return n >= 0 ? STATUS_OK : file_failed("the file", "read", errno, err);
 }
 
+bool process_is_file(int fd, const char *path)
+{
+    struct stat a, b;
+    return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 void process_read_close(int fd)
 {
     (void)close(fd);

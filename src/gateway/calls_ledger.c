@@ -144,6 +144,7 @@ static void account_done(void *ctx, const struct client_error *e, const struct l
         json_ledger_account(&a.body, &reply->account, &reply->balance);
         json_key(&a.body, "as_of");
         json_u64_text(&a.body, reply->ts);
+        json_ledger_summed(&a.body, reply);
         json_close(&a.body, '}');
         buf_append_byte(&a.body, '\n');
     } else {
@@ -270,6 +271,31 @@ static void page_done(void *ctx, const struct client_error *e, const struct ledg
 }
 
 enum { Q_TIMEOUT, Q_AT, Q_FROM, Q_TO, Q_LIMIT, Q_NEXT, Q_CODE, Q_LEDGER, Q_REVERSE, Q_SIDE, Q_PARAMS };
+#define BIT(q) (1u << (q))
+#define Q_PAGE (BIT(Q_FROM) | BIT(Q_TO) | BIT(Q_LIMIT) | BIT(Q_NEXT) | BIT(Q_CODE) | BIT(Q_LEDGER))
+
+/* What means something where; the rest is refused: an answer that looks like what was asked for is worse than none. */
+static unsigned params_of(enum endpoint e, bool at)
+{
+    switch ((int)e) {
+    case ENDPOINT_LEDGER_ACCOUNT: return BIT(Q_TIMEOUT) | BIT(Q_AT);
+    case ENDPOINT_LEDGER_BALANCES: return BIT(Q_TIMEOUT) | BIT(Q_AT) | (at ? 0 : Q_PAGE | BIT(Q_SIDE));
+    case ENDPOINT_LEDGER_POSTINGS: return BIT(Q_TIMEOUT) | Q_PAGE | BIT(Q_REVERSE) | BIT(Q_SIDE);
+    case ENDPOINT_LEDGER_TRANSFERS: return BIT(Q_TIMEOUT) | Q_PAGE;
+    default: return BIT(Q_TIMEOUT);
+    }
+}
+
+static enum status refuse_others(const struct query_param *p, enum endpoint e, struct errbuf *err)
+{
+    unsigned params = params_of(e, p[Q_AT].present);
+    for (unsigned i = 0; i < Q_PARAMS; i++) {
+        if (!p[i].present || (params & BIT(i)) != 0) continue;
+        errbuf_set(err, "%s: means nothing %s", p[i].name, e == ENDPOINT_LEDGER_BALANCES ? "beside 'at'" : "here");
+        return STATUS_INVALID;
+    }
+    return STATUS_OK;
+}
 
 static enum status number(const struct query_param *p, uint64_t max, uint64_t *out, struct errbuf *err)
 {
@@ -305,8 +331,7 @@ static enum status take_query(const struct query_param *p, struct call *c, struc
     q->limit = (uint32_t)limit;
     q->code = (uint16_t)code;
     q->ledger = (uint32_t)ledger;
-    q->reverse = p[Q_REVERSE].present && !slice_eq(p[Q_REVERSE].value, slice_str("false"));
-    return s;
+    return s == STATUS_OK ? take_flag(&p[Q_REVERSE], &q->reverse, err) : s;
 }
 
 static void handle_read(struct call *c, const struct input *in, const struct route *route)
@@ -321,11 +346,11 @@ static void handle_read(struct call *c, const struct input *in, const struct rou
     uint64_t at = 0;
     uint32_t ms = 0;
     for (int i = 0; i < Q_PARAMS; i++) p[i] = (struct query_param){.name = names[i]};
-    bool page = c->endpoint != ENDPOINT_LEDGER_ACCOUNT && c->endpoint != ENDPOINT_LEDGER_TRANSFER;
-    enum status s = query_parse(in->query, p, page ? Q_PARAMS : Q_FROM, &c->arena, &err);
+    enum status s = query_parse(in->query, p, Q_PARAMS, &c->arena, &err);
+    if (s == STATUS_OK) s = refuse_others(p, c->endpoint, &err);
     if (s == STATUS_OK) s = take_timeout(&p[Q_TIMEOUT], &ms, &err);
     if (s == STATUS_OK) s = number(&p[Q_AT], UINT64_MAX - 1, &at, &err);
-    if (s == STATUS_OK && page) s = take_query(p, c, &q, &err);
+    if (s == STATUS_OK) s = take_query(p, c, &q, &err);
     if (s == STATUS_OK && route->key.size > 0) s = take_id(c, route, &id, &err);
     if (s != STATUS_OK) {
         call_refuse(c, s, &err);
@@ -337,7 +362,7 @@ static void handle_read(struct call *c, const struct input *in, const struct rou
     q.balances = c->endpoint == ENDPOINT_LEDGER_BALANCES;
     if (c->endpoint == ENDPOINT_LEDGER_TRANSFER) {
         ledger_get_transfer(l, &id, timeout_ms, transfer_done, c);
-    } else if (!page || (q.balances && p[Q_AT].present)) {
+    } else if (c->endpoint == ENDPOINT_LEDGER_ACCOUNT || p[Q_AT].present) {
         ledger_get_account(l, &id, at, timeout_ms, account_done, c);
     } else {
         ledger_list(l, &q, timeout_ms, page_done, c);

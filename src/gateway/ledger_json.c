@@ -211,6 +211,13 @@ void json_ledger_account(struct buf *b, const struct ledger_account *a, const st
     json_number_text(b, "timestamp", a->timestamp);
 }
 
+void json_ledger_summed(struct buf *b, const struct ledger_account_reply *reply)
+{
+    if (!reply->summed) return;
+    json_key(b, "summed");
+    json_bool(b, true);
+}
+
 void json_ledger_item(struct buf *b, const struct ledger_transfer_item *item)
 {
     const struct ledger_transfer *t = &item->transfer;

@@ -13,6 +13,7 @@ MUST_CHECK enum status json_want_currency(const struct json_at *at, struct ledge
 MUST_CHECK enum status json_want_ledger_id(const struct json_at *at, struct ledger_id *out, struct errbuf *err);
 
 void json_ledger_id(struct buf *b, const char *name, const struct ledger_id *id);
+void json_ledger_summed(struct buf *b, const struct ledger_account_reply *reply); /* only if it is */
 void json_ledger_account(struct buf *b, const struct ledger_account *a, const struct ledger_balance *balance);
 void json_ledger_balance(struct buf *b, const struct ledger_balance *balance); /* its fields, without braces */
 void json_ledger_item(struct buf *b, const struct ledger_transfer_item *item);

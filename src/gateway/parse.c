@@ -414,7 +414,7 @@ void kv_action_txn(const struct kv_action *action, struct arena *a, struct txn *
     out->compare_count = 1;
 }
 
-static enum status take_flag(const struct query_param *p, bool *out, struct errbuf *err)
+enum status take_flag(const struct query_param *p, bool *out, struct errbuf *err)
 {
     *out = false;
     if (!p->present) return STATUS_OK;

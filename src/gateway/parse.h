@@ -153,6 +153,8 @@ MUST_CHECK enum status parse_idempotency_key(struct slice text, struct txn_id *o
 /* "123", 123, W/"123" or *. */
 MUST_CHECK enum status parse_etag(const char *header, const char *text, struct precondition *out, struct errbuf *err);
 struct query_param;
+MUST_CHECK enum status take_flag(const struct query_param *p, bool *out,
+                                 struct errbuf *err); /* true, false; alone: true */
 MUST_CHECK enum status take_timeout(const struct query_param *p, uint32_t *out, struct errbuf *err);
 MUST_CHECK enum status take_keyspace(struct slice raw, struct arena *a, struct slice *out, struct errbuf *err);
 MUST_CHECK enum status check_keyspace_name(struct slice name, struct errbuf *err);

@@ -34,6 +34,7 @@ struct ledger_account_reply {
     struct ledger_account account;
     struct ledger_balance balance;
     uint64_t ts; /* as of it */
+    bool summed; /* the balance is the sum of its postings, which do not say whether the account was closed then */
 };
 typedef void (*ledger_account_done)(void *ctx, const struct client_error *e, const struct ledger_account_reply *reply);
 /* at: as of that timestamp; 0: now. Older than the store keeps versions: from the postings. */

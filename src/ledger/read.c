@@ -100,6 +100,7 @@ static void account_meta_done(void *ctx, const struct client_error *e, const str
         account_end_status(c, STATUS_CORRUPT, "the account's row cannot be read");
     } else if (c->reply.found) {
         c->reply.ts = c->at;
+        c->reply.summed = true;
         account_sum(c);
     } else {
         account_end_status(c, STATUS_OK, "");

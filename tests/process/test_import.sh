@@ -110,6 +110,8 @@ expect "bad lines are refused" 1 "2 refused" "$quorate" import people "$work/mix
 check "into the file that is named" sh -c "grep -q '^2	' '$work/refused' && grep -q '^3	not an object of JSON' '$work/refused'"
 expect "what is no text stays JSON" 0 '{"nested":[1,2.10,1e2,"x , \" y"],"value":0.1}' "$quorate" get people a
 expect "the later of two rows wins" 0 "2" "$quorate" get people later
+expect "what is read is not replaced" 2 "would be replaced" "$quorate" import people "$work/mixed.ndjson" --rejects "$work/./mixed.ndjson"
+check "it is there" grep -q nested "$work/mixed.ndjson"
 expect "no such keyspace" 1 "no keyspace is named" "$quorate" import nowhere "$work/rows.ndjson"
 head -c 3000 "$work/out.raw" >"$work/cut.raw"
 expect "a file that is cut off" 1 "is cut off" "$quorate" import people "$work/cut.raw"
@@ -122,6 +124,7 @@ expect "again: they are there" 1 "import: 0 created, 3 were there already, 2 ref
 printf '\357\273\277id,ledger,code,flags,debit_account_id,credit_account_id,amount\n20,1,1,,1,2,5\n21,1,1,linked,1,2,5\n22,1,1,,1,2,5\n23,1,1,linked,1,2,5\n24,1,1,,1,2,1,000\n' >"$work/chains.csv"
 expect "chains are not cut, nor their rows" 1 "import: 3 created, 0 were there already, 2 refused" "$quorate" ledger import "$work/chains.csv" --batch 2
 expect "chains are there as single transfers are" 1 "import: 0 created, 3 were there already, 2 refused" "$quorate" ledger import "$work/chains.csv"
+expect "nor is what the ledger reads" 2 "would be replaced" "$quorate" ledger import "$work/ledger.csv" --rejects "$work/./ledger.csv"
 check "debits equal credits" "$quorate" ledger audit
 
 # A node dies in the middle.

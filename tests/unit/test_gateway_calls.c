@@ -4,6 +4,7 @@
 
 #include "gateway/gateway.h"
 #include "gateway/parse.h"
+#include "ledger/ledger.h"
 #include "lib/gateway_fake_http.h"
 #include "test_gateway_client.h"
 
@@ -572,6 +573,47 @@ START_TEST(address_in_use)
 }
 END_TEST
 
+/* A page that looks like what was asked for is worse than none. */
+START_TEST(what_means_nothing_to_a_page_of_the_ledger_is_refused)
+{
+    static const struct {
+        const char *target, *named; /* NULL: it is asked */
+    } cases[] = {
+        {"/v1/ledger/transfers?at=5", "at: "},
+        {"/v1/ledger/transfers?side=debit", "side: "},
+        {"/v1/ledger/transfers?reverse=true", "reverse: "},
+        {"/v1/ledger/transfers/7?at=5", "at: "},
+        {"/v1/ledger/transfers/7?limit=5", "limit: "},
+        {"/v1/ledger/accounts/1/transfers?at=5", "at: "},
+        {"/v1/ledger/accounts/1/transfers?reverse=perhaps", "reverse: expected true or false"},
+        {"/v1/ledger/accounts/1/balances?at=5&limit=9", "limit: means nothing beside 'at'"},
+        {"/v1/ledger/accounts/1?from=5", "from: "},
+        {"/v1/ledger/accounts/1?at=5", NULL},
+        {"/v1/ledger/accounts/1/balances?at=5", NULL},
+        {"/v1/ledger/transfers/7", NULL},
+    };
+    struct errbuf err;
+    gateway_free(gateway);
+    struct ledger *ledger = ledger_new(&http.env, &client, &(struct ledger_options){.keyspace_is_there = true});
+    struct gateway_options o = {.listen = "127.0.0.1:0", .in_flight_max = 3, .ledger = ledger};
+    ck_assert_int_eq(gateway_new(&http.env, &o, &client, &gateway, &err), STATUS_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        unsigned calls = client.calls;
+        http.code = 0;
+        ask(HTTP_GET, cases[i].target, NULL, NULL);
+        if (cases[i].named == NULL) {
+            ck_assert_uint_eq(client.calls, calls + 1);
+            client.scan_done(client.ctx, &(struct client_error){.status = STATUS_BUSY, .message = SLICE_EMPTY}, NULL);
+            continue;
+        }
+        ck_assert_int_eq(http.code, 400);
+        ck_assert_msg(said(cases[i].named), "%s: %s", cases[i].target, (const char *)http.body.data);
+        ck_assert_uint_eq(client.calls, calls);
+    }
+    ledger_free(ledger);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("gateway calls");
@@ -597,6 +639,7 @@ int main(void)
     tcase_add_test(t, a_watch_is_a_stream_of_events);
     tcase_add_test(t, a_watch_that_ends_says_where_to_go_on);
     tcase_add_test(t, address_in_use);
+    tcase_add_test(t, what_means_nothing_to_a_page_of_the_ledger_is_refused);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
