@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "meta/machine.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -276,11 +277,19 @@ static size_t choose_splits(struct restore *r, const struct backup_keyspace *k, 
     return n;
 }
 
+uint64_t restore_ttl(const struct backup_keyspace *k)
+{
+    return keyspace_ttl_fault(k->name, k->ttl_ms) == NULL ? k->ttl_ms : 0;
+}
+
 static void create(struct restore *r, const struct backup_keyspace *k)
 {
     struct slice *splits = mem_alloc(LIMIT_SPLIT_KEYS * sizeof *splits);
-    struct meta_keyspace_request m = {
-        .name = k->name, .replication = k->replication, .buckets = k->buckets, .ttl_ms = k->ttl_ms, .splits = splits};
+    struct meta_keyspace_request m = {.name = k->name,
+                                      .replication = k->replication,
+                                      .buckets = k->buckets,
+                                      .ttl_ms = restore_ttl(k),
+                                      .splits = splits};
     struct buf params;
     if (k->buckets == 0) m.split_count = choose_splits(r, k, splits);
     buf_init(&params, LIMIT_FRAME_BYTES);
@@ -299,7 +308,7 @@ static void alter(struct restore *r, const struct backup_keyspace *k)
     buf_init(&params, 4096);
     pack_meta_keyspace_alter_request(
         &params, &(struct meta_keyspace_alter_request){
-                     .name = k->name, .replication = k->replication, .has_ttl = true, .ttl_ms = k->ttl_ms});
+                     .name = k->name, .replication = k->replication, .has_ttl = true, .ttl_ms = restore_ttl(k)});
     client_meta(r->client, METHOD_META_KEYSPACE_ALTER, buf_slice(&params), CALL_MS, on_created, r);
     buf_free(&params);
 }
@@ -318,7 +327,7 @@ static void create_next(struct restore *r)
     } else if (there->buckets != k[r->next].buckets) {
         restore_fail(r, STATUS_EXISTS, "keyspace %.*s is there already, and partitioned otherwise than the backup's",
                      (int)there->name.size, (const char *)there->name.data);
-    } else if (there->ttl_ms != k[r->next].ttl_ms || there->replication != k[r->next].replication) {
+    } else if (there->ttl_ms != restore_ttl(&k[r->next]) || there->replication != k[r->next].replication) {
         alter(r, &k[r->next]);
     } else {
         r->next++;

@@ -9,6 +9,7 @@
 #include "lib/suite.h"
 #include "lib/testenv.h"
 #include "lib/txn_example.h"
+#include "meta/machine.h"
 #include "txn/txn.h"
 
 #include <stdio.h>
@@ -591,6 +592,17 @@ START_TEST(keys_keep_the_revision_in_which_they_came_to_be)
 }
 END_TEST
 
+/* Older releases allowed it, and no cluster takes it any more. */
+START_TEST(what_must_stay_gets_no_time_to_live_back)
+{
+    struct backup_keyspace own = {.name = slice_str("ledger"), .ttl_ms = 5000}, bank = own;
+    bank.name = slice_str("bank");
+    ck_assert_uint_eq(restore_ttl(&own), 0);
+    ck_assert_uint_eq(restore_ttl(&bank), 5000);
+    ck_assert_ptr_null(keyspace_ttl_fault(own.name, restore_ttl(&own)));
+}
+END_TEST
+
 static void grow_archive(struct rig *r)
 {
     char name[BACKUP_NAME_MAX];
@@ -643,6 +655,7 @@ int main(void)
     tcase_add_test(c, the_archive_may_grow_meanwhile);
     tcase_add_test(c, a_directory_is_read_as_it_is);
     tcase_add_test(c, keys_keep_the_revision_in_which_they_came_to_be);
+    tcase_add_test(c, what_must_stay_gets_no_time_to_live_back);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
