@@ -27,7 +27,7 @@ static void inherit(struct replica *child, const struct replica *parent)
 
 static void born_again(struct replica *r, const struct replica *parent, const struct range_state *state)
 {
-    if (!r->unborn) return; /* it came by a snapshot: then our parent cannot have covered its keys */
+    ASSERT(r->unborn); /* what came by a snapshot has its keys to itself: its parent cannot have covered them */
     COVER("range.born_again");
     r->unborn = false;
     replica_set_range(r, state);
