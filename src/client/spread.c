@@ -124,9 +124,13 @@ static void step_done(void *ctx, const struct client_error *e, struct slice payl
         s->lost = true;
         s->unprepared = s->unprepared || p->asked == ASK_PREPARE;
     } else if (e->status != STATUS_OK) {
-        if (e->status == STATUS_BLOCKED) prepare_blocked(s, payload);
         p->repeated = p->asked != ASK_PREPARE;
-        coordinator_failed(s->coordinator, p->number);
+        if (e->status == STATUS_BLOCKED) {
+            prepare_blocked(s, payload);
+            coordinator_blocked(s->coordinator, p->number);
+        } else {
+            coordinator_failed(s->coordinator, p->number);
+        }
     } else if (coordinator_voted(s->coordinator, p->number, payload) != STATUS_OK) {
         p->repeated = true;
     }

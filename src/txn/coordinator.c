@@ -1,7 +1,8 @@
 /* Each participant goes its own way; what joins the ways is the outcome.
  *
  *   TO_PREPARE -> PREPARING --vote--------------------------> VOTED --outcome known--> TO_DECIDE -> DECIDING -> DECIDED
- *                     |  failed, hurry                          ^                         ^-- failed --|           |
+ *                     |  \--blocked: never done, nobody asks-----^                         ^-- failed --|           |
+ *                     |  failed, hurry                          |                                                |
  *                     +----------> TO_SEAL -> SEALING --vote----+     a vote that is the end (NO, ABORTED...):     |
  *                                     ^-- failed --|                  straight to DECIDED                          |
  *                                                                                                                  v
@@ -249,6 +250,18 @@ void coordinator_failed(struct coordinator *c, size_t participant)
     if (p->way == PREPARING || p->way == SEALING) p->way = TO_SEAL;
     if (p->way == DECIDING) p->way = TO_DECIDE;
     if (p->way == FORGETTING) p->way = TO_FORGET;
+}
+
+void coordinator_blocked(struct coordinator *c, size_t participant)
+{
+    struct participant *p = &c->participants[participant];
+    if (p->way != PREPARING && p->way != TO_SEAL) {
+        coordinator_failed(c, participant);
+        return;
+    }
+    COVER("txn.blocked_unsealed");
+    take_vote(p, &(struct txn_vote){.kind = VOTE_ABORTED, .then_result = SLICE_EMPTY, .else_result = SLICE_EMPTY});
+    go_on(c);
 }
 
 void coordinator_hurry(struct coordinator *c)

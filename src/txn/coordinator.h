@@ -27,6 +27,9 @@ enum coordinator_ask coordinator_ask(struct coordinator *c, size_t participant, 
 MUST_CHECK enum status coordinator_voted(struct coordinator *c, size_t participant, struct slice vote);
 /* The participant could not be reached, refused, or is late: whether it has done what was asked is not known. */
 void coordinator_failed(struct coordinator *c, size_t participant);
+/* A Prepare met a lock and was refused for it: it was never done, nor will be, so nothing is there that would have to be sealed. Of
+ * anything else that was asked: it has failed. */
+void coordinator_blocked(struct coordinator *c, size_t participant);
 /* No vote will be waited for any longer: those that are missing are sealed. */
 void coordinator_hurry(struct coordinator *c);
 

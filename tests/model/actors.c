@@ -172,20 +172,33 @@ void actor_answered(struct world *w, unsigned request, struct slice answer)
     }
 }
 
-void actor_lost(struct world *w, unsigned request, bool unknown)
+static void lost(struct world *w, unsigned request, bool unknown, bool blocked)
 {
     struct request *q = &w->requests[request];
     unsigned actor = q->actor, recoverer = q->recoverer, shard = q->shard;
     bool plain = q->kind == TXN_COMMAND_KIND, deaf = recoverer == 0 && w->actors[actor].dead;
     struct coordinator *c = coordinator_of(w, q);
-    if (!plain && !deaf) note_way(w, q, 99);
+    if (!plain && !deaf) note_way(w, q, blocked ? 98 : 99);
     request_free(w, request);
     if (plain) {
         end(w, actor, unknown ? ACTOR_UNKNOWN : ACTOR_NOTHING);
     } else if (!deaf) {
-        coordinator_failed(c, shard);
+        if (blocked)
+            coordinator_blocked(c, shard);
+        else
+            coordinator_failed(c, shard);
         pump(w, actor, recoverer);
     }
+}
+
+void actor_lost(struct world *w, unsigned request, bool unknown)
+{
+    lost(w, request, unknown, false);
+}
+
+void actor_blocked(struct world *w, unsigned request)
+{
+    lost(w, request, false, true);
 }
 
 void actor_die(struct world *w, unsigned actor, bool drop)

@@ -216,7 +216,7 @@ static void park(struct world *w, unsigned request, const struct txn_blocked *b)
     struct request *q = &w->requests[request];
     gate_leave(w->shards[q->shard].gate, &q->gate);
     if (q->kind == TXN_COMMAND_PREPARE && !older(q, &w->actors[q->actor].attempt, b)) {
-        actor_lost(w, request, false);
+        actor_blocked(w, request);
         return;
     }
     q->waits_for = b->holder;

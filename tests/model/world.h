@@ -171,6 +171,7 @@ struct txn_view shard_view(struct world *w, unsigned shard);
 /* actors.c: an answer has come, or none will */
 void actor_answered(struct world *w, unsigned request, struct slice answer);
 void actor_lost(struct world *w, unsigned request, bool unknown);
+void actor_blocked(struct world *w, unsigned request); /* a younger Prepare that met a lock */
 void reads_go_on(struct world *w);
 void actor_start(struct world *w, unsigned actor);
 void actor_read(struct world *w, unsigned actor, unsigned shard);

@@ -134,6 +134,36 @@ START_TEST(a_commit_that_one_has_forgotten_is_a_commit)
 }
 END_TEST
 
+/* Of a Prepare that met a lock nothing is left there: no Seal, no Decide, and the other range is told at once. */
+START_TEST(what_was_blocked_is_not_sealed)
+{
+    struct coordinator *c = begun(false);
+    struct buf body;
+    struct slice answer;
+    struct txn_decide d;
+    buf_init(&body, 4096);
+    votes(c, 0, VOTE_YES, STATUS_OK);
+    coordinator_blocked(c, 1);
+    ck_assert(coordinator_answer(c, &answer));
+    ck_assert_int_eq((int)coordinator_ask(c, 1, &body), (int)ASK_NOTHING);
+    ck_assert_int_eq((int)coordinator_ask(c, 0, &body), (int)ASK_DECIDE);
+    ck_assert_int_eq(txn_decide_decode(buf_slice(&body), &d), STATUS_OK);
+    ck_assert(!d.commit);
+    coordinator_blocked(c, 0); /* whatever is asked besides has to be asked again */
+    ck_assert_int_eq((int)coordinator_ask(c, 0, &body), (int)ASK_DECIDE);
+    votes(c, 0, VOTE_DONE, STATUS_OK);
+    ck_assert(coordinator_done(c));
+    ck_assert(!coordinator_uncertain(c));
+    ck_assert_int_eq(answer_of(c), STATUS_RETRY);
+
+    c = begun(true); /* the anchor may have an answer, which it did not come to tell */
+    coordinator_blocked(c, 0);
+    votes(c, 1, VOTE_NO, STATUS_EXISTS);
+    ck_assert_int_eq(answer_of(c), STATUS_RETRY);
+    buf_free(&body);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("txn_coordinator");
@@ -143,6 +173,7 @@ int main(void)
     tcase_add_test(tc, the_refusal_told_is_the_one_that_is_stored);
     tcase_add_test(tc, without_an_id_a_refusal_is_told_at_once);
     tcase_add_test(tc, a_commit_that_one_has_forgotten_is_a_commit);
+    tcase_add_test(tc, what_was_blocked_is_not_sealed);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
