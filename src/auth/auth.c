@@ -205,6 +205,7 @@ struct auth *auth_new(struct env *env, struct client *client)
     a->client = client;
     list_init(&a->waits);
     list_init(&a->ops);
+    list_init(&a->to_check);
     map_init(&a->seen);
     map_init(&a->meters);
     a->actor.pass = auth_pass;

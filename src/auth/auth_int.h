@@ -32,7 +32,9 @@ struct auth {
     struct list ops; /* under way: freed with this */
     struct map seen; /* digest of a credential -> struct auth_seen */
     struct map meters;
-    unsigned checking; /* passwords */
+    unsigned checking;    /* passwords */
+    struct list to_check; /* struct identify: they wait for their turn */
+    unsigned to_check_count;
     struct actor holder;
     struct list lasting; /* struct auth_lasting */
     struct list held;    /* struct auth_held */

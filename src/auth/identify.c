@@ -14,6 +14,8 @@
 #include "base/mem.h"
 
 #define CHECKS_MAX 4u /* each takes 16 MiB and a worker for 40 ms */
+#define CHECKS_WAIT_MAX                                                                                                \
+    256u /* in the order in which they came: whoever guesses keeps nobody out, but waits with all others */
 #define SEEN_MAX 10000u
 #define TOKEN_FRESH_NS (AUTH_FRESH_MS / 2 * NS_PER_MS)
 #define PASSWORD_FRESH_NS (30000 * NS_PER_MS)
@@ -30,6 +32,7 @@ struct auth_meter {
 };
 struct identify {
     struct auth_op op;
+    struct list turn; /* among those whose passwords are to be checked */
     enum { BY_NOTHING, BY_TOKEN, BY_PASSWORD } by;
     bool waited;
     uint8_t digest[AUTH_HASH_BYTES];
@@ -160,10 +163,21 @@ static void token_found(void *ctx, const struct client_error *e, const struct ge
     }
 }
 
+static void check_password(struct identify *q);
+
+static void check_next(struct auth *a)
+{
+    struct list *it = list_pop_front(&a->to_check);
+    if (it == NULL) return;
+    a->to_check_count--;
+    check_password(LIST_ENTRY(it, struct identify, turn));
+}
+
 static void password_checked(void *ctx, bool same, bool cancelled)
 {
     struct identify *q = ctx;
     q->op.auth->checking--;
+    check_next(q->op.auth);
     if (cancelled) {
         end(q, STATUS_UNAVAILABLE, SLICE_EMPTY, "this process is stopping");
     } else if (!same) {
@@ -180,6 +194,11 @@ static void check_password(struct identify *q)
 {
     struct auth *a = q->op.auth;
     const struct auth_user *u = book_user(a->book, q->user, NULL);
+    if (a->checking >= CHECKS_MAX && a->to_check_count < CHECKS_WAIT_MAX) {
+        a->to_check_count++;
+        list_push_back(&a->to_check, &q->turn);
+        return;
+    }
     if (a->checking >= CHECKS_MAX) {
         end(q, STATUS_BUSY, SLICE_EMPTY, "too many passwords are being checked: use a token, or try again");
         return;
@@ -233,6 +252,7 @@ static struct identify *identify_new(struct auth *a, auth_who done, void *ctx)
     struct identify *q = auth_op_new(a, sizeof(*q));
     q->done = done;
     q->ctx = ctx;
+    list_init(&q->turn);
     return q;
 }
 

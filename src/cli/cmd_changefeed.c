@@ -114,6 +114,7 @@ static enum status open_file(struct changefeed *f, const char *name, uint64_t *a
     struct disk *disk = f->session.env->disk;
     enum status s = disk_open(disk, name, DISK_READ | DISK_WRITE | DISK_CREATE, &f->file, err);
     if (s == STATUS_OK) s = disk_size(f->file, &f->file_end);
+    if (s == STATUS_OK && f->file_end == 0) s = disk_sync_dir(disk, ""); /* a new one is there after a power cut, too */
     uint64_t from = s == STATUS_OK && f->file_end > TAIL_BYTES ? f->file_end - TAIL_BYTES : 0;
     size_t got = 0;
     char *tail = mem_zalloc(TAIL_BYTES + 1);

@@ -342,6 +342,24 @@ START_TEST(who_was_dropped_does_not_make_himself_anew)
 }
 END_TEST
 
+START_TEST(who_guesses_keeps_nobody_out)
+{
+    static struct told guesses[9];
+    struct told own = {.done = 0};
+    char text[16];
+    ck_assert_int_eq(set_user("ada", "correct horse", "root"), STATUS_OK);
+    ck_assert_int_eq(turn(true), STATUS_OK);
+    for (unsigned i = 0; i < 9; i++) {
+        (void)snprintf(text, sizeof text, "a guess %u", i);
+        guesses[i] = (struct told){.done = 0};
+        auth_by_password(rig->auth, slice_str("ada"), slice_str(text), on_who, &guesses[i]);
+    }
+    auth_by_password(rig->auth, slice_str("ada"), slice_str("correct horse"), on_who, &own);
+    ck_assert_int_eq(wait_for(&own), STATUS_OK);
+    for (unsigned i = 0; i < 9; i++) ck_assert_int_eq(wait_for(&guesses[i]), STATUS_UNAUTHENTICATED);
+}
+END_TEST
+
 /* Users and roles may be more than one page. */
 START_TEST(a_large_book_is_read)
 {
@@ -533,6 +551,7 @@ int main(void)
     tcase_add_test(t, what_lasts_is_told);
     tcase_add_test(t, a_name_that_comes_back_brings_nothing);
     tcase_add_test(t, who_was_dropped_does_not_make_himself_anew);
+    tcase_add_test(t, who_guesses_keeps_nobody_out);
     tcase_add_test(t, a_large_book_is_read);
     tcase_add_test(t, in_doubt_nobody_comes_in);
     tcase_add_test(t, a_quota_is_the_clusters);
