@@ -32,6 +32,7 @@ struct vault {
     struct disk *below;
     struct logger *log;
     _Atomic(struct ring *) ring;
+    atomic_flag headers; /* of files: one is written */
 };
 struct vault_file {
     struct disk_file file; /* first */
@@ -195,13 +196,28 @@ static enum status vault_size(struct disk_file *file, uint64_t *size)
 }
 
 /* To nothing: what is written next is another content, under another key. */
+/* A data key that is written again under another key must still be the file's: two reads and writes of a header take turns, for as long as
+ * a few hundred bytes take. */
+static void header_lock(struct vault *v)
+{
+    while (atomic_flag_test_and_set(&v->headers)) continue;
+}
+static void header_unlock(struct vault *v)
+{
+    atomic_flag_clear(&v->headers);
+}
+
 static enum status vault_truncate(struct disk_file *file, uint64_t size)
 {
     struct vault_file *f = file_of(file);
     enum status s = disk_truncate(f->below, VAULT_HEADER_BYTES + size);
     if (s != STATUS_OK || size > 0) return s;
+    struct vault *v = vault_of(file->disk);
+    header_lock(v);
     random_bytes(f->secret.key, VAULT_DATA_KEY_BYTES);
-    return header_write(vault_of(file->disk), f->below, &f->secret);
+    s = header_write(v, f->below, &f->secret);
+    header_unlock(v);
+    return s;
 }
 
 /* --- names: as below --- */
@@ -321,13 +337,14 @@ static enum status rewrap_file(struct rewrap *r, struct disk_file *f)
     const struct vault_keys *keys = &atomic_load(&r->v->ring)->keys;
     struct vault_secret secret;
     uint8_t by[VAULT_ID_BYTES];
-    bool blank;
+    bool blank, former = false;
+    header_lock(r->v);
     enum status s = header_read(r->v, f, &secret, &blank, by, r->err);
-    if (s == STATUS_OK && !blank && memcmp(by, keys->keys[keys->count - 1].id, sizeof(by)) != 0) {
-        s = header_write(r->v, f, &secret);
-        if (s == STATUS_OK) s = disk_sync(f);
-        if (s == STATUS_OK) r->changed++;
-    }
+    if (s == STATUS_OK && !blank) former = memcmp(by, keys->keys[keys->count - 1].id, sizeof(by)) != 0;
+    if (former) s = header_write(r->v, f, &secret);
+    header_unlock(r->v);
+    if (former && s == STATUS_OK) s = disk_sync(f);
+    if (former && s == STATUS_OK) r->changed++;
     OPENSSL_cleanse(&secret, sizeof(secret));
     return s;
 }
@@ -394,6 +411,7 @@ struct vault *vault_new(struct disk *below, const struct vault_keys *keys, struc
 {
     struct vault *v = mem_zalloc(sizeof(*v));
     v->disk.ops = &vault_ops;
+    atomic_flag_clear(&v->headers);
     v->below = below;
     v->log = log;
     vault_use(v, keys);
