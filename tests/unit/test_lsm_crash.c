@@ -54,7 +54,10 @@ START_TEST(a_crash_while_opening_loses_nothing)
         ck_assert_msg(rig_open(&r), "call %llu: %s", (unsigned long long)n, r.err.text);
         rig_recover(&r, true);
         rig_free(&r);
-        if (!fired) break;
+        if (!fired) {
+            printf("crashed at each of %llu calls of opening\n", (unsigned long long)n - 1);
+            break;
+        }
     }
 }
 END_TEST

@@ -39,7 +39,7 @@ struct place {
 };
 struct places {
     struct place list[2000];
-    size_t count;
+    size_t count, in_blocks, behind_blocks; /* the rest: in the manifest */
 };
 
 static void places_add(struct places *p, const char *path, uint64_t at, bool harmless)
@@ -63,9 +63,11 @@ static void places_of_tables(struct rig *r, struct places *p)
             places_add(p, path, t->blocks[b].offset + prng_below(&r->prng, t->blocks[b].size), false);
             end = t->blocks[b].offset + t->blocks[b].size;
         }
+        p->in_blocks += t->block_count;
         for (uint64_t at = end; at < t->id.size; at += 1 + prng_below(&r->prng, 100)) places_add(p, path, at, false);
         places_add(p, path, t->id.size - 1, false);
     }
+    p->behind_blocks = p->count - p->in_blocks;
 }
 
 /* The manifest's last record says that those before it are durable: without it, and nothing behind, they are there all the same. */
@@ -139,7 +141,8 @@ START_TEST(no_flipped_bit_gives_a_wrong_answer)
         rig_close(&r);
         put_back(&r, good, i);
     }
-    printf("%zu bits flipped\n", p->count);
+    printf("%zu bits flipped: one in each of %zu blocks, %zu behind them, the others in the manifest\n", p->count,
+           p->in_blocks, p->behind_blocks);
     ck_assert_uint_gt(p->count, 200);
     mem_free(p);
     memdisk_free(good);
@@ -332,6 +335,7 @@ START_TEST(the_scrubber_finds_damage_in_every_block)
     places_of_tables(&r, p);
     rig_close(&r);
     for (size_t i = 0; i < p->count; i++) scrub_finds(&r, &p->list[i], i);
+    printf("%zu flipped bits found by the scrubber, %zu of them in blocks\n", p->count, p->in_blocks);
     ck_assert_uint_gt(p->count, 40);
     mem_free(p);
     rig_free(&r);
