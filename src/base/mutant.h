@@ -78,6 +78,7 @@
     X(given_up_let_in, "T17", "a node that was given up may come back")                                                \
     X(stale_orders_obeyed, "T46", "orders of a deposed metadata leader are carried out")                               \
     X(zombie_returns, "T14", "a replica that left is made again when an old map says so")                              \
+    X(empty_member_votes, "T14", "a metadata member that has lost its disk votes again as if it were new")             \
     X(tombstone_forgotten, "T14", "a replica that leaves keeps no tombstone")                                          \
     /* transactions and clients */                                                                                     \
     X(repeated_without_id, "T39", "the router repeats a transaction that has no id after an unknown outcome")          \

@@ -5,16 +5,11 @@
  *   remove:  row --> (leadership leaves it) --> it is taken out --> the row goes
  *
  * Nothing is remembered: a new leader goes on from row and descriptor. A member that joins knows nothing of the group: it asks the
- * others until the descriptor names it, then begins blank and is sent a snapshot. Whoever answers may lag, and name the replica that was
- * here before: that one is told that it is gone, and the next word is waited for. Whoever knows of no leader asks likewise: it may have
- * been away when others came, whose addresses it lacks, or when it was taken out. */
+ * others until the descriptor names it (founding.c), then begins blank and is sent a snapshot. */
 #include "range/members.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "meta/meta_int.h"
-
-#define ASK_EVERY_NS (300 * NS_PER_MS)
-#define ASK_CALL_NS (2000 * NS_PER_MS)
 
 static const struct range_desc *group_desc(const struct meta *m)
 {
@@ -155,85 +150,4 @@ enum status members_command(const struct meta *m, struct meta_command *c, struct
     if (fault == NULL) return STATUS_OK;
     errbuf_set(err, "%s", fault);
     return STATUS_CONDITION_FAILED;
-}
-
-/* --- what others are asked --- */
-
-/* Whoever is added is a learner at first. One that votes has promised and acknowledged what an empty directory knows nothing of. */
-static bool is_added(struct meta *m, const struct range_desc *d)
-{
-    const struct range_replica *own = range_desc_replica(d, m->self.node_id);
-    if (own != NULL && own->role != RANGE_LEARNER && !m->join_warned) {
-        m->join_warned = true;
-        log_event(m->env->log, LOG_WARN, "meta.is_member_already",
-                  "member=%llu cure=\"its directory is lost: `quorate meta remove %llu`, then `quorate meta add %llu "
-                  "ADDRESS`\"",
-                  (unsigned long long)m->self.node_id, (unsigned long long)m->self.node_id,
-                  (unsigned long long)m->self.node_id);
-    }
-    return own != NULL && own->role == RANGE_LEARNER;
-}
-
-static void learn_peers(struct meta *m, const struct meta_status_reply *reply)
-{
-    for (size_t i = 0; i < reply->member_count; i++) {
-        char address[LIMIT_ADDRESS_BYTES + 1] = {0};
-        if (reply->members[i].id == m->self.node_id || reply->members[i].address.size > LIMIT_ADDRESS_BYTES) continue;
-        memcpy(address, reply->members[i].address.data, reply->members[i].address.size);
-        host_set_peer(m->host, reply->members[i].id, address);
-    }
-}
-
-/* How the group is, by somebody who may lag. */
-static void learn_group(struct meta *m, const struct range_desc *d)
-{
-    const struct replica *r = host_replica(m->host, META_GROUP);
-    if (r != NULL && range_desc_is_gone(d, replica_id(r))) {
-        COVER("meta.member_finds_out");
-        host_replica_gone(m->host, META_GROUP, replica_id(r), d->epoch.conf_ver);
-    } else if (r == NULL && is_added(m, d)) {
-        COVER("meta.joins");
-        host_create_replica(m->host, d);
-    }
-}
-
-static void others_answered(void *ctx, enum status status, bool sent, const struct reply_head *head)
-{
-    (void)sent;
-    struct meta *m = ctx;
-    struct meta_status_reply reply;
-    struct range_desc d;
-    struct arena arena;
-    m->ask_busy = false;
-    m->env->ops->wake(m->env);
-    if (status != STATUS_OK || head->status != STATUS_OK || m->stopping) return;
-    arena_init(&arena, 4096);
-    if (unpack_meta_status_reply(head->payload, &arena, &reply) == STATUS_OK && reply.group.size > 0 &&
-        unpack_range_desc(reply.group, &arena, &d) == STATUS_OK) {
-        learn_peers(m, &reply);
-        learn_group(m, &d);
-    }
-    arena_free(&arena);
-}
-
-/* Nobody leads whom it knows: perhaps one who came while it was away, and to whom it cannot even answer. */
-static bool is_lost(const struct meta *m)
-{
-    const struct replica *r = host_replica(m->host, META_GROUP);
-    return r == NULL ? m->joins : !m->leads && replica_leader_node(r) == 0;
-}
-
-uint64_t members_ask_pass(struct meta *m, uint64_t now_ns)
-{
-    const struct replica *r = host_replica(m->host, META_GROUP);
-    if (m->others == NULL || m->stopping) return DEADLINE_NONE;
-    if (r != NULL && raft_last_index(replica_raft(r)) > 0) m->joins = false;
-    bool lost = is_lost(m);
-    if (lost && !m->ask_busy && now_ns >= m->ask_at_ns) {
-        m->ask_busy = true;
-        m->ask_at_ns = now_ns + ASK_EVERY_NS;
-        meta_call(m->others, METHOD_META_STATUS, SLICE_EMPTY, now_ns + ASK_CALL_NS, others_answered, m);
-    }
-    uint64_t next = meta_call_pass(m->others, now_ns);
-    return lost && !m->ask_busy && m->ask_at_ns < next ? m->ask_at_ns : next;
 }

@@ -1,6 +1,7 @@
 /* A metadata member: coming up, the pass, and going down. It leads, or it names the leader. */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "meta/meta_int.h"
 
 static const char REMOVED[] =
@@ -133,13 +134,13 @@ static uint64_t meta_pass(struct actor *a, uint64_t now_ns)
     if (m->env->dead) return DEADLINE_NONE;
     state_load(m);
     members_learn(m);
-    uint64_t ask = members_ask_pass(m, now_ns);
+    uint64_t ask = others_pass(m, now_ns);
     news_step(m);
     /* Looked at anew: what requests have noted must not lie in the future of those who judge silence. */
     uint64_t duties = duties_pass(m, env_mono_ns(m->env));
     uint64_t next = host_pass(m->host, now_ns);
     if (m->env->dead) return DEADLINE_NONE;
-    if (!m->joins && host_replica(m->host, META_GROUP) == NULL) m->env->ops->fatal(m->env, REMOVED);
+    if (!m->joins && !m->founding && host_replica(m->host, META_GROUP) == NULL) m->env->ops->fatal(m->env, REMOVED);
     if (m->env->dead) return DEADLINE_NONE;
     if (m->stopping && m->requests == 0 && host_handed_over(m->host)) rpc_server_leave(m->server);
     rpc_server_flush(m->server);
@@ -149,17 +150,18 @@ static uint64_t meta_pass(struct actor *a, uint64_t now_ns)
 
 /* --- up --- */
 
-static void meta_group_create(struct meta *m)
+static void meta_group_begin(struct meta *m)
 {
-    struct range_desc d = {.id = META_GROUP, .keyspace = META_KEYSPACE, .start = SLICE_EMPTY, .end = SLICE_EMPTY};
-    d.epoch = (struct range_epoch){.conf_ver = 1, .version = 1};
-    for (size_t i = 0; i < m->options.member_count; i++) {
-        uint64_t id = m->options.members[i].id;
-        d.replicas[d.replica_count++] = (struct range_replica){.node_id = id, .replica_id = id, .role = 1};
-    }
-    if (!m->options.join) host_create_replica(m->host, &d);
+    const struct identity *id = &m->identity;
+    bool is_founder = m->options.member_count == 1 || id->has_log || id->founders.count > 0;
+    m->joins = m->options.join;
+    if (!m->joins && !is_founder && !MUTANT(empty_member_votes))
+        founding_begin(m);
+    else if (!m->joins)
+        founding_create(m);
     for (size_t i = 0; i < m->options.member_count; i++)
         host_set_peer(m->host, m->options.members[i].id, m->addresses[i]);
+    others_open(m);
 }
 
 static enum status meta_identity(struct meta *m, struct errbuf *err)
@@ -174,8 +176,12 @@ static enum status meta_identity(struct meta *m, struct errbuf *err)
     }
     if (m->identity.node_id == 0) {
         m->identity.node_id = m->options.id;
+        m->identity.support_ms = m->options.host.support_ms;
         s = identity_save(m->env, &m->identity, err);
+    } else {
+        s = identity_note_support(m->env, &m->identity, m->options.host.support_ms, err);
     }
+    m->options.host.support_before_ms = m->identity.support_ms;
     m->self = (struct rpc_identity){.role = ROLE_META,
                                     .node_id = m->options.id,
                                     .cluster = m->identity.cluster,
@@ -191,22 +197,6 @@ static const char *meta_own_address(struct meta *m, struct errbuf *err)
     }
     errbuf_set(err, "member %llu is not in the list of members", (unsigned long long)m->options.id);
     return NULL;
-}
-
-/* All but itself. */
-static enum status meta_know_others(struct meta *m, struct errbuf *err)
-{
-    if (m->options.member_count == 1 && !m->options.join) return STATUS_OK;
-    struct buf others;
-    buf_init(&others, LIMIT_VOTERS * (LIMIT_ADDRESS_BYTES + 1));
-    for (size_t i = 0; i < m->options.member_count; i++) {
-        if (m->options.members[i].id == m->options.id) continue;
-        buf_printf(&others, "%s%s", others.size > 0 ? "," : "", m->addresses[i]);
-    }
-    buf_append_byte(&others, 0);
-    enum status s = meta_call_new(m->env, (const char *)others.data, &m->self, &m->others, err);
-    buf_free(&others);
-    return s;
 }
 
 static enum status meta_start(struct meta *m, struct errbuf *err)
@@ -230,9 +220,8 @@ static enum status meta_start(struct meta *m, struct errbuf *err)
     s = identity_check_log(m->env, &m->identity, m->options.host.wal.dir, err);
     if (s == STATUS_OK) s = host_open(m->env, &m->options.host, &m->self, &owner, &m->host, err);
     if (s != STATUS_OK) return s;
-    meta_group_create(m);
-    m->joins = m->options.join;
-    if (host_replica(m->host, META_GROUP) != NULL || m->joins) return meta_know_others(m, err);
+    meta_group_begin(m);
+    if (host_replica(m->host, META_GROUP) != NULL || m->joins || m->founding) return STATUS_OK;
     errbuf_set(err, "%s", REMOVED);
     return STATUS_INVALID;
 }
@@ -305,7 +294,7 @@ void meta_free(struct meta *m)
     host_close(m->host);
     if (m->server != NULL) rpc_server_free(m->server);
     buf_free(&m->load_at);
-    meta_call_free(m->others);
+    others_close(m);
     for (size_t i = 0; i < m->options.member_count; i++) mem_free(m->addresses[i]);
     meta_state_clear(&m->state);
     map_free(&m->beginning);

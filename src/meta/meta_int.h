@@ -7,7 +7,7 @@
 #include "meta/state.h"
 #include "placement/plan.h"
 #include "range/identity.h"
-#include "rpc/meta_call.h"
+#include "rpc/rpc.h"
 
 struct meta {
     struct actor actor;
@@ -48,10 +48,19 @@ struct meta {
     bool news_busy;
     struct proposal news_proposal;
     /* members.c */
-    struct meta_call *others; /* NULL: there are none */
-    uint64_t ask_at_ns;
-    bool joins, ask_busy, join_warned, member_busy; /* it is no member yet, with rows of the group; others are asked */
+    bool member_busy;
     struct proposal member_proposal;
+    /* founding.c */
+    struct meta_other {
+        struct meta *meta;
+        uint64_t id;
+        struct rpc_peer *peer;
+        bool busy, agrees; /* it is asked; it has said that all are empty whom we have heard to be empty */
+    } others[LIMIT_VOTERS];
+    size_t other_count;
+    uint64_t ask_at_ns, say_at_ns;
+    bool founding, joins; /* the group does not exist yet, as far as is known; it does, and has nothing here yet */
+    struct meta_founders heard; /* while founding: the directories that are empty */
     struct arena arena;
     struct buf scratch;
 };
@@ -104,7 +113,17 @@ void members_learn(struct meta *m);
 size_t members_addresses(const struct meta *m, struct meta_address out[LIMIT_REPLICAS]);
 void members_step(struct meta *m); /* the leader's */
 MUST_CHECK enum status members_command(const struct meta *m, struct meta_command *c, struct errbuf *err);
-uint64_t members_ask_pass(struct meta *m, uint64_t now_ns);
+
+/* founding.c */
+void others_open(struct meta *m);
+void others_close(struct meta *m);
+uint64_t others_pass(struct meta *m, uint64_t now_ns);
+void founding_begin(struct meta *m);
+void founding_create(struct meta *m); /* the group as it is at first */
+void founding_tell(const struct meta *m, struct meta_status_reply *reply);
+bool founding_text(const struct meta *m, char *text, size_t size); /* for a person: whom it waits for */
+void founders_set(struct meta_founders *f, uint64_t id, const uint8_t uuid[16]);
+bool founders_name(const struct meta_founders *f, uint64_t id, const uint8_t uuid[16]);
 
 /* salvage.c */
 /* What is to become of every range without a quorum, by what has been told; changes nothing. In m->arena. */

@@ -453,11 +453,40 @@ static void answer_map(struct meta_request *q)
     buf_free(&payload);
 }
 
+static bool from_member(const struct meta *m, const struct rpc_request *req)
+{
+    return m->host != NULL && req->peer_role == ROLE_META && req->peer_node_id != 0;
+}
+
+static void reply_status(struct rpc_request *req, const struct meta_status_reply *reply)
+{
+    struct buf payload;
+    buf_init(&payload, 65536);
+    pack_meta_status_reply(&payload, reply);
+    rpc_reply(req, &(struct reply_head){.status = STATUS_OK, .message = SLICE_EMPTY, .payload = buf_slice(&payload)});
+    buf_free(&payload);
+}
+
+/* By one that has nothing of the group yet: other members are told of which directories it has heard. */
+static void answer_outsider(struct meta *m, struct rpc_request *req)
+{
+    char text[512];
+    if (from_member(m, req)) {
+        struct meta_status_reply reply = {.group = SLICE_EMPTY};
+        founding_tell(m, &reply);
+        reply_status(req, &reply);
+    } else if (founding_text(m, text, sizeof text)) {
+        rpc_reply_status(req, STATUS_RETRY, text);
+    } else {
+        rpc_reply_status(req, STATUS_RETRY, "this member is being added to the metadata service");
+    }
+}
+
 static void answer_status(struct meta *m, struct rpc_request *req)
 {
     const struct replica *r = host_replica(m->host, META_GROUP);
     if (r == NULL) {
-        rpc_reply_status(req, STATUS_RETRY, "this member is being added to the metadata service");
+        answer_outsider(m, req);
         return;
     }
     const struct raft *raft = replica_raft(r);
@@ -480,12 +509,9 @@ static void answer_status(struct meta *m, struct rpc_request *req)
         reply.members[i].healthy = id == m->self.node_id || host_peer_connected(m->host, id);
         reply.members[i].votes = range_desc_replica(replica_desc(r), id)->role != RANGE_LEARNER;
     }
-    struct buf payload;
-    buf_init(&payload, 65536);
-    pack_meta_status_reply(&payload, &reply);
+    founding_tell(m, &reply);
+    reply_status(req, &reply);
     buf_free(&group);
-    rpc_reply(req, &(struct reply_head){.status = STATUS_OK, .message = SLICE_EMPTY, .payload = buf_slice(&payload)});
-    buf_free(&payload);
 }
 
 static void read_confirmed(struct read_wait *w, enum status s)
@@ -555,11 +581,6 @@ static void on_transfer(struct meta *m, struct rpc_request *req)
 }
 
 /* --- dispatch --- */
-
-static bool from_member(const struct meta *m, const struct rpc_request *req)
-{
-    return m->host != NULL && req->peer_role == ROLE_META && req->peer_node_id != 0;
-}
 
 /* Whoever has had no answer from a leader takes the map as any member has it, that knows none either: it goes by epochs, so an
  * old one costs a detour, and no map would cost the answer. That there is no such keyspace is only for a leader to say. */

@@ -228,6 +228,8 @@ enum status node_new(struct env *env, const struct node_options *o, struct node 
                                     .newest = o->host.version_newest,
                                     .finalised = n->identity.finalised};
     if (s == STATUS_OK) s = identity_check_version(&n->identity, n->self.newest, err);
+    if (s == STATUS_OK) s = identity_note_support(env, &n->identity, o->host.support_ms, err);
+    n->options.host.support_before_ms = n->identity.support_ms;
     if (s == STATUS_OK) catalogue_open(&n->catalogue, env);
     n->orders.term = n->catalogue.now.term;
     if (s == STATUS_OK) s = rpc_server_new(env, n->listen, &n->self, node_on_request, n, &n->server, err);

@@ -27,7 +27,8 @@ static enum status state_of_store(struct host *h, struct range_state *state)
     return STATUS_OK;
 }
 
-void host_create_replica(struct host *h, const struct range_desc *desc)
+/* forgotten: why it may have voted and acknowledged what it knows no more; NULL: it has not. */
+static void create(struct host *h, const struct range_desc *desc, const char *forgotten)
 {
     const struct range_replica *self = range_desc_replica(desc, h->self->node_id);
     if (self == NULL || map_get(&h->replicas, desc->id) != NULL || h->stopping) return;
@@ -41,9 +42,9 @@ void host_create_replica(struct host *h, const struct range_desc *desc)
     struct replica_birth how = {.creating = true, .record = &state};
     enum status known = STATUS_NOT_FOUND;
     arena_reset(&h->decode_arena);
-    if (desc->id < h->lost_below) { /* its votes may have been lost with the log */
+    if (forgotten != NULL) {
         COVER("host.lost_replica");
-        how.recovering = "the log was damaged and may have held it";
+        how.recovering = forgotten;
         restore.recovering = true;
         (void)lsm_durable(h->lsm, desc->id, &restore.snapshot_index, &restore.snapshot_term);
         /* Rows of another replica's, or of a state that is not known, are no beginning. */
@@ -71,4 +72,14 @@ void host_create_replica(struct host *h, const struct range_desc *desc)
         wal_put_hard_state(h->wal, desc->id,
                            &(struct wal_hard_state){.term = restore.hard.term, .commit = restore.hard.commit});
     h->env->ops->wake(h->env);
+}
+
+void host_create_replica(struct host *h, const struct range_desc *desc)
+{
+    create(h, desc, desc->id < h->lost_below ? "the log was damaged and may have held it" : NULL);
+}
+
+void host_create_forgetful(struct host *h, const struct range_desc *desc, const char *why)
+{
+    create(h, desc, why);
 }

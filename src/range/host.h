@@ -17,16 +17,17 @@
 struct host_options {
     struct wal_options wal;
     struct lsm_options lsm;
-    uint32_t election_ms;    /* 1000; the local cluster uses 300 */
-    uint32_t heartbeat_ms;   /* 300, of nodes, and of groups that are not at rest; the local cluster uses 60 */
-    uint32_t support_ms;     /* 1500; the local cluster: 300: nodes promise to follow one another's leaders; 0: never */
-    uint64_t log_keep_bytes; /* of each group's applied log kept in memory in any case: 8 MiB */
-    uint64_t log_lag_bytes;  /* the same for followers that lag; then they get a snapshot: 64 MiB */
-    uint32_t log_lag_ms;     /* and no longer than this after they were last heard of: 15 min */
-    uint64_t wal_flush_bytes; /* the store is flushed when the log holds more than this: 192 MiB */
-    uint32_t horizon_ms;      /* between two looks at which expired rows may go; 10 s */
-    uint64_t version_keep;    /* shadowed versions younger than the newest by this much are kept; 60 s in timestamps */
-    uint32_t proposals_max;   /* commands under way in one host; beyond it STATUS_BUSY */
+    uint32_t election_ms;  /* 1000; the local cluster uses 300 */
+    uint32_t heartbeat_ms; /* 300, of nodes, and of groups that are not at rest; the local cluster uses 60 */
+    uint32_t support_ms;   /* 1500; the local cluster: 300: nodes promise to follow one another's leaders; 0: never */
+    uint32_t support_before_ms; /* the most that former lives of the directory promised: silent for as long at first */
+    uint64_t log_keep_bytes;    /* of each group's applied log kept in memory in any case: 8 MiB */
+    uint64_t log_lag_bytes;     /* the same for followers that lag; then they get a snapshot: 64 MiB */
+    uint32_t log_lag_ms;        /* and no longer than this after they were last heard of: 15 min */
+    uint64_t wal_flush_bytes;   /* the store is flushed when the log holds more than this: 192 MiB */
+    uint32_t horizon_ms;        /* between two looks at which expired rows may go; 10 s */
+    uint64_t version_keep;  /* shadowed versions younger than the newest by this much are kept; 60 s in timestamps */
+    uint32_t proposals_max; /* commands under way in one host; beyond it STATUS_BUSY */
     uint32_t snapshot_chunk_bytes; /* 1 MiB */
     uint64_t snapshot_rate_bytes;  /* sent per second, by the whole host; 0: as fast as it goes. 64 MiB */
     uint32_t version_newest;       /* cluster version to support at most; 0: the program's (docs/upgrade.md) */
@@ -65,15 +66,13 @@ MUST_CHECK enum status host_open(struct env *env, const struct host_options *o, 
 void host_close(struct host *h); /* nothing may be under way any more: host_quiet */
 /* Starts the way out: leaderships are handed over, no new proposal is taken. */
 void host_stop(struct host *h);
-/* No leadership of a range with other replicas is left. */
-bool host_handed_over(const struct host *h);
+bool host_handed_over(const struct host *h); /* no leadership of a range with other replicas is left */
 /* Leaderships go to others, largest ranges first, and do not stay when they come back, until it is called with NULL. `why`, a
  * literal, is for logs and status. A range of which no other replica may lead stays. */
 void host_hand_over(struct host *h, const char *why);
 /* That host is given no leadership as long as another can take it. */
 void host_peer_unfit(struct host *h, uint64_t node_id, bool unfit);
-/* No task is under way. */
-bool host_quiet(const struct host *h);
+bool host_quiet(const struct host *h); /* no task is under way */
 
 /* One pass: steps replicas, writes the log, applies, sends. Returns the next deadline in ns. */
 uint64_t host_pass(struct host *h, uint64_t now_ns);
@@ -92,14 +91,15 @@ void host_set_peer(struct host *h, uint64_t node_id, const char *address);
 bool host_peer_connected(const struct host *h, uint64_t node_id);                /* our connection to it stands */
 bool host_peer_hello(const struct host *h, uint64_t node_id, struct hello *out); /* likewise; what it said of itself */
 
-/* Groups may have been lost with the log, and nobody has said yet which can be: host_log_lost_below is wanted. */
+/* Groups may have been lost with the log, and nobody has said yet that all had ids below some: host_log_lost_below is wanted. */
 bool host_log_lost(const struct host *h);
-/* Every range that existed when the log was damaged has an id below this one. */
 void host_log_lost_below(struct host *h, uint64_t range_id);
 
 /* Makes the replica of this host named in the descriptor durable, then starts it. Harmless when it exists, or when another has
  * its keys here. One of a range that has changed before begins blank, and waits for a snapshot. The first one campaigns at once. */
 void host_create_replica(struct host *h, const struct range_desc *desc);
+/* Likewise, of one that may have forgotten votes and entries (raft/recover.c). */
+void host_create_forgetful(struct host *h, const struct range_desc *desc, const char *why);
 struct replica *host_replica(const struct host *h, uint64_t group);  /* NULL: none here */
 struct replica *host_absorber(const struct host *h, uint64_t group); /* has its keys here since a merge; or NULL */
 size_t host_replica_count(const struct host *h);

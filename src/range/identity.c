@@ -7,10 +7,7 @@
 #include "base/buf.h"
 #include "base/crc32c.h"
 
-/* A metadata server is known by its id alone: an empty directory under that id would vote again (docs/runbooks.md). */
-#define EMPTY_DIRECTORY_CURE                                                                                           \
-    "start a node with an empty one (the cluster rebuilds the replicas), and take a metadata server out and add it "   \
-    "anew (`quorate meta remove`, `meta add`)"
+#define EMPTY_DIRECTORY_CURE "start with an empty one: the others give it what it held"
 
 enum { IDENTITY_MAX = 1024 };
 static const char identity_name[] = "IDENTITY";
@@ -21,10 +18,26 @@ static const char *role_name(enum role r)
     return r == ROLE_META ? "meta" : r == ROLE_NODE ? "node" : "?";
 }
 
+static void put_bytes(struct buf *b, const uint8_t bytes[16])
+{
+    for (int i = 0; i < 16; i++) buf_printf(b, "%02x", bytes[i]);
+}
+
 static void put_hex(struct buf *b, const char *name, const uint8_t bytes[16])
 {
     buf_printf(b, "%s ", name);
-    for (int i = 0; i < 16; i++) buf_printf(b, "%02x", bytes[i]);
+    put_bytes(b, bytes);
+    buf_append_byte(b, '\n');
+}
+
+static void put_founders(struct buf *b, const struct meta_founders *f)
+{
+    if (f->count == 0) return;
+    buf_append_str(b, "founders");
+    for (size_t i = 0; i < f->count; i++) {
+        buf_printf(b, " %llu:", (unsigned long long)f->items[i].id);
+        put_bytes(b, f->items[i].uuid);
+    }
     buf_append_byte(b, '\n');
 }
 
@@ -37,6 +50,8 @@ static void identity_encode(const struct identity *id, struct buf *b)
     put_hex(b, "cluster", id->cluster.bytes);
     buf_printf(b, "log %d\n", id->has_log ? 1 : 0);
     if (!first) buf_printf(b, "version %u\n", (unsigned)id->finalised);
+    if (id->support_ms > 0) buf_printf(b, "support %u\n", (unsigned)id->support_ms);
+    put_founders(b, &id->founders);
     buf_printf(b, "crc32c %08x\n", crc32c(0, b->data, b->size));
 }
 
@@ -48,6 +63,30 @@ static bool get_hex(const char *text, uint8_t bytes[16])
         bytes[i] = (uint8_t)v;
     }
     return true;
+}
+
+/* From behind the line's name on. */
+static bool get_founders(const char *at, struct meta_founders *f)
+{
+    while (*at == ' ') {
+        unsigned long long id;
+        char uuid[33];
+        int used = 0;
+        if (f->count == LIMIT_VOTERS || sscanf(at, " %llu:%32[0-9a-f]%n", &id, uuid, &used) != 2 ||
+            strlen(uuid) != 32 || !get_hex(uuid, f->items[f->count].uuid))
+            return false;
+        f->items[f->count++].id = id;
+        at += used;
+    }
+    return *at == '\n';
+}
+
+/* Lines that may be missing; those who do not know them pass them over. */
+static bool identity_decode_more(const char *text, struct identity *out)
+{
+    const char *support = strstr(text, "\nsupport "), *founders = strstr(text, "\nfounders ");
+    if (support != NULL && sscanf(support, "\nsupport %9u", &out->support_ms) != 1) return false;
+    return founders == NULL || get_founders(founders + strlen("\nfounders"), &out->founders);
 }
 
 /* The text is NUL-terminated. */
@@ -69,7 +108,7 @@ static enum status identity_decode(const char *text, size_t size, struct identit
         (version == 2 && (version_line == NULL || sscanf(version_line, "\nversion %9u", &out->finalised) != 1)) ||
         crc_line == NULL || sscanf(crc_line, "crc32c %8x", &crc) != 1 || (size_t)(crc_line - text) > size ||
         crc32c(0, text, (size_t)(crc_line - text)) != crc || !get_hex(uuid, out->uuid) ||
-        !get_hex(cluster, out->cluster.bytes)) {
+        !get_hex(cluster, out->cluster.bytes) || !identity_decode_more(text, out)) {
         errbuf_set(err, "IDENTITY is damaged: restore it from a backup of this directory, or " EMPTY_DIRECTORY_CURE);
         return STATUS_CORRUPT;
     }
@@ -139,6 +178,13 @@ enum status identity_note_finalised(struct env *env, struct identity *id, uint32
     if (finalised <= id->finalised) return STATUS_OK;
     COVER("identity.finalised");
     id->finalised = finalised;
+    return identity_save(env, id, err);
+}
+
+enum status identity_note_support(struct env *env, struct identity *id, uint32_t support_ms, struct errbuf *err)
+{
+    if (support_ms <= id->support_ms) return STATUS_OK;
+    id->support_ms = support_ms;
     return identity_save(env, id, err);
 }
 

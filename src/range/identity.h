@@ -12,7 +12,9 @@ struct identity {
     uint64_t node_id;          /* 0: not registered yet */
     struct cluster_id cluster; /* none: not known yet */
     uint32_t finalised;        /* cluster version that may have been used here: at least VERSION_FIRST */
-    bool has_log; /* a batch of a log was once durable here: without it the directory has forgotten its votes */
+    bool has_log;        /* a batch of a log was once durable here: without it the directory has forgotten its votes */
+    uint32_t support_ms; /* the longest promise to a leader that may have been given from here (docs/liveness.md) */
+    struct meta_founders founders; /* of a metadata server: with whom the service began (meta/founding.c) */
 };
 
 /* Claims the directory (lock), reads IDENTITY, or makes one for an empty directory. STATUS_LOCKED, STATUS_UNSUPPORTED (another
@@ -28,6 +30,9 @@ MUST_CHECK enum status identity_check_version(const struct identity *id, uint32_
 /* The cluster is at that version: noted before anything of it is used here. Blocks for that one small write. */
 MUST_CHECK enum status identity_note_finalised(struct env *env, struct identity *id, uint32_t finalised,
                                                struct errbuf *err);
+/* Promises of that length will be given: noted before. Blocks for that one small write. */
+MUST_CHECK enum status identity_note_support(struct env *env, struct identity *id, uint32_t support_ms,
+                                             struct errbuf *err);
 MUST_CHECK enum status identity_save(struct env *env, const struct identity *id, struct errbuf *err);
 
 #endif

@@ -38,7 +38,9 @@ void nodes_open(struct host *h)
         h->env->ops->random(h->env, &h->nodes.options.life, sizeof h->nodes.options.life);
     h->nodes.support =
         (struct raft_support){.life = h->nodes.options.life, .given = support_given, .held = support_held};
-    h->nodes.silent_until_ms = h->now_ms + h->options.support_ms + 1;
+    uint32_t promised_ms = h->options.support_ms;
+    if (h->options.support_before_ms > promised_ms) promised_ms = h->options.support_before_ms;
+    h->nodes.silent_until_ms = h->now_ms + promised_ms + 1;
 }
 
 /* One pass over all replicas, but only when a node's life has changed. */

@@ -123,11 +123,11 @@ static void replica_rest(struct replica *r)
     r->waits = NULL;
 }
 
-static void replica_make_raft(struct replica *r, const struct raft_restore *restore, bool creating)
+static void replica_make_raft(struct replica *r, const struct raft_restore *restore, bool is_new)
 {
     struct host *h = r->host;
     struct raft_self self = {.id = r->id, .group = r->desc->id, .support_ctx = r};
-    if (!creating) self.silent_until_ms = h->nodes.silent_until_ms;
+    if (!is_new) self.silent_until_ms = h->nodes.silent_until_ms;
     h->env->ops->random(h->env, &self.seed, sizeof self.seed);
     r->raft = raft_new(&h->raft_options, &self, restore, h->now_ms);
 }
@@ -148,7 +148,7 @@ struct replica *replica_new(struct host *h, const struct range_state *state, con
     if (how->recovering != NULL) r->recovering = mem_strdup(how->recovering);
     list_init(&r->ready_link);
     resolved_forget_past(&r->resolve.state, restore->applied);
-    replica_make_raft(r, restore, how->creating);
+    replica_make_raft(r, restore, how->creating && !restore->recovering);
     r->applied = r->commit = restore->applied;
     replica_state_reset(r);
     r->rows_life = 1;

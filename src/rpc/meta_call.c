@@ -265,18 +265,21 @@ static void ask_for_members(struct meta_call *m, uint64_t now_ns)
                    members_told, m);
 }
 
-/* The presumed leader first, then the others in order, those that are known to be down last. */
+/* The presumed leader first, then the others in order. One that is known to be down is asked only when all are: its connection comes
+ * back by itself, and to wait for the next attempt could take longer than the others take to elect. SIZE_MAX: nobody. */
 static size_t choose_member(const struct meta_request *r)
 {
     const struct meta_call *m = r->owner;
     size_t down = SIZE_MAX;
+    bool all_down = true;
     for (size_t i = 0; i < m->member_count; i++) {
         size_t member = (m->leader + i) % m->member_count;
-        if ((r->tried >> member & 1) != 0) continue;
-        if (!rpc_peer_down(m->members[member])) return member;
-        if (down == SIZE_MAX) down = member;
+        bool is_down = rpc_peer_down(m->members[member]), tried = (r->tried >> member & 1) != 0;
+        if (!is_down && !tried) return member;
+        if (!tried && down == SIZE_MAX) down = member;
+        all_down = all_down && is_down;
     }
-    return down;
+    return all_down ? down : SIZE_MAX;
 }
 
 static bool is_retried(enum status status)

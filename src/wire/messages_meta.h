@@ -87,6 +87,13 @@ struct meta_ids_request {
 struct meta_ids_reply {
     uint64_t first;
 };
+struct meta_founders { /* the directories with which the metadata service begins: by rising id */
+    struct {
+        uint64_t id;
+        uint8_t uuid[16];
+    } items[LIMIT_VOTERS];
+    size_t count;
+};
 struct meta_status_reply {
     struct cluster_id cluster;
     uint64_t leader_id, term, applied, map_version;
@@ -99,6 +106,8 @@ struct meta_status_reply {
     } members[LIMIT_REPLICAS];
     size_t member_count;
     struct slice group; /* packed range_desc of the service's own group; empty: not known */
+    bool founded;       /* founders: with whom; else who has been heard to have an empty directory */
+    struct meta_founders founders;
 };
 struct node_range_status {
     uint64_t range_id;

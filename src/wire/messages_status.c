@@ -8,7 +8,7 @@
 void pack_meta_status_reply(struct buf *b, const struct meta_status_reply *m)
 {
     ASSERT(m->member_count <= LIMIT_REPLICAS);
-    pack_array(b, 8);
+    pack_array(b, 10);
     pack_cluster_id(b, &m->cluster);
     pack_uint(b, m->leader_id);
     pack_uint(b, m->term);
@@ -24,6 +24,27 @@ void pack_meta_status_reply(struct buf *b, const struct meta_status_reply *m)
         pack_bool(b, m->members[i].votes);
     }
     pack_bin(b, m->group);
+    pack_bool(b, m->founded);
+    pack_array(b, (uint32_t)m->founders.count);
+    for (size_t i = 0; i < m->founders.count; i++) {
+        pack_array(b, 2);
+        pack_uint(b, m->founders.items[i].id);
+        pack_bin(b, slice_make(m->founders.items[i].uuid, sizeof m->founders.items[i].uuid));
+    }
+}
+
+static void read_founders(struct unpack *u, struct meta_founders *f)
+{
+    uint32_t count = unpack_array(u);
+    if (count > LIMIT_VOTERS) u->failed = true;
+    f->count = u->failed ? 0 : count;
+    for (size_t i = 0; i < f->count; i++) {
+        uint32_t more = unpack_open(u, 2);
+        f->items[i].id = unpack_uint(u);
+        struct slice uuid = read_bin(u, sizeof f->items[i].uuid, sizeof f->items[i].uuid);
+        if (!u->failed) memcpy(f->items[i].uuid, uuid.data, sizeof f->items[i].uuid);
+        unpack_close(u, more);
+    }
 }
 
 static void read_meta_status_reply(struct unpack *u, struct arena *arena, struct meta_status_reply *m)
@@ -48,6 +69,11 @@ static void read_meta_status_reply(struct unpack *u, struct arena *arena, struct
         unpack_close(u, more);
     }
     m->group = read_bin(u, 0, SNAPSHOT_META_MAX);
+    if (extra > 1) {
+        m->founded = unpack_bool(u);
+        read_founders(u, &m->founders);
+        extra -= 2;
+    }
     unpack_close(u, extra);
 }
 MESSAGE_UNPACK(meta_status_reply)

@@ -20,6 +20,7 @@ PYTHON
 pause_of() { json "d['longest_pause_ms']" <"$work/$1.json"; }
 voters() { "$quorate" meta list -o json | json "sorted(m['id'] for m in d['members'] if m['votes'])"; }
 are() { [ "$(voters)" = "$1" ]; }
+has_kept() { "$quorate" keyspace list --timeout 2000 | grep -q kept; }
 join() { # ID PORT-OFFSET: a metadata server that is being added
     all="1=127.0.0.1:$((base + 1)),2=127.0.0.1:$((base + 2)),3=127.0.0.1:$((base + 3)),$1=127.0.0.1:$((base + $2))"
     "$quorate" meta --id "$1" --members "$all" --data "$work/meta-$1" --join --election-ms 300 --heartbeat-ms 60 --support-ms 300 \
@@ -28,6 +29,28 @@ join() { # ID PORT-OFFSET: a metadata server that is being added
 
 check "the cluster starts" cluster_start
 check "data" "$quorate" bench kv --connections 4 --depth 8 --keys 2000 --total 4000 --spread sequential
+
+# A disk is lost, and what it knew is needed: two of three members have acknowledged something; of these one comes back with an empty
+# directory, the other one is down for a moment. The third, which was away, and the empty one are a majority, and must not take it for one.
+leads=$(meta_leader)
+emptied=meta-1
+if [ "$leads" = meta-1 ]; then emptied=meta-2; fi
+away=meta-3
+if [ "$leads" = meta-3 ]; then away=meta-2; fi
+check "a member goes away" "$quorate" cluster kill "$away"
+check "a keyspace is made" "$quorate" keyspace create kept
+check "a row" "$quorate" put kept a acknowledged
+for name in $emptied $leads; do "$quorate" cluster kill "$name" >/dev/null; done
+rm -rf "${QUORATE_DIR:?}/$emptied"
+for name in $emptied $away; do "$quorate" cluster start "$name" >/dev/null; done
+sleep 1
+expect "who has forgotten does not vote" 1 "" "$quorate" keyspace create other --timeout 1500
+check "who knows comes back" "$quorate" cluster start "$leads"
+check "the keyspace is there" eventually has_kept
+expect "so is the row" 0 acknowledged "$quorate" get kept a
+"$quorate" cluster kill "$away" >/dev/null
+check "who was emptied counts again" eventually "$quorate" keyspace create more --timeout 2000
+check "all are up" "$quorate" cluster start "$away"
 
 load_start change 50 25 600
 sleep 1

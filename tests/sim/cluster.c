@@ -18,14 +18,14 @@ struct cluster *process_cluster(const struct process *p)
 static enum status meta_start(struct process *p, struct errbuf *err)
 {
     struct cluster *c = process_cluster(p);
-    struct meta_options o = {.host = c->knobs.host};
+    struct meta_options o = {.host = c->knobs.host, .member_count = METAS};
     for (unsigned i = 0; i < c->meta_count; i++) {
         o.members[i] = (struct meta_member){.id = i + 1, .address = c->metas[i]->address};
         if (c->metas[i] != p) continue;
         o.id = i + 1;
         o.join = c->meta_joins[i];
+        if (o.join || c->meta_emptied[i]) o.member_count = c->meta_count;
     }
-    o.member_count = o.join ? c->meta_count : METAS;
     if (c->bench == BENCH_NONE) knobs_draw_host(p->world, &o.host);
     if (c->upgrade != NULL) o.host.version_newest = upgrade_draw(c->upgrade, p);
     struct meta *m = NULL;

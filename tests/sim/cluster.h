@@ -54,7 +54,8 @@ struct cluster {
     struct process *metas[METAS_MAX], *nodes[NODES_MAX], *clients[CLIENTS_MAX];
     unsigned meta_count;                             /* METAS; where members change (members.c), some more stand by */
     bool meta_out[METAS_MAX], meta_joins[METAS_MAX]; /* no member at present; it began without the group */
-    struct ledger *ledgers[CLIENTS_MAX];             /* on the clients; NULL until somebody uses one */
+    bool meta_emptied[METAS_MAX];        /* it lost its disk: started again, it is told of all that may be there */
+    struct ledger *ledgers[CLIENTS_MAX]; /* on the clients; NULL until somebody uses one */
     char meta_addresses[128];
     struct upgrade *upgrade; /* NULL: all run this release, and nothing is finalised */
     enum cluster_bench bench;

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/prng.h"
+#include "raft/raft.h"
 #include "sim/check.h"
 
 enum { META_GROUP_ID = 1, CALL_MS = 3000, NEVER_OUT = METAS - 1, VOTERS_MIN = 3 };
@@ -14,6 +15,7 @@ struct members {
     struct prng prng;
     bool active, healing;
     bool to_go[METAS_MAX]; /* asked for; a word that comes late may take it out again, when it has come back */
+    struct process *empty; /* has lost its disk, and is not yet whole again; NULL: none */
     unsigned still;        /* looks in a row with nothing left to do */
 };
 
@@ -108,6 +110,30 @@ static void hand_over(struct members *m, unsigned i)
     buf_free(&b);
 }
 
+/* Its disk is lost, and it is started again as before: one at a time, until the others have mended it. */
+static void lose_disk(struct members *m, unsigned i)
+{
+    struct process *p = m->cluster->metas[i];
+    COVER("sim.member_emptied");
+    world_trace(m->world, p, "LOSES ITS DISK");
+    m->empty = p;
+    m->cluster->meta_emptied[i] = true;
+    if (process_runs(p)) process_crash(p, MEMDISK_DROP, true);
+    memdisk_free(p->disk);
+    p->disk = memdisk_new(prng_next(&m->prng));
+    check_raft_emptied(m->cluster->check_raft, p);
+    (void)process_start(p);
+}
+
+static bool is_whole(const struct process *p)
+{
+    const struct host *h = process_host(p);
+    const struct replica *r = h == NULL ? NULL : host_replica(h, META_GROUP_ID);
+    if (r == NULL) return false;
+    const struct raft *raft = replica_raft(r);
+    return !raft_recovering(raft) && !raft_blank(raft) && raft_applied(raft) > 0;
+}
+
 static void strike(struct world *w, void *ctx)
 {
     struct members *m = ctx;
@@ -121,6 +147,8 @@ static void strike(struct world *w, void *ctx)
             come(m, i);
         else if (what == 0)
             hand_over(m, i);
+        else if (what == 3 && has_vote(d, i) && !m->to_go[i] && m->empty == NULL && !cluster_damaged(c))
+            lose_disk(m, i);
         else if (has_vote(d, i) && i != NEVER_OUT && staying(m, d) > VOTERS_MIN)
             go(m, i);
         else if (!has_vote(d, i) && what == 1) /* it was not told, or in vain */
@@ -141,6 +169,7 @@ static void stand_by(struct members *m, unsigned i)
     p->disk = memdisk_new(prng_next(&m->prng));
     p->taken_out = m->to_go[i] = false;
     c->meta_out[i] = c->meta_joins[i] = true;
+    if (m->empty == p) m->empty = NULL;
     check_raft_emptied(c->check_raft, p);
 }
 
@@ -166,9 +195,10 @@ static void look(struct world *w, void *ctx)
     for (unsigned i = 0; i < c->meta_count; i++) {
         if (c->metas[i]->taken_out && c->metas[i]->state != PROCESS_STOPPING) stand_by(m, i);
     }
+    if (m->empty != NULL && is_whole(m->empty)) m->empty = NULL;
     const struct range_desc *d = newest(c);
     if (m->healing) {
-        bool done = d != NULL && !range_desc_joint(d);
+        bool done = d != NULL && !range_desc_joint(d) && m->empty == NULL;
         for (unsigned i = 0; d != NULL && i < c->meta_count; i++) done = finish_one(m, d, i) && done;
         m->still = done ? m->still + 1 : 0;
     }

@@ -1,5 +1,5 @@
 /* The metadata service's own members come and go while everything breaks: in some runs two more processes stand by, which an admin adds,
- * members are taken out, come back with an empty disk, the leadership is handed over. In the liveness phase all goals are reached. */
+ * members are taken out, come back with an empty disk, lose their disks and are started again as before, the leadership is handed over. In the liveness phase all goals are reached. */
 #ifndef QUORATE_TESTS_SIM_MEMBERS_H
 #define QUORATE_TESTS_SIM_MEMBERS_H
 

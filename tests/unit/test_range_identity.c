@@ -108,6 +108,30 @@ START_TEST(finalised_versions_are_kept)
 }
 END_TEST
 
+/* What was promised is kept at its longest; with whom a metadata service began is kept as it was. Programs that do not know these lines
+ * pass them over, and a directory that has none of them is as before. */
+START_TEST(promises_and_founders_are_kept)
+{
+    struct identity a, b;
+    ck_assert_int_eq(identity_open(&t.env, ROLE_META, &a, &err), STATUS_OK);
+    ck_assert_uint_eq(a.support_ms + a.founders.count, 0);
+    ck_assert_int_eq(identity_note_support(&t.env, &a, 1500, &err), STATUS_OK);
+    ck_assert_int_eq(identity_note_support(&t.env, &a, 300, &err), STATUS_OK);
+    a.founders.count = LIMIT_VOTERS;
+    for (size_t i = 0; i < LIMIT_VOTERS; i++) {
+        a.founders.items[i].id = (i + 1) * 1000000007;
+        memset(a.founders.items[i].uuid, (int)(i * 37 + 1), sizeof a.founders.items[i].uuid);
+    }
+    ck_assert_int_eq(identity_note_finalised(&t.env, &a, 2, &err), STATUS_OK);
+    restart(MEMDISK_DROP);
+    ck_assert_int_eq(identity_open(&t.env, ROLE_META, &b, &err), STATUS_OK);
+    ck_assert_uint_eq(b.support_ms, 1500);
+    ck_assert_uint_eq(b.finalised, 2);
+    ck_assert_uint_eq(b.founders.count, LIMIT_VOTERS);
+    ck_assert_int_eq(memcmp(&a.founders, &b.founders, sizeof a.founders), 0);
+}
+END_TEST
+
 /* A crash at any disk call of a save leaves the old identity or the new one. */
 START_TEST(saving_is_atomic)
 {
@@ -148,6 +172,7 @@ int main(void)
     tcase_add_test(tc, foreign_directory_is_refused);
     tcase_add_loop_test(tc, damage_is_refused, 1, 3);
     tcase_add_test(tc, finalised_versions_are_kept);
+    tcase_add_test(tc, promises_and_founders_are_kept);
     tcase_add_loop_test(tc, saving_is_atomic, 0, 20);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

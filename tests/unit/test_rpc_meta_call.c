@@ -243,6 +243,24 @@ START_TEST(waits_through_an_election)
 }
 END_TEST
 
+/* The leader's process is gone: while the others elect, nobody waits for the next attempt to reach it. */
+START_TEST(the_dead_one_is_not_waited_for)
+{
+    start(30 + (uint64_t)_i);
+    (void)call(5 * SECOND);
+    ck_assert(wait_done(1, SECOND));
+    fakenet_down(members[0].env, true);
+    leader = 0;
+    (void)call(5 * SECOND);
+    (void)fakenet_run(net, NULL, NULL, (400 + 61 * (uint64_t)_i) * MS);
+    ck_assert_uint_eq(last.done, 1);
+    leader = 3;
+    ck_assert(wait_done(2, 150 * MS));
+    ck_assert_int_eq(last.head, STATUS_OK);
+    stop();
+}
+END_TEST
+
 START_TEST(does_not_wait_for_a_member_that_hangs)
 {
     start(21);
@@ -393,6 +411,7 @@ int main(void)
     tcase_add_loop_test(t, asks_where_an_unknown_leader_is, 0, 6);
     tcase_add_loop_test(t, goes_round_past_the_dead, 0, 6);
     tcase_add_test(t, waits_through_an_election);
+    tcase_add_loop_test(t, the_dead_one_is_not_waited_for, 0, 8);
     tcase_add_test(t, does_not_wait_for_a_member_that_hangs);
     tcase_add_test(t, last_status_at_the_deadline);
     tcase_add_test(t, a_lost_try_is_remembered);

@@ -515,6 +515,12 @@ static void v_meta_status_reply(struct visit *v, struct meta_status_reply *m)
         v_bool(v, &m->members[i].votes);
     }
     v_bin(v, &m->group, 0, 65536);
+    v_bool(v, &m->founded);
+    m->founders.count = v_count(v, m->founders.count, LIMIT_VOTERS);
+    for (size_t i = 0; i < m->founders.count; i++) {
+        v_u64(v, &m->founders.items[i].id);
+        v_id(v, m->founders.items[i].uuid);
+    }
 }
 
 static void v_node_status_reply(struct visit *v, struct node_status_reply *m)

@@ -1,0 +1,211 @@
+/* How a metadata service begins, and what a member may do whose disk was lost: three members over the simulator's network and disks. */
+#include "base/mem.h"
+#include "lib/suite.h"
+#include "meta/meta.h"
+#include "sim/sim.h"
+
+#include <stdio.h>
+
+enum { MEMBERS = 3, GROUP = 1 };
+
+static struct world world;
+static struct process *members[MEMBERS];
+
+static enum status member_start(struct process *p, struct errbuf *err)
+{
+    struct meta_options o = {.id = p->index + 1, .member_count = MEMBERS};
+    for (unsigned i = 0; i < MEMBERS; i++)
+        o.members[i] = (struct meta_member){.id = i + 1, .address = members[i]->address};
+    host_options_default(&o.host);
+    o.host.wal.segment_bytes = 65536;
+    o.host.wal.skip_self_test = true;
+    o.host.election_ms = o.host.support_ms = 100;
+    o.host.heartbeat_ms = 20;
+    struct meta *m = NULL;
+    enum status s = meta_new(&p->env, &o, &m, err);
+    p->server = m;
+    return s;
+}
+
+static void member_end(struct process *p)
+{
+    meta_free(p->server);
+}
+
+static const struct process_ops OPS = {.start = member_start, .free = member_end};
+
+static void begin(uint64_t seed)
+{
+    world_init(&world, seed);
+    world.knobs = (struct sim_knobs){.net_min_ns = 100000,
+                                     .net_max_ns = 2000000,
+                                     .pass_gap_ns = 20000,
+                                     .log_min_ns = 100000,
+                                     .log_max_ns = 2000000,
+                                     .io_min_ns = 100000,
+                                     .io_max_ns = 200000};
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        char name[8];
+        (void)snprintf(name, sizeof name, "meta%u", i + 1);
+        members[i] = process_new(&world, name, &OPS, NULL, true);
+    }
+}
+
+static void end(void)
+{
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        if (process_runs(members[i])) process_crash(members[i], MEMDISK_KEEP, false);
+    }
+    if (world.failed) ck_abort_msg("%s", world.failure);
+    world_free(&world);
+}
+
+static void run_ms(uint64_t ms)
+{
+    uint64_t until = world.now_ns + ms * MS_NS;
+    while (world.now_ns < until && world_step(&world)) continue;
+    if (world.failed) ck_abort_msg("%s", world.failure);
+}
+
+static struct replica *replica_of(unsigned i)
+{
+    return process_runs(members[i]) ? host_replica(meta_host(members[i]->server), GROUP) : NULL;
+}
+
+static int leader(void)
+{
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        if (replica_of(i) != NULL && replica_leads(replica_of(i))) return (int)i;
+    }
+    return -1;
+}
+
+static bool is_whole(unsigned i)
+{
+    const struct replica *r = replica_of(i);
+    return r != NULL && !raft_recovering(replica_raft(r)) && raft_applied(replica_raft(r)) > 0;
+}
+
+static bool all_whole(void)
+{
+    return is_whole(0) && is_whole(1) && is_whole(2) && leader() >= 0;
+}
+
+static void start(unsigned i)
+{
+    if (!process_runs(members[i])) (void)process_start(members[i]);
+}
+
+static void start_all(void)
+{
+    for (unsigned i = 0; i < MEMBERS; i++) start(i);
+}
+
+static void crash(unsigned i)
+{
+    if (process_runs(members[i])) process_crash(members[i], MEMDISK_DROP, true);
+}
+
+static void empty(unsigned i)
+{
+    crash(i);
+    memdisk_free(members[i]->disk);
+    members[i]->disk = memdisk_new(i + 77);
+}
+
+static void wait_whole(void)
+{
+    for (unsigned i = 0; i < 100 && !all_whole(); i++) run_ms(100);
+    ck_assert(all_whole());
+}
+
+/* A majority is not enough: what a member that was never asked has lost, the other two may have acknowledged with it. */
+START_TEST(all_are_needed_once)
+{
+    begin(1 + (uint64_t)_i);
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        if (i != (unsigned)_i) start(i);
+    }
+    run_ms(8000);
+    for (unsigned i = 0; i < MEMBERS; i++) ck_assert_ptr_null(replica_of(i));
+    start((unsigned)_i);
+    run_ms(1000);
+    ck_assert(all_whole());
+    crash((unsigned)_i); /* and only once */
+    crash((unsigned)(_i + 1) % MEMBERS);
+    start((unsigned)(_i + 1) % MEMBERS);
+    run_ms(3000);
+    ck_assert_int_ge(leader(), 0);
+    end();
+}
+END_TEST
+
+/* Two of three know something; of these one loses its disk and the other one is down: the third has never heard of it. */
+START_TEST(who_has_forgotten_does_not_vote)
+{
+    begin(10 + (uint64_t)_i);
+    start_all();
+    wait_whole();
+    unsigned knows = (unsigned)leader(), emptied = (knows + 1) % MEMBERS, away = (knows + 2) % MEMBERS;
+    crash(away);
+    run_ms(4000); /* the bound of timestamps has risen: entries that two have */
+    uint64_t known = raft_commit(replica_raft(replica_of(knows)));
+    ck_assert_int_eq(leader(), (int)knows);
+    empty(emptied);
+    crash(knows);
+    start(emptied);
+    start(away);
+    run_ms(8000);
+    ck_assert_int_lt(leader(), 0);
+    ck_assert(!is_whole(emptied));
+    if (_i % 2 == 0) crash(emptied); /* it goes on where it was */
+    start_all();
+    wait_whole();
+    ck_assert_int_ne(leader(), (int)emptied);
+    ck_assert_uint_ge(raft_commit(replica_raft(replica_of(emptied))), known);
+    crash(away); /* it counts again */
+    run_ms(3000);
+    ck_assert_int_ge(leader(), 0);
+    end();
+}
+END_TEST
+
+/* Whatever was done of the founding when a member ended, it goes on, with all. */
+START_TEST(a_founding_that_breaks_off_goes_on)
+{
+    begin(100 + (uint64_t)_i);
+    members[_i % MEMBERS]->crash_at_effect = (unsigned)_i + 1;
+    start_all();
+    run_ms(500);
+    start_all();
+    wait_whole();
+    end();
+}
+END_TEST
+
+/* A disk that is lost in its midst is one that was never there, or one that the others do without. */
+START_TEST(a_disk_may_be_lost_meanwhile)
+{
+    begin(1000 + (uint64_t)_i);
+    start_all();
+    run_ms((uint64_t)_i * 3);
+    empty((unsigned)_i % MEMBERS);
+    if (_i % 2 == 0) run_ms(50);
+    start_all();
+    wait_whole();
+    end();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("meta_founding");
+    TCase *c = tcase_create("founding");
+    tcase_set_timeout(c, 60);
+    tcase_add_loop_test(c, all_are_needed_once, 0, MEMBERS);
+    tcase_add_loop_test(c, who_has_forgotten_does_not_vote, 0, 10);
+    tcase_add_loop_test(c, a_founding_that_breaks_off_goes_on, 0, 60);
+    tcase_add_loop_test(c, a_disk_may_be_lost_meanwhile, 0, 60);
+    suite_add_tcase(s, c);
+    return run_suite(s);
+}
