@@ -27,7 +27,7 @@ static void inherit(struct replica *child, const struct replica *parent)
 
 static void born_again(struct replica *r, const struct replica *parent, const struct range_state *state)
 {
-    ASSERT(r->unborn); /* what came by a snapshot has its keys to itself: its parent cannot have covered them */
+    if (!r->unborn) return; /* its log was lost: it is here from its record, and gets its rows from its leader */
     COVER("range.born_again");
     r->unborn = false;
     replica_set_range(r, state);
