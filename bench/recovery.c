@@ -13,7 +13,9 @@
 #include "env_posix/env_posix.h"
 #include "range/host.h"
 
-enum { GROUP = 9, VALUE = 1024, UNDER_WAY_MAX = 4096 };
+enum { GROUP = 9, VALUE = 1024, UNDER_WAY_MAX = 8192 };
+#define LOOK_NS (10000 * NS_PER_MS)
+#define STUCK_LOOKS 12u
 
 struct bench {
     struct actor actor;
@@ -88,8 +90,8 @@ static uint64_t pass(struct actor *a, uint64_t now_ns)
     struct bench *b = LIST_ENTRY(a, struct bench, actor);
     struct replica *r = host_replica(b->host, GROUP);
     if (r != NULL && replica_leads(r)) {
-        for (unsigned i = 0; i < 512 && b->proposed < b->wanted && b->proposed - b->done < UNDER_WAY_MAX; i++)
-            put(b, r);
+        uint64_t before = b->done + UNDER_WAY_MAX < b->wanted ? b->done + UNDER_WAY_MAX : b->wanted;
+        for (uint64_t left = before - b->proposed; left > 0; left--) put(b, r); /* as much as fits into a few syncs */
     }
     return host_pass(b->host, now_ns);
 }
@@ -110,6 +112,24 @@ static bool applied(void *ctx)
 static bool quiet(void *ctx)
 {
     return host_quiet(((const struct bench *)ctx)->host);
+}
+
+/* Nothing for two minutes is a hang, which says where; a slow machine only says that it goes on. */
+static void run_until(struct bench *b, bool (*done)(void *ctx), const char *what)
+{
+    uint64_t before = UINT64_MAX;
+    for (unsigned stuck = 0; stuck < STUCK_LOOKS; stuck++) {
+        env_posix_run_until(b->env, done, b, LOOK_NS);
+        if (done(b)) return;
+        struct replica *r = host_replica(b->host, GROUP);
+        uint64_t at = r == NULL ? 0 : raft_applied(replica_raft(r));
+        if (at != before) stuck = 0;
+        before = at;
+        (void)fprintf(stderr, "recovery: %s: %" PRIu64 " of %" PRIu64 " applied, busy: log %d, store %d; waits for: %s\n", what,
+                      at, b->wanted, wal_busy(host_log(b->host)), lsm_busy(host_store(b->host)),
+                      r == NULL ? "its replica" : replica_waits_for(r));
+    }
+    die("hangs");
 }
 
 static void open_host(struct bench *b, const char *dir, size_t memtable_bytes)
@@ -137,7 +157,7 @@ static void open_host(struct bench *b, const char *dir, size_t memtable_bytes)
 static void close_host(struct bench *b)
 {
     host_stop(b->host);
-    env_posix_run_until(b->env, quiet, b, DEADLINE_NONE);
+    run_until(b, quiet, "closing");
     b->env->ops->detach(b->env, &b->actor);
     env_posix_quiesce(b->env);
     host_close(b->host);
@@ -155,14 +175,14 @@ int main(int argc, char **argv)
     uint64_t mb = argc > 2 ? strtoull(argv[2], NULL, 10) : 1024;
     struct bench b = {.wanted = (mb << 20) / (VALUE + 16)};
     open_host(&b, argv[1], (size_t)mb * 3 << 20);
-    env_posix_run_until(b.env, written, &b, DEADLINE_NONE);
+    run_until(&b, written, "writing");
     uint64_t live = wal_live_bytes(host_log(b.host));
     close_host(&b);
     struct timespec start, opened, end;
     (void)clock_gettime(CLOCK_MONOTONIC, &start);
     open_host(&b, argv[1], 0);
     (void)clock_gettime(CLOCK_MONOTONIC, &opened);
-    env_posix_run_until(b.env, applied, &b, DEADLINE_NONE);
+    run_until(&b, applied, "coming back");
     (void)clock_gettime(CLOCK_MONOTONIC, &end);
     close_host(&b);
     (void)printf("log_mb=%" PRIu64 " entries=%" PRIu64 " open_s=%.2f apply_s=%.2f\n", live >> 20, b.done,

@@ -43,7 +43,10 @@
     X(vote_not_saved, "T20", "the term is saved, the vote is not")                                                     \
     X(vote_for_shorter_log, "T20", "a vote is given whatever the candidate's log")                                     \
     X(commit_of_older_term, "T1", "entries of earlier terms commit by counting (thesis, figure 3.7)")                  \
+    X(changes_overlap, "T10", "a change of voters begins while another is under way")                                  \
+    X(joint_left_early, "T12", "the new voters alone count before the joint configuration has committed")              \
     X(heartbeat_commits_unknown, "T40", "a heartbeat commits what the follower may not have, or has differently")      \
+    X(takes_without_bound, "T28", "a follower takes entries however full its store is")                                \
     X(silent_heir, "T28", "a leadership is given to a node whose heartbeats have ceased")                              \
     X(probe_never_resumes, "T37", "a follower whose probe was lost is never tried again")                              \
     /* the log */                                                                                                      \
@@ -61,6 +64,7 @@
     X(table_not_synced, "T26", "a table is named by the manifest before it was synced")                                \
     X(table_name_not_synced, "T26", "the folder is not synced after tables were made")                                 \
     X(block_checksum_ignored, "T24", "blocks of tables are not verified")                                              \
+    X(block_place_ignored, "T25", "a block is good wherever it lies, and in whichever table")                          \
     X(damage_in_the_way, "T24", "a damaged table that nobody replaces keeps compaction from the others")               \
     X(oldest_memtable_first, "T18", "frozen memtables are searched from the oldest on")                                \
     X(tombstone_dropped_early, "T30", "compaction drops a deletion that still hides older versions")                   \
@@ -101,7 +105,7 @@
     X(decide_without_floor, "T42", "what comes behind a Decide may get a lower timestamp")                             \
     X(answer_not_kept, "T39", "the answer of a transaction over several ranges is not kept for its id")                \
     X(reservations_ignored, "T43", "a guard is judged by what is decided alone")                                       \
-    X(cut_away_from_forget, "T46", "a split parts a committed transaction from where it will be asked for")            \
+    X(cut_away_from_forget, "T39", "a split parts a committed transaction from where it will be asked for")            \
     X(abort_keeps_adds, "T43", "the adds of an aborted transaction stay")                                              \
     X(abandoned_left_alone, "T41", "nobody settles a transaction whose coordinator is gone")                           \
     X(untaken_branch_not_checked, "T42", "a Prepare takes locks that others hold, for the branch that is not taken")   \
@@ -129,6 +133,7 @@
     /* timestamps */                                                                                                   \
     X(timestamps_from_the_clock, "T44", "a new metadata leader begins at its clock, not at the bound")                 \
     X(timestamps_unconfirmed, "T44", "a deposed metadata leader goes on handing out timestamps")                       \
+    X(rebuilt_at_the_clock, "T38", "a metadata service made anew looks at clocks, not at what was handed out")         \
     X(timestamp_of_older_term, "T44", "a transaction uses a timestamp asked for in an earlier leadership")
 
 #define MUTANT_ENUM(name, trap, what) MUTANT_##name,

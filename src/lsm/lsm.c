@@ -205,6 +205,7 @@ static unsigned pressure_of(size_t n, size_t none, size_t full)
 /* Eighths of memtables, the active one's included. What the memtables may come to is memory, so the band is narrow. */
 #define PRESSURE_NONE 12u
 #define PRESSURE_FULL 28u
+#define PRESSURE_OVERFULL 150u
 #define DELAY_PRESSURE_MAX 200u /* slower than a sixteenth of the pace of flushes serves nobody */
 
 static unsigned pressure(const struct lsm *l)
@@ -218,6 +219,11 @@ unsigned lsm_pressure(const struct lsm *l)
 {
     unsigned p = pressure(l);
     return p < 100 ? p : 100;
+}
+
+bool lsm_overfull(const struct lsm *l)
+{
+    return pressure(l) >= PRESSURE_OVERFULL;
 }
 
 uint64_t lsm_delay_ns(const struct lsm *l, uint64_t bytes)

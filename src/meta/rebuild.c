@@ -8,6 +8,7 @@
 #include "base/cursor.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "meta/machine.h"
 #include "range/state.h"
 
@@ -477,6 +478,7 @@ static uint64_t newest_timestamp(const struct rebuild *w)
         const struct node_holds_reply *n = &w->asked->nodes[i];
         uint64_t wall = n->wall_ms << TS_COUNTER_BITS;
         if (wall > newest) newest = wall;
+        if (MUTANT(rebuilt_at_the_clock)) continue;
         if (n->newest_ts > newest) newest = n->newest_ts;
         if (n->catalogue.ts_bound > newest) newest = n->catalogue.ts_bound;
     }

@@ -319,6 +319,7 @@ enum status raft_propose_config(struct raft *r, const struct raft_config *target
     if (raft_config_is_joint(target) || !raft_config_is_valid(target)) return STATUS_INVALID;
     if (note.size > RAFT_NOTE_BYTES_MAX) return STATUS_INVALID;
     bool under_way = raft_config_is_joint(r->config) || r->config_index > r->commit;
+    if (MUTANT(changes_overlap)) under_way = false;
     if (under_way || !raft_leader_ready(r) || r->transfer_to != 0) return STATUS_BUSY;
     if (!raft_recovery_leaves_majority(r, target)) return STATUS_BUSY;
     struct raft_config next = *target;

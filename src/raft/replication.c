@@ -7,6 +7,8 @@
 #include "base/mutant.h"
 #include "raft/lease_int.h"
 
+#define PROBE_MAX_BYTES (16u << 10)
+
 static struct raft_progress *self_progress(const struct raft *r)
 {
     struct raft_progress *p = raft_peer(r, r->self.id);
@@ -46,13 +48,20 @@ void raft_append_config(struct raft *r, const struct raft_config *c, struct slic
 
 /* --- out --- */
 
+/* A probe may be in vain: the logs part before it, or nobody is there to take it, again and again. Once it is answered all the rest streams. */
+static uint64_t append_max_bytes(const struct raft *r, const struct raft_progress *p)
+{
+    uint64_t max = r->options->append_max_bytes;
+    return p->state == RAFT_PROBE && max > PROBE_MAX_BYTES ? PROBE_MAX_BYTES : max;
+}
+
 static void send_append(struct raft *r, struct raft_progress *p, bool with_entries, uint64_t context,
                         struct raft_effects *fx)
 {
     ASSERT(p->next > r->log.base_index);
     uint64_t before = p->next - 1, bytes = 0;
     size_t count = 0;
-    if (with_entries) count = raft_log_run(&r->log, p->next, r->options->append_max_bytes, &bytes);
+    if (with_entries) count = raft_log_run(&r->log, p->next, append_max_bytes(r, p), &bytes);
     uint64_t last = before + count;
     uint64_t commit = r->commit < last ? r->commit : last;
     raft_send(r,
@@ -278,7 +287,7 @@ void raft_leader_settle(struct raft *r, struct raft_effects *fx)
     if (r->role != RAFT_LEADER) return;
     advance_commit(r);
     raft_recovery_settle(r, fx);
-    if (r->commit >= r->config_index && raft_leader_ready(r)) {
+    if ((r->commit >= r->config_index || MUTANT(joint_left_early)) && raft_leader_ready(r)) {
         if (raft_config_is_joint(r->config)) {
             leave_joint(r);
         } else if (!raft_config_is_voter(r->config, r->self.id)) {

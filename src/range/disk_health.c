@@ -8,7 +8,8 @@
 #define WINDOW_NS (500 * MS)
 #define SLOW_US_MIN 20000u
 #define SLOW_FACTOR 5u
-#define BAD_WINDOWS_MAX 6u /* 3 s */
+#define BAD_WINDOWS_MAX 6u   /* 3 s */
+#define FULL_WINDOWS_MAX 20u /* 10 s: a large merge may take some */
 #define HUNG_NS (20000 * MS)
 #define PATIENCE_MIN_NS (30000 * MS)
 #define PATIENCE_MAX_NS (480000 * MS)
@@ -39,8 +40,8 @@ static bool is_bad(const struct disk_health *d, uint64_t us, uint64_t peers_us)
 
 static void end_window(struct disk_health *d, const struct disk_sample *s)
 {
-    uint64_t us = window_us(d, s), length_ns = d->window_ns;
-    d->window_ns = 0;
+    uint64_t us = window_us(d, s), length_ns = d->window_ns, full_ns = d->window_full_ns;
+    d->window_ns = d->window_full_ns = 0;
     d->window_writes = s->writes;
     d->window_total_ns = s->write_ns_total;
     if (us > 0) d->write_us = us;
@@ -48,17 +49,18 @@ static void end_window(struct disk_health *d, const struct disk_sample *s)
     if (d->state == DISK_OK) {
         d->ok_ns += length_ns;
         if (us > 0) d->bad_windows = bad ? d->bad_windows + 1 : 0;
-        if (d->bad_windows < BAD_WINDOWS_MAX) return;
+        d->full_windows = full_ns == length_ns ? d->full_windows + 1 : 0;
+        if (d->bad_windows < BAD_WINDOWS_MAX && d->full_windows < FULL_WINDOWS_MAX) return;
         bool relapse = d->ok_ns < RELAPSE_NS;
         d->patience_ns = relapse ? d->patience_ns * 2 : PATIENCE_MIN_NS;
         if (d->patience_ns > PATIENCE_MAX_NS) d->patience_ns = PATIENCE_MAX_NS;
         d->state = DISK_SLOW;
         d->good_ns = 0;
     } else {
-        d->good_ns = bad ? 0 : d->good_ns + length_ns;
+        d->good_ns = bad || full_ns > 0 ? 0 : d->good_ns + length_ns;
         if (d->good_ns < d->patience_ns) return;
         d->state = DISK_OK;
-        d->bad_windows = 0;
+        d->bad_windows = d->full_windows = 0;
         d->ok_ns = 0;
     }
 }
@@ -72,6 +74,7 @@ enum disk_state disk_health_step(struct disk_health *d, const struct disk_sample
     d->writing_ns = s->writing && s->writes == d->writes ? d->writing_ns + ran_ns : 0;
     d->writes = s->writes;
     d->window_ns += ran_ns;
+    if (s->store_full) d->window_full_ns += ran_ns;
     if (d->writing_ns >= HUNG_NS) {
         d->state = DISK_HUNG;
     } else if (d->window_ns >= WINDOW_NS) {

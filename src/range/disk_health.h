@@ -1,12 +1,12 @@
-/* Judges a disk by the writes of the log: pure. Slow is what is far above the peers' median and above 20 ms, for 3 s on end;
- * hung is a write that does not end for 20 s. Time during which the loop did not run (a paused process) counts for nothing.
+/* Judges a disk by the writes of the log, and by whether the store gets rid of its memory: pure. Slow is what is far above the peers'
+ * median and above 20 ms, for 3 s on end, or a store that is full for 10 s on end; hung is a write that does not end for 20 s. Time during which the loop did not run (a paused process) counts for nothing.
  *
- *   OK --- 6 bad windows in a row ---> SLOW --- no bad window for `patience` ---> OK      patience: 30 s, doubled each time that
+ *   OK -- 6 bad, 20 full in a row ---> SLOW --- no bad window for `patience` ---> OK      patience: 30 s, doubled each time that
  *    |                                  |                                                it was slow again within 10 min
  *    +---- a write under way for 20 s --+--> HUNG, for good
  *
  * A window is half a second of running time. It is bad if the mean of the writes that ended in it, or the age of the one
- * under way, is too high; a window without any says nothing. */
+ * under way, is too high; a window without any says nothing. It is full if the store was so all the time; once SLOW, at any. */
 #ifndef QUORATE_RANGE_DISK_HEALTH_H
 #define QUORATE_RANGE_DISK_HEALTH_H
 
@@ -20,6 +20,7 @@ struct disk_sample { /* of the log, at now_ns */
     uint64_t now_ns;
     uint64_t writes, write_ns_total; /* ended since it was opened */
     bool writing;
+    bool store_full;   /* it takes no more until it has flushed or merged */
     uint64_t peers_us; /* median of what the peers say; 0: not known, nothing is called slow */
 };
 
@@ -30,7 +31,8 @@ struct disk_health {
     uint64_t writing_ns;                     /* of running time that the present write has taken */
     uint64_t window_ns;                      /* of running time in this window */
     uint64_t window_writes, window_total_ns; /* as of its beginning */
-    unsigned bad_windows;                    /* in a row */
+    uint64_t window_full_ns;                 /* of running time with a full store */
+    unsigned bad_windows, full_windows;      /* in a row */
     uint64_t good_ns;                        /* SLOW: running time since the last bad window */
     uint64_t ok_ns;                          /* OK: running time since it was slow last */
     uint64_t patience_ns;

@@ -1,6 +1,7 @@
 /* The host: opening and closing, and the pass that drives everything on it (docs/architecture.md draws it). */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "range/keys_int.h"
 #include "range/members_int.h"
 #include "range/snapshot_int.h"
@@ -238,6 +239,7 @@ static void host_watch_disk(struct host *h, uint64_t now_ns)
                                                                           .writes = log.batches,
                                                                           .write_ns_total = log.write_ns_total,
                                                                           .writing = log.writing,
+                                                                          .store_full = lsm_pressure(h->lsm) == 100,
                                                                           .peers_us = h->peers_write_us});
     if (is == was) return;
     if (is == DISK_HUNG) {
@@ -245,8 +247,8 @@ static void host_watch_disk(struct host *h, uint64_t now_ns)
         return;
     }
     COVER("host.disk_judged");
-    log_event(h->env->log, LOG_WARN, is == DISK_SLOW ? "disk.slow" : "disk.recovered", "write_us=%llu peers_us=%llu",
-              (unsigned long long)h->disk.write_us, (unsigned long long)h->peers_write_us);
+    log_event(h->env->log, LOG_WARN, is == DISK_SLOW ? "disk.slow" : "disk.recovered", "write_us=%llu peers_us=%llu pressure=%u",
+              (unsigned long long)h->disk.write_us, (unsigned long long)h->peers_write_us, lsm_pressure(h->lsm));
 }
 
 static void host_tick(struct host *h, uint64_t now_ns)
@@ -316,6 +318,16 @@ static bool host_is_deaf(const struct host *h)
     return h->proposals == 0 || h->now_ms >= h->stopping_ms + DECIDE_MS;
 }
 
+/* A leader asks its own store before it takes a command, nobody asks a follower's: one that cannot write tables as fast as the log
+ * grows would hold all of it in memory. So it lets go of entries as if they had been lost on the way. The leader goes on with the others,
+ * tries again a little at a time, and keeps what this one lacks up to its bounds; then a snapshot is sent. */
+static bool host_sheds(const struct host *h, const struct raft_message *m)
+{
+    if (m->type != RAFT_MSG_APPEND || m->entry_count == 0 || !lsm_overfull(h->lsm)) return false;
+    COVER("host.sheds");
+    return !MUTANT(takes_without_bound);
+}
+
 void host_take_envelope(struct host *h, uint64_t from_node, struct slice envelope)
 {
     struct unpack u = unpack_make(envelope);
@@ -328,7 +340,7 @@ void host_take_envelope(struct host *h, uint64_t from_node, struct slice envelop
     if (r->state == REPLICA_CREATING && replica_lineage(r)->birth.group != 0)
         waiting_keep(h, from_node, e.group, envelope);
     if (r->state != REPLICA_RUNNING && r->state != REPLICA_DIVERGED) return;
-    if (!members_may_speak(r, e.message.from, from_node)) return;
+    if (!members_may_speak(r, e.message.from, from_node) || host_sheds(h, &e.message)) return;
     replica_step(r, &(struct raft_event){.type = RAFT_EVENT_MESSAGE, .message = &e.message});
 }
 

@@ -10,7 +10,7 @@
 #define LOG_HOST_BYTES (256ull << 20)                /* of all groups' logs in memory, as a target */
 #define LAG_HOST_BYTES (1024ull << 20)               /* the same while followers lag */
 #define SWEEP_MS 10u
-#define FULL_CHECK_MS 16u /* in tests: the whole log is looked at in every so many-th millisecond */
+#define FULL_CHECK_MS 64u /* in tests: the whole log is looked at in every so many-th millisecond */
 
 uint64_t replica_node_of(const struct replica *r, uint64_t replica_id)
 {

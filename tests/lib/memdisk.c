@@ -66,6 +66,7 @@ struct memdisk {
     uint64_t misdirect_in, lose_in;
     char *misdirect_path;
     int64_t misdirect_delta;
+    const char *stray_suffix; /* NULL: any file */
     struct memdisk_stats stats;
 };
 
@@ -73,6 +74,7 @@ struct handle {
     struct disk_file file;
     struct inode *inode;
     unsigned flags;
+    bool stray; /* its writes may go astray */
     uint64_t generation;
 };
 
@@ -323,6 +325,12 @@ static uint64_t bytes_in_use(const struct memdisk *d)
     return sum;
 }
 
+static bool ends_with(const char *path, const char *suffix)
+{
+    size_t a = strlen(path), b = strlen(suffix);
+    return a >= b && strcmp(path + a - b, suffix) == 0;
+}
+
 /* --- the calls --- */
 static enum status op_open(struct disk *disk, const char *path, unsigned flags, struct disk_file **out,
                            struct errbuf *err)
@@ -348,6 +356,7 @@ static enum status op_open(struct disk *disk, const char *path, unsigned flags, 
     inode->refs++;
     struct handle *h = mem_zalloc(sizeof *h);
     *h = (struct handle){.file = {.disk = disk}, .inode = inode, .flags = flags, .generation = d->generation};
+    h->stray = d->stray_suffix == NULL || ends_with(path, d->stray_suffix);
     d->stats.open_handles++;
     *out = &h->file;
     return STATUS_OK;
@@ -404,15 +413,14 @@ static enum status op_read(struct disk_file *f, uint64_t offset, void *bytes, si
     return STATUS_OK;
 }
 
-/* Finds where a misdirected write really goes. */
+/* Finds where a misdirected write really goes; NULL: the file that it was to be is no more. */
 static struct inode *misdirect(struct memdisk *d, struct inode *inode, uint64_t *offset)
 {
     if (d->misdirect_in == 0 || --d->misdirect_in > 0) return inode;
     *offset = (uint64_t)((int64_t)*offset + d->misdirect_delta);
     if (d->misdirect_path == NULL) return inode;
     const struct entry *e = names_find(&d->now, d->misdirect_path);
-    ASSERT(e != NULL);
-    return e->inode;
+    return e != NULL ? e->inode : NULL;
 }
 
 static enum status op_write(struct disk_file *f, uint64_t offset, const void *bytes, size_t size)
@@ -434,8 +442,9 @@ static enum status op_write(struct disk_file *f, uint64_t offset, const void *by
     }
     d->stats.writes++;
     d->stats.write_bytes += size;
-    if (d->lose_in > 0 && --d->lose_in == 0) return STATUS_OK;
-    inode = misdirect(d, inode, &offset);
+    if (h->stray && d->lose_in > 0 && --d->lose_in == 0) return STATUS_OK;
+    if (h->stray) inode = misdirect(d, inode, &offset);
+    if (inode == NULL) return STATUS_OK;
     image_write(&inode->cache, offset, bytes, size);
     inode_add_change(inode, false, dsync, offset, bytes, size);
     return STATUS_OK;
@@ -661,6 +670,11 @@ void memdisk_fail_at(struct memdisk *d, unsigned calls, uint64_t n, enum status 
 bool memdisk_fail_fired(const struct memdisk *d)
 {
     return d->fail_fired;
+}
+
+void memdisk_stray_only(struct memdisk *d, const char *suffix)
+{
+    d->stray_suffix = suffix;
 }
 
 void memdisk_misdirect_at(struct memdisk *d, uint64_t n, const char *path, int64_t delta)

@@ -52,6 +52,8 @@ bool memdisk_fail_fired(const struct memdisk *d);
 void memdisk_misdirect_at(struct memdisk *d, uint64_t n, const char *path, int64_t delta);
 /* The n-th write from now reports success and never happens. */
 void memdisk_lose_at(struct memdisk *d, uint64_t n);
+/* Only writes of files whose names end so, opened from now on, are counted and go astray. Not copied. */
+void memdisk_stray_only(struct memdisk *d, const char *suffix);
 void memdisk_set_capacity(struct memdisk *d,
                           uint64_t bytes);                  /* sum of file sizes; more: STATUS_NO_SPACE. 0: unlimited */
 void memdisk_set_direct(struct memdisk *d, bool supported); /* false: DISK_DIRECT opens answer STATUS_UNSUPPORTED */

@@ -51,10 +51,13 @@ struct group {
     bool complete;                    /* once a leader has heard from every voter */
 };
 
+enum { RECENT = 128 };
+
 struct check_raft {
     struct world *world;
     uint64_t looks;
     struct map groups;
+    struct group *recent[RECENT]; /* of groups, by id: most are looked at after every pass */
     unsigned hosted[SIM_PROCESSES_MAX]; /* replicas at the last look */
     unsigned incomplete;                /* groups */
     unsigned lives[SIM_PROCESSES_MAX];  /* of the host, at the last look */
@@ -90,13 +93,16 @@ void check_raft_free(struct check_raft *c)
 
 static struct group *group_of(struct check_raft *c, uint64_t id)
 {
-    struct group *g = map_get(&c->groups, id);
+    struct group **recent = &c->recent[id % RECENT], *g = *recent;
+    if (g != NULL && g->id == id) return g;
+    *recent = g = map_get(&c->groups, id);
     if (g != NULL) return g;
     g = mem_zalloc(sizeof *g);
     g->id = id;
     map_init(&g->leaders);
     map_init(&g->entries);
     map_put(&c->groups, id, g);
+    *recent = g;
     c->incomplete++;
     return g;
 }
@@ -104,6 +110,7 @@ static struct group *group_of(struct check_raft *c, uint64_t id)
 void check_raft_forget(struct check_raft *c, uint64_t id)
 {
     struct group *g = map_remove(&c->groups, id);
+    c->recent[id % RECENT] = NULL;
     if (g == NULL) return;
     if (!g->complete) c->incomplete--;
     group_free(g);

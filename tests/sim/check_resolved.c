@@ -23,9 +23,12 @@ struct group {
     struct claim claims[SIM_PROCESSES_MAX];
 };
 
+enum { RECENT = 128 };
+
 struct check_resolved {
     struct world *world;
     struct map groups;
+    struct group *recent[RECENT]; /* of groups, by id: most are looked at after every pass */
 };
 
 struct check_resolved *check_resolved_new(struct world *w)
@@ -52,17 +55,21 @@ void check_resolved_free(struct check_resolved *c)
 void check_resolved_forget(struct check_resolved *c, uint64_t id)
 {
     struct group *g = map_remove(&c->groups, id);
+    c->recent[id % RECENT] = NULL;
     if (g != NULL) mem_free(g->ts);
     mem_free(g);
 }
 
 static struct group *group_of(struct check_resolved *c, uint64_t id)
 {
-    struct group *g = map_get(&c->groups, id);
+    struct group **recent = &c->recent[id % RECENT], *g = *recent;
+    if (g != NULL && g->id == id) return g;
+    *recent = g = map_get(&c->groups, id);
     if (g != NULL) return g;
     g = mem_zalloc(sizeof *g);
     g->id = id;
     map_put(&c->groups, id, g);
+    *recent = g;
     return g;
 }
 

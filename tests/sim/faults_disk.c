@@ -1,4 +1,5 @@
 /* What befalls disks: slow, full, failing, rotting. */
+#include "base/assert.h"
 #include "sim/faults_int.h"
 
 #include <limits.h>
@@ -46,7 +47,10 @@ void fault_failing_disk(struct faults *f)
     if (!process_runs(p)) return;
     p->disk_faulty = true;
     world_trace(f->world, p, "DISK will fail");
-    memdisk_fail_at(p->disk, CALLS[draw(f->world, 0, 3)], draw(f->world, 1, 40), STATUS_IO, chance(f->world, 300));
+    unsigned calls = CALLS[draw(f->world, 0, 3)];
+    uint64_t n = draw(f->world, 1, 40);
+    if (prng_chance(&f->world->stray, 1, 6)) calls = MEMDISK_READ;
+    memdisk_fail_at(p->disk, calls, n, STATUS_IO, chance(f->world, 300));
 }
 
 /* --- rot of tables --- */
@@ -64,6 +68,20 @@ static void rot_consider(void *ctx, const char *path, struct slice content)
     if (length < 4 || strcmp(path + length - 4, ".tbl") != 0 || content.size == 0 || r->seen++ != r->wanted) return;
     (void)snprintf(r->path, sizeof r->path, "%s", path);
     r->size = content.size;
+}
+
+/* A write of a table that goes nowhere, or to another place: in its own file, or over another table. The disk says that it was done. */
+static void stray_write(struct world *w, struct process *p, const char *other)
+{
+    uint64_t luck = prng_below(&w->stray, 6), n = prng_between(&w->stray, 1, 4);
+    if (luck > 2) return;
+    if (luck == 0) {
+        memdisk_lose_at(p->disk, n);
+    } else {
+        memdisk_misdirect_at(p->disk, n, luck == 1 ? NULL : other, luck == 1 ? 4096 : 0);
+    }
+    COVER("sim.stray_write");
+    world_trace(w, p, "DISK will %s a write of a table", luck == 0 ? "lose" : "misdirect");
 }
 
 /* Rows are fetched again from a peer; but where the damage was met when nobody leads, or in rows that a start needs, the server may
@@ -84,4 +102,5 @@ void fault_table_rot(struct faults *f)
     p->disk_damaged = true;
     memdisk_flip(p->disk, r.path, at, (unsigned)draw(f->world, 0, 7));
     world_trace(f->world, p, "ROT in %s at %llu", r.path, (unsigned long long)at);
+    stray_write(f->world, p, r.path);
 }

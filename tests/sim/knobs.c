@@ -139,6 +139,7 @@ void knobs_draw(struct world *w, struct cluster_knobs *k)
     k->node_count = (unsigned)draw(w, 3, NODES_MAX);
     k->client_count = (unsigned)draw(w, 1, CLIENTS_MAX);
     if (w->seed % STORM_EVERY == STORM_AT) storm(w, k);
+    if (prng_chance(&w->stray, 1, 4)) w->knobs.net_again = (unsigned)prng_between(&w->stray, 1, 60);
 }
 
 void knobs_bench(struct world *w, struct cluster_knobs *k)
@@ -155,7 +156,7 @@ void knobs_bench(struct world *w, struct cluster_knobs *k)
                                 .safety_ns = 20 * SEC_NS};
     host_options_default(&k->host);
     k->host.wal.segment_bytes = 256u << 10;
-    k->host.wal_flush_bytes = 2u << 20; /* so that segments are used again, as they are after a while */
+    k->host.wal_flush_bytes = 1u << 20; /* so that segments are used again, as they are after a while */
     w->knobs = (struct sim_knobs){.net_min_ns = 50000,
                                   .net_max_ns = 300000,
                                   .pass_gap_ns = 100000,
@@ -171,7 +172,7 @@ void knobs_describe(const struct world *w, const struct cluster_knobs *k, char *
         text, size,
         "nodes=%u clients=%u workers=%u banks=%u net_ms=%.2f log_ms=%.2f drift_ppm=%u election_ms=%u crash_ms=%u "
         "partition_ms=%u pause_ms=%u reset_ms=%u stop_ms=%u transfer_ms=%u wall_ms=%u slow_ms=%u disk_fault_ms=%u "
-        "disk_full_ms=%u lag_ms=%u rot_ms=%u table_rot_ms=%u split_ms=%u merge_ms=%u admin_ms=%u "
+        "disk_full_ms=%u lag_ms=%u rot_ms=%u table_rot_ms=%u split_ms=%u merge_ms=%u admin_ms=%u again=%u "
         "safety_s=%u",
         k->node_count, k->client_count, k->workers, k->bank_ranges, (double)w->knobs.net_max_ns / 1e6,
         (double)w->knobs.log_max_ns / 1e6, w->knobs.clock_drift_ppm, k->host.election_ms,
@@ -180,5 +181,5 @@ void knobs_describe(const struct world *w, const struct cluster_knobs *k, char *
         (unsigned)(k->wall_ns / MS_NS), (unsigned)(k->slow_ns / MS_NS), (unsigned)(k->disk_fault_ns / MS_NS),
         (unsigned)(k->disk_full_ns / MS_NS), (unsigned)(k->lag_ns / MS_NS), (unsigned)(k->rot_ns / MS_NS),
         (unsigned)(k->table_rot_ns / MS_NS), (unsigned)(k->split_ns / MS_NS), (unsigned)(k->merge_ns / MS_NS),
-        (unsigned)(k->admin_ns / MS_NS), (unsigned)(k->safety_ns / SEC_NS));
+        (unsigned)(k->admin_ns / MS_NS), w->knobs.net_again, (unsigned)(k->safety_ns / SEC_NS));
 }

@@ -280,9 +280,9 @@ int main(int argc, char **argv)
     struct args a;
     if (!parse(argc, argv, &a)) return usage();
     (void)signal(SIGABRT, on_abort);
-    /* What a run gives back the next one takes: no page is returned to be cleared again. */
-    (void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
-    (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    /* What a run gives back the next one takes: no page is returned to be cleared again. More than 32 MiB is refused for the first. */
+    if (mallopt(M_MMAP_THRESHOLD, 32 << 20) != 1 || mallopt(M_TRIM_THRESHOLD, 1 << 30) != 1) BUG("mallopt");
+    (void)mallopt(M_TOP_PAD, 4 << 20);
     if (a.bench) {
         measure();
         return 0;

@@ -198,6 +198,7 @@ struct process *process_new(struct world *w, const char *name, const struct proc
     if (!has_disk) return p;
     p->disk = memdisk_new(draw(w, 0, UINT64_MAX - 1));
     memdisk_set_direct(p->disk, chance(w, 700));
+    memdisk_stray_only(p->disk, ".tbl");
     return p;
 }
 

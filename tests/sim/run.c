@@ -175,8 +175,8 @@ static void run_phases(struct run *r)
     if (!step_while_not(r, finalised, LIVENESS_LIMIT_NS, "finalising the newer release")) return;
     if (!step_while_not(r, settled, LIVENESS_LIMIT_NS, "catching up of all replicas")) return;
     check_state(&r->cluster);
-    run_disaster(r);
-    if (!r->world.failed) run_rebuild(r);
+    if (r->cluster.bench == BENCH_NONE) run_disaster(r);
+    if (!r->world.failed && r->cluster.bench == BENCH_NONE) run_rebuild(r);
     if (!r->world.failed) workload_check(r->load);
 }
 

@@ -34,6 +34,7 @@ struct sim_knobs {
     uint64_t net_spike_ns;           /* now and then a delivery takes up to so much more */
     unsigned net_spike;
     unsigned net_split;              /* chance that a delivery is cut at a random place */
+    unsigned net_again;              /* chance that a message between hosts comes twice, or late (sim_again.h) */
     uint64_t pass_gap_ns;            /* between an event and the pass that sees it */
     uint64_t log_min_ns, log_max_ns; /* a task of the log lane */
     uint64_t io_min_ns, io_max_ns;   /* a task of the other lanes */
@@ -113,6 +114,7 @@ struct world {
     uint64_t fatals; /* legitimate ones */
     struct sim_knobs knobs;
     struct prng prng;
+    struct prng stray; /* for faults that came later than others: seeds stay what they were without them */
     struct heap heap;
     struct arena arena; /* for what lives as long as the world */
     struct process *processes[SIM_PROCESSES_MAX];

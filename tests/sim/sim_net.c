@@ -8,6 +8,7 @@
  * Half open: the other end has vanished without a word (sim_net_down silent). What is sent is lost; a reset comes when
  * something is sent to a machine that is up again, or when patience ends. */
 #include "sim/sim.h"
+#include "sim/sim_again.h"
 
 #include "base/assert.h"
 #include "base/buf.h"
@@ -57,6 +58,7 @@ struct net_conn {
     uint64_t end_ns;
     uint64_t begun_ns; /* connecting: the first attempt */
     uint64_t lost;     /* sent to nobody */
+    struct sim_again again;
     char address[64];
 };
 
@@ -101,6 +103,7 @@ static void conn_free(struct net_conn *c)
     world_cancel(c->p->world, &c->event);
     list_remove(&c->link);
     buf_free(&c->in);
+    buf_free(&c->again.frame);
     mem_free(c->segments);
     mem_free(c);
 }
@@ -232,9 +235,8 @@ static size_t arrived(struct net_conn *c)
     return size;
 }
 
-static void take_bytes(struct net_conn *c, size_t size)
+static void take_segments(struct net_conn *c, size_t size)
 {
-    c->in_at += size;
     while (size > 0) {
         struct segment *s = &c->segments[c->segment_at];
         size_t n = s->size < size ? s->size : size;
@@ -245,6 +247,11 @@ static void take_bytes(struct net_conn *c, size_t size)
         else
             s->at_ns = c->p->world->now_ns + draw(c->p->world, 1, 100000); /* the rest of a split delivery */
     }
+}
+
+static void take_bytes(struct net_conn *c, size_t size)
+{
+    c->in_at += size;
     if (c->in_at >= c->in.size / 2) {
         buf_consume(&c->in, c->in_at);
         c->in_at = 0;
@@ -254,14 +261,19 @@ static void take_bytes(struct net_conn *c, size_t size)
 static void fire_data(struct net_conn *c)
 {
     size_t size = arrived(c);
-    uint8_t *bytes =
-        mem_dup(c->in.data + c->in_at, size); /* on its own, so that a sanitizer sees a read past its end */
-    take_bytes(c, size);
-    world_note(c->p->world, 7, c->p->index, hash_bytes(slice_make(bytes, size), c->remote));
+    struct slice bytes = slice_make(c->in.data + c->in_at, size);
+#ifdef __SANITIZE_ADDRESS__
+    bytes = mem_dup_slice(bytes); /* on its own, so that a read past its end is seen */
+#endif
+    take_segments(c, size);
+    world_note(c->p->world, 7, c->p->index, hash_bytes(bytes, c->remote));
     c->in_callback = true;
-    c->handler.on_data(c->ctx, c, slice_make(bytes, size));
+    c->handler.on_data(c->ctx, c, bytes); /* only the other side's process, which does not run, adds to what comes in */
     c->in_callback = false;
-    mem_free(bytes);
+#ifdef __SANITIZE_ADDRESS__
+    mem_free((void *)(uintptr_t)bytes.data);
+#endif
+    take_bytes(c, size);
     if (c->gone) {
         conn_free(c);
     } else {
@@ -370,7 +382,15 @@ static void op_send(struct net_conn *c, struct slice bytes)
         if (answers) conn_end_at(c, STATUS_IO, process_now_ns(c->p) + 2 * latency(w, c->p->index, c->remote), SIZE_MAX);
         return;
     }
-    segment_push(other, bytes, process_now_ns(c->p) + latency(w, c->p->index, c->remote));
+    uint64_t at_ns = process_now_ns(c->p) + latency(w, c->p->index, c->remote);
+    if (w->knobs.net_again == 0) {
+        segment_push(other, bytes, at_ns);
+    } else {
+        struct sim_again_cut cut = sim_again_pass(&c->again, &w->stray, w->knobs.net_again, bytes);
+        if (cut.before.size > 0) segment_push(other, cut.before, at_ns);
+        if (cut.behind.size > 0) segment_push(other, cut.behind, at_ns);
+        if (cut.late.size > 0) segment_push(other, cut.late, at_ns);
+    }
     if (other->state == CONN_OPEN && other->event.node.pos == 0) conn_schedule(other);
 }
 

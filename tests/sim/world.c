@@ -27,6 +27,7 @@ void world_init(struct world *w, uint64_t seed)
     w->seed = seed;
     w->now_ns = SEC_NS;
     prng_init(&w->prng, seed);
+    prng_init(&w->stray, hash_u64(seed));
     heap_init(&w->heap);
     arena_init(&w->arena, 16384);
     list_init(&w->conns);

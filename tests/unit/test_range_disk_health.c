@@ -13,7 +13,7 @@ struct log {
     uint64_t now_ns, writes, total_ns, ends_ns;
     uint64_t write_ns, gap_ns; /* how long a write takes, and how long there is none after it; write_ns 0: never any */
     uint64_t peers_us;
-    bool writing;
+    bool writing, store_full;
 };
 
 static struct log log_new(uint64_t write_ns, uint64_t peers_us)
@@ -43,6 +43,7 @@ static uint64_t run(struct log *l, uint64_t ns, enum disk_state from)
                                 .writes = l->writes,
                                 .write_ns_total = l->total_ns,
                                 .writing = l->writing,
+                                .store_full = l->store_full,
                                 .peers_us = l->peers_us};
         (void)disk_health_step(&l->health, &s);
     }
@@ -139,6 +140,27 @@ START_TEST(it_comes_back_later_each_time)
 }
 END_TEST
 
+/* Its log is fast: the store does not get rid of what is in memory. A full second in ten is what a merge takes. */
+START_TEST(a_store_that_stays_full_is_slow)
+{
+    struct log l = log_new(MS, 0);
+    for (int i = 0; i < 10; i++) {
+        l.store_full = true;
+        ck_assert_uint_eq(run(&l, 9 * SEC, DISK_OK), 9 * SEC);
+        l.store_full = false;
+        ck_assert_uint_eq(run(&l, SEC, DISK_OK), SEC);
+    }
+    l.store_full = true;
+    ck_assert_uint_le(run(&l, 60 * SEC, DISK_OK), 11 * SEC);
+    ck_assert_int_eq(l.health.state, DISK_SLOW);
+    ck_assert_uint_eq(run(&l, 60 * SEC, DISK_SLOW), 60 * SEC);
+    l.store_full = false;
+    ck_assert_uint_ge(run(&l, 3600 * SEC, DISK_SLOW), 29 * SEC);
+    ck_assert_int_eq(l.health.state, DISK_OK);
+    ck_assert_uint_eq(run(&l, 60 * SEC, DISK_OK), 60 * SEC);
+}
+END_TEST
+
 /* Nothing is written to a node that leads nothing and whose ranges are idle: it comes back all the same. */
 START_TEST(it_comes_back_without_writes)
 {
@@ -170,6 +192,7 @@ int main(void)
     tcase_add_test(tc, a_write_that_does_not_end_is_slow_then_hung);
     tcase_add_test(tc, a_pause_is_not_the_disk);
     tcase_add_test(tc, it_comes_back_later_each_time);
+    tcase_add_test(tc, a_store_that_stays_full_is_slow);
     tcase_add_test(tc, it_comes_back_without_writes);
     tcase_add_test(tc, the_median_is_of_what_is_known);
     suite_add_tcase(suite, tc);

@@ -1,0 +1,207 @@
+/* Directed scenarios on a whole cluster (tests/sim/stage.h) in which a timestamp comes from the past: of a metadata leader that is none
+ * any more, asked for before what is written meanwhile, or of a watcher whose versions are gone. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/watch.h"
+#include "lib/suite.h"
+#include "meta/machine.h"
+#include "sim/stage.h"
+
+static struct stage stage;
+static struct stage *const s = &stage;
+
+static void setup(void)
+{
+    stage_init(s, 1);
+    ck_assert_msg(!s->world.failed, "%s", s->world.failure);
+}
+
+static void teardown(void)
+{
+    stage_free(s);
+}
+
+static void wait_for(const bool *flag)
+{
+    bool done = stage_until(s, flag);
+    if (!done) world_trace_dump(&s->world, 60);
+    ck_assert_msg(done, "what was asked is not answered: %s", s->world.failure);
+}
+
+static void do_op(struct txn_op *op, struct stage_answer *out)
+{
+    ck_assert(stage_do(s, 2, &(struct txn){.ops = op, .op_count = 1}, out));
+    ck_assert(out->result == STATUS_OK);
+}
+
+static struct txn_op put_op(const char *key, const char *value)
+{
+    return (struct txn_op){.kind = TXN_PUT, .key = slice_str(key), .value = slice_str(value)};
+}
+
+static struct txn_op add_op(const char *key, int64_t delta)
+{
+    return (struct txn_op){
+        .kind = TXN_ADD, .key = slice_str(key), .value = SLICE_EMPTY, .delta = delta, .min = INT64_MIN, .max = I128_MAX};
+}
+
+static void cut(const struct process *p, const struct process *q, bool on)
+{
+    sim_net_cut(&s->world, p->index, q->index, on);
+    sim_net_cut(&s->world, q->index, p->index, on);
+}
+
+static struct process *meta_leader(const struct process *other_than)
+{
+    for (unsigned i = 0; i < METAS; i++) {
+        const struct replica *r = host_replica(process_host(s->cluster.metas[i]), META_GROUP);
+        if (s->cluster.metas[i] != other_than && r != NULL && replica_leads(r)) return s->cluster.metas[i];
+    }
+    return NULL;
+}
+
+/* Two ranges whose leaders are on different nodes. */
+static void leaders_apart(const char **one, const char **other)
+{
+    static const char *const KEYS[] = {"a", "b", "c", "d", "e", "f"};
+    *one = KEYS[0];
+    for (unsigned i = 1; i < STAGE_RANGES; i++) {
+        *other = KEYS[i];
+        if (stage_leader(s, *other) != stage_leader(s, *one)) return;
+    }
+    ck_abort_msg("one node leads all ranges");
+}
+
+/* A node hears of the former metadata leader alone, which nobody has told that there is another one: what comes behind a write that has a
+ * timestamp of the new one's must not be dated before it. The former's wall clock goes slow, so that what it may hand out never runs out. */
+START_TEST(a_metadata_leader_that_is_none_any_more)
+{
+    const char *past, *now;
+    struct stage_answer before, after = {0};
+    leaders_apart(&past, &now);
+    struct process *in_the_past = stage_leader(s, past), *former = meta_leader(NULL);
+    ck_assert_ptr_nonnull(former);
+    process_wall_jump(former, former->wall_jump_ms - 60000);
+    for (unsigned i = 0; i < METAS; i++) {
+        if (s->cluster.metas[i] == former) continue;
+        cut(s->cluster.metas[i], former, true);
+        cut(s->cluster.metas[i], in_the_past, true);
+    }
+    for (unsigned i = 0; i < s->cluster.knobs.node_count; i++) {
+        if (s->cluster.nodes[i] != in_the_past) cut(s->cluster.nodes[i], former, true);
+    }
+    for (unsigned i = 0; i < 100 && meta_leader(former) == NULL; i++) stage_run(s, 100 * MS_NS);
+    ck_assert_ptr_nonnull(meta_leader(former));
+    struct txn_op op = put_op(now, "1");
+    do_op(&op, &before);
+    ck_assert(stage_leader(s, past) == in_the_past); /* its peers hear it still */
+    op = put_op(past, "2");
+    stage_txn(s, 1, &(struct txn){.ops = &op, .op_count = 1}, &after);
+    stage_run(s, 6 * SEC_NS);
+    ck_assert(after.done);
+    ck_assert_msg(after.status != STATUS_OK || after.ts > before.ts, "%llu was handed out behind %llu",
+                  (unsigned long long)after.ts, (unsigned long long)before.ts);
+}
+END_TEST
+
+/* A transaction is decided in a range while a write there waits for the timestamp that it asked for before. The transaction's is higher, for
+ * its other range took it later. The write sees what the transaction has written, so it must not be dated before it. */
+START_TEST(a_write_that_asked_before_a_decision)
+{
+    enum { ROUNDS = 40 };
+    const char *here, *there;
+    unsigned met = 0;
+    leaders_apart(&here, &there);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct stage_answer both, late;
+        struct process *p = stage_leader(s, here), *q = stage_leader(s, there);
+        struct txn_op ops[] = {add_op(here, 1), add_op(there, 1)}, op = add_op(here, 1);
+        sim_net_lag(&s->world, s->cluster.clients[0]->index, q->index, 1000000000, 4 * MS_NS);
+        stage_txn(s, 0, &(struct txn){.ops = ops, .op_count = 2}, &both);
+        stage_run(s, 500000 + round * 100000);
+        for (unsigned i = 0; i < METAS; i++)
+            sim_net_lag(&s->world, s->cluster.metas[i]->index, p->index, 1000000000, 20 * MS_NS);
+        stage_txn(s, 1, &(struct txn){.ops = &op, .op_count = 1}, &late);
+        wait_for(&both.done);
+        met += !late.done;
+        wait_for(&late.done);
+        ck_assert(both.status == STATUS_OK && late.status == STATUS_OK);
+        sim_net_lag(&s->world, s->cluster.clients[0]->index, q->index, 0, 0);
+        for (unsigned i = 0; i < METAS; i++) sim_net_lag(&s->world, s->cluster.metas[i]->index, p->index, 0, 0);
+        stage_run(s, 100 * MS_NS);
+    }
+    ck_assert_uint_ge(met, ROUNDS / 2);
+    struct stage_answer sum;
+    do_op(&(struct txn_op){.kind = TXN_GET, .key = slice_str(here), .value = SLICE_EMPTY}, &sum);
+    ck_assert_int_eq(strtol(sum.values[0], NULL, 10), 2 * ROUNDS);
+    ck_assert_msg(!s->world.failed, "%s", s->world.failure);
+}
+END_TEST
+
+/* --- watches --- */
+
+struct watched {
+    bool done;
+    enum status status;
+    uint64_t resume;
+    size_t changes;
+};
+
+static void on_batch(void *ctx, const struct client_error *e, const struct client_watch_batch *batch, uint64_t resume)
+{
+    struct watched *w = ctx;
+    *w = (struct watched){
+        .done = true, .status = e->status, .resume = resume, .changes = batch != NULL ? batch->change_count : 0};
+}
+
+static void watch_next(struct client_watch *w, struct watched *out)
+{
+    *out = (struct watched){.done = false};
+    client_watch_next(w, on_batch, out);
+    process_pass_soon(s->cluster.clients[0]);
+    wait_for(&out->done);
+}
+
+/* Versions go after a minute: who has seen nothing since is told so, and not what is left of them. */
+START_TEST(a_watch_from_long_ago)
+{
+    struct stage_answer first, a;
+    struct watched seen;
+    struct txn_op op = put_op("a", "1");
+    do_op(&op, &first);
+    struct client_watch_options o = {.keyspace = stage_keyspace, .after = first.ts};
+    for (unsigned i = 0; i < 2; i++) {
+        op = put_op("a", i == 0 ? "2" : "3");
+        do_op(&op, &a);
+    }
+    for (unsigned i = 0; i < 9; i++) stage_run(s, 10 * SEC_NS);
+    op = put_op("a", "4"); /* time has passed also by what is written */
+    do_op(&op, &a);
+    stage_run(s, 2 * SEC_NS);
+    struct client_watch *w = client_watch_new(stage_client(s, 0), &o);
+    watch_next(w, &seen);
+    ck_assert(seen.status == STATUS_TOO_OLD);
+    ck_assert_uint_gt(seen.resume, first.ts);
+    client_watch_free(w);
+    o.after = seen.resume;
+    w = client_watch_new(stage_client(s, 0), &o);
+    watch_next(w, &seen);
+    ck_assert(seen.status == STATUS_OK);
+    client_watch_free(w);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("sim_timestamps");
+    TCase *t = tcase_create("scenarios");
+    tcase_set_timeout(t, 300);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, a_metadata_leader_that_is_none_any_more);
+    tcase_add_test(t, a_write_that_asked_before_a_decision);
+    tcase_add_test(t, a_watch_from_long_ago);
+    suite_add_tcase(suite, t);
+    return run_suite(suite);
+}
