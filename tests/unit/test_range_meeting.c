@@ -3,6 +3,7 @@
 #include "lib/range_hosts.h"
 #include "lib/suite.h"
 #include "range/change_int.h"
+#include "range/members.h"
 #include "range/snapshot_int.h"
 
 struct sending { /* what a node that leads the range would send */
@@ -185,6 +186,17 @@ START_TEST(what_was_proposed_to_one_that_is_taken_in_is_unknown)
     ck_assert_ptr_null(host_replica(h, HOSTS_GROUP));
     ck_assert(outcome.told);
     ck_assert(outcome.status != STATUS_OK && outcome.unknown);
+    /* Who took it in leaves the host at once, before the store holds that for good: so does what was taken in, now and in later lives. */
+    ck_assert(absorbed_is_kept(h, HOSTS_GROUP));
+    host_replica_gone(h, merged.desc.id, 18, merged.desc.epoch.conf_ver + 1);
+    hosts_run_ms(200);
+    ck_assert_ptr_null(host_replica(h, merged.desc.id));
+    ck_assert(!absorbed_is_kept(h, HOSTS_GROUP));
+    hosts_without_range = true;
+    process_crash(hosts_process[1], MEMDISK_DROP, true);
+    ck_assert_int_eq(process_start(hosts_process[1]), STATUS_OK);
+    hosts_without_range = false;
+    ck_assert_ptr_null(host_replica(hosts_host(1), HOSTS_GROUP));
     hosts_end();
 }
 END_TEST
