@@ -125,7 +125,8 @@ static void run_until(struct bench *b, bool (*done)(void *ctx), const char *what
         uint64_t at = r == NULL ? 0 : raft_applied(replica_raft(r));
         if (at != before) stuck = 0;
         before = at;
-        (void)fprintf(stderr, "recovery: %s: %" PRIu64 " of %" PRIu64 " applied, busy: log %d, store %d; waits for: %s\n", what,
+        (void)fprintf(stderr,
+                      "recovery: %s: %" PRIu64 " of %" PRIu64 " applied, busy: log %d, store %d; waits for: %s\n", what,
                       at, b->wanted, wal_busy(host_log(b->host)), lsm_busy(host_store(b->host)),
                       r == NULL ? "its replica" : replica_waits_for(r));
     }

@@ -77,10 +77,8 @@ void lsm_each_group(const struct lsm *l, void (*each)(void *ctx, uint64_t group,
                     void *ctx);
 /* Rises whenever a flush has moved durable indexes, rows or not: cheap to look at in each pass. */
 uint64_t lsm_flush_count(const struct lsm *l);
-/* 0: no pressure, 100: stop writing. The node turns it into admission control. */
-unsigned lsm_pressure(const struct lsm *l);
-/* Half as much again as 100: what may be had again later is not to be taken now, from whomever it comes. */
-bool lsm_overfull(const struct lsm *l);
+unsigned lsm_pressure(const struct lsm *l); /* 0: none, 100: stop writing. The node turns it into admission control. */
+bool lsm_overfull(const struct lsm *l);     /* half as much again: what may be had again later is not to be taken now */
 /* How long a writer of so many bytes should wait for sustained writes to go at the pace of flush and compaction, as measured:
  * 0 without pressure, at half of it as long as flushing them takes, four times that at 100, and on up to sixteen times. Waited for in small
  * parts it keeps writes from ever coming to a halt. */

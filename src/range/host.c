@@ -247,8 +247,9 @@ static void host_watch_disk(struct host *h, uint64_t now_ns)
         return;
     }
     COVER("host.disk_judged");
-    log_event(h->env->log, LOG_WARN, is == DISK_SLOW ? "disk.slow" : "disk.recovered", "write_us=%llu peers_us=%llu pressure=%u",
-              (unsigned long long)h->disk.write_us, (unsigned long long)h->peers_write_us, lsm_pressure(h->lsm));
+    log_event(h->env->log, LOG_WARN, is == DISK_SLOW ? "disk.slow" : "disk.recovered",
+              "write_us=%llu peers_us=%llu pressure=%u", (unsigned long long)h->disk.write_us,
+              (unsigned long long)h->peers_write_us, lsm_pressure(h->lsm));
 }
 
 static void host_tick(struct host *h, uint64_t now_ns)

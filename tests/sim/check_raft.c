@@ -57,7 +57,7 @@ struct check_raft {
     struct world *world;
     uint64_t looks;
     struct map groups;
-    struct group *recent[RECENT]; /* of groups, by id: most are looked at after every pass */
+    struct group *recent[RECENT];       /* of groups, by id: most are looked at after every pass */
     unsigned hosted[SIM_PROCESSES_MAX]; /* replicas at the last look */
     unsigned incomplete;                /* groups */
     unsigned lives[SIM_PROCESSES_MAX];  /* of the host, at the last look */

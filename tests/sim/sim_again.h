@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "base/prng.h"
 
-struct sim_again { /* of one direction of a connection */
+struct sim_again {    /* of one direction of a connection */
     struct buf frame; /* set aside; empty: none */
     unsigned left;    /* sends until it goes */
 };

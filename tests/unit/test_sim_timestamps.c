@@ -43,8 +43,12 @@ static struct txn_op put_op(const char *key, const char *value)
 
 static struct txn_op add_op(const char *key, int64_t delta)
 {
-    return (struct txn_op){
-        .kind = TXN_ADD, .key = slice_str(key), .value = SLICE_EMPTY, .delta = delta, .min = INT64_MIN, .max = I128_MAX};
+    return (struct txn_op){.kind = TXN_ADD,
+                           .key = slice_str(key),
+                           .value = SLICE_EMPTY,
+                           .delta = delta,
+                           .min = INT64_MIN,
+                           .max = I128_MAX};
 }
 
 static void cut(const struct process *p, const struct process *q, bool on)
