@@ -32,8 +32,7 @@ struct sim_event {
 struct sim_knobs {
     uint64_t net_min_ns, net_max_ns; /* one way */
     uint64_t net_spike_ns;           /* now and then a delivery takes up to so much more */
-    unsigned net_spike;
-    unsigned net_split;              /* chance that a delivery is cut at a random place */
+    unsigned net_spike, net_split;   /* the latter: chance that a delivery is cut at a random place */
     unsigned net_again;              /* chance that a message between hosts comes twice, or late (sim_again.h) */
     uint64_t pass_gap_ns;            /* between an event and the pass that sees it */
     uint64_t log_min_ns, log_max_ns; /* a task of the log lane */
@@ -113,8 +112,7 @@ struct world {
     uint64_t seed, now_ns, hash, event_count, pass_count;
     uint64_t fatals; /* legitimate ones */
     struct sim_knobs knobs;
-    struct prng prng;
-    struct prng stray; /* for faults that came later than others: seeds stay what they were without them */
+    struct prng prng, stray; /* the latter for faults that came later: without them seeds stay what they were */
     struct heap heap;
     struct arena arena; /* for what lives as long as the world */
     struct process *processes[SIM_PROCESSES_MAX];
