@@ -16,7 +16,7 @@
 #   make bench-operations     ranges split, merged, moved, nodes drained and added, all under load (bench/ranges)
 #   make bench-placement       the scheduler alone: 1000 nodes, 1000000 ranges
 #   make fuzz SECONDS=600      decoders under libFuzzer;  make replay: its corpus
-#   make soak MINUTES=60       random faults on real processes
+#   make soak MINUTES=60       random faults on real processes while operators work: splits, moves, backups, upgrades
 #   make test-s3               backups in an S3-compatible store from the npm registry
 #   make V=1                   shows the commands
 # Needs GNU make and a POSIX sh; what else it needs, it installs (deploy/install-deps.sh).

@@ -261,8 +261,12 @@ static const struct flag flags_cert_issue[] = {
 };
 
 static const struct flag flags_debug_table[] = {
-    {"rows", FLAG_SWITCH, "", "every row too"},
+    {"rows", FLAG_SWITCH, "", "every row too, or every record"},
     {"encryption-keys", FLAG_TEXT, "FILE|'|COMMAND'", "of an encrypted data directory"},
+};
+static const struct flag flags_debug_backup[] = {
+    {"rows", FLAG_SWITCH, "", "every row too"},
+    {"encryption-keys", FLAG_TEXT, "FILE|'|COMMAND'", "of an encrypted backup"},
 };
 static const struct flag flags_debug_zip[] = {
     {"logs", FLAG_TEXT, "FILE,...", "log files to be put in; those of a local cluster are in it without"},
@@ -579,6 +583,13 @@ const struct command cli_commands[] = {
     {"key drop", "FILE ID", "take out a key that is no longer needed", run_key_drop, 2, 2, NO_FLAGS, false},
     {"debug table", "FILE", "what a table of the store holds, offline: properties, blocks, damage", run_debug_table, 1,
      1, FLAGS(flags_debug_table), false},
+    {"debug check", "DIR",
+     "a stopped server's data directory, offline: identity, log, manifest, every block of every table", run_debug_check,
+     1, 1, FLAGS(flags_debug_manifest), false},
+    {"debug log", "DIR", "what the log of a stopped server's data directory holds, offline: segments, groups",
+     run_debug_log, 1, 1, FLAGS(flags_debug_table), false},
+    {"debug backup", "FILE", "what a file of a backup holds, offline: a chunk, changes, a manifest", run_debug_backup,
+     1, 1, FLAGS(flags_debug_backup), false},
     {"debug zip", "FILE", "one file for support: status, ranges, operators, logs; without keys, values and secrets",
      run_debug_zip, 1, 1, FLAGS(flags_debug_zip), false},
     {"debug manifest", "FILE", "which tables a store's manifest names, offline", run_debug_manifest, 1, 1,

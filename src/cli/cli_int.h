@@ -174,6 +174,9 @@ int run_key_drop(struct cli *c);
 MUST_CHECK enum status key_append(const char *path,
                                   struct errbuf *err); /* a new one, to a file that may not be there yet */
 int run_debug_table(struct cli *c);                    /* cmd_debug.c */
+int run_debug_backup(struct cli *c);
+int run_debug_log(struct cli *c); /* cmd_debug_data.c */
+int run_debug_check(struct cli *c);
 int run_debug_manifest(struct cli *c);
 int run_debug_zip(struct cli *c);     /* cmd_debug_zip.c */
 int run_changefeed(struct cli *c);    /* cmd_changefeed.c */

@@ -59,6 +59,7 @@ MUST_CHECK enum status process_append(int fd, struct slice bytes, struct errbuf 
 MUST_CHECK enum status process_append_keep(int fd, const char *temporary, const char *path, struct errbuf *err);
 bool process_file_special(const char *path); /* it is there, and no regular file: a pipe, a device, a directory */
 MUST_CHECK enum status process_file_remove(const char *path);                   /* STATUS_NOT_FOUND when absent */
+bool process_is_dir(const char *path);
 MUST_CHECK enum status process_make_dirs(const char *path, struct errbuf *err); /* with its parents; durable */
 
 bool process_executable(char *path, size_t size); /* of this process; false: it does not fit */

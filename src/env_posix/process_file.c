@@ -183,6 +183,12 @@ static enum status make_dir(const char *path, struct errbuf *err)
     return code == ENOENT ? STATUS_NOT_FOUND : STATUS_IO;
 }
 
+bool process_is_dir(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 enum status process_make_dirs(const char *path, struct errbuf *err)
 {
     char *part = mem_strdup(path);

@@ -555,6 +555,36 @@ enum status wal_open(struct env *env, const struct wal_options *o, const struct 
     return STATUS_OK;
 }
 
+static void pass_over(void *ctx, const char *name)
+{
+    (void)ctx;
+    (void)name;
+}
+
+enum status wal_look(struct env *env, const char *dir, const struct wal_replay *replay,
+                     void (*segment)(void *ctx, const struct wal_segment_told *s), struct errbuf *err)
+{
+    const struct wal_options o = {.dir = dir, .segment_bytes = 65536, .spare_segments = 1};
+    struct wal_segment *sync_too = NULL;
+    enum status s = disk_list(env->disk, dir, pass_over, NULL);
+    if (s != STATUS_OK) {
+        errbuf_set(err, "wal: %s cannot be listed: %s", dir, status_text(s));
+        return s;
+    }
+    struct wal *w = wal_new(env, &o, &s, err); /* which makes the directory */
+    if (w == NULL) return s;
+    s = wal_recover(w, replay, &sync_too, err);
+    LIST_FOR(node, &w->live)
+    {
+        const struct wal_segment *g = LIST_ENTRY(node, struct wal_segment, link);
+        if (segment != NULL)
+            segment(replay->ctx, &(struct wal_segment_told){
+                                     .number = g->number, .bytes = g->bytes, .epoch = g->epoch, .end = g->end});
+    }
+    wal_free(w);
+    return s;
+}
+
 void wal_close(struct wal *w)
 {
     ASSERT(!w->busy);

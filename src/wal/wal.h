@@ -51,6 +51,13 @@ struct wal_replay {
  * STATUS_UNSUPPORTED: written by a newer version; likewise. On any failure forget what was replayed. */
 MUST_CHECK enum status wal_open(struct env *env, const struct wal_options *options, const struct wal_replay *replay,
                                 struct wal **out, struct errbuf *err);
+/* Reads the log as wal_open does, and judges it so, for a person: changes nothing on disk. STATUS_NOT_FOUND: no such
+ * directory. segment: of each that is live, in order; may be NULL. */
+struct wal_segment_told {
+    uint64_t number, bytes, epoch, end; /* end: where the next batch would go */
+};
+MUST_CHECK enum status wal_look(struct env *env, const char *dir, const struct wal_replay *replay,
+                                void (*segment)(void *ctx, const struct wal_segment_told *s), struct errbuf *err);
 /* For a log that wal_open has refused as STATUS_CORRUPT: delivers what can still be read of group records, drops and hard
  * states, in log order, and no entry: some of the last ones may be missing, and of each kind an older one may be the last
  * that is left. The handle is good for wal_put_* and wal_begin_anew, or wal_close. Blocks; nothing is changed on disk. */

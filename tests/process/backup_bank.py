@@ -1,8 +1,9 @@
-"""backup_bank.py GATEWAY HISTORY STOP: transfers between accounts, over HTTP, until the file STOP is there (or so many, if it is a number). Each is one
+"""backup_bank.py GATEWAY HISTORY STOP [KEYSPACE]: transfers between accounts, over HTTP, until the file STOP is there (or so many, if it is a number). Each is one
 transaction: two balances, and a row under its number. HISTORY: a line for each, number and commit timestamp; 0: the outcome is not known."""
 import json, os, random, sys, threading, urllib.request
 
 gateway, history, stop = sys.argv[1:4]
+keyspace = (sys.argv[4:] + ["hashed"])[0]
 accounts, first = 20, 1000
 lock, lines, count = threading.Lock(), open(history, "w"), [0]
 
@@ -27,7 +28,7 @@ def transfer(number, rng):
         {"put": {"key": "transfer/%08d" % number, "value": "%d %d %d" % (a, b, amount)}},
     ]
     try:
-        return int(ask("POST", "/v1/txn", {"keyspace": "hashed", "id": "bank-%s-%d" % (os.getpid(), number), "then": ops})["version"])
+        return int(ask("POST", "/v1/txn", {"keyspace": keyspace, "id": "%s-%s-%d" % (keyspace, os.getpid(), number), "then": ops})["version"])
     except Exception as e:
         print("transfer %d: %s %s" % (number, e, e.read().decode() if hasattr(e, "read") else ""), file=sys.stderr)
         return 0
@@ -45,7 +46,7 @@ def work(seed):
 
 
 opening = [{"add": {"key": "acct/%d" % i, "delta": str(first)}} for i in range(accounts)]
-if not stop.isdigit(): ask("POST", "/v1/txn", {"keyspace": "hashed", "then": opening})
+if not stop.isdigit(): ask("POST", "/v1/txn", {"keyspace": keyspace, "id": "%s-opens" % keyspace, "then": opening})
 threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
 for t in threads: t.start()
 for t in threads: t.join()

@@ -1,23 +1,24 @@
-"""backup_exact.py QUORATE DIR HISTORY N: as of N moments of the history, among them the very timestamps of transfers and those just before, the
+"""backup_exact.py QUORATE DIR HISTORY N [KEYSPACE]: as of N moments of the history, among them the very timestamps of transfers and those just before, the
 backup holds every transfer up to it and none after, and balances that sum up to what they were opened with."""
 import json, random, subprocess, sys
 
 quorate, folder, history, wanted = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+keyspace = (sys.argv[5:] + ["hashed"])[0]
 known, unknown = {}, set()
 for line in open(history):
     number, ts = map(int, line.split())
     if ts: known[number] = ts
     else: unknown.add(number)
 reach = [json.loads(l) for l in subprocess.check_output([quorate, "backup", "list", folder, "-o", "json"]).splitlines()]
-low, high = int(reach[0]["timestamp"]), int(reach[-1]["restorable_to"])
-inside = sorted(ts for ts in known.values() if low < ts <= high)
+spans = [(int(r["timestamp"]), int(r["restorable_to"])) for r in reach]  # between two there may be a gap of the archive
+inside = sorted(ts for ts in known.values() if any(low < ts <= high for low, high in spans))
 rng = random.Random(5)
 moments = []
 for ts in rng.sample(inside, wanted // 2): moments += [ts, ts - 1]
 bad = 0
 for at in sorted(moments):
     rows = {}
-    for line in subprocess.check_output([quorate, "backup", "dump", folder, "--keyspace", "hashed", "--at", str(at)]).splitlines():
+    for line in subprocess.check_output([quorate, "backup", "dump", folder, "--keyspace", keyspace, "--at", str(at)]).splitlines():
         row = json.loads(line)
         rows[row["key"]] = row["value"]
     there = {int(k[9:]) for k in rows if k.startswith("transfer/")}

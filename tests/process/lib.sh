@@ -67,7 +67,7 @@ grows() {
     return 1
 }
 
-# A base port B such that B+1..3, B+11..13, B+80 and, for proxies, B+101..103 and B+111..113 are free. Tests that run at the
+# A base port B such that B+1..3, B+11..14, B+80 and, for proxies, B+101..103 and B+111..114 are free. Tests that run at the
 # same time have different hundreds.
 free_base_port() {
     python3 - "${TEST_SLOT:-0}" <<'PYTHON'
@@ -81,7 +81,7 @@ def free(port):
             return False
 while True:
     base = random.randrange(15000, 32000, 800) + 200 * (int(sys.argv[1]) % 4)
-    if all(free(base + o) for o in (1, 2, 3, 11, 12, 13, 80, 101, 102, 103, 111, 112, 113)):
+    if all(free(base + o) for o in (1, 2, 3, 11, 12, 13, 14, 80, 101, 102, 103, 111, 112, 113, 114)):
         print(base)
         break
 PYTHON
@@ -127,7 +127,7 @@ meta_leader() { # asks until there is one
 faults_prepare() {
     faults=$work/faults
     mkdir -p "$faults"
-    for name in meta-1 meta-2 meta-3 node-1 node-2 node-3; do head -c 4096 /dev/zero >"$faults/$name.fault"; done
+    for name in meta-1 meta-2 meta-3 node-1 node-2 node-3 node-4; do head -c 4096 /dev/zero >"$faults/$name.fault"; done
     base=$(free_base_port)
     preload=$(cd "$build" && pwd)/process/faults.so
     for tool in "$preload" "$build/process/proxy"; do
@@ -142,7 +142,7 @@ faults_prepare() {
         power) preload_power=1 ;;
         proxy)
             : >"$work/rules"
-            "$build/process/proxy" "$work/rules" "$base" 100 1 2 3 11 12 13 2>"$work/proxy.err" &
+            "$build/process/proxy" "$work/rules" "$base" 100 1 2 3 11 12 13 14 2>"$work/proxy.err" &
             proxy=$!
             preload_proxy="$base 100"
             ;;
@@ -208,6 +208,10 @@ history_judge() {
     cat "$work/native.out" "$work/http.out"
     "$build/process/history_check" "$work/native.ndjson" "$work/http.ndjson"
 }
+
+# The digests of a report of `backup verify` or `backup digest` on standard input; same FILE FILE: those of two are equal.
+digests() { python3 -c 'import json, sys; d = json.load(sys.stdin)["keyspaces"]; print({k: v["digest"] for k, v in sorted(d.items())})'; }
+same() { digests <"$1" >"$work/left" && digests <"$2" >"$work/right" && diff "$work/left" "$work/right"; }
 
 bank_audit() {
     "$quorate" ledger audit || return 1

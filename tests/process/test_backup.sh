@@ -7,10 +7,6 @@ set -u
 
 bk=$work/bk
 at_of() { json "d['timestamp']"; }
-digests() { python3 -c 'import json, sys; d = json.load(sys.stdin)["keyspaces"]; print({k: v["digest"] for k, v in sorted(d.items())})'; }
-same() { # FILE FILE: the digests of two reports
-    digests <"$1" >"$work/left" && digests <"$2" >"$work/right" && diff "$work/left" "$work/right"
-}
 
 check "the cluster starts" cluster_start
 check "a keyspace of many ranges" "$quorate" keyspace create wide --splits user/2,user/4,user/6
@@ -79,7 +75,25 @@ check "it is whole" "$quorate" backup verify "$work/bk2"
 "$quorate" backup verify "$bk" -o json >"$work/last"
 expect "a cluster that is not empty is refused" 1 "is not empty" "$quorate" backup restore "$bk"
 old=$("$quorate" status -o json | json "d['cluster']")
+expect "the data of a server that runs is left alone" 1 "quorate: " "$quorate" debug check "$QUORATE_DIR/node-1"
 check "the old cluster stops" "$quorate" cluster stop
+
+# What lies in files, offline.
+for server in node-1 node-2 node-3 meta-1; do expect "the data of $server are sound" 0 "all of them sound" "$quorate" debug check "$QUORATE_DIR/$server"; done
+expect "a log's groups are told" 0 "entries" "$quorate" debug log "$QUORATE_DIR/node-1"
+expect "and its records" 0 " entry " "$quorate" debug log "$QUORATE_DIR/node-1" --rows
+table=$(find "$QUORATE_DIR/node-1/store" -name '*.tbl' -size +4k | head -n 1)
+printf 'x' | dd of="$table" bs=1 seek=1000 conv=notrunc status=none
+expect "a damaged table is named" 1 "$(basename "$table")" "$quorate" debug check "$QUORATE_DIR/node-1"
+segment=$(find "$QUORATE_DIR/node-2/wal" -name '*.wal' | sort | head -n 1)
+dd if=/dev/zero of="$segment" bs=4096 seek=0 count=3 conv=notrunc status=none
+expect "so is a damaged log" 1 "damaged" "$quorate" debug check "$QUORATE_DIR/node-2"
+for file in $(find "$bk/chunks" -name '0*' | head -n 1) $(find "$bk/changes" -name '0*' | head -n 1); do
+    expect "$(basename "$(dirname "$file")"): a file is told" 0 "digest" "$quorate" debug backup "$file" --rows
+done
+expect "a manifest is told" 0 "complete backup of cluster" "$quorate" debug backup "$(find "$bk" -name 'backup-*' | head -n 1)"
+expect "what is no file of a backup is refused" 1 "not a file of a backup" "$quorate" debug backup "$work/load"
+expect "nor is a directory made" 1 "no such directory" "$quorate" debug check "$work/nowhere"
 QUORATE_DIR=$work/new
 base=
 check "a new cluster starts" cluster_start
@@ -120,6 +134,7 @@ with open(sys.argv[1], "r+b") as f:
     f.seek(100); b = f.read(1); f.seek(100); f.write(bytes([b[0] ^ 1]))
 PYTHON
 expect "a flipped bit is found" 1 "$(basename "$file")" "$quorate" backup verify "$bk"
+expect "in the file itself, too" 1 "checksum" "$quorate" debug backup "$file"
 rm "$file"
 expect "a missing file is found" 1 "$(basename "$file")" "$quorate" backup verify "$bk"
 finish

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Backups in an object store, over TLS, encrypted, while the store is ill at times: made, gone on with, added to, verified; what is stored cannot be read without
-# the key; damage, wrong keys and wrong signatures are named. The store is tests/process/s3_server.py, or the one at $QUORATE_S3 (s3_real.sh).
+# Backups in an object store, over TLS, encrypted, while the store is ill at times: made, gone on with, added to, verified, restored into a new cluster; what is
+# stored cannot be read without the key; damage, wrong keys and wrong signatures are named. The store is tests/process/s3_server.py, or the one at $QUORATE_S3 (s3_real.sh).
 set -u
 # shellcheck source=tests/process/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -22,7 +22,6 @@ else
     AWS_ENDPOINT_URL=https://127.0.0.1:$(cat "$work/store.port")
     export AWS_ENDPOINT_URL
 fi
-digests() { python3 -c 'import json, sys; d = json.load(sys.stdin)["keyspaces"]; print({k: v["digest"] for k, v in sorted(d.items())})'; }
 
 check "the cluster starts" cluster_start
 check "a keyspace of some ranges" "$quorate" keyspace create wide --splits k/2,k/4,k/6,k/8
@@ -43,7 +42,7 @@ expect "one that adds to it" 0 "adds to" "$quorate" backup create "$bk" --increm
 check "it is whole" sh -c "'$quorate' backup verify '$bk' --encryption-keys '$keys' -o json >'$work/verified'"
 at=$(json "d['timestamp']" <"$work/verified")
 check "the cluster held the same" sh -c "'$quorate' backup digest --at $at -o json >'$work/live'"
-check "digests are equal" test "$(digests <"$work/verified")" = "$(digests <"$work/live")"
+check "digests are equal" same "$work/verified" "$work/live"
 expect "its rows can be looked at" 0 '"key":"later","value":"zaubernuss"' "$quorate" backup dump "$bk" --encryption-keys "$keys"
 check "both are listed" test "$("$quorate" backup list "$bk" --encryption-keys "$keys" -o plain | wc -l)" = 2
 
@@ -55,6 +54,23 @@ expect "what lies under the former one is still read" 0 "whole, and restorable" 
 expect "a store's other key is refused" 1 "s3://bank/daily/main cannot be read" env AWS_SECRET_ACCESS_KEY=other "$quorate" backup list "$bk"
 expect "there is no other bucket" 1 "there is no such bucket" "$quorate" backup list s3://other
 expect "keys come from the environment" 2 "AWS_ACCESS_KEY_ID" env -u AWS_ACCESS_KEY_ID "$quorate" backup list "$bk"
+
+# Into a new cluster, while the store is ill: killed half-way, and gone on with.
+check "the old cluster stops" "$quorate" cluster stop
+QUORATE_DIR=$work/new
+base=
+check "a new cluster starts" cluster_start
+"$quorate" backup restore "$bk" --encryption-keys "$keys" --rate 4 >/dev/null 2>&1 &
+restoring=$!
+marked() { "$quorate" keyspace list | grep -q restore-mark; }
+check "a restore is begun" eventually marked
+kill -9 $restoring
+wait $restoring 2>/dev/null
+expect "a restore that was killed goes on" 0 "read back, and found equal" "$quorate" backup restore "$bk" --encryption-keys "$keys"
+check "the mark is gone" sh -c "! '$quorate' keyspace list | grep restore-mark | grep -v -i drop"
+check "the new cluster is asked what it holds" sh -c "'$quorate' backup digest -o json >'$work/restored'"
+check "it holds what the old one held" same "$work/verified" "$work/restored"
+expect "a second restore into it is refused" 1 "is not empty" "$quorate" backup restore "$bk" --encryption-keys "$keys"
 
 # The same, plain, in a directory: whoever gave keys first must go on with them, and who gave none cannot begin later.
 check "a plain one in a directory" "$quorate" backup create "$work/plain"

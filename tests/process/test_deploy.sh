@@ -45,6 +45,20 @@ expect "and its program runs" 0 quorate "$work/unpacked/usr/bin/quorate" version
 check "the library says the same release" test "$(PKG_CONFIG_PATH=$(dirname "$(find "$work/unpacked" -name quorate.pc)") pkg-config --modversion quorate)" = "$("$quorate" version -o json | json "d['version']")"
 check "its depends name the libraries" sh -c "dpkg-deb -f '$package' Depends | grep -q 'libevent.*libjansson\|libjansson.*libevent'"
 check "its configuration is marked as one" sh -c "dpkg-deb -I '$package' conffiles | grep -qx /etc/quorate/quorate.conf"
+# As dpkg unpacks it, in a root of its own; what its scripts would do there is told by stand-ins for the programs that they call.
+mkdir -p "$work/debian/var/lib/dpkg/info" "$work/debian/var/lib/dpkg/updates" "$work/stand-ins"
+: >"$work/debian/var/lib/dpkg/status"
+check "dpkg takes it" dpkg --root="$work/debian" --log="$work/dpkg.log" --force-depends --force-not-root --unpack "$package"
+expect "its program runs there" 0 quorate "$work/debian/usr/bin/quorate" version
+expect "dpkg knows its files" 0 /usr/lib/systemd/system/quorate-node.service dpkg --root="$work/debian" --listfiles quorate
+for program in adduser getent install ldconfig systemctl; do
+    printf '#!/bin/sh\necho "%s $*"\n[ %s != getent ]\n' $program $program >"$work/stand-ins/$program"
+    chmod +x "$work/stand-ins/$program"
+done
+stands_in() { PATH=$work/stand-ins:$PATH sh "$work/debian/var/lib/dpkg/info/quorate.$1" "$2"; }
+expect "it makes the user that the units name" 0 "adduser --quiet --system --group --home /var/lib/quorate" stands_in postinst configure
+expect "and the directory, for that user alone" 0 "install -d -o quorate -g quorate -m 700 /var/lib/quorate" stands_in postinst configure
+check "removing it leaves data and user" sh -c "! grep -E '(^|[^-])(rm|deluser|userdel)\b' '$top/deploy/debian/prerm' '$top/deploy/debian/postrm'"
 for script in postinst prerm postrm; do check "$script is a script" sh -n "$top/deploy/debian/$script"; done
 
 check "container and cluster files are as the program wants them" /usr/bin/python3 - "$top" "$quorate" <<'PYTHON'

@@ -217,6 +217,6 @@ bool process_is_node(const struct process *p)
 
 struct host *process_host(const struct process *p)
 {
-    if (!process_runs(p) || p->server == NULL || p->ops == &CLIENT_OPS) return NULL;
-    return p->ops == &META_OPS ? meta_host(p->server) : node_host(p->server);
+    if (!process_runs(p) || p->server == NULL) return NULL;
+    return p->ops == &META_OPS ? meta_host(p->server) : p->ops == &NODE_OPS ? node_host(p->server) : NULL;
 }

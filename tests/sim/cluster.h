@@ -37,6 +37,12 @@ static inline bool cluster_splits(const struct cluster_knobs *k)
     return k->split_ns > 0 || k->admin_ns > 0;
 }
 
+/* One seed of so many has backups (backup_load.h): apart from the storms of knobs.c. */
+static inline bool cluster_backs_up(const struct world *w)
+{
+    return w->seed % 16 == 13;
+}
+
 struct check_raft;
 struct check_resolved;
 struct upgrade;

@@ -79,6 +79,11 @@ void knobs_draw_host(struct world *w, struct host_options *o)
     o->wal_flush_bytes = draw(w, 128, 1024) * 1024;
     o->version_keep = draw(w, 0, 3000) << 18;
     o->horizon_ms = (uint32_t)(o->version_keep >> 18) / 2 + 50; /* as short as what is kept, of its draw */
+    if (cluster_backs_up(w) &&
+        w->seed / 16 % 2 == 0) { /* as long as servers keep them: in the others a backup is often too late */
+        o->version_keep = 60000ull << 18;
+        o->horizon_ms = 10000;
+    }
     o->snapshot_chunk_bytes = (uint32_t)draw(w, 100, 20000);
     o->snapshot_rate_bytes = half(w) ? 0 : draw(w, 20000, 2000000);
     o->log_lag_bytes = o->log_keep_bytes * draw(w, 1, 8);

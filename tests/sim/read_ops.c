@@ -51,7 +51,7 @@ static unsigned number(const char *text, const char **behind)
     return n;
 }
 
-static bool look_at_row(struct cut *cut, const struct scan_row *row)
+bool read_look_at_row(struct cut *cut, const struct scan_row *row)
 {
     char key[64] = "", value[32] = "";
     const char *behind = key;
@@ -155,7 +155,7 @@ static void scan_done(void *ctx, const struct client_error *e, const struct scan
     if (cut == NULL) return;
     for (size_t i = 0; i < page->row_count; i++) {
         if (chain_has_key(page->rows[i].key)) continue; /* another checker's */
-        if (!look_at_row(cut, &page->rows[i])) world_fail(l->world, "reads: a row that nobody wrote");
+        if (!read_look_at_row(cut, &page->rows[i])) world_fail(l->world, "reads: a row that nobody wrote");
     }
     if (w->read_what == READ_BANK) {
         cut->banks = 1u << w->bank;

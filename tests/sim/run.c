@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "sim/admin.h"
+#include "sim/backup_load.h"
 #include "sim/faults.h"
 #include "sim/members.h"
 #include "sim/rebuild.h"
@@ -102,6 +103,11 @@ static bool settled(struct run *r)
     return check_state_settled(&r->cluster);
 }
 
+static bool backed_up(struct run *r)
+{
+    return backup_load_over(workload_backups(r->load));
+}
+
 static bool recovered(struct run *r)
 {
     return salvage_recovered(r->salvage);
@@ -170,6 +176,10 @@ static void run_phases(struct run *r)
     if (!step_while_not(r, idle, LIVENESS_LIMIT_NS, "answering what was open")) return;
     workload_audit(r->load);
     if (!step_while_not(r, idle, LIVENESS_LIMIT_NS, "the audit")) return;
+    if (workload_backups(r->load) != NULL) {
+        backup_load_last(workload_backups(r->load));
+        if (!step_while_not(r, backed_up, LIVENESS_LIMIT_NS, "the last backup, and judging all")) return;
+    }
     if (!step_while_not(r, moves_ended, LIVENESS_LIMIT_NS, "the end of all operators")) return;
     if (!step_while_not(r, members_done, LIVENESS_LIMIT_NS, "the metadata service's members")) return;
     if (!step_while_not(r, finalised, LIVENESS_LIMIT_NS, "finalising the newer release")) return;
@@ -178,6 +188,18 @@ static void run_phases(struct run *r)
     if (r->cluster.bench == BENCH_NONE) run_disaster(r);
     if (!r->world.failed && r->cluster.bench == BENCH_NONE) run_rebuild(r);
     if (!r->world.failed) workload_check(r->load);
+}
+
+/* The backup, into a new cluster. */
+static void run_restore(struct run *r)
+{
+    struct held wanted;
+    struct memdisk *disk = backup_load_take(workload_backups(r->load), &wanted);
+    uint64_t hash;
+    char failure[1024];
+    if (!restore_run(disk, &wanted, r->world.seed, r->world.now_ns, &hash, failure))
+        world_fail(&r->world, "%s", failure);
+    world_note(&r->world, 41, hash, 0);
 }
 
 static const struct world *world_running; /* for a report from assert_fail; one run at a time */
@@ -214,6 +236,7 @@ void run_seed(const struct run_options *o, struct run_result *out)
         (void)printf("seed %llu: %s\n", (unsigned long long)o->seed, text);
     }
     cluster_free(&r->cluster); /* may still find something that was left behind */
+    if (!r->world.failed && workload_backups(r->load) != NULL) run_restore(r);
     out->passed = !r->world.failed;
     (void)snprintf(out->failure, sizeof out->failure, "%s", r->world.failure);
     out->hash = r->world.hash;

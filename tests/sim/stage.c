@@ -65,7 +65,13 @@ static void boot_all(struct stage *s)
 
 void stage_init(struct stage *s, uint64_t seed)
 {
+    stage_init_at(s, seed, SEC_NS);
+}
+
+void stage_init_at(struct stage *s, uint64_t seed, uint64_t now_ns)
+{
     world_init(&s->world, seed);
+    s->world.now_ns = now_ns;
     cluster_init(&s->cluster, &s->world, BENCH_PLAIN);
     cluster_start(&s->cluster);
     boot_all(s);

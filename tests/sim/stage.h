@@ -25,7 +25,8 @@ struct stage_answer {
     char values[STAGE_OPS][STAGE_VALUE]; /* "": not found */
 };
 
-void stage_init(struct stage *s, uint64_t seed); /* boots; a failure is told by world.failed */
+void stage_init(struct stage *s, uint64_t seed);                     /* boots; a failure is told by world.failed */
+void stage_init_at(struct stage *s, uint64_t seed, uint64_t now_ns); /* where the world's clock begins */
 void stage_free(struct stage *s);
 /* Steps until *flag is set; false: a minute has passed, or something was found wrong. */
 bool stage_until(struct stage *s, const bool *flag);

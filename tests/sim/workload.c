@@ -15,6 +15,7 @@ struct workload *workload_new(struct cluster *c, struct history *h)
     if (c->bench == BENCH_NONE && chance(c->world, 500)) l->ledger = ledger_load_new(c);
     if (c->bench == BENCH_NONE && chance(c->world, 600)) l->watches = watch_load_new(c);
     if (c->bench == BENCH_NONE) l->keeps = keep_load_new(c, &h->commits);
+    if (c->bench == BENCH_NONE && cluster_backs_up(c->world)) l->backups = backup_load_new(l);
     money_init(&l->money, c->knobs.bank_ranges, c->knobs.accounts);
     l->worker_count = c->knobs.workers * c->knobs.client_count;
     ASSERT(l->worker_count <= WORKERS_MAX);
@@ -30,6 +31,7 @@ void workload_free(struct workload *l)
     if (l->ledger != NULL) ledger_load_free(l->ledger);
     if (l->watches != NULL) watch_load_free(l->watches);
     if (l->keeps != NULL) keep_load_free(l->keeps);
+    if (l->backups != NULL) backup_load_free(l->backups);
     money_free(&l->money);
     cuts_free(&l->cuts);
     mem_free(l);
@@ -163,6 +165,11 @@ void workload_audit(struct workload *l)
     if (l->ledger != NULL) ledger_load_audit(l->ledger);
 }
 
+struct backup_load *workload_backups(const struct workload *l)
+{
+    return l->backups;
+}
+
 uint64_t workload_answers(const struct workload *l)
 {
     return l->answers;
@@ -187,6 +194,7 @@ void workload_describe_pending(const struct workload *l)
     if (l->boot != BOOT_DONE) world_trace(l->world, NULL, "boot is at step %d", (int)l->boot);
     if (l->ledger != NULL) ledger_load_describe(l->ledger);
     if (l->watches != NULL) watch_load_describe(l->watches);
+    if (l->backups != NULL) backup_load_describe(l->backups);
     for (unsigned i = 0; i < l->worker_count; i++) {
         const struct worker *w = &l->workers[i];
         if (w->state == WORKER_DONE) continue;

@@ -13,6 +13,7 @@ bool workload_booted(const struct workload *l);
 void workload_drain(struct workload *l); /* nothing new; what has an id is tried again until it is answered */
 bool workload_idle(const struct workload *l);
 void workload_audit(struct workload *l); /* reads everything once; idle when done. After a drain. */
+struct backup_load *workload_backups(const struct workload *l); /* NULL: not in this run */
 uint64_t workload_answers(const struct workload *l);
 void workload_check(struct workload *l);                  /* the checkers over the whole history */
 void workload_describe_pending(const struct workload *l); /* to the trace */

@@ -4,6 +4,7 @@
 #define QUORATE_TESTS_SIM_WORKLOAD_INT_H
 
 #include "client/interact.h"
+#include "sim/backup_load.h"
 #include "sim/keep_load.h"
 #include "sim/ledger_load.h"
 #include "sim/watch_load.h"
@@ -103,9 +104,10 @@ struct workload {
     struct cluster *cluster;
     struct world *world;
     struct history *history;
-    struct ledger_load *ledger; /* NULL: not in this run */
-    struct watch_load *watches; /* likewise */
-    struct keep_load *keeps;    /* likewise */
+    struct ledger_load *ledger;  /* NULL: not in this run */
+    struct watch_load *watches;  /* likewise */
+    struct keep_load *keeps;     /* likewise */
+    struct backup_load *backups; /* likewise */
     struct money money;
     struct cuts cuts;
     struct worker workers[WORKERS_MAX];
@@ -158,6 +160,7 @@ void tally_answered(struct worker *w, const struct client_error *e, const struct
 /* read_ops.c */
 void read_begin_task(struct worker *w);
 void read_call(struct worker *w);
+bool read_look_at_row(struct cut *cut, const struct scan_row *row); /* false: nobody writes such a row */
 void read_note_strong(struct worker *w, unsigned key, uint64_t version);
 
 /* chain_ops.c */
