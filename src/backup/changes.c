@@ -265,6 +265,7 @@ void changes_free(struct changes *c)
 {
     if (c == NULL) return;
     c->env->ops->detach(c->env, &c->actor);
+    client_forget(c->client, c);
     LIST_FOR(it, &c->feeds) followed_free(LIST_ENTRY(it, struct followed, link));
     arena_free(&c->map_arena);
     mem_free(c->table);

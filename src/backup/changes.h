@@ -15,7 +15,7 @@ struct changes;
  * dropped, less is known; if they are taken back, their changes are told from there on. */
 struct changes *changes_new(struct env *env, struct client *client, uint64_t after, const struct backup_keyspace *known,
                             size_t known_count);
-void changes_free(struct changes *c);
+void changes_free(struct changes *c); /* before the client */
 /* Not OK: it has failed for good. TOO_OLD: versions that it needs are gone. */
 enum status changes_status(const struct changes *c, const char **text);
 uint64_t changes_from(const struct changes *c);     /* 0: not known yet */

@@ -544,6 +544,7 @@ void backup_create_free(struct backup_create *b)
     change_log_free(&b->log);
     changes_free(b->changes);
     for (uint32_t i = 0; i < b->options.parallel; i++) {
+        client_forget(b->client, &b->readers[i]);
         buf_free(&b->readers[i].file);
         buf_free(&b->readers[i].next);
     }

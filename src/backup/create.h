@@ -40,6 +40,6 @@ struct backup_create *backup_create_new(struct env *env, struct client *client, 
                                         struct catalog *catalog, const struct backup_create_options *o,
                                         backup_create_done done, void *ctx);
 void backup_create_progress(const struct backup_create *b, struct backup_progress *out);
-void backup_create_free(struct backup_create *b); /* after the client, or when it is done */
+void backup_create_free(struct backup_create *b); /* before the client; not from its own callback */
 
 #endif

@@ -203,7 +203,11 @@ void inspect_free(struct inspect *p)
 {
     if (p == NULL) return;
     p->env->ops->detach(p->env, &p->actor);
-    for (uint32_t i = 0; i < p->parallel; i++) buf_free(&p->looks[i].next);
+    client_forget(p->client, p);
+    for (uint32_t i = 0; i < p->parallel; i++) {
+        client_forget(p->client, &p->looks[i]);
+        buf_free(&p->looks[i].next);
+    }
     mem_free(p->looks);
     arena_free(&p->arena);
     mem_free(p);

@@ -23,6 +23,6 @@ typedef void (*inspect_done)(void *ctx, const struct inspect_report *report);
 struct inspect *inspect_new(struct env *env, struct client *client, uint64_t at, uint32_t parallel, inspect_done done,
                             void *ctx);
 void inspect_progress(const struct inspect *p, uint64_t *bytes, uint64_t *total);
-void inspect_free(struct inspect *p); /* after the client, or when it is done */
+void inspect_free(struct inspect *p); /* before the client; not from its own callback */
 
 #endif

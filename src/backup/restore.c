@@ -413,6 +413,7 @@ static void batch_name(struct batch *b)
 static void batch_free(struct batch *b)
 {
     list_remove(&b->link);
+    client_forget(b->job->client, b);
     walk_chunk_done(b->chunk);
     mem_free(b->txn.ops);
     arena_free(&b->arena);
@@ -643,6 +644,7 @@ void restore_free(struct restore *r)
 {
     if (r == NULL) return;
     r->env->ops->detach(r->env, &r->actor);
+    client_forget(r->client, r);
     LIST_FOR(it, &r->batches) batch_free(LIST_ENTRY(it, struct batch, link));
     inspect_free(r->inspect);
     walk_free(r->walk);

@@ -34,6 +34,6 @@ const char *restore_progress(const struct restore *r, uint64_t *done, uint64_t *
 struct backup_row restore_row(struct arena *arena, struct slice keyspace, struct backup_row row);
 /* The keyspace's time to live as it is to be: none where the gateways keep what must stay. */
 uint64_t restore_ttl(const struct backup_keyspace *k);
-void restore_free(struct restore *r); /* after the client, or when it is done */
+void restore_free(struct restore *r); /* before the client; not from its own callback */
 
 #endif

@@ -65,6 +65,22 @@ static void add(const struct plan *p, uint32_t keyspace, struct slice start, str
     list_push_back(&p->spans->list, &rest->link);
 }
 
+/* Ranges of the map may be a little older than each other: [start, end) as a whole is asked for, cut where they begin. */
+static void add_by_ranges(const struct plan *p, const struct meta_map_reply *map, uint32_t keyspace, struct slice start,
+                          struct slice end)
+{
+    while (is_before(start, end)) {
+        struct slice next = end;
+        for (size_t i = 0; i < map->range_count; i++) {
+            const struct range_desc *d = &map->ranges[i];
+            if (d->keyspace == keyspace && slice_cmp(d->start, start) > 0 && is_before(d->start, next)) next = d->start;
+        }
+        add(p, keyspace, start, next, NULL);
+        if (next.size == 0) return;
+        start = next;
+    }
+}
+
 void spans_plan(struct spans *s, struct arena *arena, const struct meta_map_reply *map, const struct backup_chunk *done,
                 size_t done_count, const struct backup_chunk *formers, size_t former_count)
 {
@@ -72,26 +88,16 @@ void spans_plan(struct spans *s, struct arena *arena, const struct meta_map_repl
     spans_init(s);
     for (size_t k = 0; k < map->keyspace_count; k++) {
         uint32_t id = map->keyspaces[k].id;
-        bool has_formers = false;
-        if (map->keyspaces[k].dropped_ts != 0) continue;
-        for (size_t i = 0; i < former_count; i++) {
-            if (formers[i].keyspace != id) continue;
-            has_formers = true;
-            add(&p, id, formers[i].start, formers[i].end, &formers[i]);
-        }
-        if (has_formers) continue;
-        /* Ranges of the map may be a little older than each other: the whole is asked for, cut where they begin. */
         struct slice at = SLICE_EMPTY;
-        for (;;) {
-            const struct range_desc *next = NULL;
-            for (size_t i = 0; i < map->range_count; i++) {
-                const struct range_desc *d = &map->ranges[i];
-                if (d->keyspace != id || slice_cmp(d->start, at) <= 0) continue;
-                if (next == NULL || slice_cmp(d->start, next->start) < 0) next = d;
-            }
-            add(&p, id, at, next == NULL ? SLICE_EMPTY : next->start, NULL);
-            if (next == NULL) break;
-            at = next->start;
+        bool ended = false; /* a former reaches to the end of the keyspace */
+        if (map->keyspaces[k].dropped_ts != 0) continue;
+        for (size_t i = 0; i < former_count; i++) { /* of a backup that was broken off there are not all */
+            if (formers[i].keyspace != id) continue;
+            if (formers[i].start.size > 0) add_by_ranges(&p, map, id, at, formers[i].start);
+            add(&p, id, formers[i].start, formers[i].end, &formers[i]);
+            at = formers[i].end;
+            ended = at.size == 0;
         }
+        if (!ended) add_by_ranges(&p, map, id, at, SLICE_EMPTY);
     }
 }

@@ -75,6 +75,15 @@ void client_free(struct client *c)
     mem_free(c);
 }
 
+void client_forget(struct client *c, const void *ctx)
+{
+    LIST_FOR(it, &c->requests)
+    {
+        struct request *r = LIST_ENTRY(it, struct request, link);
+        if (r->ctx == ctx) r->forgotten = true;
+    }
+}
+
 struct actor *client_actor(struct client *c)
 {
     return &c->actor;

@@ -29,6 +29,9 @@ struct client_error {
     struct slice message; /* borrowed for the callback */
 };
 
+/* Whoever asked with that ctx goes away: none of these requests calls back any more, whatever becomes of it. */
+void client_forget(struct client *c, const void *ctx);
+
 /* Slices in results are borrowed for the callback. Requests copy what they are given. timeout_ms counts from the call.
  * result, reply and map are NULL when e->status is not STATUS_OK. A callback may start requests, but not free the client. */
 typedef void (*client_txn_done)(void *ctx, const struct client_error *e, const struct txn_result *result);

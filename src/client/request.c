@@ -346,6 +346,7 @@ static void request_tell(struct request *r)
     if (!ok) c->stats.failures++;
     if (r->unknown_outcome) c->stats.unknown_outcomes++;
     c->stats.in_flight--;
+    if (r->forgotten) return;
     switch (r->kind) {
     case REQUEST_TXN: r->done.txn(r->ctx, &e, ok ? &r->result.txn : NULL); break;
     case REQUEST_GET: r->done.get(r->ctx, &e, ok ? &r->result.get : NULL); break;

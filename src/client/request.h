@@ -72,6 +72,7 @@ struct request {
                       uint64_t resume);
     } done;
     void *ctx;
+    bool forgotten; /* who asked has gone: done is not called */
 
     /* what is asked */
     struct slice keyspace_name;

@@ -13,7 +13,8 @@ COMMAND = re.compile(r"^(\$ )?(quorate|build/quorate|curl|make|export|echo|print
 
 
 def blocks(page):
-    return [b for b in re.findall(r"^```\n(.*?)^```$", open(page).read(), re.S | re.M) if COMMAND.search(b)]
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", open(page).read(), re.S | re.M)
+    return [body for language, body in found if language == "" and COMMAND.search(body)]
 
 
 if sys.argv[1] == "pages":

@@ -54,4 +54,9 @@ expect "a table can be looked at with the key" 0 "rows" "$quorate" debug table -
 expect "not without" 1 "not a table" "$quorate" debug table "$table"
 expect "from a command too" 0 "rows" "$quorate" debug table --encryption-keys "|cat '$keys'" "$table"
 check "still nothing on the disk" hidden
+check "it stops" "$quorate" cluster stop
+expect "a data directory can be checked with the key" 0 "all of them sound" "$quorate" debug check --encryption-keys "$keys" "$QUORATE_DIR/node-1"
+expect "not without" 1 "quorate: " "$quorate" debug check "$QUORATE_DIR/node-1"
+printf 'x' | dd of="$table" bs=1 seek=5000 conv=notrunc status=none
+expect "a damaged table is named" 1 "$(basename "$table")" "$quorate" debug check --encryption-keys "$keys" "$QUORATE_DIR/node-1"
 finish

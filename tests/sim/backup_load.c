@@ -383,6 +383,10 @@ static void draw_death(struct backup_load *l)
 
 static void act(struct backup_load *l)
 {
+    if (depot_busy(l->depot) > 0 && (l->follow.over || l->over)) { /* what has failed may still be writing */
+        if (l->busy) act_later(l, MS_NS);
+        return;
+    }
     if (l->follow.over) follow_free(l);
     if (l->over) jobs_free(l);
     if (!l->cluster->booted || l->phase == BACKUPS_OVER) return;
@@ -440,9 +444,9 @@ static void come_back(struct world *w, void *ctx)
 static void archivist_end(struct process *p)
 {
     struct backup_load *l = p->owner;
-    client_free(p->server);
     follow_free(l);
     jobs_free(l);
+    client_free(p->server);
     depot_free(l->depot);
     l->depot = NULL;
     if (l->phase == BACKUPS_CHAOS) world_after(l->world, draw(l->world, 1, 2000) * MS_NS, come_back, p);

@@ -73,10 +73,10 @@ static enum status restorer_start(struct process *p, struct errbuf *err)
 static void restorer_end(struct process *p)
 {
     struct restoring *r = p->owner;
-    client_free(p->server);
     job_free(r);
     inspect_free(r->inspect);
     r->inspect = NULL;
+    client_free(p->server);
     depot_free(r->depot);
     r->depot = NULL;
 }
