@@ -58,7 +58,7 @@ MUST_CHECK enum status process_append(int fd, struct slice bytes, struct errbuf 
 /* Closes it; what it holds is durable and bears the name `path`, whatever had that before. `temporary` is its name so far. */
 MUST_CHECK enum status process_append_keep(int fd, const char *temporary, const char *path, struct errbuf *err);
 bool process_file_special(const char *path); /* it is there, and no regular file: a pipe, a device, a directory */
-MUST_CHECK enum status process_file_remove(const char *path);                   /* STATUS_NOT_FOUND when absent */
+MUST_CHECK enum status process_file_remove(const char *path); /* STATUS_NOT_FOUND when absent */
 bool process_is_dir(const char *path);
 MUST_CHECK enum status process_make_dirs(const char *path, struct errbuf *err); /* with its parents; durable */
 

@@ -10,6 +10,7 @@
 #define QUORATE_TESTS_SIM_BACKUP_LOAD_H
 
 #include "backup/format.h"
+#include "sim/check.h"
 #include "sim/cluster.h"
 
 enum { HELD_MAX = 8, HELD_NAME = 64 };
@@ -40,6 +41,8 @@ struct memdisk *backup_load_take(struct backup_load *l, struct held *wanted);
 /* restore_run.c: into a new cluster, in a world of its own that begins at now_ns; false: it is not what was wanted, or something else was found. */
 bool restore_run(struct memdisk *disk, const struct held *wanted, uint64_t seed, uint64_t now_ns, uint64_t *hash,
                  char failure[1024]);
+/* read_ops.c: into the cut; false: nobody writes such a row. */
+bool read_look_at_row(struct cut *cut, const struct scan_row *row);
 /* An outcome that trouble in the cluster explains. */
 bool backup_may_fail(enum status s);
 

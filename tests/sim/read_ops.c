@@ -1,6 +1,7 @@
 /* Reads by mode (docs/reads.md): a register, a bank's page or everything, at whichever replica the mode allows. What each saw is
  * kept, and judged at the end by check_reads.c, when every commit is known. */
 #include "base/assert.h"
+#include "sim/backup_load.h"
 #include "sim/workload_int.h"
 
 #include <stdio.h>

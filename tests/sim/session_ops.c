@@ -2,6 +2,7 @@
  * lists are those of append_ops.c, and are judged with them. Now and then one reads as of a registered snapshot, and then writes:
  * the commit demands that all of it is still so. */
 #include "base/assert.h"
+#include "client/interact.h"
 #include "sim/workload_int.h"
 
 #include <stdio.h>

@@ -2,6 +2,7 @@
 #include "base/assert.h"
 #include "base/cursor.h"
 #include "base/mem.h"
+#include "client/interact.h"
 #include "sim/workload_int.h"
 
 #include <stdio.h>

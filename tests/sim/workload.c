@@ -1,4 +1,5 @@
 /* The phases of the workload. Booting is one step after the other, each repeated until it is answered. */
+#include "sim/backup_load.h"
 #include "sim/workload_int.h"
 
 #include "base/assert.h"

@@ -3,8 +3,6 @@
 #ifndef QUORATE_TESTS_SIM_WORKLOAD_INT_H
 #define QUORATE_TESTS_SIM_WORKLOAD_INT_H
 
-#include "client/interact.h"
-#include "sim/backup_load.h"
 #include "sim/keep_load.h"
 #include "sim/ledger_load.h"
 #include "sim/watch_load.h"
@@ -160,7 +158,6 @@ void tally_answered(struct worker *w, const struct client_error *e, const struct
 /* read_ops.c */
 void read_begin_task(struct worker *w);
 void read_call(struct worker *w);
-bool read_look_at_row(struct cut *cut, const struct scan_row *row); /* false: nobody writes such a row */
 void read_note_strong(struct worker *w, unsigned key, uint64_t version);
 
 /* chain_ops.c */
