@@ -14,7 +14,7 @@
 
 #define PICK_L0_RUNS 4u
 #define PICK_RATIO 8u
-#define PICK_SPACE_SHARE 5u
+#define PICK_SPACE_SHARE 10u
 
 /* The target of level 1: what the runs of level 0 come to when they are merged, a memtable being about half of its size in a file.
  * A larger level 1 would hold more rows twice, a smaller one be rewritten into level 2 more often. */

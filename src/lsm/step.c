@@ -55,9 +55,10 @@ static void start_move(struct lsm *l, struct compaction *c)
     lsm_job_submit(j);
 }
 
+/* Nobody writes, or so little that no flush has come of it for a while. */
 static bool quiet(const struct lsm *l)
 {
-    return l->flushed_at_ns == 0 || env_mono_ns(l->env) - l->flushed_at_ns > QUIET_NS;
+    return memtable_empty(l->active) || l->flushed_at_ns == 0 || env_mono_ns(l->env) - l->flushed_at_ns > QUIET_NS;
 }
 
 /* What reads have spent on looking at several runs pays for merging those of level 0. */
@@ -72,7 +73,7 @@ static bool pick_for_reads(struct lsm *l, struct pick *p)
 /* Rows that are held twice go while nobody writes: then it costs no writer anything. */
 static bool pick_for_space(struct lsm *l, struct pick *p)
 {
-    if (!memtable_empty(l->active) && !quiet(l)) return false;
+    if (!quiet(l)) return false;
     return lsm_pick_for_space(l->version, l->options.shape, &l->cursors, p);
 }
 

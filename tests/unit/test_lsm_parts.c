@@ -447,17 +447,17 @@ START_TEST(level_0_is_merged_for_reads_that_have_paid_for_it)
 }
 END_TEST
 
-/* What lies above the last level may be there a second time: merged down, the largest level first, until it is a fifth. */
+/* What lies above the last level may be there a second time: merged down, the largest level first, until it is a tenth. */
 START_TEST(levels_above_go_down_for_space)
 {
     struct world w = {.count = 0};
     struct pick_cursors cursors = {.after = {{NULL, 0}}};
     struct pick p;
-    add_file(&w, 0, 1, 0, 500, 9);
+    add_file(&w, 0, 1, 0, 500, 4);
     struct version *v = version_new(w.list, w.count);
     ck_assert(!lsm_pick_for_space(v, LSM_LEVELED, &cursors, &p)); /* nothing lies below it */
     version_unref(v);
-    add_file(&w, 1, 0, 100, 400, 11);
+    add_file(&w, 1, 0, 100, 400, 6);
     add_file(&w, 2, 0, 0, 900, 100);
     v = version_new(w.list, w.count);
     ck_assert(!lsm_pick_for_space(v, LSM_LEVELED, &cursors, &p));
