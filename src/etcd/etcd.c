@@ -1,5 +1,5 @@
 /* The life of the surface and of a call: routes, answers, refusals. */
-#include "etcd/work.h"
+#include "etcd/lease.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -462,9 +462,11 @@ struct etcd *etcd_new(struct env *env, struct client *client, struct auth *auth,
     e->client = client;
     (void)snprintf(e->address, sizeof(e->address), "%s", address);
     e->member_id = hash_bytes(slice_str(address), 3) >> 1;
-    e->started_ns = env_mono_ns(env);
+    env->ops->random(env, &e->seed, sizeof(e->seed));
     list_init(&e->calls);
     list_init(&e->works);
+    list_init(&e->endings);
+    e->sweeper = sweeper_new();
     list_init(&e->waiting);
     heap_init(&e->deadlines);
     streams_init(&e->streams, env);
@@ -487,7 +489,8 @@ void etcd_free(struct etcd *e)
             ecall_fail(c, &closed);
     }
     works_free(e);
-    sweep_free(e);
+    endings_free(e);
+    sweeper_free(e->sweeper);
     streams_free(&e->streams);
     heap_free(&e->deadlines);
     e->env->ops->detach(e->env, &e->actor);

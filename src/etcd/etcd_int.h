@@ -16,7 +16,8 @@
 
 #define ETCD_CALL_MS 7000u
 #define ETCD_VALUE_MAX (LIMIT_VALUE_BYTES - REVISED_HEAD_BYTES)
-#define ETCD_TXN_OPS 128u
+#define ETCD_TXN_OPS 128u      /* in a list, as etcd's */
+#define ETCD_TXN_OPS_ALL 2048u /* compares and operations of one transaction, nested ones' too */
 /* Rows of the keyspace: users' keys, leases by id, what is attached to them, and our own: the first byte of the key. */
 #define ROW_OF_USER 'k'
 #define ROW_OF_LEASE 'l'
@@ -60,17 +61,16 @@ struct etcd {
     struct auth *auth;
     char address[LIMIT_ADDRESS_BYTES];
     struct streams streams;
-    struct list calls, works;
+    struct list calls, works, endings;
     size_t call_count;
     bool stopping;
-    uint64_t newest; /* the highest revision that was answered */
-    uint64_t cluster_id, member_id, term;
-    bool knows_cluster; /* else it is asked for */
+    uint64_t newest;                            /* the highest revision that was answered */
+    uint64_t cluster_id, member_id, term, seed; /* of hashes: nobody outside knows which keys have the same */
+    bool knows_cluster;                         /* else it is asked for */
     enum { KEYSPACE_UNKNOWN, KEYSPACE_ASKED, KEYSPACE_THERE } keyspace;
-    struct list waiting; /* struct ecall: for the keyspace to be there */
-    uint64_t started_ns, sweep_ns;
-    struct sweep *sweep;   /* lease_sweep.c; NULL: none is under way */
-    struct heap deadlines; /* of calls */
+    struct list waiting;     /* struct ecall: for the keyspace to be there */
+    struct sweeper *sweeper; /* lease_sweep.c */
+    struct heap deadlines;   /* of calls */
 };
 
 struct ecall {
@@ -193,8 +193,6 @@ void serve_auth(struct ecall *c, const struct json_node *body);
 void probe_health(struct ecall *c, struct slice path);
 bool ecall_take_deadline(struct ecall *c); /* deadline.c: of a request that has come; false: it has been refused */
 uint64_t deadlines_pass(struct etcd *e, uint64_t now_ns);
-/* lease_sweep.c */
-uint64_t sweep_pass(struct etcd *e, uint64_t now_ns);
-void sweep_free(struct etcd *e);
+uint64_t sweep_pass(struct etcd *e, uint64_t now_ns); /* lease_sweep.c */
 
 #endif

@@ -1,6 +1,7 @@
-/* Leases. A lease is a row: its id in the key, its time to live in the value, and the row's version is when it was renewed last: it
- * ends at that timestamp + its time to live, whoever looks. What is attached to it has a row for each key; a key is deleted with its lease
- * only if its own row still names it. Every gateway sweeps (lease_sweep.c). */
+/* Leases. A lease is a row: its id in the key, its time to live in the value; renewing it is writing it again, so its version tells
+ * whether somebody has. It is alive as long as its row is there. Every gateway watches its rows and ends those that were not renewed for their
+ * time to live (lease_sweep.c). What is attached to it has a row for each key; a key is deleted with its lease only if its own row still
+ * names it (lease_end.c). */
 #include "etcd/lease.h"
 #include "etcd/kv.h"
 
@@ -10,20 +11,19 @@
 #define TTL_MIN_S 2
 #define TTL_MAX_S 9000000000
 
-uint64_t lease_ends(const struct work_row *row)
+uint64_t lease_ttl_s(struct slice value)
 {
-    uint64_t ttl_s = row->value.size == 8 ? le_u64(row->value.data) : 0;
-    return row->version + ((ttl_s * 1000) << TS_COUNTER_BITS);
+    uint64_t ttl_s = value.size == 8 ? le_u64(value.data) : 0;
+    return ttl_s <= TTL_MAX_S ? ttl_s : 0;
 }
 
-static uint64_t lease_ttl_s(const struct work_row *row)
+struct slice key_ending(struct arena *a, uint64_t id)
 {
-    return row->value.size == 8 ? le_u64(row->value.data) : 0;
-}
-
-static bool lease_is(const struct work_row *row, uint64_t now_ts)
-{
-    return row->found && lease_ends(row) > now_ts;
+    struct slice lease = key_lease(a, id);
+    uint8_t *at = arena_alloc(a, lease.size + 1);
+    memcpy(at, lease.data, lease.size);
+    at[lease.size] = 'e';
+    return slice_make(at, lease.size + 1);
 }
 
 struct lease_state {
@@ -56,10 +56,11 @@ static enum work_step grant_body(struct work *w, void *ctx)
 {
     struct ecall *c = ctx;
     const struct lease_state *s = c->state;
-    const struct work_row *row;
+    const struct work_row *row, *ending;
     struct slice key = key_lease(work_arena(w), (uint64_t)s->id);
-    if (!work_get(w, key, &row)) return WORK_WANTS;
-    if (row->found) return work_refuse(w, &ERR_LEASE_EXISTS);
+    bool there = work_get(w, key, &row);
+    if (!work_get(w, key_ending(work_arena(w), (uint64_t)s->id), &ending) || !there) return WORK_WANTS;
+    if (row->found || ending->found) return work_refuse(w, &ERR_LEASE_EXISTS);
     work_put(w, key, ttl_value(work_arena(w), (uint64_t)s->ttl));
     return WORK_DONE;
 }
@@ -90,35 +91,6 @@ void serve_lease_grant(struct ecall *c, const struct json_node *body)
 
 /* --- revoke --- */
 
-enum work_step lease_do_revoke(struct work *w, uint64_t id, const struct ecall *by)
-{
-    struct arena *a = work_arena(w);
-    const struct work_row *lease, **attached;
-    struct span span = span_attached(a, id);
-    size_t count;
-    bool wants = false;
-    if (!work_get(w, key_lease(a, id), &lease)) return WORK_WANTS;
-    if (!lease->found) return work_refuse(w, &ERR_LEASE_NOT_FOUND);
-    if (by == NULL && lease_is(lease, work_revision(w))) return WORK_DONE;
-    if (!work_scan(w, &span, &attached, &count)) return WORK_WANTS;
-    for (size_t i = 0; i < count; i++) {
-        struct slice user = slice_make(attached[i]->key.data + 9, attached[i]->key.size - 9);
-        struct slice key = key_row(a, ROW_OF_USER, user);
-        const struct work_row *row;
-        if (!work_get(w, key, &row)) {
-            wants = true;
-        } else {
-            bool goes = row->found && revised_read(row->value, 0).lease == id;
-            if (goes && by != NULL && !ecall_holds(by, AUTH_WRITE, user, SLICE_EMPTY))
-                return work_refuse(w, &ERR_FORBIDDEN);
-            if (goes) work_delete(w, key);
-            work_delete(w, attached[i]->key);
-        }
-    }
-    work_delete(w, key_lease(a, id));
-    return wants ? WORK_WANTS : WORK_DONE;
-}
-
 enum work_step lease_may_bind(struct work *w, uint64_t id, const struct ecall *by)
 {
     struct arena *a = work_arena(w);
@@ -127,9 +99,9 @@ enum work_step lease_may_bind(struct work *w, uint64_t id, const struct ecall *b
     size_t count;
     bool wants = false;
     if (!ecall_is_asked(by)) return WORK_DONE;
-    if (!work_scan(w, &span, &attached, &count)) return WORK_WANTS;
+    if (!work_scan_loosely(w, &span, 0, &attached, &count)) return WORK_WANTS;
     for (size_t i = 0; i < count; i++) {
-        struct slice user = slice_make(attached[i]->key.data + 9, attached[i]->key.size - 9);
+        struct slice user = lease_bound_key(attached[i]);
         if (ecall_holds(by, AUTH_WRITE, user, SLICE_EMPTY)) continue;
         if (!work_get(w, key_row(a, ROW_OF_USER, user), &row))
             wants = true;
@@ -139,15 +111,22 @@ enum work_step lease_may_bind(struct work *w, uint64_t id, const struct ecall *b
     return wants ? WORK_WANTS : WORK_DONE;
 }
 
-static enum work_step revoke_body(struct work *w, void *ctx)
+static void revoked(void *ctx, const struct etcd_error *why, uint64_t revision)
 {
     struct ecall *c = ctx;
-    return lease_do_revoke(w, (uint64_t)((struct lease_state *)c->state)->id, c);
+    if (why != NULL) {
+        ecall_refuse(c, why);
+        return;
+    }
+    struct buf b = answer_begin(c, revision);
+    answer_end(c, &b);
 }
 
 void serve_lease_revoke(struct ecall *c, const struct json_node *body)
 {
-    if (take_id(c, body) != NULL) answer_by_work(c, revoke_body, NULL);
+    const struct lease_state *s = take_id(c, body);
+    if (s == NULL) return;
+    lease_end(c->etcd, &(struct lease_to_end){.id = (uint64_t)s->id, .by = c}, revoked, c);
 }
 
 /* --- keep alive: one answer, and the end of the stream, as of a request whose body has ended --- */
@@ -159,9 +138,9 @@ static enum work_step renew_body(struct work *w, void *ctx)
     const struct work_row *row;
     struct slice key = key_lease(work_arena(w), (uint64_t)s->id);
     if (!work_get(w, key, &row)) return WORK_WANTS;
-    s->missing = !lease_is(row, work_revision(w));
+    s->missing = !row->found;
     if (s->missing) return WORK_DONE;
-    s->granted_s = lease_ttl_s(row);
+    s->granted_s = lease_ttl_s(row->value);
     work_put(w, key, row->value);
     return WORK_DONE;
 }
@@ -209,17 +188,17 @@ static enum work_step ttl_body(struct work *w, void *ctx)
     size_t count;
     bool wants = false;
     if (!work_get(w, key_lease(a, (uint64_t)s->id), &lease)) return WORK_WANTS;
-    s->missing = !lease_is(lease, work_revision(w));
+    s->missing = !lease->found;
     s->count = 0;
     if (s->missing) return WORK_DONE;
-    s->granted_s = lease_ttl_s(lease);
-    s->left_s = ((lease_ends(lease) - work_revision(w)) >> TS_COUNTER_BITS) / 1000;
+    s->granted_s = lease_ttl_s(lease->value);
+    s->left_s = lease_left_s(c->etcd, (uint64_t)s->id, lease->version, s->granted_s);
     if (!s->keys) return WORK_DONE;
     struct span span = span_attached(a, (uint64_t)s->id);
     if (!work_scan(w, &span, &attached, &count)) return WORK_WANTS;
     s->attached = arena_alloc(a, (count + 1) * sizeof(*s->attached));
     for (size_t i = 0; i < count; i++) {
-        struct slice user = slice_make(attached[i]->key.data + 9, attached[i]->key.size - 9);
+        struct slice user = lease_bound_key(attached[i]);
         const struct work_row *row;
         if (!ecall_holds(c, AUTH_READ, user, SLICE_EMPTY)) return work_refuse(w, &ERR_FORBIDDEN);
         if (!work_get(w, key_row(a, ROW_OF_USER, user), &row))
@@ -268,8 +247,7 @@ static enum work_step list_body(struct work *w, void *ctx)
     s->ids = arena_alloc(work_arena(w), (count + 1) * sizeof(*s->ids));
     s->count = 0;
     for (size_t i = 0; i < count; i++) {
-        if (rows[i]->key.size == 9 && lease_is(rows[i], work_revision(w)))
-            s->ids[s->count++] = be_u64(rows[i]->key.data + 1);
+        if (rows[i]->key.size == 9) s->ids[s->count++] = be_u64(rows[i]->key.data + 1);
     }
     return WORK_DONE;
 }

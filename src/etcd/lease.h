@@ -4,11 +4,29 @@
 
 #include "etcd/work.h"
 
-uint64_t lease_ends(const struct work_row *row); /* the timestamp */
-struct span span_leases(struct arena *a);
-/* Its keys and itself. by: who asks, and may write all its keys; NULL: nobody, so nothing if it has been renewed. */
-enum work_step lease_do_revoke(struct work *w, uint64_t id, const struct ecall *by);
-/* A user who cannot write all its keys could not revoke it, so binds nothing to it (etcd's checkLeasePuts). */
+/* From its row's value; 0: that is none. */
+uint64_t lease_ttl_s(struct slice value);
+struct span span_leases(struct arena *a);                      /* and the marks of those that are ending */
+struct slice key_ending(struct arena *a, uint64_t id);         /* such a mark */
+struct slice lease_bound_key(const struct work_row *attached); /* a user's */
+/* Whoever cannot write all its keys can neither revoke it nor bind a key to it (etcd's checkLeasePuts). */
 enum work_step lease_may_bind(struct work *w, uint64_t id, const struct ecall *by);
+
+/* --- lease_end.c --- */
+struct lease_to_end {
+    uint64_t id;
+    uint64_t version;       /* only if nobody has renewed it since; 0: whichever it is */
+    const struct ecall *by; /* who asks, and may write all its keys; NULL: nobody */
+    bool marked;            /* its end has begun */
+};
+typedef void (*lease_ended)(void *ctx, const struct etcd_error *why, uint64_t revision);
+void lease_end(struct etcd *e, const struct lease_to_end *l, lease_ended done, void *ctx);
+void endings_free(struct etcd *e); /* behind works_free */
+
+/* --- lease_sweep.c --- */
+struct sweeper *sweeper_new(void);
+void sweeper_free(struct sweeper *s); /* behind endings_free */
+/* What is left of a lease's time, as far as this gateway has seen. */
+uint64_t lease_left_s(const struct etcd *e, uint64_t id, uint64_t version, uint64_t ttl_s);
 
 #endif

@@ -1,5 +1,5 @@
-/* Transactions. Of single keys they are one of ours (txn_direct.c); others are computed as a piece of work (work.c): compares and operations
- * over one snapshot, in order, each seeing the writes before it; then committed if what was read is still so. */
+/* Transactions. Of single keys they are one of ours (txn_direct.c); others are computed as a piece of work (work.c): operations
+ * over one snapshot, in order, each seeing the writes before it, and compares, nested ones too, that see none of them; then committed if what was read is still so. */
 #include "etcd/txn.h"
 
 #include "gateway/json_out.h"
@@ -33,12 +33,13 @@ static enum work_step compare_step(struct work *w, const struct compare *q, bool
     struct span span = span_of(work_arena(w), q->key, q->range_end);
     const struct work_row *one, **rows = &one;
     size_t count = 0;
-    if (!span.empty && !(span.single ? work_get(w, span.start, &one) : work_scan(w, &span, &rows, &count)))
+    if (!span.empty &&
+        !(span.single ? work_get_before(w, span.start, &one) : work_scan_before(w, &span, &rows, &count)))
         return WORK_WANTS;
     if (span.single) count = one->found ? 1 : 0;
     if (count == 0) *held = q->target != TARGET_VALUE && row_holds(q, &(struct ekv){.value = SLICE_EMPTY});
     for (size_t i = 0; i < count && *held; i++) {
-        struct ekv kv = ekv_of(rows[i]->key, rows[i]->value, rows[i]->written ? OF_THIS : rows[i]->version);
+        struct ekv kv = ekv_of(rows[i]->key, rows[i]->value, rows[i]->version);
         *held = row_holds(q, &kv);
     }
     return WORK_DONE;

@@ -18,7 +18,10 @@ static const struct json_node *object_of(const struct json_node *v)
     return v != NULL && v->kind == JSON_IS_OBJECT ? v : NULL;
 }
 
-static bool take_op(struct ecall *c, const struct json_node *v, struct op *out)
+/* One level of it; *all: compares and operations of all levels so far. */
+static bool take_level(struct ecall *c, const struct json_node *body, struct etxn *out, size_t *all);
+
+static bool take_op(struct ecall *c, const struct json_node *v, struct op *out, size_t *all)
 {
     const struct json_node *range = object_of(field(v, "request_range")), *put = object_of(field(v, "request_put"));
     const struct json_node *del = object_of(field(v, "request_delete_range")),
@@ -41,7 +44,7 @@ static bool take_op(struct ecall *c, const struct json_node *v, struct op *out)
     }
     out->kind = OP_TXN;
     out->txn = arena_zalloc(&c->arena, sizeof(*out->txn));
-    return txn_take(c, txn, out->txn);
+    return take_level(c, txn, out->txn, all);
 }
 
 /* NULL: there is none, or it is no list. */
@@ -50,27 +53,29 @@ static const struct json_node *list_of(const struct json_node *v)
     return v != NULL && v->kind == JSON_IS_LIST ? v : NULL;
 }
 
-static bool count_fits(struct ecall *c, const struct json_node *list, size_t *count)
+static bool count_fits(struct ecall *c, const struct json_node *list, size_t *count, size_t *all)
 {
     *count = list != NULL ? list->count : 0;
-    if (*count > ETCD_TXN_OPS) ecall_refuse(c, &ERR_TOO_MANY_OPS);
-    return list == NULL || list->count <= ETCD_TXN_OPS;
+    *all += *count;
+    bool fits = *count <= ETCD_TXN_OPS && *all <= ETCD_TXN_OPS_ALL;
+    if (!fits) ecall_refuse(c, &ERR_TOO_MANY_OPS);
+    return fits;
 }
 
-static bool take_ops(struct ecall *c, const struct json_node *list, struct op **out, size_t *count)
+static bool take_ops(struct ecall *c, const struct json_node *list, struct op **out, size_t *count, size_t *all)
 {
-    if (!count_fits(c, list, count)) return false;
+    if (!count_fits(c, list, count, all)) return false;
     struct op *op = *out = arena_zalloc(&c->arena, (*count + 1) * sizeof(*op));
     for (const struct json_node *v = *count > 0 ? list->first : NULL; v != NULL; v = v->next, op++) {
-        if (!take_op(c, v, op)) return false;
+        if (!take_op(c, v, op, all)) return false;
     }
     return true;
 }
 
-bool txn_take(struct ecall *c, const struct json_node *body, struct etxn *out)
+static bool take_level(struct ecall *c, const struct json_node *body, struct etxn *out, size_t *all)
 {
     const struct json_node *compares = list_of(field(body, "compare"));
-    if (!count_fits(c, compares, &out->compare_count)) return false;
+    if (!count_fits(c, compares, &out->compare_count, all)) return false;
     struct compare *q = out->compares = arena_zalloc(&c->arena, (out->compare_count + 1) * sizeof(*q));
     for (const struct json_node *v = compares != NULL ? compares->first : NULL; v != NULL; v = v->next, q++) {
         if (!take_compare(c, v, q)) return false;
@@ -78,11 +83,18 @@ bool txn_take(struct ecall *c, const struct json_node *body, struct etxn *out)
         ecall_refuse(c, &ERR_EMPTY_KEY);
         return false;
     }
-    return take_ops(c, list_of(field(body, "success")), &out->branches[0], &out->counts[0]) &&
-           take_ops(c, list_of(field(body, "failure")), &out->branches[1], &out->counts[1]);
+    return take_ops(c, list_of(field(body, "success")), &out->branches[0], &out->counts[0], all) &&
+           take_ops(c, list_of(field(body, "failure")), &out->branches[1], &out->counts[1], all);
 }
 
-/* --- no key twice: the branches of one nested transaction may share, nothing else may --- */
+bool txn_take(struct ecall *c, const struct json_node *body, struct etxn *out)
+{
+    size_t all = 0;
+    return take_level(c, body, out, &all);
+}
+
+/* --- no key twice: the branches of one nested transaction may share, nothing else may. Each is looked for among all others: there are no more
+ * than ETCD_TXN_OPS_ALL --- */
 
 struct touched { /* a put's key, or a delete's span */
     struct touched *next;

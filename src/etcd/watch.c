@@ -43,6 +43,8 @@ struct wstream {
     size_t reading; /* of all watches */
     int64_t next_id;
     bool gone;
+    uint64_t
+        now; /* when its requests were taken: what begins "now" tells all that is put after it was told "created" */
     uint64_t progress_at; /* somebody asked for progress: when all watches are there; 0: nobody did */
 };
 
@@ -367,7 +369,9 @@ static void create(struct wstream *s, const struct create_asked *q, struct ewatc
     struct client_watch_options o = {.keyspace = etcd_keyspace,
                                      .start = span.start,
                                      .end = span.end,
-                                     .after = q->start > 1 ? (uint64_t)q->start - 1 : (uint64_t)(q->start == 1),
+                                     .after = q->start <= 0  ? s->now
+                                              : q->start > 1 ? (uint64_t)q->start - 1
+                                                             : 1,
                                      .progress_ms = POLL_MS};
     list_push_back(&s->watches, &w->link);
     w->watch = client_watch_new(e->client, &o);
@@ -444,7 +448,7 @@ static void take_requests(struct ecall *c, uint64_t compacted)
     } while (q != NULL && take_request(s, q, compacted));
 }
 
-/* What has been compacted is asked for first; and a revision of now, for the first header. */
+/* What has been compacted is asked for first; and what is now, over all ranges: a snapshot read's timestamp. */
 static void compaction_known(void *ctx, const struct client_error *e, const struct get_reply *reply)
 {
     struct ecall *c = ctx;
@@ -453,6 +457,7 @@ static void compaction_known(void *ctx, const struct client_error *e, const stru
     } else if (e->status != STATUS_OK) {
         ecall_fail(c, e);
     } else {
+        ((struct wstream *)c->state)->now = reply->mark.ts;
         etcd_saw(c->etcd, reply->mark.ts);
         take_requests(c, reply->found ? revised_read(reply->value, 0).count : 0);
     }
@@ -465,5 +470,6 @@ void serve_watch(struct ecall *c, const struct json_node *body)
     c->state = s;
     s->call = c;
     list_init(&s->watches);
-    client_get(c->etcd->client, etcd_keyspace, key_compacted(&c->arena), c->timeout_ms, compaction_known, c);
+    struct read_how how = {.mode = READ_SNAPSHOT};
+    client_get_how(c->etcd->client, etcd_keyspace, key_compacted(&c->arena), &how, c->timeout_ms, compaction_known, c);
 }

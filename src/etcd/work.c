@@ -2,27 +2,43 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/hash.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "etcd/work.h"
 
 #define ATTEMPTS_MAX 40u
 #define PAGE_ROWS 2000u
+#define LOOKS_MAX (1u << 20) /* rows that one run of a body may look at */
+#define HELD_MAX (64u << 20) /* bytes of rows that were read */
+#define FETCHES_AT_ONCE 256u /* others have requests of the same client under way */
 
+/* What the commit asks about a span that was read. */
+enum guard {
+    GUARD_ALL,  /* its rows are as they were, and none has come */
+    GUARD_COME, /* none has come */
+    GUARD_NONE
+};
 struct work_span {
     struct work_span *next;
     struct span span;
+    enum guard guard;
+    size_t most; /* rows; 0: all */
     bool wanted, there;
     struct slice from; /* of the next page */
-    struct work_row **rows;
+    const struct work_row **rows;
     size_t count, capacity;
 };
-struct work_key {
-    struct work_key *next;
+struct work_key { /* of what is read by its key, and of what is written */
+    struct work_key *next, *same_hash;
     struct work_row row;
     bool wanted, there;
+    size_t write;    /* its place in writes + 1; 0: none */
+    uint64_t met_by; /* the scan that has met it last */
 };
 struct work_write {
-    struct slice key, value;
+    struct work_key *key;
+    struct slice value;
     enum txn_op_kind kind;
     uint64_t lease;
 };
@@ -36,8 +52,15 @@ struct work {
     void *ctx;
     uint64_t revision; /* of the snapshot */
     struct work_key *keys;
+    struct map by_hash; /* of all keys */
     struct work_span *spans;
+    uint64_t scans;
+    size_t looks; /* of this run */
+    bool too_large;
+    struct work_key *next_key; /* of those that are wanted: to be asked for next */
+    struct work_span *next_span;
     unsigned fetching, attempts;
+    size_t held; /* bytes */
     bool failed;
     struct etcd_error refusal;
     struct work_write *writes;
@@ -50,6 +73,7 @@ static void work_free(struct work *w)
 {
     list_remove(&w->link);
     mem_free(w->writes);
+    map_free(&w->by_hash);
     for (struct work_span *s = w->spans; s != NULL; s = s->next) mem_free(s->rows);
     mem_free(w);
 }
@@ -80,13 +104,20 @@ struct arena *work_arena(struct work *w)
 
 /* --- reading --- */
 
+static void fetch_some(struct work *w);
+
+static void fetch_fails(struct work *w, struct etcd_error why)
+{
+    if (!w->failed) w->refusal = why;
+    w->failed = true;
+}
+
 static void fetched(struct work *w, const struct client_error *e)
 {
-    if (e->status != STATUS_OK && !w->failed) {
-        w->failed = true;
-        w->refusal = etcd_error_of(w->etcd, e);
-    }
-    if (--w->fetching > 0) return;
+    if (e->status != STATUS_OK) fetch_fails(w, etcd_error_of(w->etcd, e));
+    w->fetching--;
+    if (!w->failed) fetch_some(w);
+    if (w->fetching > 0) return;
     if (w->failed)
         work_end(w, &w->refusal, 0, false);
     else
@@ -138,6 +169,7 @@ static void scanned(void *ctx, const struct client_error *e, const struct scan_r
         s->rows = mem_realloc(s->rows, s->capacity * sizeof(struct work_row *));
     }
     for (size_t i = 0; i < page->row_count; i++) {
+        w->held += sizeof(struct work_row) + page->rows[i].key.size + page->rows[i].value.size;
         struct work_row *row = arena_zalloc(w->arena, sizeof(*row));
         *row = (struct work_row){.key = arena_dup_slice(w->arena, page->rows[i].key),
                                  .found = true,
@@ -145,7 +177,9 @@ static void scanned(void *ctx, const struct client_error *e, const struct scan_r
                                  .value = arena_dup_slice(w->arena, page->rows[i].value)};
         s->rows[s->count++] = row;
     }
-    if (page->more) {
+    if (w->held > HELD_MAX) fetch_fails(w, ERR_TOO_LARGE);
+    bool enough = w->failed || (s->most != 0 && s->count >= s->most);
+    if (page->more && !enough) {
         struct slice last = s->rows[s->count - 1]->key;
         uint8_t *next = arena_zalloc(w->arena, last.size + 1);
         memcpy(next, last.data, last.size);
@@ -164,56 +198,94 @@ static struct read_how how_of(const struct work *w)
 
 static void scan_page(struct scan_under_way *u)
 {
-    struct client_scan scan = {
-        .start = u->span->from, .end = u->span->span.end, .limit_rows = PAGE_ROWS, .how = how_of(u->work)};
+    const struct work_span *s = u->span;
+    size_t left = s->most == 0 ? PAGE_ROWS : s->most - s->count;
+    struct client_scan scan = {.start = s->from,
+                               .end = s->span.end,
+                               .limit_rows = left < PAGE_ROWS ? (uint32_t)left : PAGE_ROWS,
+                               .how = how_of(u->work)};
     client_scan(u->work->etcd->client, etcd_keyspace, &scan, ETCD_CALL_MS, scanned, u);
 }
 
+static void fetch_key(struct work *w, struct work_key *k)
+{
+    struct get_under_way *g = arena_alloc(w->arena, sizeof(*g));
+    struct read_how how = how_of(w);
+    *g = (struct get_under_way){.work = w, .key = k};
+    w->fetching++;
+    client_get_how(w->etcd->client, etcd_keyspace, k->row.key, &how, ETCD_CALL_MS, got, g);
+}
+
+static void fetch_span(struct work *w, struct work_span *s)
+{
+    struct scan_under_way *u = arena_alloc(w->arena, sizeof(*u));
+    *u = (struct scan_under_way){.work = w, .span = s};
+    s->from = s->span.start;
+    w->fetching++;
+    scan_page(u);
+}
+
 /* The first alone, if now is not known yet: the others are as of the same timestamp. */
+static bool may_fetch(const struct work *w)
+{
+    return w->fetching < (w->revision == 0 ? 1 : FETCHES_AT_ONCE);
+}
+
+static void fetch_some(struct work *w)
+{
+    for (; w->next_key != NULL && may_fetch(w); w->next_key = w->next_key->next)
+        if (w->next_key->wanted && !w->next_key->there) fetch_key(w, w->next_key);
+    for (; w->next_span != NULL && may_fetch(w); w->next_span = w->next_span->next)
+        if (w->next_span->wanted && !w->next_span->there) fetch_span(w, w->next_span);
+}
+
 static void fetch(struct work *w)
 {
-    bool alone = w->revision == 0;
-    w->fetching = 1; /* ours: callbacks come later, but let us not depend on it */
-    for (struct work_key *k = w->keys; k != NULL; k = k->next) {
-        if (!k->wanted || k->there || (alone && w->fetching > 1)) continue;
-        struct get_under_way *g = arena_alloc(w->arena, sizeof(*g));
-        struct read_how how = how_of(w);
-        *g = (struct get_under_way){.work = w, .key = k};
-        w->fetching++;
-        client_get_how(w->etcd->client, etcd_keyspace, k->row.key, &how, ETCD_CALL_MS, got, g);
-    }
-    for (struct work_span *s = w->spans; s != NULL; s = s->next) {
-        if (!s->wanted || s->there || (alone && w->fetching > 1)) continue;
-        struct scan_under_way *u = arena_alloc(w->arena, sizeof(*u));
-        *u = (struct scan_under_way){.work = w, .span = s};
-        s->from = s->span.start;
-        w->fetching++;
-        scan_page(u);
-    }
-    w->fetching--;
+    w->next_key = w->keys;
+    w->next_span = w->spans;
+    fetch_some(w);
     ASSERT(w->fetching > 0);
 }
 
-static struct work_write *find_write(struct work *w, struct slice key)
+/* --- what is known of a key --- */
+
+static struct work_key *find_key(const struct work *w, struct slice key)
 {
-    for (size_t i = 0; i < w->write_count; i++) {
-        if (slice_eq(w->writes[i].key, key)) return &w->writes[i];
-    }
-    return NULL;
+    struct work_key *k = map_get(&w->by_hash, hash_bytes(key, w->etcd->seed));
+    while (k != NULL && !slice_eq(k->row.key, key)) k = k->same_hash;
+    return k;
 }
 
-static struct work_key *find_key(struct work *w, struct slice key)
+static struct work_key *have_key(struct work *w, struct slice key)
 {
-    struct work_key *k = w->keys;
-    while (k != NULL && !slice_eq(k->row.key, key)) k = k->next;
+    struct work_key *k = find_key(w, key);
+    if (k != NULL) return k;
+    k = arena_zalloc(w->arena, sizeof(*k));
+    k->row.key = key;
+    k->row.value = SLICE_EMPTY;
+    k->next = w->keys;
+    w->keys = k;
+    k->same_hash = map_put(&w->by_hash, hash_bytes(key, w->etcd->seed), k);
     return k;
+}
+
+static const struct work_write *write_of(const struct work *w, const struct work_key *k)
+{
+    return k == NULL || k->write == 0 ? NULL : &w->writes[k->write - 1];
+}
+
+static void forget_writes(struct work *w)
+{
+    for (size_t i = 0; i < w->write_count; i++) w->writes[i].key->write = 0;
+    w->write_count = 0;
 }
 
 /* The row as it will be: of a revision, with what was there before. */
 static const struct work_row *row_with_write(struct work *w, const struct work_row *before, const struct work_write *x)
 {
     struct work_row *row = arena_zalloc(w->arena, sizeof(*row));
-    *row = (struct work_row){.key = x->key, .found = x->kind != TXN_DELETE, .written = true, .value = x->value};
+    *row =
+        (struct work_row){.key = x->key->row.key, .found = x->kind != TXN_DELETE, .written = true, .value = x->value};
     if (x->kind != TXN_REVISE) return row;
     struct revised r = {.created = 0, .count = 1, .lease = x->lease, .value = x->value};
     if (before->found) {
@@ -225,21 +297,24 @@ static const struct work_row *row_with_write(struct work *w, const struct work_r
     return row;
 }
 
-bool work_get(struct work *w, struct slice row_key, const struct work_row **out)
+static bool get_as(struct work *w, struct slice row_key, bool before, const struct work_row **out)
 {
-    struct work_key *k = find_key(w, row_key);
-    if (k == NULL) {
-        k = arena_zalloc(w->arena, sizeof(*k));
-        k->row.key = row_key;
-        k->row.value = SLICE_EMPTY;
-        k->next = w->keys;
-        w->keys = k;
-    }
+    struct work_key *k = have_key(w, row_key);
     k->wanted = true;
     if (!k->there) return false;
-    const struct work_write *x = find_write(w, row_key);
+    const struct work_write *x = before ? NULL : write_of(w, k);
     *out = x != NULL ? row_with_write(w, &k->row, x) : &k->row;
     return true;
+}
+
+bool work_get(struct work *w, struct slice row_key, const struct work_row **out)
+{
+    return get_as(w, row_key, false, out);
+}
+
+bool work_get_before(struct work *w, struct slice row_key, const struct work_row **out)
+{
+    return get_as(w, row_key, true, out);
 }
 
 static int compare_rows(const void *a, const void *b)
@@ -248,31 +323,75 @@ static int compare_rows(const void *a, const void *b)
     return slice_cmp((*x)->key, (*y)->key);
 }
 
-bool work_scan(struct work *w, const struct span *span, const struct work_row ***out, size_t *count)
+static struct work_span *have_span(struct work *w, const struct span *span, enum guard guard, size_t most)
 {
     struct work_span *s = w->spans;
-    while (s != NULL && !(slice_eq(s->span.start, span->start) && slice_eq(s->span.end, span->end))) s = s->next;
-    if (s == NULL) {
-        s = arena_zalloc(w->arena, sizeof(*s));
-        s->span = *span;
-        s->next = w->spans;
-        w->spans = s;
-    }
+    while (s != NULL && !(s->guard == guard && s->most == most && slice_eq(s->span.start, span->start) &&
+                          slice_eq(s->span.end, span->end)))
+        s = s->next;
+    if (s != NULL) return s;
+    s = arena_zalloc(w->arena, sizeof(*s));
+    *s = (struct work_span){.next = w->spans, .span = *span, .guard = guard, .most = most};
+    w->spans = s;
+    return s;
+}
+
+/* False: there is too much of it; the work is refused when its body has run. */
+static bool may_look(struct work *w, size_t rows)
+{
+    w->looks += rows;
+    w->too_large = w->too_large || w->looks > LOOKS_MAX;
+    return !w->too_large;
+}
+
+static bool scan_as_read(struct work *w, const struct span *span, enum guard guard, size_t most,
+                         const struct work_row ***out, size_t *count)
+{
+    struct work_span *s = have_span(w, span, guard, most);
     s->wanted = true;
     if (!s->there) return false;
-    const struct work_row **rows = arena_alloc(w->arena, (s->count + w->write_count + 1) * sizeof(*rows));
-    size_t n = 0;
-    for (size_t i = 0; i < s->count; i++) {
-        const struct work_write *x = find_write(w, s->rows[i]->key);
+    *count = may_look(w, s->count) ? s->count : 0;
+    *out = s->rows;
+    return true;
+}
+
+bool work_scan_before(struct work *w, const struct span *span, const struct work_row ***out, size_t *count)
+{
+    return scan_as_read(w, span, GUARD_ALL, 0, out, count);
+}
+
+bool work_scan_loosely(struct work *w, const struct span *span, size_t most, const struct work_row ***out,
+                       size_t *count)
+{
+    return scan_as_read(w, span, GUARD_COME, most, out, count);
+}
+
+bool work_peek(struct work *w, const struct span *span, size_t most, const struct work_row ***out, size_t *count)
+{
+    return scan_as_read(w, span, GUARD_NONE, most, out, count);
+}
+
+bool work_scan(struct work *w, const struct span *span, const struct work_row ***out, size_t *count)
+{
+    const struct work_row **read, **rows;
+    size_t read_count, n = 0;
+    *count = 0;
+    if (!scan_as_read(w, span, GUARD_ALL, 0, &read, &read_count)) return false;
+    if (!may_look(w, w->write_count)) return true;
+    uint64_t scan = ++w->scans;
+    rows = arena_alloc(w->arena, (read_count + w->write_count + 1) * sizeof(*rows));
+    for (size_t i = 0; i < read_count; i++) {
+        struct work_key *k = w->write_count > 0 ? find_key(w, read[i]->key) : NULL;
+        const struct work_write *x = write_of(w, k);
+        if (x != NULL) k->met_by = scan;
         if (x != NULL && x->kind == TXN_DELETE) continue;
-        rows[n++] = x != NULL ? row_with_write(w, s->rows[i], x) : s->rows[i];
+        rows[n++] = x != NULL ? row_with_write(w, read[i], x) : read[i];
     }
     size_t old = n;
     for (size_t i = 0; i < w->write_count; i++) {
         const struct work_write *x = &w->writes[i];
-        bool known = x->kind == TXN_DELETE || !span_has(span, x->key);
-        for (size_t k = 0; k < old && !known; k++) known = slice_eq(rows[k]->key, x->key);
-        if (!known) rows[n++] = row_with_write(w, &(struct work_row){.found = false}, x);
+        bool comes = x->kind != TXN_DELETE && x->key->met_by != scan && span_has(span, x->key->row.key);
+        if (comes) rows[n++] = row_with_write(w, &(struct work_row){.found = false}, x);
     }
     if (n > old) qsort(rows, n, sizeof(*rows), compare_rows);
     *out = rows;
@@ -282,11 +401,15 @@ bool work_scan(struct work *w, const struct span *span, const struct work_row **
 
 /* --- writing --- */
 
-static void add_write(struct work *w, struct work_write x)
+static void add_write(struct work *w, struct slice key, struct work_write x)
 {
-    struct work_write *before = find_write(w, x.key);
-    if (before != NULL) {
-        *before = x;
+    x.key = have_key(w, key);
+    if (x.key->write != 0) {
+        w->writes[x.key->write - 1] = x;
+        return;
+    }
+    if (w->write_count == LIMIT_TXN_OPS) {
+        w->too_large = true;
         return;
     }
     if (w->write_count == w->write_capacity) {
@@ -294,26 +417,27 @@ static void add_write(struct work *w, struct work_write x)
         w->writes = mem_realloc(w->writes, w->write_capacity * sizeof(*w->writes));
     }
     w->writes[w->write_count++] = x;
+    x.key->write = w->write_count;
 }
 
 void work_put(struct work *w, struct slice row_key, struct slice value)
 {
-    add_write(w, (struct work_write){.key = row_key, .value = value, .kind = TXN_PUT});
+    add_write(w, row_key, (struct work_write){.value = value, .kind = TXN_PUT});
 }
 /* Of a key that this work has deleted: it begins anew. */
 void work_revise(struct work *w, struct slice row_key, struct slice value, uint64_t lease)
 {
-    const struct work_write *before = find_write(w, row_key);
+    const struct work_write *before = write_of(w, find_key(w, row_key));
     if (before != NULL && before->kind != TXN_REVISE) {
         struct revised anew = {.created = 0, .count = 1, .lease = lease, .value = value};
         work_put(w, row_key, revised_make(w->arena, &anew));
         return;
     }
-    add_write(w, (struct work_write){.key = row_key, .value = value, .kind = TXN_REVISE, .lease = lease});
+    add_write(w, row_key, (struct work_write){.value = value, .kind = TXN_REVISE, .lease = lease});
 }
 void work_delete(struct work *w, struct slice row_key)
 {
-    add_write(w, (struct work_write){.key = row_key, .value = SLICE_EMPTY, .kind = TXN_DELETE});
+    add_write(w, row_key, (struct work_write){.value = SLICE_EMPTY, .kind = TXN_DELETE});
 }
 
 enum work_step work_refuse(struct work *w, const struct etcd_error *why)
@@ -329,9 +453,13 @@ static void work_again(struct work *w)
 {
     COVER("etcd.work_again");
     for (struct work_span *s = w->spans; s != NULL; s = s->next) mem_free(s->rows);
+    forget_writes(w);
+    map_free(&w->by_hash);
+    map_init(&w->by_hash);
     w->keys = NULL;
     w->spans = NULL;
     w->revision = 0;
+    w->held = 0;
     work_run(w);
 }
 
@@ -367,12 +495,13 @@ static size_t make_compares(struct work *w, struct txn_compare *out)
     }
     for (struct work_span *s = w->spans; s != NULL; s = s->next) {
         if (!s->wanted) continue;
-        for (size_t i = 0; i < s->count; i++)
+        for (size_t i = 0; i < s->count && s->guard == GUARD_ALL; i++)
             out[n++] = (struct txn_compare){.target = TXN_TARGET_VERSION,
                                             .relation = TXN_EQUAL,
                                             .key = s->rows[i]->key,
                                             .version = s->rows[i]->version,
                                             .value = SLICE_EMPTY};
+        if (s->guard == GUARD_NONE) continue;
         out[n++] = (struct txn_compare){.target = TXN_TARGET_SPAN,
                                         .relation = TXN_EQUAL,
                                         .key = s->span.start,
@@ -393,17 +522,24 @@ static void commit(struct work *w)
     t.compare_count = make_compares(w, t.compares);
     for (size_t i = 0; i < w->write_count; i++) {
         const struct work_write *x = &w->writes[i];
-        t.ops[i] = (struct txn_op){.kind = x->kind, .key = x->key, .value = x->value, .lease = x->lease};
+        t.ops[i] = (struct txn_op){.kind = x->kind, .key = x->key->row.key, .value = x->value, .lease = x->lease};
     }
     client_txn(w->etcd->client, etcd_keyspace, &t, ETCD_CALL_MS, committed, w);
 }
 
 static void work_run(struct work *w)
 {
-    w->write_count = 0;
+    forget_writes(w);
+    w->looks = 0;
+    w->too_large = false;
     for (struct work_key *k = w->keys; k != NULL; k = k->next) k->wanted = false;
     for (struct work_span *s = w->spans; s != NULL; s = s->next) s->wanted = false;
-    switch (w->body(w, w->ctx)) {
+    enum work_step step = w->body(w, w->ctx);
+    if (w->too_large) {
+        work_end(w, &ERR_TOO_LARGE, w->revision, false);
+        return;
+    }
+    switch (step) {
     case WORK_WANTS: fetch(w); return;
     case WORK_REFUSED: work_end(w, &w->refusal, w->revision, false); return;
     case WORK_DONE: break;
@@ -421,6 +557,7 @@ void work_start(struct etcd *e, struct arena *arena, work_body body, work_done d
 {
     struct work *w = mem_zalloc(sizeof(*w));
     *w = (struct work){.etcd = e, .arena = arena, .body = body, .done = done, .ctx = ctx};
+    map_init(&w->by_hash);
     list_push_back(&e->works, &w->link);
     work_run(w);
 }

@@ -5,7 +5,8 @@
  *      '------------- what was read has changed meanwhile: all over again ------------'
  *
  * body computes over what has been read as of one timestamp; it is called again when what it wanted is there, so it does nothing else.
- * Rows that it writes it sees. */
+ * Rows that it writes it sees. What no transaction of ours could hold is refused while it is computed, and so is a body that looks at more
+ * than a million rows: the gateway's loop stands still meanwhile. */
 #ifndef QUORATE_ETCD_WORK_H
 #define QUORATE_ETCD_WORK_H
 
@@ -30,6 +31,13 @@ struct arena *work_arena(struct work *w);
 /* For body. False: wanted; return WORK_WANTS, or want more before that. */
 bool work_get(struct work *w, struct slice row_key, const struct work_row **out);
 bool work_scan(struct work *w, const struct span *s, const struct work_row ***out, size_t *count);
+/* Likewise, but as it was read, without what this work writes. */
+bool work_get_before(struct work *w, struct slice row_key, const struct work_row **out);
+bool work_scan_before(struct work *w, const struct span *s, const struct work_row ***out, size_t *count);
+/* As it was read; at the commit some may have gone, but none has come. The first `most` of it; 0: all. */
+bool work_scan_loosely(struct work *w, const struct span *s, size_t most, const struct work_row ***out, size_t *count);
+/* As it was read, the first ones; the commit asks nothing about them. */
+bool work_peek(struct work *w, const struct span *s, size_t most, const struct work_row ***out, size_t *count);
 void work_put(struct work *w, struct slice row_key, struct slice value);                    /* our own rows */
 void work_revise(struct work *w, struct slice row_key, struct slice value, uint64_t lease); /* users' */
 void work_delete(struct work *w, struct slice row_key);

@@ -180,6 +180,23 @@ START_TEST(a_snapshot_that_ends_while_a_page_is_under_way)
 }
 END_TEST
 
+/* What is put after "created" was told is told: the watch knows by then from where on, over all ranges. */
+START_TEST(a_watch_begins_before_it_says_created)
+{
+    ready();
+    post("/v3/watch", NULL,
+         "{\"create_request\":{\"key\":\"YQ==\"}}{\"create_request\":{\"key\":\"YQ==\",\"start_revision\":40}}");
+    ck_assert_int_eq(client.how.mode, READ_SNAPSHOT); /* of now: a timestamp above all that was acknowledged */
+    ck_assert_uint_eq(client.how.ts, 0);
+    ck_assert_uint_eq(client.watches, 0);
+    get_answers(60);
+    ck_assert(said("\"revision\":\"60\"") && said("\"created\":true"));
+    ck_assert_uint_eq(client.watches, 2);
+    ck_assert_uint_eq(client.afters[0], 60);
+    ck_assert_uint_eq(client.afters[1], 39);
+}
+END_TEST
+
 /* Two watches, of which the second wants what was there before, and progress is asked for. */
 static void two_watches(void)
 {
@@ -237,6 +254,7 @@ int main(void)
     tcase_add_test(t, a_clients_deadline);
     tcase_add_test(t, a_streams_deadline);
     tcase_add_test(t, a_snapshot_that_ends_while_a_page_is_under_way);
+    tcase_add_test(t, a_watch_begins_before_it_says_created);
     tcase_add_test(t, progress_is_never_ahead_of_events);
     tcase_add_test(t, what_was_before_is_known_or_the_watch_ends);
     suite_add_tcase(suite, t);

@@ -7,7 +7,15 @@
 
 #include "client/watch.h"
 
+/* Whoever answers by himself (test_etcd_store.h). */
+struct client_hooks {
+    void (*txn)(struct client *c, const struct txn *t, client_txn_done done, void *ctx);
+    void (*get)(struct client *c, struct slice key, const struct read_how *how, client_get_done done, void *ctx);
+    void (*scan)(struct client *c, const struct client_scan *s, client_scan_done done, void *ctx);
+};
+
 struct client {
+    const struct client_hooks *hooks; /* NULL: none */
     char what[32];
     char keyspace[80];
     struct arena arena;
@@ -25,6 +33,7 @@ struct client {
     client_call_done call_done;
     enum method method;
     struct client_watch_options watch;
+    uint64_t afters[4];           /* of the watches, in the order they were begun */
     client_watch_done watch_done; /* NULL: it has not asked for more */
     unsigned watches;
     uint64_t position;  /* of every watch */
@@ -52,6 +61,10 @@ void client_txn(struct client *c, struct slice keyspace, const struct txn *t, ui
                 void *ctx)
 {
     note(c, "txn", keyspace, timeout_ms, ctx);
+    if (c->hooks != NULL) {
+        c->hooks->txn(c, t, done, ctx);
+        return;
+    }
     c->txn = *t;
     c->txn.ops = arena_zalloc(&c->arena, t->op_count * sizeof(struct txn_op));
     memcpy(c->txn.ops, t->ops, t->op_count * sizeof(*t->ops));
@@ -65,6 +78,10 @@ void client_get_how(struct client *c, struct slice keyspace, struct slice key, c
                     uint32_t timeout_ms, client_get_done done, void *ctx)
 {
     note(c, "get", keyspace, timeout_ms, ctx);
+    if (c->hooks != NULL) {
+        c->hooks->get(c, key, how, done, ctx);
+        return;
+    }
     c->how = *how;
     c->key = arena_dup_slice(&c->arena, key);
     c->get_done = done;
@@ -87,6 +104,10 @@ void client_scan(struct client *c, struct slice keyspace, const struct client_sc
                  client_scan_done done, void *ctx)
 {
     note(c, "scan", keyspace, timeout_ms, ctx);
+    if (c->hooks != NULL) {
+        c->hooks->scan(c, s, done, ctx);
+        return;
+    }
     c->scan = *s;
     c->scan_done = done;
 }
@@ -123,6 +144,7 @@ void client_stats(const struct client *c, struct client_stats *out)
 struct client_watch *client_watch_new(struct client *c, const struct client_watch_options *o)
 {
     c->watch = *o;
+    c->afters[c->watches % 4] = o->after;
     c->watches++;
     return (struct client_watch *)(void *)c;
 }
