@@ -51,25 +51,40 @@ void serve_member_change(struct ecall *c, const struct json_node *body)
 
 /* --- status --- */
 
-static void status_known(void *ctx, const struct client_error *e, struct slice payload)
+static void emit_status(struct ecall *c, uint64_t revision)
 {
-    struct ecall *c = ctx;
-    struct meta_status_reply status;
-    if (e->status != STATUS_OK || unpack_meta_status_reply(payload, &c->arena, &status) != STATUS_OK) {
-        ecall_fail(c, e);
-        return;
-    }
-    c->etcd->term = status.term;
-    struct buf b = answer_begin(c, status.last_timestamp);
+    const struct meta_status_reply *status = c->state;
+    struct buf b = answer_begin(c, revision);
     json_key(&b, "version");
     json_str(&b, SERVER_VERSION);
     emit_u64(&b, "dbSize", 1);
     emit_u64(&b, "leader", c->etcd->member_id);
-    emit_u64(&b, "raftIndex", status.applied);
-    emit_u64(&b, "raftTerm", status.term);
-    emit_u64(&b, "raftAppliedIndex", status.applied);
+    emit_u64(&b, "raftIndex", status->applied);
+    emit_u64(&b, "raftTerm", status->term);
+    emit_u64(&b, "raftAppliedIndex", status->applied);
     emit_u64(&b, "dbSizeInUse", 1);
     answer_end(c, &b);
+}
+
+static void now_known(void *ctx, const struct client_error *e, const struct get_reply *reply)
+{
+    struct ecall *c = ctx;
+    emit_status(c, e->status == STATUS_OK ? reply->mark.ts : c->etcd->newest);
+}
+
+/* A snapshot read tells a timestamp that has been issued. */
+static void status_known(void *ctx, const struct client_error *e, struct slice payload)
+{
+    struct ecall *c = ctx;
+    struct meta_status_reply *status = arena_zalloc(&c->arena, sizeof(*status));
+    struct read_how how = {.mode = READ_SNAPSHOT};
+    c->state = status;
+    if (e->status != STATUS_OK || unpack_meta_status_reply(payload, &c->arena, status) != STATUS_OK) {
+        ecall_fail(c, e);
+        return;
+    }
+    c->etcd->term = status->term;
+    client_get_how(c->etcd->client, etcd_keyspace, key_compacted(&c->arena), &how, c->timeout_ms, now_known, c);
 }
 
 void serve_status(struct ecall *c, const struct json_node *body)

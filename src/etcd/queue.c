@@ -3,6 +3,7 @@
  *   PUTTING (the key, unless it is there) --> LOOKING --older ones are there--> WAITING (a watch of the name) --> LOOKING
  *                                                \--none--> answered
  *
+ * While it waits, its lease is renewed, as etcd's server does; who has been answered renews it himself.
  * An observer looks and waits likewise, for ever. A client that leaves while it waits takes its key along; so does one whose token or
  * right ends meanwhile, and it is told. */
 #include <stdio.h>
@@ -24,6 +25,7 @@ struct queue {
     int64_t lease;
     uint64_t mine; /* create revision of the key */
     bool makes_lease;
+    uint64_t ttl_s, renewed_ns; /* of the lease; by this gateway's clock */
     struct client_watch *watch;
     /* what a look has found */
     bool looking; /* a piece of work is under way */
@@ -167,6 +169,46 @@ static void send_leader(struct ecall *c)
     buf_free(&b);
 }
 
+static enum work_step renew_body(struct work *w, void *ctx)
+{
+    const struct ecall *c = ctx;
+    const struct queue *q = c->state;
+    const struct work_row *lease;
+    struct slice key = key_lease(work_arena(w), (uint64_t)q->lease);
+    if (!work_get(w, key, &lease)) return WORK_WANTS;
+    if (lease->found) work_put(w, key, lease->value);
+    return WORK_DONE;
+}
+
+static void renewed(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
+{
+    struct ecall *c = ctx;
+    struct queue *q = c->state;
+    (void)why; /* the next time; if it has ended, the look finds it */
+    (void)revision;
+    (void)wrote;
+    q->looking = false;
+    if (c->http == NULL || q->why != NULL)
+        queue_leave(c);
+    else
+        queue_look(c);
+}
+
+static bool is_to_renew(struct ecall *c)
+{
+    const struct queue *q = c->state;
+    return q->mine != 0 && env_mono_ns(c->etcd->env) - q->renewed_ns >= q->ttl_s * 1000 * NS_PER_MS / 3;
+}
+
+static void queue_renew(struct ecall *c)
+{
+    struct queue *q = c->state;
+    q->looking = true;
+    q->renewed_ns = env_mono_ns(c->etcd->env);
+    arena_reset(&c->look);
+    work_start(c->etcd, &c->look, renew_body, renewed, c);
+}
+
 static void changed(void *ctx, const struct client_error *e, const struct client_watch_batch *batch, uint64_t resume)
 {
     struct ecall *c = ctx;
@@ -178,6 +220,8 @@ static void changed(void *ctx, const struct client_error *e, const struct client
     } else if (e->status != STATUS_OK) {
         queue_free(q); /* what has changed since is not known: a look finds it */
         queue_look(c);
+    } else if (is_to_renew(c)) {
+        queue_renew(c);
     } else if (batch->change_count == 0) {
         client_watch_next(q->watch, changed, c);
     } else {
@@ -217,6 +261,7 @@ static void queue_wait(struct ecall *c)
     struct span span = span_below(&c->look, q->name);
     struct client_watch_options o = {
         .keyspace = etcd_keyspace, .start = span.start, .end = span.end, .after = q->revision};
+    if (q->mine != 0) o.progress_ms = q->ttl_s < 15 ? (uint32_t)q->ttl_s * 330 : 5000;
     if (q->kind != QUEUE_OBSERVE && c->must_leave == NULL) {
         c->must_leave = waiter_must_leave;
         c->recheck = waiter_rights_changed;
@@ -274,6 +319,7 @@ static enum work_step put_body(struct work *w, void *ctx)
         ttl[0] = SESSION_TTL_S;
         work_put(w, key_lease(a, (uint64_t)q->lease), slice_make(ttl, 8));
     }
+    q->ttl_s = lease->found ? lease_ttl_s(lease->value) : SESSION_TTL_S;
     struct ekv kv = row->found ? ekv_of(row->key, row->value, row->version) : (struct ekv){.created = 0};
     q->mine = kv.created; /* 0: that of the commit */
     if (row->found && (q->kind == QUEUE_LOCK || slice_eq(kv.value, q->value))) return WORK_DONE;
@@ -293,6 +339,7 @@ static void put(void *ctx, const struct etcd_error *why, uint64_t revision, bool
         return;
     }
     if (q->mine == 0 && wrote) q->mine = revision;
+    q->renewed_ns = env_mono_ns(c->etcd->env) - q->ttl_s * 500 * NS_PER_MS; /* a lease that was given is older */
     queue_look(c);
 }
 

@@ -13,6 +13,7 @@
 #define READS_MAX 64u
 #define FRAGMENT_BYTES (1u << 20)
 #define POLL_MS 10000u
+#define WATCHES_MAX 1000u /* of one stream: each asks its ranges by itself */
 
 struct event {
     struct ekv kv, before;
@@ -40,6 +41,7 @@ struct ewatch {
 struct wstream {
     struct ecall *call;
     struct list watches;
+    size_t count;   /* of watches */
     size_t reading; /* of all watches */
     int64_t next_id;
     bool gone;
@@ -53,6 +55,7 @@ static void watch_next(struct ewatch *w);
 static void watch_free(struct ewatch *w)
 {
     list_remove(&w->link);
+    w->stream->count--;
     client_watch_free(w->watch);
     arena_free(&w->arena);
     mem_free(w);
@@ -337,7 +340,8 @@ static void create(struct wstream *s, const struct create_asked *q, struct ewatc
         memcpy(end, span.start.data, span.start.size);
         span.end = slice_make(end, span.start.size + 1);
     }
-    const char *wrong = span.empty                             ? "mvcc: watcher range is empty"
+    const char *wrong = s->count >= WATCHES_MAX                ? "etcdserver: too many watches on one stream"
+                        : span.empty                           ? "mvcc: watcher range is empty"
                         : q->id != 0 && find(s, q->id) != NULL ? "mvcc: duplicate watch ID provided on the WatchStream"
                         : !ecall_holds(s->call, AUTH_READ, key, q->range_end)
                             ? "rpc error: code = PermissionDenied desc = etcdserver: permission denied"
@@ -374,6 +378,7 @@ static void create(struct wstream *s, const struct create_asked *q, struct ewatc
                                                              : 1,
                                      .progress_ms = POLL_MS};
     list_push_back(&s->watches, &w->link);
+    s->count++;
     w->watch = client_watch_new(e->client, &o);
     watch_next(w);
 }

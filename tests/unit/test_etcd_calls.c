@@ -197,6 +197,22 @@ START_TEST(a_watch_begins_before_it_says_created)
 }
 END_TEST
 
+START_TEST(a_stream_has_a_thousand_watches)
+{
+    struct buf b;
+    ready();
+    buf_init(&b, 1u << 20);
+    for (unsigned i = 0; i < 1005; i++) buf_append_str(&b, "{\"create_request\":{\"key\":\"YQ==\"}}");
+    buf_append(&b, "", 1);
+    post("/v3/watch", NULL, (const char *)b.data);
+    get_answers(60);
+    ck_assert_uint_eq(client.watches, 1000);
+    ck_assert(
+        said("\"created\":true,\"canceled\":true,\"cancel_reason\":\"etcdserver: too many watches on one stream\""));
+    buf_free(&b);
+}
+END_TEST
+
 /* Two watches, of which the second wants what was there before, and progress is asked for. */
 static void two_watches(void)
 {
@@ -255,6 +271,7 @@ int main(void)
     tcase_add_test(t, a_streams_deadline);
     tcase_add_test(t, a_snapshot_that_ends_while_a_page_is_under_way);
     tcase_add_test(t, a_watch_begins_before_it_says_created);
+    tcase_add_test(t, a_stream_has_a_thousand_watches);
     tcase_add_test(t, progress_is_never_ahead_of_events);
     tcase_add_test(t, what_was_before_is_known_or_the_watch_ends);
     suite_add_tcase(suite, t);

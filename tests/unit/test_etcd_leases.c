@@ -322,6 +322,47 @@ START_TEST(a_lease_of_many_keys_ends_and_has_ended_from_the_first_step_on)
 }
 END_TEST
 
+START_TEST(leases_rest_while_a_backup_is_restored)
+{
+    lease_of(5);
+    store.client.restoring = true;
+    seconds(&one, 40);
+    store.client.restoring = false;
+    ck_assert(!has_ended());
+    seconds(&one, 9);
+    ck_assert(has_ended());
+}
+END_TEST
+
+/* Who waits for a lock keeps his lease while he waits, as etcd's server does for him. */
+START_TEST(a_lease_lives_while_its_owner_waits)
+{
+    const struct client_error fine = {.status = STATUS_OK, .message = SLICE_EMPTY};
+    const struct client_watch_batch empty = {.upto = 1};
+    grant(8, 600);
+    grant(7, 6);
+    ck_assert_int_eq(call(&one, "/v3/lock/lock", "{\"name\":\"bA==\",\"lease\":8}"), 200);
+    unsigned replies = one.http.replies;
+    fake_http_send(&one.http, HTTP_POST, "/v3/lock/lock", NULL, "{\"name\":\"bA==\",\"lease\":7}");
+    store_run(&store);
+    ck_assert_uint_eq(store.client.watches, 1);
+    ck_assert_uint_le(store.client.watch.progress_ms, 2000);
+    for (unsigned i = 0; i < 15; i++) {
+        seconds(&one, 2);
+        store.client.watch_done(store.client.watch_ctx[(store.client.watch_asked - 1) % 4], &fine, &empty, 0);
+        store_run(&store);
+    }
+    ck_assert_uint_eq(one.http.replies, replies); /* it waits still */
+    ck_assert_int_eq(call(&one, "/v3/lease/revoke", "{\"ID\":8}"), 200);
+    store.client.watch_done(store.client.watch_ctx[(store.client.watch_asked - 1) % 4], &fine, &empty, 0);
+    seconds(&one, 2);
+    store.client.watch_done(store.client.watch_ctx[(store.client.watch_asked - 1) % 4], &fine, &empty, 0);
+    store_run(&store);
+    ck_assert_uint_eq(one.http.replies, replies + 2);
+    ck_assert(said(&one, "\"key\":\"bC83\""));
+}
+END_TEST
+
 /* --- transactions --- */
 
 START_TEST(nested_compares_are_of_the_state_before)
@@ -412,6 +453,8 @@ int main(void)
     tcase_add_test(t, leases_beyond_a_page_end_too);
     tcase_add_test(t, a_lease_of_many_keys_is_revoked);
     tcase_add_test(two, a_lease_of_many_keys_ends_and_has_ended_from_the_first_step_on);
+    tcase_add_test(t, leases_rest_while_a_backup_is_restored);
+    tcase_add_test(t, a_lease_lives_while_its_owner_waits);
     tcase_add_test(t, nested_compares_are_of_the_state_before);
     tcase_add_test(t, a_transaction_of_too_many_operations_is_refused_before_it_is_looked_at);
     tcase_add_test(t, a_transaction_that_looks_at_too_much_is_refused);

@@ -16,6 +16,7 @@ struct client_hooks {
 
 struct client {
     const struct client_hooks *hooks; /* NULL: none */
+    bool restoring;
     char what[32];
     char keyspace[80];
     struct arena arena;
@@ -111,16 +112,15 @@ void client_scan(struct client *c, struct slice keyspace, const struct client_sc
     c->scan = *s;
     c->scan_done = done;
 }
+void client_restoring(struct client *c, uint32_t timeout_ms, client_restoring_done done, void *ctx)
+{
+    (void)timeout_ms;
+    done(ctx, c->restoring);
+}
 void client_map(struct client *c, struct slice keyspace, uint32_t timeout_ms, client_map_done done, void *ctx)
 {
     note(c, "map", keyspace, timeout_ms, ctx);
     c->map_done = done;
-}
-void client_restoring(struct client *c, uint32_t timeout_ms, client_restoring_done done, void *ctx)
-{
-    (void)c;
-    (void)timeout_ms;
-    done(ctx, false);
 }
 void client_meta(struct client *c, enum method m, struct slice params, uint32_t timeout_ms, client_call_done done,
                  void *ctx)
