@@ -190,7 +190,7 @@ static enum status command_unknown(const struct command *commands, size_t count,
         errbuf_set(&verbs, "%.400s%s%s", before.text, before.text[0] != '\0' ? ", " : "",
                    commands[i].name + strlen(first) + 1);
     }
-    if (near.word != NULL)
+    if (near.word != NULL && !(group && second == NULL))
         errbuf_set(err, "unknown command '%s'; did you mean '%s'?", asked.text, near.word);
     else if (group)
         errbuf_set(err, "`quorate %s` needs one of: %s", first, verbs.text);

@@ -42,15 +42,14 @@ static int print_settings(struct admin_call *a, struct slice prefix, const char 
         text_table_cell_bytes(&t, s->value, 64);
     }
     buf_append_str(&b, shown == 0 ? "{}\n" : "}\n");
-    if (a->session.cli->output == OUTPUT_JSON) {
-        out_buf(&b);
+    bool none = only != NULL && shown == 0, json = a->session.cli->output == OUTPUT_JSON;
+    if (json && !none) out_buf(&b);
+    if (json || none)
         text_table_free(&t);
-    } else {
+    else
         admin_print_table(&t, a->session.cli->output);
-    }
     buf_free(&b);
-    return only != NULL && shown == 0 ? cli_fail("no setting is named '%s'; `quorate config get` lists them", only)
-                                      : CLI_OK;
+    return none ? cli_fail("no setting is named '%s'; `quorate config get` lists them", only) : CLI_OK;
 }
 
 static int do_config_get(struct admin_call *a)
@@ -91,8 +90,14 @@ int run_scheduler_list(struct cli *c)
 
 static int switch_scheduler(struct admin_call *a, const char *value)
 {
+    static const char *const all[] = {"repair", "balance", "leaders", "split", "merge"};
     char name[100];
-    (void)snprintf(name, sizeof name, "scheduler.%.80s", a->session.cli->args.words[0]);
+    const char *asked = a->session.cli->args.words[0];
+    size_t at = 0;
+    while (at < sizeof all / sizeof *all && strcmp(all[at], asked) != 0) at++;
+    if (at == sizeof all / sizeof *all)
+        return cli_usage("there is no scheduler '%s': repair, balance, leaders, split or merge", asked);
+    (void)snprintf(name, sizeof name, "scheduler.%.80s", asked);
     int code = ask_settings(a, name, value, NULL);
     if (code != CLI_OK) return code;
     char json[128], text[128];

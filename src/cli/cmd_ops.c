@@ -69,6 +69,8 @@ static int print_operators(struct admin_call *a, const struct meta_ops_reply *op
     uint64_t now_ms = env_wall_ms(a->session.env);
     struct text_table t;
     size_t shown = 0;
+    for (size_t i = 0; i < ops->op_count; i++) shown += wanted(&ops->ops[i], running, id);
+    if (id != 0 && shown == 0) return cli_fail("no operator has the id %llu", (unsigned long long)id);
     if (a->session.cli->output == OUTPUT_JSON) {
         print_operators_json(ops, running, id);
         return CLI_OK;
@@ -77,7 +79,6 @@ static int print_operators(struct admin_call *a, const struct meta_ops_reply *op
     for (size_t i = 0; i < ops->op_count; i++) {
         const struct operator_info *o = &ops->ops[i];
         if (!wanted(o, running, id)) continue;
-        shown++;
         text_table_cell(&t, "%llu", (unsigned long long)o->id);
         text_table_cell(&t, "%llu", (unsigned long long)o->range_id);
         text_table_cell(&t, "%s", operator_kind_name(o->kind));
@@ -92,7 +93,6 @@ static int print_operators(struct admin_call *a, const struct meta_ops_reply *op
         text_table_cell_bytes(&t, o->step, 100);
     }
     admin_print_table(&t, a->session.cli->output);
-    if (id != 0 && shown == 0) return cli_fail("no operator has the id %llu", (unsigned long long)id);
     return CLI_OK;
 }
 

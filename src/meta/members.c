@@ -121,6 +121,16 @@ static const char *may_not_go(const struct meta *m, uint64_t id)
                : "without it the members that are up are no majority: start others, or add one first";
 }
 
+/* HOST:PORT, as far as can be seen: a member that nobody can reach would count all the same. */
+static bool has_port(struct slice address)
+{
+    size_t digits = 0;
+    while (digits < address.size && address.data[address.size - 1 - digits] >= '0' &&
+           address.data[address.size - 1 - digits] <= '9')
+        digits++;
+    return digits > 0 && digits <= 5 && address.size > digits + 1 && address.data[address.size - 1 - digits] == ':';
+}
+
 static bool address_is_taken(const struct meta *m, struct slice address)
 {
     struct meta_address members[LIMIT_REPLICAS];
@@ -140,6 +150,8 @@ enum status members_command(const struct meta *m, struct meta_command *c, struct
         fault = may_not_go(m, c->member.id);
     } else if (c->member.id == 0 || c->member.address.size == 0) {
         fault = "a member has an id above 0 and an address";
+    } else if (!has_port(c->member.address)) {
+        fault = "the address is not HOST:PORT";
     } else if (range_desc_replica(d, c->member.id) != NULL) {
         fault = "there is a member of that id already";
     } else if (address_is_taken(m, c->member.address)) {

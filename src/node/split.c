@@ -98,7 +98,10 @@ static void split_done(struct proposal *p, enum status status, bool unknown, str
         s->retry_ns = env_mono_ns(s->node->env) + SPLIT_PAUSE_NS;
         s->node->env->ops->wake(s->node->env);
     } else {
-        split_refuse(s, answered, unknown, status_text(answered));
+        bool outside = status == STATUS_OK && answered == STATUS_INVALID;
+        split_refuse(s, answered, unknown,
+                     outside ? "the key is not inside the range: it would leave one side without keys"
+                             : status_text(answered));
     }
 }
 

@@ -36,6 +36,11 @@ expect "and goes on" 0 "scheduler.leaders is on" "$quorate" scheduler resume lea
 check "scatter" "$quorate" range scatter six
 for _ in $(seq 20); do if ended transfer; then break; fi; sleep 0.2; done
 check "transfers have ended well" ended transfer
+expect "no such scheduler" 2 "there is no scheduler 'none'" "$quorate" scheduler pause none
+expect "a group of verbs" 2 "needs one of: list, show, cancel, history" "$quorate" op
+expect "no such operator to show" 1 "no operator has the id 4711" "$quorate" op show 4711 -o json
+expect "a split beyond the range" 1 "not inside the range" "$quorate" range split 3 --at zz
+expect "a member without an address" 1 "not HOST:PORT" "$quorate" meta add 4 nonsense
 expect "no such operator" 1 "no operator" "$quorate" op cancel 4711
 expect "no such range" 1 "no range" "$quorate" range show 4711
 expect "no such node" 1 "no node" "$quorate" node decommission 99
