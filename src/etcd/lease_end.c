@@ -112,7 +112,11 @@ static void step_done(void *ctx, const struct etcd_error *why, uint64_t revision
     }
     lease_ended done = n->done;
     void *done_ctx = n->ctx;
-    struct etcd_error refusal = why != NULL ? *why : n->all ? (struct etcd_error){.code = GRPC_OK} : ERR_STOPPED;
+    struct etcd_error refusal = ERR_STOPPED;
+    if (why != NULL)
+        refusal = *why;
+    else if (n->all)
+        refusal = (struct etcd_error){.code = GRPC_OK};
     ending_free(n);
     done(done_ctx, refusal.code != GRPC_OK ? &refusal : NULL, revision);
 }
