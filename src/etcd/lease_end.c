@@ -112,13 +112,10 @@ static void step_done(void *ctx, const struct etcd_error *why, uint64_t revision
     }
     lease_ended done = n->done;
     void *done_ctx = n->ctx;
-    struct etcd_error refusal = ERR_STOPPED;
-    if (why != NULL)
-        refusal = *why;
-    else if (n->all)
-        refusal = (struct etcd_error){.code = GRPC_OK};
+    struct etcd_error refusal = why != NULL ? *why : ERR_STOPPED;
+    bool ended = why == NULL && n->all;
     ending_free(n);
-    done(done_ctx, refusal.code != GRPC_OK ? &refusal : NULL, revision);
+    done(done_ctx, ended ? NULL : &refusal, revision);
 }
 
 void lease_end(struct etcd *e, const struct lease_to_end *l, lease_ended done, void *ctx)
