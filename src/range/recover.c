@@ -461,6 +461,7 @@ enum status recover_state(struct host *h, const struct range_desc *d, struct are
     buf_init(&key, LSM_KEY_MAX);
     key_encode_range(&key, d->keyspace, d->start);
     enum status s = lsm_get(h->lsm, buf_slice(&key), LSM_TS_MAX, &row, &miss);
+    if (s == STATUS_MISS) lsm_miss_drop(&miss); /* somebody else's load of the block is under way */
     if (s == STATUS_OK) s = range_state_unpack(arena_dup_slice(arena, row.value), out);
     buf_free(&key);
     return s == STATUS_OK && out->desc.id != d->id ? STATUS_NOT_FOUND : s;
@@ -478,6 +479,7 @@ static void find_unwritten(void *ctx, uint64_t group, uint64_t index, uint64_t t
     buf_init(&key, 16);
     birth_row_key(&key, group);
     enum status s = lsm_get(h->lsm, buf_slice(&key), LSM_TS_MAX, &row, &miss);
+    if (s == STATUS_MISS) lsm_miss_drop(&miss);
     if (s != STATUS_OK && s != STATUS_NOT_FOUND) { /* it has promised nothing yet: somebody will ask for it anew */
         COVER("recover.birth_unread");
         map_put(&rec->unread, group, rec);
