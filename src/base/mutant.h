@@ -129,6 +129,7 @@
     X(moves_behind_freeze, "T32", "replicas change while the entry that freezes the range is not applied yet")         \
     X(lagging_told_definite, "T39", "proposals to a range that is taken in by a snapshot are said to be void")         \
     X(merge_serves_frozen, "T32", "a range goes on with writes while it is frozen")                                    \
+    X(left_gone_awaited, "T32", "a frozen range waits for a left one that was taken in itself")                        \
     X(merge_drops_log_early, "T32", "the absorbed range's log goes before the store holds the merge")                  \
     /* timestamps */                                                                                                   \
     X(timestamps_from_the_clock, "T44", "a new metadata leader begins at its clock, not at the bound")                 \

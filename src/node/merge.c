@@ -6,9 +6,10 @@
  *   replied <--- COMMIT applied <--- COMMIT proposed, when every replica has all <----+
  *           <--- ABORT applied  <--- ABORT proposed, when MERGE_NS are over
  *
- *   frozen, and the left one has given it up: THAW proposed */
+ *   frozen, and the left one has given it up, or has been taken in itself since: THAW proposed */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "node/changes.h"
 #include "range/command.h"
 
@@ -172,11 +173,33 @@ static void drive_left(struct node_merge *m, struct replica *left, uint64_t now_
 
 /* --- the right one --- */
 
+struct before {
+    const struct range_desc *right;
+    uint64_t version; /* of who ends where it begins; 0: nobody here */
+};
+
+static void note_before(void *ctx, struct replica *r)
+{
+    struct before *b = ctx;
+    uint64_t version = replica_desc(r)->epoch.version;
+    if (are_neighbours(replica_desc(r), b->right) && version > b->version) b->version = version;
+}
+
+/* The left one's version. When that has given the merge up, another may have taken it in since: then that one's, which is higher.
+ * 0: neither is here. */
+static uint64_t left_version(const struct host *h, const struct replica *right)
+{
+    const struct replica *left = host_replica(h, replica_merge(right).with);
+    if (left != NULL) return replica_desc(left)->epoch.version;
+    struct before b = {.right = replica_desc(right)};
+    if (!MUTANT(left_gone_awaited)) host_each_replica(h, note_before, &b);
+    return b.version;
+}
+
 static void drive_right(struct node_merge *m, struct replica *right)
 {
     struct replica_merge is = replica_merge(right);
-    const struct replica *left = host_replica(m->node->host, is.with);
-    if (left == NULL || replica_desc(left)->epoch.version <= is.version) return; /* it has not decided yet */
+    if (left_version(m->node->host, right) <= is.version) return; /* it has not decided yet */
     merge_propose(
         m, right,
         (struct range_command){.kind = RANGE_THAW, .other = is.with, .version = is.version, .key = SLICE_EMPTY});

@@ -7,6 +7,7 @@
 #include "client/interact.h"
 #include "lib/cover.h"
 #include "lib/suite.h"
+#include "range/command.h"
 #include "sim/stage.h"
 
 enum { CALL_MS = 5000, START = 1000 };
@@ -562,6 +563,115 @@ START_TEST(ids_beside_a_key)
 }
 END_TEST
 
+/* --- ranges that change --- */
+
+struct find {
+    uint32_t keyspace;
+    const char *key;
+    struct replica *found;
+};
+
+static void find_leader(void *ctx, struct replica *r)
+{
+    struct find *f = ctx;
+    if (replica_leads(r) && range_desc_contains(replica_desc(r), f->keyspace, slice_str(f->key))) f->found = r;
+}
+
+/* Whoever leads the range of that key; *node: where. */
+static struct replica *leader_of(const char *key, struct process **node)
+{
+    struct find f = {.keyspace = client_keyspace_id(stage_client(s, 0), stage_keyspace), .key = key};
+    for (unsigned i = 0; i < 100 && f.found == NULL; i++) {
+        stage_run(s, 100 * MS_NS);
+        *node = stage_leader(s, key);
+        if (*node != NULL) host_each_replica(process_host(*node), find_leader, &f);
+    }
+    sound();
+    ck_assert(f.found != NULL);
+    return f.found;
+}
+
+static void change_answered(void *ctx, const struct client_error *e, struct slice payload)
+{
+    struct stage_answer *a = ctx;
+    (void)payload;
+    a->status = e->status;
+    a->done = true;
+}
+
+static void ask_node(const struct process *node, enum method method, const struct buf *params)
+{
+    struct stage_answer a = {.done = false};
+    client_node(stage_client(s, 0), node->address, method, buf_slice(params), CALL_MS, change_answered, &a);
+    process_pass_soon(s->cluster.clients[0]);
+    wait_for(&a.done);
+    ck_assert_int_eq(a.status, STATUS_OK);
+}
+
+static void split_at(const char *key)
+{
+    struct process *node;
+    struct buf params;
+    buf_init(&params, 4096);
+    struct range_split_request q = {.range_id = replica_group(leader_of(key, &node)), .key = slice_str(key)};
+    pack_range_split_request(&params, &q);
+    ask_node(node, METHOD_RANGE_SPLIT, &params);
+    buf_free(&params);
+}
+
+static void merge_ranges_of(const char *left, const char *right)
+{
+    struct process *node;
+    struct buf params;
+    buf_init(&params, 4096);
+    struct range_merge_request q = {.right_id = replica_group(leader_of(right, &node))};
+    q.left_id = replica_group(leader_of(left, &node));
+    pack_range_merge_request(&params, &q);
+    ask_node(node, METHOD_RANGE_MERGE, &params);
+    buf_free(&params);
+}
+
+static bool frozen;
+
+static void freeze_applied(struct proposal *p, enum status status, bool unknown, struct slice answer)
+{
+    (void)p;
+    (void)unknown;
+    frozen = status == STATUS_OK && range_answer_status(answer) == STATUS_OK;
+}
+
+/* T32: a range is frozen for its left neighbour, which gives up and is taken in itself before anybody thaws the right one. Whoever has
+ * the left one's keys by then tells that it will not come. */
+START_TEST(the_left_one_is_taken_in_before_the_thaw)
+{
+    static struct proposal proposal;
+    struct process *node;
+    split_at("c3");
+    split_at("c6");
+    const struct replica *left = leader_of("c3", &node);
+    uint64_t thawed = cover_count("range.merge_thawed");
+    struct range_command freeze = {.kind = RANGE_FREEZE,
+                                   .other = replica_group(left),
+                                   .version = replica_desc(left)->epoch.version,
+                                   .key = SLICE_EMPTY};
+    merge_ranges_of("c", "c3");
+    struct replica *right = leader_of("c6", &node);
+    freeze.epoch = replica_desc(right)->epoch;
+    struct buf encoded;
+    buf_init(&encoded, 4096);
+    range_command_encode(&freeze, &encoded);
+    proposal = (struct proposal){.done = freeze_applied, .deadline_ns = DEADLINE_NONE};
+    list_init(&proposal.link);
+    frozen = false;
+    ck_assert_int_eq(replica_propose(right, buf_slice(&encoded), &proposal), STATUS_OK);
+    process_pass_soon(node);
+    buf_free(&encoded);
+    wait_for(&frozen);
+    put("c7", "served again");
+    ck_assert_uint_gt(cover_count("range.merge_thawed"), thawed);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sim_directed");
@@ -579,6 +689,7 @@ int main(void)
     tcase_add_test(t, one_for_two);
     tcase_add_test(t, a_prepare_behind_its_seal);
     tcase_add_test(t, ids_beside_a_key);
+    tcase_add_test(t, the_left_one_is_taken_in_before_the_thaw);
     suite_add_tcase(suite, t);
     return run_suite(suite);
 }
