@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs test programs and counts.  sh tests/run.sh PROGRAM... [-- PROGRAM...]
 # Each argument is a command line. Those before `--` run JOBS at a time (default 2), then those behind it, which mostly wait
-# and have sockets: PROCESSES at a time (default 3), each told in TEST_SLOT (0, 1, ...) which of them it is.
+# and have sockets: PROCESSES at a time (default 4), each told in TEST_SLOT (0, 1, ...) which of them it is.
 # A program that fails has its output shown. Cases are counted from check's lines ("100%: Checks: 5, Failures: 0, Errors:
 # 0") or from a program's own closing line ("5 passed, 0 failed"). A program that dies, runs longer than TEST_TIMEOUT
 # seconds (default 900), or counts nothing is a failure. The last line is "N passed, N failed"; exit status 0 if nothing failed
@@ -93,7 +93,7 @@ for command in "$@"; do
     fi
 done
 xargs -0 -r -n 1 -P "${JOBS:-2}" sh "$0" --one "$results" <"$results/together"
-xargs -0 -r -n 1 -P "${PROCESSES:-3}" --process-slot-var=TEST_SLOT sh "$0" --one "$results" <"$results/processes"
+xargs -0 -r -n 1 -P "${PROCESSES:-4}" --process-slot-var=TEST_SLOT sh "$0" --one "$results" <"$results/processes"
 
 # A program whose result is missing (its runner was killed) counts as failed.
 programs=$(cat "$results/together" "$results/processes" | tr -cd '\0' | wc -c)

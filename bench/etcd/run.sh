@@ -38,6 +38,9 @@ leader=$(etcdctl endpoint status -w json | json "[e['Endpoint'] for e in d if e[
 under_wrk() { # under_wrk WHO WHAT URL CONNECTIONS: a line "WHAT_CONNECTIONS WHO operations-per-second p50-ms p99-ms"
     WHO=$1 WHAT=$2 wrk -t 1 -c "$4" -d "${seconds}s" -s "$here/load.lua" "$3" | awk -v key="$2_$4 $1" '/^RESULT/ { print key, $2, $3, $4 }' >>"$work/results"
 }
+for url in "http://$leader" "$(gateway)"; do # who has never been written to makes what it needs first
+    curl -sf -d '{"key":"YQ==","value":"YQ=="}' "$url/v3/kv/put" >/dev/null || { echo "$url takes no put" >&2; exit 1; }
+done
 for _ in $(seq "$rounds"); do
     for what in put get; do
         for count in 1 16 "$connections" 256; do
