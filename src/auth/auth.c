@@ -106,8 +106,9 @@ static void rows_read(void *ctx, const struct client_error *e, const struct scan
 
 static void rows_ask(struct auth *a, struct slice from)
 {
-    struct client_scan scan = {
-        .start = from, .end = slice_str("c"), .how = {.mode = READ_SNAPSHOT, .ts = a->reading.ts}};
+    struct client_scan scan = {.start = from,
+                               .end = slice_str("c")}; /* strong: a snapshot may be older than the generation */
+    if (a->reading.ts != 0) scan.how = (struct read_how){.mode = READ_SNAPSHOT, .ts = a->reading.ts};
     client_scan(a->client, slice_str(AUTH_KEYSPACE), &scan, AUTH_ASK_MS, rows_read, a);
 }
 

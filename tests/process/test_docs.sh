@@ -39,11 +39,13 @@ $command"
         good=no
         again() { sh -c "$command" >"$work/answer" 2>&1 </dev/null; }
         answered() { if [ -n "$wanted" ]; then grep -q "^HTTP $wanted" "$work/answer"; else ! grep -q "^HTTP [^2]" "$work/answer"; fi; }
+        known() { again && answered; } # a gateway hears of users within a second
         if grep -q '# until it is stopped' "$file"; then
             if for_a_while "$command" >"$work/answer" 2>&1; then good=yes; fi
         elif ! grep -q 'curl\|^v3' "$file"; then # a new range may still be electing its first leader: status says so
             if eventually again; then good=yes; fi
-        elif again && answered; then good=yes; fi
+        elif again && answered; then good=yes
+        elif [ -z "$wanted" ] && grep -q '^HTTP 401' "$work/answer" && eventually known; then good=yes; fi
         if [ "$good" = yes ]; then pass "$page: $(head -n 1 "$file")"; else
             fail "$page: $(head -n 1 "$file")"
             head -c 800 "$work/answer" | sed 's/^/      /'
