@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { SEARCH_STEPS_MAX = 20 * 1000 * 1000 };
+enum { SEARCH_STEPS_MAX = 20 * 1000 * 1000, UNDECIDED_MAX = 2 /* searches given up, until all are */ };
 
 struct entry { /* a call or a return; a list in order of time */
     const struct linear_op *op;
@@ -207,12 +207,36 @@ static enum linear_verdict search_once(const struct linear_op *ops, size_t count
     return v;
 }
 
-/* First as if unknown writes that nobody saw had not happened: an order without them is an order. Only when there is none
- * are they let in, for they may explain a refusal. */
+/* Lets one more unknown write in, of those that were called before the operation at `stuck` returned: the latest put, which
+ * can explain most, or else the latest of the others; or else all that are left. False: none was left out. */
+static bool let_in(const struct linear_op *ops, size_t count, bool *seen, size_t stuck)
+{
+    size_t best = count;
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        if (!left_out(&ops[i], seen, i) || ops[i].kind == LINEAR_GET) continue;
+        any = true;
+        if (ops[i].call_ns > ops[stuck].return_ns) continue;
+        bool put = ops[i].kind == LINEAR_PUT, best_is_put = best < count && ops[best].kind == LINEAR_PUT;
+        if (best == count || put > best_is_put || (put == best_is_put && ops[i].call_ns > ops[best].call_ns)) best = i;
+    }
+    if (best < count)
+        seen[best] = true;
+    else
+        memset(seen, true, count * sizeof *seen);
+    return any;
+}
+
+/* First as if unknown writes that nobody saw had not happened: an order without them is an order. Only where there is none
+ * are they let in, one after the other, for they may explain a refusal; all at once there would be too many orders. */
 enum linear_verdict linear_check(const struct linear_op *ops, size_t count, size_t *stuck)
 {
     bool *seen = mark_seen(ops, count);
-    enum linear_verdict v = search_once(ops, count, seen, stuck);
+    enum linear_verdict v = LINEAR_FINE;
+    for (int undecided = 0; undecided < UNDECIDED_MAX; undecided += v == LINEAR_UNDECIDED) {
+        v = search_once(ops, count, seen, stuck);
+        if (v == LINEAR_FINE || !let_in(ops, count, seen, *stuck)) break;
+    }
     mem_free(seen);
-    return v == LINEAR_FINE ? v : search_once(ops, count, NULL, stuck);
+    return v;
 }
