@@ -23,11 +23,15 @@ void host_timestamps_asked(struct host *h, uint64_t now_ns)
     }
 }
 
+/* A round that asked in vain goes on with what there is. Whoever refuses does so at once: the next round asks again, not this one. */
 void host_timestamps_came(struct host *h, uint64_t newest)
 {
     uint64_t asked_ns = h->resolve.asked_ns;
     h->resolve.asked_ns = 0;
-    if (newest <= h->resolve.issued.ts) return;
+    if (newest <= h->resolve.issued.ts) {
+        if (h->resolve.state == ROUND_ASKING && asked_ns >= h->resolve.begun_ns) h->resolve.next_ns = asked_ns;
+        return;
+    }
     h->resolve.issued = (struct resolved){.ts = newest, .since_ns = asked_ns};
     uint64_t node;
     void *value;

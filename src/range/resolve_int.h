@@ -6,7 +6,7 @@
 
 /* A round of telling peers (resolve.c):
  *
- *   IDLE --every 200 ms--> ASKING --a timestamp came, or is young, or 200 ms--> CONFIRMING --all, or 200 ms--> told; IDLE */
+ *   IDLE --every 200 ms--> ASKING --a timestamp came, is young, was refused, or 200 ms--> CONFIRMING --all, or 200 ms--> told; IDLE */
 enum round_state { ROUND_IDLE, ROUND_ASKING, ROUND_CONFIRMING };
 
 struct resolve_host {

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-enum { PASSES_PER_SECOND_MAX = 200000, STOP_STEPS_MAX = 6000 }; /* a disk may hang for half a minute */
+enum { PASSES_PER_SECOND_MAX = 20000, STOP_STEPS_MAX = 6000 }; /* a disk may hang for half a minute */
 
 static struct process *process_of(struct env *env)
 {

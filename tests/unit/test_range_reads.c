@@ -1,4 +1,5 @@
-/* Reads of a leader that is behind with applying: its index is known, its rows are not there yet. */
+/* Reads of a leader that is behind with applying: its index is known, its rows are not there yet. And rounds of resolved timestamps
+ * while there is no timestamp to be had. */
 #include "lib/range_hosts.h"
 #include "lib/suite.h"
 
@@ -58,11 +59,35 @@ START_TEST(a_read_waits_until_its_index_is_applied)
 }
 END_TEST
 
+/* A metadata service that has not been founded refuses at once: each round asks it once, not as fast as it answers. */
+START_TEST(a_round_asks_in_vain_once)
+{
+    hosts_begin(90);
+    for (unsigned i = 0; i < 200 && hosts_leader() < 0; i++) hosts_run_ms(20);
+    struct host *h = hosts_host((unsigned)hosts_leader());
+    struct process *p = hosts_process[hosts_leader()];
+    unsigned asked = 0;
+    for (uint64_t end_ns = hosts_world.now_ns + SEC_NS; hosts_world.now_ns < end_ns;) {
+        hosts_run_ms(1);
+        uint64_t now_ns = process_mono_ns(p);
+        (void)host_resolve_pass(h, now_ns);
+        if (!host_wants_timestamp(h)) continue;
+        asked++;
+        host_timestamps_asked(h, now_ns);
+        host_timestamps_came(h, 0);
+    }
+    ck_assert_uint_ge(asked, 4); /* five rounds a second */
+    ck_assert_uint_le(asked, 6);
+    hosts_end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("range_reads");
     TCase *c = tcase_create("reads");
     tcase_add_loop_test(c, a_read_waits_until_its_index_is_applied, 0, 2);
+    tcase_add_test(c, a_round_asks_in_vain_once);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
