@@ -70,20 +70,29 @@ static bool pick_for_reads(struct lsm *l, struct pick *p)
                               &l->cursors, p);
 }
 
+/* The files of a version stay what they are: it is asked in every pass, and looked at until the first no. */
+static bool pick_due(struct lsm *l, struct pick *p)
+{
+    struct version *v = l->version;
+    if (v->in_shape) return false;
+    v->in_shape = !lsm_pick(v, l->options.shape, pick_base_bytes(l->options.memtable_bytes), &l->cursors, p);
+    return !v->in_shape;
+}
+
 /* Rows that are held twice go while nobody writes: then it costs no writer anything. */
 static bool pick_for_space(struct lsm *l, struct pick *p)
 {
-    if (!quiet(l)) return false;
-    return lsm_pick_for_space(l->version, l->options.shape, &l->cursors, p);
+    struct version *v = l->version;
+    if (!quiet(l) || v->dense) return false;
+    v->dense = !lsm_pick_for_space(v, l->options.shape, &l->cursors, p);
+    return !v->dense;
 }
 
 static bool start_compaction(struct lsm *l)
 {
     if (l->compaction == NULL) {
         struct pick p;
-        if (!lsm_pick(l->version, l->options.shape, pick_base_bytes(l->options.memtable_bytes), &l->cursors, &p) &&
-            !pick_for_reads(l, &p) && !pick_for_space(l, &p))
-            return false;
+        if (!pick_due(l, &p) && !pick_for_reads(l, &p) && !pick_for_space(l, &p)) return false;
         l->compaction = compaction_new(l, &p, p.files[0]->level);
     }
     struct compaction *c = l->compaction;

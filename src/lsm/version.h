@@ -55,6 +55,7 @@ struct version {
     size_t damaged_count;
     uint64_t *heads; /* of their upper bounds */
     struct erase_list erases;
+    bool in_shape, dense; /* lsm_pick, lsm_pick_for_space found nothing: of these files they never will (step.c) */
 };
 
 /* From files in any order. Takes over one reference of each; the array stays the caller's. */

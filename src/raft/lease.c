@@ -185,12 +185,17 @@ bool raft_wants_promise(const struct raft *r)
 }
 
 /* One that has lost durable data may have given its vote away before it promised: it backs nobody until it is mended. */
+static bool is_backed_by(const struct raft *r, const struct raft_progress *p, uint64_t *until_ns)
+{
+    const struct raft_support *s = r->options->support;
+    return s != NULL && p->grant != 0 && p->recovery_nonce == 0 &&
+           s->held(r->self.support_ctx, p->id, until_ns) == p->grant;
+}
+
 bool raft_backed_by(const struct raft *r, const struct raft_progress *p)
 {
     uint64_t until;
-    const struct raft_support *s = r->options->support;
-    return s != NULL && p->grant != 0 && p->recovery_nonce == 0 &&
-           s->held(r->self.support_ctx, p->id, &until) == p->grant;
+    return is_backed_by(r, p, &until);
 }
 
 static uint64_t backed_until(const void *ctx, uint64_t id)
@@ -199,9 +204,7 @@ static uint64_t backed_until(const void *ctx, uint64_t id)
     if (id == r->self.id) return RAFT_NEVER;
     const struct raft_progress *p = raft_peer(r, id);
     uint64_t until = 0;
-    if (p == NULL || !raft_backed_by(r, p)) return 0;
-    (void)r->options->support->held(r->self.support_ctx, id, &until);
-    return until;
+    return p != NULL && is_backed_by(r, p, &until) ? until : 0;
 }
 
 uint64_t raft_lease_until_ns(const struct raft *r)

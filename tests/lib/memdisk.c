@@ -156,14 +156,14 @@ static void change_apply(struct image *m, const struct change *c)
 static void inode_add_change(struct inode *n, bool truncate, bool durable, uint64_t offset, const void *data,
                              size_t size)
 {
+    if (durable && n->first == NULL) {
+        ASSERT(!truncate);
+        image_write(&n->device, offset, data, size);
+        return;
+    }
     struct change *c = mem_alloc(sizeof *c + size);
     *c = (struct change){.truncate = truncate, .durable = durable, .offset = offset, .size = size};
     if (size > 0) memcpy(c->data, data, size);
-    if (durable && n->first == NULL) {
-        change_apply(&n->device, c);
-        mem_free(c);
-        return;
-    }
     *n->last = c;
     n->last = &c->next;
 }

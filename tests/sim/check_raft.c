@@ -27,7 +27,8 @@ struct known_entry {
 struct seen { /* how far this life of the replica has been looked at */
     unsigned life;
     uint64_t id, term, vote, commit, last, last_term, applied, conf_ver;
-    uint64_t look; /* of the host, in which it was there last */
+    uint64_t look;             /* of the host, in which it was there last */
+    uint64_t matches, changes; /* a leader: of its peers, hashed; of the group, then */
     bool recovering, leads;
 };
 
@@ -44,6 +45,8 @@ struct group {
     size_t committed_capacity;
     struct seen seen[SIM_PROCESSES_MAX];
     struct promise promises[SIM_PROCESSES_MAX];
+    uint32_t leading;                 /* bits of those that led when they were looked at last */
+    uint64_t changes;                 /* of whose replicas are there, and promises that were let go */
     uint64_t gone[SIM_PROCESSES_MAX]; /* highest id of a replica that was there and is not any more */
     uint64_t conf_ver;                /* highest that was seen */
     uint64_t config_index;            /* of the last configuration that its proposer was looked at for */
@@ -116,14 +119,27 @@ void check_raft_forget(struct check_raft *c, uint64_t id)
     group_free(g);
 }
 
+static void seen_clear(struct group *g, const struct process *p)
+{
+    g->seen[p->index] = (struct seen){.life = p->lives};
+    g->leading &= ~(1u << p->index);
+    g->changes++;
+}
+
+static void promise_clear(struct group *g, const struct process *p)
+{
+    g->promises[p->index] = (struct promise){.term = 0};
+    g->changes++;
+}
+
 void check_raft_emptied(struct check_raft *c, const struct process *p)
 {
     uint64_t id;
     void *value;
     for (size_t it = 0; map_next(&c->groups, &it, &id, &value);) {
         struct group *g = value;
-        g->seen[p->index] = (struct seen){.life = p->lives};
-        g->promises[p->index] = (struct promise){.term = 0};
+        seen_clear(g, p);
+        promise_clear(g, p);
         g->gone[p->index] = 0;
     }
 }
@@ -242,6 +258,13 @@ static void check_new_voters(struct check_raft *c, struct group *g, const struct
     }
 }
 
+static uint64_t hash_matches(const struct raft *raft)
+{
+    uint64_t hash = 0;
+    for (size_t i = 0; i < raft->peer_count; i++) hash = hash_u64(hash ^ raft->peers[i].match);
+    return hash;
+}
+
 /* What a leader counts on. */
 static void note_matches(struct group *g, const struct raft *raft)
 {
@@ -278,7 +301,7 @@ static bool believes_in_lease(const struct process *p, const struct replica *r)
  * leader has one. */
 static void check_lease(struct check_raft *c, const struct group *g, const struct replica *r, const struct process *p)
 {
-    if (!believes_in_lease(p, r)) return;
+    if ((g->leading & ~(1u << p->index)) == 0 || !believes_in_lease(p, r)) return;
     COVER("check.lease_held");
     for (unsigned i = 0; i < c->world->process_count; i++) {
         if (!g->seen[i].leads) continue;
@@ -296,10 +319,10 @@ static void check_lease(struct check_raft *c, const struct group *g, const struc
 /* Its data went with it: nobody counts on it there any more. */
 static void seen_gone(struct group *g, const struct process *p)
 {
-    struct seen *s = &g->seen[p->index];
+    const struct seen *s = &g->seen[p->index];
     if (s->id > g->gone[p->index]) g->gone[p->index] = s->id;
-    *s = (struct seen){.life = p->lives};
-    g->promises[p->index] = (struct promise){.term = 0};
+    seen_clear(g, p);
+    promise_clear(g, p);
 }
 
 struct look {
@@ -309,11 +332,12 @@ struct look {
     bool fresh; /* one of them was not there at the last look */
 };
 
-/* A follower to which nothing has happened since it was looked at: most are, most of the time. */
-static bool as_it_was(const struct seen *s, const struct replica *r, const struct process *p)
+/* Nothing has happened to it since it was looked at: so are most, most of the time. */
+static bool as_it_was(const struct group *g, const struct seen *s, const struct replica *r, const struct process *p)
 {
     const struct raft *raft = replica_raft(r);
-    return s->life == p->lives && s->id == replica_id(r) && !s->leads && raft_role(raft) != RAFT_LEADER &&
+    if (s->leads && (s->changes != g->changes || s->matches != hash_matches(raft))) return false;
+    return s->life == p->lives && s->id == replica_id(r) && s->leads == (raft_role(raft) == RAFT_LEADER) &&
            s->term == raft_term(raft) && s->commit == raft_commit(raft) && s->last == raft_last_index(raft) &&
            s->applied == raft_applied(raft) && s->last_term == raft_term_at(raft, s->last) &&
            s->vote == raft_hard_state_now(raft).vote && s->recovering == raft_recovering(raft) &&
@@ -326,9 +350,10 @@ static void look_replica(void *ctx, struct replica *r)
     const struct raft *raft = replica_raft(r);
     struct group *g = group_of(l->check, replica_group(r));
     struct seen *s = &g->seen[l->p->index];
-    if (as_it_was(s, r, l->p)) {
+    if (as_it_was(g, s, r, l->p)) {
         l->replicas++;
         s->look = l->check->looks;
+        if (s->leads) check_lease(l->check, g, r, l->p);
         return;
     }
     bool new_life = s->life != l->p->lives;
@@ -336,9 +361,10 @@ static void look_replica(void *ctx, struct replica *r)
         seen_gone(g, l->p);
         new_life = true;
     }
-    if (new_life) *s = (struct seen){.life = l->p->lives};
+    if (new_life) seen_clear(g, l->p);
     l->replicas++;
     if (s->id == 0) l->fresh = true;
+    if (s->id == 0) g->changes++;
     s->look = l->check->looks;
     if (replica_id(r) <= g->gone[l->p->index] && !raft_recovering(raft)) /* a lost log loses tombstones, and says so */
         world_fail(l->check->world, "zombie: replica %llu of range %llu is on %s again, after %llu has left",
@@ -349,6 +375,7 @@ static void look_replica(void *ctx, struct replica *r)
     bool leads = raft_role(raft) == RAFT_LEADER;
     if (leads && !(s->leads && s->term == raft_term(raft))) check_leader(l->check, g, l->p, raft_term(raft));
     s->leads = leads;
+    g->leading = (g->leading & ~(1u << l->p->index)) | (leads ? 1u : 0u) << l->p->index;
     if (leads) check_lease(l->check, g, r, l->p);
     uint64_t first = raft_first_index(raft), last = raft_last_index(raft), commit = raft_commit(raft);
     bool same_tail = s->last > 0 && s->last <= last && raft_term_at(raft, s->last) == s->last_term;
@@ -374,12 +401,13 @@ static void look_replica(void *ctx, struct replica *r)
     s->term = raft_term(raft);
     s->vote = raft_hard_state_now(raft).vote;
     if (new_life && conf_ver == g->conf_ver) check_votes(l->check, g, raft_config_now(raft));
-    if (s->recovering)
-        g->promises[l->p->index] = (struct promise){.term = 0}; /* it says itself that it may have lost some */
+    if (s->recovering) promise_clear(g, l->p); /* it says itself that it may have lost some */
     if (new_life) check_promise(l->check, g, l->p);
     if (leads) check_new_voters(l->check, g, raft);
     if (leads) note_matches(g, raft);
     if (leads && !g->complete) note_complete(l->check, g, raft);
+    s->matches = leads ? hash_matches(raft) : 0;
+    s->changes = g->changes;
     if (leads && raft_term(raft) < g->elected_term) COVER("sim.deposed_leader");
     if (replica_diverged(r) && !l->check->world->rows_rot)
         world_fail(l->check->world, "range %llu: %s finds that it did other than its peers",

@@ -30,6 +30,7 @@ enum { DEFAULT_COUNT = 500, TAIL_LINES = 60, JOBS_MAX = 8, AGAIN_DEFAULT = 8 };
 struct totals {
     unsigned passed, failed, corpus, again;
     uint64_t events, simulated_ns, answers, faults, fatals;
+    uint64_t hash; /* the sum of all runs' */
     double cpu_seconds;
 };
 
@@ -73,6 +74,7 @@ static void run_one(const struct args *a, uint64_t seed, struct totals *t)
         t->simulated_ns += second.simulated_ns;
         t->again++;
     }
+    t->hash += first.hash;
     t->events += first.events;
     t->simulated_ns += first.simulated_ns;
     t->answers += first.answers;
@@ -152,6 +154,7 @@ static void totals_add(struct totals *t, const struct totals *more)
     t->failed += more->failed;
     t->corpus += more->corpus;
     t->again += more->again;
+    t->hash += more->hash;
     t->events += more->events;
     t->simulated_ns += more->simulated_ns;
     t->answers += more->answers;
@@ -299,8 +302,8 @@ int main(int argc, char **argv)
                  " answers, %" PRIu64 " faults, %" PRIu64 " stops by a bad disk; %u of them twice, %.1f s\n",
                  t.corpus, a.first, a.last, t.events, (double)t.simulated_ns / 1e9, t.answers, t.faults, t.fatals,
                  t.again, took);
-    (void)printf("%.2f M events/s, %.0f simulated s/s of a core\n", (double)t.events / t.cpu_seconds / 1e6,
-                 (double)t.simulated_ns / 1e9 / t.cpu_seconds);
+    (void)printf("%.2f M events/s, %.0f simulated s/s of a core; fingerprint %016" PRIx64 "\n",
+                 (double)t.events / t.cpu_seconds / 1e6, (double)t.simulated_ns / 1e9 / t.cpu_seconds, t.hash);
     if (a.cover) print_marks(&marks);
     if (!a.has_seed && a.count >= DEFAULT_COUNT) {
         measure();
