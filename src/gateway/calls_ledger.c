@@ -148,7 +148,7 @@ static void account_done(void *ctx, const struct client_error *e, const struct l
         json_close(&a.body, '}');
         buf_append_byte(&a.body, '\n');
     } else {
-        answer_error(&a, STATUS_NOT_FOUND, false, slice_str("no such account at that time"));
+        answer_error(&a, STATUS_NOT_FOUND, false, slice_str("no such account, or not at that time"));
     }
     call_send(c, &a);
 }

@@ -94,6 +94,12 @@ static bool wanted(const struct list_call *c, const struct ledger_transfer_item 
     return q->debits ? ledger_id_eq(&t->debit, &q->account) : ledger_id_eq(&t->credit, &q->account);
 }
 
+/* A timeout gives back what was reserved: it changes balances, and is no transfer. */
+static bool is_expiry(const struct list_entry *entry, const struct ledger_transfer_item *item)
+{
+    return entry->posting.timestamp != item->transfer.timestamp;
+}
+
 static void list_finish(struct list_call *c)
 {
     struct ledger_balance *balances = arena_alloc(&c->arena, (c->count + 1) * sizeof(*balances));
@@ -102,6 +108,7 @@ static void list_finish(struct list_call *c)
     for (size_t i = 0; i < c->count; i++) {
         if (c->entries != NULL && !c->entries[i].found) continue;
         if (!wanted(c, &c->items[i])) continue;
+        if (c->entries != NULL && !c->q.balances && is_expiry(&c->entries[i], &c->items[i])) continue;
         c->items[kept] = c->items[i];
         balances[kept] = c->entries != NULL ? c->entries[i].balance : (struct ledger_balance){.closed = false};
         timestamps[kept] = c->entries != NULL ? c->entries[i].posting.timestamp : c->items[i].transfer.timestamp;
@@ -247,6 +254,7 @@ static void rows_scanned(void *ctx, const struct client_error *e, const struct s
     struct list_call *c = ctx;
     struct resolution by;
     struct ledger_id resolved = ledger_id_of(0, 0);
+    struct slice last = SLICE_EMPTY;
     if (e->status != STATUS_OK) {
         list_fail(c, e);
         return;
@@ -260,13 +268,17 @@ static void rows_scanned(void *ctx, const struct client_error *e, const struct s
         if (s == STATUS_OK && key.row == LEDGER_ROW_RESOLUTION) {
             s = row_get_resolution(reply->rows[i].value, &by);
             resolved = key.id;
+        } else if (s == STATUS_OK && c->count == c->q.limit) { /* rows were asked for as if each had a resolution */
+            c->next = last;
+            break;
         } else if (s == STATUS_OK && key.row == LEDGER_ROW_TRANSFER) {
             row.transfer.id = key.id;
             s = row_get_transfer(reply->rows[i].value, &row);
             if (s == STATUS_OK) item_set(&c->items[c->count], &row, ledger_id_eq(&resolved, &key.id) ? &by : NULL);
             uint64_t t = row.transfer.timestamp;
             if (s == STATUS_OK && t >= c->q.from && (c->q.to == 0 || t < c->q.to)) c->count++;
-            c->next = reply->more ? arena_dup_slice(&c->arena, slice_make(key.id.bytes, 16)) : SLICE_EMPTY;
+            last = arena_dup_slice(&c->arena, slice_make(key.id.bytes, 16));
+            c->next = reply->more ? last : SLICE_EMPTY;
         }
         if (s == STATUS_OK) continue;
         list_fail_text(c, STATUS_CORRUPT, "a transfer's row cannot be read");

@@ -53,4 +53,25 @@ sleep 3.2 # a gateway looks once a second
 expect "it is still pending" 0 5 pending
 check "the restore is over" "$quorate" keyspace drop restore-mark --grace 0s --yes
 check "now it ends" eventually ended
+
+# A transfer is listed once, also when its timeout has changed balances again; and no page is longer than asked for.
+listed() { "$quorate" ledger transfers 1 -o json | json "[(t['state'], t['amount']) for t in d['transfers']]"; }
+pages() { # pages LIMIT: how many transfers there are, and how many ids
+    python3 - "$(gateway)" "$1" <<'PYTHON'
+import json, sys, urllib.request
+gateway, limit, following, ids = sys.argv[1], int(sys.argv[2]), "", []
+while True:
+    page = json.load(urllib.request.urlopen("%s/v1/ledger/transfers?limit=%d%s" % (gateway, limit, following)))
+    assert len(page["transfers"]) <= limit, len(page["transfers"])
+    ids += [t["id"] for t in page["transfers"]]
+    if not page["more"]:
+        break
+    following = "&next=" + page["next"]
+print("%d transfers, %d ids" % (len(ids), len(set(ids))))
+PYTHON
+}
+expect "it is one transfer" 0 "[('pending_expired', '5')]" listed
+all=$((2 * count + 1)) # 300000 and 200000, refused
+expect "pages of 500" 0 "$all transfers, $all ids" pages 500
+expect "pages of 7" 0 "$all transfers, $all ids" pages 7
 finish
