@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/prng.h"
 #include "bench/commands.h"
+#include "bench/turns.h"
 #include "cli/cli_int.h"
 #include "cli/latency.h"
 #include "env_posix/process.h"
@@ -44,6 +45,8 @@ struct bank {
     uint64_t audit_every, audit_at_ns; /* ms from the beginning of a reading to that of the next; when that is due */
     uint64_t audit_ts, rows, snapshots;
     int64_t sum;
+    uint64_t audit_begun_ns, audit_turns; /* ms of a turn; 0: readings go on all the time */
+    struct turns turns;
     bool auditing, last_audit, wrong, history_failed;
     const char *history_path;
     struct buf history; /* the reading under way */
@@ -88,6 +91,7 @@ static void audit_over(struct bank *b)
     }
     b->snapshots++;
     b->auditing = false;
+    if (b->audit_turns > 0) turns_beside(&b->turns, b->audit_begun_ns, env_mono_ns(b->session.env));
     if (b->last_audit || b->wrong) b->session.done = true;
     b->session.env->ops->wake(b->session.env);
 }
@@ -137,7 +141,9 @@ static void audit_page(struct bank *b)
 static void audit_begin(struct bank *b)
 {
     b->auditing = true;
-    b->audit_at_ns = env_mono_ns(b->session.env) + b->audit_every * NS_PER_MS;
+    b->audit_begun_ns = env_mono_ns(b->session.env);
+    b->audit_at_ns =
+        b->audit_turns > 0 ? turns_next(&b->turns, b->audit_begun_ns) : b->audit_begun_ns + b->audit_every * NS_PER_MS;
     buf_clear(&b->history);
     buf_printf(&b->history, "{\"type\":\"ok\",\"process\":0,\"time\":%" PRIu64 ",\"value\":{",
                env_mono_ns(b->session.env));
@@ -167,6 +173,7 @@ static void transfer_done(void *ctx, const struct client_error *e, const struct 
         b->ok++;
         b->last_ok_ns = now_ns;
         latency_add(&b->latency, now_ns - l->call_ns);
+        if (b->audit_turns > 0) turns_done(&b->turns, now_ns);
     }
     if (now_ns < b->end_ns) {
         lane_send(l);
@@ -253,6 +260,10 @@ static uint64_t bank_pass(struct actor *actor, uint64_t now_ns)
     if (b->begun_ns == 0) {
         b->begun_ns = b->last_ok_ns = now_ns;
         b->end_ns = now_ns + b->seconds * 1000 * NS_PER_MS;
+        if (b->audit_turns > 0) {
+            turns_begin(&b->turns, now_ns, b->audit_turns * NS_PER_MS);
+            b->audit_at_ns = turns_next(&b->turns, now_ns);
+        }
         for (uint64_t i = 0; i < b->connections * b->depth; i++) lane_send(&b->lanes[i]);
     }
     if (b->auditing) return DEADLINE_NONE;
@@ -264,6 +275,22 @@ static uint64_t bank_pass(struct actor *actor, uint64_t now_ns)
     b->last_audit = true;
     audit_begin(b);
     return DEADLINE_NONE;
+}
+
+static void report_turns(const struct bank *b, const char *line)
+{
+    size_t with, without;
+    double slow = turns_median(&b->turns, true, b->end_ns, &with);
+    double fast = turns_median(&b->turns, false, b->end_ns, &without);
+    double slowed = fast > 0 ? (fast - slow) / fast * 100 : 0;
+    if (with == 0 || without == 0) return;
+    if (line != NULL) {
+        out_printf("bench %s_slowed ours=%.1f unit=percent\n", line, slowed);
+        return;
+    }
+    out_printf(
+        "slowed          by %.1f %%: %.0f /s while a snapshot was read, %.0f /s else (medians of %zu and %zu turns)\n",
+        slowed, slow, fast, with, without);
 }
 
 static int bank_report(struct bank *b)
@@ -282,6 +309,7 @@ static int bank_report(struct bank *b)
                    b->failed - b->unknown, b->unknown);
         out_printf("snapshots       %" PRIu64 " of all %" PRIu64 " accounts, each exact\n", b->snapshots, b->accounts);
     }
+    if (b->audit_turns > 0) report_turns(b, line);
     if (b->wrong) return cli_fail("the sum is WRONG: %s", b->why);
     if (b->history_failed) return CLI_FAILED;
     return b->ok > 0 ? CLI_OK : cli_fail("no transfer was answered: %s", b->why);
@@ -297,6 +325,7 @@ static int bank_options(struct bank *b, const struct args *a)
         {"accounts", 100000, 2, 100000000, &b->accounts}, {"hot", 0, 2, 100000000, &b->hot},
         {"connections", 4, 1, 256, &b->connections},      {"depth", 64, 1, 4096, &b->depth},
         {"seconds", 10, 1, 86400, &b->seconds},           {"audit-every", 0, 0, 3600000, &b->audit_every},
+        {"audit-turns", 0, 0, 3600000, &b->audit_turns},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (args_number(a, numbers[i].flag, numbers[i].fallback, numbers[i].min, numbers[i].max, numbers[i].out,
@@ -306,7 +335,7 @@ static int bank_options(struct bank *b, const struct args *a)
     if (b->hot > b->accounts) return cli_usage("--hot: at most as many as --accounts");
     b->keyspace = slice_str(args_text(a, "keyspace", "default"));
     b->ids = args_switch(a, "ids");
-    b->audits = args_switch(a, "audit");
+    b->audits = args_switch(a, "audit") || b->audit_turns > 0;
     b->history_path = args_text(a, "history", NULL);
     if (b->history_path != NULL && process_file_write(b->history_path, SLICE_EMPTY, &err) != STATUS_OK)
         return cli_fail("--history: %s", err.text);
