@@ -325,7 +325,8 @@ static const struct flag flags_bench_bank[] = {
     {"audit", FLAG_SWITCH, "", "read all balances as of one timestamp again and again meanwhile"},
     {"audit-every", FLAG_NUMBER, "MS", "begin a reading so long after the one before began; default 0: at once"},
     {"audit-turns", FLAG_NUMBER, "MS",
-     "readings in every second turn of so long only, and how much they slow the transfers: medians; default 0: no turns"},
+     "readings in every second turn of so long only, and how much they slow the transfers: medians; default 0: no "
+     "turns"},
     {"history", FLAG_TEXT, "FILE", "each such reading, one line (docs/formats/history.md)"},
     {"line", FLAG_TEXT, "NAME", "print the result as lines 'bench NAME/... ours=... unit=...'"},
 };

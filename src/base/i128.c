@@ -37,19 +37,24 @@ static size_t put_digits(char *digits, size_t count, uint64_t v, size_t least)
     return count;
 }
 
-void i128_format(i128 v, char text[I128_TEXT_MAX])
+void u128_format(uint64_t high, uint64_t low, char text[U128_TEXT_MAX])
 {
     static const uint64_t CHUNK = 10000000000000000000u; /* divisions of 128 bits are slow: 19 digits at a time */
-    u128 rest = v < 0 ? (u128)0 - (u128)v : (u128)v;
-    char digits[I128_TEXT_MAX];
-    size_t count = 0;
+    u128 rest = (u128)high << 64 | low;
+    char digits[U128_TEXT_MAX];
+    size_t count = 0, at = 0;
     for (; rest > UINT64_MAX; rest /= CHUNK) count = put_digits(digits, count, (uint64_t)(rest % CHUNK), 19);
     count = put_digits(digits, count, (uint64_t)rest, 1);
-    ASSERT(count + 2 <= I128_TEXT_MAX);
-    size_t at = 0;
-    if (v < 0) text[at++] = '-';
+    ASSERT(count < U128_TEXT_MAX);
     while (count > 0) text[at++] = digits[--count];
     text[at] = '\0';
+}
+
+void i128_format(i128 v, char text[I128_TEXT_MAX])
+{
+    u128 size = v < 0 ? (u128)0 - (u128)v : (u128)v;
+    if (v < 0) *text++ = '-';
+    u128_format((uint64_t)(size >> 64), (uint64_t)size, text);
 }
 
 void i128_encode(i128 v, uint8_t bytes[16])

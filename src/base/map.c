@@ -93,6 +93,18 @@ void *map_put(struct map *m, uint64_t key, void *value)
     return NULL;
 }
 
+/* A deleted slot before one that ends probes is of no use: neither it nor those before it need to be stepped over. */
+static void sweep(struct map *m, size_t at)
+{
+    size_t mask = m->capacity - 1;
+    const struct map_slot *after = &m->slots[(at + 1) & mask];
+    if (after->value != NULL || after->key == DELETED) return;
+    for (; m->slots[at].value == NULL && m->slots[at].key == DELETED; at = (at - 1) & mask) {
+        m->slots[at].key = 0;
+        m->used--;
+    }
+}
+
 void *map_remove(struct map *m, uint64_t key)
 {
     struct map_slot *s = find(m, key);
@@ -101,6 +113,7 @@ void *map_remove(struct map *m, uint64_t key)
     s->value = NULL;
     s->key = DELETED;
     m->count--;
+    sweep(m, (size_t)(s - m->slots));
     map_check(m);
     return value;
 }

@@ -318,14 +318,14 @@ static enum step take_served(struct request *r, uint64_t now_ns)
     if (r->kind == REQUEST_SCAN || r->kind == REQUEST_PIECE) return scan_take(r, payload, now_ns);
     if (r->kind == REQUEST_STEP) {
         r->result.payload = payload;
-        return request_finish(r, STATUS_OK, "%s", "");
+        return request_finish_well(r);
     }
     enum status status = r->kind == REQUEST_TXN     ? txn_result_decode(payload, &r->arena, &r->result.txn)
                          : r->kind == REQUEST_WATCH ? unpack_watch_reply(payload, &r->arena, &r->result.watch)
                                                     : unpack_get_reply(payload, &r->arena, &r->result.get);
     if (status != STATUS_OK) return take_unreadable(r);
     if (r->kind == REQUEST_TXN) client_saw_timestamp(r->client, r->result.txn.ts);
-    return request_finish(r, STATUS_OK, "%s", "");
+    return request_finish_well(r);
 }
 
 enum step attempt_take_answer(struct request *r, uint64_t now_ns)

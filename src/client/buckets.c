@@ -233,5 +233,5 @@ enum step buckets_take(struct request *r)
     }
     r->result.scan = (struct scan_reply){
         .rows = s->rows, .row_count = s->row_count, .more = next_bucket(b, s->reverse) != NULL, .mark = s->mark};
-    return request_finish(r, STATUS_OK, "%s", "");
+    return request_finish_well(r);
 }

@@ -71,6 +71,12 @@ struct client {
     } refresh;
 };
 
+/* Within a pass the time is that of its beginning: a clock is asked once, not for each step of each request. */
+static inline uint64_t client_now_ns(const struct client *c)
+{
+    return c->in_pass ? c->now_ns : env_mono_ns(c->env);
+}
+
 /* client.c: client_scan, and what to cancel it by until it is done */
 struct request *client_scan_start(struct client *c, struct slice keyspace, const struct client_scan *s,
                                   uint32_t timeout_ms, client_scan_done done, void *ctx);

@@ -55,7 +55,7 @@ struct request *request_new(struct client *c, enum request_kind kind, struct sli
     r->state = REQUEST_NEW;
     r->ctx = ctx;
     r->timeout_ms = timeout_ms;
-    r->deadline_ns = env_mono_ns(c->env) + (uint64_t)timeout_ms * NS_PER_MS;
+    r->deadline_ns = client_now_ns(c) + (uint64_t)timeout_ms * NS_PER_MS;
     r->map_needed = c->refresh.started + 1;
     arena_init(&r->arena, kind == REQUEST_GET || kind == REQUEST_STEP ? 512 : 960);
     buf_init(&r->body, LIMIT_FRAME_BYTES);
@@ -166,6 +166,14 @@ enum step request_finish(struct request *r, enum status status, const char *fmt,
     return STEP_DONE;
 }
 
+enum step request_finish_well(struct request *r)
+{
+    r->status = STATUS_OK;
+    r->text[0] = '\0';
+    request_set_state(r, REQUEST_DONE);
+    return STEP_DONE;
+}
+
 enum step request_pause(struct request *r, uint64_t now_ns)
 {
     uint64_t ms = (uint64_t)CLIENT_PAUSE_MIN_MS << (r->rounds < 5 ? r->rounds : 5);
@@ -209,7 +217,7 @@ static enum step request_route(struct request *r, uint64_t now_ns)
     if (is_scan && r->scan.end.size > 0 && slice_cmp(r->scan.start, r->scan.end) >= 0) {
         r->result.scan =
             (struct scan_reply){.rows = r->scan.rows, .row_count = r->scan.row_count, .mark = r->scan.mark};
-        return request_finish(r, STATUS_OK, "%s", "");
+        return request_finish_well(r);
     }
     if (r->kind == REQUEST_SCAN && r->buckets > 0 && !r->scan.placed) return buckets_start(r);
     struct route_range *range = is_scan ? scan_route(r) : routes_find(&c->routes, r->keyspace, r->low);
@@ -247,7 +255,7 @@ static enum step take_meta(struct request *r, enum status status, bool sent, con
     } else {
         r->result.payload = head->payload;
     }
-    return request_finish(r, STATUS_OK, "%s", "");
+    return request_finish_well(r);
 }
 
 static void on_meta_done(void *ctx, enum status status, bool sent, const struct reply_head *head)
@@ -289,7 +297,7 @@ static enum step request_begin(struct request *r)
     case REQUEST_PIECE: request_set_state(r, REQUEST_ROUTING); return STEP_AGAIN;
     case REQUEST_STEP:
         request_set_state(r, REQUEST_ROUTING);
-        return r->begins_with_pause ? request_pause(r, env_mono_ns(r->client->env)) : STEP_AGAIN;
+        return r->begins_with_pause ? request_pause(r, client_now_ns(r->client)) : STEP_AGAIN;
     case REQUEST_MAP:
     case REQUEST_META: return ask_meta(r);
     case REQUEST_NODE: return attempt_node(r);

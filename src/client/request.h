@@ -150,6 +150,7 @@ void request_ready(struct request *r);                /* is stepped in this pass
 void request_run(struct request *r, uint64_t now_ns); /* r may be gone afterwards */
 enum step request_finish(struct request *r, enum status status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+enum step request_finish_well(struct request *r);
 enum step request_pause(struct request *r, uint64_t now_ns);
 enum step request_give_up(struct request *r);                       /* the deadline */
 enum step request_wait_for_map(struct request *r, uint64_t now_ns); /* it has no range for a key */

@@ -130,12 +130,12 @@ enum step scan_take(struct request *r, struct slice payload, uint64_t now_ns)
         r->result.scan = reply;
         r->result.scan.more = more;
         r->result.scan.mark = s->mark;
-        return request_finish(r, STATUS_OK, "%s", "");
+        return request_finish_well(r);
     }
     keep_rows(r, &reply);
     if (full || s->sub_last) {
         r->result.scan = (struct scan_reply){.rows = s->rows, .row_count = s->row_count, .more = more, .mark = s->mark};
-        return request_finish(r, STATUS_OK, "%s", "");
+        return request_finish_well(r);
     }
     COVER("client.scan_next_range");
     if (s->reverse)

@@ -90,7 +90,7 @@ struct met {
 /* A younger Prepare dies at once when it meets a lock, and tries again; whoever is met again and again has lost its coordinator. */
 static bool met_for_long(struct client *c, const struct txn_id *holder)
 {
-    uint64_t now_ns = env_mono_ns(c->env);
+    uint64_t now_ns = client_now_ns(c);
     if (c->met == NULL) c->met = mem_zalloc(MET_SLOTS * sizeof *c->met);
     struct met *m = &c->met[hash_bytes(slice_make(holder->bytes, TXN_ID_BYTES), 0) % MET_SLOTS];
     if (memcmp(&m->id, holder, sizeof m->id) != 0) {
@@ -143,7 +143,7 @@ static void step_start(struct spread *s, struct spread_part *p, struct slice bod
                                     [ASK_SEAL] = TXN_COMMAND_SEAL,
                                     [ASK_DECIDE] = TXN_COMMAND_DECIDE,
                                     [ASK_FORGET] = TXN_COMMAND_FORGET};
-    uint64_t now_ns = env_mono_ns(s->client->env);
+    uint64_t now_ns = client_now_ns(s->client);
     uint32_t ms = STEP_MS;
     if (p->asked == ASK_PREPARE && s->owner != NULL) {
         uint64_t left_ms = s->owner->deadline_ns > now_ns ? (s->owner->deadline_ns - now_ns) / NS_PER_MS : 0;
@@ -162,7 +162,7 @@ static void step_start(struct spread *s, struct spread_part *p, struct slice bod
 
 static void spread_pump(struct spread *s)
 {
-    bool over = s->lost || env_mono_ns(s->client->env) >= s->give_up_ns;
+    bool over = s->lost || client_now_ns(s->client) >= s->give_up_ns;
     struct txn_outcome outcome;
     struct slice answer;
     for (size_t i = 0; i < s->part_count && !over; i++) {
@@ -221,7 +221,7 @@ enum step spread_take(struct request *r, uint64_t now_ns)
             if (r->client->newest_ts > r->born && r->client->newest_ts - r->born > TXN_HORIZON / 2) r->born = 0;
             return owner_leaves(r, request_pause(r, now_ns));
         }
-        return owner_leaves(r, request_finish(r, STATUS_OK, "%s", ""));
+        return owner_leaves(r, request_finish_well(r));
     }
     if (r->spread->lost) return owner_lost(r, now_ns);
     if (now_ns < r->deadline_ns) return STEP_WAIT;
@@ -247,7 +247,7 @@ static struct spread *spread_new(struct client *c, struct slice keyspace_name, u
     s->keyspace_name = arena_dup_slice(&s->arena, keyspace_name);
     s->part_count = part_count;
     s->parts = arena_zalloc(&s->arena, part_count * sizeof(*s->parts));
-    s->give_up_ns = env_mono_ns(c->env) + SPREAD_LIFE_NS;
+    s->give_up_ns = client_now_ns(c) + SPREAD_LIFE_NS;
     for (size_t i = 0; i < part_count; i++) {
         s->parts[i].spread = s;
         s->parts[i].number = i;
@@ -406,9 +406,9 @@ enum step spread_start(struct request *r)
         return request_finish(r, STATUS_INVALID, "the transaction is malformed: a key may be written once");
     }
     struct split sp = {.t = &t};
-    if (r->has_stretch && !cut_stretches(r, &t)) return request_wait_for_map(r, env_mono_ns(c->env));
+    if (r->has_stretch && !cut_stretches(r, &t)) return request_wait_for_map(r, client_now_ns(c));
     if (!split_txn(r, &sp) || !part_of(r, &sp, txn_anchor(&t), &anchor)) {
-        if (sp.range_count < TXN_PARTICIPANTS_MAX) return request_wait_for_map(r, env_mono_ns(c->env));
+        if (sp.range_count < TXN_PARTICIPANTS_MAX) return request_wait_for_map(r, client_now_ns(c));
         return request_finish(r, STATUS_TOO_LARGE, "its keys lie in more than %u ranges", TXN_PARTICIPANTS_MAX);
     }
     struct spread *s = spread_new(c, r->keyspace_name, r->keyspace, sp.range_count);

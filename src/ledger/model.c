@@ -45,16 +45,17 @@ static int digit_of(uint8_t c)
 
 bool ledger_id_parse(struct slice text, struct ledger_id *out)
 {
-    unsigned base = 10;
+    unsigned base = 10, fit = 38; /* so many digits are never too many */
     if (text.size > 2 && text.data[0] == '0' && text.data[1] == 'x') {
         base = 16;
+        fit = 32;
         text = slice_make(text.data + 2, text.size - 2);
     }
     if (text.size == 0 || text.size > 39) return false;
     u128 n = 0;
     for (size_t i = 0; i < text.size; i++) {
         unsigned digit = (unsigned)digit_of(text.data[i]);
-        if (digit >= base || n > (~(u128)0 - digit) / base) return false;
+        if (digit >= base || (i >= fit && n > (~(u128)0 - digit) / base)) return false;
         n = n * base + digit;
     }
     *out = ledger_id_of((uint64_t)(n >> 64), (uint64_t)n);
@@ -63,15 +64,7 @@ bool ledger_id_parse(struct slice text, struct ledger_id *out)
 
 void ledger_id_format(const struct ledger_id *id, char text[LEDGER_ID_TEXT_MAX])
 {
-    char digits[LEDGER_ID_TEXT_MAX];
-    size_t at = sizeof(digits);
-    u128 n = number_of(id);
-    do {
-        digits[--at] = (char)('0' + (int)(n % 10));
-        n /= 10;
-    } while (n > 0);
-    memcpy(text, digits + at, sizeof(digits) - at);
-    text[sizeof(digits) - at] = '\0';
+    u128_format(be_u64(id->bytes), be_u64(id->bytes + 8), text);
 }
 
 /* --- results --- */

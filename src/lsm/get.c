@@ -44,8 +44,7 @@ static struct lsm_file *candidate(const struct version *v, size_t r, struct slic
     return f;
 }
 
-/* Of two runs, the filter of the second is fetched while the first is looked at; in the last one the key probably is, so that its
- * place is looked up before its filter is there. */
+/* Of two runs, the filter of the second is fetched while the first is looked at. */
 static enum status get_in_runs(struct lsm *l, struct slice key, uint64_t hash, uint64_t ts, struct lsm_write *found,
                                struct lsm_miss *miss)
 {
@@ -57,33 +56,34 @@ static enum status get_in_runs(struct lsm *l, struct slice key, uint64_t hash, u
         next = candidate(v, r + 1, key, hash);
         if (f == NULL) continue;
         if (looked++ > 0) l->looks++;
-        bool last = r + 1 == v->run_count;
-        uint32_t at = last ? table_find_block(f->table, key, ts) : 0;
         if (!table_may_hold(f->table, hash)) {
             l->bloom_skips++;
             continue;
         }
-        if (!last) at = table_find_block(f->table, key, ts);
-        enum status s = get_in_file(l, f, at, key, ts, found, miss);
+        enum status s = get_in_file(l, f, table_find_block(f->table, key, ts), key, ts, found, miss);
         if (s != STATUS_NOT_FOUND) return s;
     }
     return STATUS_NOT_FOUND;
 }
 
-void lsm_soon(const struct lsm *l, struct slice key)
+void lsm_soon(const struct lsm *l, struct slice key, bool next)
 {
-    recent_soon(&l->recent, key);
+    uint64_t hash = bloom_hash(key);
+    if (next)
+        recent_next(&l->recent, hash);
+    else
+        recent_soon(&l->recent, hash);
 }
 
 /* Newer sources hold newer versions of a key: the first version found is the one. */
 enum status lsm_get(struct lsm *l, struct slice key, uint64_t ts, struct lsm_row *row, struct lsm_miss *miss)
 {
     struct lsm_write found;
-    if (ts == LSM_TS_MAX && recent_find(&l->recent, key, &row->ts, &row->value)) {
+    uint64_t hash = bloom_hash(key);
+    if (ts == LSM_TS_MAX && recent_find(&l->recent, key, hash, &row->ts, &row->value)) {
         row->key = key;
         return STATUS_OK;
     }
-    uint64_t hash = bloom_hash(key);
     if (memtable_get(l->active, key, hash, ts, &found)) return answer(l, &found, ts, row);
     for (size_t i = l->frozen_count; i-- > 0;) {
         const struct memtable *m = l->frozen[MUTANT(oldest_memtable_first) ? l->frozen_count - 1 - i : i];

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/mutant.h"
+#include "lsm/bloom.h"
 #include "lsm/lsm_int.h"
 
 void lsm_options_default(struct lsm_options *o)
@@ -95,6 +96,8 @@ void lsm_check(const struct lsm *l)
 
 /* --- writing --- */
 
+enum { WRITES_AHEAD = 8 };
+
 size_t lsm_chunk_bytes(const struct lsm *l)
 {
     size_t chunk = l->options.memtable_bytes / 16;
@@ -124,9 +127,14 @@ void lsm_freeze(struct lsm *l)
 void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, const struct lsm_write *writes,
                size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        memtable_put(l->active, &writes[i]);
-        recent_take(&l->recent, &writes[i]);
+    uint64_t hashes[WRITES_AHEAD];
+    for (size_t i = 0, seen = 0; i < count; i++) {
+        for (; seen < count && seen < i + WRITES_AHEAD; seen++) {
+            hashes[seen % WRITES_AHEAD] = bloom_hash(writes[seen].key);
+            recent_soon(&l->recent, hashes[seen % WRITES_AHEAD]);
+        }
+        memtable_put(l->active, &writes[i], hashes[i % WRITES_AHEAD]);
+        recent_take(&l->recent, &writes[i], hashes[i % WRITES_AHEAD]);
     }
     const struct applied a = {.group = group, .index = index, .term = term};
     memtable_set_applied(l->active, &a);
@@ -135,7 +143,7 @@ void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, con
 
 void lsm_apply_passing(struct lsm *l, const struct lsm_write *w, bool is_new)
 {
-    if (!passing_take(&l->passing, w, is_new)) memtable_put(l->active, w);
+    if (!passing_take(&l->passing, w, is_new)) memtable_put(l->active, w, bloom_hash(w->key));
 }
 
 void lsm_settle(struct lsm *l)

@@ -99,7 +99,7 @@ struct lsm_row {
  * set, the caller owns it), STATUS_CORRUPT (the table is quarantined: the caller must not answer). */
 MUST_CHECK enum status lsm_get(struct lsm *l, struct slice key, uint64_t ts, struct lsm_row *row,
                                struct lsm_miss *miss);
-void lsm_soon(const struct lsm *l, struct slice key); /* its newest version will be got in a moment: a hint */
+void lsm_soon(const struct lsm *l, struct slice key, bool next); /* it will be got: a hint. Again, next: in a moment */
 
 /* Iterates the newest visible version of each key in [start, end) at ts, deleted keys left out; end empty: no bound.
  * Lives only within one pass: any write to the store invalidates it. */

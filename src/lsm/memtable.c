@@ -187,12 +187,12 @@ static bool put_beside_last(struct memtable *m, const struct memrow *r, const st
     return true;
 }
 
-void memtable_put(struct memtable *m, const struct lsm_write *w)
+void memtable_put(struct memtable *m, const struct lsm_write *w, uint64_t hash)
 {
     ASSERT(!m->frozen);
     const struct memrow *r = memrow_new(m, w);
     struct memtarget t = {.key = w->key, .ts = w->ts};
-    bloom_add(m->filter, m->filter_lines, bloom_hash(w->key));
+    bloom_add(m->filter, m->filter_lines, hash);
     if (put_beside_last(m, r, &t)) return;
     struct path path;
     size_t known;

@@ -38,7 +38,7 @@ struct memtable {
 struct memtable *memtable_new(size_t chunk_bytes, uint64_t seq);
 struct memtable *memtable_ref(struct memtable *m);
 void memtable_unref(struct memtable *m);
-void memtable_put(struct memtable *m, const struct lsm_write *w); /* copies */
+void memtable_put(struct memtable *m, const struct lsm_write *w, uint64_t hash); /* bloom_hash of its key. Copies */
 void memtable_set_applied(struct memtable *m, const struct applied *a);
 size_t memtable_bytes(const struct memtable *m);
 bool memtable_empty(const struct memtable *m); /* neither rows nor applied indexes */

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "lsm/bloom.h"
 
 struct passing_row {
     struct list link;
@@ -99,7 +100,8 @@ void passing_settle(struct passing *p, struct memtable *m)
     LIST_FOR(it, &p->rows)
     {
         struct passing_row *r = LIST_ENTRY(it, struct passing_row, link);
-        memtable_put(m, &(struct lsm_write){.kind = LSM_PUT, .key = r->key, .ts = r->ts, .value = r->value});
+        struct lsm_write w = {.kind = LSM_PUT, .key = r->key, .ts = r->ts, .value = r->value};
+        memtable_put(m, &w, bloom_hash(r->key));
         unlink_row(p, r);
     }
     ASSERT(p->bytes == 0);

@@ -1,12 +1,13 @@
 #include "lsm/recent.h"
 
 #include "base/assert.h"
-#include "base/hash.h"
 #include "base/mem.h"
+#include "lsm/bloom.h"
 #include "lsm/lsm.h"
 
 #define WAYS 8u
 #define CACHE_LINE 64u
+#define SET_BYTES (WAYS * sizeof(uint32_t)) /* of tags: they lie in one cache line */
 
 struct recent_slot {
     uint64_t ts;
@@ -31,14 +32,14 @@ void recent_free(struct recent *r)
     recent_init(r, r->bytes);
 }
 
-static uint64_t hash_of(struct slice key)
-{
-    return hash_bytes(key, 7);
-}
-
 static uint32_t tag_of(uint64_t hash)
 {
     return (uint32_t)(hash >> 32) | 1u;
+}
+
+static size_t set_of(const struct recent *r, uint64_t hash)
+{
+    return ((size_t)hash & (r->set_count - 1)) * WAYS;
 }
 
 static struct slice key_of(const struct recent_slot *s)
@@ -49,7 +50,7 @@ static struct slice key_of(const struct recent_slot *s)
 /* Its place, or that of nothing: SIZE_MAX. */
 static size_t place_of(const struct recent *r, struct slice key, uint64_t hash)
 {
-    size_t first = ((size_t)hash & (r->set_count - 1)) * WAYS;
+    size_t first = set_of(r, hash);
     uint32_t tag = tag_of(hash);
     for (size_t i = first; i < first + WAYS; i++) {
         if (r->tags[i] == tag && slice_eq(key_of(&r->slots[i]), key)) return i;
@@ -60,7 +61,7 @@ static size_t place_of(const struct recent *r, struct slice key, uint64_t hash)
 /* A free slot of the set, or somebody else's. */
 static size_t make_place(struct recent *r, uint64_t hash)
 {
-    size_t first = ((size_t)hash & (r->set_count - 1)) * WAYS;
+    size_t first = set_of(r, hash);
     for (size_t i = first; i < first + WAYS; i++) {
         if (r->tags[i] == 0) {
             r->count++;
@@ -70,15 +71,15 @@ static size_t make_place(struct recent *r, uint64_t hash)
     return first + r->victim++ % WAYS;
 }
 
-void recent_take(struct recent *r, const struct lsm_write *w)
+void recent_take(struct recent *r, const struct lsm_write *w, uint64_t hash)
 {
     bool keep = w->recent && w->kind == LSM_PUT && r->set_count > 0 && w->key.size + w->value.size <= RECENT_ROW_BYTES;
     if (r->count == 0 && !keep) return;
     if (r->tags == NULL) {
-        r->tags = mem_zalloc(r->set_count * WAYS * sizeof(*r->tags));
+        size_t bytes = r->set_count * SET_BYTES;
+        r->tags = memset(mem_aligned(SET_BYTES, bytes), 0, bytes);
         r->slots = mem_aligned(CACHE_LINE, r->set_count * WAYS * sizeof(*r->slots));
     }
-    uint64_t hash = hash_of(w->key);
     size_t at = place_of(r, w->key, hash);
     if (!keep) {
         if (at == SIZE_MAX) return;
@@ -96,10 +97,10 @@ void recent_take(struct recent *r, const struct lsm_write *w)
     if (w->value.size > 0) memcpy(s->bytes + w->key.size, w->value.data, w->value.size);
 }
 
-bool recent_find(const struct recent *r, struct slice key, uint64_t *ts, struct slice *value)
+bool recent_find(const struct recent *r, struct slice key, uint64_t hash, uint64_t *ts, struct slice *value)
 {
     if (r->count == 0) return false;
-    size_t at = place_of(r, key, hash_of(key));
+    size_t at = place_of(r, key, hash);
     if (at == SIZE_MAX) return false;
     const struct recent_slot *s = &r->slots[at];
     *ts = s->ts;
@@ -107,12 +108,15 @@ bool recent_find(const struct recent *r, struct slice key, uint64_t *ts, struct 
     return true;
 }
 
-/* The tags are in the processor's cache, as a rule; the slots are not. */
-void recent_soon(const struct recent *r, struct slice key)
+void recent_soon(const struct recent *r, uint64_t hash)
+{
+    if (r->count > 0) __builtin_prefetch(&r->tags[set_of(r, hash)]);
+}
+
+void recent_next(const struct recent *r, uint64_t hash)
 {
     if (r->count == 0) return;
-    uint64_t hash = hash_of(key);
-    size_t first = ((size_t)hash & (r->set_count - 1)) * WAYS;
+    size_t first = set_of(r, hash);
     for (size_t i = first; i < first + WAYS; i++) {
         if (r->tags[i] != tag_of(hash)) continue;
         __builtin_prefetch(&r->slots[i]);
@@ -122,7 +126,7 @@ void recent_soon(const struct recent *r, struct slice key)
 
 void recent_clear(struct recent *r)
 {
-    if (r->count > 0) memset(r->tags, 0, r->set_count * WAYS * sizeof(*r->tags));
+    if (r->count > 0) memset(r->tags, 0, r->set_count * SET_BYTES);
     r->count = 0;
 }
 
@@ -132,8 +136,8 @@ void recent_check(const struct recent *r)
     for (size_t i = 0; r->tags != NULL && i < r->set_count * WAYS; i++) {
         if (r->tags[i] == 0) continue;
         count++;
-        uint64_t hash = hash_of(key_of(&r->slots[i]));
-        ASSERT(r->tags[i] == tag_of(hash) && ((size_t)hash & (r->set_count - 1)) == i / WAYS);
+        uint64_t hash = bloom_hash(key_of(&r->slots[i]));
+        ASSERT(r->tags[i] == tag_of(hash) && set_of(r, hash) == i / WAYS * WAYS);
     }
     ASSERT(count == r->count);
 }

@@ -21,12 +21,15 @@ struct recent {
 };
 void recent_init(struct recent *r, size_t bytes);
 void recent_free(struct recent *r);
+/* hash: bloom_hash of the key. */
 /* A row is applied: kept if it is marked so, or what was there before it goes. */
-void recent_take(struct recent *r, const struct lsm_write *w);
+void recent_take(struct recent *r, const struct lsm_write *w, uint64_t hash);
 /* The value is borrowed until the next write. */
-bool recent_find(const struct recent *r, struct slice key, uint64_t *ts, struct slice *value);
-void recent_soon(const struct recent *r, struct slice key); /* it will be looked for in a moment */
-void recent_clear(struct recent *r);                        /* rows have changed otherwise */
+bool recent_find(const struct recent *r, struct slice key, uint64_t hash, uint64_t *ts, struct slice *value);
+/* It will be looked for: its tags come to the processor, and, asked for again a little later, the row too. Neither waits. */
+void recent_soon(const struct recent *r, uint64_t hash);
+void recent_next(const struct recent *r, uint64_t hash);
+void recent_clear(struct recent *r); /* rows have changed otherwise */
 void recent_check(const struct recent *r);
 
 #endif

@@ -27,10 +27,10 @@ static enum status apply_view_get(void *ctx, struct slice key, struct txn_stored
     return STATUS_OK;
 }
 
-static void apply_view_soon(void *ctx, struct slice key)
+static void apply_view_soon(void *ctx, struct slice key, bool next)
 {
     const struct apply_view *v = ctx;
-    lsm_soon(v->replica->host->lsm, key);
+    lsm_soon(v->replica->host->lsm, key, next);
 }
 
 static enum status apply_view_newest(void *ctx, struct slice from, struct slice to, uint64_t ts, uint64_t *version)

@@ -14,7 +14,8 @@
 #include "base/mutant.h"
 #include "txn/evaluate_int.h"
 
-#define KEYS_AHEAD 6u
+#define KEYS_AHEAD 12u
+#define KEYS_NEAR 6u
 #define WRITES_BESIDES 4u /* writes of a branch that are not operations: idempotency row, held row */
 
 /* Notes a refusal. The caller returns STATUS_OK: a refusal is an evaluated outcome. */
@@ -415,10 +416,15 @@ static void make_room(struct evaluation *e)
 }
 
 /* The view is told of what will be read a little before it is. */
+static void tell_soon(const struct evaluation *e, size_t index, bool next)
+{
+    if (e->view->soon != NULL && e->ops[index].kind != TXN_PUT) e->view->soon(e->view->ctx, e->keys[index], next);
+}
+
 static void make_key(struct evaluation *e, size_t index)
 {
     e->keys[index] = key_make_data(e->arena, e->t.keyspace, e->ops[index].key);
-    if (e->view->soon != NULL && e->ops[index].kind != TXN_PUT) e->view->soon(e->view->ctx, e->keys[index]);
+    tell_soon(e, index, false);
 }
 
 enum status evaluation_branch(struct evaluation *e, const struct txn_op *ops, size_t count)
@@ -426,9 +432,10 @@ enum status evaluation_branch(struct evaluation *e, const struct txn_op *ops, si
     evaluation_set_branch(e, ops, count);
     make_room(e);
     bool missed = false; /* as with compares */
-    size_t keys = 0;
+    size_t keys = 0, near = 0;
     for (size_t i = 0; i < count; i++) {
         while (keys < count && keys <= i + KEYS_AHEAD) make_key(e, keys++);
+        while (near < count && near <= i + KEYS_NEAR) tell_soon(e, near++, true);
         enum status s = do_op(e, i);
         if (s == STATUS_MISS) {
             missed = true;

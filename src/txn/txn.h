@@ -145,8 +145,8 @@ struct txn_view { /* reads the newest version of a store key as of the entry bef
     /* STATUS_OK, STATUS_NOT_FOUND, or anything else: the evaluation stops and returns it, having done nothing; it is repeated from
      * the start later. After STATUS_MISS it may ask for other rows before it stops, so that what misses is known at once. The slice must stay valid until the evaluation ends. */
     enum status (*get)(void *ctx, struct slice store_key, struct txn_stored *out);
-    /* The row will be asked for soon; NULL: nobody wants to know. */
-    void (*soon)(void *ctx, struct slice store_key);
+    /* The row will be asked for soon; and again, next: it is among the next few. NULL: nobody wants to know. */
+    void (*soon)(void *ctx, struct slice store_key, bool next);
     /* The highest version of the data rows in [from, to) of store keys that are there at ts; 0: there are none. Likewise; or
      * STATUS_TOO_LARGE: more than TXN_STRETCH_ROWS_MAX. NULL: it has no order of keys. */
     enum status (*newest)(void *ctx, struct slice from, struct slice to, uint64_t ts, uint64_t *version);

@@ -55,7 +55,7 @@ check "the restore is over" "$quorate" keyspace drop restore-mark --grace 0s --y
 check "now it ends" eventually ended
 
 # A transfer is listed once, also when its timeout has changed balances again; and no page is longer than asked for.
-listed() { "$quorate" ledger transfers 1 -o json | json "[(t['state'], t['amount']) for t in d['transfers']]"; }
+listed() { curl -s "$(gateway)/v1/ledger/accounts/1/transfers" | json "[(t['state'], t['amount']) for t in d['transfers']]"; }
 pages() { # pages LIMIT: how many transfers there are, and how many ids
     python3 - "$(gateway)" "$1" <<'PYTHON'
 import json, sys, urllib.request

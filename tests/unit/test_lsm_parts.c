@@ -35,9 +35,9 @@ START_TEST(a_memtable_agrees_with_an_array)
         struct lsm_write w = rows->rows[order[i]];
         if (i % 10 == 0) { /* replaced by the same row right after */
             w.value = slice_str("first");
-            memtable_put(m, &w);
+            memtable_put(m, &w, bloom_hash(w.key));
         }
-        memtable_put(m, &rows->rows[order[i]]);
+        memtable_put(m, &rows->rows[order[i]], bloom_hash(rows->rows[order[i]].key));
         if (i % 997 == 0) memtable_check(m);
     }
     memtable_check(m);
@@ -81,7 +81,7 @@ START_TEST(a_memtable_counts_a_range)
 {
     struct lsm_rows *rows = lsm_rows_new(4, 3000, 2000);
     struct memtable *m = memtable_new(4096, 1);
-    for (size_t i = 0; i < rows->count; i++) memtable_put(m, &rows->rows[i]);
+    for (size_t i = 0; i < rows->count; i++) memtable_put(m, &rows->rows[i], bloom_hash(rows->rows[i].key));
     for (unsigned round = 0; round < 300; round++) {
         struct slice lower, upper;
         lsm_rows_random_bounds(rows, &lower, &upper);

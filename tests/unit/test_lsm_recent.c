@@ -2,6 +2,7 @@
 #include "lsm/recent.h"
 
 #include "base/prng.h"
+#include "lsm/bloom.h"
 #include "lsm/lsm.h"
 
 #include <check.h>
@@ -27,6 +28,14 @@ static struct slice value_of(uint64_t ts, unsigned size, char bytes[200])
     return slice_make(bytes, size);
 }
 
+static bool find(const struct recent *r, struct slice key, uint64_t *ts, struct slice *value)
+{
+    uint64_t hash = bloom_hash(key);
+    recent_soon(r, hash);
+    recent_next(r, hash);
+    return recent_find(r, key, hash, ts, value);
+}
+
 START_TEST(what_is_found_was_written_last)
 {
     struct recent r;
@@ -45,7 +54,7 @@ START_TEST(what_is_found_was_written_last)
                               .ts = ts,
                               .value = goes ? SLICE_EMPTY : value_of(ts, size, bytes),
                               .recent = keep};
-        recent_take(&r, &w);
+        recent_take(&r, &w, bloom_hash(w.key));
         bool kept = keep && !goes && w.key.size + size <= RECENT_ROW_BYTES;
         model[k] = (struct model){.ts = kept ? ts : 0, .size = size};
         if (prng_chance(&prng, 1, 2000)) {
@@ -55,7 +64,7 @@ START_TEST(what_is_found_was_written_last)
         unsigned look = prng_chance(&prng, 1, 2) ? k : (unsigned)prng_below(&prng, KEYS);
         uint64_t found;
         struct slice value;
-        if (recent_find(&r, key_of(look, text), &found, &value)) {
+        if (find(&r, key_of(look, text), &found, &value)) {
             hits++;
             ck_assert_uint_eq(found, model[look].ts);
             ck_assert(slice_eq(value, value_of(found, model[look].size, bytes)));
@@ -75,9 +84,9 @@ START_TEST(without_room_nothing_is_kept)
     uint64_t ts;
     struct slice value;
     recent_init(&r, 0);
-    recent_take(&r, &(struct lsm_write){
-                        .kind = LSM_PUT, .key = slice_str("k"), .ts = 1, .value = slice_str("v"), .recent = true});
-    ck_assert(!recent_find(&r, slice_str("k"), &ts, &value));
+    struct lsm_write w = {.kind = LSM_PUT, .key = slice_str("k"), .ts = 1, .value = slice_str("v"), .recent = true};
+    recent_take(&r, &w, bloom_hash(w.key));
+    ck_assert(!find(&r, slice_str("k"), &ts, &value));
     recent_clear(&r);
     recent_free(&r);
 }
