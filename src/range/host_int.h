@@ -55,6 +55,7 @@ struct host {
     struct buf span; /* replica_span's answer */
     struct raft_effects fx;
     struct buf trace_line;
+    uint64_t traced_ns; /* of the last line: they rise */
     struct lsm_write *writes; /* scratch */
     size_t write_capacity;
     uint64_t now_ms;
