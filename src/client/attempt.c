@@ -92,11 +92,11 @@ static uint64_t try_deadline(const struct request *r, uint64_t now_ns)
     return until < r->deadline_ns ? until : r->deadline_ns;
 }
 
-/* Whether it need not wait for a node that is silent: others are asked, or a Prepare's fate is sealed there. What waits for changes may
- * wait long, and one without an id would only learn that its outcome is unknown. */
+/* Whether it need not wait for a node that is silent: others are asked, or a Prepare's fate is sealed there, or who asked finds out. What waits
+ * for changes may wait long. One without an id waits: it would only learn that its outcome is unknown, where a node that goes on says it. */
 static bool may_move_on(const struct request *r)
 {
-    return r->kind != REQUEST_WATCH && (may_repeat(r) || r->kind == REQUEST_STEP);
+    return r->kind != REQUEST_WATCH && (may_repeat(r) || r->kind == REQUEST_STEP || r->findable);
 }
 
 static void on_reply(void *ctx, enum status status, bool sent, const struct reply_head *head)

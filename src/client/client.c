@@ -225,12 +225,25 @@ uint32_t client_keyspace_id(const struct client *c, struct slice name)
     return k == NULL || k->dropped ? 0 : k->id;
 }
 
-void client_txn(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms, client_txn_done done,
-                void *ctx)
+static struct request *txn_new(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms,
+                               client_txn_done done, void *ctx)
 {
     struct request *r = request_new(c, REQUEST_TXN, keyspace, timeout_ms, ctx);
     r->done.txn = done;
     txn_prepare(r, t);
+    return r;
+}
+
+void client_txn(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms, client_txn_done done,
+                void *ctx)
+{
+    (void)txn_new(c, keyspace, t, timeout_ms, done, ctx);
+}
+
+void client_txn_findable(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms,
+                         client_txn_done done, void *ctx)
+{
+    txn_new(c, keyspace, t, timeout_ms, done, ctx)->findable = true;
 }
 
 /* Bounded and eventual reads are for any replica. */

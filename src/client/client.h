@@ -46,6 +46,10 @@ uint32_t client_keyspace_id(const struct client *c, struct slice name);
  * result->status tells a refusal (condition, guard...), then e->status is STATUS_OK: the request was served. */
 void client_txn(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms, client_txn_done done,
                 void *ctx);
+/* The same of one without an id, for who can find out what became of it: it is told that its outcome is unknown as soon as its node is
+ * silent (half a second), where others wait until they know or the connection is given up. It may still happen later. */
+void client_txn_findable(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms,
+                         client_txn_done done, void *ctx);
 void client_get(struct client *c, struct slice keyspace, struct slice key, uint32_t timeout_ms, client_get_done done,
                 void *ctx);
 

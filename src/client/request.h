@@ -85,6 +85,7 @@ struct request {
     struct slice low, high; /* TXN: the keys it touches; GET: the key twice */
     bool has_stretch;       /* TXN: it has scanned; its stretches may lie in several ranges */
     struct slice reach;     /* TXN: the highest end of a stretch; empty: the keyspace's end */
+    bool findable;          /* TXN: who asked can find out what became of it */
     bool has_id;            /* TXN: may be repeated after it may have happened */
     const struct txn *txn;  /* TXN, until it is encoded: a copy in the arena */
     struct buf body;        /* TXN: encoded; META, NODE: params */

@@ -297,7 +297,7 @@ static void run_commit(struct ledger_run *r)
         run_committed(r);
         return;
     }
-    client_txn(l->client, l->keyspace, &t, ledger_left_ms(l, run_deadline(r)), txn_done, r);
+    client_txn_findable(l->client, l->keyspace, &t, ledger_left_ms(l, run_deadline(r)), txn_done, r);
 }
 
 /* --- reading what is wanted --- */

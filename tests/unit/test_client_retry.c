@@ -112,6 +112,37 @@ START_TEST(without_id_it_is_never_repeated)
 }
 END_TEST
 
+/* A node that says nothing, not even to a ping. Without an id one waits, for it may go on and say what became of it; who can find out is
+ * told at once that it is unknown; with an id another node is asked. */
+START_TEST(silence_of_a_node)
+{
+    struct txn_op op = {.kind = TXN_ADD, .key = slice_str("apple"), .delta = 1, .min = I128_MIN, .max = I128_MAX};
+    struct txn t = {.ops = &op, .op_count = 1};
+    struct outcome findable = {.f = &f}, waits;
+    fake_start(&f, 77, 0);
+    fake_get(&f, &o, "apple");
+    struct fake_range *range = fake_range_of_key(&f, "apple");
+    struct fake_node *stopped = &f.nodes[range->leader];
+    fakenet_silent(stopped->env, true);
+    range->leader = range->nodes[range->nodes[0] == range->leader];
+    uint64_t began = fakenet_now_ns(f.net);
+    client_txn_findable(f.client, slice_str("bank"), &t, 8000, outcome_on_txn, &findable);
+    fake_start_add(&f, &waits, "apple", 1, 0, 3000);
+    fake_wait(&f, &findable, SECOND);
+    ck_assert(findable.unknown && !findable.served);
+    ck_assert_uint_le(findable.at_ns - began, 600 * NS_PER_MS);
+    fake_start_add(&f, &o, "apple", 1, 4712, 3000);
+    fake_wait(&f, &o, SECOND);
+    ck_assert_int_eq(o.status, STATUS_OK);
+    ck_assert_uint_eq(waits.at_ns, 0);
+    fakenet_silent(stopped->env, false);
+    fake_wait(&f, &waits, SECOND); /* it goes on, and refuses what it does not lead any more */
+    ck_assert_int_eq(waits.status, STATUS_OK);
+    ck_assert(!waits.unknown);
+    fake_stop(&f);
+}
+END_TEST
+
 START_TEST(with_an_id_it_is_repeated_and_acts_once)
 {
     for (enum trick trick = TRICK_APPLY_AND_RESET; trick < TRICK_COUNT; trick++) {
@@ -347,6 +378,7 @@ int main(void)
     TCase *t = tcase_create("retry");
     tcase_set_timeout(t, 120);
     tcase_add_test(t, without_id_it_is_never_repeated);
+    tcase_add_test(t, silence_of_a_node);
     tcase_add_test(t, with_an_id_it_is_repeated_and_acts_once);
     tcase_add_test(t, unknown_is_not_forgotten);
     tcase_add_test(t, final_refusal_after_an_unknown_attempt);

@@ -75,6 +75,12 @@ void client_txn(struct client *c, struct slice keyspace, const struct txn *t, ui
     }
     c->txn_done = done;
 }
+
+void client_txn_findable(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms,
+                         client_txn_done done, void *ctx)
+{
+    client_txn(c, keyspace, t, timeout_ms, done, ctx);
+}
 void client_get_how(struct client *c, struct slice keyspace, struct slice key, const struct read_how *how,
                     uint32_t timeout_ms, client_get_done done, void *ctx)
 {
