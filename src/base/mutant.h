@@ -34,6 +34,9 @@
     X(vote_despite_promise, "T3", "a bound follower votes for another")                                                \
     X(promise_forgotten, "T3", "a node that starts votes at once, whatever an earlier life promised")                  \
     X(lease_outlives_transfer, "T4", "a leader that told another to campaign still reads by its lease")                \
+    X(lease_outlives_removal, "T4", "a leader reads by its lease although the configuration leaves it out")            \
+    X(lease_not_seen_to_hold, "T2", "nobody looks at the lease again when the rows have been read")                    \
+    X(overtaken_answer_counts, "T29", "an answer that was overtaken by a later one shortens what that one gave")       \
     X(lease_from_receipt, "T3", "a lease counts from when the answer came")                                            \
     /* consensus */                                                                                                    \
     X(quorum_too_small, "T11", "half of the members are a majority")                                                   \
@@ -55,9 +58,12 @@
     X(torn_batch_replayed, "T23", "recovery replays a batch without looking at its checksum")                          \
     X(damage_taken_for_tail, "T23", "damaged durable batches are taken for a torn tail and cut off")                   \
     X(damage_not_admitted, "T24", "a replica whose log was damaged goes on with what is left of it")                   \
+    X(recovering_backs, "T24", "a replica that has lost what it promised backs a lease")                               \
+    X(fence_not_awaited, "T24", "a replica that has lost data votes again before its fence has committed")             \
     X(unread_state_guessed, "T24", "a range whose state cannot be read goes on as it was created")                     \
     X(segment_name_not_synced, "T26", "the folder is not synced after a segment was made")                             \
     X(former_life_replayed, "T27", "batches of a recycled segment's former life are replayed")                         \
+    X(no_spares, "T22", "the log makes a segment when it needs one, not in advance")                                   \
     X(log_freed_early, "T18", "segments are used again although the store needs them")                                 \
     /* the store */                                                                                                    \
     X(flush_claims_newer, "T18", "a flush says that what was applied after its memtable is durable as well")           \
@@ -83,6 +89,8 @@
     X(stale_orders_obeyed, "T46", "orders of a deposed metadata leader are carried out")                               \
     X(zombie_returns, "T14", "a replica that left is made again when an old map says so")                              \
     X(empty_member_votes, "T14", "a metadata member that has lost its disk votes again as if it were new")             \
+    X(founded_by_some, "T14", "a metadata service is founded before all its members were heard of")                    \
+    X(emptied_member_trusted, "T14", "a metadata member whose disk was replaced counts before a leader has mended it") \
     X(tombstone_forgotten, "T14", "a replica that leaves keeps no tombstone")                                          \
     /* transactions and clients */                                                                                     \
     X(repeated_without_id, "T39", "the router repeats a transaction that has no id after an unknown outcome")          \
@@ -131,6 +139,13 @@
     X(merge_serves_frozen, "T32", "a range goes on with writes while it is frozen")                                    \
     X(left_gone_awaited, "T32", "a frozen range waits for a left one that was taken in itself")                        \
     X(merge_drops_log_early, "T32", "the absorbed range's log goes before the store holds the merge")                  \
+    /* front */                                                                                                        \
+    X(any_host_admitted, "T51", "a page of another name that leads to this machine is answered")                       \
+    /* backups */                                                                                                      \
+    X(backup_with_holes, "T48", "a backup in which spans of keys are missing is good")                                 \
+    /* leases of the etcd surface */                                                                                   \
+    X(lease_by_timestamps, "T47", "a lease ends by timestamps, which leap with the wall clock of whoever issues them") \
+    X(standstill_counts, "T47", "a lease ends although nobody could have renewed it")                                  \
     /* timestamps */                                                                                                   \
     X(timestamps_from_the_clock, "T44", "a new metadata leader begins at its clock, not at the bound")                 \
     X(timestamps_unconfirmed, "T44", "a deposed metadata leader goes on handing out timestamps")                       \

@@ -9,7 +9,9 @@
  * lease's time to live is forgotten, as all is when a look fails or a gateway starts: the lease has its full time again. */
 #include "base/assert.h"
 #include "base/cursor.h"
+#include "base/limits.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "etcd/lease.h"
 
 #define SWEEP_NS (1000 * NS_PER_MS)
@@ -158,10 +160,11 @@ static uint64_t since(struct sweep *s, uint64_t id, uint64_t version, uint64_t t
     while (s->old_at < old->count && old->list[s->old_at].id < id) s->old_at++;
     if (s->old_at == old->count) return now_ns;
     const struct lease_seen *x = &old->list[s->old_at];
+    if (MUTANT(standstill_counts)) stood_ns = 0;
     return x->id == id && x->version == version && stood_ns <= ttl_ns / 2 ? x->since_ns : now_ns;
 }
 
-static void look_at(struct sweep *s, const struct scan_row *row, uint64_t now_ns)
+static void look_at(struct sweep *s, const struct scan_reply *page, const struct scan_row *row, uint64_t now_ns)
 {
     uint64_t ttl_s = lease_ttl_s(row->value), ttl_ns = ttl_s * 1000 * NS_PER_MS;
     if (row->key.size < 9 || ttl_s == 0) return;
@@ -171,6 +174,7 @@ static void look_at(struct sweep *s, const struct scan_row *row, uint64_t now_ns
         return;
     }
     x.since_ns = since(s, x.id, x.version, ttl_ns, now_ns);
+    if (MUTANT(lease_by_timestamps)) x.since_ns = now_ns - ((page->mark.ts - x.version) >> TS_COUNTER_BITS) * NS_PER_MS;
     seen_add(&s->seen, x);
     if (now_ns - x.since_ns >= ttl_ns) ended_add(s, (struct lease_to_end){.id = x.id, .version = x.version});
 }
@@ -187,7 +191,7 @@ static void looked(void *ctx, const struct client_error *e, const struct scan_re
         sweep_end(s, e->status == STATUS_NOT_FOUND ? SWEEP_ABSENT_NS : SWEEP_NS);
         return;
     }
-    for (size_t i = 0; i < page->row_count; i++) look_at(s, &page->rows[i], now_ns);
+    for (size_t i = 0; i < page->row_count; i++) look_at(s, page, &page->rows[i], now_ns);
     if (page->more && page->row_count > 0) {
         struct slice last = page->rows[page->row_count - 1].key;
         uint8_t *next = arena_zalloc(&s->arena, last.size + 1);

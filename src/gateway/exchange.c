@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 
 /* --- names --- */
 
@@ -140,6 +141,7 @@ bool address_is_local(const char *address)
 bool host_admitted(const char *names, const char *host)
 {
     struct slice item, name = host != NULL ? name_of(host) : SLICE_EMPTY;
+    if (MUTANT(any_host_admitted)) return true;
     if (host == NULL || is_ip(name) || is_name(name, slice_str("localhost"))) return true;
     while (list_next(&names, &item)) {
         if (slice_eq(item, slice_str("*")) || is_name(item, name)) return true;

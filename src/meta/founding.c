@@ -18,6 +18,7 @@
  * Whoever has a log and knows of no leader asks likewise: it may have been away when others came, whose addresses it lacks, or when it
  * was taken out. */
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "meta/meta_int.h"
 #include "range/members.h"
 
@@ -105,7 +106,7 @@ void founding_begin(struct meta *m)
 static void found_if_agreed(struct meta *m)
 {
     for (size_t i = 0; i < m->other_count; i++) {
-        if (!m->others[i].agrees) return;
+        if (!m->others[i].agrees && !MUTANT(founded_by_some)) return;
     }
     found(m, &m->heard);
 }
@@ -122,8 +123,9 @@ static void hear_empty(struct meta *m, struct meta_other *o, const struct meta_f
         founders_set(&m->heard, o->id, uuid);
         for (size_t i = 0; i < m->other_count; i++) m->others[i].agrees = false;
     }
-    o->agrees = m->heard.count == m->options.member_count && founders_same(told, &m->heard);
-    found_if_agreed(m);
+    bool all = m->heard.count == m->options.member_count || MUTANT(founded_by_some);
+    o->agrees = all && founders_same(told, &m->heard);
+    if (o->agrees) found_if_agreed(m);
 }
 
 static void founding_hear(struct meta *m, struct meta_other *o, const struct meta_status_reply *reply)
@@ -177,6 +179,8 @@ static void learn_group(struct meta *m, const struct range_desc *d)
         host_replica_gone(m->host, META_GROUP, replica_id(r), d->epoch.conf_ver);
     } else if (r == NULL && own != NULL && own->role == RANGE_LEARNER) {
         COVER("meta.joins");
+        host_create_replica(m->host, d);
+    } else if (r == NULL && own != NULL && MUTANT(emptied_member_trusted)) {
         host_create_replica(m->host, d);
     } else if (r == NULL && own != NULL) {
         COVER("meta.begins_anew");

@@ -181,14 +181,14 @@ uint64_t raft_promise_wanted(const struct raft *r)
 bool raft_wants_promise(const struct raft *r)
 {
     return r->options->support != NULL && (!r->lease_void || MUTANT(lease_outlives_transfer)) &&
-           raft_config_is_voter(r->config, r->self.id);
+           (raft_config_is_voter(r->config, r->self.id) || MUTANT(lease_outlives_removal));
 }
 
 /* One that has lost durable data may have given its vote away before it promised: it backs nobody until it is mended. */
 static bool is_backed_by(const struct raft *r, const struct raft_progress *p, uint64_t *until_ns)
 {
     const struct raft_support *s = r->options->support;
-    return s != NULL && p->grant != 0 && p->recovery_nonce == 0 &&
+    return s != NULL && p->grant != 0 && (p->recovery_nonce == 0 || MUTANT(recovering_backs)) &&
            s->held(r->self.support_ctx, p->id, until_ns) == p->grant;
 }
 

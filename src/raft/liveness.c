@@ -42,9 +42,11 @@ bool liveness_heartbeat(struct liveness *l, const struct liveness_options *o, ui
 static unsigned take_answer(struct liveness *l, const struct liveness_options *o, uint64_t now_ns,
                             const struct liveness_message *m)
 {
-    if (m->life != o->life || m->grant == 0 || m->seq <= l->answered || m->seq > l->seq) return 0;
+    bool overtaken = m->seq <= l->answered && !MUTANT(overtaken_answer_counts);
+    if (m->life != o->life || m->grant == 0 || overtaken || m->seq > l->seq) return 0;
     if (m->seq + LIVENESS_WINDOW <= l->seq || m->support_ns > o->support_ns) return 0;
     uint64_t until = l->sent_ns[m->seq % LIVENESS_WINDOW] + m->support_ns - m->support_ns / CLOCK_MARGIN;
+    if (MUTANT(overtaken_answer_counts)) l->held_until_ns = l->lease_until_ns = until;
     if (MUTANT(lease_from_receipt)) until = now_ns + m->support_ns;
     if (until <= now_ns) {
         COVER("liveness.answer_too_late");

@@ -19,6 +19,7 @@
  *   - In the leader's own term our vote counts as given to it.
  * A read index would not do in place of the fence: it leaves no trace in the logs of those who confirmed it. */
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "raft/raft_int.h"
 
 bool raft_recovering(const struct raft *r)
@@ -91,7 +92,7 @@ void raft_recovery_settle(struct raft *r, struct raft_effects *fx)
     for (size_t i = 0; i < r->peer_count; i++) {
         struct raft_progress *p = &r->peers[i];
         if (p->recovery_nonce == 0 || p->recovery_told) continue;
-        if (r->commit < p->recovery_fence || p->match < p->recovery_fence) continue;
+        if ((r->commit < p->recovery_fence && !MUTANT(fence_not_awaited)) || p->match < p->recovery_fence) continue;
         p->recovery_told = true;
         raft_send(
             r,

@@ -13,7 +13,11 @@ enum { RUN_ROUNDS_MAX = 4, APPLY_ENTRIES_PER_PASS = 8192, MARKS_KEPT = 1024 };
 
 void host_options_default(struct host_options *o)
 {
+    struct raft_options raft;
+    raft_options_default(&raft);
     memset(o, 0, sizeof *o);
+    o->append_max_bytes = raft.append_max_bytes;
+    o->inflight_max_count = raft.inflight_max_count;
     o->wal = (struct wal_options){.dir = "wal", .segment_bytes = 64ull << 20, .spare_segments = 1};
     lsm_options_default(&o->lsm);
     o->election_ms = 1000;
@@ -49,6 +53,8 @@ enum status host_open(struct env *env, const struct host_options *o, const struc
     raft_options_default(&h->raft_options);
     h->raft_options.election_ms = o->election_ms;
     h->raft_options.heartbeat_ms = o->heartbeat_ms;
+    h->raft_options.append_max_bytes = o->append_max_bytes;
+    h->raft_options.inflight_max_count = o->inflight_max_count;
     h->raft_options.support = o->support_ms > 0 ? &h->nodes.support : NULL;
     h->raft_options.configs = &h->configs;
     resolve_open(h);

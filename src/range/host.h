@@ -21,13 +21,14 @@ struct host_options {
     uint32_t heartbeat_ms; /* 300, of nodes, and of groups that are not at rest; the local cluster uses 60 */
     uint32_t support_ms;   /* 1500; the local cluster: 300: nodes promise to follow one another's leaders; 0: never */
     uint32_t support_before_ms; /* the most that former lives of the directory promised: silent for as long at first */
-    uint64_t log_keep_bytes;    /* of each group's applied log kept in memory in any case: 8 MiB */
-    uint64_t log_lag_bytes;     /* the same for followers that lag; then they get a snapshot: 64 MiB */
-    uint32_t log_lag_ms;        /* and no longer than this after they were last heard of: 15 min */
-    uint64_t wal_flush_bytes;   /* the store is flushed when the log holds more than this: 192 MiB */
-    uint32_t horizon_ms;        /* between two looks at which expired rows may go; 10 s */
-    uint64_t version_keep;  /* shadowed versions younger than the newest by this much are kept; 60 s in timestamps */
-    uint32_t proposals_max; /* commands under way in one host; beyond it STATUS_BUSY */
+    uint32_t append_max_bytes, inflight_max_count; /* raft_options: 512 KiB, 128; as small as 1 in tests */
+    uint64_t log_keep_bytes;                       /* of each group's applied log kept in memory in any case: 8 MiB */
+    uint64_t log_lag_bytes;   /* the same for followers that lag; then they get a snapshot: 64 MiB */
+    uint32_t log_lag_ms;      /* and no longer than this after they were last heard of: 15 min */
+    uint64_t wal_flush_bytes; /* the store is flushed when the log holds more than this: 192 MiB */
+    uint32_t horizon_ms;      /* between two looks at which expired rows may go; 10 s */
+    uint64_t version_keep;    /* shadowed versions younger than the newest by this much are kept; 60 s in timestamps */
+    uint32_t proposals_max;   /* commands under way in one host; beyond it STATUS_BUSY */
     uint32_t snapshot_chunk_bytes; /* 1 MiB */
     uint64_t snapshot_rate_bytes;  /* sent per second, by the whole host; 0: as fast as it goes. 64 MiB */
     uint32_t version_newest;       /* cluster version to support at most; 0: the program's (docs/upgrade.md) */

@@ -191,7 +191,7 @@ static void chore_complete(struct task *task)
 void wal_chores(struct wal *w)
 {
     if (w->chore != NULL || w->failed || w->closing || w->env->dead) return;
-    bool create = w->spare_count < w->spares_wanted;
+    bool create = w->spare_count < w->spares_wanted && !MUTANT(no_spares);
     if (!create && w->doomed_count == 0) return;
     if (w->chore_retry_ns != 0 && env_mono_ns(w->env) < w->chore_retry_ns) return;
     w->chore_retry_ns = 0;

@@ -118,6 +118,7 @@ static void draw_workload(struct world *w, struct cluster_knobs *k)
 }
 
 enum { STORM_EVERY = 16, STORM_AT = 9 };
+enum { NARROW_EVERY = 8, NARROW_AT = 6 }; /* one entry in an append, one append under way */
 
 /* One seed of so many: ranges that change all the time, while processes die and the metadata service is hard to reach. What goes wrong
  * between two changes of a range is rare where changes are. */
@@ -144,6 +145,7 @@ void knobs_draw(struct world *w, struct cluster_knobs *k)
     k->node_count = (unsigned)draw(w, 3, NODES_MAX);
     k->client_count = (unsigned)draw(w, 1, CLIENTS_MAX);
     if (w->seed % STORM_EVERY == STORM_AT) storm(w, k);
+    if (w->seed % NARROW_EVERY == NARROW_AT) k->host.append_max_bytes = k->host.inflight_max_count = 1;
     if (prng_chance(&w->stray, 1, 4)) w->knobs.net_again = (unsigned)prng_between(&w->stray, 1, 60);
 }
 
