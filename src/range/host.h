@@ -3,7 +3,6 @@
  *
  * The owner (node/, meta/) creates the host, feeds it requests from its rpc server, calls host_pass in each of its passes,
  * and is told what happened through struct host_owner. Everything runs on the loop; nothing here blocks after host_open.
- *
  * Vocabulary: group = range id = Raft group; replica = this host's member of a group. */
 #ifndef QUORATE_RANGE_HOST_H
 #define QUORATE_RANGE_HOST_H

@@ -51,11 +51,10 @@ struct host {
     struct members_host members;
     struct list created; /* replicas whose creation is in the batch being filled, then in the one being written */
     struct arena apply_arena, decode_arena;
-    struct buf answer;
-    struct buf span; /* replica_span's answer */
+    struct buf answer, span; /* the latter: replica_span's */
     struct raft_effects fx;
     struct buf trace_line;
-    uint64_t traced_ns; /* of the last line: they rise */
+    uint64_t traced_ns;       /* of the last line: they rise */
     struct lsm_write *writes; /* scratch */
     size_t write_capacity;
     uint64_t now_ms;
