@@ -303,7 +303,14 @@ static enum status do_pending_add(struct evaluation *e, size_t index, const stru
                                   const struct pending_add *p)
 {
     switch (escrow_judge(k, p->folded, &p->add)) {
-    case VERDICT_TRUE: e->adds[e->add_count++] = *p; return STATUS_OK;
+    case VERDICT_TRUE:
+        e->add_bytes += p->key.size + HELD_ADD_BYTES;
+        if (e->add_bytes > HELD_ROW_MAX - HELD_HEAD_BYTES) {
+            evaluation_refuse(e, STATUS_TOO_LARGE, (uint32_t)index);
+        } else {
+            e->adds[e->add_count++] = *p;
+        }
+        return STATUS_OK;
     case VERDICT_FALSE: evaluation_refuse(e, STATUS_GUARD_FAILED, (uint32_t)index); return STATUS_OK;
     case VERDICT_WAIT: e->blocker = escrow_waits_for(k); return STATUS_BLOCKED;
     }
@@ -411,7 +418,7 @@ static void make_room(struct evaluation *e)
     e->written = arena_zalloc(e->arena, e->op_count * sizeof(*e->written));
     e->adds = arena_alloc(e->arena, e->op_count * sizeof(*e->adds));
     e->keys = arena_alloc(e->arena, e->op_count * sizeof(*e->keys));
-    e->add_count = 0;
+    e->add_count = e->add_bytes = 0;
     e->order = NULL;
 }
 

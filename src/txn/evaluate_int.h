@@ -36,7 +36,7 @@ struct evaluation {
     const uint32_t *order; /* writing operations by key; made when a get first asks */
     size_t order_count;
     struct pending_add *adds;
-    size_t add_count;
+    size_t add_count, add_bytes; /* bytes: in the row that holds them when they are decided, and wait */
     /* keys that are compared or got: a set, made when an add first asks; NULL: none */
     const struct slice *reads;
     size_t reads_mask;

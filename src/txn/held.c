@@ -7,8 +7,8 @@
 
 struct slice held_row_make(struct arena *arena, const struct held_row *r)
 {
-    size_t size = 18 + 10 + r->vote.size + r->prepare.size + 10 + r->low.size + 10 + r->spans.size;
-    for (size_t i = 0; i < r->add_count; i++) size += 10 + r->adds[i].key.size + 16;
+    size_t size = HELD_HEAD_BYTES + r->vote.size + r->prepare.size + r->low.size + r->spans.size;
+    for (size_t i = 0; i < r->add_count; i++) size += HELD_ADD_BYTES + r->adds[i].key.size;
     struct buf b = {.data = arena_alloc(arena, size), .capacity = size, .max = size};
     buf_put_u8(&b, HELD_FORMAT);
     buf_put_u8(&b, (uint8_t)r->state);

@@ -316,6 +316,12 @@ enum status apply_tell_malformed(struct applying *a)
     return STATUS_OK;
 }
 
+/* Its row, now and when it has committed and its adds wait. */
+static bool fits_row(const struct applying *a, const struct evaluation *e, struct slice vote)
+{
+    return HELD_HEAD_BYTES + vote.size + a->body.size + e->add_bytes <= HELD_ROW_MAX;
+}
+
 static enum status vote(struct applying *a, struct evaluation *e, const struct txn_prepare *p)
 {
     struct txn_vote v = {.kind = VOTE_YES,
@@ -338,12 +344,18 @@ static enum status vote(struct applying *a, struct evaluation *e, const struct t
     if (s != STATUS_OK) return s;
     v.until = e->until == ROW_NEVER_EXPIRES ? 0 : e->until;
     struct held_row r = {.state = HELD_PREPARED, .born = p->born, .ts = e->ts, .prepare = a->body};
+    r.vote = apply_encode_vote(a->arena, &v);
+    if (able && !fits_row(a, e, r.vote)) {
+        COVER("txn.part_too_large");
+        able = false;
+        v.then_result = v.else_result = apply_refusal(a->arena, STATUS_TOO_LARGE);
+    }
     if (!able) {
         v.kind = VOTE_NO;
         r.state = HELD_ABORTED;
         keep_refusal(a, p, &v, e->ts);
+        r.vote = apply_encode_vote(a->arena, &v);
     }
-    r.vote = apply_encode_vote(a->arena, &v);
     if (able) {
         struct slice row = held_row_make(a->arena, &r);
         (void)table_install_prepared(a->t, row, &r, p, &e->t, a->arena);

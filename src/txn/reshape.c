@@ -117,6 +117,8 @@ enum status txn_table_cut(const struct txn_table *t, const struct txn_cut *cut, 
     return STATUS_OK;
 }
 
+/* Both have one of the same id: a tombstone of both; or, where one that was forgotten moved with adds that wait, one that a late Seal left
+ * where it had been. What waits stands. */
 void txn_table_join(const struct txn_table *left, const struct txn_table *right, const struct txn_cut *cut,
                     struct arena *arena, struct txn_writes *writes)
 {
@@ -125,8 +127,8 @@ void txn_table_join(const struct txn_table *left, const struct txn_table *right,
     for (size_t i = 0; i < right->count; i++) {
         const struct held *h = all[i];
         const struct held *same = table_find(left, &h->id);
-        if (same != NULL) ASSERT(same->state == HELD_ABORTED && h->state == HELD_ABORTED); /* a tombstone of both */
-        if (same == NULL) {
+        if (same != NULL) ASSERT(same->state == HELD_ABORTED || h->state == HELD_ABORTED);
+        if (same == NULL || same->state == HELD_ABORTED) {
             put(writes, (struct txn_write){.ts = cut->left_version,
                                            .key = row_key(cut, arena, h, false),
                                            .value = arena_dup_slice(arena, slice_make(h->row, h->row_size))});

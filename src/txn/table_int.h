@@ -81,8 +81,12 @@ static inline bool txn_id_eq(const struct txn_id *a, const struct txn_id *b)
 }
 
 /* --- held.c: the row of a held transaction --- */
-struct held_add {     /* COMMITTED: a reservation that is not in its counter's row yet */
-    struct slice key; /* store key */
+/* Its value: what is larger is refused, for it would not fit a chunk of a snapshot, behind the rows that are there already. */
+#define HELD_ROW_MAX (14u << 20)
+#define HELD_HEAD_BYTES 64u /* besides vote, Prepare, adds and places */
+#define HELD_ADD_BYTES 26u  /* of an add, besides its key */
+struct held_add {           /* COMMITTED: a reservation that is not in its counter's row yet */
+    struct slice key;       /* store key */
     i128 delta;
 };
 struct held_row {

@@ -73,6 +73,18 @@ static void merge(const struct txn_vote *votes, size_t count, struct arena *aren
     tell(&whole, answer);
 }
 
+/* Of all that the ranges found, at least as much as the whole answer has. A Decide that keeps the answer must fit an entry of the log, and
+ * one range alone would not return more. */
+static bool too_large(const struct txn_vote *votes, size_t count, bool use_else)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (votes[i].kind == VOTE_COMMITTED) return false; /* by a router of a former release */
+        size += chosen(&votes[i], use_else).size;
+    }
+    return size > LIMIT_TXN_BYTES;
+}
+
 void txn_votes_combine(const struct txn_vote *votes, size_t count, struct arena *arena, struct txn_outcome *out,
                        struct buf *answer)
 {
@@ -118,7 +130,12 @@ void txn_votes_combine(const struct txn_vote *votes, size_t count, struct arena 
         tell(&r, answer);
         return;
     }
-    out->commit = true;
     out->keep = true;
+    if (too_large(votes, count, out->use_else)) {
+        COVER("txn.answer_too_large");
+        tell(&(struct txn_result){.status = STATUS_TOO_LARGE, .failed_index = TXN_NO_INDEX}, answer);
+        return;
+    }
+    out->commit = true;
     merge(votes, count, arena, out, answer);
 }

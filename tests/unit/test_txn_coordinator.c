@@ -164,6 +164,75 @@ START_TEST(what_was_blocked_is_not_sealed)
 }
 END_TEST
 
+/* A vote of a part that got `count` values of 1 MiB; keeps: it keeps the answer. */
+static void votes_with_values(struct coordinator *c, size_t participant, size_t count, bool keeps)
+{
+    struct buf result, bytes;
+    uint8_t *value = mem_zalloc(LIMIT_VALUE_BYTES);
+    struct txn_op_result ops[16];
+    uint32_t places[16];
+    buf_init(&result, TXN_RESULT_BYTES_MAX);
+    buf_init(&bytes, LIMIT_FRAME_BYTES);
+    for (size_t i = 0; i < count; i++) {
+        places[i] = (uint32_t)(participant * 16 + i);
+        ops[i] = (struct txn_op_result){
+            .kind = TXN_GET, .found = true, .version = 3, .value = slice_make(value, LIMIT_VALUE_BYTES)};
+    }
+    txn_result_encode(&(struct txn_result){.status = STATUS_OK,
+                                           .succeeded = true,
+                                           .ts = 9,
+                                           .failed_index = TXN_NO_INDEX,
+                                           .ops = ops,
+                                           .op_count = count},
+                      &result);
+    ck_assert(!result.overflow);
+    txn_vote_encode(&(struct txn_vote){.kind = VOTE_YES,
+                                       .ts = 9,
+                                       .holds = true,
+                                       .keeps_answer = keeps,
+                                       .places = {.ops = places, .op_count = count},
+                                       .then_result = buf_slice(&result),
+                                       .else_result = SLICE_EMPTY},
+                    &bytes);
+    ck_assert_int_eq(coordinator_voted(c, participant, buf_slice(&bytes)), STATUS_OK);
+    buf_free(&result);
+    buf_free(&bytes);
+    mem_free(value);
+}
+
+/* What the ranges found is more than one transaction may return, and more than a Decide can bring to where the answer is kept: it is
+ * refused, as it is in one range, and never half-way. */
+START_TEST(an_answer_that_is_too_large_is_refused)
+{
+    for (size_t parts = 2; parts <= 4; parts++) {
+        for (int has_id = 0; has_id < 2; has_id++) {
+            struct coordinator *c = begun_over(parts, has_id == 1);
+            struct txn_outcome outcome;
+            struct txn_decide d;
+            struct buf body;
+            buf_init(&body, LIMIT_FRAME_BYTES);
+            for (size_t i = 0; i < parts; i++) votes_with_values(c, i, 7, i == 0 && has_id == 1);
+            ck_assert(coordinator_decided(c, &outcome));
+            for (size_t i = 0; i < parts; i++) {
+                buf_clear(&body);
+                ck_assert_int_eq((int)coordinator_ask(c, i, &body), (int)ASK_DECIDE);
+                ck_assert_int_eq(txn_decide_decode(buf_slice(&body), &d), STATUS_OK);
+                ck_assert(!d.commit);
+                votes(c, i, VOTE_DONE, STATUS_OK);
+            }
+            buf_free(&body);
+            ck_assert_int_eq(answer_of(c), STATUS_TOO_LARGE);
+        }
+    }
+    struct coordinator *c = begun_over(2, true); /* as much as goes */
+    votes_with_values(c, 0, 4, true);
+    votes_with_values(c, 1, 3, false);
+    struct txn_outcome outcome;
+    ck_assert(coordinator_decided(c, &outcome) && outcome.commit);
+    ck_assert_int_eq(answer_of(c), STATUS_OK);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("txn_coordinator");
@@ -174,6 +243,7 @@ int main(void)
     tcase_add_test(tc, without_an_id_a_refusal_is_told_at_once);
     tcase_add_test(tc, a_commit_that_one_has_forgotten_is_a_commit);
     tcase_add_test(tc, what_was_blocked_is_not_sealed);
+    tcase_add_test(tc, an_answer_that_is_too_large_is_refused);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

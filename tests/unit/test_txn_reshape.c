@@ -150,6 +150,58 @@ START_TEST(a_committed_one_stays_where_it_is_asked_for)
 }
 END_TEST
 
+/* The table of the range that begins there, as its rows say. */
+static struct txn_table *table_beside(const char *start)
+{
+    struct txn_table *t = txn_table_new();
+    struct slice first = key_make_held(&arena, KEYSPACE, slice_str(start), &(struct txn_id){{0}});
+    first.size -= TXN_ID_BYTES;
+    for (size_t i = 0; i < rows.count; i++) {
+        struct slice key = rows.items[i].key;
+        if (key.size != first.size + TXN_ID_BYTES || memcmp(key.data, first.data, first.size) != 0) continue;
+        ck_assert_int_eq(txn_table_load(t, key, rows.items[i].value), STATUS_OK);
+    }
+    txn_table_check(t);
+    return t;
+}
+
+static i128 counter_of(const char *key)
+{
+    struct slice row_key = key_make_data(&arena, KEYSPACE, slice_str(key));
+    struct row row = {.counter = 0};
+    for (size_t i = 0; i < rows.count; i++) {
+        if (!slice_eq(rows.items[i].key, row_key)) continue;
+        ck_assert_int_eq(row_decode(rows.items[i].value, &row), STATUS_OK);
+    }
+    return row.counter;
+}
+
+/* A committed transaction was forgotten while its add waits beneath an undecided one: nobody asks for it, so the cut moves it with its add.
+ * A Seal that comes late finds nothing where its lowest key leads, and leaves a tombstone there. When the ranges are one again, what the
+ * add says stands, whichever side has it. */
+START_TEST(a_late_tombstone_meets_what_was_forgotten)
+{
+    struct txn_table *t = txn_table_new(), *left, *right;
+    struct txn_writes writes;
+    ck_assert_int_eq(prepare(t, 1, 100, (unsigned[]){3}, 1, 0), VOTE_YES);
+    ck_assert_int_eq(prepare(t, 2, 101, (unsigned[]){0, 3}, 2, 1), VOTE_YES);
+    ck_assert_int_eq(decide(t, "", 2, true, 105), VOTE_DONE);
+    ck_assert_int_eq(ask(t, "", TXN_COMMAND_FORGET, 2, 0), VOTE_DONE);
+    ck_assert(cut_in_two(t, &left, &right));
+    ck_assert_int_eq(ask(left, "", TXN_COMMAND_SEAL, 2, 120), VOTE_ABORTED);
+    txn_table_join(left, right, &cut, &arena, &writes);
+    rows_apply(&rows, &writes, 0);
+    txn_table_free(t);
+    t = table_beside("");
+    ck_assert_int_eq(decide(t, "", 1, true, 130), VOTE_DONE);
+    ck_assert(counter_of("k") == 2);
+    ck_assert_uint_eq(txn_table_count(t), 1); /* the one that is still to be forgotten */
+    txn_table_free(t);
+    txn_table_free(left);
+    txn_table_free(right);
+}
+END_TEST
+
 static const char *side_start(const char *low, struct txn_table *left, struct txn_table *right, struct txn_table **side)
 {
     bool below = strcmp(low, "h") < 0;
@@ -232,6 +284,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     suite_add_tcase(s, tc);
     tcase_add_test(tc, a_committed_one_stays_where_it_is_asked_for);
+    tcase_add_test(tc, a_late_tombstone_meets_what_was_forgotten);
     tcase_add_loop_test(tc, what_is_asked_for_is_found, 1, 300);
     return run_suite(s);
 }
