@@ -4,6 +4,8 @@
 #include "txn/prepare.h"
 #include "txn/txn_int.h"
 
+#define DECIDE_HEAD_MAX 64u /* of a Decide, besides the answer */
+
 static struct txn_result decode(struct slice bytes, struct arena *arena)
 {
     struct txn_result r;
@@ -73,8 +75,8 @@ static void merge(const struct txn_vote *votes, size_t count, struct arena *aren
     tell(&whole, answer);
 }
 
-/* Of all that the ranges found, at least as much as the whole answer has. A Decide that keeps the answer must fit an entry of the log, and
- * one range alone would not return more. */
+/* Of all that the ranges found, at least as much as the whole answer has. A Decide that keeps the answer must fit a request, and one range
+ * alone would not return more. */
 static bool too_large(const struct txn_vote *votes, size_t count, bool use_else)
 {
     size_t size = 0;
@@ -82,7 +84,7 @@ static bool too_large(const struct txn_vote *votes, size_t count, bool use_else)
         if (votes[i].kind == VOTE_COMMITTED) return false; /* by a router of a former release */
         size += chosen(&votes[i], use_else).size;
     }
-    return size > LIMIT_TXN_BYTES;
+    return size > LIMIT_TXN_BYTES - DECIDE_HEAD_MAX;
 }
 
 void txn_votes_combine(const struct txn_vote *votes, size_t count, struct arena *arena, struct txn_outcome *out,

@@ -164,8 +164,8 @@ START_TEST(what_was_blocked_is_not_sealed)
 }
 END_TEST
 
-/* A vote of a part that got `count` values of 1 MiB; keeps: it keeps the answer. */
-static void votes_with_values(struct coordinator *c, size_t participant, size_t count, bool keeps)
+/* A vote of a part that got `count` values of 1 MiB, of which the first lacks `less` bytes; keeps: it keeps the answer. */
+static void votes_with_values(struct coordinator *c, size_t participant, size_t count, size_t less, bool keeps)
 {
     struct buf result, bytes;
     uint8_t *value = mem_zalloc(LIMIT_VALUE_BYTES);
@@ -178,6 +178,7 @@ static void votes_with_values(struct coordinator *c, size_t participant, size_t 
         ops[i] = (struct txn_op_result){
             .kind = TXN_GET, .found = true, .version = 3, .value = slice_make(value, LIMIT_VALUE_BYTES)};
     }
+    ops[0].value.size -= less;
     txn_result_encode(&(struct txn_result){.status = STATUS_OK,
                                            .succeeded = true,
                                            .ts = 9,
@@ -211,7 +212,7 @@ START_TEST(an_answer_that_is_too_large_is_refused)
             struct txn_decide d;
             struct buf body;
             buf_init(&body, LIMIT_FRAME_BYTES);
-            for (size_t i = 0; i < parts; i++) votes_with_values(c, i, 7, i == 0 && has_id == 1);
+            for (size_t i = 0; i < parts; i++) votes_with_values(c, i, 7, 0, i == 0 && has_id == 1);
             ck_assert(coordinator_decided(c, &outcome));
             for (size_t i = 0; i < parts; i++) {
                 buf_clear(&body);
@@ -224,12 +225,29 @@ START_TEST(an_answer_that_is_too_large_is_refused)
             ck_assert_int_eq(answer_of(c), STATUS_TOO_LARGE);
         }
     }
-    struct coordinator *c = begun_over(2, true); /* as much as goes */
-    votes_with_values(c, 0, 4, true);
-    votes_with_values(c, 1, 3, false);
-    struct txn_outcome outcome;
-    ck_assert(coordinator_decided(c, &outcome) && outcome.commit);
-    ck_assert_int_eq(answer_of(c), STATUS_OK);
+}
+END_TEST
+
+/* As much as goes: whatever is committed, the Decide fits a request. */
+START_TEST(an_answer_that_is_kept_fits_a_decide)
+{
+    unsigned committed = 0;
+    for (size_t less = 0; less < 240; less++) {
+        struct coordinator *c = begun_over(2, true);
+        struct txn_outcome outcome;
+        struct buf body;
+        buf_init(&body, LIMIT_FRAME_BYTES);
+        votes_with_values(c, 0, 4, less, true);
+        votes_with_values(c, 1, 4, 0, false);
+        ck_assert(coordinator_decided(c, &outcome));
+        ck_assert_int_eq((int)coordinator_ask(c, 0, &body), (int)ASK_DECIDE);
+        ck_assert_uint_le(body.size, LIMIT_TXN_BYTES);
+        committed += outcome.commit;
+        buf_free(&body);
+        coordinator_free(c);
+        less += 7;
+    }
+    ck_assert_uint_gt(committed, 0);
 }
 END_TEST
 
@@ -237,6 +255,7 @@ int main(void)
 {
     Suite *suite = suite_create("txn_coordinator");
     TCase *tc = tcase_create("answers");
+    tcase_set_timeout(tc, 60);
     arena_init(&arena, 4096);
     tcase_add_test(tc, a_refusal_waits_for_what_the_anchor_knows);
     tcase_add_test(tc, the_refusal_told_is_the_one_that_is_stored);
@@ -244,6 +263,7 @@ int main(void)
     tcase_add_test(tc, a_commit_that_one_has_forgotten_is_a_commit);
     tcase_add_test(tc, what_was_blocked_is_not_sealed);
     tcase_add_test(tc, an_answer_that_is_too_large_is_refused);
+    tcase_add_test(tc, an_answer_that_is_kept_fits_a_decide);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
