@@ -133,6 +133,8 @@ static bool role_is(const X509 *x, const char *role)
 static bool peer_is_admitted(const struct tls_conn *c, const char **why)
 {
     if (!c->outgoing && !c->net->options.ask_peers) return true;
+    *why = "authorities or lists of revoked certificates were replaced during the handshake: it may try again";
+    if (SSL_get_SSL_CTX(c->ssl) != c->net->ctx) return false; /* it was judged by the former ones */
     X509 *x = SSL_get1_peer_certificate(c->ssl);
     bool good = false;
     *why = "the peer's certificate has not the role that is needed here";

@@ -378,6 +378,46 @@ START_TEST(revoked_certificates)
 }
 END_TEST
 
+static bool has_come(void *ctx)
+{
+    return ((struct end *)ctx)->conn != NULL;
+}
+
+/* Who began before the list came, and takes its time, is not let in by what was so then. */
+START_TEST(revoked_while_it_shakes_hands)
+{
+    struct pem authority, node, thief;
+    struct buf list;
+    struct errbuf err;
+    uint64_t now = now_s();
+    make(&authority, "test", "authority", NULL, NULL, now);
+    make(&node, "node-1", TLS_ROLE_SERVER, "127.0.0.1", &authority, now);
+    make(&thief, "you", TLS_ROLE_ADMIN, NULL, &authority, now);
+    buf_init(&list, 65536);
+    ck_assert_int_eq(revoked_add(buf_slice(&authority.certificate), buf_slice(&authority.key), SLICE_EMPTY,
+                                 buf_slice(&thief.certificate), now, &list, &err),
+                     STATUS_OK);
+    struct tls_options server = options_of(&authority, &node), stolen = options_of(&authority, &thief);
+    server.ask_peers = true;
+    struct link l;
+    link_open(&l, &server, &stolen);
+    link_connect(&l);
+    l.client.env->net->ops->send(l.client.conn, slice_str("let me in"));
+    env_posix_run_until(l.server.env, has_come, &l.server, WAIT_NS);
+    ck_assert(l.server.conn != NULL && !l.client.opened);
+    server.revoked = buf_slice(&list);
+    ck_assert_int_eq(env_posix_tls_reload(l.server.env, &server, &err), STATUS_OK);
+    ck_assert(turn_until(&l.client, &l.server, is_over, &l.client));
+    ck_assert_uint_eq(l.client.got.size, 0);
+    ck_assert_uint_eq(l.server.got.size, 0);
+    link_close(&l);
+    buf_free(&list);
+    pem_free(&authority);
+    pem_free(&node);
+    pem_free(&thief);
+}
+END_TEST
+
 START_TEST(an_authority_that_has_revoked_nothing)
 {
     struct pem authority, other, trusted, node, thief, theirs;
@@ -529,6 +569,7 @@ int main(void)
     tcase_add_test(tc, who_is_refused);
     tcase_add_test(tc, certificates_are_replaced_while_it_runs);
     tcase_add_test(tc, revoked_certificates);
+    tcase_add_test(tc, revoked_while_it_shakes_hands);
     tcase_add_test(tc, an_authority_that_has_revoked_nothing);
     tcase_add_test(tc, garbage_ends_the_connection);
     tcase_add_test(tc, http_over_tls);
