@@ -68,6 +68,18 @@ static enum status header_write(struct vault *v, struct disk_file *below, const 
     return status;
 }
 
+/* The first one of a file. Who rotates keys meanwhile may not see it: it lies under the keys in force when it is there. */
+static enum status header_begin(struct vault *v, struct disk_file *below, const struct vault_secret *s)
+{
+    const struct ring *before;
+    enum status status;
+    do {
+        before = atomic_load(&v->ring);
+        status = header_write(v, below, s);
+    } while (status == STATUS_OK && atomic_load(&v->ring) != before);
+    return status;
+}
+
 /* blank: there is none yet. */
 static enum status header_read(struct vault *v, struct disk_file *below, struct vault_secret *out, bool *blank,
                                uint8_t by[VAULT_ID_BYTES], struct errbuf *err)
@@ -128,7 +140,7 @@ static enum status vault_open(struct disk *disk, const char *path, unsigned flag
         f->blank = false;
         f->secret.mode = mode_for(path);
         random_bytes(f->secret.key, VAULT_DATA_KEY_BYTES);
-        s = header_write(v, f->below, &f->secret);
+        s = header_begin(v, f->below, &f->secret);
         errbuf_set(&why, "its header cannot be written: %s", status_text(s));
     }
     if (s == STATUS_OK) {
@@ -195,7 +207,6 @@ static enum status vault_size(struct disk_file *file, uint64_t *size)
     return s;
 }
 
-/* To nothing: what is written next is another content, under another key. */
 /* A data key that is written again under another key must still be the file's: two reads and writes of a header take turns, for as long as
  * a few hundred bytes take. */
 static void header_lock(struct vault *v)
@@ -207,6 +218,7 @@ static void header_unlock(struct vault *v)
     atomic_flag_clear(&v->headers);
 }
 
+/* To nothing: what is written next is another content, under another key. */
 static enum status vault_truncate(struct disk_file *file, uint64_t size)
 {
     struct vault_file *f = file_of(file);

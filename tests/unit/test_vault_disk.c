@@ -377,6 +377,53 @@ START_TEST(keys_are_rotated_under_way)
 }
 END_TEST
 
+static struct vault *renewed; /* while the next header is on its way */
+
+static enum status write_slow(struct disk_file *f, uint64_t offset, const void *bytes, size_t size)
+{
+    struct vault *v = renewed;
+    renewed = NULL;
+    if (v != NULL) {
+        struct vault_keys both = keys(key_texts[0], key_texts[1]);
+        struct errbuf err;
+        unsigned changed;
+        vault_use(v, &both);
+        ck_assert_int_eq(vault_rewrap(v, &changed, &err), STATUS_OK);
+    }
+    return ops_below->write(f, offset, bytes, size);
+}
+
+/* A file is begun while the keys are replaced: when all files are said to be under the new key, that one is, too. */
+START_TEST(a_file_that_is_begun_while_keys_are_rotated)
+{
+    struct memdisk *d = memdisk_new(3);
+    struct logger log = {.level = LOG_ERROR, .write = drop_line};
+    struct vault *v = vault_over(d, &log);
+    struct vault_keys second = keys(key_texts[1], "");
+    struct disk_file *f = NULL;
+    struct errbuf err;
+    uint8_t got_bytes[8];
+    size_t got = 0;
+    struct disk_ops slow = *(ops_below = memdisk_disk(d)->ops);
+    slow.write = write_slow;
+    memdisk_disk(d)->ops = &slow;
+    renewed = v;
+    ck_assert_int_eq(disk_open(vault_disk(v), "a", DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, &f, &err), STATUS_OK);
+    ck_assert_ptr_null(renewed);
+    ck_assert_int_eq(disk_write(f, 0, "content", 7), STATUS_OK);
+    disk_close(f);
+    vault_free(v);
+    v = vault_new(memdisk_disk(d), &second, &log);
+    ck_assert_msg(disk_open(vault_disk(v), "a", DISK_READ, &f, &err) == STATUS_OK, "%s", err.text);
+    ck_assert_int_eq(disk_read(f, 0, got_bytes, 7, &got), STATUS_OK);
+    ck_assert_int_eq(memcmp(got_bytes, "content", 7), 0);
+    disk_close(f);
+    vault_free(v);
+    memdisk_disk(d)->ops = ops_below;
+    memdisk_free(d);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("vault_disk");
@@ -389,6 +436,7 @@ int main(void)
     tcase_add_loop_test(t, the_store_survives_crashes, 0, 8);
     tcase_add_loop_test(t, no_key_stream_is_used_twice, 0, 3);
     tcase_add_test(t, the_log_survives_a_power_cut_at_every_call);
+    tcase_add_test(t, a_file_that_is_begun_while_keys_are_rotated);
     tcase_add_loop_test(t, keys_are_rotated_under_way, 0, 10);
     suite_add_tcase(s, t);
     return run_suite(s);
