@@ -24,6 +24,7 @@
     X(resolved_unconfirmed, "T6", "a range is told to be resolved though nobody confirmed its leader")                 \
     X(resolved_without_tail, "T6", "a range is resolved at what has committed, whatever is in flight behind it")       \
     X(rest_outlives_change, "T6", "a range at rest is resolved where it was, although something happens to it")        \
+    X(old_decision_bounds, "T33", "the first version after a restart is taken for the newest of the range")            \
     X(closed_timestamp_passed, "T33", "a write takes a timestamp below one at which rows have been read")              \
     X(read_before_apply, "T7", "a read does not wait until its index has been applied")                                \
     X(scan_of_many_moments, "T42", "each row of a page is read as of the moment when its turn comes")                  \

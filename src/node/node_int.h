@@ -129,6 +129,7 @@ struct node_request {
     enum { SCAN_MEETS_LOCKS, SCAN_HAS_TS, SCAN_FREE } locks; /* scan_passes_locks */
     uint64_t rows_life;                                      /* replica_rows_life when the page began */
     uint64_t scan_ts;                                        /* version that the page reads at */
+    uint64_t scan_applied;                                   /* index that was applied when the page began */
     struct read_mark scan_mark;
     struct scan_row *rows; /* in rows_arena, like what they point to */
     size_t row_count, row_capacity, row_bytes;

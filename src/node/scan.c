@@ -5,7 +5,7 @@
  *       v  | next pass
  *     YIELDED (more rows looked at than one pass may, deleted and shadowed ones included)
  *
- * The page reads at the newest version applied when it began. If nothing has been applied since the replica was opened,
+ * The page reads at the newest version that was there when it began. Before the first write since the replica was opened
  * that is not known: the page then reads the newest rows, and begins again should anything be applied meanwhile. It also
  * begins again when the range has been written since and the store may have dropped the versions that the page reads: the
  * safepoint is far behind, but timestamps leap when a clock does. */
@@ -29,8 +29,9 @@ static void scan_reset(struct node_request *q)
     q->rows_life = r == NULL ? 0 : replica_rows_life(r);
     q->scan_ts = q->read_ts;
     bool latest = q->read_ts == LSM_TS_MAX && !MUTANT(scan_of_many_moments);
-    if (latest && r != NULL && replica_last_ts(r) != 0) q->scan_ts = replica_last_ts(r);
+    if (latest && r != NULL && replica_newest_version(r) != 0) q->scan_ts = replica_newest_version(r);
     if (r != NULL) q->scan_mark = read_mark(q, r);
+    if (r != NULL) q->scan_applied = replica_applied(r);
 }
 
 void scan_release(struct node_request *q)
@@ -170,11 +171,10 @@ static struct lsm_iter *scan_skip_ids(struct node_request *q, struct lsm *store,
 /* The rows that the page has taken may not go together with those that it has not. */
 static bool scan_is_void(const struct node_request *q, const struct replica *r)
 {
-    uint64_t last = replica_last_ts(r);
     if (q->read_ts != LSM_TS_MAX) return false; /* as of what is kept: read_may_serve */
     if (MUTANT(scan_of_many_moments)) return false;
-    if (q->scan_ts == LSM_TS_MAX) return last != 0;
-    return last != q->scan_ts && host_safepoint(q->node->host) > q->scan_ts;
+    if (q->scan_ts == LSM_TS_MAX) return replica_applied(r) != q->scan_applied;
+    return replica_last_ts(r) != q->scan_ts && host_safepoint(q->node->host) > q->scan_ts;
 }
 
 static void scan_go_on(struct node_request *q)

@@ -128,6 +128,7 @@ static void apply_note_ts(struct replica *r, const struct txn_writes *w, uint64_
         if (!w->items[i].by_index && w->items[i].ts > newest) newest = w->items[i].ts;
     }
     if (newest > r->last_ts) r->last_ts = newest;
+    if (w->count > 0 && ts != 0) r->bounded = true; /* an entry's own timestamp is above all before it */
     if (newest > r->host->newest_ts) r->host->newest_ts = newest;
 }
 

@@ -22,6 +22,7 @@ static void record_put(struct replica *r)
 static void inherit(struct replica *child, const struct replica *parent)
 {
     child->last_ts = parent->last_ts;
+    child->bounded = parent->bounded;
     resolve_inherit(child, parent);
 }
 

@@ -140,6 +140,9 @@ bool replica_awaited(const struct replica *r); /* split off here a moment ago: i
 /* Newest version that was applied since the replica was opened or replaced by a snapshot; 0: none, the rows have not changed
  * since. All rows of the group with versions up to it are in the store. */
 uint64_t replica_last_ts(const struct replica *r);
+/* Likewise, when it is known that no row has a higher one; 0: it is not. What was applied first may be the end of a transaction, with a
+ * version from before rows that were there when the replica was opened. */
+uint64_t replica_newest_version(const struct replica *r);
 /* 0 while a snapshot is being installed: the rows must not be read. Otherwise a number that changes whenever a snapshot
  * has replaced the rows: what was read before and after does not go together. */
 uint64_t replica_rows_life(const struct replica *r);

@@ -287,6 +287,7 @@ void merge_absorb(struct replica *left, struct replica *right, uint64_t index)
 {
     COVER("range.merged");
     if (right->last_ts > left->last_ts) left->last_ts = right->last_ts;
+    left->bounded = left->bounded && right->bounded;
     resolve_join(left, right, index);
     replica_lineage_of(left)->merged_at = index;
     left->horizon_next.ts = 0;

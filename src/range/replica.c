@@ -591,6 +591,10 @@ uint64_t replica_last_ts(const struct replica *r)
 {
     return r->last_ts;
 }
+uint64_t replica_newest_version(const struct replica *r)
+{
+    return r->bounded || MUTANT(old_decision_bounds) ? r->last_ts : 0;
+}
 uint64_t replica_rows_life(const struct replica *r)
 {
     return r->state == REPLICA_INSTALLING || r->state == REPLICA_DIVERGED || r->members.leaving ? 0 : r->rows_life;

@@ -175,6 +175,7 @@ static void recv_installed(void *ctx, enum status status)
     r->applied = r->commit = s->index;
     recv_adopt(s, r);
     r->last_ts = 0;
+    r->bounded = false;
     resolved_forget_past(&r->resolve.state, s->index);
     resolved_applied(&r->resolve.state, r->applied);
     r->rows_life++;
