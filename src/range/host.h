@@ -137,14 +137,11 @@ struct replica_merge replica_merge(const struct replica *r);
 /* Leader: every replica holds the log up to there durably. */
 bool replica_aligned(const struct replica *r, uint64_t index);
 bool replica_awaited(const struct replica *r); /* split off here a moment ago: it is about to lead */
-/* Newest version that was applied since the replica was opened or replaced by a snapshot; 0: none, the rows have not changed
- * since. All rows of the group with versions up to it are in the store. */
+/* Newest version applied since it was opened or replaced by a snapshot; 0: none. All versions up to it are in the store. */
 uint64_t replica_last_ts(const struct replica *r);
-/* Likewise, when it is known that no row has a higher one; 0: it is not. What was applied first may be the end of a transaction, with a
- * version from before rows that were there when the replica was opened. */
-uint64_t replica_newest_version(const struct replica *r);
-/* 0 while a snapshot is being installed: the rows must not be read. Otherwise a number that changes whenever a snapshot
- * has replaced the rows: what was read before and after does not go together. */
+uint64_t
+replica_newest_version(const struct replica *r); /* likewise, and no older row has a higher one; 0: not known */
+/* Changes when a snapshot has replaced the rows: reads before and after do not go together. 0: not to be read just now. */
 uint64_t replica_rows_life(const struct replica *r);
 bool replica_diverged(const struct replica *r); /* it has found its rows to be wrong, and waits for a snapshot */
 bool replica_damaged(const struct replica *r);  /* some of them cannot be read; it waits likewise, or is about to */

@@ -139,8 +139,7 @@ struct replica {
     bool apply_wait, state_loaded; /* a block is being loaded; machine_state has been */
     bool no_heir;                  /* leads although leaderships are handed over: nobody else may */
     bool leads;                    /* as last told to the owner */
-    bool bounded;                  /* no row here, however old, has a version above last_ts */
-    bool needs_flush;              /* raft_flush in this pass */
+    bool needs_flush, bounded;     /* raft_flush in this pass; no row, however old, has a version above last_ts */
     bool unborn;                   /* its log is here, its rows are not yet: nothing is applied (recover.c) */
     bool leads_at_birth;           /* when its creation is durable, in this life */
     uint8_t lag_shift;             /* doublings of the log that is kept: snapshots were outrun by writes */

@@ -591,6 +591,7 @@ uint64_t replica_last_ts(const struct replica *r)
 {
     return r->last_ts;
 }
+/* What is applied first may be the end of a transaction, with a version from before rows that were there when it was opened. */
 uint64_t replica_newest_version(const struct replica *r)
 {
     return r->bounded || MUTANT(old_decision_bounds) ? r->last_ts : 0;
