@@ -1,8 +1,8 @@
 #!/bin/sh
-# A backup and a restore beside what the disk can do:  sh bench/backup/run.sh [MIB]   (default 200). Prints `bench backup/...` lines.
-# Foreground: 4 clients, 500 operations a second, half of them puts, before the backup and during it.
+# A backup and a restore beside what the disk can do:  sh bench/backup/run.sh [MIB]   (default 600). Prints `bench backup/...` lines.
+# Rows of 4 KiB in six ranges. Foreground: 4 clients, 500 operations a second, half of them puts, alone and while one backup is made after the other.
 set -eu
-mib=${1:-200}
+mib=${1:-600}
 here=$(cd "$(dirname "$0")/../.." && pwd)
 quorate=${QUORATE_BUILD:-$here/build}/quorate
 work=${QUORATE_BUILD:-$here/build}/bench-backup.$$
@@ -20,32 +20,55 @@ rm "$work/dd"
 line disk_read "$read" MiB/s
 line disk_write "$write" MiB/s
 
+keys=$((mib * 1024 / 4))
 "$quorate" cluster start --base-port "$base" --wait 60000 >/dev/null
-"$quorate" bench kv --connections 8 --depth 16 --keys "$((mib * 1024 / 4))" --value-size 4096 --fill --total 1 >/dev/null
+"$quorate" keyspace create rows --splits "$(for i in 1 2 3 4 5; do printf 'bench/%010d,' $((keys * i / 6)); done | sed 's/,$//')" >/dev/null
+"$quorate" bench kv --keyspace rows --connections 8 --depth 16 --keys "$keys" --value-size 4096 --fill --total 1 >/dev/null
 sleep 10 # what the fill leaves to be flushed and compacted
-foreground() { "$quorate" bench kv --connections 4 --rate 500 --reads 50 --keys 20000 --seconds "$1" -o json; }
-foreground 8 >"$work/alone" || true
-foreground 8 >"$work/during" &
-fg=$!
-sleep 1
-"$quorate" backup create "$work/bk" -o json >"$work/created" 2>/dev/null
-wait $fg || true
-bytes=$(field "d['bytes']" <"$work/created")
-ms=$(field "d['ms']" <"$work/created")
-line create "$((bytes * 1000 / ms / 1048576))" MiB/s
-"$quorate" backup create "$work/bk3" --rate 40 -o json >"$work/slow" 2>/dev/null &
-slow=$!
-foreground 4 >"$work/limited" || true
-wait $slow
-for when in alone during limited; do
-    line "foreground_read_p99_$when" "$(field "round(d['read_ms']['p99'], 2)" <"$work/$when")" ms
-    line "foreground_write_p99_$when" "$(field "round(d['write_ms']['p99'], 2)" <"$work/$when")" ms
-done
+created() { # NAME FOLDER FLAG...
+    name=$1 folder=$2 && shift 2
+    "$quorate" backup create "$folder" "$@" -o json >"$work/created" 2>/dev/null
+    bytes=$(field "d['bytes']" <"$work/created")
+    line "$name" "$((bytes * 1000 / $(field "d['ms']" <"$work/created") / 1048576))" MiB/s
+}
+created create_first "$work/bk" # caches are filled, too
+created create "$work/again"
+rm -rf "$work/again"
+
+foreground() { # NAME
+    "$quorate" bench kv --connections 4 --rate 500 --reads 50 --keys 20000 --seconds 8 -o json >"$work/seen" || true
+    for kind in read write; do line "foreground_${kind}_p99_$1" "$(field "round(d['${kind}_ms']['p99'], 2)" <"$work/seen")" ms; done
+}
+beside() { # NAME FLAG...: foreground while one backup is made after the other
+    name=$1 && shift
+    : >"$work/on"
+    while [ -e "$work/on" ]; do
+        "$quorate" backup create "$work/beside" "$@" >/dev/null 2>&1
+        rm -rf "$work/beside"
+    done &
+    backups=$!
+    foreground "$name"
+    rm "$work/on"
+    wait $backups
+}
+foreground alone
+beside during
+foreground alone_again
+beside during_rate_100 --rate 100
+
 began=$(date +%s%3N)
 "$quorate" backup verify "$work/bk" >/dev/null 2>&1
 line verify "$((bytes * 1000 / ($(date +%s%3N) - began) / 1048576))" MiB/s
 "$quorate" cluster stop >/dev/null
 export QUORATE_DIR="$work/b"
 "$quorate" cluster start --base-port "$((base + 200))" --wait 60000 >/dev/null
+written() { # by the nodes, on the disk, so far
+    for pid in $("$quorate" cluster status -o json | field "' '.join(str(p['pid']) for p in d['processes'] if p['name'].startswith('node'))"); do
+        sed -n 's/^write_bytes: //p' "/proc/$pid/io"
+    done | awk '{ sum += $1 } END { printf "%.0f", sum }'
+}
+before=$(written)
 "$quorate" backup restore "$work/bk" --no-check -o json >"$work/restored" 2>/dev/null
-line restore "$((bytes * 1000 / $(field "d['ms']" <"$work/restored") / 1048576))" MiB/s
+ms=$(field "d['ms']" <"$work/restored")
+line restore "$((bytes * 1000 / ms / 1048576))" MiB/s
+line restore_on_disk "$((($(written) - before) * 1000 / ms / 1048576))" MiB/s # logs and tables of three replicas

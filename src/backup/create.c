@@ -13,6 +13,7 @@
 #define PARALLEL 4u
 #define CHUNK_BYTES (16u << 20)
 #define CHUNK_NS (20000 * NS_PER_MS) /* versions last 60 s: a chunk is one snapshot */
+#define PAGE_BYTES (256u << 10)      /* small: it stays in the processor's caches, and nobody waits long behind it */
 #define PAGE_TIMEOUT_MS 10000u
 #define PAUSE_NS (200 * NS_PER_MS)
 #define JOURNAL_NS (2000 * NS_PER_MS)
@@ -282,8 +283,11 @@ static void on_page(void *ctx, const struct client_error *e, const struct scan_r
 static void reader_ask(struct reader *r)
 {
     struct backup_create *b = r->job;
-    struct client_scan s = {
-        .start = buf_slice(&r->next), .end = r->span->end, .placed = true, .how = {.mode = READ_SNAPSHOT, .ts = r->ts}};
+    struct client_scan s = {.start = buf_slice(&r->next),
+                            .end = r->span->end,
+                            .placed = true,
+                            .how = {.mode = READ_SNAPSHOT, .ts = r->ts},
+                            .limit_bytes = PAGE_BYTES};
     r->state = READER_ASKING;
     client_scan(b->client, r->keyspace, &s, PAGE_TIMEOUT_MS, on_page, r);
 }

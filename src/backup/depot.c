@@ -56,17 +56,40 @@ size_t depot_busy(const struct depot *d)
 
 /* --- on a worker: the task alone --- */
 
+/* Whole blocks, past the page cache: a backup in it would turn out what is read from there, and filling it costs more than all else.
+ * STATUS_UNSUPPORTED: nothing is written. */
+static enum status write_blocks(struct disk *disk, const char *path, struct slice bytes, struct errbuf *err)
+{
+    struct disk_file *f = NULL;
+    enum status s = disk_open(disk, path, DISK_WRITE | DISK_CREATE | DISK_DIRECT, &f, err);
+    if (s != STATUS_OK) return s;
+    uint8_t *blocks = mem_aligned(DISK_ALIGN, WRITE_STEP_BYTES);
+    s = disk_truncate(f, 0);
+    for (size_t at = 0; s == STATUS_OK && at < bytes.size; at += WRITE_STEP_BYTES) {
+        size_t left = bytes.size - at, size = left < WRITE_STEP_BYTES ? left : WRITE_STEP_BYTES;
+        memcpy(blocks, bytes.data + at, size);
+        s = disk_write(f, at, blocks, size);
+    }
+    mem_free(blocks);
+    disk_close(f);
+    return s;
+}
+
 static enum status write_bytes(struct disk *disk, const char *path, struct slice bytes, struct errbuf *err)
 {
     struct disk_file *f = NULL;
-    enum status s = disk_open(disk, path, DISK_WRITE | DISK_CREATE, &f, err);
+    size_t at = bytes.size / DISK_ALIGN * DISK_ALIGN;
+    enum status s = at > 0 ? write_blocks(disk, path, slice_make(bytes.data, at), err) : STATUS_UNSUPPORTED;
+    if (s != STATUS_OK && s != STATUS_UNSUPPORTED) return s;
+    if (s == STATUS_UNSUPPORTED) at = 0;
+    s = disk_open(disk, path, DISK_WRITE | DISK_CREATE, &f, err);
     if (s != STATUS_OK) return s;
-    s = f->disk->ops->truncate(f, 0);
-    for (size_t at = 0; s == STATUS_OK && at < bytes.size; at += WRITE_STEP_BYTES) {
+    if (at == 0) s = disk_truncate(f, 0);
+    for (; s == STATUS_OK && at < bytes.size; at += WRITE_STEP_BYTES) {
         size_t left = bytes.size - at;
         s = disk_write(f, at, bytes.data + at, left < WRITE_STEP_BYTES ? left : WRITE_STEP_BYTES);
     }
-    if (s == STATUS_OK) s = f->disk->ops->sync(f);
+    if (s == STATUS_OK) s = disk_sync(f);
     disk_close(f);
     return s;
 }
@@ -119,6 +142,13 @@ static enum status read_bytes(struct disk *disk, const char *name, struct buf *b
     return s;
 }
 
+enum status depot_file(struct disk *disk, const char *name, enum backup_file type, struct buf *bytes,
+                       struct slice *body, struct errbuf *err)
+{
+    enum status s = read_bytes(disk, name, bytes, err);
+    return s == STATUS_OK ? backup_file_open(buf_slice(bytes), type, name, body, err) : s;
+}
+
 static void task_execute(struct task *task)
 {
     struct depot_task *t = LIST_ENTRY(task, struct depot_task, task);
@@ -126,8 +156,7 @@ static void task_execute(struct task *task)
         write_execute(t);
         return;
     }
-    t->status = read_bytes(t->depot->env->disk, t->name, &t->bytes, &t->err);
-    if (t->status == STATUS_OK) t->status = backup_file_open(buf_slice(&t->bytes), t->type, t->name, &t->body, &t->err);
+    t->status = depot_file(t->depot->env->disk, t->name, t->type, &t->bytes, &t->body, &t->err);
 }
 
 /* --- on the loop --- */
@@ -183,8 +212,7 @@ void depot_read(struct depot *d, const char *name, enum backup_file type, depot_
 enum status depot_read_now(struct depot *d, const char *name, enum backup_file type, struct buf *bytes,
                            struct slice *body, struct errbuf *err)
 {
-    enum status s = read_bytes(d->env->disk, name, bytes, err);
-    return s == STATUS_OK ? backup_file_open(buf_slice(bytes), type, name, body, err) : s;
+    return depot_file(d->env->disk, name, type, bytes, body, err);
 }
 
 enum status depot_list(struct depot *d, const char *folder, void (*each)(void *ctx, const char *name), void *ctx,

@@ -19,6 +19,9 @@ void depot_write(struct depot *d, const char *name, struct buf *b, depot_done do
 typedef void (*depot_read_done)(void *ctx, enum status s, const char *text, struct buf *bytes, struct slice body);
 void depot_read(struct depot *d, const char *name, enum backup_file type, depot_read_done done, void *ctx);
 
+/* The same, of any directory; blocks. */
+MUST_CHECK enum status depot_file(struct disk *disk, const char *name, enum backup_file type, struct buf *bytes,
+                                  struct slice *body, struct errbuf *err);
 /* While nobody waits for the loop: at the beginning of a command. */
 MUST_CHECK enum status depot_read_now(struct depot *d, const char *name, enum backup_file type, struct buf *bytes,
                                       struct slice *body, struct errbuf *err);

@@ -49,6 +49,7 @@ static void on_end(void *ctx, enum status s, const char *text)
                                    .keyspaces = v->keyspaces,
                                    .keyspace_count = v->keyspace_count};
     char fault[300];
+    (void)walk_chunks(v->walk, &report.chunk_count);
     if (s == STATUS_OK && v->proof != NULL) report.ledger = ledger_proof_judge(v->proof, report.at);
     if (report.ledger != NULL && report.ledger->faults > 0) {
         (void)snprintf(fault, sizeof fault, "the ledger does not hold together: %s", report.ledger->first_fault);

@@ -18,6 +18,7 @@ struct verify_report {
     uint64_t at, backup_at;
     const struct verified *keyspaces;
     size_t keyspace_count;
+    size_t chunk_count;                /* that cover the keyspaces, without a hole or an overlap */
     const struct ledger_audit *ledger; /* NULL: there is none */
 };
 struct verify;

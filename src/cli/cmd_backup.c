@@ -5,6 +5,7 @@
 #include "backup/restore.h"
 #include "backup/verify.h"
 #include "env_posix/env_posix.h"
+#include "env_posix/process.h"
 
 #include <stdio.h>
 
@@ -231,6 +232,7 @@ int run_backup_create(struct cli *c)
     struct creating g = {.job = NULL};
     uint64_t rate, parallel;
     int code = numbers(c, &rate, &parallel);
+    process_give_way();
     if (code == CLI_OK) code = backup_open(&g.command, c, c->args.words[0]);
     if (code == CLI_OK) code = backup_claim(&g.command, c->args.words[0], "chunks");
     if (code != CLI_OK) return code;
@@ -334,12 +336,13 @@ static void verify_done_cb(void *ctx, const struct verify_report *r)
     }
     buf_init(&b, 1u << 24);
     if (json) {
-        buf_printf(&b, "{\"timestamp\":\"%llu\",\"backup\":\"%llu\",\"keyspaces\":{", (unsigned long long)r->at,
-                   (unsigned long long)r->backup_at);
+        buf_printf(&b, "{\"timestamp\":\"%llu\",\"backup\":\"%llu\",\"chunks\":%zu,\"keyspaces\":{",
+                   (unsigned long long)r->at, (unsigned long long)r->backup_at, r->chunk_count);
     } else {
         buf_append_str(&b, "whole, and restorable as of ");
         backup_time(&b, r->at);
-        buf_printf(&b, " (%llu)\n", (unsigned long long)r->at);
+        buf_printf(&b, " (%llu)\n  chunks    %zu, which cover %zu keyspaces without a hole or an overlap\n",
+                   (unsigned long long)r->at, r->chunk_count, r->keyspace_count);
     }
     for (size_t i = 0; i < r->keyspace_count; i++)
         backup_print_digest(&b, r->keyspaces[i].name, &r->keyspaces[i].digest, k->session.cli->output, i == 0);

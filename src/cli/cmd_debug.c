@@ -1,5 +1,5 @@
 /* debug table, debug manifest, debug backup: what a file holds. Offline: reads the file and talks to nobody. */
-#include "backup/format.h"
+#include "backup/depot.h"
 #include "cli/debug_cli.h"
 #include "env_posix/env_posix.h"
 #include "env_posix/process.h"
@@ -197,8 +197,7 @@ static enum status show_backup(struct disk *disk, const char *name, bool rows, s
     struct arena arena;
     buf_init(&bytes, BACKUP_FILE_BYTES_MAX);
     arena_init(&arena, 4096);
-    enum status s = debug_read(disk, name, &bytes, err);
-    if (s == STATUS_OK) s = backup_file_open(buf_slice(&bytes), type, name, &body, err);
+    enum status s = depot_file(disk, name, type, &bytes, &body, err);
     if (s == STATUS_OK && type == BACKUP_CHUNK) s = put_rows(body, true, rows, err);
     if (s == STATUS_OK && type == BACKUP_CHANGES) s = show_changes(body, rows, &arena, err);
     if (s == STATUS_OK && type == BACKUP_MANIFEST) s = show_manifest(body, &arena, err);

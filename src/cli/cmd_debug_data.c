@@ -13,32 +13,30 @@
 #define WAL_DIR "wal"
 #define STORE_DIR "store"
 
-enum status debug_read(struct disk *disk, const char *name, struct buf *bytes, struct errbuf *err)
-{
-    struct disk_file *f = NULL;
-    uint64_t size = 0;
-    size_t got = 0;
-    enum status s = disk_open(disk, name, DISK_READ, &f, err);
-    if (s == STATUS_OK) s = disk_size(f, &size);
-    uint8_t *room = s == STATUS_OK ? buf_extend(bytes, (size_t)size) : NULL;
-    if (s == STATUS_OK && room == NULL) s = STATUS_TOO_LARGE;
-    if (s == STATUS_OK && size > 0) s = disk_read(f, 0, room, (size_t)size, &got);
-    if (s == STATUS_OK && got != size) s = STATUS_IO;
-    disk_close(f);
-    if (s != STATUS_OK) errbuf_set(err, "%s cannot be read: %s", name, status_text(s));
-    return s;
-}
-
 /* Whose it is; takes its lock: a server that runs is left alone. */
 static enum status claim(struct env *env, struct identity *id, struct errbuf *err)
 {
-    struct buf text;
-    buf_init(&text, 4096);
-    enum status s = debug_read(env->disk, "IDENTITY", &text, err);
-    buf_append_byte(&text, 0);
-    bool is_meta = s == STATUS_OK && strstr((const char *)text.data, "\nrole meta\n") != NULL;
-    buf_free(&text);
-    return s == STATUS_OK ? identity_open(env, is_meta ? ROLE_META : ROLE_NODE, id, err) : s;
+    struct disk_file *f = NULL;
+    char text[4096];
+    size_t got = 0;
+    enum status s = disk_open(env->disk, "IDENTITY", DISK_READ, &f, err);
+    if (s == STATUS_OK) s = disk_read(f, 0, text, sizeof text - 1, &got);
+    disk_close(f);
+    if (s != STATUS_OK) {
+        errbuf_set(err, "IDENTITY cannot be read: %s", status_text(s));
+        return s;
+    }
+    text[got] = '\0';
+    return identity_open(env, strstr(text, "\nrole meta\n") != NULL ? ROLE_META : ROLE_NODE, id, err);
+}
+
+static int open_claimed(struct debug_place *p, struct cli *c, struct identity *id)
+{
+    struct errbuf err = {.text = ""};
+    int code = debug_open(p, c, c->args.words[0]);
+    if (code != CLI_OK) return code;
+    enum status s = claim(p->env, id, &err);
+    return s == STATUS_OK ? CLI_OK : debug_close(p, s, &err);
 }
 
 /* --- the log --- */
@@ -180,10 +178,9 @@ int run_debug_log(struct cli *c)
     struct debug_place p;
     struct identity id;
     struct errbuf err = {.text = ""};
-    int code = debug_open(&p, c, c->args.words[0]);
+    int code = open_claimed(&p, c, &id);
     if (code != CLI_OK) return code;
-    enum status s = claim(p.env, &id, &err);
-    if (s == STATUS_OK) s = look_at_log(p.env, true, args_switch(&c->args, "rows"), &err);
+    enum status s = look_at_log(p.env, true, args_switch(&c->args, "rows"), &err);
     return debug_close(&p, s, &err);
 }
 
@@ -226,16 +223,14 @@ int run_debug_check(struct cli *c)
     struct debug_place p;
     struct identity id;
     struct errbuf err = {.text = ""};
-    int code = debug_open(&p, c, c->args.words[0]);
+    int code = open_claimed(&p, c, &id);
     if (code != CLI_OK) return code;
-    enum status s = claim(p.env, &id, &err);
-    if (s != STATUS_OK) return debug_close(&p, s, &err);
     struct check k = {.disk = p.env->disk};
     out_printf("identity: %s %llu, cluster %016llx%016llx, version %u\n", id.role == ROLE_META ? "member" : "node",
                (unsigned long long)id.node_id, (unsigned long long)be_u64(id.cluster.bytes),
                (unsigned long long)be_u64(id.cluster.bytes + 8), (unsigned)id.finalised);
     complain(&k, "log", identity_check_log(p.env, &id, WAL_DIR, &err), &err);
-    s = look_at_log(p.env, false, false, &err);
+    enum status s = look_at_log(p.env, false, false, &err);
     if (s != STATUS_NOT_FOUND || id.has_log) complain(&k, "log", s, &err);
     s = disk_list(p.env->disk, STORE_DIR, check_store_file, &k);
     if (s != STATUS_NOT_FOUND) complain(&k, STORE_DIR, s, &err);

@@ -14,7 +14,5 @@ struct debug_place {
 /* The directory must be there. An exit code, with the text already printed. */
 int debug_open(struct debug_place *p, struct cli *c, const char *dir);
 int debug_close(struct debug_place *p, enum status s, const struct errbuf *err); /* the exit code */
-/* A whole file. */
-MUST_CHECK enum status debug_read(struct disk *disk, const char *name, struct buf *bytes, struct errbuf *err);
 
 #endif

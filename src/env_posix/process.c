@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define LINE_BYTES_MAX (1024u * 1024u)
+#define BACKGROUND_NICE 10
 
 extern char **environ;
 
@@ -254,6 +255,11 @@ unsigned process_terminal_height(int fd)
 {
     struct winsize w;
     return ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_row > 0 ? w.ws_row : 24;
+}
+
+void process_give_way(void)
+{
+    (void)nice(BACKGROUND_NICE); /* refused or not, the work is done */
 }
 
 void process_sleep_ms(unsigned ms)

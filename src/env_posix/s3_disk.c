@@ -93,6 +93,7 @@ static enum status s3_open(struct disk *disk, const char *path, unsigned flags, 
     bool writes = (flags & DISK_WRITE) != 0;
     enum status s = STATUS_OK;
     *out = NULL;
+    if ((flags & DISK_DIRECT) != 0) return STATUS_UNSUPPORTED;
     if (writes && (flags & DISK_CREATE) == 0) {
         errbuf_set(err, "%s: an object is not changed", path);
         return STATUS_UNSUPPORTED;

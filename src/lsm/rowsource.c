@@ -4,7 +4,7 @@
 #include "lsm/lsm_int.h"
 
 #define AHEAD_BYTES (256u * 1024u)
-#define AHEAD_BLOCKS 16 /* through the cache: as many blocks at once, in the end */
+#define AHEAD_BLOCKS 64 /* through the cache: as many blocks at once, in the end */
 
 void rowsource_init_memtable(struct rowsource *s, const struct memtable *m)
 {
@@ -41,7 +41,7 @@ void rowsource_free(struct rowsource *s)
 /* --- blocks of a run --- */
 
 /* What to fetch besides: one block is read alone, then three times as many as have been gone through. The streak begins anew with
- * each iterator, that is behind each fetch, so that 1, 4, 16 and again 16 blocks come at a time. */
+ * each iterator, that is behind each fetch, so that 1, 4, 16, 64 and again 64 blocks come at a time, or what lsm_load allows. */
 static int32_t ahead(const struct rowsource *s)
 {
     int32_t blocks = 4 * (s->streak < 0 ? -s->streak : s->streak);

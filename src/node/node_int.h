@@ -131,9 +131,8 @@ struct node_request {
     uint64_t scan_ts;                                        /* version that the page reads at */
     uint64_t scan_applied;                                   /* index that was applied when the page began */
     struct read_mark scan_mark;
-    struct scan_row *rows; /* in rows_arena, like what they point to */
-    size_t row_count, row_capacity, row_bytes;
-    struct arena rows_arena;
+    struct buf page; /* the answer, packed row by row */
+    size_t row_count, row_bytes;
     struct buf resume;   /* store key to go on from */
     struct buf user_key; /* scratch */
 };

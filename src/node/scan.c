@@ -16,15 +16,16 @@
 
 enum {
     SCAN_ROWS_PER_PASS = 8192,
-    IDS_BEFORE_SKIP = 16 /* rows of ids beside one key: more of them are passed over by a search */
+    SCAN_BYTES_PER_ROW = 32, /* a longer one counts for more: 256 KiB in a pass */
+    IDS_BEFORE_SKIP = 16     /* rows of ids beside one key: more of them are passed over by a search */
 };
 
 static void scan_reset(struct node_request *q)
 {
     struct replica *r = host_replica(q->node->host, q->group);
-    arena_reset(&q->rows_arena);
-    q->row_count = q->row_capacity = 0;
-    q->row_bytes = 0;
+    buf_clear(&q->page);
+    (void)pack_scan_begin(&q->page);
+    q->row_count = q->row_bytes = 0;
     q->resuming = false;
     q->rows_life = r == NULL ? 0 : replica_rows_life(r);
     q->scan_ts = q->read_ts;
@@ -38,24 +39,20 @@ void scan_release(struct node_request *q)
 {
     if (!q->is_scan) return;
     list_remove(&q->link);
-    arena_free(&q->rows_arena);
+    buf_free(&q->page);
     buf_free(&q->resume);
     buf_free(&q->user_key);
 }
 
 static void scan_reply(struct node_request *q, bool more)
 {
-    struct scan_reply reply = {.rows = q->rows, .row_count = q->row_count, .more = more, .mark = q->scan_mark};
-    struct buf payload;
-    buf_init(&payload, LIMIT_FRAME_BYTES - 65536);
-    pack_scan_reply(&payload, &reply);
+    pack_scan_end(&q->page, 0, q->row_count, more, &q->scan_mark);
     load_count_read(q, q->scan.start);
-    if (payload.overflow) {
+    if (q->page.overflow) {
         node_refuse(q, STATUS_TOO_LARGE, false, "the page is larger than a frame: ask for fewer rows");
     } else {
-        node_reply(q, buf_slice(&payload));
+        node_reply(q, buf_slice(&q->page));
     }
-    buf_free(&payload);
 }
 
 /* Adds the row unless it is none of the user's. STATUS_OK, or STATUS_CORRUPT. */
@@ -70,20 +67,17 @@ static enum status scan_take(struct node_request *q, const struct lsm_row *row)
     if (s != STATUS_OK || type != ROW_DATA) return s;
     s = row_decode(row->value, &decoded);
     if (s != STATUS_OK || !read_sees(q, &q->scan_mark, &decoded, row->ts)) return s;
-    if (q->row_count == q->row_capacity) {
-        size_t capacity = q->row_capacity == 0 ? 64 : q->row_capacity * 2;
-        struct scan_row *rows = arena_alloc(&q->rows_arena, capacity * sizeof *rows);
-        if (q->row_count > 0) memcpy(rows, q->rows, q->row_count * sizeof *rows);
-        q->rows = rows;
-        q->row_capacity = capacity;
-    }
-    struct scan_row *out = &q->rows[q->row_count++];
-    out->key = arena_dup_slice(&q->rows_arena, buf_slice(&q->user_key));
-    out->value = q->scan.keys_only ? SLICE_EMPTY : arena_dup_slice(&q->rows_arena, row_value(&decoded, text));
-    out->version = row->ts;
-    out->is_counter = decoded.format == ROW_COUNTER;
-    out->ttl_ms = decoded.ttl_ms;
-    q->row_bytes += out->key.size + out->value.size + 16;
+    const struct scan_row out = {.key = buf_slice(&q->user_key),
+                                 .value = q->scan.keys_only ? SLICE_EMPTY : row_value(&decoded, text),
+                                 .version = row->ts,
+                                 .is_counter = decoded.format == ROW_COUNTER,
+                                 .ttl_ms = decoded.ttl_ms};
+    pack_scan_row(&q->page, &out);
+    q->row_count++;
+    size_t bytes = out.key.size + out.value.size + 16;
+    uint32_t share = (uint32_t)(bytes / SCAN_BYTES_PER_ROW);
+    q->row_bytes += bytes;
+    q->node->scan_left -= share < q->node->scan_left ? share : q->node->scan_left;
     return STATUS_OK;
 }
 
@@ -246,7 +240,7 @@ static void scan_go_on(struct node_request *q)
 static void scan_begin(struct node_request *q)
 {
     if (!q->is_scan) { /* else it begins anew */
-        arena_init(&q->rows_arena, 16 * 1024);
+        buf_init(&q->page, LIMIT_FRAME_BYTES - 65536);
         buf_init(&q->resume, LSM_KEY_MAX + 1);
         buf_init(&q->user_key, LSM_KEY_MAX);
     }

@@ -81,6 +81,11 @@ struct scan_reply {
     struct read_mark mark;
 };
 
+/* A page that is packed row by row, instead of pack_scan_reply: pack_scan_begin says where it stands in b. */
+size_t pack_scan_begin(struct buf *b);
+void pack_scan_row(struct buf *b, const struct scan_row *r);
+void pack_scan_end(struct buf *b, size_t at, size_t row_count, bool more, const struct read_mark *mark);
+
 /* Changes of a span with after < ts <= upto of the answer, which comes when there are some, or the wait is over; until not 0: as soon as
  * upto is at least that. A later request of the same poll takes the place of one that waits. docs/watch.md. */
 struct watch_request {

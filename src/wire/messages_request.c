@@ -177,7 +177,7 @@ static void read_scan_request(struct unpack *u, struct arena *arena, struct scan
 }
 MESSAGE_UNPACK(scan_request)
 
-static void pack_scan_row(struct buf *b, const struct scan_row *r)
+void pack_scan_row(struct buf *b, const struct scan_row *r)
 {
     bool plain = !r->is_counter && r->ttl_ms == 0;
     pack_array(b, plain ? 3 : 5);
@@ -205,14 +205,34 @@ static void read_scan_row(struct unpack *u, struct scan_row *r)
     unpack_close(u, extra);
 }
 
+/* Whether there is more, and how many rows there are, is known in the end. */
+#define SCAN_HEAD_BYTES 7u
+#define SCAN_MORE_AT 1u
+
+size_t pack_scan_begin(struct buf *b)
+{
+    static const uint8_t head[SCAN_HEAD_BYTES] = {0x93, 0xc2,
+                                                  0xdd}; /* three elements: false, an array of 32 bits' length */
+    size_t at = b->size;
+    buf_append(b, head, sizeof head);
+    return at;
+}
+
+void pack_scan_end(struct buf *b, size_t at, size_t row_count, bool more, const struct read_mark *mark)
+{
+    ASSERT(row_count <= LIMIT_SCAN_ROWS);
+    pack_read_mark(b, mark);
+    if (b->overflow) return;
+    uint8_t *count = b->data + at + SCAN_HEAD_BYTES - 4;
+    if (more) b->data[at + SCAN_MORE_AT] = 0xc3;
+    for (unsigned i = 0; i < 4; i++) count[i] = (uint8_t)(row_count >> (24 - 8 * i));
+}
+
 void pack_scan_reply(struct buf *b, const struct scan_reply *m)
 {
-    ASSERT(m->row_count <= LIMIT_SCAN_ROWS);
-    pack_array(b, 3);
-    pack_bool(b, m->more);
-    pack_array(b, (uint32_t)m->row_count);
+    size_t at = pack_scan_begin(b);
     for (size_t i = 0; i < m->row_count; i++) pack_scan_row(b, &m->rows[i]);
-    pack_read_mark(b, &m->mark);
+    pack_scan_end(b, at, m->row_count, m->more, &m->mark);
 }
 
 static void read_scan_reply(struct unpack *u, struct arena *arena, struct scan_reply *m)

@@ -35,6 +35,7 @@ wait $creating
 check "the backup is complete" at_of <"$work/full"
 at=$(at_of <"$work/full")
 expect "it is whole, and its ledger too" 0 "the ledger proves itself: 2 accounts, 1 transfers" "$quorate" backup verify "$bk" --at "$at"
+expect "its chunks cover all keys" 0 "keyspaces without a hole or an overlap" "$quorate" backup verify "$bk" --at "$at"
 "$quorate" backup verify "$bk" --at "$at" -o json >"$work/verified"
 check "the cluster held the same at that timestamp" sh -c "'$quorate' backup digest --at $at -o json >'$work/live'"
 check "digests are equal" same "$work/verified" "$work/live"

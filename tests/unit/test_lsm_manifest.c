@@ -194,47 +194,64 @@ START_TEST(no_flipped_bit_is_believed)
 }
 END_TEST
 
+struct at_four { /* a manifest that has come to step 4, and what it is to commit next */
+    struct memdisk *md;
+    struct manifest m;
+    struct buf whole, edit;
+};
+
+static void at_four_open(struct at_four *t)
+{
+    struct manifest_state s;
+    struct errbuf err;
+    t->md = history(4, NULL);
+    buf_init(&t->whole, 1 << 20);
+    buf_init(&t->edit, 1 << 20);
+    ck_assert_int_eq(reopen(t->md, &t->m, &s, &err), STATUS_OK);
+    manifest_state_free(&s);
+    whole_payload(&t->whole, 4);
+    ck_assert_int_eq(manifest_commit(&t->m, buf_slice(&t->whole), SLICE_EMPTY), STATUS_OK);
+    step_payload(&t->edit, 5);
+}
+
+/* The power goes. The step at which it is found again, as a whole. */
+static uint64_t at_four_ends(struct at_four *t, enum memdisk_crash how)
+{
+    struct manifest_state s;
+    struct errbuf err;
+    manifest_close(&t->m);
+    memdisk_crash(t->md, how);
+    ck_assert_msg(reopen(t->md, &t->m, &s, &err) == STATUS_OK, "%s", err.text);
+    const struct applied *a = map_get(&s.applied, 1);
+    uint64_t step = a->index;
+    check_state(&s, step);
+    manifest_close(&t->m);
+    manifest_state_free(&s);
+    buf_free(&t->whole);
+    buf_free(&t->edit);
+    memdisk_free(t->md);
+    return step;
+}
+
 /* T21, T22, T26: each call of a commit fails, the power goes, and the state is that of before or after. */
 START_TEST(a_failed_commit_is_all_or_nothing)
 {
-    bool rewrite = _i % 2 == 1;
     enum status with = _i / 2 % 2 == 0 ? STATUS_IO : STATUS_NO_SPACE;
     bool fired = true;
     for (uint64_t n = 1; fired; n++) {
-        struct memdisk *md = history(4, NULL);
-        struct manifest m;
-        struct manifest_state s;
-        struct errbuf err;
-        struct buf whole, edit;
-        buf_init(&whole, 1 << 20);
-        buf_init(&edit, 1 << 20);
-        ck_assert_int_eq(reopen(md, &m, &s, &err), STATUS_OK);
-        manifest_state_free(&s);
-        whole_payload(&whole, 4);
-        ck_assert_int_eq(manifest_commit(&m, buf_slice(&whole), SLICE_EMPTY), STATUS_OK);
-        m.rewrite = rewrite;
-        step_payload(&edit, 5);
-        memdisk_fail_at(md, MEMDISK_ANY, n, with, false);
-        enum status status = manifest_commit(&m, buf_slice(&whole), buf_slice(&edit));
-        fired = memdisk_fail_fired(md);
-        bool retried = false;
-        if (status == STATUS_NO_SPACE && n % 2 == 0) {
-            ck_assert(manifest_wants_rewrite(&m));
-            ck_assert_int_eq(manifest_commit(&m, buf_slice(&whole), buf_slice(&edit)), STATUS_OK);
-            retried = true;
+        struct at_four t;
+        at_four_open(&t);
+        t.m.rewrite = _i % 2 == 1;
+        memdisk_fail_at(t.md, MEMDISK_ANY, n, with, false);
+        enum status status = manifest_commit(&t.m, buf_slice(&t.whole), buf_slice(&t.edit));
+        fired = memdisk_fail_fired(t.md);
+        bool retried = status == STATUS_NO_SPACE && n % 2 == 0;
+        if (retried) {
+            ck_assert(manifest_wants_rewrite(&t.m));
+            ck_assert_int_eq(manifest_commit(&t.m, buf_slice(&t.whole), buf_slice(&t.edit)), STATUS_OK);
         }
-        manifest_close(&m);
-        memdisk_crash(md, MEMDISK_RANDOM);
-        ck_assert_msg(reopen(md, &m, &s, &err) == STATUS_OK, "%s", err.text);
-        const struct applied *a = map_get(&s.applied, 1);
-        uint64_t step = a->index;
+        uint64_t step = at_four_ends(&t, MEMDISK_RANDOM);
         ck_assert(step == 5 || (step == 4 && status != STATUS_OK && !retried));
-        check_state(&s, step);
-        manifest_close(&m);
-        manifest_state_free(&s);
-        buf_free(&whole);
-        buf_free(&edit);
-        memdisk_free(md);
     }
 }
 END_TEST
@@ -242,34 +259,16 @@ END_TEST
 /* An edit with a record in one of its keys is never at the end of a file that may be torn. */
 START_TEST(an_edit_that_holds_a_record_is_not_appended)
 {
-    struct memdisk *md = history(4, NULL);
-    struct manifest m;
-    struct manifest_state s;
-    struct errbuf err;
-    struct buf whole, edit;
-    buf_init(&whole, 1 << 20);
-    buf_init(&edit, 1 << 20);
-    ck_assert_int_eq(reopen(md, &m, &s, &err), STATUS_OK);
-    manifest_state_free(&s);
-    whole_payload(&whole, 4);
-    ck_assert_int_eq(manifest_commit(&m, buf_slice(&whole), SLICE_EMPTY), STATUS_OK);
-    step_payload(&edit, 5);
-    manifest_put_cut(&edit, slice_str("kQRec"), slice_str("l"));
-    uint64_t before = memdisk_hash(md);
-    ck_assert_int_eq(manifest_commit(&m, SLICE_EMPTY, buf_slice(&edit)), STATUS_RETRY);
-    ck_assert_uint_eq(memdisk_hash(md), before);
-    ck_assert(manifest_wants_rewrite(&m));
-    ck_assert_int_eq(manifest_commit(&m, buf_slice(&whole), buf_slice(&edit)), STATUS_OK);
-    ck_assert_uint_eq(m.size, m.whole_size); /* a file of its own */
-    manifest_close(&m);
-    memdisk_crash(md, MEMDISK_DROP);
-    ck_assert_int_eq(reopen(md, &m, &s, &err), STATUS_OK);
-    check_state(&s, 5);
-    manifest_close(&m);
-    manifest_state_free(&s);
-    buf_free(&whole);
-    buf_free(&edit);
-    memdisk_free(md);
+    struct at_four t;
+    at_four_open(&t);
+    manifest_put_cut(&t.edit, slice_str("kQRec"), slice_str("l"));
+    uint64_t before = memdisk_hash(t.md);
+    ck_assert_int_eq(manifest_commit(&t.m, SLICE_EMPTY, buf_slice(&t.edit)), STATUS_RETRY);
+    ck_assert_uint_eq(memdisk_hash(t.md), before);
+    ck_assert(manifest_wants_rewrite(&t.m));
+    ck_assert_int_eq(manifest_commit(&t.m, buf_slice(&t.whole), buf_slice(&t.edit)), STATUS_OK);
+    ck_assert_uint_eq(t.m.size, t.m.whole_size); /* a file of its own */
+    ck_assert_uint_eq(at_four_ends(&t, MEMDISK_DROP), 5);
 }
 END_TEST
 
