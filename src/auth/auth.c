@@ -4,9 +4,19 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
+#include <stdio.h>
+
 #define FAILED_PAUSE_NS (200 * NS_PER_MS)
 
 const char auth_unreadable[] = "users and rights cannot be read at the moment; nothing was done";
+static const char auth_doubtful[] =
+    "users and rights may have been lost: 'quorate auth disable' says that there were none, 'quorate user "
+    "set' and 'quorate auth enable' make them anew; nothing was done";
+
+const char *auth_closed_why(const struct auth *a)
+{
+    return a->in_doubt ? auth_doubtful : auth_unreadable;
+}
 
 void *auth_op_new(struct auth *a, size_t size)
 {
@@ -38,7 +48,7 @@ uint64_t auth_generation(const struct auth *a)
 
 bool auth_usable(const struct auth *a)
 {
-    if (!a->known) return false;
+    if (!a->known || a->in_doubt) return false;
     return a->book == NULL || env_mono_ns(a->env) - a->fresh_ns < AUTH_STALE_MS * NS_PER_MS;
 }
 
@@ -112,6 +122,47 @@ static void rows_ask(struct auth *a, struct slice from)
     client_scan(a->client, slice_str(AUTH_KEYSPACE), &scan, AUTH_ASK_MS, rows_read, a);
 }
 
+/* --- there is no keyspace: were users never made, or were they lost? --- */
+
+/* It was dropped, or the metadata was made anew and does not know what some keyspace is called (docs/recovery.md). */
+static bool may_have_been_lost(const struct meta_map_reply *map)
+{
+    for (size_t i = 0; i < map->keyspace_count; i++) {
+        const struct keyspace_info *k = &map->keyspaces[i];
+        char unknown[40];
+        (void)snprintf(unknown, sizeof unknown, KEYSPACE_RECOVERED, k->id);
+        if (slice_eq(k->name, slice_str(AUTH_KEYSPACE)) || slice_eq(k->name, slice_str(unknown))) return true;
+    }
+    return false;
+}
+
+static void names_read(void *ctx, const struct client_error *e, struct slice payload)
+{
+    struct auth *a = ctx;
+    struct meta_map_reply map;
+    struct arena arena;
+    arena_init(&arena, 4096);
+    enum status s = e->status != STATUS_OK ? e->status : unpack_meta_map_reply(payload, &arena, &map);
+    if (s == STATUS_OK) {
+        bool doubt = may_have_been_lost(&map);
+        if (doubt && !a->in_doubt) log_event(a->env->log, LOG_WARN, "auth.in_doubt", "why=\"%s\"", auth_doubtful);
+        a->in_doubt = doubt;
+    }
+    arena_free(&arena);
+    reading_ended(a, s);
+}
+
+/* All keyspaces, and of each the first range only: a whole map may be large. */
+static void names_ask(struct auth *a)
+{
+    struct buf params;
+    buf_init(&params, 256);
+    pack_meta_map_request(&params,
+                          &(struct meta_map_request){.keyspace = SLICE_EMPTY, .has_key = true, .key = SLICE_EMPTY});
+    client_meta(a->client, METHOD_META_MAP, buf_slice(&params), AUTH_ASK_MS, names_read, a);
+    buf_free(&params);
+}
+
 static void generation_read(void *ctx, const struct client_error *e, const struct get_reply *reply)
 {
     struct auth *a = ctx;
@@ -124,9 +175,13 @@ static void generation_read(void *ctx, const struct client_error *e, const struc
         book_free(a->book);
         a->book = NULL;
         a->generation = 0;
-        reading_ended(a, STATUS_OK);
+        if (a->known && !a->in_doubt)
+            reading_ended(a, STATUS_OK);
+        else
+            names_ask(a);
         return;
     }
+    a->in_doubt = a->in_doubt && e->status != STATUS_OK;
     a->reading.generation = e->status == STATUS_OK && reply->found ? reply->version : 0;
     if (e->status != STATUS_OK || (a->book != NULL && a->generation == a->reading.generation)) {
         reading_ended(a, e->status);
@@ -171,7 +226,8 @@ struct refresh {
 static void refreshed(struct auth_wait *w, enum status s)
 {
     struct refresh *r = LIST_ENTRY(w, struct refresh, op.wait);
-    r->done(r->ctx, s == STATUS_OK ? STATUS_OK : STATUS_UNAVAILABLE, auth_unreadable);
+    bool read = s == STATUS_OK && !r->op.auth->in_doubt;
+    r->done(r->ctx, read ? STATUS_OK : STATUS_UNAVAILABLE, auth_closed_why(r->op.auth));
     auth_op_free(&r->op);
 }
 

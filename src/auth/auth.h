@@ -1,8 +1,8 @@
 /* Who a request is from and what they may do: the users, roles and tokens of the keyspace AUTH_KEYSPACE, read again every second.
  * docs/users.md. Runs on the loop; callbacks come at once or later, never after auth_free.
  *
- * When in doubt it refuses: rows that could not be read for AUTH_STALE_MS let nobody in, unless there is no such keyspace: then
- * users were never made, and everybody may do everything. */
+ * When in doubt it refuses: rows that could not be read for AUTH_STALE_MS let nobody in, unless there is no such keyspace and never was:
+ * then everybody may do everything. */
 #ifndef QUORATE_AUTH_AUTH_H
 #define QUORATE_AUTH_AUTH_H
 

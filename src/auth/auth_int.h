@@ -20,6 +20,7 @@ struct auth {
     struct client *client;
     struct book *book;   /* NULL: there is no keyspace, or nothing is known */
     bool known;          /* read at least once */
+    bool in_doubt;       /* there is no book, and perhaps there was one: nobody may do anything */
     uint64_t generation; /* of the book */
     uint64_t fresh_ns;
     struct { /* IDLE --due, or somebody waits--> GENERATION --same--> IDLE;  GENERATION --another--> ROWS --> IDLE */
@@ -57,6 +58,7 @@ bool auth_usable(const struct auth *a); /* who may do what is known */
 /* go: once the rows have been read; `from_now`: by a reading that has not begun yet. */
 void auth_wait_for(struct auth *a, struct auth_wait *w, bool from_now, void (*go)(struct auth_wait *w, enum status s));
 extern const char auth_unreadable[];
+const char *auth_closed_why(const struct auth *a); /* nobody may do anything */
 
 /* identify.c */
 void auth_seen_free(struct auth *a);

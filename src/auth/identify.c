@@ -223,7 +223,7 @@ static void begin(struct identify *q)
     struct auth *a = q->op.auth;
     if (!auth_usable(a)) {
         if (q->waited) {
-            end(q, STATUS_UNAVAILABLE, SLICE_EMPTY, auth_unreadable); /* q is gone */
+            end(q, STATUS_UNAVAILABLE, SLICE_EMPTY, auth_closed_why(a)); /* q is gone */
             return;
         }
         q->waited = true;

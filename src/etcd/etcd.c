@@ -276,8 +276,9 @@ static struct slice below(struct slice path)
     return SLICE_EMPTY;
 }
 
-static bool etcd_takes(struct slice path)
+static bool etcd_takes(struct slice path, struct slice query)
 {
+    if (slice_eq(path, slice_str("/readyz"))) return probe_is_asked_in_etcds_words(query);
     return below(path).size > 0 || is_probe(path);
 }
 
@@ -450,8 +451,11 @@ struct gateway_guest etcd_guest(struct etcd *e)
 static uint64_t etcd_pass(struct actor *a, uint64_t now_ns)
 {
     struct etcd *e = LIST_ENTRY(a, struct etcd, actor);
-    uint64_t deadline_ns = deadlines_pass(e, now_ns), sweep_ns = sweep_pass(e, now_ns);
-    return deadline_ns < sweep_ns ? deadline_ns : sweep_ns;
+    uint64_t deadlines[] = {deadlines_pass(e, now_ns), sweep_pass(e, now_ns), tidy_pass(e, now_ns)};
+    uint64_t first_ns = DEADLINE_NONE;
+    for (size_t i = 0; i < sizeof(deadlines) / sizeof(deadlines[0]); i++)
+        if (deadlines[i] < first_ns) first_ns = deadlines[i];
+    return first_ns;
 }
 
 struct etcd *etcd_new(struct env *env, struct client *client, struct auth *auth, const char *address)
@@ -467,6 +471,7 @@ struct etcd *etcd_new(struct env *env, struct client *client, struct auth *auth,
     list_init(&e->works);
     list_init(&e->endings);
     e->sweeper = sweeper_new();
+    e->tidier = tidier_new();
     list_init(&e->waiting);
     heap_init(&e->deadlines);
     streams_init(&e->streams, env);
@@ -491,6 +496,7 @@ void etcd_free(struct etcd *e)
     works_free(e);
     endings_free(e);
     sweeper_free(e->sweeper);
+    tidier_free(e->tidier);
     streams_free(&e->streams);
     heap_free(&e->deadlines);
     e->env->ops->detach(e->env, &e->actor);

@@ -70,6 +70,7 @@ struct etcd {
     enum { KEYSPACE_UNKNOWN, KEYSPACE_ASKED, KEYSPACE_THERE } keyspace;
     struct list waiting;     /* struct ecall: for the keyspace to be there */
     struct sweeper *sweeper; /* lease_sweep.c */
+    struct tidier *tidier;   /* lease_tidy.c */
     struct heap deadlines;   /* of calls */
 };
 
@@ -190,7 +191,10 @@ void serve_hash(struct ecall *c, const struct json_node *body);
 void serve_snapshot(struct ecall *c, const struct json_node *body);
 void serve_defragment(struct ecall *c, const struct json_node *body);
 void serve_auth(struct ecall *c, const struct json_node *body);
-void probe_health(struct ecall *c, struct slice path);
+#define SERVER_VERSION "3.4.23"
+#define CLUSTER_VERSION "3.4.0"
+void probe_health(struct ecall *c, struct slice path); /* probes.c */
+bool probe_is_asked_in_etcds_words(struct slice query);
 bool ecall_take_deadline(struct ecall *c); /* deadline.c: of a request that has come; false: it has been refused */
 uint64_t deadlines_pass(struct etcd *e, uint64_t now_ns);
 uint64_t sweep_pass(struct etcd *e, uint64_t now_ns); /* lease_sweep.c */

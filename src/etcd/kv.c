@@ -256,7 +256,7 @@ enum work_step work_do_put(struct work *w, const struct put_asked *q, const stru
     struct slice key = key_row(a, ROW_OF_USER, q->key);
     bool reads = q->prev_kv || q->ignore_value || q->ignore_lease;
     bool there = !reads || work_get(w, key, &row);
-    if (q->lease != 0 && !work_get(w, key_lease(a, (uint64_t)q->lease), &lease)) there = false;
+    if (q->lease != 0 && !work_get_loosely(w, key_lease(a, (uint64_t)q->lease), &lease)) there = false;
     if (!there) return WORK_WANTS;
     *had = row != NULL && row->found;
     if (*had) *before = ekv_of(row->key, row->value, row->written ? OF_THIS : row->version);

@@ -5,6 +5,7 @@
 #include "etcd/lease.h"
 #include "etcd/kv.h"
 
+#include "base/assert.h"
 #include "base/cursor.h"
 #include "gateway/json_out.h"
 
@@ -129,28 +130,71 @@ void serve_lease_revoke(struct ecall *c, const struct json_node *body)
     lease_end(c->etcd, &(struct lease_to_end){.id = (uint64_t)s->id, .by = c}, revoked, c);
 }
 
-/* --- keep alive: one answer, and the end of the stream, as of a request whose body has ended --- */
+/* --- renewing: one transaction where this gateway has seen the lease, as most of the time; else a piece of work --- */
+
+struct renewal {
+    struct etcd *etcd;
+    struct arena *arena;
+    uint64_t id, ttl_s;
+    lease_renewed done;
+    void *ctx;
+};
 
 static enum work_step renew_body(struct work *w, void *ctx)
 {
-    struct ecall *c = ctx;
-    struct lease_state *s = c->state;
+    struct renewal *n = ctx;
     const struct work_row *row;
-    struct slice key = key_lease(work_arena(w), (uint64_t)s->id);
+    struct slice key = key_lease(work_arena(w), n->id);
     if (!work_get(w, key, &row)) return WORK_WANTS;
-    s->missing = !row->found;
-    if (s->missing) return WORK_DONE;
-    s->granted_s = lease_ttl_s(row->value);
-    work_put(w, key, row->value);
+    n->ttl_s = row->found ? lease_ttl_s(row->value) : 0;
+    if (row->found) work_put(w, key, row->value);
     return WORK_DONE;
 }
 
-static void renew_done(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
+static void renewed_by_work(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
+{
+    const struct renewal *n = ctx;
+    (void)wrote;
+    n->done(n->ctx, why, n->ttl_s, revision);
+}
+
+static void renewed_at_once(void *ctx, const struct client_error *e, const struct txn_result *r)
+{
+    struct renewal *n = ctx;
+    if (e->status != STATUS_OK) {
+        struct etcd_error why = etcd_error_of(n->etcd, e);
+        n->done(n->ctx, &why, 0, 0);
+    } else if (r->status == STATUS_OK) {
+        n->done(n->ctx, NULL, n->ttl_s, r->ts);
+    } else {
+        COVER("etcd.renewed_by_work"); /* it has gone, or come back as another */
+        work_start(n->etcd, n->arena, renew_body, renewed_by_work, n);
+    }
+}
+
+void lease_renew(struct etcd *e, struct arena *arena, uint64_t id, lease_renewed done, void *ctx)
+{
+    struct renewal *n = arena_alloc(arena, sizeof(*n));
+    *n = (struct renewal){
+        .etcd = e, .arena = arena, .id = id, .ttl_s = lease_seen_ttl_s(e, id), .done = done, .ctx = ctx};
+    if (n->ttl_s == 0) {
+        work_start(e, arena, renew_body, renewed_by_work, n);
+        return;
+    }
+    struct slice key = key_lease(arena, id), value = ttl_value(arena, n->ttl_s);
+    struct txn_compare as_seen = {.target = TXN_TARGET_VALUE, .relation = TXN_EQUAL, .key = key, .value = value};
+    struct txn_op again = {.kind = TXN_PUT, .key = key, .value = value};
+    struct txn t = {.compares = &as_seen, .compare_count = 1, .ops = &again, .op_count = 1};
+    client_txn(e->client, etcd_keyspace, &t, ETCD_CALL_MS, renewed_at_once, n);
+}
+
+/* --- keep alive: one answer, and the end of the stream, as of a request whose body has ended --- */
+
+static void kept_alive(void *ctx, const struct etcd_error *why, uint64_t ttl_s, uint64_t revision)
 {
     struct ecall *c = ctx;
     const struct lease_state *s = c->state;
     struct buf b;
-    (void)wrote;
     if (c->http == NULL) {
         ecall_end(c);
         return;
@@ -164,7 +208,7 @@ static void renew_done(void *ctx, const struct etcd_error *why, uint64_t revisio
     buf_append_str(&b, "{\"result\":{");
     emit_header(c->etcd, &b, revision);
     emit_i64(&b, "ID", s->id);
-    if (!s->missing) emit_u64(&b, "TTL", s->granted_s);
+    emit_u64(&b, "TTL", ttl_s);
     buf_append_str(&b, "}}\n");
     ecall_send(c, buf_slice(&b));
     buf_free(&b);
@@ -174,7 +218,8 @@ static void renew_done(void *ctx, const struct etcd_error *why, uint64_t revisio
 
 void serve_lease_keepalive(struct ecall *c, const struct json_node *body)
 {
-    if (take_id(c, body) != NULL) work_start(c->etcd, &c->arena, renew_body, renew_done, c);
+    const struct lease_state *s = take_id(c, body);
+    if (s != NULL) lease_renew(c->etcd, &c->arena, (uint64_t)s->id, kept_alive, c);
 }
 
 /* --- what is there --- */

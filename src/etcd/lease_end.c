@@ -2,14 +2,15 @@
  *
  *   there --one transaction: its row goes, a mark comes--> ENDING --END_KEYS keys at a time--> ... --the last, and the mark--> gone
  *
- * With its row it has ended: nobody renews it or binds keys to it, and its id is not granted again before the mark has gone. Whoever is cut off
- * leaves the mark, and the next sweep (lease_sweep.c) goes on. */
+ * (so does one to which keys are bound faster than they can be read). With its row it has ended: nobody renews it or binds keys to it, and its id is
+ * not granted again before the mark has gone. Whoever is cut off leaves the mark, and the next sweep (lease_sweep.c) goes on. */
 #include "base/assert.h"
 #include "base/cursor.h"
 #include "base/mem.h"
 #include "etcd/lease.h"
 
-#define END_KEYS 512u /* the longest keys, twice, and what is compared: below LIMIT_TXN_BYTES */
+#define WHOLE_TRIES 4u /* to end it in one transaction */
+#define END_KEYS 512u  /* the longest keys, twice, and what is compared: below LIMIT_TXN_BYTES */
 
 _Static_assert(END_KEYS * 3 * (LIMIT_KEY_BYTES + 64) < LIMIT_TXN_BYTES, "a step is a transaction");
 _Static_assert(END_KEYS * 3 + 8 < LIMIT_TXN_OPS, "a step is a transaction");
@@ -42,17 +43,17 @@ struct slice lease_bound_key(const struct work_row *attached)
     return slice_make(attached->key.data + 9, attached->key.size - 9);
 }
 
-/* These keys go, if they are still its. */
+/* These keys go, if they are still its; what is put into them meanwhile is no matter. */
 static enum work_step delete_keys(struct work *w, uint64_t id, const struct work_row **attached, size_t count)
 {
     bool wants = false;
     for (size_t i = 0; i < count; i++) {
         struct slice key = key_row(work_arena(w), ROW_OF_USER, lease_bound_key(attached[i]));
-        const struct work_row *row;
+        bool bound;
         work_delete(w, attached[i]->key);
-        if (!work_get_before(w, key, &row))
+        if (!work_get_bound(w, key, id, &bound))
             wants = true;
-        else if (row->found && revised_read(row->value, 0).lease == id)
+        else if (bound)
             work_delete(w, key);
     }
     return wants ? WORK_WANTS : WORK_DONE;
@@ -66,17 +67,19 @@ static enum work_step begin_body(struct work *w, void *ctx)
     const struct work_row *lease, **attached;
     struct span span = span_attached(a, n->id);
     size_t count;
+    bool any = n->version == 0; /* renewed or not */
     n->all = true;
-    if (!work_get(w, key_lease(a, n->id), &lease)) return WORK_WANTS;
+    if (!(any ? work_get_loosely : work_get)(w, key_lease(a, n->id), &lease)) return WORK_WANTS;
     if (!lease->found) return work_refuse(w, &ERR_LEASE_NOT_FOUND);
     if (n->version != 0 && lease->version != n->version) return WORK_DONE;
     if (n->by != NULL) {
         enum work_step may = lease_may_bind(w, n->id, n->by);
         if (may != WORK_DONE) return may;
     }
-    if (!work_scan_loosely(w, &span, END_KEYS + 1, &attached, &count)) return WORK_WANTS;
+    bool hurried = work_attempts(w) >= WHOLE_TRIES; /* keys are bound to it faster than it can be read */
+    if (!hurried && !work_scan_loosely(w, &span, END_KEYS + 1, &attached, &count)) return WORK_WANTS;
     work_delete(w, key_lease(a, n->id));
-    n->all = count <= END_KEYS;
+    n->all = !hurried && count <= END_KEYS;
     if (n->all) return delete_keys(w, n->id, attached, count);
     COVER("etcd.lease_ends_in_steps");
     work_put(w, key_ending(a, n->id), lease->value);

@@ -22,7 +22,7 @@
 
 /* Which leases there are, in the order of ids. */
 struct lease_seen {
-    uint64_t id, version, since_ns; /* by this gateway's clock: when its row was first seen with this version */
+    uint64_t id, version, ttl_s, since_ns; /* by this gateway's clock: when its row was first seen with this version */
 };
 struct leases {
     struct lease_seen *list;
@@ -88,7 +88,7 @@ static void seen_add(struct leases *l, struct lease_seen x)
     l->list[l->count++] = x;
 }
 
-uint64_t lease_left_s(const struct etcd *e, uint64_t id, uint64_t version, uint64_t ttl_s)
+static const struct lease_seen *seen_find(const struct etcd *e, uint64_t id)
 {
     const struct leases *l = &e->sweeper->leases;
     size_t low = 0, high = l->count;
@@ -99,8 +99,19 @@ uint64_t lease_left_s(const struct etcd *e, uint64_t id, uint64_t version, uint6
         else
             high = middle;
     }
-    const struct lease_seen *x = &l->list[low];
-    if (low == l->count || x->id != id || x->version != version) return ttl_s; /* renewed since */
+    return low < l->count && l->list[low].id == id ? &l->list[low] : NULL;
+}
+
+uint64_t lease_seen_ttl_s(const struct etcd *e, uint64_t id)
+{
+    const struct lease_seen *x = seen_find(e, id);
+    return x != NULL ? x->ttl_s : 0;
+}
+
+uint64_t lease_left_s(const struct etcd *e, uint64_t id, uint64_t version, uint64_t ttl_s)
+{
+    const struct lease_seen *x = seen_find(e, id);
+    if (x == NULL || x->version != version) return ttl_s; /* renewed since */
     uint64_t gone_s = (env_mono_ns(e->env) - x->since_ns) / (1000 * NS_PER_MS);
     return gone_s < ttl_s ? ttl_s - gone_s : 0;
 }
@@ -168,7 +179,7 @@ static void look_at(struct sweep *s, const struct scan_reply *page, const struct
 {
     uint64_t ttl_s = lease_ttl_s(row->value), ttl_ns = ttl_s * 1000 * NS_PER_MS;
     if (row->key.size < 9 || ttl_s == 0) return;
-    struct lease_seen x = {.id = be_u64(row->key.data + 1), .version = row->version};
+    struct lease_seen x = {.id = be_u64(row->key.data + 1), .version = row->version, .ttl_s = ttl_s};
     if (row->key.size > 9) {
         ended_add(s, (struct lease_to_end){.id = x.id, .marked = true});
         return;

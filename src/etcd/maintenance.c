@@ -1,13 +1,9 @@
-/* Members, status, alarms, hashes, snapshot, and probes: what is known of the cluster, in etcd's words. */
+/* Members, status, alarms, hashes and snapshot: what is known of the cluster, in etcd's words. */
 #include <stdio.h>
 
 #include "base/hash.h"
 #include "etcd/kv.h"
-#include "gateway/health.h"
 #include "gateway/json_out.h"
-
-#define SERVER_VERSION "3.4.23"
-#define CLUSTER_VERSION "3.4.0"
 
 static void answer_header_only(struct ecall *c)
 {
@@ -228,43 +224,4 @@ void serve_snapshot(struct ecall *c, const struct json_node *body)
     s->snapshot = true;
     s->from = key_row(&c->arena, ROW_OF_USER, SLICE_EMPTY);
     hash_page(c);
-}
-
-/* --- probes --- */
-
-static void probe_done(void *ctx, const struct client_error *e, const struct get_reply *reply)
-{
-    struct ecall *c = ctx;
-    bool fine = e->status == STATUS_OK || e->status == STATUS_NOT_FOUND; /* no keyspace: nobody has written yet */
-    (void)reply;
-    if (c->timeout_ms == 1) /* as text */
-        ecall_text(c, fine ? 200 : 503, "text/plain; charset=utf-8",
-                   slice_str(fine ? "ok\n" : "[-]linearizable_read failed: etcdserver: request timed out\n"));
-    else if (fine)
-        ecall_text(c, 200, "application/json", slice_str("{\"health\":\"true\",\"reason\":\"\"}"));
-    else
-        ecall_text(c, 503, "text/plain; charset=utf-8",
-                   slice_str("{\"health\":\"false\",\"reason\":\"RAFT NO LEADER\"}\n"));
-}
-
-void probe_health(struct ecall *c, struct slice path)
-{
-    enum http_method m = c->etcd->env->http->ops->method(c->http);
-    if (m != HTTP_GET && m != HTTP_HEAD) {
-        ecall_text(c, 405, "text/plain; charset=utf-8", slice_str("Method Not Allowed\n"));
-        return;
-    }
-    if (slice_eq(path, slice_str("/version"))) {
-        ecall_text(c, 200, "application/json",
-                   slice_str("{\"etcdserver\":\"" SERVER_VERSION "\",\"etcdcluster\":\"" CLUSTER_VERSION "\"}"));
-        return;
-    }
-    bool health = slice_eq(path, slice_str("/health"));
-    bool local = slice_starts(path, slice_str("/livez"));
-    if (local) {
-        ecall_text(c, 200, "text/plain; charset=utf-8", slice_str("ok\n"));
-        return;
-    }
-    c->timeout_ms = health ? 2000 : 1; /* 1: as text */
-    client_get(c->etcd->client, etcd_keyspace, key_compacted(&c->arena), 2000, probe_done, c);
 }

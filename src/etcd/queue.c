@@ -169,24 +169,13 @@ static void send_leader(struct ecall *c)
     buf_free(&b);
 }
 
-static enum work_step renew_body(struct work *w, void *ctx)
-{
-    const struct ecall *c = ctx;
-    const struct queue *q = c->state;
-    const struct work_row *lease;
-    struct slice key = key_lease(work_arena(w), (uint64_t)q->lease);
-    if (!work_get(w, key, &lease)) return WORK_WANTS;
-    if (lease->found) work_put(w, key, lease->value);
-    return WORK_DONE;
-}
-
-static void renewed(void *ctx, const struct etcd_error *why, uint64_t revision, bool wrote)
+static void renewed(void *ctx, const struct etcd_error *why, uint64_t ttl_s, uint64_t revision)
 {
     struct ecall *c = ctx;
     struct queue *q = c->state;
     (void)why; /* the next time; if it has ended, the look finds it */
+    (void)ttl_s;
     (void)revision;
-    (void)wrote;
     q->looking = false;
     if (c->http == NULL || q->why != NULL)
         queue_leave(c);
@@ -206,7 +195,7 @@ static void queue_renew(struct ecall *c)
     q->looking = true;
     q->renewed_ns = env_mono_ns(c->etcd->env);
     arena_reset(&c->look);
-    work_start(c->etcd, &c->look, renew_body, renewed, c);
+    lease_renew(c->etcd, &c->look, (uint64_t)q->lease, renewed, c);
 }
 
 static void changed(void *ctx, const struct client_error *e, const struct client_watch_batch *batch, uint64_t resume)
@@ -312,7 +301,7 @@ static enum work_step put_body(struct work *w, void *ctx)
     struct slice key = key_row(a, ROW_OF_USER, q->key);
     const struct work_row *row, *lease;
     bool there = work_get(w, key, &row);
-    if (!work_get(w, key_lease(a, (uint64_t)q->lease), &lease) || !there) return WORK_WANTS;
+    if (!work_get_loosely(w, key_lease(a, (uint64_t)q->lease), &lease) || !there) return WORK_WANTS;
     if (!lease->found && !q->makes_lease) return work_refuse(w, &ERR_LEASE_NOT_FOUND);
     if (!lease->found) {
         uint8_t *ttl = arena_zalloc(a, 8);

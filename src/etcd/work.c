@@ -19,6 +19,12 @@ enum guard {
     GUARD_COME, /* none has come */
     GUARD_NONE
 };
+/* And about a row: the strongest of what its readers want. */
+enum ask {
+    ASK_THERE = 1, /* it is there, or not, as it was */
+    ASK_BOUND,     /* the lease is its lease, or not, as it was */
+    ASK_SAME
+};
 struct work_span {
     struct work_span *next;
     struct span span;
@@ -33,6 +39,8 @@ struct work_key { /* of what is read by its key, and of what is written */
     struct work_key *next, *same_hash;
     struct work_row row;
     bool wanted, there;
+    enum ask ask;
+    uint64_t lease;  /* ASK_BOUND */
     size_t write;    /* its place in writes + 1; 0: none */
     uint64_t met_by; /* the scan that has met it last */
 };
@@ -95,6 +103,11 @@ static void work_end(struct work *w, const struct etcd_error *why, uint64_t revi
 uint64_t work_revision(const struct work *w)
 {
     return w->revision;
+}
+
+unsigned work_attempts(const struct work *w)
+{
+    return w->attempts;
 }
 
 struct arena *work_arena(struct work *w)
@@ -297,24 +310,50 @@ static const struct work_row *row_with_write(struct work *w, const struct work_r
     return row;
 }
 
-static bool get_as(struct work *w, struct slice row_key, bool before, const struct work_row **out)
+/* As it was read; NULL: it has not been. */
+static struct work_key *get_as(struct work *w, struct slice row_key, enum ask ask)
 {
     struct work_key *k = have_key(w, row_key);
     k->wanted = true;
-    if (!k->there) return false;
-    const struct work_write *x = before ? NULL : write_of(w, k);
-    *out = x != NULL ? row_with_write(w, &k->row, x) : &k->row;
-    return true;
+    if (ask > k->ask) k->ask = ask;
+    return k->there ? k : NULL;
 }
 
 bool work_get(struct work *w, struct slice row_key, const struct work_row **out)
 {
-    return get_as(w, row_key, false, out);
+    struct work_key *k = get_as(w, row_key, ASK_SAME);
+    if (k == NULL) return false;
+    const struct work_write *x = write_of(w, k);
+    *out = x != NULL ? row_with_write(w, &k->row, x) : &k->row;
+    return true;
 }
 
 bool work_get_before(struct work *w, struct slice row_key, const struct work_row **out)
 {
-    return get_as(w, row_key, true, out);
+    const struct work_key *k = get_as(w, row_key, ASK_SAME);
+    if (k != NULL) *out = &k->row;
+    return k != NULL;
+}
+
+bool work_get_loosely(struct work *w, struct slice row_key, const struct work_row **out)
+{
+    const struct work_key *k = get_as(w, row_key, ASK_THERE);
+    if (k != NULL) *out = &k->row;
+    return k != NULL;
+}
+
+static bool is_bound(const struct work_row *row, uint64_t lease)
+{
+    return row->found && revised_read(row->value, row->version).lease == lease;
+}
+
+bool work_get_bound(struct work *w, struct slice row_key, uint64_t lease, bool *bound)
+{
+    struct work_key *k = get_as(w, row_key, ASK_BOUND);
+    if (k == NULL) return false;
+    k->lease = lease;
+    *bound = is_bound(&k->row, lease);
+    return true;
 }
 
 static int compare_rows(const void *a, const void *b)
@@ -482,16 +521,26 @@ static void committed(void *ctx, const struct client_error *e, const struct txn_
     }
 }
 
+static struct txn_compare compare_of(const struct work_key *k)
+{
+    static const enum txn_target targets[] = {
+        [ASK_THERE] = TXN_TARGET_EXISTS, [ASK_BOUND] = TXN_TARGET_LEASE, [ASK_SAME] = TXN_TARGET_VERSION};
+    uint64_t there = k->row.found ? 1 : 0;
+    bool same = k->ask != ASK_BOUND || is_bound(&k->row, k->lease);
+    return (struct txn_compare){.target = targets[k->ask],
+                                .relation = same ? TXN_EQUAL : TXN_NOT_EQUAL,
+                                .key = k->row.key,
+                                .version = k->ask == ASK_THERE   ? there
+                                           : k->ask == ASK_BOUND ? k->lease
+                                                                 : there * k->row.version,
+                                .value = SLICE_EMPTY};
+}
+
 static size_t make_compares(struct work *w, struct txn_compare *out)
 {
     size_t n = 0;
     for (struct work_key *k = w->keys; k != NULL; k = k->next) {
-        if (!k->wanted) continue;
-        out[n++] = (struct txn_compare){.target = TXN_TARGET_VERSION,
-                                        .relation = TXN_EQUAL,
-                                        .key = k->row.key,
-                                        .version = k->row.found ? k->row.version : 0,
-                                        .value = SLICE_EMPTY};
+        if (k->wanted) out[n++] = compare_of(k);
     }
     for (struct work_span *s = w->spans; s != NULL; s = s->next) {
         if (!s->wanted) continue;
@@ -532,7 +581,10 @@ static void work_run(struct work *w)
     forget_writes(w);
     w->looks = 0;
     w->too_large = false;
-    for (struct work_key *k = w->keys; k != NULL; k = k->next) k->wanted = false;
+    for (struct work_key *k = w->keys; k != NULL; k = k->next) {
+        k->wanted = false;
+        k->ask = ASK_THERE;
+    }
     for (struct work_span *s = w->spans; s != NULL; s = s->next) s->wanted = false;
     enum work_step step = w->body(w, w->ctx);
     if (w->too_large) {

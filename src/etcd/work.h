@@ -27,12 +27,17 @@ typedef void (*work_done)(void *ctx, const struct etcd_error *why, uint64_t revi
 void work_start(struct etcd *e, struct arena *arena, work_body body, work_done done, void *ctx);
 void works_free(struct etcd *e);              /* the client has been freed: their ends never come */
 uint64_t work_revision(const struct work *w); /* as of which it reads; 0 before the first read */
+unsigned work_attempts(const struct work *w); /* commits that came too late */
 struct arena *work_arena(struct work *w);
 /* For body. False: wanted; return WORK_WANTS, or want more before that. */
 bool work_get(struct work *w, struct slice row_key, const struct work_row **out);
 bool work_scan(struct work *w, const struct span *s, const struct work_row ***out, size_t *count);
 /* Likewise, but as it was read, without what this work writes. */
 bool work_get_before(struct work *w, struct slice row_key, const struct work_row **out);
+/* Likewise; and the commit does not ask whether it is the same row, but only whether there is one, if there was. */
+bool work_get_loosely(struct work *w, struct slice row_key, const struct work_row **out);
+/* Likewise, of a user's row; it asks only whether the lease still is its lease, or still is not. */
+bool work_get_bound(struct work *w, struct slice row_key, uint64_t lease, bool *bound);
 bool work_scan_before(struct work *w, const struct span *s, const struct work_row ***out, size_t *count);
 /* As it was read; at the commit some may have gone, but none has come. The first `most` of it; 0: all. */
 bool work_scan_loosely(struct work *w, const struct span *s, size_t most, const struct work_row ***out, size_t *count);

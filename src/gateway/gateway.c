@@ -103,13 +103,19 @@ static bool is_admitted(struct gateway *g, struct http_request *http)
     return false;
 }
 
+static bool is_the_guests(const struct gateway *g, const struct http_request *http)
+{
+    const struct http_ops *ops = g->env->http->ops;
+    return g->options.guest.takes != NULL && g->options.guest.takes(ops->path(http), ops->query(http));
+}
+
 static void on_request(void *ctx, struct http_request *http)
 {
     struct gateway *g = ctx;
     const struct http_ops *ops = g->env->http->ops;
     const struct gateway_guest *guest = &g->options.guest;
     if (!is_admitted(g, http)) return;
-    if (guest->takes != NULL && guest->takes(ops->path(http))) {
+    if (is_the_guests(g, http)) {
         guest->request(guest->ctx, http);
         return;
     }
@@ -126,7 +132,7 @@ static void on_gone(void *ctx, struct http_request *http)
 {
     struct gateway *g = ctx;
     const struct gateway_guest *guest = &g->options.guest;
-    if (guest->takes != NULL && guest->takes(g->env->http->ops->path(http))) {
+    if (is_the_guests(g, http)) {
         guest->gone(guest->ctx, http);
         return;
     }

@@ -15,9 +15,9 @@
 
 struct ledger;
 
-/* Another surface on the same port: requests whose path it takes are its own, from the first to the last. */
+/* Another surface on the same port: requests that it takes, by path and query, are its own, from the first to the last. */
 struct gateway_guest {
-    bool (*takes)(struct slice path);
+    bool (*takes)(struct slice path, struct slice query);
     void (*request)(void *ctx, struct http_request *http);
     void (*gone)(void *ctx, struct http_request *http);
     void (*stop)(void *ctx); /* streams are ended, new requests refused */

@@ -63,6 +63,13 @@ const char *keyspace_ttl_fault(struct slice name, uint64_t ttl_ms)
     return NULL;
 }
 
+/* Whoever finds none takes it that users were never made. Asked by the leader, too. */
+const char *keyspace_drop_fault(struct slice name)
+{
+    if (!slice_eq(name, slice_str("auth"))) return NULL;
+    return "the keyspace auth holds users and rights: it is not dropped. 'quorate auth disable' opens the cluster";
+}
+
 /* --- create --- */
 
 static const char *keyspace_fault(const struct meta_keyspace_request *q, uint32_t replication)

@@ -109,6 +109,7 @@ struct meta_applied {
 
 /* Why the keyspace must not have that time to live (0: none); NULL: it may. */
 const char *keyspace_ttl_fault(struct slice name, uint64_t ttl_ms);
+const char *keyspace_drop_fault(struct slice name); /* likewise, of dropping it */
 
 /* Codecs of the rows that others read. */
 struct meta_node_row {

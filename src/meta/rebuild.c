@@ -371,7 +371,7 @@ static struct slice name_unknown(struct rebuild *w, uint32_t keyspace, const str
     char *name = arena_alloc(w->arena, 40);
     struct meta_keyspace_row row = {.id = keyspace, .splits_hash = 1};
     struct buf b;
-    (void)snprintf(name, 40, "recovered-%u", keyspace);
+    (void)snprintf(name, 40, KEYSPACE_RECOVERED, keyspace);
     for (size_t i = 0; i < first->desc.replica_count; i++)
         row.replication +=
             first->desc.replicas[i].role == RANGE_VOTER || first->desc.replicas[i].role == RANGE_INCOMING;

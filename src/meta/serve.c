@@ -140,6 +140,7 @@ static void on_command(struct meta *m, struct rpc_request *req)
     const char *fault = NULL;
     if (s == STATUS_OK && c.kind == META_CMD_KEYSPACE) fault = keyspace_ttl_fault(c.keyspace.name, c.keyspace.ttl_ms);
     if (s == STATUS_OK && c.kind == META_CMD_KEYSPACE_ALTER) fault = keyspace_ttl_fault(c.alter.name, c.alter.ttl_ms);
+    if (s == STATUS_OK && c.kind == META_CMD_KEYSPACE_DROP) fault = keyspace_drop_fault(c.drop.name);
     if (fault != NULL) {
         errbuf_set(&err, "%s", fault);
         s = STATUS_INVALID;

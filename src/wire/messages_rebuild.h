@@ -8,6 +8,9 @@
 #define META_TERM_LIFE_BITS 32u
 #define META_TERM_LIFE(term) ((term) >> META_TERM_LIFE_BITS)
 
+/* How a keyspace is called of which no catalogue knows the name; %u: its id. */
+#define KEYSPACE_RECOVERED "recovered-%u"
+
 /* The metadata that no replica can tell: cluster, keyspaces, their rules, nodes, settings; as rows of the metadata group. */
 struct catalogue_row {
     struct slice key, value;

@@ -68,6 +68,9 @@ static bool holds(const struct etcd_rows *s, const struct txn_compare *c)
         return (r != NULL ? r->version : 0) == c->version;
     }
     if (c->target == TXN_TARGET_EXISTS) return (r != NULL) == (c->version == 1);
+    if (c->target == TXN_TARGET_VALUE) return r != NULL && slice_eq(r->value, c->value);
+    if (c->target == TXN_TARGET_LEASE)
+        return ((r != NULL ? revised_read(r->value, r->version).lease : 0) == c->version) == (c->relation == TXN_EQUAL);
     ASSERT(c->target == TXN_TARGET_SPAN);
     for (size_t i = etcd_rows_at(s, c->key); i < s->count && slice_cmp(s->list[i].key, c->value) < 0; i++) {
         if (s->list[i].version > c->version) return false;

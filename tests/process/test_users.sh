@@ -175,6 +175,7 @@ check "who waited takes the key along" eventually queued 1
 says "the lock goes on" 200 revision -u "$ada" "$G/v3/lock/unlock" -d "{\"key\":\"$holder\"}"
 says "logging out" 200 '"done"' -X POST -H "Authorization: Bearer $(login ada "correct horse")" "$G/v1/auth/logout"
 
+expect "users and rights are not dropped" 1 "holds users and rights" "$quorate" keyspace drop auth --yes
 expect "the last administrator stays" 1 "nobody would be left" "$quorate" user drop ada
 expect "off again" 0 "done" "$quorate" auth disable
 open_again() { curl -sf "$G/v1/kv/default/acct/1"; }

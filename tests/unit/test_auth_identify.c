@@ -506,6 +506,38 @@ START_TEST(rights_that_are_lost_open_nothing)
 }
 END_TEST
 
+static enum status who_by_a_new_gateway(void)
+{
+    pass_time((AUTH_STALE_MS + 6000) * MS); /* what the router knows of the keyspace is renewed */
+    struct auth *fresh = auth_new(rig->cluster.env, rig->cluster.client);
+    pass_time(7 * SECOND);
+    enum status s = who(fresh, NULL)->status;
+    ck_assert_int_eq(auth_is_open(fresh), s == STATUS_OK);
+    auth_free(fresh);
+    return s;
+}
+
+/* A gateway that begins when they are lost already: only where users were certainly never made everybody may do everything. */
+START_TEST(rights_that_may_have_been_lost_open_nothing)
+{
+    ck_assert_int_eq(set_user("ada", "correct horse", "root"), STATUS_OK);
+    ck_assert_int_eq(turn(true), STATUS_OK);
+    ck_assert_int_eq(who_by_a_new_gateway(), STATUS_UNAUTHENTICATED);
+    rig->cluster.keyspace_dropped = true;
+    ck_assert_int_eq(who_by_a_new_gateway(), STATUS_UNAVAILABLE);
+    rig->cluster.keyspace_dropped = false;
+    rig->cluster.keyspace_name = "recovered-5"; /* of the metadata that was made anew; its id */
+    ck_assert_int_eq(who_by_a_new_gateway(), STATUS_UNAVAILABLE);
+    rig->cluster.keyspace_name = "recovered-6"; /* somebody's own */
+    ck_assert_int_eq(who_by_a_new_gateway(), STATUS_OK);
+    rig->cluster.keyspace_known = false;
+    ck_assert_int_eq(who_by_a_new_gateway(), STATUS_OK);
+    rig->cluster.keyspace_known = true;
+    rig->cluster.keyspace_name = AUTH_KEYSPACE;
+    ck_assert_int_eq(who_by_a_new_gateway(), STATUS_UNAUTHENTICATED);
+}
+END_TEST
+
 /* Each change is compared with the state that it was decided on: the last two administrators cannot drop each other. */
 START_TEST(two_administrators_do_not_lock_each_other_out)
 {
@@ -556,6 +588,7 @@ int main(void)
     tcase_add_test(t, in_doubt_nobody_comes_in);
     tcase_add_test(t, a_quota_is_the_clusters);
     tcase_add_test(t, rights_that_are_lost_open_nothing);
+    tcase_add_test(t, rights_that_may_have_been_lost_open_nothing);
     tcase_add_test(t, two_administrators_do_not_lock_each_other_out);
     tcase_add_test(t, a_rate_is_kept);
     suite_add_tcase(s, t);

@@ -134,6 +134,37 @@ START_TEST(a_clients_deadline)
 }
 END_TEST
 
+static bool probe_says(const char *path, int code, const char *text)
+{
+    fake_http_send(&http, HTTP_GET, path, NULL, NULL);
+    return http.code == code && http.body.size == strlen(text) && memcmp(http.body.data, text, http.body.size) == 0;
+}
+
+START_TEST(probes_in_etcds_words)
+{
+    unsigned replies = http.replies;
+    ck_assert(probe_says("/livez", 200, "ok\n"));
+    ck_assert(probe_says("/livez?verbose", 200, "[+]serializable_read ok\nok\n"));
+    ck_assert(probe_says("/livez/serializable_read", 200, "ok\n"));
+    ck_assert(probe_says("/livez/linearizable_read", 404, "404 page not found\n"));
+    ck_assert(probe_says("/readyz/nothing", 404, "404 page not found\n"));
+    ck_assert(probe_says("/health?serializable=true", 200, "{\"health\":\"true\",\"reason\":\"\"}"));
+    ck_assert(probe_says("/readyz?exclude=linearizable_read&verbose&exclude=none", 200,
+                         "[+]data_corruption ok\n[+]serializable_read ok\n[+]non_learner ok\nok\n"));
+    ck_assert_uint_eq(http.replies, replies + 7);
+    ck_assert(!probe_says("/readyz?verbose", 0, "")); /* it asks the cluster */
+    get_answers(50);
+    ck_assert(said("[+]linearizable_read ok\n") && http.code == 200);
+    (void)probe_says("/readyz/linearizable_read", 0, "");
+    client.get_done(client.ctx, &late, NULL);
+    ck_assert_int_eq(http.code, 503);
+    ck_assert(said("[-]linearizable_read failed: etcdserver: request timed out\n"));
+    (void)probe_says("/health", 0, "");
+    client.get_done(client.ctx, &late, NULL);
+    ck_assert(http.code == 503 && said("RAFT NO LEADER"));
+}
+END_TEST
+
 START_TEST(a_streams_deadline)
 {
     static const char *const soon[] = {"Grpc-Timeout: 2S", NULL};
@@ -268,6 +299,7 @@ int main(void)
     tcase_add_test(alone, who_leaves_while_the_keyspace_is_made_is_forgotten);
     tcase_add_test(t, a_keyspace_that_was_dropped_is_made_anew);
     tcase_add_test(t, a_clients_deadline);
+    tcase_add_test(t, probes_in_etcds_words);
     tcase_add_test(t, a_streams_deadline);
     tcase_add_test(t, a_snapshot_that_ends_while_a_page_is_under_way);
     tcase_add_test(t, a_watch_begins_before_it_says_created);

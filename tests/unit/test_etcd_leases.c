@@ -322,6 +322,115 @@ START_TEST(a_lease_of_many_keys_ends_and_has_ended_from_the_first_step_on)
 }
 END_TEST
 
+/* A put of a key of the lease comes between each reading of the store and the commit. */
+static bool put_before_each_txn(struct surface *g, unsigned steps)
+{
+    char body[80];
+    for (unsigned i = 0; i < steps; i++) {
+        if (list_empty(&store.asked)) return true;
+        if (LIST_ENTRY(store.asked.next, struct asked, link)->kind == ASKED_TXN) {
+            struct list under_way = store.asked;
+            under_way.next->prev = under_way.prev->next = &under_way;
+            list_init(&store.asked);
+            snprintf(body, sizeof(body), "{\"key\":\"YQ==\",\"value\":\"MQ==\",\"lease\":7}");
+            (void)call(g, "/v3/kv/put", body);
+            (void)renews(g, 7);
+            store.asked = under_way;
+            store.asked.next->prev = store.asked.prev->next = &store.asked;
+        }
+        (void)store_answer(&store);
+    }
+    return false;
+}
+
+START_TEST(a_lease_ends_while_keys_are_bound_to_it_all_the_time)
+{
+    lease_of(600);
+    unsigned replies = one.http.replies;
+    fake_http_send(&one.http, HTTP_POST, "/v3/lease/revoke", NULL, "{\"ID\":7}");
+    ck_assert(put_before_each_txn(&other, 200));
+    ck_assert_uint_eq(one.http.replies, replies + 1);
+    ck_assert_int_eq(one.http.code, 200);
+    ck_assert(has_ended());
+    ck_assert_uint_eq(store.rows.count, 0);
+}
+END_TEST
+
+START_TEST(a_renewal_is_one_transaction)
+{
+    lease_of(60);
+    seconds(&one, 2);
+    unsigned txns = store.txns, reads = store.reads;
+    ck_assert(renews(&one, 7));
+    ck_assert(said(&one, "\"TTL\":\"60\""));
+    ck_assert_uint_eq(store.txns, txns + 1);
+    ck_assert_uint_eq(store.reads, reads);
+    ck_assert_int_eq(call(&other, "/v3/lease/revoke", "{\"ID\":7}"), 200);
+    ck_assert(!renews(&one, 7)); /* this gateway has not seen that */
+    ck_assert_int_eq(call(&other, "/v3/lease/grant", "{\"ID\":7,\"TTL\":90}"), 200);
+    ck_assert(renews(&one, 7));
+    ck_assert(said(&one, "\"TTL\":\"90\""));
+}
+END_TEST
+
+static unsigned attached_rows(void)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < store.rows.count; i++) n += store.rows.list[i].key.data[0] == 'm';
+    return n;
+}
+
+/* A lease that lives for ever does not collect what it had once. */
+START_TEST(what_was_attached_once_goes_before_its_lease)
+{
+    grant(7, 100000);
+    grant(8, 100000);
+    put_under(400);
+    ck_assert_int_eq(call(&one, "/v3/kv/put", "{\"key\":\"a2V5MDAwMDA1\",\"value\":\"Mg==\",\"lease\":8}"), 200);
+    ck_assert_int_eq(call(&one, "/v3/kv/put", "{\"key\":\"a2V5MDAwMDA2\",\"value\":\"Mg==\"}"), 200);
+    ck_assert_int_eq(call(&one, "/v3/kv/deleterange", "{\"key\":\"a2V5MDAwMTAw\",\"range_end\":\"a2V5MDAwMzAw\"}"),
+                     200);
+    ck_assert_uint_eq(attached_rows(), 401);
+    seconds(&one, 70);
+    ck_assert_uint_eq(attached_rows(), 401 - 1 - 1 - 200);
+    ck_assert_int_eq(call(&one, "/v3/lease/timetolive", "{\"ID\":8,\"keys\":true}"), 200);
+    ck_assert(said(&one, "a2V5MDAwMDA1"));
+    ck_assert_int_eq(call(&one, "/v3/kv/deleterange", "{\"key\":\"AA==\",\"range_end\":\"AA==\"}"), 200);
+    seconds(&one, 70);
+    ck_assert_uint_eq(attached_rows(), 0);
+}
+END_TEST
+
+/* What is bound again behind the look stays. */
+START_TEST(what_is_attached_again_meanwhile_stays)
+{
+    lease_of(100000);
+    ck_assert_int_eq(call(&one, "/v3/kv/deleterange", "{\"key\":\"YQ==\"}"), 200);
+    unsigned txns = store.txns;
+    one.http.now_ns += 3600 * SECOND_NS;
+    (void)one.actor->pass(one.actor, one.http.now_ns);
+    bool asked = false;
+    for (unsigned i = 0; i < 50 && !asked; i++) {
+        one.http.now_ns += 61 * SECOND_NS;
+        (void)one.actor->pass(one.actor, one.http.now_ns);
+        while (!list_empty(&store.asked) && !asked) {
+            asked = LIST_ENTRY(store.asked.next, struct asked, link)->kind == ASKED_TXN;
+            if (!asked) (void)store_answer(&store);
+        }
+    }
+    ck_assert(asked);
+    ck_assert_uint_eq(store.txns, txns);
+    struct list under_way = store.asked;
+    under_way.next->prev = under_way.prev->next = &under_way;
+    list_init(&store.asked);
+    ck_assert_int_eq(call(&other, "/v3/kv/put", "{\"key\":\"YQ==\",\"value\":\"MQ==\",\"lease\":7}"), 200);
+    store.asked = under_way;
+    store.asked.next->prev = store.asked.prev->next = &store.asked;
+    store_run(&store);
+    ck_assert_uint_eq(attached_rows(), 1);
+}
+END_TEST
+
 START_TEST(leases_rest_while_a_backup_is_restored)
 {
     lease_of(5);
@@ -453,6 +562,10 @@ int main(void)
     tcase_add_test(t, leases_beyond_a_page_end_too);
     tcase_add_test(t, a_lease_of_many_keys_is_revoked);
     tcase_add_test(two, a_lease_of_many_keys_ends_and_has_ended_from_the_first_step_on);
+    tcase_add_test(two, a_lease_ends_while_keys_are_bound_to_it_all_the_time);
+    tcase_add_test(two, a_renewal_is_one_transaction);
+    tcase_add_test(t, what_was_attached_once_goes_before_its_lease);
+    tcase_add_test(two, what_is_attached_again_meanwhile_stays);
     tcase_add_test(t, leases_rest_while_a_backup_is_restored);
     tcase_add_test(t, a_lease_lives_while_its_owner_waits);
     tcase_add_test(t, nested_compares_are_of_the_state_before);

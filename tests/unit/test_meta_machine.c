@@ -425,6 +425,7 @@ START_TEST(bad_keyspaces_are_refused)
     ck_assert_ptr_nonnull(keyspace_ttl_fault(slice_str("ledger"), 1)); /* rows of money have no end */
     ck_assert_ptr_nonnull(keyspace_ttl_fault(slice_str("etcd"), 1));
     ck_assert(keyspace_ttl_fault(slice_str("auth"), 0) == NULL && keyspace_ttl_fault(slice_str("own"), 1) == NULL);
+    ck_assert(keyspace_drop_fault(slice_str("auth")) != NULL && keyspace_drop_fault(slice_str("etcd")) == NULL);
 }
 END_TEST
 
