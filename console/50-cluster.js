@@ -109,11 +109,12 @@ const operatorsPage = {
     this.show();
   },
   table(title, empty, rows, cancel) {
+    const detail = ['id', 'from', 'to', 'began']; /* left out where there is no room */
     const time = (ms) => (ms ? new Date(ms).toISOString().slice(11, 19) : '–');
     return el('section.card', {}, el('h2', {}, title), rows.length === 0 ? el('p.quiet', {}, empty) : el('div.scroll', {}, el('table', {},
-      el('thead', {}, el('tr', {}, ['id', 'what', 'range', 'from', 'to', 'state', 'began', 'why', 'step', ''].map((t) => el('th', {}, t)))),
-      el('tbody', {}, rows.map((o) => el('tr', {}, el('td', {}, o.id), el('td', {}, o.kind), el('td', {}, o.range), el('td', {}, o.from || '–'), el('td', {}, o.to || '–'),
-        el('td', {}, stateTag(o.state), o.percent ? ` ${o.percent} %` : ''), el('td', {}, time(o.began_ms)), el('td.wrap', {}, o.why || '–'), el('td.wrap', {}, o.step || '–'),
+      el('thead', {}, el('tr', {}, ['id', 'what', 'range', 'from', 'to', 'state', 'began', 'why', 'step', ''].map((t) => el('th' + (detail.includes(t) ? '.wide' : ''), {}, t)))),
+      el('tbody', {}, rows.map((o) => el('tr', {}, el('td.wide', {}, o.id), el('td', {}, o.kind), el('td', {}, o.range), el('td.wide', {}, o.from || '–'), el('td.wide', {}, o.to || '–'),
+        el('td', {}, stateTag(o.state), o.percent ? ` ${o.percent} %` : ''), el('td.wide', {}, time(o.began_ms)), el('td.wrap', {}, o.why || '–'), el('td.wrap', {}, o.step || '–'),
         el('td', {}, cancel ? el('button', { type: 'button', onclick: () => this.cancel(o.id) }, 'Cancel') : null)))))));
   },
   async cancel(id) {

@@ -10,6 +10,7 @@ function openPage() {
   for (const link of document.querySelectorAll('#tabs a')) {
     const on = link.getAttribute('href') === '#/' + (pages[name] ? name : '');
     if (on) link.setAttribute('aria-current', 'page'); else link.removeAttribute('aria-current');
+    if (on) link.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   }
   view.replaceChildren();
   $('#tip').hidden = true;

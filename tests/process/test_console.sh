@@ -83,6 +83,7 @@ cat >"$work/steps.json" <<STEPS
  {"size": [390, 844]}, {"dark": true}, {"open": "/#/"}, {"wait": "document.querySelector('.verdict') !== null"},
  {"is": ["dark is dark", "getComputedStyle(document.body).backgroundColor === 'rgb(18, 20, 22)'"]},
  {"is": ["nothing is wider than a phone", "document.documentElement.scrollWidth <= 390"]},
+ {"is": ["and all sections are seen on it", "(tabs => tabs.scrollWidth <= tabs.clientWidth)(document.querySelector('#tabs'))"]},
  {"shot": "phone"}]
 STEPS
 browse
