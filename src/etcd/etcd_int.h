@@ -191,8 +191,6 @@ void serve_hash(struct ecall *c, const struct json_node *body);
 void serve_snapshot(struct ecall *c, const struct json_node *body);
 void serve_defragment(struct ecall *c, const struct json_node *body);
 void serve_auth(struct ecall *c, const struct json_node *body);
-#define SERVER_VERSION "3.4.23"
-#define CLUSTER_VERSION "3.4.0"
 void probe_health(struct ecall *c, struct slice path); /* probes.c */
 bool probe_is_asked_in_etcds_words(struct slice query);
 bool ecall_take_deadline(struct ecall *c); /* deadline.c: of a request that has come; false: it has been refused */

@@ -4,6 +4,7 @@
 
 #include "etcd/work.h"
 
+#define SERVER_VERSION "3.4.23" /* whose surface this is, as clients are told */
 /* The revision of what a piece of work writes, above all others until it is known. */
 #define OF_THIS ((uint64_t)INT64_MAX)
 

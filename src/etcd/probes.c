@@ -7,6 +7,7 @@
 #include "etcd/kv.h"
 
 #define PROBE_MS 2000u
+#define CLUSTER_VERSION "3.4.0"
 
 static const char *const checks[] = {"data_corruption", "serializable_read", "linearizable_read", "non_learner"};
 #define CHECKS (sizeof(checks) / sizeof(checks[0]))
