@@ -202,6 +202,21 @@ START_TEST(a_late_tombstone_meets_what_was_forgotten)
 }
 END_TEST
 
+/* A Seal came before its Prepare, and the range is cut meanwhile: wherever the Prepare goes then, it comes too late. */
+START_TEST(a_tombstone_goes_to_both_sides)
+{
+    struct txn_table *t = txn_table_new(), *left, *right;
+    ck_assert_int_eq(ask(t, "", TXN_COMMAND_SEAL, 3, 100), VOTE_ABORTED);
+    ck_assert_int_eq(ask(t, "", TXN_COMMAND_SEAL, 4, 101), VOTE_ABORTED);
+    ck_assert(cut_in_two(t, &left, &right));
+    ck_assert_int_eq(prepare(left, 3, 110, (unsigned[]){0}, 1, 0), VOTE_ABORTED);
+    ck_assert_int_eq(prepare(right, 4, 111, (unsigned[]){3}, 1, 0), VOTE_ABORTED);
+    txn_table_free(t);
+    txn_table_free(left);
+    txn_table_free(right);
+}
+END_TEST
+
 static const char *side_start(const char *low, struct txn_table *left, struct txn_table *right, struct txn_table **side)
 {
     bool below = strcmp(low, "h") < 0;
@@ -284,6 +299,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     suite_add_tcase(s, tc);
     tcase_add_test(tc, a_committed_one_stays_where_it_is_asked_for);
+    tcase_add_test(tc, a_tombstone_goes_to_both_sides);
     tcase_add_test(tc, a_late_tombstone_meets_what_was_forgotten);
     tcase_add_loop_test(tc, what_is_asked_for_is_found, 1, 300);
     return run_suite(s);
