@@ -96,7 +96,8 @@ static void rows_read(void *ctx, const struct client_error *e, const struct scan
         buf_init(&behind, LIMIT_KEY_BYTES + 1);
         buf_append_slice(&behind, last);
         buf_append_byte(&behind, 0);
-        a->reading.ts = reply->mark.ts;
+        /* The first page's range may not have heard yet of the change that all this is read for. */
+        a->reading.ts = reply->mark.ts > a->reading.generation ? reply->mark.ts : a->reading.generation;
         rows_ask(a, buf_slice(&behind));
         buf_free(&behind);
         return;
