@@ -266,7 +266,7 @@ void meta_stop(struct meta *m)
     if (m->stopping) return;
     m->stopping = true;
     m->stop_deadline_ns = env_mono_ns(m->env) + STOP_PATIENCE_NS;
-    host_stop(m->host);
+    host_stop(m->host, STOP_PATIENCE_NS / NS_PER_MS);
     m->env->ops->wake(m->env);
 }
 

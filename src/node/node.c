@@ -255,7 +255,7 @@ void node_stop(struct node *n)
     watches_fail_all(n);
     transfers_refuse(n);
     deferred_fail_all(n);
-    if (n->host != NULL) host_stop(n->host);
+    if (n->host != NULL) host_stop(n->host, STOP_PATIENCE_NS / NS_PER_MS);
     n->env->ops->wake(n->env);
 }
 

@@ -257,6 +257,7 @@ bool replica_apply(struct replica *r)
 {
     struct host *h = r->host;
     if (r->state != REPLICA_RUNNING || r->members.leaving || r->unborn || r->apply_wait || h->env->dead) return false;
+    if (h->now_ms >= h->stop_until_ms) return false; /* an entry may ask for blocks, and the end waits for them */
     if (!r->state_loaded && !state_load(r)) return false;
     size_t bytes = 0;
     unsigned count = 0;

@@ -44,6 +44,7 @@ enum status host_open(struct env *env, const struct host_options *o, const struc
     h->self = self;
     h->owner = *owner;
     h->line_ts = UINT64_MAX;
+    h->stop_until_ms = UINT64_MAX;
     h->now_ms = env_mono_ns(env) / NS_PER_MS;
     map_init(&h->replicas);
     raft_configs_init(&h->configs);
@@ -321,6 +322,7 @@ uint64_t host_pass(struct host *h, uint64_t now_ns)
  * is decided by the new leader: until it has said so, or that takes too long, it is listened to. */
 static bool host_is_deaf(const struct host *h)
 {
+    if (h->now_ms >= h->stop_until_ms) return true;
     if (!h->stopping || !host_handed_over(h)) return false;
     return h->proposals == 0 || h->now_ms >= h->stopping_ms + DECIDE_MS;
 }
@@ -514,11 +516,12 @@ struct wal *host_log(struct host *h)
 
 /* --- the way out --- */
 
-void host_stop(struct host *h)
+void host_stop(struct host *h, uint32_t patience_ms)
 {
     if (h->stopping) return;
     h->stopping = true;
     h->stopping_ms = h->now_ms;
+    h->stop_until_ms = h->now_ms + patience_ms;
     uint64_t group;
     void *value;
     for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {

@@ -64,8 +64,8 @@ struct host_owner {
 MUST_CHECK enum status host_open(struct env *env, const struct host_options *o, const struct rpc_identity *self,
                                  const struct host_owner *owner, struct host **out, struct errbuf *err);
 void host_close(struct host *h); /* nothing may be under way any more: host_quiet */
-/* Starts the way out: leaderships are handed over, no new proposal is taken. */
-void host_stop(struct host *h);
+/* Starts the way out: leaderships are handed over, no new proposal is taken. Behind the patience nothing is heard or applied any more. */
+void host_stop(struct host *h, uint32_t patience_ms);
 bool host_handed_over(const struct host *h); /* no leadership of a range with other replicas is left */
 /* Leaderships go to others, largest ranges first, and do not stay when they come back, until it is called with NULL. `why`, a
  * literal, is for logs and status. A range of which no other replica may lead stays. */

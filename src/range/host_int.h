@@ -75,8 +75,8 @@ struct host {
     uint64_t unpin_batch;      /* the batch that holds what was last written again */
     uint64_t live_after_flush; /* bytes of the log that the last flush could not free */
     bool stopping;
-    uint64_t stopping_ms; /* since when */
-    const char *handover; /* why leaderships go to others; NULL: they do not */
+    uint64_t stopping_ms, stop_until_ms; /* since when; when patience ends (UINT64_MAX: it does not stop) */
+    const char *handover;                /* why leaderships go to others; NULL: they do not */
     uint64_t handover_at_ms;
     struct disk_health disk;
     uint64_t peers_write_us;

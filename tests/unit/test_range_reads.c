@@ -82,12 +82,38 @@ START_TEST(a_round_asks_in_vain_once)
 }
 END_TEST
 
+/* There may be entries left without end, each with blocks to load: a host that stops is quiet behind its patience all the same. */
+START_TEST(who_stops_applies_no_more_when_patience_is_over)
+{
+    hosts_begin(95 + (unsigned)_i);
+    for (unsigned i = 0; i < 200 && hosts_leader() < 0; i++) hosts_run_ms(20);
+    hosts_run_ms(500);
+    unsigned other = ((unsigned)hosts_leader() + 1) % HOSTS_COUNT;
+    struct replica *r = hosts_replica(other);
+    r->apply_wait = true; /* a block that apply needs is on a slow disk */
+    uint64_t before = hosts_applied(other);
+    hosts_put();
+    for (unsigned i = 0; i < 1000 && raft_commit(r->raft) == before; i++) hosts_run_ms(1);
+    ck_assert_uint_gt(raft_commit(r->raft), before);
+    host_stop(r->host, _i == 0 ? 5000 : 20);
+    hosts_run_ms(100);
+    r->apply_wait = false;
+    host_mark_ready(r->host, r);
+    process_pass_soon(hosts_process[other]);
+    hosts_run_ms(100);
+    if (_i == 0) ck_assert_uint_gt(hosts_applied(other), before);
+    if (_i == 1) ck_assert_uint_eq(hosts_applied(other), before);
+    hosts_end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("range_reads");
     TCase *c = tcase_create("reads");
     tcase_add_loop_test(c, a_read_waits_until_its_index_is_applied, 0, 2);
     tcase_add_test(c, a_round_asks_in_vain_once);
+    tcase_add_loop_test(c, who_stops_applies_no_more_when_patience_is_over, 0, 2);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
