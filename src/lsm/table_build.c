@@ -7,7 +7,7 @@
 
 #define WRITE_BYTES (256u * 1024u) /* per disk write, about */
 /* Per sync: what is written goes to the disk little by little, so that no burst makes the log wait. */
-#define SYNC_BYTES (2u * 1024u * 1024u)
+#define SYNC_BYTES (512u * 1024u)
 
 struct table_builder {
     struct table_id id;

@@ -28,7 +28,7 @@ void host_options_default(struct host_options *o)
     o->version_keep = 60000ull << 18;
     o->horizon_ms = 10000;
     o->proposals_max = 16384;
-    o->snapshot_chunk_bytes = 1u << 20;
+    o->snapshot_chunk_bytes = 64u << 10;
     o->compare_every = 1024;
     o->snapshot_rate_bytes = 64ull << 20;
     o->log_lag_bytes = 64ull << 20;

@@ -28,7 +28,7 @@ struct host_options {
     uint32_t horizon_ms;      /* between two looks at which expired rows may go; 10 s */
     uint64_t version_keep;    /* shadowed versions younger than the newest by this much are kept; 60 s in timestamps */
     uint32_t proposals_max;   /* commands under way in one host; beyond it STATUS_BUSY */
-    uint32_t snapshot_chunk_bytes; /* 1 MiB */
+    uint32_t snapshot_chunk_bytes; /* 64 KiB: the loops copy one at a time, and requests wait as long */
     uint64_t snapshot_rate_bytes;  /* sent per second, by the whole host; 0: as fast as it goes. 64 MiB */
     uint32_t version_newest;       /* cluster version to support at most; 0: the program's (docs/upgrade.md) */
     uint64_t compare_every;        /* entries, after which replicas compare what they did; 1,024. 0: they do not */

@@ -356,6 +356,7 @@ void replica_arm(struct replica *r)
     struct host *h = r->host;
     uint64_t at = r->state == REPLICA_CREATING ? UINT64_MAX : raft_deadline_ms(r->raft);
     if (r->campaign_at_ms != 0 && r->campaign_at_ms < at) at = r->campaign_at_ms;
+    if (r->sending != NULL && snapshot_send_due_ms(r->sending) < at) at = snapshot_send_due_ms(r->sending);
     if (at > h->now_ms + SWEEP_MS && is_watched(r)) at = h->now_ms + SWEEP_MS;
     if (at <= h->now_ms) at = h->now_ms + 1;
     if (at == UINT64_MAX) {

@@ -11,6 +11,7 @@ void snapshot_send_tick(struct replica *r);
 uint64_t snapshot_send_abort(struct snapshot_send *s); /* freed when its task has ended; to whom it was going */
 void snapshot_recv_chunk(struct replica *r, struct rpc_request *req, const struct snapshot_chunk *c);
 uint32_t snapshot_send_percent(const struct snapshot_send *s, uint64_t to); /* 0: not known, or to another */
+uint64_t snapshot_send_due_ms(const struct snapshot_send *s); /* when it goes on by itself; UINT64_MAX: not by time */
 uint64_t snapshot_send_index(const struct snapshot_send *s);
 void snapshot_recv_tick(struct replica *r);        /* gives up what nobody goes on with */
 void snapshot_recv_step(struct replica *r);        /* installs when apply stands still */

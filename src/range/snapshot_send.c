@@ -7,7 +7,7 @@
  *                                                |        no answer: the ------->|
  *      end: failed <-- read failed --------------+        connection broke    RESTING: the same chunk again
  *
- * PACING and RESTING are woken by the host's tick, READING by its task, SENDING by the call's end or its deadline. It fails
+ * PACING and RESTING are woken by the replica's timer, READING by its task, SENDING by the call's end or its deadline. It fails
  * when nothing has got through for SNAPSHOT_PATIENCE_MS: then Raft is told, probes, and may ask again. One at a time per replica,
  * the others queue. */
 #include "base/assert.h"
@@ -22,7 +22,8 @@
 enum { SNAPSHOTS_SENDING_MAX = 2 }; /* by one host */
 #define SNAPSHOT_CALL_NS (5000 * NS_PER_MS)
 #define SNAPSHOT_REST_MS 100u
-#define SNAPSHOT_PATIENCE_MS 20000u /* less than the receiver's */
+#define SNAPSHOT_PATIENCE_MS 20000u         /* less than the receiver's */
+#define SNAPSHOT_CREDIT_NS (20 * NS_PER_MS) /* of the rate: so much lateness is made up for */
 
 enum send_state { SEND_PACING, SEND_READING, SEND_SENDING, SEND_RESTING };
 
@@ -43,6 +44,7 @@ struct snapshot_send {
     struct buf packed;   /* rows as they are sent, when they are compressed */
     bool compresses;     /* the cluster has been finalised at a version that allows it */
     uint32_t stream_crc; /* of all rows up to and including this chunk */
+    uint32_t bytes_crc;  /* of this chunk as it is sent */
     bool last;
     enum status read_status;
 };
@@ -109,17 +111,20 @@ static void send_pack(struct snapshot_send *s)
     s->packed.size = size > 0 ? (size_t)size : 0;
 }
 
-/* Worker: touches the view and the buffers only. */
+static struct slice send_bytes(const struct snapshot_send *s)
+{
+    return buf_slice(s->packed.size > 0 ? &s->packed : &s->rows);
+}
+
+/* Worker: touches the view, the buffers and their checksums only. */
 static void send_execute(struct task *t)
 {
     struct snapshot_send *s = (struct snapshot_send *)(void *)t;
     send_fill(s);
     send_pack(s);
-}
-
-static struct slice send_bytes(const struct snapshot_send *s)
-{
-    return buf_slice(s->packed.size > 0 ? &s->packed : &s->rows);
+    struct slice bytes = send_bytes(s);
+    s->stream_crc = crc32c(s->stream_crc, s->rows.data, s->rows.size);
+    s->bytes_crc = crc32c(0, bytes.data, bytes.size);
 }
 
 static void send_chunk(struct snapshot_send *s);
@@ -130,6 +135,7 @@ static void send_read(struct snapshot_send *s)
     struct host *h = s->host;
     if (h->now_ms * NS_PER_MS < h->snapshot_free_ns) {
         s->state = SEND_PACING;
+        host_mark_ready(h, s->replica); /* its timer */
         return;
     }
     s->state = SEND_READING;
@@ -140,7 +146,7 @@ static void send_note_rate(struct snapshot_send *s)
 {
     struct host *h = s->host;
     uint64_t rate = h->options.snapshot_rate_bytes, now_ns = h->now_ms * NS_PER_MS;
-    if (h->snapshot_free_ns < now_ns) h->snapshot_free_ns = now_ns;
+    if (h->snapshot_free_ns + SNAPSHOT_CREDIT_NS < now_ns) h->snapshot_free_ns = now_ns - SNAPSHOT_CREDIT_NS;
     uint64_t bytes = send_bytes(s).size;
     if (rate > 0) h->snapshot_free_ns += bytes * 1000 / rate * NS_PER_MS + bytes * 1000 % rate * NS_PER_MS / rate;
     h->snapshot_bytes += bytes;
@@ -218,7 +224,7 @@ static void send_chunk(struct snapshot_send *s)
                                .index_term = s->term,
                                .last = s->last,
                                .rows = bytes,
-                               .rows_crc = crc32c(0, bytes.data, bytes.size),
+                               .rows_crc = s->bytes_crc,
                                .stream_crc = s->stream_crc,
                                .rows_size = s->packed.size > 0 ? (uint32_t)s->rows.size : 0,
                                .safepoint = s->safepoint};
@@ -251,7 +257,6 @@ static void send_complete(struct task *t)
         return;
     }
     s->last = s->read_status == STATUS_END;
-    s->stream_crc = crc32c(s->stream_crc, s->rows.data, s->rows.size);
     send_note_rate(s);
     send_chunk(s);
 }
@@ -316,6 +321,12 @@ void snapshot_send_start(struct replica *r, uint64_t to)
     h->snapshots_sending++;
     s->got_through_ms = h->now_ms;
     send_read(s);
+}
+
+uint64_t snapshot_send_due_ms(const struct snapshot_send *s)
+{
+    uint64_t free_ms = (s->host->snapshot_free_ns + NS_PER_MS - 1) / NS_PER_MS;
+    return s->state == SEND_PACING ? free_ms : s->state == SEND_RESTING ? s->rest_until_ms : UINT64_MAX;
 }
 
 /* By the rows read so far against an estimate. */
