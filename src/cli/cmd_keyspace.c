@@ -135,8 +135,7 @@ static void print_change(const struct admin_call *a, const struct meta_keyspace_
         out_buf(&b);
         buf_free(&b);
     } else if (a->creates) {
-        out_printf("keyspace %s %s\n", a->keyspace,
-                   reply->changed ? "created" : "exists already, with the same splits");
+        out_printf("keyspace %s %s\n", a->keyspace, reply->changed ? "created" : "exists already");
     } else if (reply->destroy_ts != 0) {
         out_printf(
             "keyspace %s %s; until its grace has passed it comes back with: quorate keyspace alter %s --restore\n",

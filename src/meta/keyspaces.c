@@ -12,6 +12,8 @@
 #include "base/assert.h"
 #include "base/hash.h"
 
+#include <stdio.h>
+
 enum { SPLIT_BYTES_MAX = 1 << 20 };
 
 static uint64_t splits_hash(const struct meta_keyspace_request *q)
@@ -155,7 +157,34 @@ static void create_keyspace(struct eval *e, const struct meta_command *c, uint32
     answer_keyspace(e, &row, true);
 }
 
-/* Idempotent: the same name, with the same everything, is no error. */
+/* What of what is asked for is not so; NULL: nothing. What is not asked for may be anything. Kept in the arena. */
+static const char *difference(struct eval *e, const struct meta_keyspace_row *row,
+                              const struct meta_keyspace_request *q)
+{
+    enum { TEXT_MAX = 160 };
+    char *text = arena_alloc(e->arena, TEXT_MAX);
+    if (q->replication != 0 && q->replication != row->replication) {
+        (void)snprintf(text, TEXT_MAX, "the keyspace exists with replication %u, not %u", row->replication,
+                       q->replication);
+    } else if (q->buckets != 0 && q->buckets != row->buckets && row->buckets != 0) {
+        (void)snprintf(text, TEXT_MAX, "the keyspace exists with %u hash buckets, not %u", row->buckets, q->buckets);
+    } else if (q->buckets != 0 && q->buckets != row->buckets) {
+        (void)snprintf(text, TEXT_MAX, "the keyspace exists, partitioned by range, not by hash");
+    } else if (q->split_count != 0 && row->buckets != 0) {
+        (void)snprintf(text, TEXT_MAX, "the keyspace exists, partitioned by hash over %u buckets: it has no split keys",
+                       row->buckets);
+    } else if (q->split_count != 0 && row->splits_hash != splits_hash(q)) {
+        (void)snprintf(text, TEXT_MAX, "the keyspace exists, made with other split keys or none");
+    } else if (q->ttl_ms != 0 && q->ttl_ms != row->ttl_ms) {
+        (void)snprintf(text, TEXT_MAX, "the keyspace exists with a time to live of %llu ms, not %llu (0: none)",
+                       (unsigned long long)row->ttl_ms, (unsigned long long)q->ttl_ms);
+    } else {
+        return NULL;
+    }
+    return text;
+}
+
+/* Idempotent: a keyspace of that name that is all that is asked for is no error. */
 void eval_keyspace_create(struct eval *e, const struct meta_command *c)
 {
     const struct meta_keyspace_request *q = &c->keyspace;
@@ -176,11 +205,8 @@ void eval_keyspace_create(struct eval *e, const struct meta_command *c)
                     "a dropped keyspace of that name still waits for its end: restore it, or drop it again with a "
                     "shorter grace and wait",
                     SLICE_EMPTY);
-    } else if (row.replication != replication || row.splits_hash != splits_hash(q) || row.buckets != q->buckets ||
-               row.ttl_ms != q->ttl_ms) {
-        eval_answer(e, STATUS_EXISTS,
-                    "a keyspace of that name exists with another replication, time to live or partitioning",
-                    SLICE_EMPTY);
+    } else if ((fault = difference(e, &row, q)) != NULL) {
+        eval_answer(e, STATUS_EXISTS, fault, SLICE_EMPTY);
     } else {
         answer_keyspace(e, &row, false);
     }

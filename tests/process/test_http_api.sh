@@ -39,6 +39,9 @@ done <"$work/examples"
 # --- the same from the command line ---
 expect "a keyspace by hash" 0 "created" "$quorate" keyspace create events --hash-buckets 3 --ttl 7d
 expect "again is no error" 0 "exists already" "$quorate" keyspace create events --hash-buckets 3 --ttl 7d
+expect "nor with less asked for" 0 "exists already" "$quorate" keyspace create events
+expect "but something else is, and is told" 1 "exists with 3 hash buckets, not 5" "$quorate" keyspace create events --hash-buckets 5
+expect "split keys, too" 1 "by hash over 3 buckets" "$quorate" keyspace create events --splits m
 expect "hash and splits exclude each other" 2 "exclude each other" "$quorate" keyspace create x --hash-buckets 3 --splits a
 expect "a time to live that is none" 2 "--ttl soon" "$quorate" keyspace create x --ttl soon
 expect "it is listed" 0 "hash, 3 buckets" "$quorate" keyspace list
