@@ -62,14 +62,17 @@ static int range_tolerates(const struct meta_map_reply *map, const struct range_
 
 static void assess_members(const struct meta_status_reply *status, struct health *h)
 {
+    unsigned voters = 0, answer = 0;
     h->members = (unsigned)status->member_count;
     for (size_t i = 0; i < status->member_count; i++) {
         if (status->members[i].healthy) h->members_healthy++;
+        if (status->members[i].votes) voters++;
+        if (status->members[i].votes && status->members[i].healthy) answer++;
     }
-    unsigned majority = h->members / 2 + 1;
-    h->meta_tolerates = h->members_healthy > majority ? h->members_healthy - majority : 0;
+    unsigned majority = voters / 2 + 1;
+    h->meta_tolerates = answer > majority ? answer - majority : 0;
     if (status->leader_id == 0) {
-        errbuf_set(problem(h), "the metadata service has no leader: start a majority of its %u members", h->members);
+        errbuf_set(problem(h), "the metadata service has no leader: start a majority of its %u members", voters);
     }
     for (size_t i = 0; i < status->member_count; i++) {
         if (status->members[i].healthy) continue;
