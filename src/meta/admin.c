@@ -156,6 +156,34 @@ static void reply_text(struct rpc_request *req, const char *text)
     buf_free(&payload);
 }
 
+/* Whether every range that has a voter there and one on another node that is away keeps a majority without both. */
+static bool may_rest(struct meta *m, uint64_t node_id, char *text, size_t size)
+{
+    uint64_t now_ns = env_mono_ns(m->env), now_ms = env_wall_ms(m->env);
+    for (size_t i = 0; i < m->state.range_count; i++) {
+        const struct range_desc *d = &m->state.ranges[i]->desc;
+        uint64_t voters = 0, left = 0, beside = 0;
+        if (range_desc_replica(d, node_id) == NULL) continue;
+        for (size_t k = 0; k < d->replica_count; k++) {
+            const struct meta_node *n = meta_state_node(&m->state, d->replicas[k].node_id);
+            bool away = n == NULL || n->maintenance_until_ms > now_ms || !meta_node_alive(m, n, now_ns);
+            if (d->replicas[k].role == RANGE_LEARNER) continue;
+            voters++;
+            if (d->replicas[k].node_id == node_id) continue;
+            if (away) beside = d->replicas[k].node_id;
+            if (!away) left++;
+        }
+        if (beside == 0 || left > voters / 2) continue;
+        (void)snprintf(
+            text, size,
+            "range %llu would have no quorum: node %llu is down or in maintenance, too. Wait until it is back, and end "
+            "that first (quorate node maintenance %llu --end)",
+            (unsigned long long)d->id, (unsigned long long)beside, (unsigned long long)beside);
+        return false;
+    }
+    return true;
+}
+
 static bool scatter(struct meta *m, struct rpc_request *req, struct slice keyspace)
 {
     const struct meta_keyspace *k = meta_state_keyspace(&m->state, keyspace);
@@ -199,10 +227,15 @@ bool admin_answers(struct meta *m, struct rpc_request *req)
     }
     if (req->method != METHOD_META_NODE) return false;
     struct meta_node_request q;
-    if (unpack_meta_node_request(req->params, &m->arena, &q) != STATUS_OK || q.verb != NODE_VERB_DECOMMISSION)
-        return false;
+    if (unpack_meta_node_request(req->params, &m->arena, &q) != STATUS_OK) return false;
+    bool rests = q.verb == NODE_VERB_MAINTENANCE && q.for_ms > 0;
+    if (!rests && q.verb != NODE_VERB_DECOMMISSION) return false;
     if (meta_state_node(&m->state, q.node_id) == NULL) {
         rpc_reply_status(req, STATUS_NOT_FOUND, "no node of that id is registered");
+    } else if (rests) {
+        if (may_rest(m, q.node_id, text, sizeof text)) return false;
+        COVER("admin.cannot_rest");
+        rpc_reply_status(req, STATUS_CONDITION_FAILED, text);
     } else if (!can_leave(m, q.node_id, text, sizeof text)) {
         COVER("admin.cannot_leave");
         rpc_reply_status(req, STATUS_CONDITION_FAILED, text);

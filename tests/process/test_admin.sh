@@ -72,6 +72,8 @@ check "to a pipe, screen after screen" test "$("$quorate" top --every-ms 200 -o 
 expect "maintenance" 0 "leads nothing" "$quorate" node maintenance 2 --minutes 5
 sleep 1
 expect "the list says so" 0 "maintenance" "$quorate" node list
+expect "no second one while a quorum needs it" 1 "would have no quorum: node 2 is down or in maintenance" "$quorate" node maintenance 1
+expect "longer is no second one" 0 "leads nothing" "$quorate" node maintenance 2 --minutes 6
 expect "it ends" 0 "ended" "$quorate" node maintenance 2 --end
 expect "three nodes are needed" 0 "other nodes" "$quorate" node decommission 1 --dry-run
 finish
