@@ -107,6 +107,56 @@ START_TEST(who_stops_applies_no_more_when_patience_is_over)
 }
 END_TEST
 
+/* T2: a read that was let in by the lease, and whose rows were read while this process stood still: the lease is looked at again. */
+START_TEST(a_read_by_a_lease_that_has_ended_meanwhile_does_not_hold)
+{
+    struct reader r;
+    hosts_begin(80);
+    for (unsigned i = 0; i < 200 && hosts_leader() < 0; i++) hosts_run_ms(20);
+    hosts_put();
+    hosts_run_ms(1000);
+    int l = hosts_leader();
+    struct replica *leader = hosts_replica((unsigned)l);
+    ask(&r, leader);
+    hosts_run_ms(20);
+    ck_assert(r.done && r.status == STATUS_OK && r.wait.by_lease);
+    ck_assert(replica_read_holds(leader, &r.wait));
+    host_hold_heartbeats(hosts_host((unsigned)l), true);
+    for (unsigned i = 0; i < 1000 && replica_has_lease(leader); i++) hosts_run_ms(5);
+    ck_assert(!replica_has_lease(leader));
+    ck_assert(!replica_read_holds(leader, &r.wait));
+    hosts_end();
+}
+END_TEST
+
+static void proposed(struct proposal *p, enum status s, bool unknown, struct slice answer)
+{
+    (void)p;
+    (void)s;
+    (void)unknown;
+    (void)answer;
+}
+
+/* T33: rows have been read there, and whoever read them must not have missed any. */
+START_TEST(nothing_is_written_where_rows_have_been_read)
+{
+    static struct proposal late, in_time;
+    const struct slice command = slice_str("a row");
+    hosts_begin(90);
+    for (unsigned i = 0; i < 200 && hosts_leader() < 0; i++) hosts_run_ms(20);
+    hosts_run_ms(500);
+    struct replica *leader = hosts_replica((unsigned)hosts_leader());
+    replica_raise(leader, 1000);
+    late = (struct proposal){.done = proposed, .deadline_ns = UINT64_MAX, .ts = 1000};
+    in_time = (struct proposal){.done = proposed, .deadline_ns = UINT64_MAX, .ts = 1001};
+    ck_assert_int_eq(replica_propose(leader, command, &late), STATUS_RETRY);
+    ck_assert_int_eq(replica_propose(leader, command, &in_time), STATUS_OK);
+    process_pass_soon(hosts_process[hosts_leader()]);
+    hosts_run_ms(100);
+    hosts_end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("range_reads");
@@ -114,6 +164,8 @@ int main(void)
     tcase_add_loop_test(c, a_read_waits_until_its_index_is_applied, 0, 2);
     tcase_add_test(c, a_round_asks_in_vain_once);
     tcase_add_loop_test(c, who_stops_applies_no_more_when_patience_is_over, 0, 2);
+    tcase_add_test(c, a_read_by_a_lease_that_has_ended_meanwhile_does_not_hold);
+    tcase_add_test(c, nothing_is_written_where_rows_have_been_read);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
