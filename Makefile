@@ -18,6 +18,7 @@
 #   make fuzz SECONDS=600      decoders under libFuzzer;  make replay: its corpus
 #   make soak MINUTES=60       random faults on real processes while operators work: splits, moves, backups, upgrades
 #   make test-s3               backups in an S3-compatible store from the npm registry
+#   make test-deb              the Debian package in a Debian of its own; needs root and debootstrap
 #   make V=1                   shows the commands
 # Needs GNU make and a POSIX sh; what else it needs, it installs (deploy/install-deps.sh).
 
@@ -226,6 +227,10 @@ openapi-validate:
 .PHONY: test-s3
 test-s3: all
 	QUORATE_BUILD=$(OUT) sh tests/process/s3_real.sh
+# The package in a Debian of its own. In make test: test_deploy.sh.
+.PHONY: test-deb
+test-deb: deb
+	QUORATE_BUILD=$(OUT) sh tests/process/deb_real.sh
 
 bench-front: all
 	@QUORATE_BUILD=$(OUT) $(if $(WATCHES),WATCHES=$(WATCHES)) sh bench/front/run.sh
