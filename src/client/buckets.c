@@ -19,7 +19,7 @@ struct bucket {
     struct buckets *all;
     struct request *piece; /* under way; NULL: none is */
     uint8_t number;
-    struct arena arena; /* of the piece at hand */
+    struct arena arena; /* of the piece at hand: its rows; their bytes are in the owner's */
     struct scan_row *rows;
     size_t at, count;
     bool more;               /* behind the piece */
@@ -31,6 +31,8 @@ struct buckets {
     struct request *owner;
     uint32_t count, pending;
     struct bucket *items;
+    struct bucket **order; /* those that have rows, by the next one of each: the first in the merge stands last */
+    uint32_t ordered;
     enum status status; /* the first failure */
     char text[CLIENT_TEXT_BYTES];
     struct slice end_of_last; /* empty: to the end of the keyspace */
@@ -45,6 +47,7 @@ void buckets_free(struct request *r)
         arena_free(&b->items[i].arena);
     }
     mem_free(b->items);
+    mem_free(b->order);
     mem_free(b);
     r->pieces = NULL;
 }
@@ -74,8 +77,8 @@ static void piece_done(void *ctx, const struct client_error *e, const struct sca
     for (size_t i = 0; i < reply->row_count; i++) {
         const struct scan_row *row = &reply->rows[i];
         k->rows[i] = *row;
-        k->rows[i].key = arena_dup_slice(&k->arena, row->key);
-        k->rows[i].value = arena_dup_slice(&k->arena, row->value);
+        k->rows[i].key = arena_dup_slice(&owner->arena, row->key);
+        k->rows[i].value = arena_dup_slice(&owner->arena, row->value);
     }
     scan_add_mark(owner, &reply->mark);
     if (b->pending == 0) request_ready(owner);
@@ -96,7 +99,7 @@ static void piece_ask(struct bucket *k)
 {
     struct buckets *b = k->all;
     struct request *owner = b->owner;
-    uint64_t now_ns = env_mono_ns(owner->client->env);
+    uint64_t now_ns = client_now_ns(owner->client);
     uint64_t left_ms = owner->deadline_ns > now_ns ? (owner->deadline_ns - now_ns) / NS_PER_MS : 0;
     struct request *r = request_new(owner->client, REQUEST_PIECE, owner->keyspace_name, (uint32_t)left_ms + 1, k);
     r->done.scan = piece_done;
@@ -138,6 +141,7 @@ enum step buckets_start(struct request *r)
     b->owner = r;
     b->count = r->buckets;
     b->items = mem_zalloc(b->count * sizeof(*b->items));
+    b->order = mem_zalloc(b->count * sizeof(struct bucket *));
     request_set_state(r, REQUEST_WAIT_PIECES);
     for (uint32_t i = 0; i < b->count; i++) {
         struct bucket *k = &b->items[i];
@@ -187,17 +191,35 @@ static struct slice user_key(const struct scan_row *row)
     return slice_make(row->key.data + 1, row->key.size - 1);
 }
 
-/* The bucket whose row is next; NULL: none has one. */
-static struct bucket *next_bucket(struct buckets *b, bool reverse)
+static bool goes_first(const struct bucket *k, const struct bucket *other, bool reverse)
 {
-    struct bucket *best = NULL;
+    int order = slice_cmp(user_key(&k->rows[k->at]), user_key(&other->rows[other->at]));
+    return reverse ? order > 0 : order < 0;
+}
+
+static void order_put(struct buckets *b, struct bucket *k, bool reverse)
+{
+    uint32_t low = 0, high = b->ordered;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (goes_first(k, b->order[middle], reverse)) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    memmove(&b->order[low + 1], &b->order[low], (b->ordered - low) * sizeof(struct bucket *));
+    b->order[low] = k;
+    b->ordered++;
+}
+
+static void order_all(struct buckets *b, bool reverse)
+{
+    b->ordered = 0;
     for (uint32_t i = 0; i < b->count; i++) {
         struct bucket *k = &b->items[i];
-        if (k->at == k->count) continue;
-        int order = best == NULL ? -1 : slice_cmp(user_key(&k->rows[k->at]), user_key(&best->rows[best->at]));
-        if (best == NULL || (reverse ? order > 0 : order < 0)) best = k;
+        if (k->at < k->count) order_put(b, k, reverse);
     }
-    return best;
 }
 
 static void take_row(struct request *r, struct bucket *k)
@@ -210,8 +232,7 @@ static void take_row(struct request *r, struct bucket *k)
     }
     struct scan_row *out = &s->rows[s->row_count++];
     *out = *row;
-    out->key = arena_dup_slice(&r->arena, user_key(row));
-    out->value = arena_dup_slice(&r->arena, row->value);
+    out->key = user_key(row);
     s->row_bytes += out->key.size + out->value.size;
 }
 
@@ -222,16 +243,19 @@ enum step buckets_take(struct request *r)
     if (b->pending > 0) return STEP_WAIT;
     if (b->status != STATUS_OK) return request_finish(r, b->status, "%s", b->text);
     if (ask_dry(b, s->reverse)) return STEP_WAIT;
-    struct bucket *k;
-    while (s->row_count < s->limit_rows && s->row_bytes < s->limit_bytes && (k = next_bucket(b, s->reverse)) != NULL) {
+    order_all(b, s->reverse);
+    while (s->row_count < s->limit_rows && s->row_bytes < s->limit_bytes && b->ordered > 0) {
+        struct bucket *k = b->order[--b->ordered];
         take_row(r, k);
-        if (k->at == k->count && k->more) {
+        if (k->at < k->count) {
+            order_put(b, k, s->reverse);
+        } else if (k->more) {
             COVER("client.bucket_ran_dry");
             piece_go_on(k, s->reverse);
             return STEP_WAIT;
         }
     }
-    r->result.scan = (struct scan_reply){
-        .rows = s->rows, .row_count = s->row_count, .more = next_bucket(b, s->reverse) != NULL, .mark = s->mark};
+    r->result.scan =
+        (struct scan_reply){.rows = s->rows, .row_count = s->row_count, .more = b->ordered > 0, .mark = s->mark};
     return request_finish_well(r);
 }
