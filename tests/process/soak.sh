@@ -204,7 +204,7 @@ while [ $(($(date +%s) - begun)) -lt "$seconds" ] && [ "$failed" -eq 0 ]; do
     follow_end
     check "round $round: a backup at the end" "$newer" backup create "$bk" --incremental
     check "round $round: the backups are whole" "$newer" backup verify "$bk"
-    check "round $round: every moment is exact to the transaction" python3 "$here/backup_exact.py" "$newer" "$bk" "$work/history" 6 "$bank"
+    check "round $round: every moment is exact to the transaction" python3 "$here/backup_exact.py" "$newer" "$bk" "$work/history" 6 "$bank" gaps
     tail -n 1 "$work/check.out"
     if [ $((round % 5)) -eq 1 ]; then check "round $round: restored into a new cluster, it is the same" restored; fi
 done

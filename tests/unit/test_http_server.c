@@ -657,7 +657,8 @@ START_TEST(a_client_that_does_not_read)
     raw_connect(&r, env_posix_http_address(w.server));
     size_t sent = 0;
     bool cut = false;
-    for (uint64_t end = env_mono_ns(w.env) + WAIT_NS; !cut && env_mono_ns(w.env) < end;) {
+    /* A closed connection drains for as long as its socket takes a little now and then, at most a minute. */
+    for (uint64_t end = env_mono_ns(w.env) + 4 * WAIT_NS; !cut && env_mono_ns(w.env) < end;) {
         ssize_t n = send(r.fd, ask.data + sent % ask.size, ask.size - sent % ask.size, MSG_NOSIGNAL);
         if (n > 0) sent += (size_t)n;
         cut = n < 0 && errno != EAGAIN;
@@ -751,7 +752,7 @@ int main(void)
 {
     Suite *suite = suite_create("http_server");
     TCase *tc = tcase_create("http");
-    tcase_set_timeout(tc, 60);
+    tcase_set_timeout(tc, 120);
     tcase_add_test(tc, methods_paths_headers);
     tcase_add_test(tc, bodies_of_all_sizes);
     tcase_add_test(tc, late_reply_and_timeout);
