@@ -67,9 +67,10 @@ static enum work_step begin_body(struct work *w, void *ctx)
     const struct work_row *lease, **attached;
     struct span span = span_attached(a, n->id);
     size_t count;
-    bool any = n->version == 0; /* renewed or not */
+    struct slice key = key_lease(a, n->id);
     n->all = true;
-    if (!(any ? work_get_loosely : work_get)(w, key_lease(a, n->id), &lease)) return WORK_WANTS;
+    bool there = n->version == 0 ? work_get_loosely(w, key, &lease) : work_get(w, key, &lease);
+    if (!there) return WORK_WANTS;
     if (!lease->found) return work_refuse(w, &ERR_LEASE_NOT_FOUND);
     if (n->version != 0 && lease->version != n->version) return WORK_DONE;
     if (n->by != NULL) {
@@ -78,7 +79,7 @@ static enum work_step begin_body(struct work *w, void *ctx)
     }
     bool hurried = work_attempts(w) >= WHOLE_TRIES; /* keys are bound to it faster than it can be read */
     if (!hurried && !work_scan_loosely(w, &span, END_KEYS + 1, &attached, &count)) return WORK_WANTS;
-    work_delete(w, key_lease(a, n->id));
+    work_delete(w, key);
     n->all = !hurried && count <= END_KEYS;
     if (n->all) return delete_keys(w, n->id, attached, count);
     COVER("etcd.lease_ends_in_steps");
