@@ -218,7 +218,8 @@ void host_flush(struct host *h)
 
 static void host_store_step(struct host *h)
 {
-    if (h->stopping && h->snapshots_receiving == 0 && !h->flush_asked) return; /* nothing new is begun on the way out */
+    if (h->stopping && h->snapshots_receiving + h->excises == 0 && !h->flush_asked)
+        return; /* nothing new is begun on the way out */
     host_spans_step(h);
     lsm_set_safepoint(h->lsm, host_safepoint(h));
     host_horizons_step(h);
