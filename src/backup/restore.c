@@ -197,8 +197,11 @@ static void on_looked(void *ctx, const struct client_error *e, const struct scan
     if (e->status != STATUS_OK) {
         restore_failed(r, "looking whether the cluster is empty", e->status, e);
     } else if (reply->row_count > 0) {
-        restore_fail(r, STATUS_EXISTS, "the cluster is not empty: keyspace %.*s has rows; restore into a new one",
-                     (int)name.size, (const char *)name.data);
+        restore_fail(
+            r, STATUS_EXISTS,
+            "the cluster is not empty: keyspace %.*s has rows; restore into a new one. If a restore was broken off "
+            "here at its very end, it is done: compare `quorate backup digest` with `quorate backup verify`",
+            (int)name.size, (const char *)name.data);
     } else {
         r->next++;
         r->env->ops->wake(r->env);
