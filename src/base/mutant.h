@@ -139,6 +139,7 @@
     X(lagging_told_definite, "T39", "proposals to a range that is taken in by a snapshot are said to be void")         \
     X(merge_serves_frozen, "T32", "a range goes on with writes while it is frozen")                                    \
     X(left_gone_awaited, "T32", "a frozen range waits for a left one that was taken in itself")                        \
+    X(thaws_unproven, "T32", "a frozen range takes any later version of its left neighbour for an abort")              \
     X(merge_drops_log_early, "T32", "the absorbed range's log goes before the store holds the merge")                  \
     /* front */                                                                                                        \
     X(any_host_admitted, "T51", "a page of another name that leads to this machine is answered")                       \

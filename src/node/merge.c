@@ -6,12 +6,14 @@
  *   replied <--- COMMIT applied <--- COMMIT proposed, when every replica has all <----+
  *           <--- ABORT applied  <--- ABORT proposed, when MERGE_NS are over
  *
- *   frozen, and the left one has given it up, or has been taken in itself since: THAW proposed */
+ *   frozen, and who ends where it begins proves that the left one has given it up: THAW proposed */
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
 #include "node/changes.h"
 #include "range/command.h"
+#include "range/state.h"
+#include "wire/versions.h"
 
 #define MERGE_NS (2000 * NS_PER_MS)
 #define FETCH_EVERY_NS (100 * NS_PER_MS)
@@ -26,6 +28,7 @@ struct node_merge {
     struct proposal proposal;
     bool busy; /* the proposal is under way */
     bool begun;
+    bool doubted; /* the right one stays frozen, and it has been said */
     uint64_t since_ns, fetch_ns;
 };
 
@@ -175,34 +178,45 @@ static void drive_left(struct node_merge *m, struct replica *left, uint64_t now_
 
 struct before {
     const struct range_desc *right;
-    uint64_t version; /* of who ends where it begins; 0: nobody here */
+    uint64_t version; /* of the intent */
+    bool risen;       /* who ends where the right one begins has a higher one */
+    bool over;        /* and proves that the intent has come to nothing */
 };
 
 static void note_before(void *ctx, struct replica *r)
 {
     struct before *b = ctx;
-    uint64_t version = replica_desc(r)->epoch.version;
-    if (are_neighbours(replica_desc(r), b->right) && version > b->version) b->version = version;
+    if (!are_neighbours(replica_desc(r), b->right)) return;
+    uint64_t now = replica_desc(r)->epoch.version;
+    b->risen = b->risen || now > b->version;
+    b->over = b->over || range_intent_is_over(now, replica_merge(r).end_since, b->version);
 }
 
-/* The left one's version. When that has given the merge up, another may have taken it in since: then that one's, which is higher.
- * 0: neither is here. */
-static uint64_t left_version(const struct host *h, const struct replica *right)
+/* When the left one has given the merge up, it may have been split, or another may have taken it in since: whoever ends where the right
+ * one begins is asked. */
+static struct before look_before(const struct host *h, const struct replica *right)
 {
-    const struct replica *left = host_replica(h, replica_merge(right).with);
-    if (left != NULL) return replica_desc(left)->epoch.version;
-    struct before b = {.right = replica_desc(right)};
-    if (!MUTANT(left_gone_awaited)) host_each_replica(h, note_before, &b);
-    return b.version;
+    struct before b = {.right = replica_desc(right), .version = replica_merge(right).version};
+    bool here = host_replica(h, replica_merge(right).with) != NULL;
+    if (here || !MUTANT(left_gone_awaited)) host_each_replica(h, note_before, &b);
+    return b;
 }
 
+/* A higher version alone proves nothing: the left one may have taken this one in and been split again, and have come here as it is now. */
 static void drive_right(struct node_merge *m, struct replica *right)
 {
     struct replica_merge is = replica_merge(right);
-    if (left_version(m->node->host, right) <= is.version) return; /* it has not decided yet */
-    merge_propose(
-        m, right,
-        (struct range_command){.kind = RANGE_THAW, .other = is.with, .version = is.version, .key = SLICE_EMPTY});
+    struct before b = look_before(m->node->host, right);
+    if (b.over) {
+        merge_propose(
+            m, right,
+            (struct range_command){.kind = RANGE_THAW, .other = is.with, .version = is.version, .key = SLICE_EMPTY});
+    } else if (b.risen && !m->doubted) {
+        COVER("merge.thaw_unproven");
+        m->doubted = true;
+        log_event(m->node->env->log, LOG_WARN, "merge.thaw_unproven", "range=%llu left=%llu version=%llu",
+                  (unsigned long long)m->group, (unsigned long long)is.with, (unsigned long long)is.version);
+    }
 }
 
 /* --- all of them --- */
@@ -216,7 +230,10 @@ static void merge_begin(struct node_merge *m, struct replica *left)
         merge_end(m, STATUS_RETRY, "the two ranges have not their replicas on the same nodes: move them first");
     } else {
         m->since_ns = env_mono_ns(m->node->env);
-        merge_propose(m, left, (struct range_command){.kind = RANGE_INTEND, .other = m->right, .key = SLICE_EMPTY});
+        bool since = feature_on(m->node->self.finalised, FEATURE_MERGE_END_SINCE);
+        merge_propose(m, left,
+                      (struct range_command){
+                          .kind = since ? RANGE_INTEND_SINCE : RANGE_INTEND, .other = m->right, .key = SLICE_EMPTY});
         if (!m->busy) merge_end(m, STATUS_BUSY, "the range takes no proposals just now");
     }
 }

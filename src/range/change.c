@@ -68,6 +68,7 @@ static enum status split(struct changing *c)
     out->left = out->right = replica_range(r);
     out->left.desc.epoch.version++;
     out->left.desc.end = c->command->key;
+    out->left.end_since = 0;
     out->right.desc.epoch.version++;
     out->right.desc.id = c->command->other;
     out->right.desc.start = c->command->key;
@@ -96,6 +97,7 @@ static enum status evaluate(struct changing *c)
     switch (c->command->kind) {
     case RANGE_SPLIT: return split(c);
     case RANGE_INTEND:
+    case RANGE_INTEND_SINCE:
     case RANGE_FREEZE:
     case RANGE_COMMIT:
     case RANGE_ABORT:

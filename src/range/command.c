@@ -4,7 +4,7 @@
 
 bool range_command_is(struct slice data)
 {
-    return data.size > 0 && data.data[0] >= RANGE_SPLIT && data.data[0] <= RANGE_THAW;
+    return data.size > 0 && data.data[0] >= RANGE_SPLIT && data.data[0] <= RANGE_INTEND_SINCE;
 }
 
 void range_command_encode(const struct range_command *c, struct buf *out)

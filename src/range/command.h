@@ -7,12 +7,13 @@
 #include "wire/descriptors.h"
 
 enum range_command_kind {
-    RANGE_SPLIT = 16, /* other: the new range; leader: replica id; key: where the new range begins */
-    RANGE_INTEND,     /* left: other: the right neighbour, which is to be absorbed */
-    RANGE_FREEZE,     /* right: other: the left neighbour; version: of its intent */
-    RANGE_COMMIT,     /* left: other: the right neighbour; index: at which that is frozen */
-    RANGE_ABORT,      /* left: the intent is given up */
-    RANGE_THAW        /* right: the left neighbour has given it up */
+    RANGE_SPLIT = 16,  /* other: the new range; leader: replica id; key: where the new range begins */
+    RANGE_INTEND,      /* left: other: the right neighbour, which is to be absorbed */
+    RANGE_FREEZE,      /* right: other: the left neighbour; version: of its intent */
+    RANGE_COMMIT,      /* left: other: the right neighbour; index: at which that is frozen */
+    RANGE_ABORT,       /* left: the intent is given up */
+    RANGE_THAW,        /* right: the left neighbour has given it up */
+    RANGE_INTEND_SINCE /* RANGE_INTEND, and what is known of the end goes into the state (FEATURE_MERGE_END_SINCE) */
 };
 
 struct range_command {

@@ -131,7 +131,7 @@ bool replica_leads(const struct replica *r);           /* leader, and its own-te
 uint64_t replica_leader_node(const struct replica *r); /* node id; 0: unknown */
 struct replica_merge {                                 /* docs/ranges.md */
     bool intends, frozen;
-    uint64_t with, version, frozen_at;
+    uint64_t with, version, frozen_at, end_since;
 };
 struct replica_merge replica_merge(const struct replica *r);
 /* Leader: every replica holds the log up to there durably. */

@@ -7,9 +7,10 @@
 
 struct replica;
 
-/* With descriptor and row_base, merge is the range's state as of what is applied. */
+/* With descriptor and row_base, merge and end_since are the range's state as of what is applied. */
 struct lineage {
     struct range_phase_of merge;
+    uint64_t end_since;
     struct slice record;   /* owned: the state in which it was created, as its group record says; empty: the present */
     struct birth birth;    /* by a split; its rows are here when that is applied */
     uint64_t birth_floor;  /* children are unborn: nothing replaces this replica before it has applied so much */

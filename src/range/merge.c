@@ -26,6 +26,11 @@ static enum status intend(struct changing *c)
 {
     if (replica_lineage(c->r)->merge.phase != RANGE_NORMAL || c->command->other == c->r->desc->id) return STATUS_RETRY;
     become(c, RANGE_INTENDING, c->command->other, c->r->desc->epoch.version);
+    struct range_state *s = &c->out->left;
+    if (c->command->kind == RANGE_INTEND_SINCE && s->end_since == 0) {
+        COVER("range.end_since");
+        s->end_since = s->desc.epoch.version;
+    }
     put_self(c);
     return STATUS_OK;
 }
@@ -114,6 +119,7 @@ static enum status commit(struct changing *c)
     become(c, RANGE_NORMAL, 0, 0);
     struct range_state *s = &c->out->left;
     s->desc.end = right->desc->end;
+    s->end_since = replica_lineage(right)->end_since;
     if (c->command->version > s->desc.epoch.version) s->desc.epoch.version = c->command->version;
     s->desc.epoch.version++;
     if (s->row_base + c->index < after) s->row_base = after - c->index;
@@ -154,7 +160,8 @@ static enum status thaw(struct changing *c)
 enum status merge_evaluate(struct changing *c)
 {
     switch (c->command->kind) {
-    case RANGE_INTEND: return intend(c);
+    case RANGE_INTEND:
+    case RANGE_INTEND_SINCE: return intend(c);
     case RANGE_FREEZE: return freeze(c);
     case RANGE_COMMIT: return commit(c);
     case RANGE_ABORT: return give_up(c);

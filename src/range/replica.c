@@ -38,7 +38,8 @@ struct lineage *replica_lineage_of(struct replica *r)
 
 struct range_state replica_range(const struct replica *r)
 {
-    struct range_state s = {.row_base = r->row_base, .merge = replica_lineage(r)->merge};
+    struct range_state s = {
+        .row_base = r->row_base, .merge = replica_lineage(r)->merge, .end_since = replica_lineage(r)->end_since};
     range_desc_copy(&s.desc, r->desc);
     return s;
 }
@@ -74,7 +75,10 @@ void replica_set_range(struct replica *r, const struct range_state *state)
     struct slice before = first || changed_before ? SLICE_EMPTY : replica_range_packed(r);
     r->desc = range_desc_keep(&state->desc);
     r->row_base = state->row_base;
-    if (r->lineage != NULL || state->merge.phase != RANGE_NORMAL) replica_lineage_of(r)->merge = state->merge;
+    if (r->lineage != NULL || state->merge.phase != RANGE_NORMAL || state->end_since != 0) {
+        replica_lineage_of(r)->merge = state->merge;
+        replica_lineage_of(r)->end_since = state->end_since;
+    }
     if (before.size > 0) keep_record(r, before);
     mem_free(former); /* what state borrows from it ends here */
     r->host->spans_changed = true;
@@ -569,7 +573,8 @@ struct replica_merge replica_merge(const struct replica *r)
                                   .frozen = replica_lineage(r)->merge.phase == RANGE_FROZEN,
                                   .with = replica_lineage(r)->merge.with,
                                   .version = replica_lineage(r)->merge.version,
-                                  .frozen_at = replica_lineage(r)->merge.frozen_at};
+                                  .frozen_at = replica_lineage(r)->merge.frozen_at,
+                                  .end_since = replica_lineage(r)->end_since};
 }
 bool replica_aligned(const struct replica *r, uint64_t index)
 {

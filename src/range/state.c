@@ -1,20 +1,31 @@
 #include "range/state.h"
 
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "wire/messages.h"
+
+/* Beside any key versions only rise. The one right after the intent's is of its COMMIT, or of what ended it otherwise; and a COMMIT takes the end
+ * away. */
+bool range_intent_is_over(uint64_t now, uint64_t end_since, uint64_t version)
+{
+    if (now <= version) return false;
+    bool stood = end_since != 0 && end_since <= version;
+    return stood || now == version + 1 || MUTANT(thaws_unproven);
+}
 
 void range_state_pack(struct buf *out, const struct range_state *s)
 {
     struct buf desc;
     buf_init(&desc, LIMIT_FRAME_BYTES);
     pack_range_desc(&desc, &s->desc);
-    pack_array(out, 6);
+    pack_array(out, s->end_since != 0 ? 7 : 6);
     pack_bin(out, buf_slice(&desc));
     pack_uint(out, s->row_base);
     pack_uint(out, (uint64_t)s->merge.phase);
     pack_uint(out, s->merge.with);
     pack_uint(out, s->merge.version);
     pack_uint(out, s->merge.frozen_at);
+    if (s->end_since != 0) pack_uint(out, s->end_since);
     buf_free(&desc);
 }
 
@@ -30,7 +41,8 @@ enum status range_state_unpack(struct slice bytes, struct range_state *out)
     out->merge.with = unpack_uint(&u);
     out->merge.version = unpack_uint(&u);
     out->merge.frozen_at = unpack_uint(&u);
-    unpack_close(&u, extra);
+    if (extra > 0) out->end_since = unpack_uint(&u);
+    unpack_close(&u, extra > 0 ? extra - 1 : 0);
     if (!unpack_done(&u) || phase > RANGE_FROZEN) return STATUS_INVALID;
     out->merge.phase = (enum range_phase)phase;
     arena_init(&arena, 64);

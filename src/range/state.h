@@ -20,8 +20,13 @@ struct range_state {
     uint64_t
         row_base; /* rows whose version is an index of the log get row_base + index: it rises for ever beside any key */
     struct range_phase_of merge;
+    /* The version, at the latest, at which ranges began to end there, without a break since; 0: the present one. */
+    uint64_t end_since;
 };
 
+/* Whether an intent of that version to take in who begins at a range's end has come to nothing for good: an end that has stood since was
+ * not merged away. now, end_since: the range's. False: not yet, or it is not known. */
+bool range_intent_is_over(uint64_t now, uint64_t end_since, uint64_t version);
 void range_state_pack(struct buf *out, const struct range_state *s);
 /* Slices are borrowed from the bytes. */
 MUST_CHECK enum status range_state_unpack(struct slice bytes, struct range_state *out);

@@ -12,7 +12,8 @@
 /* X(enumerator, version that brought it, name). Append only. */
 #define FEATURE_MAP(X)                                                                                                 \
     X(SNAPSHOT_COMPRESSED, 2, "snapshot.compressed")                                                                   \
-    X(SNAPSHOT_REGISTERED, 2, "snapshot.registered")
+    X(SNAPSHOT_REGISTERED, 2, "snapshot.registered")                                                                   \
+    X(MERGE_END_SINCE, 2, "merge.end_since")
 
 enum feature {
 #define FEATURE_ENUM(id, since, name) FEATURE_##id,

@@ -10,6 +10,11 @@
 
 #define RANGES_MD "docs/formats/ranges.md"
 
+static struct range_desc span(const char *start, const char *end)
+{
+    return (struct range_desc){.keyspace = 1, .start = slice_str(start), .end = slice_str(end)};
+}
+
 START_TEST(the_documents_split)
 {
     struct buf b, again;
@@ -70,6 +75,28 @@ START_TEST(the_documents_state)
 }
 END_TEST
 
+/* T32: an end that may be a new one proves nothing of an intent that was there before it. */
+START_TEST(only_an_end_that_has_stood_proves_an_abort)
+{
+    static const struct {
+        uint64_t now, since;
+        bool over;
+    } OF_SEVEN[] = {{7, 3, false}, {6, 0, false}, {8, 0, true},  {9, 0, false},
+                    {9, 7, true},  {20, 3, true}, {20, 8, false}};
+    for (size_t i = 0; i < sizeof OF_SEVEN / sizeof OF_SEVEN[0]; i++) {
+        struct range_state again, s = {.desc = span("a", "m"), .end_since = OF_SEVEN[i].since};
+        struct buf b;
+        s.desc.epoch.version = OF_SEVEN[i].now;
+        buf_init(&b, 4096);
+        range_state_pack(&b, &s);
+        ck_assert_int_eq(range_state_unpack(buf_slice(&b), &again), STATUS_OK);
+        ck_assert_uint_eq(again.end_since, s.end_since);
+        ck_assert(range_intent_is_over(again.desc.epoch.version, again.end_since, 7) == OF_SEVEN[i].over);
+        buf_free(&b);
+    }
+}
+END_TEST
+
 START_TEST(group_records_keep_what_they_are_given)
 {
     struct buf b;
@@ -90,11 +117,6 @@ START_TEST(group_records_keep_what_they_are_given)
     buf_free(&b);
 }
 END_TEST
-
-static struct range_desc span(const char *start, const char *end)
-{
-    return (struct range_desc){.keyspace = 1, .start = slice_str(start), .end = slice_str(end)};
-}
 
 START_TEST(who_overlaps_whom)
 {
@@ -118,6 +140,7 @@ int main(void)
     TCase *t = tcase_create("bytes");
     tcase_add_test(t, the_documents_split);
     tcase_add_test(t, the_documents_state);
+    tcase_add_test(t, only_an_end_that_has_stood_proves_an_abort);
     tcase_add_test(t, group_records_keep_what_they_are_given);
     tcase_add_test(t, who_overlaps_whom);
     suite_add_tcase(s, t);
