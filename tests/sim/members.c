@@ -175,16 +175,18 @@ static void stand_by(struct members *m, unsigned i)
 
 /* --- the end --- */
 
+/* A word that it is to come may have been heard when it had been taken out and ended: nobody will start it, and it is to go again. It
+ * can only be a learner: a voter that ended is one too few. */
 static bool finish_one(struct members *m, const struct range_desc *d, unsigned i)
 {
     struct cluster *c = m->cluster;
-    if (c->meta_out[i]) return range_desc_replica(d, i + 1) == NULL;
-    if (m->to_go[i]) {
-        say_member(m, i, true);
-        return false;
-    }
+    const struct range_replica *is = range_desc_replica(d, i + 1);
+    if (c->meta_out[i] && is == NULL) return true;
+    bool in_vain = c->meta_out[i] && is->role == RANGE_LEARNER;
+    if (in_vain || m->to_go[i]) say_member(m, i, true);
+    if (c->meta_out[i] || m->to_go[i]) return false;
     if (has_vote(d, i)) return true;
-    if (range_desc_replica(d, i + 1) == NULL) say_member(m, i, false);
+    if (is == NULL) say_member(m, i, false);
     return false;
 }
 
