@@ -645,5 +645,6 @@ const char *replica_waits_for(const struct replica *r)
     if (replica_transferring(r)) return "another replica to take over the leadership";
     if (r->no_heir) return "another replica that may lead: leaderships are to leave this node";
     if (raft_role(r->raft) == RAFT_LEADER && !r->leads) return "the first entry of its term to commit";
+    if (replica_merge(r).frozen) return "its left neighbour to take it in, or a proof that it has given that up";
     return "";
 }

@@ -3,6 +3,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/interact.h"
 #include "lib/cover.h"
@@ -699,6 +700,7 @@ START_TEST(a_later_version_of_the_left_one_is_no_abort)
     stage_run(s, 5 * SEC_NS);
     sound();
     ck_assert(replica_merge(leader_of("c3", &node)).frozen);
+    ck_assert_ptr_nonnull(strstr(replica_waits_for(leader_of("c3", &node)), "left neighbour"));
     ck_assert_uint_eq(cover_count("range.merge_thawed"), thawed);
     ck_assert_uint_gt(cover_count("merge.thaw_unproven"), doubted);
 }
