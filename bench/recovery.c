@@ -13,7 +13,7 @@
 #include "env_posix/env_posix.h"
 #include "range/host.h"
 
-enum { GROUP = 9, VALUE = 1024, UNDER_WAY_MAX = 8192 };
+enum { GROUP = 9, VALUE = 1024, UNDER_WAY_MAX = 8192, STOP_MS = 60000 };
 #define LOOK_NS (10000 * NS_PER_MS)
 #define STUCK_LOOKS 12u
 
@@ -157,7 +157,7 @@ static void open_host(struct bench *b, const char *dir, size_t memtable_bytes)
 
 static void close_host(struct bench *b)
 {
-    host_stop(b->host);
+    host_stop(b->host, STOP_MS);
     run_until(b, quiet, "closing");
     b->env->ops->detach(b->env, &b->actor);
     env_posix_quiesce(b->env);
