@@ -1,5 +1,6 @@
 /* A transaction over several ranges: the coordinator of txn/coordinator.h, driven by requests of one step each, which find
- * their range and its leader, and are repeated, like any other request. Every step may be repeated: a vote stands.
+ * their range and its leader, and are repeated, like any other request. Every step may be repeated: a vote stands. What is repeated is
+ * one more entry of a log that may be far behind: so a step lasts as long as its spread, and its tries grow rare.
  *
  *   owner:  ROUTING --keys in several ranges--> WAIT_SPREAD --answered--> DONE
  *             ^                                     |  |  woken by the spread; timed out by the deadline: then unknown
@@ -20,7 +21,6 @@
 
 #define SPREAD_LIFE_NS (60000 * NS_PER_MS)
 #define PREPARE_MS 2000u
-#define STEP_MS 5000u
 #define ABANDONED_NS (500 * NS_PER_MS)
 
 struct spread_part {
@@ -144,11 +144,10 @@ static void step_start(struct spread *s, struct spread_part *p, struct slice bod
                                     [ASK_DECIDE] = TXN_COMMAND_DECIDE,
                                     [ASK_FORGET] = TXN_COMMAND_FORGET};
     uint64_t now_ns = client_now_ns(s->client);
-    uint32_t ms = STEP_MS;
-    if (p->asked == ASK_PREPARE && s->owner != NULL) {
-        uint64_t left_ms = s->owner->deadline_ns > now_ns ? (s->owner->deadline_ns - now_ns) / NS_PER_MS : 0;
-        ms = left_ms < PREPARE_MS ? (uint32_t)left_ms + 1 : PREPARE_MS;
-    }
+    bool waits = p->asked == ASK_PREPARE && s->owner != NULL;
+    uint64_t until_ns = waits ? s->owner->deadline_ns : s->give_up_ns;
+    uint64_t left_ms = until_ns > now_ns ? (until_ns - now_ns) / NS_PER_MS : 0;
+    uint32_t ms = waits && left_ms >= PREPARE_MS ? PREPARE_MS : (uint32_t)left_ms + 1;
     struct request *r = request_new(s->client, REQUEST_STEP, s->keyspace_name, ms, p);
     r->done.call = step_done;
     r->keyspace = s->keyspace;

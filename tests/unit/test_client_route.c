@@ -1,7 +1,9 @@
 /* Where requests go and what is learned on the way: src/client/request.c, attempt.c, refresh.c, client.c. */
 #include "base/mem.h"
+#include "client/client_int.h"
 #include "lib/client_rig.h"
 #include "lib/suite.h"
+#include "txn/command.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -396,6 +398,50 @@ START_TEST(keys_of_several_ranges)
 }
 END_TEST
 
+/* Its range's log is long: what is asked is proposed, and comes to its turn when nobody waits for it any more. */
+static bool seals_are_not_answered(struct fake_node *n, struct rpc_request *r, void *ctx)
+{
+    unsigned *seals = ctx;
+    struct arena arena;
+    struct txn_request m;
+    if (r->method != METHOD_TXN) return false;
+    arena_init(&arena, 1024);
+    ck_assert_int_eq(unpack_txn_request(r->params, &arena, &m), STATUS_OK);
+    bool slow = m.to.range_id == fake_range_of_key(n->cluster, "quince")->id && m.kind <= TXN_COMMAND_SEAL &&
+                fake_range_of_key(n->cluster, "quince")->leader == n->self.node_id;
+    *seals += slow && m.kind == TXN_COMMAND_SEAL;
+    if (slow) rpc_request_drop(r);
+    arena_free(&arena);
+    return slow;
+}
+
+/* Each Seal is one more entry for a log that is behind as it is: as with any request, a try is more patient than the one before. */
+START_TEST(seals_grow_rare)
+{
+    unsigned seals = 0;
+    fake_start(&f, 66, 0);
+    fake_get(&f, &o, "quince");
+    f.hook = seals_are_not_answered;
+    f.hook_ctx = &seals;
+    struct txn_op ops[2] = {{.kind = TXN_PUT, .key = slice_str("apple"), .value = slice_str("1")},
+                            {.kind = TXN_PUT, .key = slice_str("quince"), .value = slice_str("2")}};
+    struct txn t = {.ops = ops, .op_count = 2};
+    o = (struct outcome){.f = &f};
+    client_txn(f.client, slice_str("bank"), &t, 3000, outcome_on_txn, &o);
+    fake_wait(&f, &o, 4 * SECOND);
+    ck_assert_int_eq(o.status, STATUS_TIMEOUT);
+    ck_assert(o.unknown);
+    (void)fakenet_run(f.net, NULL, NULL, 47 * SECOND);
+    ck_assert_uint_ge(seals, 5);
+    ck_assert_uint_le(seals, 10); /* at 0, 1, 3, 7, 15 s, and every 8 s from then on */
+    ck_assert(!list_empty(&f.client->spreads));
+    f.hook = NULL;
+    (void)fakenet_run(f.net, NULL, NULL, 9 * SECOND);
+    ck_assert(list_empty(&f.client->spreads)); /* settled, before it was given up */
+    fake_stop(&f);
+}
+END_TEST
+
 START_TEST(requests_refused_here)
 {
     fake_start(&f, 65, 0);
@@ -582,6 +628,7 @@ int main(void)
     tcase_add_test(t, nothing_can_be_reached);
     tcase_add_test(t, deadline_travels);
     tcase_add_test(t, keys_of_several_ranges);
+    tcase_add_test(t, seals_grow_rare);
     tcase_add_test(t, requests_refused_here);
     tcase_add_test(t, in_flight_is_bounded);
     tcase_add_loop_test(t, free_with_requests_under_way, 0, 10);
