@@ -26,7 +26,7 @@ roll() { # WHAT FOR
 }
 version() { "$newer" upgrade status -o json | json "d['version']"; }
 identities() { head -q -n 1 "$QUORATE_DIR"/*/IDENTITY | sort | uniq -c | sed 's/^ *//'; }
-moved() { # a replica goes to another node: by a snapshot
+moved() { # a replica goes to another node: by a snapshot; refused while the scheduler has an operator of its own on that range
     # shellcheck disable=SC2046 # three words
     set -- $("$newer" range list --keyspace rolled -o json | json "(lambda r, has: '%s %s %s' % (r['id'], has[0], [n for n in (1, 2, 3, 4) if n not in has][0]))(d['ranges'][0], [p['node'] for p in d['ranges'][0]['replicas']])")
     "$newer" range move "$1" --from "$2" --to "$3" --timeout 30000
@@ -47,7 +47,7 @@ check "and node-1" roll_node 1
 check "the newer leads the metadata service" "$newer" meta transfer 1
 expect "not everybody is ready" 1 "supports versions" "$newer" upgrade check
 expect "so it cannot be finalised" 1 "cannot be finalised" "$newer" upgrade finalize
-check "a replica moves between releases" moved
+check "a replica moves between releases" eventually moved
 roll "upgraded"
 check "the gateway is upgraded" restart gateway
 check "the version is still the former" test "$(version)" = 1
@@ -62,7 +62,7 @@ check "everybody is ready again" eventually "$newer" upgrade check
 check "it is finalised" "$newer" upgrade finalize
 all_at_2() { test "$(identities)" = "7 quorate 2"; }
 check "everybody has noted that" eventually all_at_2
-check "a replica moves in the new format" moved
+check "a replica moves in the new format" eventually moved
 kill -INT "$load"
 check "the load ends well" wait "$load"
 check "no request has failed" grep -qE '^errors +0 definite, 0 unknown' "$work/load.out"
