@@ -37,6 +37,8 @@
     X(lease_outlives_transfer, "T4", "a leader that told another to campaign still reads by its lease")                \
     X(lease_outlives_removal, "T4", "a leader reads by its lease although the configuration leaves it out")            \
     X(lease_not_seen_to_hold, "T2", "nobody looks at the lease again when the rows have been read")                    \
+    X(get_behind_lease, "T2", "a get that has waited for a block does not look at the lease again")                    \
+    X(scan_behind_lease, "T2", "a scan that has waited for a block does not look at the lease again")                  \
     X(overtaken_answer_counts, "T29", "an answer that was overtaken by a later one shortens what that one gave")       \
     X(lease_from_receipt, "T3", "a lease counts from when the answer came")                                            \
     /* consensus */                                                                                                    \
@@ -130,6 +132,8 @@
     X(split_forgets_held, "T33", "transactions held in a range that splits are forgotten by both halves")              \
     X(split_without_rows, "T31", "a range whose rows are not here yet applies its log all the same")                   \
     X(stale_range_served, "T9", "a read is served whatever has become of the range meanwhile")                         \
+    X(get_from_former_range, "T9", "a get that has waited for a block does not look at the epoch again")               \
+    X(scan_from_former_range, "T9", "a scan that has waited for a block does not look at the epoch again")             \
     X(leaderless_unknown, "T30", "a range that has no leader is told to nobody")                                       \
     X(absorbed_left_behind, "T14", "an absorbed range stays behind when who took it in leaves the node")               \
     X(blank_in_the_way, "T30", "a replica without rows keeps its keys although somebody later has them")               \

@@ -1,5 +1,6 @@
 /* Point reads: the store is read when read.c says so; a block that is missing is loaded, and the read repeated. */
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "node/locks.h"
 #include "node/read.h"
 
@@ -48,7 +49,7 @@ static void get_try(struct node_request *q)
     struct lsm_row row;
     struct lsm_miss miss;
     struct replica *r = host_replica(n->host, q->group);
-    if (r != NULL && !node_epoch_holds(r, &q->get.to)) {
+    if (r != NULL && !node_epoch_holds(r, &q->get.to) && !MUTANT(get_from_former_range)) {
         node_refuse(q, STATUS_EPOCH_MISMATCH, false, "the range has changed");
         return;
     }
@@ -93,7 +94,7 @@ static void get_try(struct node_request *q)
         read_at_timestamp(q);
         return;
     }
-    if (!read_stands(q, r)) return;
+    if (!MUTANT(get_behind_lease) && !read_stands(q, r)) return;
     load_count_read(q, q->get.key);
     struct buf payload;
     buf_init(&payload, LIMIT_FRAME_BYTES);

@@ -183,7 +183,7 @@ static void scan_go_on(struct node_request *q)
         node_refuse(q, STATUS_TIMEOUT, false, "the deadline passed");
         return;
     }
-    if (!node_epoch_holds(r, &q->scan.to)) {
+    if (!node_epoch_holds(r, &q->scan.to) && !MUTANT(scan_from_former_range)) {
         node_refuse(q, STATUS_EPOCH_MISMATCH, false, "the range has changed");
         return;
     }
@@ -225,7 +225,7 @@ static void scan_go_on(struct node_request *q)
     } else if (s == STATUS_MISS) {
         lsm_load(store, &miss, scan_loaded, q);
     } else if (s == STATUS_END || full) {
-        if (read_stands(q, r)) scan_reply(q, s != STATUS_END);
+        if (MUTANT(scan_behind_lease) || read_stands(q, r)) scan_reply(q, s != STATUS_END);
     } else if (s == STATUS_OK || s == STATUS_RETRY) {
         COVER("scan.yielded");
         list_push_back(&n->scans_yielded, &q->link);
