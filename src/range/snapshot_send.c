@@ -24,6 +24,9 @@ enum { SNAPSHOTS_SENDING_MAX = 2 }; /* by one host */
 #define SNAPSHOT_REST_MS 100u
 #define SNAPSHOT_PATIENCE_MS 20000u         /* less than the receiver's */
 #define SNAPSHOT_CREDIT_NS (20 * NS_PER_MS) /* of the rate: so much lateness is made up for */
+/* One chunk is on its way at a time: to a replica that is far away larger ones go, or the way there and back would be the rate. */
+#define SNAPSHOT_NEAR_MS 2u
+#define SNAPSHOT_FAR_TIMES 16u
 
 enum send_state { SEND_PACING, SEND_READING, SEND_SENDING, SEND_RESTING };
 
@@ -38,6 +41,8 @@ struct snapshot_send {
     uint64_t bytes_sent, bytes_expected;
     uint64_t safepoint;                     /* of the store when the view was taken */
     uint64_t rest_until_ms, got_through_ms; /* when a chunk was last answered */
+    uint64_t asked_ms, quickest_ms;         /* when the chunk left; the quickest answer so far, 0: none */
+    size_t chunk_bytes;                     /* of the next one */
     struct raft_config config;              /* as of index */
     struct slice range;                     /* packed state, as of index. Owned */
     struct buf rows;
@@ -91,7 +96,7 @@ static void send_fill(struct snapshot_send *s)
 {
     buf_clear(&s->rows);
     s->read_status = STATUS_OK;
-    while (s->rows.size < s->host->options.snapshot_chunk_bytes) {
+    while (s->rows.size < s->chunk_bytes) {
         struct lsm_write row;
         s->read_status = lsm_view_next(s->view, &row);
         if (s->read_status != STATUS_OK) return;
@@ -129,6 +134,16 @@ static void send_execute(struct task *t)
 
 static void send_chunk(struct snapshot_send *s);
 
+/* By the quickest answer: what a busy peer or disk adds now and then is not the distance. */
+static size_t send_chunk_bytes(const struct snapshot_send *s)
+{
+    uint64_t times = s->quickest_ms / SNAPSHOT_NEAR_MS;
+    if (times < 1) times = 1;
+    if (times > SNAPSHOT_FAR_TIMES) times = SNAPSHOT_FAR_TIMES;
+    if (times > 1) COVER("snapshot.far");
+    return (size_t)times * s->host->options.snapshot_chunk_bytes;
+}
+
 /* Reads the next chunk when the rate allows it: all that a host sends shares one rate. */
 static void send_read(struct snapshot_send *s)
 {
@@ -139,6 +154,7 @@ static void send_read(struct snapshot_send *s)
         return;
     }
     s->state = SEND_READING;
+    s->chunk_bytes = send_chunk_bytes(s);
     exec_submit(h->env->exec, LANE_BACKGROUND, &s->task);
 }
 
@@ -175,6 +191,8 @@ static void send_stored(void *ctx, enum status status, bool sent, const struct r
         return;
     }
     s->got_through_ms = s->host->now_ms;
+    uint64_t took_ms = s->host->now_ms - s->asked_ms;
+    if (s->quickest_ms == 0 || took_ms < s->quickest_ms) s->quickest_ms = took_ms > 0 ? took_ms : 1;
     if (head->status == STATUS_EXISTS) { /* it is past the index: replication can go on from there */
         COVER("snapshot.not_needed");
         send_end(s, true);
@@ -210,6 +228,7 @@ static void send_chunk(struct snapshot_send *s)
     s->state = SEND_SENDING;
     struct replica *r = s->replica;
     struct host *h = s->host;
+    s->asked_ms = h->now_ms;
     struct buf config, params;
     buf_init(&config, 4096);
     buf_init(&params, LIMIT_FRAME_BYTES);

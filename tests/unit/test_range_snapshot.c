@@ -199,6 +199,23 @@ START_TEST(the_rate_is_kept)
 }
 END_TEST
 
+/* The way there and back, once for each row, would take more than two seconds. */
+START_TEST(far_away_chunks_are_larger)
+{
+    begin(5);
+    hosts_world.knobs.net_min_ns = 20 * MS_NS;
+    hosts_world.knobs.net_max_ns = 21 * MS_NS;
+    for (unsigned i = 0; i < 2; i++) host_set_snapshot_rate(hosts_host(i), 0);
+    ck_assert_int_eq(process_start(hosts_process[2]), STATUS_OK);
+    for (unsigned i = 0; i < 100000 && !receiving(); i++) (void)world_step(&hosts_world);
+    uint64_t start = hosts_world.now_ns;
+    for (unsigned i = 0; i < 100000 && receiving(); i++) (void)world_step(&hosts_world);
+    ck_assert_uint_lt((hosts_world.now_ns - start) / MS_NS, 700);
+    until_caught_up("far away", 0);
+    hosts_end();
+}
+END_TEST
+
 /* Another rate in the midst of it holds at once. */
 START_TEST(the_rate_may_be_set)
 {
@@ -456,6 +473,7 @@ int main(void)
     tcase_add_test(c, every_call_of_the_receivers_disk_fails);
     tcase_add_test(c, the_rate_is_kept);
     tcase_add_test(c, the_queue_keeps_members_in_order);
+    tcase_add_test(c, far_away_chunks_are_larger);
     tcase_add_test(c, the_rate_may_be_set);
     tcase_add_test(c, no_change_stops_the_range);
     tcase_add_test(c, how_far_back_rows_reach_comes_along);
