@@ -95,6 +95,8 @@
     X(founded_by_some, "T14", "a metadata service is founded before all its members were heard of")                    \
     X(emptied_member_trusted, "T14", "a metadata member whose disk was replaced counts before a leader has mended it") \
     X(tombstone_forgotten, "T14", "a replica that leaves keeps no tombstone")                                          \
+    X(keyspace_short, "T16", "a keyspace has fewer replicas than asked for where nodes are missing")                   \
+    X(leaves_without_room, "T49", "the replica of a node that leaves goes, though no other node can take it")          \
     /* transactions and clients */                                                                                     \
     X(repeated_without_id, "T39", "the router repeats a transaction that has no id after an unknown outcome")          \
     X(unknown_called_definite, "T39", "who does not know what happened says that nothing did")                         \
@@ -131,6 +133,8 @@
     /* ranges that change */                                                                                           \
     X(split_forgets_held, "T33", "transactions held in a range that splits are forgotten by both halves")              \
     X(split_without_rows, "T31", "a range whose rows are not here yet applies its log all the same")                   \
+    X(split_at_start, "T34", "a range is cut at its first key: one side has no keys")                                  \
+    X(start_key_chosen, "T34", "who looks for a key to cut a range at takes its first one")                            \
     X(stale_range_served, "T9", "a read is served whatever has become of the range meanwhile")                         \
     X(get_from_former_range, "T9", "a get that has waited for a block does not look at the epoch again")               \
     X(scan_from_former_range, "T9", "a scan that has waited for a block does not look at the epoch again")             \

@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "base/mutant.h"
 
 #include <stdio.h>
 
@@ -142,6 +143,7 @@ static bool write_ranges(struct eval *e, const struct meta_command *c, uint32_t 
 static void create_keyspace(struct eval *e, const struct meta_command *c, uint32_t replication)
 {
     uint32_t id = (uint32_t)eval_take_ids(e, "keyspace", 1, 1);
+    if (MUTANT(keyspace_short) && replication > c->candidate_count) replication = (uint32_t)c->candidate_count;
     if (!write_ranges(e, c, id, replication)) {
         eval_answer(e, STATUS_UNAVAILABLE,
                     "fewer live storage nodes than replicas asked for: start more nodes, or ask for fewer replicas",

@@ -1,5 +1,6 @@
 #include "node/split_key.h"
 
+#include "base/mutant.h"
 #include "txn/txn.h"
 
 static uint64_t distance(uint64_t a, uint64_t b)
@@ -19,7 +20,9 @@ bool split_key_choose(const struct lsm_sample *samples, size_t count, struct sli
         buf_clear(&user);
         key_user_of(samples[i].key, &user);
         bool rises = i > 0 && slice_cmp(buf_slice(&user), buf_slice(&last)) > 0;
-        bool fits = user.size > 0 && user.size <= LIMIT_KEY_BYTES && slice_cmp(buf_slice(&user), start) > 0;
+        int beyond = slice_cmp(buf_slice(&user), start);
+        bool fits =
+            user.size > 0 && user.size <= LIMIT_KEY_BYTES && (beyond > 0 || (beyond == 0 && MUTANT(start_key_chosen)));
         if (rises && fits && distance(2 * before, total) < best) {
             best = distance(2 * before, total);
             found = true;

@@ -2,6 +2,7 @@
 #include <limits.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "placement/plan_int.h"
 
 /* In the order of urgency. */
@@ -143,7 +144,9 @@ static void replace(struct round *r, size_t range, unsigned seat, unsigned crowd
     }
     uint32_t to = spare_site(r, g);
     if (to == PLACEMENT_NO_SITE) to = seat_target(r, g, seat, crowding_max, PLACEMENT_FIT_VOTER, &not );
-    if (to == PLACEMENT_NO_SITE) {
+    if (to == PLACEMENT_NO_SITE && why == PLACEMENT_WHY_LEAVING && MUTANT(leaves_without_room)) {
+        round_emit(r, PLACEMENT_REMOVE, why, range, from, PLACEMENT_NO_SITE);
+    } else if (to == PLACEMENT_NO_SITE) {
         round_note(r, not, range);
     } else {
         round_emit(r, PLACEMENT_REPLACE, why, range, from, to);

@@ -55,7 +55,9 @@ static void put_birth(struct changing *c)
 static bool key_is_inside(const struct range_desc *d, struct slice key)
 {
     if (key.size == 0 || key.size > LIMIT_KEY_BYTES) return false;
-    return slice_cmp(key, d->start) > 0 && (d->end.size == 0 || slice_cmp(key, d->end) < 0);
+    int beyond = slice_cmp(key, d->start);
+    if (beyond < 0 || (beyond == 0 && !MUTANT(split_at_start))) return false;
+    return d->end.size == 0 || slice_cmp(key, d->end) < 0;
 }
 
 static enum status split(struct changing *c)

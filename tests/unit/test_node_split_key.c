@@ -72,6 +72,20 @@ START_TEST(what_cannot_be_cut)
 }
 END_TEST
 
+/* T34: a sample that was cut short may lie below the range; then its first key rises above it, and would leave one side empty. */
+START_TEST(not_at_the_start)
+{
+    struct world w = {.count = 0};
+    struct buf key;
+    buf_init(&key, LIMIT_KEY_BYTES);
+    add(&w, "on", 2, ROW_DATA, 100, 0);
+    add(&w, "one", 3, ROW_DATA, 100, 0);
+    ck_assert(!split_key_choose(w.samples, w.count, slice_str("one"), &key));
+    world_free(&w);
+    buf_free(&key);
+}
+END_TEST
+
 START_TEST(zero_bytes_and_keys_cut_short)
 {
     struct world w = {.count = 0};
@@ -126,6 +140,7 @@ int main(void)
     TCase *t = tcase_create("choose");
     tcase_add_test(t, half_of_the_bytes);
     tcase_add_test(t, what_cannot_be_cut);
+    tcase_add_test(t, not_at_the_start);
     tcase_add_test(t, zero_bytes_and_keys_cut_short);
     tcase_add_loop_test(t, any_samples, 0, 200);
     suite_add_tcase(s, t);

@@ -620,6 +620,25 @@ static void split_at(const char *key)
     buf_free(&params);
 }
 
+/* T34: at its first key one side would be empty; so it would be at the next range's. */
+START_TEST(no_side_is_left_empty)
+{
+    static const char *const KEYS[] = {"c", "d"};
+    struct process *node;
+    struct range_split_request q = {.range_id = replica_group(leader_of("c", &node)), .key = slice_str(KEYS[_i])};
+    struct stage_answer a = {.done = false};
+    struct buf params;
+    buf_init(&params, 4096);
+    pack_range_split_request(&params, &q);
+    client_node(stage_client(s, 0), node->address, METHOD_RANGE_SPLIT, buf_slice(&params), CALL_MS, change_answered,
+                &a);
+    process_pass_soon(s->cluster.clients[0]);
+    wait_for(&a.done);
+    ck_assert_int_eq(a.status, STATUS_INVALID);
+    buf_free(&params);
+}
+END_TEST
+
 static void merge_ranges_of(const char *left, const char *right)
 {
     struct process *node;
@@ -773,6 +792,7 @@ int main(void)
     tcase_add_test(t, a_prepare_behind_its_seal);
     tcase_add_test(t, ids_beside_a_key);
     tcase_add_test(t, an_old_decision_is_the_first_after_a_restart);
+    tcase_add_loop_test(t, no_side_is_left_empty, 0, 2);
     tcase_add_test(t, the_left_one_is_taken_in_before_the_thaw);
     tcase_add_test(t, a_later_version_of_the_left_one_is_no_abort);
     suite_add_tcase(suite, t);
