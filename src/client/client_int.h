@@ -14,7 +14,8 @@
 #define CLIENT_IN_FLIGHT_MAX 4096u
 #define CLIENT_PAUSE_MIN_MS 5u
 #define CLIENT_PAUSE_MAX_MS 100u
-#define CLIENT_TRY_MS 1000u /* a try that may be repeated elsewhere is given up then; doubled after each */
+#define CLIENT_PAUSE_SETTLE_MS 1000u /* of a step that settles a transaction */
+#define CLIENT_TRY_MS 1000u          /* a try that may be repeated elsewhere is given up then; doubled after each */
 #define CLIENT_TRY_MAX_MS 8000u
 #define CLIENT_REFRESH_MS 5000u   /* deadline of one refresh */
 #define CLIENT_REFRESH_GAP_MS 20u /* between the starts of two refreshes, half of it at least */

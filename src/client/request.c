@@ -27,6 +27,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
+#include "txn/command.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -174,10 +175,21 @@ enum step request_finish_well(struct request *r)
     return STEP_DONE;
 }
 
+/* Steps that settle a transaction gather for as long as a range has no leader, a thousand in half a minute: the pauses of such a one grow with
+ * the time that it has lasted. */
+static uint64_t pause_max_ms(const struct request *r, uint64_t now_ns)
+{
+    if (r->kind != REQUEST_STEP || r->txn_kind == TXN_COMMAND_PREPARE) return CLIENT_PAUSE_MAX_MS;
+    uint64_t left_ms = r->deadline_ns > now_ns ? (r->deadline_ns - now_ns) / NS_PER_MS : 0;
+    uint64_t ms = left_ms < r->timeout_ms ? (r->timeout_ms - left_ms) / 8 : 0;
+    if (ms > CLIENT_PAUSE_SETTLE_MS) return CLIENT_PAUSE_SETTLE_MS;
+    return ms > CLIENT_PAUSE_MAX_MS ? ms : CLIENT_PAUSE_MAX_MS;
+}
+
 enum step request_pause(struct request *r, uint64_t now_ns)
 {
-    uint64_t ms = (uint64_t)CLIENT_PAUSE_MIN_MS << (r->rounds < 5 ? r->rounds : 5);
-    if (ms > CLIENT_PAUSE_MAX_MS) ms = CLIENT_PAUSE_MAX_MS;
+    uint64_t ms = (uint64_t)CLIENT_PAUSE_MIN_MS << (r->rounds < 8 ? r->rounds : 8), max_ms = pause_max_ms(r, now_ns);
+    if (ms > max_ms) ms = max_ms;
     r->rounds++;
     r->tried = 0;
     r->mismatches = 0;

@@ -442,6 +442,50 @@ START_TEST(seals_grow_rare)
 }
 END_TEST
 
+/* What is asked about a range while nobody leads it. */
+static bool counts_seals(struct fake_node *n, struct rpc_request *r, void *ctx)
+{
+    unsigned *seals = ctx;
+    struct arena arena;
+    struct txn_request m;
+    if (r->method != METHOD_TXN) return false;
+    arena_init(&arena, 1024);
+    ck_assert_int_eq(unpack_txn_request(r->params, &arena, &m), STATUS_OK);
+    *seals += m.kind == TXN_COMMAND_SEAL && m.to.range_id == fake_range_of_key(n->cluster, "quince")->id;
+    arena_free(&arena);
+    return false;
+}
+
+/* Fates gather for as long as a range has no leader. All of them together must not keep this process and the nodes busy. */
+START_TEST(pauses_of_a_fate_grow)
+{
+    unsigned seals = 0;
+    fake_start(&f, 67, 0);
+    fake_get(&f, &o, "quince");
+    struct fake_range *range = fake_range_of_key(&f, "quince");
+    uint64_t leader = range->leader;
+    range->leader = 0;
+    f.hook = counts_seals;
+    f.hook_ctx = &seals;
+    struct txn_op ops[2] = {{.kind = TXN_PUT, .key = slice_str("apple"), .value = slice_str("1")},
+                            {.kind = TXN_PUT, .key = slice_str("quince"), .value = slice_str("2")}};
+    struct txn t = {.ops = ops, .op_count = 2};
+    o = (struct outcome){.f = &f};
+    client_txn(f.client, slice_str("bank"), &t, 3000, outcome_on_txn, &o);
+    fake_wait(&f, &o, 4 * SECOND);
+    ck_assert_int_eq(o.status, STATUS_TIMEOUT);
+    (void)fakenet_run(f.net, NULL, NULL, 17 * SECOND);
+    unsigned before = seals;
+    (void)fakenet_run(f.net, NULL, NULL, 10 * SECOND);
+    ck_assert_uint_ge(seals - before, 3 * 10);
+    ck_assert_uint_le(seals - before, 3 * 20); /* three replicas, every 0.5 to 1 s */
+    range->leader = leader;
+    (void)fakenet_run(f.net, NULL, NULL, 2 * SECOND);
+    ck_assert(list_empty(&f.client->spreads)); /* and yet it is settled soon */
+    fake_stop(&f);
+}
+END_TEST
+
 START_TEST(requests_refused_here)
 {
     fake_start(&f, 65, 0);
@@ -629,6 +673,7 @@ int main(void)
     tcase_add_test(t, deadline_travels);
     tcase_add_test(t, keys_of_several_ranges);
     tcase_add_test(t, seals_grow_rare);
+    tcase_add_test(t, pauses_of_a_fate_grow);
     tcase_add_test(t, requests_refused_here);
     tcase_add_test(t, in_flight_is_bounded);
     tcase_add_loop_test(t, free_with_requests_under_way, 0, 10);
