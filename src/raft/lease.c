@@ -159,6 +159,20 @@ void raft_recv_poke(struct raft *r, const struct raft_message *m, struct raft_ef
     }
 }
 
+/* Its followers may have missed all that came after it led. It leads in no term that they know of, nor will it ever. */
+bool raft_answer_for_destroyed(const struct raft_message *m, struct raft_message *answer)
+{
+    if (m->type != RAFT_MSG_PRE_VOTE || m->context != RAFT_CONTEXT_POKE || m->term < 2) return false;
+    uint64_t theirs = m->term - 1;
+    *answer = (struct raft_message){.type = RAFT_MSG_PRE_VOTE_REPLY,
+                                    .from = m->to,
+                                    .to = m->from,
+                                    .term = theirs,
+                                    .reject = true,
+                                    .context = theirs};
+    return true;
+}
+
 /* An answer to a leader: its sender may be bound to us by messages that came late. */
 void raft_recv_promise(struct raft *r, const struct raft_message *m, struct raft_effects *fx)
 {

@@ -16,5 +16,7 @@ struct raft_support {
 /* Until when, on the host's clock, no other leader can exist: raft_commit, read before this clock was, is then a read index.
  * 0: no lease (not ready, leadership being handed over, no quorum backs it). */
 uint64_t raft_lease_until_ns(const struct raft *r);
+/* m is addressed to a replica that was destroyed, for ever. If it asks whether that one still leads: the answer. Else false. */
+bool raft_answer_for_destroyed(const struct raft_message *m, struct raft_message *answer);
 
 #endif

@@ -346,6 +346,7 @@ void host_take_envelope(struct host *h, uint64_t from_node, struct slice envelop
     if (unpack_raft_envelope(&u, &h->decode_arena, &e) != STATUS_OK) return;
     struct replica *r = map_get(&h->replicas, e.group);
     if (r == NULL) waiting_keep(h, from_node, e.group, envelope);
+    if (r == NULL || e.message.to != r->id) members_speak_for_gone(h, from_node, e.group, &e.message);
     if (r == NULL || r->members.leaving || !members_address(r, e.message.to) || divergence_mutes(r)) return;
     if (r->state == REPLICA_CREATING && replica_lineage(r)->birth.group != 0)
         waiting_keep(h, from_node, e.group, envelope);

@@ -81,7 +81,11 @@ static void link_broke(struct link *l)
 
 void link_send(struct host *h, struct replica *r, const struct raft_message *m)
 {
-    uint64_t node = replica_node_of(r, m->to);
+    link_send_to(h, replica_node_of(r, m->to), r->desc->id, m);
+}
+
+void link_send_to(struct host *h, uint64_t node, uint64_t group, const struct raft_message *m)
+{
     struct link *l = node == 0 ? NULL : map_get(&h->links, node);
     if (l == NULL) return; /* not known yet where it is: as good as a lost message */
     if (l->count == 0) {
@@ -89,12 +93,12 @@ void link_send(struct host *h, struct replica *r, const struct raft_message *m)
         (void)buf_extend(&l->out, LINK_HEADER);
     }
     size_t before = l->out.size;
-    pack_raft_envelope(&l->out, &(struct raft_envelope){.group = r->desc->id, .message = *m});
+    pack_raft_envelope(&l->out, &(struct raft_envelope){.group = group, .message = *m});
     if (l->out.overflow) { /* lost as a whole, as a network may lose it */
         l->out.size = before;
         l->out.overflow = false;
         if (l->count == 0)
-            log_event(h->env->log, LOG_ERROR, "link.message_too_large", "range=%llu", (unsigned long long)r->desc->id);
+            log_event(h->env->log, LOG_ERROR, "link.message_too_large", "range=%llu", (unsigned long long)group);
         return;
     }
     l->count++;

@@ -15,6 +15,7 @@ bool link_notify(struct link *l, enum method method, struct slice params);
 struct link *link_new(struct host *h, uint64_t node_id, const char *address);
 void link_free(struct link *l);
 void link_send(struct host *h, struct replica *r, const struct raft_message *m);
+void link_send_to(struct host *h, uint64_t node, uint64_t group, const struct raft_message *m);
 void link_flush(struct link *l);
 uint64_t link_pass(struct link *l, uint64_t now_ns);
 struct liveness *link_liveness(struct link *l);

@@ -7,7 +7,9 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
+#include "raft/lease.h"
 #include "range/keys_int.h"
+#include "range/link_int.h"
 #include "range/members_int.h"
 #include "range/snapshot_int.h"
 
@@ -114,6 +116,15 @@ bool members_address(struct replica *r, uint64_t to)
     if (to == r->id) return true;
     if (is_successor(r, to)) replica_leave(r, "its successor on this node is spoken to");
     return false;
+}
+
+void members_speak_for_gone(struct host *h, uint64_t from_node, uint64_t group, const struct raft_message *m)
+{
+    struct raft_message answer;
+    if (MUTANT(gone_says_nothing) || m->to > gone_up_to(h, group) || is_leaving(h, group)) return;
+    if (!raft_answer_for_destroyed(m, &answer)) return;
+    COVER("members.poke_of_gone");
+    link_send_to(h, from_node, group, &answer);
 }
 
 bool members_may_speak(struct replica *r, uint64_t replica_id, uint64_t node_id)

@@ -12,6 +12,8 @@ void reconfigure_carry_out(struct replica *r, const struct range_desc *former);
 /* members.c */
 bool members_may_create(const struct host *h, uint64_t group, uint64_t replica_id);
 bool members_address(struct replica *r, uint64_t to); /* the message is for this replica */
+/* The message is for a replica that is not here: of one that was destroyed its followers hear that it leads no more. */
+void members_speak_for_gone(struct host *h, uint64_t from_node, uint64_t group, const struct raft_message *m);
 bool members_may_speak(struct replica *r, uint64_t replica_id, uint64_t node_id);
 void members_tell_gone(struct replica *r, uint64_t node_id, uint64_t replica_id);
 void replica_leave(struct replica *r, const char *why); /* it is mute at once; the rest comes with members_pass */

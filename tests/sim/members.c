@@ -173,6 +173,14 @@ static void stand_by(struct members *m, unsigned i)
     check_raft_emptied(c->check_raft, p);
 }
 
+/* Its disk was lost, and it was taken out before anything was given to it: it does not end, but waits until it is added. */
+static bool waits_outside(const struct members *m, const struct range_desc *d, unsigned i)
+{
+    const struct host *h = process_host(m->cluster->metas[i]);
+    if (!m->to_go[i] || d == NULL || range_desc_replica(d, i + 1) != NULL) return false;
+    return h != NULL && host_replica(h, META_GROUP_ID) == NULL;
+}
+
 /* --- the end --- */
 
 /* A word that it is to come may have been heard when it had been taken out and ended: nobody will start it, and it is to go again. It
@@ -194,11 +202,12 @@ static void look(struct world *w, void *ctx)
 {
     struct members *m = ctx;
     struct cluster *c = m->cluster;
+    const struct range_desc *d = newest(c);
     for (unsigned i = 0; i < c->meta_count; i++) {
-        if (c->metas[i]->taken_out && c->metas[i]->state != PROCESS_STOPPING) stand_by(m, i);
+        bool ended = c->metas[i]->taken_out && c->metas[i]->state != PROCESS_STOPPING;
+        if (ended || waits_outside(m, d, i)) stand_by(m, i);
     }
     if (m->empty != NULL && is_whole(m->empty)) m->empty = NULL;
-    const struct range_desc *d = newest(c);
     if (m->healing) {
         bool done = d != NULL && !range_desc_joint(d) && m->empty == NULL;
         for (unsigned i = 0; d != NULL && i < c->meta_count; i++) done = finish_one(m, d, i) && done;
