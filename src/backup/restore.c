@@ -208,23 +208,26 @@ static void on_looked(void *ctx, const struct client_error *e, const struct scan
     }
 }
 
-/* next 0: the mark; then the keyspaces. */
+static bool counts(const struct keyspace_info *k)
+{
+    return k->dropped_ts == 0 && !slice_eq(k->name, slice_str(RESTORE_KEYSPACE));
+}
+
+/* next 0: the mark; then the keyspaces, but for the mark's: one that comes late, from a life that ended, is met when the cluster is marked. */
 static void look(struct restore *r)
 {
-    while (r->next > 0 && r->next <= r->map.keyspace_count && r->map.keyspaces[r->next - 1].dropped_ts != 0) r->next++;
+    if (r->next == 0 && found(r, slice_str(RESTORE_KEYSPACE)) == NULL) r->next = 1;
+    while (r->next > 0 && r->next <= r->map.keyspace_count && !counts(&r->map.keyspaces[r->next - 1])) r->next++;
     if (r->next > r->map.keyspace_count) {
         go_on(r, RESTORE_MARKING);
         return;
     }
-    if (r->next == 0 && found(r, slice_str(RESTORE_KEYSPACE)) == NULL) r->next = 1;
     r->asking = true;
     if (r->next == 0)
         client_get(r->client, slice_str(RESTORE_KEYSPACE), slice_str(MARK_KEY), CALL_MS, on_mark_read, r);
-    else if (r->next <= r->map.keyspace_count)
+    else
         client_scan(r->client, r->map.keyspaces[r->next - 1].name, &(struct client_scan){.limit_rows = 1}, CALL_MS,
                     on_looked, r);
-    else
-        r->asking = false;
 }
 
 /* --- the mark, the keyspaces --- */
@@ -233,17 +236,20 @@ static void on_marked(void *ctx, const struct client_error *e, const struct txn_
 {
     struct restore *r = ctx;
     r->asking = false;
-    if (e->status != STATUS_OK || result->status != STATUS_OK)
+    if (e->status == STATUS_OK && result->status == STATUS_EXISTS)
+        ask_stamp(r); /* another one came first: begin again, and read it */
+    else if (e->status != STATUS_OK || result->status != STATUS_OK)
         restore_failed(r, "the mark", e->status != STATUS_OK ? e->status : result->status, e);
     else
         go_on(r, RESTORE_CREATING);
 }
 
+/* Never over another: rows with a time to live that were written follow from the first one's time. */
 static void put_mark(struct restore *r)
 {
     char value[240];
     (void)snprintf(value, sizeof value, "%s%llu", r->mark, (unsigned long long)r->base);
-    struct txn_op op = {.kind = TXN_PUT, .key = slice_str(MARK_KEY), .value = slice_str(value), .has_ttl = true};
+    struct txn_op op = {.kind = TXN_INSERT, .key = slice_str(MARK_KEY), .value = slice_str(value), .has_ttl = true};
     struct txn t = {.ops = &op, .op_count = 1};
     client_txn(r->client, slice_str(RESTORE_KEYSPACE), &t, CALL_MS, on_marked, r);
 }

@@ -2,8 +2,9 @@
  *
  *   PLANNING --> LOOKING: is the cluster empty? --> MARKING --> CREATING keyspaces --> WRITING --> READING BACK --> UNMARKING --> done
  *
- * The mark is a row in a keyspace of its own: a restore that was broken off goes on when it is run again, and no other may begin. Rows go in
- * batches whose bounds and ids follow from the backup alone: repeated, a batch acts once. */
+ * The mark is a row in a keyspace of its own: a restore that was broken off goes on when it is run again, and no other may begin. It is
+ * put only where there is none: one that was sent before a restore was broken off may come while the next looks, and then it counts. Rows go
+ * in batches whose bounds and ids follow from the backup alone: repeated, a batch acts once. */
 #ifndef QUORATE_BACKUP_RESTORE_H
 #define QUORATE_BACKUP_RESTORE_H
 
