@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mutant.h"
+#include "wire/versions.h"
 
 #include <stdio.h>
 
@@ -186,6 +187,15 @@ static const char *difference(struct eval *e, const struct meta_keyspace_row *ro
     return text;
 }
 
+/* What members of the former release answer: all of them must answer alike. */
+static const char *former_difference(const struct meta_keyspace_row *row, const struct meta_keyspace_request *q,
+                                     uint32_t replication)
+{
+    bool same = row->replication == replication && row->splits_hash == splits_hash(q) && row->buckets == q->buckets &&
+                row->ttl_ms == q->ttl_ms;
+    return same ? NULL : "a keyspace of that name exists with another replication, time to live or partitioning";
+}
+
 /* Idempotent: a keyspace of that name that is all that is asked for is no error. */
 void eval_keyspace_create(struct eval *e, const struct meta_command *c)
 {
@@ -197,6 +207,7 @@ void eval_keyspace_create(struct eval *e, const struct meta_command *c)
         return;
     }
     uint32_t replication = q->replication == 0 ? cluster.replication : q->replication;
+    bool compared = feature_on((uint32_t)eval_read_number(e, slice_str("f"), VERSION_FIRST), FEATURE_KEYSPACE_COMPARED);
     const char *fault = keyspace_fault(q, replication);
     if (fault != NULL) {
         eval_answer(e, STATUS_INVALID, fault, SLICE_EMPTY);
@@ -207,7 +218,7 @@ void eval_keyspace_create(struct eval *e, const struct meta_command *c)
                     "a dropped keyspace of that name still waits for its end: restore it, or drop it again with a "
                     "shorter grace and wait",
                     SLICE_EMPTY);
-    } else if ((fault = difference(e, &row, q)) != NULL) {
+    } else if ((fault = compared ? difference(e, &row, q) : former_difference(&row, q, replication)) != NULL) {
         eval_answer(e, STATUS_EXISTS, fault, SLICE_EMPTY);
     } else {
         answer_keyspace(e, &row, false);

@@ -13,7 +13,8 @@
 #define FEATURE_MAP(X)                                                                                                 \
     X(SNAPSHOT_COMPRESSED, 2, "snapshot.compressed")                                                                   \
     X(SNAPSHOT_REGISTERED, 2, "snapshot.registered")                                                                   \
-    X(MERGE_END_SINCE, 2, "merge.end_since")
+    X(MERGE_END_SINCE, 2, "merge.end_since")                                                                           \
+    X(KEYSPACE_COMPARED, 2, "keyspace.compared")
 
 enum feature {
 #define FEATURE_ENUM(id, since, name) FEATURE_##id,
