@@ -6,7 +6,9 @@
 
 #include <stdio.h>
 
-enum { PASSES_PER_SECOND_MAX = 20000, STOP_STEPS_MAX = 6000 }; /* a disk may hang for half a minute */
+/* A busy node makes 21,000 passes in a second, 2,400 of them by itself. */
+enum { PASSES_PER_SECOND_MAX = 40000, OWN_PASSES_PER_SECOND_MAX = 8000 };
+enum { STOP_STEPS_MAX = 6000 }; /* a disk may hang for half a minute */
 
 static struct process *process_of(struct env *env)
 {
@@ -91,8 +93,10 @@ static void op_detach(struct env *env, struct actor *a)
 static void op_wake(struct env *env)
 {
     struct process *p = process_of(env);
+    bool prompted = p->prompted;
     p->woken = true;
     process_pass_soon(p);
+    p->prompted = prompted;
 }
 
 static void op_fatal(struct env *env, const char *why)
@@ -132,6 +136,7 @@ void process_pass_soon(struct process *p)
 {
     struct world *w = p->world;
     if (!process_runs(p)) return;
+    p->prompted = true;
     uint64_t at = w->now_ns + draw(w, 1, w->knobs.pass_gap_ns);
     if (p->pass.node.pos == 0 || p->pass.node.key > at) world_schedule(w, &p->pass, at);
 }
@@ -142,9 +147,12 @@ static void count_pass(struct process *p)
     w->pass_count++;
     if (w->now_ns - p->passes_second_ns > SEC_NS) {
         p->passes_second_ns = w->now_ns;
-        p->passes_second = 0;
+        p->passes_second = p->own_passes_second = 0;
     }
-    if (++p->passes_second > PASSES_PER_SECOND_MAX) world_fail(w, "%s spins: too many passes in one second", p->name);
+    if (!p->prompted) p->own_passes_second++;
+    p->prompted = false;
+    if (++p->passes_second > PASSES_PER_SECOND_MAX || p->own_passes_second > OWN_PASSES_PER_SECOND_MAX)
+        world_fail(w, "%s spins: too many passes in one second", p->name);
 }
 
 static void pass_fire(struct world *w, struct sim_event *e)

@@ -75,13 +75,13 @@ struct process {
     struct prng prng;
     struct list actors;
     struct sim_event pass;
-    bool woken;                /* another pass soon, whatever the deadlines say */
+    bool woken, prompted;      /* another pass soon, whatever the deadlines say; something came from outside */
     uint64_t paused_until_ns;  /* no event reaches it before */
     unsigned pause_at_clock;   /* in the middle of what it does: when its clock is read the so many-th time; 0: none */
     uint64_t pause_ns;         /* then: so long */
     uint64_t late_ns;          /* it is past such a pause: what it does now happens so much later */
     uint64_t passes_second_ns; /* start of the second that is being counted, against spinning */
-    unsigned passes_second;
+    unsigned passes_second, own_passes_second;
     /* clocks */
     uint64_t mono_base_ns, mono_world_ns; /* mono reads the one when the world's clock reads the other */
     int64_t mono_ppm;
