@@ -180,7 +180,9 @@ enum status evaluation_compares(struct evaluation *e, bool *hold, uint32_t *fail
         enum status s = compare_holds(e, &e->t.compares[i], hold);
         if (s == STATUS_TOO_LARGE) *hold = false; /* it is not known to hold: whoever scanned may scan less */
         if (s == STATUS_MISS) missed = *hold = true;
-        if (s != STATUS_OK && s != STATUS_TOO_LARGE && s != STATUS_MISS) return s;
+        /* What comes behind a row that is not there yet says nothing: with it there, that row may have refused first. */
+        bool ends = s != STATUS_OK && s != STATUS_TOO_LARGE && s != STATUS_MISS;
+        if (ends) return missed && !MUTANT(miss_overtaken) ? STATUS_MISS : s;
         if (*hold) continue;
         *failed = (uint32_t)i;
         break;

@@ -379,6 +379,24 @@ START_TEST(both_branches_are_locked_and_either_can_win)
 }
 END_TEST
 
+/* A compare that does not hold, and behind it one whose row another holds. What replicas answer may not hang on which of them has
+ * the first row in memory: one that lacks it waits for it, and does not say that the other is in the way. */
+START_TEST(a_row_that_is_not_there_yet_is_not_overtaken)
+{
+    struct txn_op write = op_of(TXN_PUT, "w", "new");
+    struct txn_compare compares[] = {
+        {.target = TXN_TARGET_EXISTS, .relation = TXN_EQUAL, .key = slice_str("r"), .version = 0},
+        {.target = TXN_TARGET_EXISTS, .relation = TXN_EQUAL, .key = slice_str("w"), .version = 0}};
+    struct txn t = {.keyspace = KEYSPACE, .compares = compares, .compare_count = 2};
+    ck_assert_int_eq(put("r", "old"), STATUS_OK);
+    ck_assert_int_eq(prepare_ops(1, &write, 1), VOTE_YES);
+    buf_clear(&body);
+    txn_encode(&t, &body);
+    apply(TXN_COMMAND_KIND, ++now);
+    ck_assert(!txn_is_blocked(buf_slice(&answer)));
+}
+END_TEST
+
 /* Its compares do not hold, so its operations are not looked at; they are locked all the same, and must not meet others' locks. */
 START_TEST(a_branch_that_is_not_taken_waits_for_locks)
 {
@@ -697,6 +715,7 @@ int main(void)
     suite_add_tcase(s, tc);
     tcase_add_test(tc, endings_together_are_what_they_are_one_by_one);
     tcase_add_test(tc, an_abandoned_one_is_found);
+    tcase_add_test(tc, a_row_that_is_not_there_yet_is_not_overtaken);
     tcase_add_test(tc, a_stretch_that_was_scanned_is_locked);
     tcase_add_test(tc, a_stretch_that_has_changed);
     tcase_add_test(tc, steps_that_cannot_be_read);
