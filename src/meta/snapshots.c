@@ -185,8 +185,10 @@ enum status snapshots_command(struct meta *m, struct meta_command *c, struct err
         return STATUS_RETRY;
     }
     if (c->snapshot.ts > ts) {
+        /* Who leads no more, and has not heard of it, does not know what its successor issues. */
+        bool leads = env_mono_ns(m->env) < replica_lease_until_ns(host_replica(m->host, META_GROUP));
         errbuf_set(err, "that timestamp has not been issued yet");
-        return STATUS_INVALID;
+        return leads ? STATUS_INVALID : STATUS_RETRY;
     }
     if (c->snapshot_now) c->snapshot.ts = ts;
     return STATUS_OK;
