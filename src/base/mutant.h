@@ -147,6 +147,7 @@
     X(lagging_told_definite, "T39", "proposals to a range that is taken in by a snapshot are said to be void")         \
     X(merge_serves_frozen, "T32", "a range goes on with writes while it is frozen")                                    \
     X(miss_overtaken, "T33", "what a transaction is told hangs on which rows are in memory")                           \
+    X(settled_not_told, "T41", "a commit that was forgotten, then settled, ends who is asked for it")                  \
     X(gone_says_nothing, "T14", "nobody says of a destroyed replica that it leads no more")                            \
     X(left_gone_awaited, "T32", "a frozen range waits for a left one that was taken in itself")                        \
     X(thaws_unproven, "T32", "a frozen range takes any later version of its left neighbour for an abort")              \

@@ -249,14 +249,15 @@ void apply_tell(struct applying *a, const struct txn_vote *v)
     txn_vote_encode(v, a->answer);
 }
 
-/* A commit whose adds wait to be folded is without its vote once it was forgotten (drop); a late question may still come. */
+/* A commit whose adds wait to be folded is without its vote once it was forgotten (drop); a late question may still come, and a
+ * late Forget of another router that settles it before. */
 enum status apply_tell_held(struct applying *a, const struct held *h)
 {
     struct held_row r = apply_row_of(a, h);
     struct txn_vote v = {.then_result = SLICE_EMPTY, .else_result = SLICE_EMPTY};
     if (r.vote.size == 0) {
         COVER("txn.asked_after_forget");
-        ASSERT(h->state == HELD_COMMITTED);
+        ASSERT(h->state == HELD_COMMITTED || (h->state == HELD_SETTLED && !MUTANT(settled_not_told)));
     } else if (txn_vote_decode(r.vote, a->arena, &v) != STATUS_OK)
         BUG("a vote that was stored");
     if (h->state == HELD_COMMITTED || h->state == HELD_SETTLED) {

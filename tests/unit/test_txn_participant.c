@@ -293,6 +293,23 @@ START_TEST(reservations_do_not_lock)
 }
 END_TEST
 
+/* One router forgets it while its add waits, another, which is late, settles it; then it is asked for. */
+START_TEST(forgotten_then_settled)
+{
+    struct txn_op one = take("acct", 10), two = take("acct", 20);
+    ck_assert_int_eq(add("acct", 100), STATUS_OK);
+    ck_assert_int_eq(prepare_ops(1, &one, 1), VOTE_YES);
+    uint64_t first = vote.ts;
+    ck_assert_int_eq(prepare_ops(2, &two, 1), VOTE_YES);
+    decide(2, true, vote.ts);
+    ck_assert_int_eq(send_seal_born(2, TXN_COMMAND_FORGET, 0), VOTE_DONE);
+    ck_assert_int_eq(send_seal_born(2, TXN_COMMAND_FORGET, now), VOTE_DONE);
+    ck_assert_int_eq(send_seal(2, TXN_COMMAND_SEAL), VOTE_COMMITTED);
+    decide(1, true, first);
+    ck_assert(is(get("acct"), "70"));
+}
+END_TEST
+
 START_TEST(an_aborted_reservation_gives_back)
 {
     struct txn_op one = take("acct", 100), two = take("acct", 100);
@@ -715,6 +732,7 @@ int main(void)
     suite_add_tcase(s, tc);
     tcase_add_test(tc, endings_together_are_what_they_are_one_by_one);
     tcase_add_test(tc, an_abandoned_one_is_found);
+    tcase_add_test(tc, forgotten_then_settled);
     tcase_add_test(tc, a_row_that_is_not_there_yet_is_not_overtaken);
     tcase_add_test(tc, a_stretch_that_was_scanned_is_locked);
     tcase_add_test(tc, a_stretch_that_has_changed);
