@@ -14,7 +14,7 @@ feed() { exec "$quorate" changefeed default --prefix k/ --sink "file:$work/feed"
 feed >"$work/feed.out" 2>&1 &
 pid=$!
 put 1 40
-sleep 1
+check "the file has begun" eventually grep -q resolved "$work/feed"
 kill -9 $pid
 wait $pid 2>/dev/null
 printf '{"version":"1","key":"to' >>"$work/feed"
