@@ -27,6 +27,18 @@ static enum status state_of_store(struct host *h, struct range_state *state)
     return STATUS_OK;
 }
 
+/* Of one that it has taken in rows are here still: it begins without any, and ends the other when its snapshot is installed. The other
+ * may be all that this host has, and then nobody else ever makes room: its left neighbour, who should have taken it in, was lost. */
+static bool takes_others_in(const struct host *h, const struct range_desc *desc)
+{
+    uint64_t group;
+    void *value;
+    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
+        if (keys_claim(value, desc, NULL) == KEYS_TAKEN_IN) return true;
+    }
+    return false;
+}
+
 /* forgotten: why it may have voted and acknowledged what it knows no more; NULL: it has not. */
 static void create(struct host *h, const struct range_desc *desc, const char *forgotten)
 {
@@ -46,7 +58,8 @@ static void create(struct host *h, const struct range_desc *desc, const char *fo
         COVER("host.lost_replica");
         how.recovering = forgotten;
         restore.recovering = true;
-        (void)lsm_durable(h->lsm, desc->id, &restore.snapshot_index, &restore.snapshot_term);
+        if (!takes_others_in(h, desc))
+            (void)lsm_durable(h->lsm, desc->id, &restore.snapshot_index, &restore.snapshot_term);
         /* Rows of another replica's, or of a state that is not known, are no beginning. */
         if (restore.snapshot_index > 0) known = state_of_store(h, &state);
         if (known != STATUS_OK && (known != STATUS_NOT_FOUND || !is_new(desc)))

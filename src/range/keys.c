@@ -22,8 +22,8 @@ enum keys_claim keys_claim(const struct replica *r, const struct range_desc *to,
 {
     const struct range_desc *d = r->desc;
     if (r == by || !range_desc_overlaps(d, to)) return KEYS_NONE;
-    bool taken_in = by != NULL && d->id != to->id && to->epoch.version > d->epoch.version &&
-                    range_desc_contains(to, d->keyspace, d->start);
+    bool taken_in =
+        d->id != to->id && to->epoch.version > d->epoch.version && range_desc_contains(to, d->keyspace, d->start);
     if (taken_in) return KEYS_TAKEN_IN;
     return keys_give_way(r, to) ? KEYS_GIVEN_WAY : KEYS_HELD;
 }

@@ -201,6 +201,36 @@ START_TEST(what_was_proposed_to_one_that_is_taken_in_is_unknown)
 }
 END_TEST
 
+/* A log was lost, and with it the left one of two that the others merge meanwhile. What is left here is the right one, whole, which waits
+ * for a left one: who took it in is made again beside it, and its snapshot ends it. */
+START_TEST(one_that_took_in_what_is_here_still_is_made_again)
+{
+    struct sending merged;
+    struct lsm_row row;
+    struct range_desc right = hosts_range();
+    struct host *h = meeting_begin(43);
+    right.start = slice_str("m");
+    right.replica_count = 2;
+    right.replicas[0] = (struct range_replica){.node_id = 2, .replica_id = 1, .role = RANGE_VOTER};
+    right.replicas[1] = (struct range_replica){.node_id = 3, .replica_id = 2, .role = RANGE_VOTER};
+    host_create_replica(h, &right);
+    host_create_replica(hosts_host(2), &right);
+    hosts_run_ms(300);
+    sending_begin(&merged, 11, right.epoch.version, "", 100);
+    host_create_replica(h, &merged.desc); /* it may have been split, and this one be what was split off */
+    ck_assert_ptr_null(host_replica(h, 11));
+    merged.desc.epoch.version = right.epoch.version + 1;
+    host_create_replica(h, &merged.desc);
+    hosts_run_ms(100);
+    ck_assert_ptr_nonnull(host_replica(h, 11));
+    ck_assert_ptr_nonnull(host_replica(h, HOSTS_GROUP));
+    ck_assert_int_eq(send_row(&merged, "n", "paid", true), STATUS_OK);
+    ck_assert_ptr_null(host_replica(h, HOSTS_GROUP));
+    ck_assert_int_eq(row_on(1, "n", &row), STATUS_OK);
+    hosts_end();
+}
+END_TEST
+
 /* A range that comes back smaller: of the keys that it has no longer, only those go that nobody else has. */
 START_TEST(a_range_shrinks_beside_others)
 {
@@ -236,6 +266,7 @@ int main(void)
     TCase *c = tcase_create("meeting");
     tcase_add_loop_test(c, a_snapshot_from_before_a_split_meets_the_other_half, 0, 2);
     tcase_add_test(c, what_was_proposed_to_one_that_is_taken_in_is_unknown);
+    tcase_add_test(c, one_that_took_in_what_is_here_still_is_made_again);
     tcase_add_test(c, a_range_shrinks_beside_others);
     suite_add_tcase(s, c);
     return run_suite(s);
