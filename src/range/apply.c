@@ -101,7 +101,7 @@ static void apply_write(struct replica *r, const struct raft_entry *e, const str
     }
     size_t count = 0;
     const struct replica *right = c->splits ? map_get(&h->replicas, c->right.desc.id) : NULL;
-    if (c->splits && (right == NULL || right->unborn))
+    if (c->splits && (right == NULL ? members_may_create(h, c->right.desc.id, r->id) : right->unborn))
         lsm_apply_also(h->lsm, c->right.desc.id, BIRTH_INDEX, BIRTH_TERM);
     for (size_t i = 0; i < w->count; i++) {
         const struct txn_write *from = &w->items[i];

@@ -4,11 +4,13 @@
  *
  * After a crash in between, or before the store held its rows: recover.c makes it `unborn` from its record in the log, and
  * SPLIT is applied again. Or its record is lost and the store held it: then the record is found there (a row of the host's own,
- * written in one unit with its rows). In neither case does it lead at birth: it may have led already. */
+ * written in one unit with its rows). In neither case does it lead at birth: it may have led already.
+ *
+ * One that has left this host before its parent got so far is not made again (members.c). */
 #include "base/assert.h"
 #include "base/cursor.h"
 #include "base/mutant.h"
-#include "range/change_int.h"
+#include "range/members_int.h"
 
 static void record_put(struct replica *r)
 {
@@ -65,7 +67,12 @@ void birth_of(struct replica *parent, const struct range_change *c, uint64_t ind
         born_again(r, parent, state);
         return;
     }
-    if (range_desc_replica(&state->desc, h->self->node_id) == NULL) return; /* this replica is on its way out */
+    const struct range_replica *self = range_desc_replica(&state->desc, h->self->node_id);
+    if (self == NULL) return; /* this replica is on its way out */
+    if (!members_may_create(h, state->desc.id, self->replica_id)) {
+        members_refuse_birth(h, &state->desc, self->replica_id);
+        return;
+    }
     struct raft_restore restore = {.hard = {.term = BIRTH_TERM, .vote = c->leader, .commit = BIRTH_INDEX},
                                    .snapshot_index = BIRTH_INDEX,
                                    .snapshot_term = BIRTH_TERM,

@@ -3,7 +3,8 @@
  *   LEAVING ---- nothing works on it any more ----> DETACHED ---- tombstone durable ----> CUTTING ---- rows gone ----> (end)
  *     mute                                           the replica is freed                  excise of its rows
  *
- * A host that starts and finds a tombstone with a span begins at CUTTING. */
+ * A host that starts and finds a tombstone with a span begins at CUTTING. Rows of one that left before its parent split it off
+ * begin at STORING: until the split is durable the parent may need them again. */
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
@@ -13,7 +14,7 @@
 #include "range/members_int.h"
 #include "range/snapshot_int.h"
 
-enum leaving_state { LEAVING_DETACHED, LEAVING_CUTTING };
+enum leaving_state { LEAVING_STORING, LEAVING_DETACHED, LEAVING_CUTTING };
 
 struct leaving {
     struct list link;
@@ -243,6 +244,7 @@ static struct leaving *leaving_new(struct host *h, uint64_t group, uint64_t repl
 {
     struct leaving *l = mem_zalloc(sizeof *l);
     l->host = h;
+    l->state = LEAVING_DETACHED;
     l->group = group;
     l->replica_id = replica_id;
     keys_dropping_begin(h, &l->keys, start, end);
@@ -274,6 +276,29 @@ void members_recall_left(struct host *h, uint64_t group, uint64_t replica_id, st
     members_note_gone(h, group, replica_id);
     leaving_new(h, group, replica_id, start, end)->batch = h->batch_seq;
     tombstone_put(h, group, replica_id, start, end);
+}
+
+static void leaving_stored(void *ctx)
+{
+    struct leaving *l = ctx;
+    l->state = LEAVING_DETACHED;
+    l->batch = l->host->batch_seq;
+    tombstone_put(l->host, l->group, l->replica_id, l->keys.start, l->keys.end);
+}
+
+/* Its tombstone, without a span, is in the log already: a crash before the next one leaves rows that are nobody's. */
+void members_refuse_birth(struct host *h, const struct range_desc *d, uint64_t replica_id)
+{
+    struct buf start, end;
+    COVER("members.left_unborn");
+    buf_init(&start, LSM_KEY_MAX);
+    buf_init(&end, LSM_KEY_MAX);
+    range_desc_span(d, &start, &end);
+    struct leaving *l = leaving_new(h, d->id, replica_id, buf_slice(&start), buf_slice(&end));
+    l->state = LEAVING_STORING;
+    lsm_flush(h->lsm, leaving_stored, l);
+    buf_free(&start);
+    buf_free(&end);
 }
 
 /* What a split has made goes only when the store holds the split. Else a crash has that applied again: it would make the

@@ -20,6 +20,8 @@ void replica_leave(struct replica *r, const char *why); /* it is mute at once; t
 void members_pass(struct host *h);
 void members_durable(struct host *h); /* a batch of the log is */
 void members_close(struct host *h);
+/* The replica has left already, and now its parent splits it off: it is not made, and its rows go when the split is durable. */
+void members_refuse_birth(struct host *h, const struct range_desc *d, uint64_t replica_id);
 void members_tombstone(struct host *h, uint64_t group, uint64_t replica_id); /* of one that has no rows of its own */
 void members_note_gone(struct host *h, uint64_t group, uint64_t replica_id);
 /* While opening: a tombstone; with a span, its rows may still be here. */
