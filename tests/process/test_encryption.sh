@@ -50,9 +50,10 @@ check "and starts with the new key alone" cluster_start
 check "the held one too" "$quorate" cluster start node-3
 expect "with all rows" 0 "$needle$needle" "$quorate" get default "$needle-1"
 written() { # a table that is not just being written
-    for table in $(find "$QUORATE_DIR/node-1/store" -name '*.tbl'); do
-        "$quorate" debug table --encryption-keys "$keys" "$table" && return
-    done
+    find "$QUORATE_DIR/node-1/store" -name '*.tbl' >"$work/tables"
+    while read -r table; do
+        "$quorate" debug table --encryption-keys "$keys" "$table" </dev/null && return
+    done <"$work/tables"
     return 1
 }
 check "there is a table" eventually written
