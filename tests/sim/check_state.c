@@ -11,6 +11,7 @@ struct seen {
     struct world *world;
     const struct process *p;
     struct map *highest; /* group -> commit + 1 */
+    struct map *held;    /* group -> replicas that nodes have of it */
     struct map *hashes;  /* group -> hash of rows */
     bool behind;
     uint64_t safepoint; /* the highest of any: rows that end below may have gone from some stores */
@@ -27,6 +28,16 @@ static void note_commit(void *ctx, struct replica *r)
     uint64_t commit = raft_commit(replica_raft(r)) + 1;
     if ((uintptr_t)map_get(s->highest, replica_group(r)) < commit)
         map_put(s->highest, replica_group(r), number(commit));
+    if (process_is_node(s->p))
+        map_put(s->held, replica_group(r), number((uintptr_t)map_get(s->held, replica_group(r)) + 1));
+}
+
+/* What lacks a replica is not whole, even when all that are there agree. Who is gone for good has its replicas for a while yet. */
+static void compare_held(void *ctx, struct replica *r)
+{
+    struct seen *s = ctx;
+    if (!process_is_node(s->p) || !replica_leads(r)) return;
+    if ((uintptr_t)map_get(s->held, replica_group(r)) < replica_desc(r)->replica_count) s->behind = true;
 }
 
 static void compare_applied(void *ctx, struct replica *r)
@@ -65,14 +76,27 @@ void check_state_describe(const struct cluster *c)
     each_replica(c, &(struct seen){.highest = NULL}, describe);
 }
 
+static bool somebody_is_gone(const struct cluster *c)
+{
+    struct process *servers[SERVERS_MAX];
+    unsigned count = cluster_servers(c, servers);
+    for (unsigned i = 0; i < count; i++) {
+        if (servers[i]->given_up || servers[i]->disk_damaged) return true;
+    }
+    return false;
+}
+
 bool check_state_settled(const struct cluster *c)
 {
-    struct map highest;
+    struct map highest, held;
     map_init(&highest);
-    struct seen s = {.world = c->world, .highest = &highest};
+    map_init(&held);
+    struct seen s = {.world = c->world, .highest = &highest, .held = &held};
     each_replica(c, &s, note_commit);
+    if (!s.behind && !somebody_is_gone(c)) each_replica(c, &s, compare_held);
     if (!s.behind) each_replica(c, &s, compare_applied);
     map_free(&highest);
+    map_free(&held);
     return !s.behind;
 }
 
