@@ -665,6 +665,7 @@ void memdisk_fail_at(struct memdisk *d, unsigned calls, uint64_t n, enum status 
     d->fail_with = with;
     d->fail_sticky = sticky;
     d->fail_fired = false;
+    if (with == STATUS_OK) d->power_is_off = false;
 }
 
 bool memdisk_fail_fired(const struct memdisk *d)

@@ -45,6 +45,7 @@ enum memdisk_call {
 };
 /* The n-th call from now (1: the next) of the kinds in `calls` fails with `with`; n 0 disarms. A failing write is torn.
  * sticky: every later call, of any kind, fails with STATUS_IO, as after a power cut. An open that fails creates nothing.
+ * with STATUS_OK (and n 0): what a sticky failure began is over too; calls succeed again in the same life.
  * with STATUS_CLOSED: the process was killed before that call: it and all later ones do nothing at all. */
 void memdisk_fail_at(struct memdisk *d, unsigned calls, uint64_t n, enum status with, bool sticky);
 bool memdisk_fail_fired(const struct memdisk *d);
