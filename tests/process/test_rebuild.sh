@@ -39,7 +39,9 @@ version=$("$quorate" put kept bench/0000000001 once -o json | json "int(d['versi
 wipe 2 3
 sleep 1
 wipe 1
-sleep 6
+twice_eventually() { eventually "$@" || eventually "$@"; }
+unheard() { ! "$quorate" meta rebuild --dry-run --nodes "$nodes" 2>&1 | grep -q "it lives"; }
+check "the nodes have not been answered for ten seconds" twice_eventually unheard
 expect "a node that is down is asked for" 1 "" sh -c "'$quorate' cluster kill node-3 && '$quorate' meta rebuild --timeout 3000 --nodes '$nodes'"
 expect "or has to be named" 1 "if it never comes back" "$quorate" meta rebuild --nodes "127.0.0.1:$((base + 11)),127.0.0.1:$((base + 12))"
 "$quorate" cluster start node-3 >/dev/null 2>&1
