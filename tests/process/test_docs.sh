@@ -6,12 +6,12 @@ set -u
 . "$(dirname "$0")/lib.sh"
 cd "$here/../.." || exit 1
 quorate=$(cd "$(dirname "$quorate")" && pwd)/quorate
-second=$(free_base_port)
 
 check "each page with commands has a test" sh -c "python3 '$here/docs_commands.py' pages >'$work/pages'"
 check "the cluster starts" cluster_start
 ready() { curl -sf "$(gateway)/readyz"; }
 check "the cluster is ready" eventually ready
+second=$(free_base_port) # now that the first one has its ports
 mkdir "$work/etc" "$work/backups" "$work/tmp"
 PATH=$work/bin:$PATH
 mkdir "$work/bin" && ln -s "$quorate" "$work/bin/quorate"
