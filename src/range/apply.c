@@ -284,7 +284,7 @@ bool replica_apply(struct replica *r)
                   &h->fx);
         replica_take_effects(r);
     }
-    if (replica_lineage(r)->merge_waiter != 0) merge_applied(r);
+    if (count > 0 || !waits) merge_wake(r); /* two that wait in vain would wake each other for ever */
     return r->applied < r->commit && !waits && !r->apply_wait && !h->env->dead;
 }
 

@@ -69,7 +69,7 @@ MUST_CHECK enum status merge_evaluate(struct changing *c); /* of the kinds that 
 void merge_absorb(struct replica *left, struct replica *right, uint64_t index);
 /* The same by a snapshot of the left one: what was proposed to the right one may have taken effect elsewhere. */
 void merge_absorb_lagging(struct replica *left, struct replica *right, uint64_t index);
-void merge_applied(struct replica *right); /* somebody may wait for that */
+void merge_wake(struct replica *right); /* it has got on, or never will: who waits to take it in looks again */
 /* Groups that were taken in; their logs are dropped when the store is durably past that. */
 void absorbed_step(struct host *h);
 void absorbed_note(struct host *h, uint64_t group, uint64_t replica_id, uint64_t by, uint64_t index);

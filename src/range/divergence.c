@@ -204,6 +204,7 @@ void divergence_take_out(struct replica *r, uint64_t at)
     replica_fail_all(r, STATUS_NOT_LEADER, true);
     replica_set_leads(r);
     host_mark_ready(r->host, r);
+    merge_wake(r);
 }
 
 static void judge(struct replica *r)

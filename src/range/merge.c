@@ -63,6 +63,7 @@ static void lack_rows(struct replica *r)
     replica_fail_all(r, STATUS_NOT_LEADER, true);
     replica_set_leads(r);
     host_mark_ready(r->host, r);
+    merge_wake(r);
 }
 
 /* The right one's replica, when it has applied all. NULL: not yet, or never. */
@@ -307,8 +308,9 @@ void merge_absorb_lagging(struct replica *left, struct replica *right, uint64_t 
     take_in(left, right, index, !MUTANT(lagging_told_definite));
 }
 
-void merge_applied(struct replica *right)
+void merge_wake(struct replica *right)
 {
+    if (replica_lineage(right)->merge_waiter == 0) return;
     struct lineage *waited = replica_lineage_of(right);
     struct replica *left = map_get(&right->host->replicas, waited->merge_waiter);
     waited->merge_waiter = 0;

@@ -52,7 +52,18 @@ static enum status cut(void *ctx, void *state, const struct machine_cut *c, stru
     return STATUS_RETRY;
 }
 
-static const struct machine_ops MACHINE = {.apply = apply, .cut = cut};
+static void join(void *ctx, void *left, void *right, const struct machine_cut *c, struct arena *arena,
+                 struct txn_writes *writes)
+{
+    (void)ctx;
+    (void)left;
+    (void)right;
+    (void)c;
+    (void)arena;
+    (void)writes;
+}
+
+static const struct machine_ops MACHINE = {.apply = apply, .cut = cut, .join = join};
 
 static void first_durable(void *ctx)
 {
@@ -596,6 +607,65 @@ START_TEST(alone_only_by_the_last_word_of_the_log)
 }
 END_TEST
 
+static void change(uint64_t id, struct range_command c)
+{
+    static struct proposal changes[8];
+    static unsigned used;
+    struct proposal *p = &changes[used++ % 8];
+    struct buf command;
+    buf_init(&command, 256);
+    c.key = SLICE_EMPTY;
+    range_command_encode(&c, &command);
+    *p = (struct proposal){.done = put_done, .deadline_ns = UINT64_MAX};
+    ck_assert_int_eq(replica_propose(host_replica(host, id), buf_slice(&command), p), STATUS_OK);
+    buf_free(&command);
+    pass(10);
+}
+
+/* One takes in its neighbour, which takes in its own first, and that one waits for a block. Two that wait do not ask each other all the
+ * time whether the other has got on: the processor would be busy with that for as long as the disk takes. */
+START_TEST(a_chain_of_merges_waits_at_rest)
+{
+    static const char *const STARTS[] = {"", "g", "p", ""};
+    struct replica *r[3];
+    begin();
+    for (unsigned i = 0; i < 3; i++) {
+        struct range_desc d = the_range();
+        d.id = GROUP + i;
+        d.start = slice_str(STARTS[i]);
+        d.end = slice_str(STARTS[i + 1]);
+        host_create_replica(host, &d);
+        r[i] = host_replica(host, d.id);
+    }
+    pass(60);
+    const struct range_epoch first = {.conf_ver = 1, .version = 1}, second = {.conf_ver = 1, .version = 2};
+    r[2]->apply_wait = true;
+    change(GROUP + 1, (struct range_command){.kind = RANGE_INTEND, .epoch = first, .other = GROUP + 2});
+    change(GROUP + 2, (struct range_command){.kind = RANGE_FREEZE, .epoch = first, .other = GROUP + 1, .version = 1});
+    change(GROUP + 1,
+           (struct range_command){
+               .kind = RANGE_COMMIT, .epoch = first, .other = GROUP + 2, .index = raft_last_index(replica_raft(r[2]))});
+    change(GROUP, (struct range_command){.kind = RANGE_INTEND, .epoch = first, .other = GROUP + 1});
+    change(GROUP + 1, (struct range_command){.kind = RANGE_FREEZE, .epoch = second, .other = GROUP, .version = 1});
+    change(GROUP,
+           (struct range_command){
+               .kind = RANGE_COMMIT, .epoch = first, .other = GROUP + 1, .index = raft_last_index(replica_raft(r[1]))});
+    ck_assert_uint_eq(host->replicas.count, 3);
+    ck_assert_uint_gt(raft_commit(replica_raft(r[0])), raft_applied(replica_raft(r[0])));
+    ck_assert(list_empty(&host->ready));
+    bool damaged =
+        _i == 1; /* another block of it is: nobody ever gets the rows from here, and all ask for a snapshot */
+    r[2]->apply_wait = damaged;
+    r[2]->divergence.damaged = damaged;
+    host_mark_ready(host, r[2]);
+    pass(2);
+    ck_assert_uint_eq(host->replicas.count, damaged ? 3 : 1);
+    ck_assert((r[0]->state == REPLICA_DIVERGED) == damaged);
+    ck_assert(damaged || replica_desc(r[0])->end.size == 0);
+    teardown();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("range_repair");
@@ -614,6 +684,7 @@ int main(void)
     tcase_add_test(c, tombstones_go_after_a_day);
     tcase_add_test(c, replicas_do_not_change_behind_a_freeze);
     tcase_add_test(c, one_without_rows_gives_way);
+    tcase_add_loop_test(c, a_chain_of_merges_waits_at_rest, 0, 2);
     tcase_add_test(c, a_state_that_cannot_be_read_is_not_guessed);
     tcase_add_loop_test(c, alone_only_by_the_last_word_of_the_log, 0, 2);
     suite_add_tcase(s, c);
