@@ -11,6 +11,7 @@ struct host_options hosts_options;
 unsigned hosts_chunk_rows = 1;
 bool hosts_without_range; /* hosts begin without a replica */
 uint64_t hosts_written;   /* commands that were answered */
+uint64_t hosts_frames, hosts_messages;
 
 /* --- the machine: each command is a row --- */
 
@@ -46,6 +47,9 @@ static void on_request(void *ctx, struct rpc_request *req)
 {
     struct bare_host *b = ctx;
     if (req->method == METHOD_RAFT) {
+        hosts_frames++;
+        struct unpack u = unpack_make(req->params);
+        hosts_messages += unpack_array(&u);
         host_on_raft(b->host, req);
     } else if (req->method == METHOD_LIVENESS) {
         host_on_liveness(b->host, req);
@@ -192,7 +196,7 @@ void hosts_begin(uint64_t seed)
     hosts_options.log_keep_bytes = hosts_options.log_lag_bytes = 3000;
     hosts_options.snapshot_chunk_bytes = hosts_chunk_rows * HOSTS_VALUE + 1;
     hosts_options.snapshot_rate_bytes = 0;
-    hosts_written = 0;
+    hosts_written = hosts_frames = hosts_messages = 0;
     for (unsigned i = 0; i < HOSTS_COUNT; i++) {
         char name[8];
         (void)snprintf(name, sizeof name, "host%u", i + 1);

@@ -17,10 +17,11 @@ struct bare_host { /* a host and nothing else */
 
 extern struct world hosts_world;
 extern struct process *hosts_process[HOSTS_COUNT];
-extern struct host_options hosts_options; /* from hosts_begin on */
-extern unsigned hosts_chunk_rows;         /* of a snapshot; before hosts_begin */
-extern bool hosts_without_range;          /* hosts begin without a replica */
-extern uint64_t hosts_written;            /* commands that were answered */
+extern struct host_options hosts_options;     /* from hosts_begin on */
+extern unsigned hosts_chunk_rows;             /* of a snapshot; before hosts_begin */
+extern bool hosts_without_range;              /* hosts begin without a replica */
+extern uint64_t hosts_written;                /* commands that were answered */
+extern uint64_t hosts_frames, hosts_messages; /* of Raft that have come; in these frames */
 
 struct range_desc hosts_range(void);
 void hosts_begin(uint64_t seed);
