@@ -1,52 +1,26 @@
 /* The largest transactions: what is held of them has to fit a row, and what sends rows. */
-#include "lib/suite.h"
-#include "lib/txn_model.h"
-#include "txn/table_int.h"
+#include "test_txn_table.h"
 
 #include <stdio.h>
 
-#define KEYSPACE 1u
 #define BIG LIMIT_VALUE_BYTES
 #define LONG_KEYS 1900u
 
-static struct arena arena;
-static struct rows rows;
-static struct txn_table *table;
-static struct buf body, answer;
-static uint64_t now, entry_index;
 static uint32_t numbers[LONG_KEYS];
 static struct txn_op ops[LONG_KEYS];
 
-static void setup(void)
+static void number_ops(void)
 {
-    arena_init(&arena, 1u << 20);
-    buf_init(&body, LIMIT_FRAME_BYTES);
-    buf_init(&answer, LIMIT_FRAME_BYTES);
-    rows_init(&rows);
-    table = txn_table_new();
-    now = 1000;
-    entry_index = 0;
+    setup();
     for (uint32_t i = 0; i < LONG_KEYS; i++) numbers[i] = i;
 }
 
-static void teardown(void)
-{
-    txn_table_free(table);
-    rows_free(&rows);
-    buf_free(&body);
-    buf_free(&answer);
-    arena_free(&arena);
-}
-
-/* Applies the body; no row that it writes is larger than one may be. */
+/* No row that it writes is larger than one may be. */
 static void apply(enum txn_command_kind kind, uint64_t ts)
 {
-    struct txn_command c = {.kind = kind, .ts = ts, .txn = buf_slice(&body)};
-    struct txn_entry e = {.command = &c, .index = ++entry_index, .keyspace = KEYSPACE, .range_start = SLICE_EMPTY};
-    struct txn_view view = rows_view(&rows);
     struct txn_writes writes;
-    buf_clear(&answer);
-    ck_assert_int_eq(txn_table_apply(table, &e, &view, &arena, &writes, &answer), STATUS_OK);
+    entry_index++;
+    ck_assert_int_eq(try_apply(kind, ts, &writes), STATUS_OK);
     for (size_t i = 0; i < writes.count; i++) ck_assert_uint_le(writes.items[i].value.size, HELD_ROW_MAX);
     rows_apply(&rows, &writes, ts);
 }
@@ -148,7 +122,7 @@ int main(void)
 {
     Suite *s = suite_create("txn_large");
     TCase *tc = tcase_create("large");
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, number_ops, teardown);
     suite_add_tcase(s, tc);
     tcase_add_test(tc, a_part_that_is_too_large_to_hold_is_refused);
     tcase_add_test(tc, adds_that_are_too_many_to_wait_are_refused);

@@ -1,55 +1,23 @@
 /* One participant, entry by entry: docs/transactions.md. Interleavings of two of them: tests/model. */
 #include "base/mem.h"
-#include "lib/suite.h"
-#include "lib/txn_model.h"
+#include "test_txn_table.h"
 #include "txn/coordinator.h"
-#include "txn/table_int.h"
 
-#define KEYSPACE 1u
-
-static struct arena arena;
-static struct rows rows;
-static struct txn_table *table;
-static struct buf body, answer;
-static uint64_t now, entry_index;
 static struct txn_vote vote;
 static struct txn_result result;
-
-static void setup(void)
-{
-    arena_init(&arena, 4096);
-    buf_init(&body, 1u << 20);
-    buf_init(&answer, 1u << 22);
-    rows_init(&rows);
-    table = txn_table_new();
-    now = 1000;
-    entry_index = 0;
-}
-
-static void teardown(void)
-{
-    txn_table_free(table);
-    rows_free(&rows);
-    buf_free(&body);
-    buf_free(&answer);
-    arena_free(&arena);
-}
 
 /* Applies the body as an entry, stopping at each of its reads before it goes through, then compares the table with one that is
  * rebuilt from the rows. */
 static void apply(enum txn_command_kind kind, uint64_t ts)
 {
-    struct txn_command c = {.kind = kind, .ts = ts, .txn = buf_slice(&body)};
-    struct txn_entry e = {.command = &c, .index = ++entry_index, .keyspace = KEYSPACE, .range_start = SLICE_EMPTY};
-    struct txn_view view = rows_view(&rows);
     struct txn_writes writes;
     enum status s = STATUS_MISS;
+    entry_index++;
     for (uint64_t miss = 1; s == STATUS_MISS; miss++) {
-        buf_clear(&answer);
         rows.gets = 0;
         rows.miss_at = miss;
         size_t held = txn_table_count(table);
-        s = txn_table_apply(table, &e, &view, &arena, &writes, &answer);
+        s = try_apply(kind, ts, &writes);
         if (s == STATUS_MISS) ck_assert(answer.size == 0 && txn_table_count(table) == held);
     }
     ck_assert_int_eq(s, STATUS_OK);
