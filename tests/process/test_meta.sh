@@ -56,15 +56,15 @@ load_start change 50 25 600
 sleep 1
 join 4 101
 fourth=$!
-expect "a fourth member" 0 "member 4 votes" "$quorate" meta add 4 "127.0.0.1:$((base + 101))" --timeout 10000
+expect "a fourth member" 0 "member 4 votes" "$quorate" meta add 4 "127.0.0.1:$((base + 101))" --timeout 60000
 check "four vote" are "[1, 2, 3, 4]"
 join 5 102
 fifth=$!
-expect "a fifth one" 0 "member 5 votes" "$quorate" meta add 5 "127.0.0.1:$((base + 102))" --timeout 10000
+expect "a fifth one" 0 "member 5 votes" "$quorate" meta add 5 "127.0.0.1:$((base + 102))" --timeout 60000
 leads=$(meta_leader)
-expect "the leader itself is taken out" 0 "is removed" "$quorate" meta remove "${leads#meta-}" --timeout 10000
+expect "the leader itself is taken out" 0 "is removed" "$quorate" meta remove "${leads#meta-}" --timeout 60000
 first=$(voters | tr -d '[],' | awk "{print \$1}")
-expect "another one" 0 "is removed" "$quorate" meta remove "$first" --timeout 10000
+expect "another one" 0 "is removed" "$quorate" meta remove "$first" --timeout 60000
 check "three vote" test "$(voters | tr ',' '\n' | wc -l)" = 3
 expect "one that is there is not added again" 1 "a member of that id already" "$quorate" meta add 5 "127.0.0.1:$((base + 102))"
 expect "an address is of one member" 1 "that address is another member's" "$quorate" meta add 9 "127.0.0.1:$((base + 102))"
