@@ -144,6 +144,86 @@ START_TEST(a_write_that_asked_before_a_decision)
 }
 END_TEST
 
+/* --- another leader, and the first one again --- */
+
+static void answered(void *ctx, const struct client_error *e, struct slice payload)
+{
+    struct stage_answer *a = ctx;
+    (void)payload;
+    a->status = e->status;
+    a->done = true;
+}
+
+static void transfer(uint64_t range, const struct process *from, const struct process *to)
+{
+    struct stage_answer a = {.done = false};
+    struct buf params;
+    buf_init(&params, 4096);
+    pack_range_transfer_request(
+        &params, &(struct range_transfer_request){.range_id = range, .node_id = host_node_id(process_host(to))});
+    client_node(stage_client(s, 0), from->address, METHOD_RANGE_TRANSFER, buf_slice(&params), 5000, answered, &a);
+    buf_free(&params);
+    process_pass_soon(s->cluster.clients[0]);
+    wait_for(&a.done);
+    ck_assert_int_eq(a.status, STATUS_OK);
+}
+
+static void note_range(void *ctx, struct replica *r)
+{
+    uint64_t *range = ctx;
+    uint32_t keyspace = client_keyspace_id(stage_client(s, 0), stage_keyspace);
+    if (range_desc_contains(replica_desc(r), keyspace, slice_str("a"))) *range = replica_group(r);
+}
+
+static struct process *follower(uint64_t range, const struct process *leader)
+{
+    for (unsigned i = 0; i < s->cluster.knobs.node_count; i++) {
+        struct process *p = s->cluster.nodes[i];
+        if (p != leader && host_replica(process_host(p), range) != NULL) return p;
+    }
+    ck_abort_msg("no other replica");
+}
+
+static void read_at(uint64_t ts, struct stage_answer *out)
+{
+    stage_get(s, 2, "a", &(struct read_how){.mode = READ_SNAPSHOT, .ts = ts}, out);
+    wait_for(&out->done);
+    ck_assert_int_eq(out->status, STATUS_OK);
+    ck_assert_str_eq(out->values[0], "1");
+}
+
+/* A write asks for its timestamp, which takes long to come. Meanwhile another node leads, and serves a snapshot of later, and then the first
+ * one leads again. No log tells of that snapshot: a write with the timestamp of before would come into it. */
+START_TEST(a_timestamp_from_an_earlier_leadership)
+{
+    const char *here, *there;
+    struct stage_answer before, late, elsewhere, seen;
+    uint64_t range = 0;
+    struct txn_op op = put_op("a", "1");
+    do_op(&op, &before);
+    leaders_apart(&here, &there);
+    struct process *node = stage_leader(s, "a");
+    host_each_replica(process_host(node), note_range, &range);
+    const struct process *other = follower(range, node);
+    for (unsigned i = 0; i < METAS; i++)
+        sim_net_lag(&s->world, s->cluster.metas[i]->index, node->index, 1000000000, 700 * MS_NS);
+    stage_run(s, 50 * MS_NS); /* what was asked for before has come */
+    op = put_op("a", "2");
+    stage_txn(s, 1, &(struct txn){.ops = &op, .op_count = 1}, &late);
+    stage_run(s, 100 * MS_NS);
+    op = put_op(there, "1");
+    do_op(&op, &elsewhere);
+    transfer(range, node, other);
+    read_at(elsewhere.ts, &seen);
+    transfer(range, other, node);
+    ck_assert_msg(!late.done, "the timestamp has come too early");
+    wait_for(&late.done);
+    for (unsigned i = 0; i < METAS; i++) sim_net_lag(&s->world, s->cluster.metas[i]->index, node->index, 0, 0);
+    stage_run(s, SEC_NS); /* it hears of the present again */
+    read_at(elsewhere.ts, &seen);
+}
+END_TEST
+
 /* --- watches --- */
 
 struct watched {
@@ -205,6 +285,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, a_metadata_leader_that_is_none_any_more);
     tcase_add_test(t, a_write_that_asked_before_a_decision);
+    tcase_add_test(t, a_timestamp_from_an_earlier_leadership);
     tcase_add_test(t, a_watch_from_long_ago);
     suite_add_tcase(suite, t);
     return run_suite(suite);
