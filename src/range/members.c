@@ -1,10 +1,10 @@
 /* Who may speak for a group, and replicas of this host that go (docs/moves.md):
  *
- *   LEAVING ---- nothing works on it any more ----> DETACHED ---- tombstone durable ----> CUTTING ---- rows gone ----> (end)
- *     mute                                           the replica is freed                  excise of its rows
+ *   LEAVING -- nothing works on it any more --> DETACHED -- tombstone durable --> CUTTING -- rows gone --> CUT -- that is durable --> (end)
+ *     mute                                       the replica is freed              excise of its rows     the tombstone without its span
  *
- * A host that starts and finds a tombstone with a span begins at CUTTING. Rows of one that left before its parent split it off
- * begin at STORING: until the split is durable the parent may need them again. */
+ * A host that starts and finds a tombstone with a span begins at CUTTING: so until there is one without, nobody may have rows there.
+ * Rows of one that left before its parent split it off begin at STORING: until the split is durable the parent may need them again. */
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
@@ -14,14 +14,14 @@
 #include "range/members_int.h"
 #include "range/snapshot_int.h"
 
-enum leaving_state { LEAVING_STORING, LEAVING_DETACHED, LEAVING_CUTTING };
+enum leaving_state { LEAVING_STORING, LEAVING_DETACHED, LEAVING_CUTTING, LEAVING_CUT };
 
 struct leaving {
     struct list link;
     struct host *host;
     enum leaving_state state;
     uint64_t group, replica_id;
-    uint64_t batch; /* the log batch that holds the tombstone */
+    uint64_t batch; /* the log batch that holds the tombstone; CUT: the one without a span */
     struct keys_dropping keys;
 };
 
@@ -220,14 +220,20 @@ static void leaving_cut(void *ctx, enum status s)
 {
     struct leaving *l = ctx;
     struct host *h = l->host;
-    if (s == STATUS_OK) {
-        const struct gone_record rowless = {.replica_id = l->replica_id, .start = SLICE_EMPTY, .end = SLICE_EMPTY};
-        if (!MUTANT(tombstone_forgotten)) gone_record_put(h->wal, l->group, &rowless);
-        log_event(h->env->log, LOG_INFO, "range.left", "range=%llu replica=%llu", (unsigned long long)l->group,
-                  (unsigned long long)l->replica_id);
-    } else {
+    const struct gone_record rowless = {.replica_id = l->replica_id, .start = SLICE_EMPTY, .end = SLICE_EMPTY};
+    if (s != STATUS_OK)
         h->env->ops->fatal(h->env, "the rows of a range that left cannot be dropped: the manifest cannot be written");
-    }
+    if (s == STATUS_OK && !MUTANT(tombstone_forgotten)) gone_record_put(h->wal, l->group, &rowless);
+    l->state = LEAVING_CUT;
+    l->batch = h->batch_seq;
+    h->env->ops->wake(h->env);
+}
+
+static void leaving_end(struct leaving *l)
+{
+    struct host *h = l->host;
+    log_event(h->env->log, LOG_INFO, "range.left", "range=%llu replica=%llu", (unsigned long long)l->group,
+              (unsigned long long)l->replica_id);
     list_remove(&l->link);
     leaving_free(l);
     h->env->ops->wake(h->env);
@@ -366,7 +372,12 @@ void members_durable(struct host *h)
     LIST_FOR(it, &h->members.leaving)
     {
         struct leaving *l = LIST_ENTRY(it, struct leaving, link);
-        if (l->state == LEAVING_DETACHED && l->batch < h->batch_seq) leaving_begin_cut(l);
+        if (l->batch >= h->batch_seq) continue;
+        if (l->state == LEAVING_DETACHED) {
+            leaving_begin_cut(l);
+        } else if (l->state == LEAVING_CUT) {
+            leaving_end(l);
+        }
     }
 }
 
