@@ -66,13 +66,19 @@ static enum status get_in_runs(struct lsm *l, struct slice key, uint64_t hash, u
     return STATUS_NOT_FOUND;
 }
 
+/* First what tells in memory whether the key is there; then, of a key that is not, the filters of the tables that might have it. Most
+ * of what is looked for in vain, as a new id is, ends at filters, which lie anywhere. */
 void lsm_soon(const struct lsm *l, struct slice key, bool next)
 {
     uint64_t hash = bloom_hash(key);
-    if (next)
-        recent_next(&l->recent, hash);
-    else
+    if (!next) {
         recent_soon(&l->recent, hash);
+        memtable_soon(l->active, hash);
+        for (size_t i = 0; i < l->frozen_count; i++) memtable_soon(l->frozen[i], hash);
+        return;
+    }
+    if (recent_next(&l->recent, hash) || memtable_may_hold(l->active, hash)) return;
+    for (size_t r = 0; r < l->version->run_count; r++) (void)candidate(l->version, r, key, hash);
 }
 
 /* Newer sources hold newer versions of a key: the first version found is the one. */

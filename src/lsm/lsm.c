@@ -132,6 +132,7 @@ void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, con
         for (; seen < count && seen < i + WRITES_AHEAD; seen++) {
             hashes[seen % WRITES_AHEAD] = bloom_hash(writes[seen].key);
             recent_soon(&l->recent, hashes[seen % WRITES_AHEAD]);
+            memtable_soon(l->active, hashes[seen % WRITES_AHEAD]);
         }
         memtable_put(l->active, &writes[i], hashes[i % WRITES_AHEAD]);
         recent_take(&l->recent, &writes[i], hashes[i % WRITES_AHEAD]);

@@ -1,7 +1,6 @@
 #include "lsm/memtable.h"
 
 #include "base/mem.h"
-#include "lsm/bloom.h"
 #include "lsm/memnode.h"
 
 #define HEIGHT_MAX 12u
@@ -313,7 +312,7 @@ void memtable_row(const struct memtable_cursor *c, struct lsm_write *row)
 
 bool memtable_get(const struct memtable *m, struct slice key, uint64_t hash, uint64_t ts, struct lsm_write *row)
 {
-    if (m->rows == 0 || !bloom_may_hold(m->filter, m->filter_lines, hash)) return false;
+    if (!memtable_may_hold(m, hash)) return false;
     struct memtable_cursor c;
     memtable_seek(m, key, ts, &c);
     if (c.leaf == NULL) return false;

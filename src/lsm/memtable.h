@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/map.h"
+#include "lsm/bloom.h"
 #include "lsm/erase.h"
 
 struct memnode;
@@ -61,6 +62,15 @@ static inline bool memtable_cursor_valid(const struct memtable_cursor *c)
 }
 void memtable_row(const struct memtable_cursor *c, struct lsm_write *row); /* borrowed from the memtable */
 
+/* A key that has this bloom_hash is here, perhaps. It will be asked: the answer comes to the processor, and nobody waits. */
+static inline bool memtable_may_hold(const struct memtable *m, uint64_t hash)
+{
+    return m->rows > 0 && bloom_may_hold(m->filter, m->filter_lines, hash);
+}
+static inline void memtable_soon(const struct memtable *m, uint64_t hash)
+{
+    __builtin_prefetch(bloom_line(m->filter, m->filter_lines, hash));
+}
 /* The newest version of key, whose bloom_hash is given, at or below ts. */
 bool memtable_get(const struct memtable *m, struct slice key, uint64_t hash, uint64_t ts, struct lsm_write *row);
 /* Rows of [start, end), roughly (whole leaves); end empty: no bound. */

@@ -113,15 +113,18 @@ void recent_soon(const struct recent *r, uint64_t hash)
     if (r->count > 0) __builtin_prefetch(&r->tags[set_of(r, hash)]);
 }
 
-void recent_next(const struct recent *r, uint64_t hash)
+bool recent_next(const struct recent *r, uint64_t hash)
 {
-    if (r->count == 0) return;
+    bool there = false;
+    if (r->count == 0) return there;
     size_t first = set_of(r, hash);
     for (size_t i = first; i < first + WAYS; i++) {
         if (r->tags[i] != tag_of(hash)) continue;
         __builtin_prefetch(&r->slots[i]);
         __builtin_prefetch((const uint8_t *)&r->slots[i] + CACHE_LINE);
+        there = true;
     }
+    return there;
 }
 
 void recent_clear(struct recent *r)

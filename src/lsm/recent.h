@@ -26,9 +26,10 @@ void recent_free(struct recent *r);
 void recent_take(struct recent *r, const struct lsm_write *w, uint64_t hash);
 /* The value is borrowed until the next write. */
 bool recent_find(const struct recent *r, struct slice key, uint64_t hash, uint64_t *ts, struct slice *value);
-/* It will be looked for: its tags come to the processor, and, asked for again a little later, the row too. Neither waits. */
+/* It will be looked for: its tags come to the processor, and, asked for again a little later, the row too. Neither waits.
+ * False: it is not there. */
 void recent_soon(const struct recent *r, uint64_t hash);
-void recent_next(const struct recent *r, uint64_t hash);
+bool recent_next(const struct recent *r, uint64_t hash);
 void recent_clear(struct recent *r); /* rows have changed otherwise */
 void recent_check(const struct recent *r);
 
