@@ -122,13 +122,15 @@ void raft_follow(struct raft *r, uint64_t term, uint64_t leader, struct raft_eff
     if (was != RAFT_FOLLOWER) raft_reset_election(r);
 }
 
+/* A learner is asked for its pre-vote too, which does not count: it may be bound to us, and nobody else tells it that we lead no more. */
 static void broadcast_vote(struct raft *r, struct raft_message m, struct raft_effects *fx)
 {
     m.index = raft_log_last(&r->log);
     m.log_term = raft_log_last_term(&r->log);
     for (size_t i = 0; i < r->peer_count; i++) {
         uint64_t id = r->peers[i].id;
-        if (id == r->self.id || !raft_config_is_voter(r->config, id)) continue;
+        bool asked = m.type == RAFT_MSG_PRE_VOTE || raft_config_is_voter(r->config, id);
+        if (id == r->self.id || !asked) continue;
         m.to = id;
         raft_send(r, m, fx);
     }
