@@ -258,6 +258,21 @@ void raft_note_backed(struct raft *r)
     if (raft_wants_promise(r) && raft_config_quorum(r->config, backs, r) == 1) r->backed_ms = r->now_ms;
 }
 
+/* One that backed a group at rest was heard of as long as its node was, though no message of the group has come since. What was promised
+ * under a former grant is over. */
+void raft_support_changed(struct raft *r, uint64_t id)
+{
+    const struct raft_support *s = r->options->support;
+    struct raft_progress *p = r->role == RAFT_LEADER ? raft_peer(r, id) : NULL;
+    uint64_t until;
+    if (p == NULL) return;
+    r->heartbeat_deadline_ms = r->now_ms;
+    if (r->backed_ms != 0) r->backed_ms = r->now_ms;
+    uint64_t held = s->held(r->self.support_ctx, id, &until);
+    if (held != 0 && held != p->grant) p->grant = 0;
+    if (held == 0 && p->grant != 0 && p->heard_ms + s->long_ms < r->now_ms) p->heard_ms = r->now_ms - s->long_ms;
+}
+
 /* A follower campaigns, or doubts that we lead: no sleep before it has answered a heartbeat. */
 void raft_look_after(struct raft *r, uint64_t id)
 {

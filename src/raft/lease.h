@@ -6,7 +6,8 @@
 
 /* Node-pair liveness (raft/liveness.h) as a group sees it, by replica id. Both are looks that change nothing. */
 struct raft_support {
-    uint64_t life; /* of our own node */
+    uint64_t life;    /* of our own node */
+    uint64_t long_ms; /* held support that lapses was last renewed so long ago, at most */
     /* Grant under which we support that replica's node, in that life of it (0: whichever it is); 0: we do not. */
     uint64_t (*given)(const void *ctx, uint64_t id, uint64_t life);
     /* Grant under which that node supports us, 0: it does not; until when a lease may count on it, on our clock. */

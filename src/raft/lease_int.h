@@ -24,6 +24,7 @@ bool raft_wants_promise(const struct raft *r);
 bool raft_backed_by(const struct raft *r, const struct raft_progress *p);
 bool raft_leader_asleep(const struct raft *r);
 void raft_note_backed(struct raft *r);
+void raft_support_changed(struct raft *r, uint64_t id);
 bool raft_hears_in_vain(const struct raft *r, const struct raft_message *m);
 void raft_look_after(struct raft *r, uint64_t id);
 

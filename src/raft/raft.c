@@ -277,11 +277,7 @@ void raft_step(struct raft *r, const struct raft_event *event, struct raft_effec
         break;
     case RAFT_EVENT_BORN: raft_lead_from_birth(r, fx); break;
     case RAFT_EVENT_UNREACHABLE: raft_unreachable(r, event->to); break;
-    case RAFT_EVENT_SUPPORT:
-        if (r->role != RAFT_LEADER || raft_peer(r, event->to) == NULL) break;
-        r->heartbeat_deadline_ms = r->now_ms;
-        if (r->backed_ms != 0) r->backed_ms = r->now_ms;
-        break;
+    case RAFT_EVENT_SUPPORT: raft_support_changed(r, event->to); break;
     case RAFT_EVENT_ALONE: raft_go_alone(r, event->note, fx); break;
     case RAFT_EVENT_RELEASED: raft_released(r); break;
     default: BUG("event type");

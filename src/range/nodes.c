@@ -37,8 +37,8 @@ void nodes_open(struct host *h)
                                                  .support_ns = h->options.support_ms * NS_PER_MS};
     while (h->nodes.options.life == 0)
         h->env->ops->random(h->env, &h->nodes.options.life, sizeof h->nodes.options.life);
-    h->nodes.support =
-        (struct raft_support){.life = h->nodes.options.life, .given = support_given, .held = support_held};
+    h->nodes.support = (struct raft_support){
+        .life = h->nodes.options.life, .long_ms = h->options.support_ms, .given = support_given, .held = support_held};
     uint32_t promised_ms = h->options.support_ms;
     if (h->options.support_before_ms > promised_ms) promised_ms = h->options.support_before_ms;
     h->nodes.silent_until_ms = h->now_ms + promised_ms + 1;

@@ -29,7 +29,7 @@ static uint64_t held(const void *ctx, uint64_t id, uint64_t *lease_until_ns)
 void raft_nodes_born(struct raft_cluster *c, struct rc_node *n)
 {
     n->life = hash_u64(c->seed * 100 + n->id * 10000 + n->lives) | 1;
-    n->support = (struct raft_support){.life = n->life, .given = given, .held = held};
+    n->support = (struct raft_support){.life = n->life, .long_ms = c->support_ms, .given = given, .held = held};
     for (uint64_t id = 1; id <= RAFT_CLUSTER_MAX; id++) liveness_init(&n->pairs[id], hash_u64(n->life + id) | 1);
 }
 
