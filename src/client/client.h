@@ -81,7 +81,7 @@ void client_scan(struct client *c, struct slice keyspace, const struct client_sc
 void client_map(struct client *c, struct slice keyspace, uint32_t timeout_ms, client_map_done done, void *ctx);
 /* Is a backup being restored into this cluster? What acts by itself, and not for somebody who asked, asks this between what it found and
  * what it does: half of what is to come is not there yet. An error counts as a yes. */
-#define CLIENT_RESTORE_MARK "restore-mark" /* there is a keyspace of this name meanwhile */
+#define CLIENT_RESTORE_MARK KEYSPACE_RESTORING
 typedef void (*client_restoring_done)(void *ctx, bool restoring);
 void client_restoring(struct client *c, uint32_t timeout_ms, client_restoring_done done, void *ctx);
 

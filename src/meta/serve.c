@@ -139,6 +139,8 @@ static void on_command(struct meta *m, struct rpc_request *req)
     struct errbuf err = {{0}};
     const char *fault = NULL;
     if (s == STATUS_OK && c.kind == META_CMD_KEYSPACE) fault = keyspace_ttl_fault(c.keyspace.name, c.keyspace.ttl_ms);
+    if (s == STATUS_OK && c.kind == META_CMD_KEYSPACE && fault == NULL)
+        fault = keyspace_name_fault(&m->state, c.keyspace.name);
     if (s == STATUS_OK && c.kind == META_CMD_KEYSPACE_ALTER) fault = keyspace_ttl_fault(c.alter.name, c.alter.ttl_ms);
     if (s == STATUS_OK && c.kind == META_CMD_KEYSPACE_DROP) fault = keyspace_drop_fault(c.drop.name);
     if (fault != NULL) {

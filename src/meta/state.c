@@ -274,3 +274,17 @@ const struct meta_keyspace *meta_state_keyspace(const struct meta_state *s, stru
     }
     return NULL;
 }
+
+/* Like one whose name was lost, which might be that of the users: gateways that start would let nobody in. A backup of such a cluster has
+ * one, and it must come back. */
+const char *keyspace_name_fault(const struct meta_state *s, struct slice name)
+{
+    static const char begin[] = KEYSPACE_RECOVERED_BEGIN;
+    const struct meta_keyspace *mark = meta_state_keyspace(s, slice_str(KEYSPACE_RESTORING));
+    size_t at = sizeof begin - 1;
+    if (name.size == at || !slice_starts(name, slice_str(begin))) return NULL;
+    while (at < name.size && name.data[at] >= '0' && name.data[at] <= '9') at++;
+    bool restoring = mark != NULL && mark->row.dropped_ts == 0;
+    if (at < name.size || restoring || meta_state_keyspace(s, name) != NULL) return NULL;
+    return "recovered-NUMBER is what a keyspace is called whose name was lost: choose another name";
+}

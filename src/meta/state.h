@@ -83,5 +83,7 @@ void meta_state_bulk(struct meta_state *s, bool begins);
 struct meta_node *meta_state_node(const struct meta_state *s, uint64_t id);                     /* NULL: unknown */
 struct meta_range *meta_state_range(const struct meta_state *s, uint64_t id);                   /* NULL: unknown */
 const struct meta_keyspace *meta_state_keyspace(const struct meta_state *s, struct slice name); /* NULL: none */
+/* Why no keyspace of that name is to be made; NULL: one may be. Asked by the leader, before it proposes. */
+const char *keyspace_name_fault(const struct meta_state *s, struct slice name);
 
 #endif

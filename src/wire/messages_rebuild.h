@@ -9,7 +9,10 @@
 #define META_TERM_LIFE(term) ((term) >> META_TERM_LIFE_BITS)
 
 /* How a keyspace is called of which no catalogue knows the name; %u: its id. */
-#define KEYSPACE_RECOVERED "recovered-%u"
+#define KEYSPACE_RECOVERED_BEGIN "recovered-"
+#define KEYSPACE_RECOVERED KEYSPACE_RECOVERED_BEGIN "%u"
+/* There is a keyspace of this name while a backup is being restored. */
+#define KEYSPACE_RESTORING "restore-mark"
 
 /* The metadata that no replica can tell: cluster, keyspaces, their rules, nodes, settings; as rows of the metadata group. */
 struct catalogue_row {

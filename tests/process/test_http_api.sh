@@ -81,5 +81,6 @@ destroyed() { ! "$quorate" keyspace show events && "$quorate" keyspace create ev
 check "its name is free soon" eventually destroyed
 nothing_there() { test "$("$quorate" scan events --timeout 1000 -o plain | wc -l)" = 0 && "$quorate" put events n w; }
 check "and the new one is another" eventually nothing_there
+expect "a lost keyspace's name is not given" 1 "whose name was lost" "$quorate" keyspace create recovered-7
 expect "the default keyspace is not dropped" 1 "belongs to every cluster" "$quorate" keyspace drop default --yes
 finish
