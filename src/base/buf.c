@@ -65,6 +65,11 @@ uint8_t *buf_extend(struct buf *b, size_t size)
     return at;
 }
 
+void buf_expect(struct buf *b, size_t size)
+{
+    if (size <= b->max - b->size) (void)buf_reserve(b, size);
+}
+
 void buf_append(struct buf *b, const void *data, size_t size)
 {
     if (size == 0 || !buf_reserve(b, size)) return;
@@ -86,6 +91,15 @@ void buf_append_byte(struct buf *b, uint8_t byte)
 void buf_append_str(struct buf *b, const char *s)
 {
     buf_append(b, s, strlen(s));
+}
+
+void buf_append_u64(struct buf *b, uint64_t v)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do digits[--at] = (char)('0' + (char)(v % 10));
+    while ((v /= 10) > 0);
+    buf_append(b, digits + at, sizeof digits - at);
 }
 
 /* vsnprintf writes a NUL behind the text; it needs room for a moment but is not content, so the text is formatted into

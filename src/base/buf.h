@@ -20,9 +20,11 @@ void buf_append(struct buf *b, const void *data, size_t size);
 void buf_append_slice(struct buf *b, struct slice s);
 void buf_append_byte(struct buf *b, uint8_t byte);
 void buf_append_str(struct buf *b, const char *s);
+void buf_append_u64(struct buf *b, uint64_t v); /* as decimal text */
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Room for `size` more bytes, returned for the caller to fill, counted as in use at once; NULL when it does not fit. */
 uint8_t *buf_extend(struct buf *b, size_t size);
+void buf_expect(struct buf *b, size_t size);  /* so much is about to come: room for it in one step */
 void buf_consume(struct buf *b, size_t size); /* drops `size` bytes from the front */
 /* Hands the memory to the caller (mem_free) and leaves the buffer empty. */
 uint8_t *buf_take(struct buf *b, size_t *size);

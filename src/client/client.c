@@ -6,6 +6,8 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
+#define TXN_OP_USUAL 16u /* bytes of an operation or a comparison beside its key and value */
+
 static uint64_t client_pass(struct actor *actor, uint64_t now_ns);
 
 enum status client_new(struct env *env, const struct client_options *o, struct client **out, struct errbuf *err)
@@ -203,15 +205,16 @@ static size_t txn_bytes(const struct txn *t)
 
 static void txn_prepare(struct request *r, const struct txn *t)
 {
-    size_t count = t->compare_count + t->op_count + t->else_count;
+    size_t count = t->compare_count + t->op_count + t->else_count, bytes = txn_bytes(t);
     if (count == 0)
         request_refuse(r, STATUS_INVALID, "a transaction needs at least one operation or comparison");
     else if (count > LIMIT_TXN_OPS)
         request_refuse(r, STATUS_TOO_LARGE, "a transaction has at most 8192 operations and comparisons");
-    else if (txn_bytes(t) > LIMIT_TXN_BYTES)
+    else if (bytes > LIMIT_TXN_BYTES)
         request_refuse(r, STATUS_TOO_LARGE, "a transaction has at most 8 MiB");
     if (r->status != STATUS_OK) return;
     r->has_id = !txn_id_is_none(&t->id);
+    buf_expect(&r->body, bytes + count * TXN_OP_USUAL);
     if (!r->keyspace_known) {
         r->txn = copy_txn(&r->arena, t);
         return;

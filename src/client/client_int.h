@@ -75,7 +75,7 @@ struct client {
 /* Within a pass the time is that of its beginning: a clock is asked once, not for each step of each request. */
 static inline uint64_t client_now_ns(const struct client *c)
 {
-    return c->in_pass ? c->now_ns : env_mono_ns(c->env);
+    return c->in_pass ? c->now_ns : env_pass_ns(c->env);
 }
 
 /* client.c: client_scan, and what to cancel it by until it is done */

@@ -95,7 +95,7 @@ void refresh_learn(struct client *c, const struct meta_map_reply *map, bool whol
 
 void refresh_keyspace_used(struct client *c, struct route_keyspace *k)
 {
-    if (env_mono_ns(c->env) < k->old_at_ns || c->refresh.wanted) return;
+    if (client_now_ns(c) < k->old_at_ns || c->refresh.wanted) return;
     k->old_at_ns = keyspace_old_at(c);
     refresh_want(c, slice_make(k->name, k->name_size));
     c->refresh.light = true;

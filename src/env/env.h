@@ -45,12 +45,18 @@ struct env {
     struct net *net;
     struct http *http; /* NULL in simulation */
     struct logger *log;
-    bool dead; /* set by fatal; actors return without work when it is set */
+    uint64_t pass_ns; /* when the pass that is under way began; 0: none is, or this env does not say */
+    bool dead;        /* set by fatal; actors return without work when it is set */
 };
 
 static inline uint64_t env_mono_ns(struct env *e)
 {
     return e->ops->mono_ns(e);
+}
+/* For what may be late by a pass: reading the clock costs as much as parsing a small request. */
+static inline uint64_t env_pass_ns(struct env *e)
+{
+    return e->pass_ns != 0 ? e->pass_ns : e->ops->mono_ns(e);
 }
 static inline uint64_t env_wall_ms(struct env *e)
 {

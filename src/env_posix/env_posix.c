@@ -103,6 +103,7 @@ static void loop_pass(struct env_posix *p)
 {
     uint64_t now = posix_mono_ns(&p->env);
     ASSERT(p->cursor == NULL);
+    p->env.pass_ns = now;
     for (struct list *it = p->actors.next; it != &p->actors; it = p->cursor) {
         struct actor *a = LIST_ENTRY(it, struct actor, link);
         p->cursor = it->next;
@@ -111,6 +112,7 @@ static void loop_pass(struct env_posix *p)
         if (p->cursor->prev == it) a->deadline_ns = deadline;
     }
     p->cursor = NULL;
+    p->env.pass_ns = 0;
 }
 
 static void loop_turn(struct env_posix *p, uint64_t limit_ns)

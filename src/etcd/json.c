@@ -112,11 +112,11 @@ void emit_u64(struct buf *b, const char *name, uint64_t v)
 
 void emit_i64(struct buf *b, const char *name, int64_t v)
 {
-    char text[32];
     if (v == 0) return;
-    (void)snprintf(text, sizeof(text), "%lld", (long long)v);
     json_key(b, name);
-    json_str(b, text);
+    buf_append_str(b, v < 0 ? "\"-" : "\"");
+    buf_append_u64(b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+    buf_append_byte(b, '"');
 }
 
 void emit_bytes(struct buf *b, const char *name, struct slice v)

@@ -8,12 +8,14 @@
 #include "gateway/json_out.h"
 
 #define ANSWER_MAX (64u << 20)
+#define ANSWER_USUAL 240u          /* bytes: a header, a small row */
 #define KEPT_MAX (2u * ANSWER_MAX) /* of a range's rows, to be sorted */
 
 struct buf answer_begin(struct ecall *c, uint64_t revision)
 {
     struct buf b;
     buf_init(&b, ANSWER_MAX);
+    buf_expect(&b, ANSWER_USUAL);
     json_open(&b, '{');
     emit_header(c->etcd, &b, revision);
     return b;

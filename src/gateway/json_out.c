@@ -70,13 +70,15 @@ void json_bool(struct buf *b, bool v)
 void json_u64(struct buf *b, uint64_t v)
 {
     comma(b);
-    buf_printf(b, "%llu", (unsigned long long)v);
+    buf_append_u64(b, v);
 }
 
 void json_u64_text(struct buf *b, uint64_t v)
 {
     comma(b);
-    buf_printf(b, "\"%llu\"", (unsigned long long)v);
+    buf_append_byte(b, '"');
+    buf_append_u64(b, v);
+    buf_append_byte(b, '"');
 }
 
 void json_bytes(struct buf *b, const char *name, struct slice s, bool force_base64)

@@ -113,11 +113,31 @@ static bool take_escaped(struct reading *r, const uint8_t *start, struct slice *
     return true;
 }
 
+/* Whether one of eight bytes ends a text's plain part: a quote, a backslash, a control character. Borrows may mark a byte too many, behind
+ * one that does end it, never one too few. */
+static bool has_end(uint64_t eight)
+{
+    static const uint64_t ONES = 0x0101010101010101u, HIGHS = 0x8080808080808080u;
+    uint64_t quote = eight ^ (ONES * '"'), back = eight ^ (ONES * '\\');
+    return (((quote - ONES) & ~quote) | ((back - ONES) & ~back) | ((eight - ONES * 0x20) & ~eight)) & HIGHS;
+}
+
+static const uint8_t *plain_end(const uint8_t *at, const uint8_t *end)
+{
+    uint64_t eight;
+    for (; end - at >= 8; at += 8) {
+        memcpy(&eight, at, sizeof(eight));
+        if (has_end(eight)) break;
+    }
+    while (at < end && *at != '"' && *at != '\\' && *at >= 0x20) at++;
+    return at;
+}
+
 /* Behind its first quote. */
 static bool take_text(struct reading *r, struct slice *out)
 {
     const uint8_t *start = r->at;
-    while (r->at < r->end && *r->at != '"' && *r->at != '\\' && *r->at >= 0x20) r->at++;
+    r->at = plain_end(r->at, r->end);
     if (r->at == r->end) return refuse(r, "a text without an end");
     if (*r->at == '\\') return take_escaped(r, start, out);
     if (*r->at != '"') return refuse(r, "a control character in a text");

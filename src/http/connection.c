@@ -17,7 +17,7 @@ static const struct net_ops *net_of(const struct connection *c)
 
 static uint64_t now_of(const struct connection *c)
 {
-    return env_mono_ns(c->server->http->env);
+    return env_pass_ns(c->server->http->env);
 }
 
 static void connection_check(const struct connection *c)
@@ -55,7 +55,6 @@ void http_connection_end(struct connection *c)
 static void connection_begin(struct connection *c)
 {
     c->state = CONNECTION_RECEIVING;
-    c->begun_ns = now_of(c);
     c->received_bytes = 0;
     c->continued = false;
     c->stuck_ns = 0; /* it asks, so it is alive; how much it may leave unread is bounded */
@@ -65,14 +64,18 @@ static void connection_begin(struct connection *c)
 /* Returns how many bytes belong to the request being received; IDLE and RECEIVING only. */
 static size_t connection_feed(struct connection *c, struct slice bytes)
 {
-    if (c->state == CONNECTION_IDLE) connection_begin(c);
+    bool begins = c->state == CONNECTION_IDLE;
+    if (begins) connection_begin(c);
     size_t taken = http_reader_feed(&c->reader, bytes);
     c->received_bytes += taken;
     enum reader_state s = c->reader.state;
     if (s == READER_DONE || s == READER_BAD) {
         c->state = CONNECTION_READY;
         list_push_back(&c->server->ready, &c->ready);
-    } else if (c->reader.expects && s != READER_HEAD && !c->continued) {
+        return taken;
+    }
+    if (begins) c->begun_ns = now_of(c); /* what comes whole, as it does as a rule, is not asked how long it took */
+    if (c->reader.expects && s != READER_HEAD && !c->continued) {
         c->continued = true;
         net_of(c)->send(c->net, slice_str("HTTP/1.1 100 Continue\r\n\r\n"));
     }

@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* memmem, strncasecmp */
+#define _GNU_SOURCE /* memrchr, strncasecmp */
 #include "http/reader_int.h"
 
 #include "base/assert.h"
@@ -199,13 +199,13 @@ bool http_head_parse(struct http_reader *r, struct http_framing *f)
     struct slice rest = buf_slice(&r->head);
     bool is_1_1 = false;
     for (bool first = true;; first = false) {
-        const uint8_t *end = memmem(rest.data, rest.size, "\r\n", 2);
-        ASSERT(end != NULL); /* the head ends with an empty line */
-        struct slice line = slice_make(rest.data, (size_t)(end - rest.data));
-        rest = slice_make(end + 2, rest.size - line.size - 2);
-        if (line.size == 0 && !first) break;
-        bool good = memchr(line.data, '\0', line.size) == NULL && memchr(line.data, '\n', line.size) == NULL &&
-                    memchr(line.data, '\r', line.size) == NULL;
+        const uint8_t *lf = memchr(rest.data, '\n', rest.size);
+        ASSERT(lf != NULL); /* the head ends with an empty line */
+        bool good = lf > rest.data && lf[-1] == '\r';
+        struct slice line = slice_make(rest.data, (size_t)(lf - rest.data) - (good ? 1 : 0));
+        rest = slice_make(lf + 1, rest.size - (size_t)(lf + 1 - rest.data));
+        if (good && line.size == 0 && !first) break;
+        good = good && memchr(line.data, '\0', line.size) == NULL && memchr(line.data, '\r', line.size) == NULL;
         if (good && first) {
             good = r->of_requests ? parse_request_line(r, line) : parse_status_line(r, line);
             is_1_1 = r->is_1_1 = r->keep_alive;

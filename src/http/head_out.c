@@ -90,10 +90,10 @@ static void append_header(struct buf *out, const char *name, const char *value)
 
 static void append_start(struct buf *out, const struct http_reply_head *head, const char *date)
 {
-    char text[32];
     ASSERT(head->code >= 200 && head->code <= 599);
-    (void)snprintf(text, sizeof(text), "HTTP/1.1 %d ", head->code);
-    buf_append_str(out, text);
+    buf_append_str(out, "HTTP/1.1 ");
+    buf_append_u64(out, (uint64_t)head->code);
+    buf_append_byte(out, ' ');
     buf_append_str(out, reason_of(head->code));
     buf_append(out, "\r\n", 2);
     append_header(out, "Date", date);
@@ -114,12 +114,12 @@ void http_head_compose_stream(struct buf *out, const struct http_reply_head *hea
 void http_head_compose(struct buf *out, const struct http_reply_head *head, size_t body_size, const char *date,
                        const char *connection)
 {
-    char text[32];
     append_start(out, head, date);
     if (connection != NULL) append_header(out, "Connection", connection);
     if (head->code != 204 && head->code != 304) {
-        (void)snprintf(text, sizeof(text), "%zu", body_size);
-        append_header(out, "Content-Length", text);
+        buf_append_str(out, "Content-Length: ");
+        buf_append_u64(out, body_size);
+        buf_append(out, "\r\n", 2);
     }
     buf_append(out, "\r\n", 2);
 }

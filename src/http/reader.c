@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* memmem */
 #include "http/reader_int.h"
 
 #include "base/assert.h"
@@ -97,6 +96,15 @@ static void head_doubtful(struct http_reader *r)
     }
 }
 
+/* Where "\r\n\r\n" begins; NULL: nowhere. Heads have few lines. */
+static const uint8_t *empty_line(const uint8_t *at, const uint8_t *end)
+{
+    const uint8_t *start = at;
+    for (const uint8_t *lf; (lf = memchr(at, '\n', (size_t)(end - at))) != NULL; at = lf + 1)
+        if (lf - start >= 3 && memcmp(lf - 3, "\r\n\r", 3) == 0) return lf - 3;
+    return NULL;
+}
+
 /* The usual head comes whole: it is then copied once and searched once. */
 static size_t feed_head(struct http_reader *r, struct slice bytes)
 {
@@ -109,7 +117,7 @@ static size_t feed_head(struct http_reader *r, struct slice bytes)
     size_t take = bytes.size < room ? bytes.size : room;
     buf_append(&r->head, bytes.data, take);
     size_t from = before < 3 ? 0 : before - 3;
-    const uint8_t *end = memmem(r->head.data + from, r->head.size - from, "\r\n\r\n", 4);
+    const uint8_t *end = empty_line(r->head.data + from, r->head.data + r->head.size);
     if (end == NULL) {
         head_doubtful(r);
         return take;

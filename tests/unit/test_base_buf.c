@@ -193,6 +193,41 @@ static void against_an_array(uint64_t seed)
     buf_free(&b);
 }
 
+START_TEST(numbers_as_text)
+{
+    static const uint64_t numbers[] = {0, 9, 10, 4294967296, 9999999999999999999u, UINT64_MAX};
+    struct buf b;
+    buf_init(&b, 20);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        char text[24];
+        int size = snprintf(text, sizeof text, "%llu", (unsigned long long)numbers[i]);
+        buf_clear(&b);
+        buf_append_u64(&b, numbers[i]);
+        ck_assert_uint_eq(b.size, (size_t)size);
+        ck_assert_int_eq(memcmp(b.data, text, b.size), 0);
+    }
+    buf_append_u64(&b, 1);
+    ck_assert(b.overflow);
+    buf_free(&b);
+}
+END_TEST
+
+START_TEST(room_for_what_comes_is_made_once)
+{
+    struct buf b;
+    buf_init(&b, 1000);
+    buf_expect(&b, 500);
+    ck_assert_uint_eq(b.size, 0);
+    ck_assert_uint_ge(b.capacity, 500);
+    uint8_t *data = b.data;
+    for (unsigned i = 0; i < 500; i++) buf_append_byte(&b, 'x');
+    ck_assert_ptr_eq(b.data, data);
+    buf_expect(&b, 501); /* more than it may hold: whoever appends it finds out */
+    ck_assert(!b.overflow);
+    buf_free(&b);
+}
+END_TEST
+
 START_TEST(random_operations_agree_with_an_array)
 {
     for (uint64_t seed = 1; seed <= 200; seed++) {
@@ -213,6 +248,8 @@ int main(void)
     tcase_add_test(tcase, printf_of_every_length);
     tcase_add_test(tcase, take_hands_over_and_leaves_an_empty_buffer);
     tcase_add_test(tcase, integers_are_little_endian);
+    tcase_add_test(tcase, numbers_as_text);
+    tcase_add_test(tcase, room_for_what_comes_is_made_once);
     tcase_add_test(tcase, random_operations_agree_with_an_array);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

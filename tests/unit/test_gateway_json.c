@@ -140,6 +140,28 @@ START_TEST(numbers)
 END_TEST
 
 /* Random texts of the letters of JSON: one reader takes what the other does, but for limits. */
+/* Eight bytes a step: what ends a text ends it wherever it stands, and nothing else does. */
+START_TEST(every_byte_at_every_place)
+{
+    for (unsigned c = 0; c < 0x80; c++) {
+        for (size_t at = 0; at < 20; at++) {
+            uint8_t text[26] = "\"aaaaaaaaaaaaaaaaaaaaaaaa\"";
+            struct json_node *n;
+            struct errbuf err;
+            size_t taken;
+            arena_reset(&arena);
+            text[1 + at] = (uint8_t)c;
+            enum status s = json_tree_read(&arena, slice_make(text, sizeof text), &n, &taken, &err);
+            bool plain = c >= 0x20 && c != '"' && c != '\\';
+            ck_assert_int_eq(s == STATUS_OK, plain || c == '"');
+            if (s != STATUS_OK) continue;
+            ck_assert_uint_eq(n->text.size, plain ? 24 : at);
+            ck_assert_uint_eq(taken, plain ? sizeof text : at + 2);
+        }
+    }
+}
+END_TEST
+
 START_TEST(agrees_with_jansson)
 {
     static const char *const parts[] = {"{",           "}",       "[",  "]",        ",",    ":",   "\"a\"",   "\"b\"",
@@ -182,6 +204,7 @@ int main(void)
     tcase_add_test(tc, several_values_in_a_row);
     tcase_add_test(tc, what_is_refused);
     tcase_add_test(tc, numbers);
+    tcase_add_test(tc, every_byte_at_every_place);
     tcase_add_test(tc, agrees_with_jansson);
     suite_add_tcase(s, tc);
     return run_suite(s);
