@@ -430,24 +430,6 @@ START_TEST(bad_keyspaces_are_refused)
 }
 END_TEST
 
-/* A gateway that starts takes it for what may be the users' keyspace. */
-START_TEST(names_of_lost_keyspaces_are_not_given)
-{
-    struct meta_keyspace_reply r;
-    init(1);
-    ck_assert_ptr_nonnull(keyspace_name_fault(&w.state, slice_str("recovered-7")));
-    ck_assert_ptr_null(keyspace_name_fault(&w.state, slice_str("recovered-")));
-    ck_assert_ptr_null(keyspace_name_fault(&w.state, slice_str("recovered-7a")));
-    ck_assert_ptr_null(keyspace_name_fault(&w.state, slice_str("recovered")));
-    ck_assert_int_eq(keyspace("restore-mark", NULL, 0, 3, NULL), STATUS_OK);
-    ck_assert_ptr_null(keyspace_name_fault(&w.state, slice_str("recovered-7"))); /* a backup has one */
-    ck_assert_int_eq(keyspace("recovered-7", NULL, 0, 3, NULL), STATUS_OK);
-    ck_assert_int_eq(drop("restore-mark", 1, 1000, &r), STATUS_OK);
-    ck_assert_ptr_nonnull(keyspace_name_fault(&w.state, slice_str("recovered-8")));
-    ck_assert_ptr_null(keyspace_name_fault(&w.state, slice_str("recovered-7"))); /* it is there: the answer is that */
-}
-END_TEST
-
 START_TEST(bound_never_falls)
 {
     struct reply_head head;
@@ -794,7 +776,6 @@ int main(void)
     tcase_add_test(tc, ranges_tile_the_keyspace);
     tcase_add_test(tc, creating_a_keyspace_is_idempotent);
     tcase_add_test(tc, bad_keyspaces_are_refused);
-    tcase_add_test(tc, names_of_lost_keyspaces_are_not_given);
     tcase_add_test(tc, a_keyspace_is_altered);
     tcase_add_test(tc, a_dropped_keyspace_comes_back_or_goes);
     tcase_add_test(tc, a_keyspace_by_hash_has_a_range_for_each_bucket);

@@ -40,11 +40,43 @@ START_TEST(a_large_map_is_loaded_soon)
 }
 END_TEST
 
+static void add_keyspace(struct meta_state *s, const char *name, uint64_t dropped_ts)
+{
+    struct meta_keyspace_row row = {.id = 9, .replication = 3, .dropped_ts = dropped_ts};
+    char key[64];
+    struct buf value;
+    (void)snprintf(key, sizeof key, "k/%s", name);
+    buf_init(&value, 256);
+    meta_keyspace_row_encode(&row, &value);
+    meta_state_row(s, slice_str(key), buf_slice(&value), false);
+    buf_free(&value);
+}
+
+/* A gateway that starts takes such a one for what may be the users' keyspace. */
+START_TEST(names_of_lost_keyspaces_are_not_given)
+{
+    struct meta_state s;
+    meta_state_init(&s);
+    ck_assert_ptr_nonnull(keyspace_name_fault(&s, slice_str("recovered-7")));
+    ck_assert_ptr_null(keyspace_name_fault(&s, slice_str("recovered-")));
+    ck_assert_ptr_null(keyspace_name_fault(&s, slice_str("recovered-7a")));
+    ck_assert_ptr_null(keyspace_name_fault(&s, slice_str("recovered")));
+    add_keyspace(&s, "recovered-7", 0);
+    ck_assert_ptr_null(keyspace_name_fault(&s, slice_str("recovered-7"))); /* it is there: the answer is that */
+    add_keyspace(&s, "restore-mark", 0);
+    ck_assert_ptr_null(keyspace_name_fault(&s, slice_str("recovered-8"))); /* a backup has one */
+    add_keyspace(&s, "restore-mark", 5);
+    ck_assert_ptr_nonnull(keyspace_name_fault(&s, slice_str("recovered-8"))); /* it is over */
+    meta_state_clear(&s);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("meta_state");
     TCase *tc = tcase_create("rows");
     tcase_add_test(tc, a_large_map_is_loaded_soon);
+    tcase_add_test(tc, names_of_lost_keyspaces_are_not_given);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
