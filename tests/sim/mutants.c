@@ -1,14 +1,16 @@
 /* sim_mutants: the simulator against bugs that were planted on purpose (src/base/mutant.h). Each is switched on in a process
  * of its own that runs seeds until something is found wrong; a bug that nothing finds within its seeds fails the program.
- * tests/sim/mutants.txt says which seed was the first to find it, and that one is tried before all others; or, of a bug that needs
- * an order of events which hardly a seed comes upon, which directed test finds it: that has to pass without the bug and to fail with
- * it.
+ * tests/sim/mutants.txt says which seed was the first to find it; or, of a bug that needs an order of events which hardly a seed comes
+ * upon, which directed test finds it: that has to pass without the bug and to fail with it. First all are tried as it says; then other
+ * seeds are looked for to find those whose own does not any more.
  *
- *   sim_mutants [--only NAME] [--seeds N] [--jobs N] [--search]      --search: whatever mutants.txt says, from seed 1 on
+ *   sim_mutants [--only NAME] [--seeds N] [--jobs N] [--search]
+ *       --search: whatever mutants.txt says, from seed 1 on; --seeds: how many of them, 300
  *
  * A run is bounded by processor time, not by the clock: it finds the same however busy the machine is.
  *
- * Prints a line for each: name, trap, at which seed, and what was found. The last line is "N passed, N failed". */
+ * Prints a line for each: name, trap, at which seed, and what was found, and how much processor time all took. The last line is
+ * "N passed, N failed". */
 #define _XOPEN_SOURCE 700
 
 #include "base/assert.h"
@@ -19,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,6 +45,8 @@ struct hunt { /* one mutant, in a process of its own */
 
 struct totals {
     unsigned passed, failed;
+    unsigned lost_count; /* not found by the seed that mutants.txt says, or it says none */
+    enum mutant lost[MUTANT_COUNT];
 };
 
 struct known { /* what mutants.txt says of it */
@@ -115,8 +120,8 @@ static _Noreturn void hunt_run(const struct args *a, enum mutant m, int to)
         (void)dprintf(to, "%s %s\n", known.program, sound ? caught ? "fails" : "passes" : "fails without it, too");
         _exit(sound && caught ? 1 : 0);
     }
-    if (known.seed > 0 && finds(m, known.seed, to)) _exit(1);
-    for (uint64_t seed = 1; seed <= a->seeds; seed++) {
+    if (known.seed > 0) _exit(finds(m, known.seed, to) ? 1 : 0);
+    for (uint64_t seed = 1; a->search && seed <= a->seeds; seed++) {
         if (finds(m, seed, to)) _exit(1);
     }
     _exit(0);
@@ -167,7 +172,7 @@ static bool sound_without(uint64_t seed)
     return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-static void hunt_end(const struct hunt *h, struct totals *t)
+static void hunt_end(const struct hunt *h, bool searched, struct totals *t)
 {
     unsigned long long seed;
     char why[WHY_BYTES];
@@ -182,12 +187,26 @@ static void hunt_end(const struct hunt *h, struct totals *t)
         t->passed++;
         (void)printf("%-29s %-4s ", ROWS[h->mutant].name, ROWS[h->mutant].trap);
         (void)(seed > 0 ? printf("seed %4llu  %.100s\n", seed, why) : printf("%.100s\n", why));
+    } else if (!searched && (seed > 0 || why[0] == '\0')) { /* not of a directed test */
+        t->lost[t->lost_count++] = h->mutant;
     } else {
         t->failed++;
-        (void)printf("%-29s %-4s NOT FOUND in %llu seeds: %s\n", ROWS[h->mutant].name, ROWS[h->mutant].trap, seed,
-                     ROWS[h->mutant].what);
+        (void)printf("%-29s %-4s NOT FOUND: %s: %s\n", ROWS[h->mutant].name, ROWS[h->mutant].trap, ROWS[h->mutant].what,
+                     why[0] != '\0' ? why : "no seed does");
     }
     (void)fflush(stdout);
+}
+
+static void hunt_all(const struct args *a, const enum mutant *which, unsigned count, struct totals *t)
+{
+    struct hunt under_way[JOBS_MAX];
+    unsigned begun = 0, ended = 0; /* in a ring: they are waited for in order */
+    while (begun < count) {
+        if (begun - ended == a->jobs) hunt_end(&under_way[ended++ % a->jobs], a->search, t);
+        hunt_begin(&under_way[begun % a->jobs], a, which[begun]);
+        begun++;
+    }
+    while (ended < begun) hunt_end(&under_way[ended++ % a->jobs], a->search, t);
 }
 
 static bool parse(int argc, char **argv, struct args *a)
@@ -223,15 +242,20 @@ int main(int argc, char **argv)
         (void)printf("usage: sim_mutants [--only NAME] [--seeds N] [--jobs 1..%d] [--search]\n", JOBS_MAX);
         return 2;
     }
-    struct hunt under_way[JOBS_MAX];
-    unsigned begun = 0, ended = 0; /* in a ring: they are waited for in order */
     struct totals t = {0};
+    enum mutant all[MUTANT_COUNT];
+    unsigned count = 0;
     for (enum mutant m = 1; m < MUTANT_COUNT; m++) {
-        if (a.only != NULL && strcmp(a.only, ROWS[m].name) != 0) continue;
-        if (begun - ended == a.jobs) hunt_end(&under_way[ended++ % a.jobs], &t);
-        hunt_begin(&under_way[begun++ % a.jobs], &a, m);
+        if (a.only == NULL || strcmp(a.only, ROWS[m].name) == 0) all[count++] = m;
     }
-    while (ended < begun) hunt_end(&under_way[ended++ % a.jobs], &t);
+    hunt_all(&a, all, count, &t);
+    a.search = true;
+    unsigned lost = t.lost_count;
+    hunt_all(&a, t.lost, lost, &t);
+    struct rusage used;
+    (void)getrusage(RUSAGE_CHILDREN, &used);
+    if (lost > 0) (void)printf("%u were not found as " KNOWN_PATH " says: other seeds were looked for\n", lost);
+    (void)printf("%lld s of a processor\n", (long long)(used.ru_utime.tv_sec + used.ru_stime.tv_sec));
     (void)printf("%u passed, %u failed\n", t.passed, t.failed);
     return t.failed > 0 || t.passed == 0 ? 1 : 0;
 }

@@ -1,7 +1,8 @@
-/* A node dies that leads a thousand ranges. What the others say and write then is counted: a frame takes all that a pass has for a host, and
- * a batch of the log all that it has to keep, so both are few however many the ranges are. */
+/* Leaders that are lost. A node dies that leads a thousand ranges: what the others say and write then is counted. A frame takes all that a pass
+ * has for a host, and a batch of the log all that it has to keep, so both are few however many the ranges are. */
 #include "lib/range_hosts.h"
 #include "lib/suite.h"
+#include "range/members.h"
 
 enum { RANGES = 1000, FRAMES_MAX = RANGES / 8, BATCHES_MAX = RANGES / 20 };
 
@@ -77,12 +78,39 @@ START_TEST(a_thousand_elections)
 }
 END_TEST
 
+/* A follower has missed that the range goes on without it, and is bound to it for as long as its node lives. When another campaigns it asks
+ * there, and is told that it leads no more. */
+START_TEST(a_leader_is_gone_and_its_node_lives)
+{
+    hosts_without_range = false;
+    hosts_begin(2);
+    hosts_run_ms(2000);
+    int leader = hosts_leader();
+    ck_assert_int_ge(leader, 0);
+    const struct range_desc d = hosts_range();
+    host_replica_gone(hosts_host((unsigned)leader), d.id, d.replicas[leader].replica_id, d.epoch.conf_ver + 1);
+    process_pass_soon(hosts_process[leader]);
+    hosts_run_ms(500);
+    struct process *restarts = hosts_process[(leader + 1) % HOSTS_COUNT]; /* and is bound to nobody */
+    process_crash(restarts, MEMDISK_DROP, true);
+    ck_assert_int_eq(process_start(restarts), STATUS_OK);
+    hosts_run_ms(5000);
+    ck_assert_ptr_null(hosts_replica((unsigned)leader));
+    ck_assert_int_ge(hosts_leader(), 0);
+    hosts_put();
+    hosts_run_ms(100);
+    ck_assert_uint_eq(hosts_written, 1);
+    hosts_end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("range_elections");
     TCase *c = tcase_create("mass");
     tcase_set_timeout(c, 120);
     tcase_add_test(c, a_thousand_elections);
+    tcase_add_test(c, a_leader_is_gone_and_its_node_lives);
     suite_add_tcase(s, c);
     return run_suite(s);
 }

@@ -530,7 +530,7 @@ START_TEST(replicas_do_not_change_behind_a_freeze)
 }
 END_TEST
 
-/* It speaks of the range as it was once, and has nothing: who holds its keys in a later version is let in beside it. */
+/* It speaks of the range as it was once, and has nothing: who holds its keys in a later version is let in beside it, all of them or some. */
 START_TEST(one_without_rows_gives_way)
 {
     begin();
@@ -540,6 +540,7 @@ START_TEST(one_without_rows_gives_way)
     pass(10);
     ck_assert(raft_blank(replica_raft(host_replica(host, GROUP))));
     later.id = GROUP + 1;
+    if (_i == 1) later.start = slice_str("m");
     host_create_replica(host, &later); /* of an earlier version: it is not */
     ck_assert_ptr_null(host_replica(host, GROUP + 1));
     later.epoch.version = 3;
@@ -719,7 +720,7 @@ int main(void)
     tcase_add_test(c, keys_are_free_when_no_tombstone_names_them);
     tcase_add_test(c, tombstones_go_after_a_day);
     tcase_add_test(c, replicas_do_not_change_behind_a_freeze);
-    tcase_add_test(c, one_without_rows_gives_way);
+    tcase_add_loop_test(c, one_without_rows_gives_way, 0, 2);
     tcase_add_loop_test(c, a_chain_of_merges_waits_at_rest, 0, 2);
     tcase_add_test(c, a_state_that_cannot_be_read_is_not_guessed);
     tcase_add_loop_test(c, alone_only_by_the_last_word_of_the_log, 0, 2);
