@@ -8,6 +8,7 @@
  *    |  +-- a leader, a newer term, a majority of refusals ----------+                             |
  *    +---- a newer term, no majority heard of for election_ms, no longer a voter ------------------+
  *
+ * A LEADER that has given a transfer up becomes a CANDIDATE at once: raft_end_doubt.
  * An admin's order (RAFT_EVENT_ALONE) makes a FOLLOWER or PRE_CANDIDATE a CANDIDATE in a far term, and its own vote alone the LEADER of
  * a configuration that consists of it.
  *
@@ -365,4 +366,16 @@ void raft_transfer_step(struct raft *r, struct raft_effects *fx)
     r->transfer_sent = true;
     r->lease_void = true;
     raft_send(r, (struct raft_message){.type = RAFT_MSG_TIMEOUT_NOW, .to = p->id}, fx);
+}
+
+/* A transfer that was given up leaves the message behind that told its target to campaign in the next term: until that term has come nobody's
+ * promise binds. Nothing is in flight whose fate would be in doubt, so it is ours, and then reads ask no quorum again and the group may sleep. */
+void raft_end_doubt(struct raft *r, struct raft_effects *fx)
+{
+    if (!r->lease_void || r->role != RAFT_LEADER || r->transfer_to != 0 || r->options->support == NULL) return;
+    if (r->commit != raft_log_last(&r->log) || !raft_leader_ready(r)) return;
+    if (raft_config_is_joint(r->config) || !raft_promotable(r) || raft_withholds(r)) return;
+    COVER("raft.leads_anew");
+    raft_follow(r, r->term, 0, fx);
+    raft_campaign(r, true, fx); /* they hear a leader still, who is ourselves */
 }

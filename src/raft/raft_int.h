@@ -149,6 +149,7 @@ void raft_count_own_vote(struct raft *r, struct raft_effects *fx);
 uint64_t raft_quorum_heard_ms(const struct raft *r);
 void raft_transfer(struct raft *r, uint64_t to, struct raft_effects *fx);
 void raft_transfer_step(struct raft *r, struct raft_effects *fx);
+void raft_end_doubt(struct raft *r, struct raft_effects *fx);
 void raft_peers_rebuild(struct raft *r);
 void raft_peers_free(struct raft *r);
 struct raft_progress *raft_peer(const struct raft *r, uint64_t id); /* NULL: none */

@@ -296,4 +296,5 @@ void raft_leader_settle(struct raft *r, struct raft_effects *fx)
         }
     }
     raft_transfer_step(r, fx);
+    raft_end_doubt(r, fx);
 }
