@@ -33,7 +33,7 @@ void buf_clear(struct buf *b)
 }
 
 /* Doubles, so that n appends cost O(n), but never beyond the ceiling. Sizes are compared by subtraction: no sum can wrap. */
-static __attribute__((noinline)) bool buf_grow(struct buf *b, size_t more)
+bool buf_grow(struct buf *b, size_t more)
 {
     buf_check(b);
     if (b->overflow || more > b->max - b->size) {
@@ -51,41 +51,9 @@ static __attribute__((noinline)) bool buf_grow(struct buf *b, size_t more)
     return true;
 }
 
-static inline bool buf_reserve(struct buf *b, size_t more)
-{
-    bool fits = b->data != NULL && !b->overflow && more <= b->capacity - b->size;
-    return fits || buf_grow(b, more);
-}
-
-uint8_t *buf_extend(struct buf *b, size_t size)
-{
-    if (!buf_reserve(b, size)) return NULL;
-    uint8_t *at = b->data + b->size;
-    b->size += size;
-    return at;
-}
-
 void buf_expect(struct buf *b, size_t size)
 {
     if (size <= b->max - b->size) (void)buf_reserve(b, size);
-}
-
-void buf_append(struct buf *b, const void *data, size_t size)
-{
-    if (size == 0 || !buf_reserve(b, size)) return;
-    memcpy(b->data + b->size, data, size);
-    b->size += size;
-}
-
-void buf_append_slice(struct buf *b, struct slice s)
-{
-    buf_append(b, s.data, s.size);
-}
-
-void buf_append_byte(struct buf *b, uint8_t byte)
-{
-    if (!buf_reserve(b, 1)) return;
-    b->data[b->size++] = byte;
 }
 
 void buf_append_str(struct buf *b, const char *s)
@@ -147,10 +115,10 @@ void buf_put_u8(struct buf *b, uint8_t v)
 }
 
 /* The `count` low bytes of v, least significant first. */
-static void put_le(struct buf *b, uint64_t v, unsigned count)
+static inline void put_le(struct buf *b, uint64_t v, unsigned count)
 {
-    if (!buf_reserve(b, count)) return;
-    for (unsigned i = 0; i < count; i++) b->data[b->size++] = (uint8_t)(v >> (8 * i));
+    uint8_t *at = buf_extend(b, count);
+    for (unsigned i = 0; at != NULL && i < count; i++) at[i] = (uint8_t)(v >> (8 * i));
 }
 
 void buf_put_u16(struct buf *b, uint16_t v)

@@ -1,18 +1,9 @@
 #include "base/map.h"
 
 #include "base/assert.h"
-#include "base/hash.h"
 #include "base/mem.h"
 
 #define MAP_FIRST_CAPACITY 16u
-
-/* A slot without a value ends a probe if its key is 0, and is stepped over if it is DELETED. */
-struct map_slot {
-    uint64_t key;
-    void *value;
-};
-
-#define DELETED 1u
 
 static void map_check(const struct map *m)
 {
@@ -32,25 +23,13 @@ void map_free(struct map *m)
     map_init(m);
 }
 
-/* The slot that holds `key`, or else NULL. Linear probing. */
-static struct map_slot *find(const struct map *m, uint64_t key)
-{
-    if (m->capacity == 0) return NULL;
-    size_t mask = m->capacity - 1;
-    for (size_t i = (size_t)hash_u64(key) & mask;; i = (i + 1) & mask) {
-        struct map_slot *s = &m->slots[i];
-        if (s->value == NULL && s->key != DELETED) return NULL;
-        if (s->value != NULL && s->key == key) return s;
-    }
-}
-
 /* A key that the map does not hold goes to the first slot without a value. */
 static void insert_new(struct map *m, uint64_t key, void *value)
 {
     size_t mask = m->capacity - 1;
     size_t i = (size_t)hash_u64(key) & mask;
     while (m->slots[i].value != NULL) i = (i + 1) & mask;
-    if (m->slots[i].key != DELETED) m->used++;
+    if (m->slots[i].key != MAP_DELETED) m->used++;
     m->slots[i] = (struct map_slot){.key = key, .value = value};
     m->count++;
 }
@@ -72,16 +51,10 @@ static void rebuild(struct map *m)
     mem_free(old.slots);
 }
 
-void *map_get(const struct map *m, uint64_t key)
-{
-    const struct map_slot *s = find(m, key);
-    return s != NULL ? s->value : NULL;
-}
-
 void *map_put(struct map *m, uint64_t key, void *value)
 {
     ASSERT(value != NULL);
-    struct map_slot *s = find(m, key);
+    struct map_slot *s = map_find(m, key);
     if (s != NULL) {
         void *former = s->value;
         s->value = value;
@@ -98,8 +71,8 @@ static void sweep(struct map *m, size_t at)
 {
     size_t mask = m->capacity - 1;
     const struct map_slot *after = &m->slots[(at + 1) & mask];
-    if (after->value != NULL || after->key == DELETED) return;
-    for (; m->slots[at].value == NULL && m->slots[at].key == DELETED; at = (at - 1) & mask) {
+    if (after->value != NULL || after->key == MAP_DELETED) return;
+    for (; m->slots[at].value == NULL && m->slots[at].key == MAP_DELETED; at = (at - 1) & mask) {
         m->slots[at].key = 0;
         m->used--;
     }
@@ -107,26 +80,13 @@ static void sweep(struct map *m, size_t at)
 
 void *map_remove(struct map *m, uint64_t key)
 {
-    struct map_slot *s = find(m, key);
+    struct map_slot *s = map_find(m, key);
     if (s == NULL) return NULL;
     void *value = s->value;
     s->value = NULL;
-    s->key = DELETED;
+    s->key = MAP_DELETED;
     m->count--;
     sweep(m, (size_t)(s - m->slots));
     map_check(m);
     return value;
-}
-
-bool map_next(const struct map *m, size_t *it, uint64_t *key, void **value)
-{
-    for (; *it < m->capacity; (*it)++) {
-        const struct map_slot *s = &m->slots[*it];
-        if (s->value == NULL) continue;
-        *key = s->key;
-        *value = s->value;
-        (*it)++;
-        return true;
-    }
-    return false;
 }

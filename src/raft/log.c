@@ -101,29 +101,6 @@ void raft_log_reset(struct raft_log *l, uint64_t base_index, uint64_t base_term)
     raft_log_init(l, base_index, base_term);
 }
 
-uint64_t raft_log_last(const struct raft_log *l)
-{
-    return l->base_index + l->count;
-}
-
-const struct raft_entry *raft_log_at(const struct raft_log *l, uint64_t index)
-{
-    if (index <= l->base_index || index > raft_log_last(l)) return NULL;
-    return &l->slots[l->head + (size_t)(index - l->base_index - 1)];
-}
-
-uint64_t raft_log_term(const struct raft_log *l, uint64_t index)
-{
-    if (index == l->base_index) return l->base_term;
-    const struct raft_entry *e = raft_log_at(l, index);
-    return e == NULL ? 0 : e->term;
-}
-
-uint64_t raft_log_last_term(const struct raft_log *l)
-{
-    return raft_log_term(l, raft_log_last(l));
-}
-
 /* Terms never fall along a log, so the border is found by halving. */
 uint64_t raft_log_meet(const struct raft_log *l, uint64_t index, uint64_t term)
 {

@@ -23,10 +23,29 @@ void raft_log_truncate(struct raft_log *l, uint64_t from); /* drops from and all
 void raft_log_compact(struct raft_log *l, uint64_t index); /* index becomes the base; it is in the log */
 void raft_log_reset(struct raft_log *l, uint64_t base_index, uint64_t base_term); /* empty, after a new base */
 
-uint64_t raft_log_last(const struct raft_log *l); /* the base's index when empty */
-uint64_t raft_log_last_term(const struct raft_log *l);
-const struct raft_entry *raft_log_at(const struct raft_log *l, uint64_t index); /* NULL: not in memory */
-uint64_t raft_log_term(const struct raft_log *l, uint64_t index);               /* 0: unknown, or index 0 */
+static inline uint64_t raft_log_last(const struct raft_log *l) /* the base's index when empty */
+{
+    return l->base_index + l->count;
+}
+
+static inline const struct raft_entry *raft_log_at(const struct raft_log *l, uint64_t index) /* NULL: not in memory */
+{
+    if (index <= l->base_index || index > raft_log_last(l)) return NULL;
+    return &l->slots[l->head + (size_t)(index - l->base_index - 1)];
+}
+
+static inline uint64_t raft_log_term(const struct raft_log *l, uint64_t index) /* 0: unknown, or index 0 */
+{
+    if (index == l->base_index) return l->base_term;
+    const struct raft_entry *e = raft_log_at(l, index);
+    return e == NULL ? 0 : e->term;
+}
+
+static inline uint64_t raft_log_last_term(const struct raft_log *l)
+{
+    return raft_log_term(l, raft_log_last(l));
+}
+
 /* The largest index <= the given one whose term is <= term: where two logs may agree at the latest. The base, if none is. */
 uint64_t raft_log_meet(const struct raft_log *l, uint64_t index, uint64_t term);
 /* Entries from `from` that fit in max_bytes of data, at least one if there is one. */

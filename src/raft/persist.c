@@ -140,13 +140,8 @@ void raft_effects_init(struct raft_effects *fx)
 
 void raft_effects_clear(struct raft_effects *fx)
 {
-    struct raft_effects empty = {.messages = fx->messages,
-                                 .message_capacity = fx->message_capacity,
-                                 .reads = fx->reads,
-                                 .read_capacity = fx->read_capacity,
-                                 .snapshots = fx->snapshots,
-                                 .snapshot_capacity = fx->snapshot_capacity};
-    *fx = empty;
+    memset(fx, 0, offsetof(struct raft_effects, messages)); /* the lists keep their memory */
+    fx->message_count = fx->read_count = fx->snapshot_count = 0;
 }
 
 void raft_effects_free(struct raft_effects *fx)

@@ -47,17 +47,17 @@ struct call {
 
 struct rpc_peer {
     struct env *env;
+    struct list news;  /* holds the stream when something has happened to it */
+    uint64_t looks_ns; /* the last pass had nothing to do before */
+    bool used;         /* a call or notify since the last pass */
+    bool leaving;      /* READY: the other side stops, and answers what has been sent */
+    bool wanted;       /* somebody has used it: keep it connected */
+    enum peer_state state;
     char *address;
     const struct rpc_identity *self;
     enum role expected_role;
     uint64_t expected_id; /* 0: anybody */
     struct rpc_stream stream;
-    struct list news;  /* holds the stream when something has happened to it */
-    bool used;         /* a call or notify since the last pass */
-    uint64_t looks_ns; /* the last pass had nothing to do before */
-    enum peer_state state;
-    bool leaving;        /* READY: the other side stops, and answers what has been sent */
-    bool wanted;         /* somebody has used it: keep it connected */
     unsigned failures;   /* attempts that failed, or broke within a second, since a connection lasted */
     uint64_t ready_ns;   /* READY: since when */
     uint64_t until_ns;   /* RESTING: no attempt before; CONNECTING, GREETING: given up then */

@@ -13,6 +13,9 @@ static int write_to_buf(void *data, const char *bytes, size_t size)
     return b->overflow ? -1 : 0;
 }
 
+/* Most of what is packed is small, and its head one byte: that is put here, what is larger is left to msgpack-c. */
+enum { FIXARRAY = 0x90, FIXARRAY_MAX = 15, FIXINT_MAX = 0x7f };
+
 static msgpack_packer packer_of(struct buf *b)
 {
     msgpack_packer p;
@@ -22,12 +25,20 @@ static msgpack_packer packer_of(struct buf *b)
 
 void pack_array(struct buf *b, uint32_t count)
 {
+    if (count <= FIXARRAY_MAX) {
+        buf_append_byte(b, (uint8_t)(FIXARRAY | count));
+        return;
+    }
     msgpack_packer p = packer_of(b);
     (void)msgpack_pack_array(&p, count);
 }
 
 void pack_uint(struct buf *b, uint64_t v)
 {
+    if (v <= FIXINT_MAX) {
+        buf_append_byte(b, (uint8_t)v);
+        return;
+    }
     msgpack_packer p = packer_of(b);
     (void)msgpack_pack_uint64(&p, v);
 }

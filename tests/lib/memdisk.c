@@ -4,16 +4,11 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/prng.h"
+#include "lib/memdisk_image.h"
 
 #include <string.h>
 
 #define SECTOR 512u
-
-/* --- images: growing byte arrays; bytes never written are zero --- */
-struct image {
-    uint8_t *data;
-    size_t size, capacity;
-};
 
 /* A write or truncate that is on its way to the device. */
 struct change {
@@ -81,31 +76,6 @@ struct handle {
 static struct memdisk *memdisk_of(struct disk *d)
 {
     return (struct memdisk *)(void *)d;
-}
-
-static void image_resize(struct image *m, size_t size)
-{
-    if (size > m->capacity) {
-        size_t capacity = m->capacity < 4096 ? 4096 : m->capacity;
-        while (capacity < size) capacity *= 2;
-        m->data = mem_realloc(m->data, capacity);
-        m->capacity = capacity;
-    }
-    if (size > m->size) memset(m->data + m->size, 0, size - m->size);
-    m->size = size;
-}
-
-static void image_write(struct image *m, uint64_t offset, const uint8_t *data, size_t size)
-{
-    if (size == 0) return;
-    if (offset + size > m->size) image_resize(m, (size_t)offset + size);
-    memcpy(m->data + offset, data, size);
-}
-
-static void image_copy(struct image *to, const struct image *from)
-{
-    image_resize(to, from->size);
-    if (from->size > 0) memcpy(to->data, from->data, from->size);
 }
 
 /* --- inodes --- */

@@ -6,12 +6,18 @@
 #include "sim/history.h"
 #include "sim/sim.h"
 
+struct host;
+struct replica;
+
 /* --- check_raft.c: one leader per term; two logs with an entry of equal index and term agree on it; what one replica knows
  * to be committed, all that know it agree on. Looks at a host after each of its passes. --- */
 struct check_raft;
 struct check_raft *check_raft_new(struct world *w);
 void check_raft_free(struct check_raft *c);
-void check_raft_look(struct check_raft *c, const struct process *p);
+/* A look: it begins, every replica of the host is shown, it ends. */
+void check_raft_begin(struct check_raft *c, const struct process *p, const struct host *h);
+void check_raft_replica(struct check_raft *c, const struct process *p, const struct replica *r);
+void check_raft_end(struct check_raft *c, const struct process *p, const struct host *h);
 void check_raft_forget(struct check_raft *c, uint64_t group);           /* it begins anew, with nothing */
 void check_raft_emptied(struct check_raft *c, const struct process *p); /* it goes on with an empty disk */
 bool check_raft_complete(const struct check_raft *c); /* of every group all first voters have been there */
@@ -21,7 +27,7 @@ struct check_resolved;
 struct check_resolved *check_resolved_new(struct world *w);
 void check_resolved_free(struct check_resolved *c);
 void check_resolved_forget(struct check_resolved *c, uint64_t group);
-void check_resolved_look(struct check_resolved *c, const struct process *p);
+void check_resolved_replica(struct check_resolved *c, const struct process *p, const struct replica *r);
 
 /* --- check_linear.c: the operations on each register are linearizable. Trusts no timestamp. --- */
 void check_linear(struct world *w, const struct history *h, unsigned key_count);

@@ -54,6 +54,11 @@ struct group {
     bool complete;                    /* once a leader has heard from every voter */
 };
 
+struct raft_look { /* at a host, under way */
+    unsigned replicas;
+    bool fresh; /* one of them was not there at the last look */
+};
+
 enum { RECENT = 128 };
 
 struct check_raft {
@@ -64,6 +69,7 @@ struct check_raft {
     unsigned hosted[SIM_PROCESSES_MAX]; /* replicas at the last look */
     unsigned incomplete;                /* groups */
     unsigned lives[SIM_PROCESSES_MAX];  /* of the host, at the last look */
+    struct raft_look look;
 };
 
 struct check_raft *check_raft_new(struct world *w)
@@ -325,71 +331,63 @@ static void seen_gone(struct group *g, const struct process *p)
     promise_clear(g, p);
 }
 
-struct look {
-    struct check_raft *check;
-    const struct process *p;
-    unsigned replicas;
-    bool fresh; /* one of them was not there at the last look */
-};
-
 /* Nothing has happened to it since it was looked at: so are most, most of the time. */
 static bool as_it_was(const struct group *g, const struct seen *s, const struct replica *r, const struct process *p)
 {
-    const struct raft *raft = replica_raft(r);
+    const struct raft *raft = r->raft;
     if (s->leads && (s->changes != g->changes || s->matches != hash_matches(raft))) return false;
-    return s->life == p->lives && s->id == replica_id(r) && s->leads == (raft_role(raft) == RAFT_LEADER) &&
-           s->term == raft_term(raft) && s->commit == raft_commit(raft) && s->last == raft_last_index(raft) &&
-           s->applied == raft_applied(raft) && s->last_term == raft_term_at(raft, s->last) &&
-           s->vote == raft_hard_state_now(raft).vote && s->recovering == raft_recovering(raft) &&
-           s->conf_ver == replica_desc(r)->epoch.conf_ver && !replica_diverged(r);
+    return s->life == p->lives && s->id == r->id && s->leads == (raft->role == RAFT_LEADER) && s->term == raft->term &&
+           s->commit == raft->commit && s->last == raft_log_last(&raft->log) && s->applied == raft->applied &&
+           s->last_term == raft_log_last_term(&raft->log) && s->vote == raft->vote &&
+           s->recovering == raft_recovering(raft) && s->conf_ver == r->desc->epoch.conf_ver && !replica_diverged(r);
 }
 
-static void look_replica(void *ctx, struct replica *r)
+void check_raft_replica(struct check_raft *c, const struct process *p, const struct replica *r)
 {
-    struct look *l = ctx;
-    const struct raft *raft = replica_raft(r);
-    struct group *g = group_of(l->check, replica_group(r));
-    struct seen *s = &g->seen[l->p->index];
-    if (as_it_was(g, s, r, l->p)) {
+    struct raft_look *l = &c->look;
+    const struct raft *raft = r->raft;
+    struct group *g = group_of(c, r->desc->id);
+    struct seen *s = &g->seen[p->index];
+    if (as_it_was(g, s, r, p)) {
         l->replicas++;
-        s->look = l->check->looks;
-        if (s->leads) check_lease(l->check, g, r, l->p);
+        s->look = c->looks;
+        if (s->leads) check_lease(c, g, r, p);
         return;
     }
-    bool new_life = s->life != l->p->lives;
+    bool new_life = s->life != p->lives;
     if (s->id != 0 && s->id != replica_id(r)) {
-        seen_gone(g, l->p);
+        seen_gone(g, p);
         new_life = true;
     }
-    if (new_life) seen_clear(g, l->p);
+    if (new_life) seen_clear(g, p);
     l->replicas++;
     if (s->id == 0) l->fresh = true;
     if (s->id == 0) g->changes++;
-    s->look = l->check->looks;
-    if (replica_id(r) <= g->gone[l->p->index] && !raft_recovering(raft)) /* a lost log loses tombstones, and says so */
-        world_fail(l->check->world, "zombie: replica %llu of range %llu is on %s again, after %llu has left",
-                   (unsigned long long)replica_id(r), (unsigned long long)g->id, l->p->name,
-                   (unsigned long long)g->gone[l->p->index]);
+    s->look = c->looks;
+    if (replica_id(r) <= g->gone[p->index] && !raft_recovering(raft)) /* a lost log loses tombstones, and says so */
+        world_fail(c->world, "zombie: replica %llu of range %llu is on %s again, after %llu has left",
+                   (unsigned long long)replica_id(r), (unsigned long long)g->id, p->name,
+                   (unsigned long long)g->gone[p->index]);
     uint64_t conf_ver = replica_desc(r)->epoch.conf_ver;
     if (conf_ver > g->conf_ver) g->conf_ver = conf_ver;
     bool leads = raft_role(raft) == RAFT_LEADER;
-    if (leads && !(s->leads && s->term == raft_term(raft))) check_leader(l->check, g, l->p, raft_term(raft));
+    if (leads && !(s->leads && s->term == raft_term(raft))) check_leader(c, g, p, raft_term(raft));
     s->leads = leads;
-    g->leading = (g->leading & ~(1u << l->p->index)) | (leads ? 1u : 0u) << l->p->index;
-    if (leads) check_lease(l->check, g, r, l->p);
+    g->leading = (g->leading & ~(1u << p->index)) | (leads ? 1u : 0u) << p->index;
+    if (leads) check_lease(c, g, r, p);
     uint64_t first = raft_first_index(raft), last = raft_last_index(raft), commit = raft_commit(raft);
     bool same_tail = s->last > 0 && s->last <= last && raft_term_at(raft, s->last) == s->last_term;
     for (uint64_t i = same_tail ? s->last + 1 : s->commit + 1; i <= last; i++) {
         const struct raft_entry *e = i < first ? NULL : raft_entry_at(raft, i);
-        if (e != NULL) check_matching(l->check, g, l->p, e);
+        if (e != NULL) check_matching(c, g, p, e);
     }
     for (uint64_t i = s->commit + 1; i <= commit; i++) {
         const struct raft_entry *e = i < first ? NULL : raft_entry_at(raft, i);
-        if (e != NULL) check_committed(l->check, g, l->p, e);
+        if (e != NULL) check_committed(c, g, p, e);
     }
     if (commit < s->commit) {
-        world_fail(l->check->world, "range %llu: the commit index of %s went back from %llu to %llu",
-                   (unsigned long long)g->id, l->p->name, (unsigned long long)s->commit, (unsigned long long)commit);
+        world_fail(c->world, "range %llu: the commit index of %s went back from %llu to %llu",
+                   (unsigned long long)g->id, p->name, (unsigned long long)s->commit, (unsigned long long)commit);
     }
     s->commit = commit;
     s->last = last;
@@ -400,19 +398,19 @@ static void look_replica(void *ctx, struct replica *r)
     s->recovering = raft_recovering(raft);
     s->term = raft_term(raft);
     s->vote = raft_hard_state_now(raft).vote;
-    if (new_life && conf_ver == g->conf_ver) check_votes(l->check, g, raft_config_now(raft));
-    if (s->recovering) promise_clear(g, l->p); /* it says itself that it may have lost some */
-    if (new_life) check_promise(l->check, g, l->p);
-    if (leads) check_new_voters(l->check, g, raft);
+    if (new_life && conf_ver == g->conf_ver) check_votes(c, g, raft_config_now(raft));
+    if (s->recovering) promise_clear(g, p); /* it says itself that it may have lost some */
+    if (new_life) check_promise(c, g, p);
+    if (leads) check_new_voters(c, g, raft);
     if (leads) note_matches(g, raft);
-    if (leads && !g->complete) note_complete(l->check, g, raft);
+    if (leads && !g->complete) note_complete(c, g, raft);
     s->matches = leads ? hash_matches(raft) : 0;
     s->changes = g->changes;
     if (leads && raft_term(raft) < g->elected_term) COVER("sim.deposed_leader");
-    if (replica_diverged(r) && !l->check->world->rows_rot)
-        world_fail(l->check->world, "range %llu: %s finds that it did other than its peers",
-                   (unsigned long long)replica_group(r), l->p->name);
-    if (raft_applied(raft) > commit) world_fail(l->check->world, "%s has applied more than is committed", l->p->name);
+    if (replica_diverged(r) && !c->world->rows_rot)
+        world_fail(c->world, "range %llu: %s finds that it did other than its peers",
+                   (unsigned long long)replica_group(r), p->name);
+    if (raft_applied(raft) > commit) world_fail(c->world, "%s has applied more than is committed", p->name);
 }
 
 /* In a new life. A lost log is lost with its tombstones; where it was absorbed it needs none. */
@@ -434,18 +432,19 @@ static void check_tombstones(struct check_raft *c, const struct process *p, cons
     }
 }
 
-void check_raft_look(struct check_raft *c, const struct process *p)
+void check_raft_begin(struct check_raft *c, const struct process *p, const struct host *h)
 {
-    const struct host *h = process_host(p);
-    if (h == NULL) return;
     check_tombstones(c, p, h);
-    struct look l = {.check = c, .p = p};
+    c->looks++;
+    c->look = (struct raft_look){.replicas = 0};
+}
+
+void check_raft_end(struct check_raft *c, const struct process *p, const struct host *h)
+{
     uint64_t id;
     void *value;
-    c->looks++;
-    host_each_replica(h, look_replica, &l);
-    bool as_before = !l.fresh && l.replicas == c->hosted[p->index];
-    c->hosted[p->index] = l.replicas;
+    bool as_before = !c->look.fresh && c->look.replicas == c->hosted[p->index];
+    c->hosted[p->index] = c->look.replicas;
     if (as_before) return; /* then nobody is missing */
     for (size_t it = 0; map_next(&c->groups, &it, &id, &value);) {
         struct group *g = value;

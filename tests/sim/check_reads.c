@@ -31,14 +31,31 @@ static bool must_be_seen(const struct cut *cut, uint64_t ts, uint64_t return_ns)
     return ts <= cut->ts || ts <= cut->must_see_ts || return_ns < cut->must_see_ns;
 }
 
-static void check_register(struct world *w, const struct history *h, const struct cut *cut, unsigned key)
+/* The writes of one register, in the order of the history: each cut looks at all of them. */
+struct writes {
+    const struct op **ops;
+    size_t count;
+};
+
+static void writes_collect(const struct history *h, struct writes by_key[REGISTERS_MAX])
+{
+    for (unsigned k = 0; k < REGISTERS_MAX; k++)
+        by_key[k] = (struct writes){.ops = mem_alloc(h->op_count * sizeof(struct op *))};
+    for (size_t i = 0; i < h->op_count; i++) {
+        const struct op *op = &h->ops[i];
+        if (op->key >= REGISTERS_MAX || op->kind == OP_GET) continue;
+        struct writes *of = &by_key[op->key];
+        of->ops[of->count++] = op;
+    }
+}
+
+static void check_register(struct world *w, const struct writes *writes, const struct cut *cut, unsigned key)
 {
     const struct op *newest = NULL;
     bool may_be_deleted = false; /* by one that may have happened, or came later than what is demanded */
     uint64_t version = cut->version[key];
-    for (size_t i = 0; i < h->op_count; i++) {
-        const struct op *op = &h->ops[i];
-        if (op->key != key || op->kind == OP_GET) continue;
+    for (size_t i = 0; i < writes->count; i++) {
+        const struct op *op = writes->ops[i];
         if (op->kind == OP_DELETE && op->outcome == OP_UNKNOWN) may_be_deleted = true;
         if (op->outcome != OP_DONE) continue;
         bool demanded = must_be_seen(cut, op->version, op->return_ns);
@@ -94,14 +111,17 @@ static void check_age(struct world *w, const struct history *h, const struct cut
 
 void check_reads(struct world *w, const struct history *h, const struct money *m, const struct cuts *cuts)
 {
+    struct writes by_key[REGISTERS_MAX];
+    writes_collect(h, by_key);
     for (size_t i = 0; i < cuts->count; i++) {
         const struct cut *cut = &cuts->items[i];
         check_age(w, h, cut);
         for (unsigned k = 0; k < REGISTERS_MAX; k++) {
-            if ((cut->registers >> k & 1) != 0) check_register(w, h, cut, k);
+            if ((cut->registers >> k & 1) != 0) check_register(w, &by_key[k], cut, k);
         }
         for (unsigned b = 0; b < m->bank_count; b++) {
             if ((cut->banks >> b & 1) != 0) check_bank(w, m, cut, b);
         }
     }
+    for (unsigned k = 0; k < REGISTERS_MAX; k++) mem_free(by_key[k].ops);
 }

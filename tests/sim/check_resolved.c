@@ -124,34 +124,23 @@ static struct resolved claim_of(const struct replica *r)
     return other.ts > now.ts && other.index <= r->applied ? other : now;
 }
 
-struct look {
-    struct check_resolved *check;
-    const struct process *p;
-};
-
-static void look_replica(void *ctx, struct replica *r)
+void check_resolved_replica(struct check_resolved *c, const struct process *p, const struct replica *r)
 {
-    struct look *l = ctx;
-    struct group *g = group_of(l->check, replica_group(r));
-    struct claim *seen = &g->claims[l->p->index];
-    const struct raft *raft = replica_raft(r);
-    uint64_t commit = raft_commit(raft), first = raft_first_index(raft);
-    if (seen->life != l->p->lives) *seen = (struct claim){.life = l->p->lives};
-    for (uint64_t i = seen->commit < first ? first : seen->commit + 1; i <= commit; i++) {
-        const struct raft_entry *e = raft_entry_at(raft, i);
-        if (e != NULL) note_entry(l->check, g, l->p, e);
+    struct group *g = group_of(c, r->desc->id);
+    struct claim *seen = &g->claims[p->index];
+    uint64_t commit = raft_commit(r->raft);
+    if (seen->life != p->lives) *seen = (struct claim){.life = p->lives};
+    if (commit > seen->commit) {
+        uint64_t first = raft_first_index(r->raft);
+        for (uint64_t i = seen->commit < first ? first : seen->commit + 1; i <= commit; i++) {
+            const struct raft_entry *e = raft_entry_at(r->raft, i);
+            if (e != NULL) note_entry(c, g, p, e);
+        }
     }
     seen->commit = commit;
     struct resolved now = claim_of(r);
     if (now.ts == seen->ts && now.index == seen->index) return;
     seen->ts = now.ts;
     seen->index = now.index;
-    if (now.ts != 0 && r->state == REPLICA_RUNNING && !r->members.leaving) note_claim(l->check, g, l->p, &now);
-}
-
-void check_resolved_look(struct check_resolved *c, const struct process *p)
-{
-    const struct host *h = process_host(p);
-    struct look l = {.check = c, .p = p};
-    if (h != NULL && process_is_node(p)) host_each_replica(h, look_replica, &l);
+    if (now.ts != 0 && r->state == REPLICA_RUNNING && !r->members.leaving) note_claim(c, g, p, &now);
 }

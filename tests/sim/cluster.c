@@ -46,11 +46,21 @@ static void meta_end(struct process *p)
 {
     meta_free(p->server);
 }
+static void look_replica(void *ctx, struct replica *r)
+{
+    const struct process *p = ctx;
+    const struct cluster *c = process_cluster(p);
+    check_raft_replica(c->check_raft, p, r);
+    if (process_is_node(p)) check_resolved_replica(c->check_resolved, p, r);
+}
 static void host_look(struct process *p)
 {
-    if (p->given_up) return; /* until they are told they may lead one another (docs/recovery.md) */
-    check_raft_look(process_cluster(p)->check_raft, p);
-    check_resolved_look(process_cluster(p)->check_resolved, p);
+    struct check_raft *check = process_cluster(p)->check_raft;
+    const struct host *h = process_host(p);
+    if (h == NULL || p->given_up) return; /* until they are told they may lead one another (docs/recovery.md) */
+    check_raft_begin(check, p, h);
+    host_each_replica(h, look_replica, p);
+    check_raft_end(check, p, h);
 }
 
 static const struct process_ops META_OPS = {
