@@ -285,7 +285,9 @@ bool replica_apply(struct replica *r)
         replica_take_effects(r);
     }
     if (count > 0 || !waits) merge_wake(r); /* two that wait in vain would wake each other for ever */
-    return r->applied < r->commit && !waits && !r->apply_wait && !h->env->dead;
+    /* What a change of the range has emptied is loaded without being asked for: reads of what is resolved, which need it, wake nobody. */
+    bool more = r->applied < r->commit || !r->state_loaded;
+    return more && !waits && !r->apply_wait && !h->env->dead;
 }
 
 /* Serves the reads whose index has been applied. */

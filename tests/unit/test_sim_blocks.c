@@ -7,6 +7,7 @@
 #include "lib/cover.h"
 #include "lib/suite.h"
 #include "range/members.h"
+#include "range/resolve.h"
 #include "sim/stage.h"
 
 enum { CALL_MS = 10000, BLOCK_MS = 6000, VALUE_BYTES = 20000, READS = 2 /* get, scan */ };
@@ -157,23 +158,56 @@ START_TEST(the_lease_ends)
 }
 END_TEST
 
+static void split_at(const struct process *node, const char *key, struct stage_answer *out)
+{
+    struct range_split_request q = {.range_id = replica_group(leader_at(node)), .key = slice_str(key)};
+    struct buf params;
+    buf_init(&params, 4096);
+    pack_range_split_request(&params, &q);
+    ask(node, METHOD_RANGE_SPLIT, &params, out);
+    buf_free(&params);
+}
+
 /* T9: the range is cut; what the read asks for is another range's, which may be led, and written, elsewhere. */
 START_TEST(the_range_splits)
 {
     struct stage_answer read, split;
     struct process *node = stage_leader(s, "a");
     read_that_waits(_i, node, &read);
-    struct range_split_request q = {.range_id = replica_group(leader_at(node)), .key = slice_str("a5")};
-    struct buf params;
-    buf_init(&params, 4096);
-    pack_range_split_request(&params, &q);
-    ask(node, METHOD_RANGE_SPLIT, &params, &split);
-    buf_free(&params);
+    split_at(node, "a5", &split);
     wait_for(&split.done);
     ck_assert_int_eq(split.status, STATUS_OK);
     ck_assert(!read.done);
     wait_for(&read.done);
     ck_assert_int_eq(read.status, STATUS_EPOCH_MISMATCH);
+}
+END_TEST
+
+/* Here an entry waits, at the leader alone, and behind it the range splits. Nobody has anything more to say to the leader when it comes to
+ * the split, and a read of what is resolved asks nothing of the range: what the machine remembers must be loaded anew all the same. */
+START_TEST(the_leader_splits_last)
+{
+    struct stage_answer past, txn, split, read;
+    struct process *node = stage_leader(s, "a");
+    struct txn_op there = {.kind = TXN_PUT, .key = slice_str("f"), .value = slice_str("1")};
+    struct txn_op ops[] = {{.kind = TXN_GET, .key = slice_str("a9"), .value = SLICE_EMPTY},
+                           {.kind = TXN_PUT, .key = slice_str("a1"), .value = slice_str("2")}};
+    ck_assert(stage_do(s, 1, &(struct txn){.ops = &there, .op_count = 1}, &past));
+    node->io_slow = BLOCK_MS * 10 / 3; /* within the split's patience */
+    stage_txn(s, 1, &(struct txn){.ops = ops, .op_count = 2}, &txn);
+    stage_run(s, 10 * MS_NS);
+    split_at(node, "a5", &split);
+    stage_run(s, 10 * MS_NS);
+    node->io_slow = 1;
+    ck_assert(!txn.done && !split.done);
+    wait_for(&split.done);
+    ck_assert_int_eq(split.status, STATUS_OK);
+    stage_run(s, SEC_NS);
+    ck_assert_uint_ge(replica_resolved(leader_at(node)).ts, past.ts);
+    stage_scan(s, 2, &(struct read_how){.mode = READ_SNAPSHOT, .ts = past.ts}, false, &read);
+    wait_for(&read.done);
+    ck_assert_int_eq(read.status, STATUS_OK);
+    ck_assert_str_eq(read.values[5], "1");
 }
 END_TEST
 
@@ -185,6 +219,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, the_lease_ends, 0, READS);
     tcase_add_loop_test(t, the_range_splits, 0, READS);
+    tcase_add_test(t, the_leader_splits_last);
     suite_add_tcase(suite, t);
     return run_suite(suite);
 }
