@@ -1,6 +1,6 @@
 """backup_bank.py GATEWAY HISTORY STOP [KEYSPACE]: transfers between accounts, over HTTP, until the file STOP is there (or so many, if it is a number). Each is one
 transaction: two balances, and a row under its number. HISTORY: a line for each, number and commit timestamp; 0: the outcome is not known."""
-import json, os, random, sys, threading, urllib.request
+import json, os, random, sys, threading, time, urllib.request
 
 gateway, history, stop = sys.argv[1:4]
 keyspace = (sys.argv[4:] + ["hashed"])[0]
@@ -45,8 +45,19 @@ def work(seed):
             lines.write("%d %d\n" % (number, ts))
 
 
-opening = [{"add": {"key": "acct/%d" % i, "delta": str(first)}} for i in range(accounts)]
-if not stop.isdigit(): ask("POST", "/v1/txn", {"keyspace": keyspace, "id": "%s-opens" % keyspace, "then": opening})
+def open_accounts():
+    """Under one id until there is an answer: the first fault may come at once."""
+    opening = [{"add": {"key": "acct/%d" % i, "delta": str(first)}} for i in range(accounts)]
+    while True:
+        try:
+            return ask("POST", "/v1/txn", {"keyspace": keyspace, "id": "%s-opens" % keyspace, "then": opening})
+        except Exception as e:
+            print("opening: %s" % e, file=sys.stderr)
+            if not running(): raise
+            time.sleep(0.5)
+
+
+if not stop.isdigit(): open_accounts()
 threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
 for t in threads: t.start()
 for t in threads: t.join()
