@@ -32,6 +32,7 @@ struct recovered {
     uint64_t birth_floor; /* an index at which it has had a child: that is committed */
     struct slice gone;    /* its record is a tombstone (group_record.h). Owned */
     bool left;            /* the store's state leaves this host out: it was on its way out */
+    bool overtaken;       /* it is as it was made, and later owners of its keys have rows: it had left */
     struct raft_hard_state hard;
     uint64_t store_index, store_term; /* what the store holds durably */
     uint64_t reset_index;             /* of the last reset record: 0 when there was none */
@@ -218,7 +219,7 @@ static void recovered_forget(struct host *h, struct recovered *g, const char *wh
 static bool is_blank(const struct recovered *g)
 {
     const struct range_epoch *e = &g->range.desc.epoch;
-    return g->unread || (g->store_index == 0 && (e->version > 1 || e->conf_ver > 1));
+    return g->unread || g->overtaken || (g->store_index == 0 && (e->version > 1 || e->conf_ver > 1));
 }
 
 static struct replica *recovered_replica(struct host *h, struct recovered *g, size_t from)
@@ -251,6 +252,35 @@ static struct replica *recovered_replica(struct host *h, struct recovered *g, si
     return r;
 }
 
+static bool holds_rows(const struct recovered *g)
+{
+    return g->usable && g->absorber == NULL && g->store_index > 0 && !g->unborn;
+}
+
+/* A log that has lost its end may have a tombstone back whose rows have gone. What others hold of its keys by now is theirs. */
+static void spare_held(struct recovery *rec, struct gone_record *t)
+{
+    uint64_t group;
+    void *value;
+    struct buf start, end;
+    buf_init(&start, LSM_KEY_MAX);
+    buf_init(&end, LSM_KEY_MAX);
+    for (size_t it = 0; map_next(&rec->groups, &it, &group, &value);) {
+        const struct recovered *other = value;
+        if (!holds_rows(other)) continue;
+        buf_clear(&start);
+        buf_clear(&end);
+        range_desc_span(&other->range.desc, &start, &end);
+        if (slice_cmp(buf_slice(&start), t->end) >= 0 || slice_cmp(t->start, buf_slice(&end)) >= 0) continue;
+        COVER("recover.tombstone_spares");
+        bool inside = slice_cmp(t->start, buf_slice(&start)) < 0;
+        if (!inside) t->start = SLICE_EMPTY;
+        t->end = inside ? arena_dup_slice(&rec->arena, buf_slice(&start)) : SLICE_EMPTY;
+    }
+    buf_free(&start);
+    buf_free(&end);
+}
+
 /* A tombstone: what it covers goes, if it is still there. True: nothing else is to be done for the group. */
 static bool recover_gone(struct recovery *rec, struct recovered *g)
 {
@@ -269,6 +299,7 @@ static bool recover_gone(struct recovery *rec, struct recovered *g)
     }
     if (g->gone.data == NULL || !gone_record_read(g->gone, &tombstone)) return false;
     if (h->lsm == NULL) tombstone.start = tombstone.end = SLICE_EMPTY; /* the store goes as a whole */
+    spare_held(rec, &tombstone);
     if (rec->lost != NULL) gone_record_put(h->wal, g->group, &tombstone);
     members_recall(h, g->group, tombstone.replica_id, tombstone.start, tombstone.end);
     return true;
@@ -552,7 +583,8 @@ static void find_unborn(struct recovery *rec, struct recovered *g)
     if (parent->birth_floor < g->birth.index) parent->birth_floor = g->birth.index;
 }
 
-/* replica_give_way (snapshot_recv.c), of before: what is here of later owners of its keys stays theirs. */
+/* replica_give_way (snapshot_recv.c), of before: what is here of later owners of its keys stays theirs. One that a lost log has back as it
+ * was made, though its range has been split here since, has nothing to apply the split from: it had left. */
 static void give_way(struct recovery *rec, struct recovered *g)
 {
     uint64_t group;
@@ -560,10 +592,11 @@ static void give_way(struct recovery *rec, struct recovered *g)
     for (size_t it = 0; map_next(&rec->groups, &it, &group, &value);) {
         const struct recovered *other = value;
         const struct range_desc *to = &other->range.desc;
-        if (!other->usable || other->store_index == 0 || other->unborn || other == g) continue;
+        if (!holds_rows(other) || other == g) continue;
         if (!range_desc_overlaps(&g->range.desc, to) || to->epoch.version <= g->range.desc.epoch.version) continue;
         if (slice_cmp(g->range.desc.start, to->start) >= 0) continue;
         COVER("recover.gives_way");
+        g->overtaken = true;
         g->range.desc.end = to->start;
     }
 }
@@ -622,7 +655,8 @@ static void decode_groups(struct recovery *rec)
     if (h->lsm != NULL) find_absorbed(rec);
     for (size_t it = 0; map_next(&rec->groups, &it, &group, &value);) {
         struct recovered *g = value;
-        if (g->usable && g->absorber == NULL && is_blank(g)) give_way(rec, g);
+        bool came_back = g->store_index == 0 && (rec->lost != NULL || g->why != NULL);
+        if (g->usable && g->absorber == NULL && (came_back || is_blank(g))) give_way(rec, g);
     }
 }
 

@@ -322,11 +322,14 @@ static void check_lease(struct check_raft *c, const struct group *g, const struc
     }
 }
 
-/* Its data went with it: nobody counts on it there any more. */
-static void seen_gone(struct group *g, const struct process *p)
+/* Its data went with it: nobody counts on it there any more. It has left, unless an earlier one is there instead: a log was lost,
+ * and the later one with it, which may be made again. */
+static void seen_gone(struct group *g, const struct process *p, uint64_t instead)
 {
     const struct seen *s = &g->seen[p->index];
-    if (s->id > g->gone[p->index]) g->gone[p->index] = s->id;
+    bool lost = instead != 0 && instead < s->id;
+    if (lost) COVER("check.lost_not_left");
+    if (!lost && s->id > g->gone[p->index]) g->gone[p->index] = s->id;
     seen_clear(g, p);
     promise_clear(g, p);
 }
@@ -356,7 +359,7 @@ void check_raft_replica(struct check_raft *c, const struct process *p, const str
     }
     bool new_life = s->life != p->lives;
     if (s->id != 0 && s->id != replica_id(r)) {
-        seen_gone(g, p);
+        seen_gone(g, p, replica_id(r));
         new_life = true;
     }
     if (new_life) seen_clear(g, p);
@@ -454,6 +457,7 @@ void check_raft_end(struct check_raft *c, const struct process *p, const struct 
             c->hosted[p->index] = UINT_MAX;
             continue;
         }
-        if (s->id != 0 && s->life == p->lives && s->look != c->looks && !host_replica_departs(h, id)) seen_gone(g, p);
+        if (s->id != 0 && s->life == p->lives && s->look != c->looks && !host_replica_departs(h, id))
+            seen_gone(g, p, 0);
     }
 }
