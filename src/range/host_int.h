@@ -182,7 +182,7 @@ struct range_state replica_range(const struct replica *r);              /* borro
 struct slice replica_range_packed(const struct replica *r);             /* owned by the caller */
 void replica_set_range(struct replica *r, const struct range_state *s); /* copies; tells whoever has to know */
 void replica_record_put(struct replica *r);                             /* its group record */
-uint64_t replica_node_of(const struct replica *r, uint64_t replica_id);
+uint64_t replica_node_of(const struct replica *r, uint64_t replica_id); /* 0: that is not known */
 
 /* resolve.c */
 void resolve_open(struct host *h);

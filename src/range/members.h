@@ -26,6 +26,8 @@ struct replica_alone {
 MUST_CHECK enum status replica_lead_alone(struct replica *r, const struct replica_alone *q, struct errbuf *err);
 /* What the range is by the last word in this replica's log, committed or not: whose votes an election needs. Borrows from the replica. */
 void replica_desc_ahead(const struct replica *r, struct range_desc *d);
+uint64_t replica_node_ahead(const struct replica *r,
+                            uint64_t replica_id); /* of one that only entries not applied name; 0: none */
 bool range_quorum_lost(const struct range_desc *d, const uint64_t *lost, size_t lost_count);
 
 /* It has been taken out, and its tombstone is not durable yet: a crash brings it back, as it was. For those who look from outside. */

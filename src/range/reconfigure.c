@@ -315,9 +315,17 @@ void replica_desc_ahead(const struct replica *r, struct range_desc *d)
         const struct raft_entry *e = raft_entry_at(r->raft, i);
         if (e == NULL || e->type != RAFT_ENTRY_CONFIG) continue;
         struct range_desc former = *d;
-        COVER("range.alone_looks_ahead");
         reconfigure_desc(&former, e->data, d);
     }
+}
+
+uint64_t replica_node_ahead(const struct replica *r, uint64_t replica_id)
+{
+    struct range_desc ahead;
+    if (replica_id == 0 || raft_config_index(r->raft) <= r->applied) return 0;
+    COVER("range.node_ahead");
+    replica_desc_ahead(r, &ahead);
+    return node_in(&ahead, replica_id);
 }
 
 enum status replica_lead_alone(struct replica *r, const struct replica_alone *q, struct errbuf *err)
@@ -325,6 +333,7 @@ enum status replica_lead_alone(struct replica *r, const struct replica_alone *q,
     struct range_desc ahead;
     if (r->desc->epoch.version >= q->epoch) return STATUS_OK;
     replica_desc_ahead(r, &ahead);
+    if (ahead.epoch.conf_ver != r->desc->epoch.conf_ver) COVER("range.alone_looks_ahead");
     if (!range_quorum_lost(&ahead, q->lost, q->lost_count)) {
         errbuf_set(err, "a quorum of the range's voters has not been given up: it is to elect a leader by itself");
         return STATUS_INVALID;

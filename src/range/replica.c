@@ -4,6 +4,7 @@
 #include "base/mutant.h"
 #include "range/change_int.h"
 #include "range/comparison_int.h"
+#include "range/members.h"
 #include "range/snapshot_int.h"
 
 #define COMMAND_BYTES_MAX (LIMIT_TXN_BYTES + 65536u) /* fits a frame between hosts, with room for what surrounds it */
@@ -21,7 +22,7 @@ uint64_t replica_node_of(const struct replica *r, uint64_t replica_id)
     for (size_t i = 0; h != NULL && i < MEMBERS_HINTS; i++) {
         if (h->items[i].replica_id == replica_id) return h->items[i].node_id;
     }
-    return 0;
+    return replica_node_ahead(r, replica_id);
 }
 
 const struct lineage *replica_lineage(const struct replica *r)

@@ -558,6 +558,21 @@ START_TEST(one_without_rows_gives_way)
 }
 END_TEST
 
+static void change(uint64_t id, struct range_command c)
+{
+    static struct proposal changes[8];
+    static unsigned used;
+    struct proposal *p = &changes[used++ % 8];
+    struct buf command;
+    buf_init(&command, 256);
+    if (c.key.data == NULL) c.key = SLICE_EMPTY;
+    range_command_encode(&c, &command);
+    *p = (struct proposal){.done = put_done, .deadline_ns = UINT64_MAX};
+    ck_assert_int_eq(replica_propose(host_replica(host, id), buf_slice(&command), p), STATUS_OK);
+    buf_free(&command);
+    pass(10);
+}
+
 static void damage_rows(void *ctx, const char *path, struct slice content)
 {
     struct memdisk *d = ctx;
@@ -568,18 +583,10 @@ static void damage_rows(void *ctx, const char *path, struct slice content)
 /* What the range has become is a row of the store. When that cannot be read, what it was at its creation is no substitute. */
 START_TEST(a_state_that_cannot_be_read_is_not_guessed)
 {
-    static struct proposal change;
-    struct buf command;
     build();
-    buf_init(&command, 256);
-    range_command_encode(&(struct range_command){.kind = RANGE_INTEND,
-                                                 .epoch = replica_desc(host_replica(host, GROUP))->epoch,
-                                                 .other = GROUP + 7},
-                         &command);
-    change = (struct proposal){.done = put_done, .deadline_ns = UINT64_MAX};
-    ck_assert_int_eq(replica_propose(host_replica(host, GROUP), buf_slice(&command), &change), STATUS_OK);
-    buf_free(&command);
-    pass(10);
+    change(GROUP, (struct range_command){.kind = RANGE_INTEND,
+                                         .epoch = replica_desc(host_replica(host, GROUP))->epoch,
+                                         .other = GROUP + 7});
     ck_assert(replica_merge(host_replica(host, GROUP)).intends);
     uint64_t changed_at = raft_applied(replica_raft(host_replica(host, GROUP))), index = 0, term;
     host_flush(host);
@@ -634,6 +641,10 @@ START_TEST(alone_only_by_the_last_word_of_the_log)
     pass(60);
     ck_assert_uint_eq(raft_config_index(replica_raft(r)), last + 1);
     ck_assert_uint_eq(replica_desc(r)->epoch.conf_ver, 1); /* not applied */
+    ck_assert_uint_eq(replica_node_of(r, 1), 3);
+    ck_assert_uint_eq(replica_node_of(r, 17), 4); /* a candidate may need their votes */
+    ck_assert_uint_eq(replica_node_of(r, 18), 5);
+    ck_assert_uint_eq(replica_node_of(r, 19), 0);
     const uint64_t lost[] = {2, 3, 4, 5};
     struct replica_alone q = {.epoch = 1u << 20, .lost = lost, .lost_count = 2};
     ck_assert_int_eq(replica_lead_alone(r, &q, &err), STATUS_INVALID); /* 4 and 5 live */
@@ -649,21 +660,6 @@ START_TEST(alone_only_by_the_last_word_of_the_log)
     teardown();
 }
 END_TEST
-
-static void change(uint64_t id, struct range_command c)
-{
-    static struct proposal changes[8];
-    static unsigned used;
-    struct proposal *p = &changes[used++ % 8];
-    struct buf command;
-    buf_init(&command, 256);
-    if (c.key.data == NULL) c.key = SLICE_EMPTY;
-    range_command_encode(&c, &command);
-    *p = (struct proposal){.done = put_done, .deadline_ns = UINT64_MAX};
-    ck_assert_int_eq(replica_propose(host_replica(host, id), buf_slice(&command), p), STATUS_OK);
-    buf_free(&command);
-    pass(10);
-}
 
 /* One takes in its neighbour, which takes in its own first, and that one waits for a block. Two that wait do not ask each other all the
  * time whether the other has got on: the processor would be busy with that for as long as the disk takes. */
