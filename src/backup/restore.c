@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "meta/machine.h"
 
 #include <stdarg.h>
@@ -249,7 +250,8 @@ static void put_mark(struct restore *r)
 {
     char value[240];
     (void)snprintf(value, sizeof value, "%s%llu", r->mark, (unsigned long long)r->base);
-    struct txn_op op = {.kind = TXN_INSERT, .key = slice_str(MARK_KEY), .value = slice_str(value), .has_ttl = true};
+    enum txn_op_kind kind = MUTANT(mark_over_a_late_one) ? TXN_PUT : TXN_INSERT;
+    struct txn_op op = {.kind = kind, .key = slice_str(MARK_KEY), .value = slice_str(value), .has_ttl = true};
     struct txn t = {.ops = &op, .op_count = 1};
     client_txn(r->client, slice_str(RESTORE_KEYSPACE), &t, CALL_MS, on_marked, r);
 }
@@ -416,7 +418,7 @@ static void batch_name(struct batch *b)
     for (unsigned i = 0; i < 2; i++)
         parts[i] = hash_u64(hash_bytes(key, 51 + i) ^ hash_bytes(slice_str(r->mark), 53 + i) * 3 ^ b->keyspace->id);
     parts[0] |= 1;
-    memcpy(b->txn.id.bytes, parts, sizeof parts);
+    if (!MUTANT(restore_without_ids)) memcpy(b->txn.id.bytes, parts, sizeof parts);
 }
 
 static void batch_free(struct batch *b)

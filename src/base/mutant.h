@@ -156,6 +156,11 @@
     X(any_host_admitted, "T51", "a page of another name that leads to this machine is answered")                       \
     /* backups */                                                                                                      \
     X(backup_with_holes, "T48", "a backup in which spans of keys are missing is good")                                 \
+    X(backup_rest_forgotten, "T48", "a chunk that ends early is said to reach the end of its span")                    \
+    X(backup_of_later, "T48", "a backup as of a time holds changes behind it")                                         \
+    X(archive_ahead, "T48", "changes are archived up to a timestamp that a keyspace's watch has not reached")          \
+    X(mark_over_a_late_one, "T48", "a restore puts its mark over one that came late, which rows follow from already")  \
+    X(restore_without_ids, "T39", "batches of a restore have no ids, so that one that is repeated acts twice")         \
     /* leases of the etcd surface */                                                                                   \
     X(lease_by_timestamps, "T47", "a lease ends by timestamps, which leap with the wall clock of whoever issues them") \
     X(standstill_counts, "T47", "a lease ends although nobody could have renewed it")                                  \
