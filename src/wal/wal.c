@@ -215,6 +215,7 @@ void wal_write_prepare(struct wal *w, bool with_leftovers)
     x->disk = w->disk;
     x->dir = w->dir;
     x->method = w->method;
+    x->direct = w->direct;
     x->status = STATUS_OK;
     x->durable = NULL;
     x->started_ns = env_mono_ns(w->env);
@@ -231,7 +232,7 @@ static enum status write_open(struct wal_write *x)
     if (x->file != NULL) return STATUS_OK;
     if (x->create) {
         x->failed = "create";
-        return wal_segment_create(x->disk, x->dir, x->segment_number, x->segment_bytes, x->method, &x->file);
+        return wal_segment_create(x->disk, x->dir, x->segment_number, x->segment_bytes, x->method, x->direct, &x->file);
     }
     char path[WAL_PATH_MAX];
     wal_path(path, x->dir, x->segment_number);

@@ -76,7 +76,7 @@ struct wal_write {
     const char *dir;
     enum wal_method method;
     uint64_t segment_number, segment_bytes;
-    bool create;            /* no spare was ready: the segment has to be made first */
+    bool create, direct;    /* no spare was ready: the segment has to be made first; as of struct wal */
     struct disk_file *file; /* in: NULL if not open; out */
     uint64_t offset;
     const uint8_t *bytes;
@@ -100,6 +100,7 @@ struct wal_chore {
     struct disk *disk;
     char dir[WAL_DIR_MAX];
     enum wal_method method;
+    bool direct;                          /* as of struct wal */
     uint64_t create_number, create_bytes; /* 0: this is a removal */
     uint64_t remove[WAL_REMOVE_MAX];
     unsigned remove_count;
@@ -172,17 +173,16 @@ void wal_check(const struct wal *w); /* what is true between any two calls */
 /* --- wal_segment.c --- */
 struct wal_segment *wal_segment_new(uint64_t number, uint64_t bytes);
 void wal_segment_free(struct wal *w, struct wal_segment *s);
-void wal_segment_release(struct wal *w,
-                         struct wal_segment *s); /* unlinked from live: becomes a spare, or its file is doomed */
+void wal_segment_release(struct wal *w, struct wal_segment *s); /* unlinked from live: a spare, or its file is doomed */
 void wal_doom(struct wal *w, uint64_t number);
 void wal_chores(struct wal *w); /* starts a task when spares are missing or files are doomed */
 void wal_path(char path[WAL_PATH_MAX], const char *dir, uint64_t number);
 bool wal_path_parse(const char *name, uint64_t *number, const char *suffix);
 const char *wal_method_name(enum wal_method m);
 unsigned wal_method_flags(enum wal_method m);
-/* Blocking: a file full of zeros, synced, its name synced. On failure nothing is left, if it can be helped. */
+/* Blocking: a file full of zeros, synced, its name synced; direct: past the page cache. On failure nothing is left, if it can be helped. */
 MUST_CHECK enum status wal_segment_create(struct disk *disk, const char *dir, uint64_t number, uint64_t bytes,
-                                          enum wal_method method, struct disk_file **out);
+                                          enum wal_method method, bool direct, struct disk_file **out);
 /* Blocking: measures which method is fastest here, by writes to a file of its own. */
 MUST_CHECK enum status wal_method_choose(struct wal *w, bool measure, struct errbuf *err);
 

@@ -133,7 +133,8 @@ enum status wal_salvage(struct env *env, const struct wal_options *o, const stru
 static enum status write_first(struct wal_write *x)
 {
     x->failed = "create";
-    enum status s = wal_segment_create(x->disk, x->dir, x->segment_number, x->segment_bytes, x->method, &x->file);
+    enum status s =
+        wal_segment_create(x->disk, x->dir, x->segment_number, x->segment_bytes, x->method, x->direct, &x->file);
     if (s != STATUS_OK) return s;
     x->failed = "write";
     s = disk_write(x->file, WAL_BLOCK, x->bytes + WAL_BLOCK, x->size - WAL_BLOCK);

@@ -82,14 +82,15 @@ static enum status write_blank_header(struct disk_file *f, uint64_t number, uint
 }
 
 enum status wal_segment_create(struct disk *disk, const char *dir, uint64_t number, uint64_t bytes,
-                               enum wal_method method, struct disk_file **out)
+                               enum wal_method method, bool direct, struct disk_file **out)
 {
     char path[WAL_PATH_MAX];
     wal_path(path, dir, number);
     struct disk_file *f = NULL;
     *out = NULL;
-    /* Zeros are written without DSYNC: one sync at the end. */
-    enum status s = disk_open(disk, path, DISK_READ | DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE, &f, NULL);
+    /* Zeros are written without DSYNC: one sync at the end. In the page cache they would cost a copy, and the place of what others read. */
+    unsigned flags = DISK_READ | DISK_WRITE | DISK_CREATE | DISK_EXCLUSIVE | (direct ? DISK_DIRECT : 0);
+    enum status s = disk_open(disk, path, flags, &f, NULL);
     if (s != STATUS_OK) return s;
     s = write_zeros(f, bytes);
     if (s == STATUS_OK) s = write_blank_header(f, number, bytes);
@@ -151,7 +152,8 @@ static void chore_execute(struct task *task)
 {
     struct wal_chore *c = LIST_ENTRY(task, struct wal_chore, task);
     if (c->remove_count == 0) {
-        c->status = wal_segment_create(c->disk, c->dir, c->create_number, c->create_bytes, c->method, &c->file);
+        c->status =
+            wal_segment_create(c->disk, c->dir, c->create_number, c->create_bytes, c->method, c->direct, &c->file);
         return;
     }
     for (unsigned i = 0; i < c->remove_count; i++) {
@@ -200,6 +202,7 @@ void wal_chores(struct wal *w)
     c->wal = w;
     c->disk = w->disk;
     c->method = w->method;
+    c->direct = w->direct;
     memcpy(c->dir, w->dir, sizeof c->dir);
     if (w->doomed_count > 0) { /* first: it makes room */
         while (w->doomed_count > 0 && c->remove_count < WAL_REMOVE_MAX)
