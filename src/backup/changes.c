@@ -34,7 +34,9 @@ struct changes {
     uint64_t stamp;                /* issued before the list that is being read */
     uint64_t listed_ts;            /* the same of the list that was read last */
     uint64_t next_ns;              /* PAUSING */
+    uint64_t wanted_ts;            /* no pause until R has passed it */
     bool busy;                     /* STAMPING, LISTING */
+    enum status list_status;       /* of the last list: behind one that failed there is a pause in any case */
     struct backup_keyspace *known; /* as of `from` */
     size_t known_count;
     struct list feeds;
@@ -105,6 +107,7 @@ static void followed_watch(struct followed *f, uint64_t after)
     f->watch = client_watch_new(
         f->all->client, &(struct client_watch_options){
                             .keyspace = f->info.name, .after = after, .placed = true, .progress_ms = PROGRESS_MS});
+    client_watch_hurry(f->watch, f->all->wanted_ts);
     followed_ask(f);
 }
 
@@ -178,6 +181,7 @@ static void pause_list(struct changes *c, const struct client_error *e)
 {
     c->busy = false;
     c->next_ns = env_mono_ns(c->env) + LIST_PAUSE_NS;
+    c->list_status = e->status;
     if (e->status != STATUS_OK && c->listed_ts == 0) changes_fail(c, e->status, e->message);
     c->env->ops->wake(c->env);
 }
@@ -233,7 +237,8 @@ static uint64_t changes_pass(struct actor *actor, uint64_t now_ns)
     if (c->env->dead || c->status != STATUS_OK) return DEADLINE_NONE;
     LIST_FOR(it, &c->feeds) followed_ask(LIST_ENTRY(it, struct followed, link));
     if (c->busy) return DEADLINE_NONE;
-    if (now_ns < c->next_ns) return c->next_ns;
+    bool hurried = c->listed_ts != 0 && c->listed_ts < c->wanted_ts && c->list_status == STATUS_OK;
+    if (now_ns < c->next_ns && !hurried) return c->next_ns;
     struct buf params;
     c->busy = true;
     buf_init(&params, 64);
@@ -305,6 +310,17 @@ uint64_t changes_resolved(const struct changes *c)
         if ((f->watch != NULL || f->lost) && f->upto < resolved) resolved = f->upto;
     }
     return resolved > c->from ? resolved : c->from;
+}
+
+void changes_hurry(struct changes *c, uint64_t ts)
+{
+    c->wanted_ts = ts;
+    LIST_FOR(it, &c->feeds)
+    {
+        struct followed *f = LIST_ENTRY(it, struct followed, link);
+        if (f->watch != NULL) client_watch_hurry(f->watch, ts);
+    }
+    c->env->ops->wake(c->env);
 }
 
 size_t changes_bytes(const struct changes *c)

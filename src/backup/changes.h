@@ -20,7 +20,9 @@ void changes_free(struct changes *c); /* before the client */
 enum status changes_status(const struct changes *c, const char **text);
 uint64_t changes_from(const struct changes *c);     /* 0: not known yet */
 uint64_t changes_resolved(const struct changes *c); /* R; at least changes_from */
-size_t changes_bytes(const struct changes *c);      /* rows that wait to be taken */
+/* Somebody waits for R to pass ts, which has been issued: nothing pauses until then. */
+void changes_hurry(struct changes *c, uint64_t ts);
+size_t changes_bytes(const struct changes *c); /* rows that wait to be taken */
 /* The highest timestamp above `from`, R at most, up to which no more than `bytes` of rows wait; of one transaction, more. */
 uint64_t changes_upto(const struct changes *c, uint64_t from, size_t bytes);
 /* Appends the rows up to `upto` <= R; those of a keyspace in their order. */

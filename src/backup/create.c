@@ -411,6 +411,7 @@ static bool step_reading(struct backup_create *b, uint64_t now_ns)
     if (!idle || !spans_empty(&b->spans)) return false;
     for (size_t i = 0; i < b->manifest.chunk_count; i++)
         if (b->manifest.chunks[i].ts > b->log.goal) b->log.goal = b->manifest.chunks[i].ts;
+    changes_hurry(b->changes, b->log.goal);
     b->state = CREATE_CLOSING;
     b->progress.doing = "waiting for the changes meanwhile";
     b->progress.bytes_total = 0;

@@ -3,7 +3,8 @@
  *
  *   leg:  ASKING --answer: changes up to a timestamp--> FULL --told--> ASKING
  *            |                                        (nothing: ASKING again)
- *            '--another leg has changes from behind where this one stands: asks again, for an answer up to there at once
+ *            '--another leg has changes from behind where this one stands, or somebody waits for a timestamp: asks again, for an answer
+ *               up to there at once
  *
  * A leg whose range has split becomes two. A range that moves, or a leader that changes, is the router's affair (request.c): the same
  * question goes elsewhere, and has the same answer. */
@@ -154,10 +155,10 @@ static void leg_ask(struct leg *g, uint64_t until)
     g->until = until;
 }
 
-/* Legs that stand behind changes that others hold answer up to there at once. */
+/* Legs that stand behind changes that others hold, or what somebody waits for, answer up to there at once. */
 static void ask_legs(struct client_watch *w)
 {
-    uint64_t until = w->begun_ts;
+    uint64_t until = w->begun_ts > w->wanted_ts ? w->begun_ts : w->wanted_ts;
     LIST_FOR(it, &w->legs)
     {
         const struct leg *g = LIST_ENTRY(it, struct leg, link);
@@ -249,7 +250,8 @@ void watch_step(struct client_watch *w, uint64_t now_ns)
     }
     ask_legs(w);
     bool first = w->told_ns == 0 && w->after >= w->begun_ts;
-    bool due = first || (w->after > w->told && now_ns - w->told_ns >= w->progress_ms * NS_PER_MS / 2);
+    bool wanted = w->told < w->wanted_ts && w->after >= w->wanted_ts;
+    bool due = first || wanted || (w->after > w->told && now_ns - w->told_ns >= w->progress_ms * NS_PER_MS / 2);
     if (w->done == NULL || (batch.change_count == 0 && !due)) return;
     batch.upto = w->told = w->after;
     w->told_ns = now_ns;
@@ -337,6 +339,13 @@ struct client_watch *client_watch_new(struct client *c, const struct client_watc
     }
     watch_start(w);
     return w;
+}
+
+void client_watch_hurry(struct client_watch *w, uint64_t ts)
+{
+    if (w->client == NULL || ts <= w->wanted_ts) return;
+    w->wanted_ts = ts;
+    watch_stir(w);
 }
 
 uint64_t client_watch_position(const struct client_watch *w)

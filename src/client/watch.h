@@ -31,6 +31,8 @@ typedef void (*client_watch_done)(void *ctx, const struct client_error *e, const
 struct client_watch *client_watch_new(struct client *c, const struct client_watch_options *o);
 /* One callback, from the client's pass; one call at a time. The callback may call it again, or free the watch. */
 void client_watch_next(struct client_watch *w, client_watch_done done, void *ctx);
+/* Somebody waits until it has passed ts, which must have been issued: it is asked for and told at once, not when the next progress is due. */
+void client_watch_hurry(struct client_watch *w, uint64_t ts);
 /* Where it stands: what a new one would give as `after`; 0: not begun. */
 uint64_t client_watch_position(const struct client_watch *w);
 void client_watch_free(struct client_watch *w); /* without a callback; also after the client has been freed */

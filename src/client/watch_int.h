@@ -16,9 +16,10 @@ struct client_watch {
     struct request *first; /* STARTING */
     struct list legs;
     uint32_t leg_count;
-    uint64_t begun_ts; /* issued when it was begun: what is below is told at once */
-    uint64_t after;    /* all changes up to here have been told */
-    uint64_t told;     /* where it stood when it last told */
+    uint64_t begun_ts;  /* issued when it was begun: what is below is told at once */
+    uint64_t wanted_ts; /* somebody waits until it has passed this */
+    uint64_t after;     /* all changes up to here have been told */
+    uint64_t told;      /* where it stood when it last told */
     uint64_t told_ns;
     uint64_t resume;
     client_watch_done done; /* NULL: nobody has asked */

@@ -9,7 +9,7 @@
 
 struct client_watch {
     char name[16];
-    uint64_t after;
+    uint64_t after, wanted;
     client_watch_done done;
     void *ctx;
 };
@@ -52,6 +52,11 @@ void client_watch_next(struct client_watch *w, client_watch_done done, void *ctx
 {
     w->done = done;
     w->ctx = ctx;
+}
+
+void client_watch_hurry(struct client_watch *w, uint64_t ts)
+{
+    w->wanted = ts;
 }
 
 void client_watch_free(struct client_watch *w)
@@ -209,6 +214,31 @@ START_TEST(much_is_taken_in_parts)
 }
 END_TEST
 
+/* Who is waited for does not pause: each watch is told so, and those of keyspaces that come to be; the list is read again at once, until it is
+ * later than what is wanted. */
+START_TEST(nothing_pauses_when_somebody_waits)
+{
+    struct rig r;
+    rig_open(&r, 0, 100, NULL, 0);
+    r.client.keyspace_count = 1;
+    testenv_run(&r.env);
+    ck_assert_uint_eq(changes_listed(r.changes), 100);
+    r.client.now = 200;
+    r.client.keyspace_count = 2;
+    testenv_run(&r.env);
+    ck_assert_uint_eq(changes_listed(r.changes), 100);
+    changes_hurry(r.changes, 150);
+    testenv_run(&r.env);
+    ck_assert_uint_eq(changes_listed(r.changes), 200);
+    ck_assert_uint_eq(r.client.watch_count, 2);
+    ck_assert(r.client.watches[0].wanted == 150 && r.client.watches[1].wanted == 150);
+    r.client.now = 300;
+    testenv_run(&r.env);
+    ck_assert_uint_eq(changes_listed(r.changes), 200);
+    rig_close(&r);
+}
+END_TEST
+
 START_TEST(a_transaction_is_never_cut)
 {
     struct rig r;
@@ -231,6 +261,7 @@ int main(void)
     tcase_add_test(c, nothing_is_resolved_past_a_keyspace_that_is_lost);
     tcase_add_test(c, what_is_known_of_a_dropped_keyspace_is_handed_on);
     tcase_add_test(c, much_is_taken_in_parts);
+    tcase_add_test(c, nothing_pauses_when_somebody_waits);
     tcase_add_test(c, a_transaction_is_never_cut);
     suite_add_tcase(s, c);
     return run_suite(s);

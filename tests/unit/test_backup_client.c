@@ -46,7 +46,7 @@ struct call { /* not answered yet */
 struct client_watch {
     struct client *client;
     char name[24];
-    uint64_t after;
+    uint64_t after, wanted;
 };
 struct client {
     uint64_t now; /* the next timestamp */
@@ -132,6 +132,11 @@ void client_watch_next(struct client_watch *w, client_watch_done done, void *ctx
     struct call *call = call_add(w->client, CALL_WATCH, slice_str(w->name), ctx);
     call->feed = w;
     call->done.watch = done;
+}
+
+void client_watch_hurry(struct client_watch *w, uint64_t ts)
+{
+    w->wanted = ts;
 }
 
 void client_watch_free(struct client_watch *w)

@@ -277,6 +277,34 @@ START_TEST(a_watch_from_long_ago)
 }
 END_TEST
 
+/* A watch that tells where it stands every five seconds, when somebody waits for a timestamp: told within a few round trips, and once. */
+START_TEST(a_watch_that_is_hurried)
+{
+    struct stage_answer a;
+    struct watched seen;
+    struct txn_op op = put_op("a", "1");
+    struct client_watch_options o = {.keyspace = stage_keyspace, .after = 0};
+    struct client_watch *w = client_watch_new(stage_client(s, 0), &o);
+    watch_next(w, &seen);
+    do_op(&op, &a);
+    while (client_watch_position(w) < a.ts) watch_next(w, &seen); /* its change */
+    stage_run(s, 700 * MS_NS);
+    op = put_op("f", "2"); /* in another range */
+    do_op(&op, &a);
+    while (client_watch_position(w) < a.ts) watch_next(w, &seen);
+    uint64_t asked_ns = s->world.now_ns, wanted = a.ts + 1;
+    client_watch_hurry(w, wanted);
+    watch_next(w, &seen);
+    ck_assert(seen.status == STATUS_OK && seen.changes == 0);
+    ck_assert_uint_ge(client_watch_position(w), wanted);
+    ck_assert_uint_lt(s->world.now_ns - asked_ns, 300 * MS_NS);
+    asked_ns = s->world.now_ns;
+    watch_next(w, &seen);
+    ck_assert_uint_gt(s->world.now_ns - asked_ns, SEC_NS);
+    client_watch_free(w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sim_timestamps");
@@ -287,6 +315,7 @@ int main(void)
     tcase_add_test(t, a_write_that_asked_before_a_decision);
     tcase_add_test(t, a_timestamp_from_an_earlier_leadership);
     tcase_add_test(t, a_watch_from_long_ago);
+    tcase_add_test(t, a_watch_that_is_hurried);
     suite_add_tcase(suite, t);
     return run_suite(suite);
 }
