@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
@@ -16,6 +17,8 @@
 
 #define LINE_BYTES_MAX (1024u * 1024u)
 #define BACKGROUND_NICE 10
+#define IOPRIO_SELF 1          /* IOPRIO_WHO_PROCESS; 0: the caller, whose threads inherit it */
+#define IOPRIO_IDLE (3u << 13) /* the class */
 
 extern char **environ;
 
@@ -260,6 +263,7 @@ unsigned process_terminal_height(int fd)
 void process_give_way(void)
 {
     (void)nice(BACKGROUND_NICE); /* refused or not, the work is done */
+    (void)syscall(SYS_ioprio_set, IOPRIO_SELF, 0, IOPRIO_IDLE);
 }
 
 void process_sleep_ms(unsigned ms)
