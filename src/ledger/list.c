@@ -11,6 +11,7 @@
 #define LIMIT_DEFAULT 100u
 #define RUN_SPAN 20000u /* timestamps that one row of postings spans at most */
 #define NEXT_BYTES (8u + 8u + 4u + 4u * 16u)
+#define NOT_A_NEXT "next: not a value that an earlier page gave"
 
 struct list_entry {
     struct list_call *call;
@@ -159,15 +160,20 @@ static void list_look_up(struct list_call *c)
 
 /* --- postings --- */
 
-static void take_posting(struct list_call *c, const struct posting *p)
+/* From behind a posting to before it. False: no balance is so far from it; `next`, which comes from the client, was no page's. */
+static bool go_back(struct ledger_balance *b, const struct posting *p)
 {
-    struct ledger_balance *b = &c->balance;
+    return i128_add(b->debits_posted, -p->debits, &b->debits_posted) &&
+           i128_add(b->credits_posted, -p->credits, &b->credits_posted) &&
+           i128_add(b->debits_pending, -p->debits_pending, &b->debits_pending) &&
+           i128_add(b->credits_pending, -p->credits_pending, &b->credits_pending);
+}
+
+static bool take_posting(struct list_call *c, const struct posting *p)
+{
     bool counts = p->timestamp >= c->q.from && (c->q.to == 0 || p->timestamp < c->q.to);
-    if (counts) c->entries[c->count++] = (struct list_entry){.posting = *p, .balance = *b};
-    b->debits_posted -= p->debits;
-    b->credits_posted -= p->credits;
-    b->debits_pending -= p->debits_pending;
-    b->credits_pending -= p->credits_pending;
+    if (counts) c->entries[c->count++] = (struct list_entry){.posting = *p, .balance = c->balance};
+    return !c->q.balances || go_back(&c->balance, p);
 }
 
 /* The postings of a row, from the one where the last page stopped; false: the page is full. */
@@ -187,7 +193,7 @@ static enum status take_row(struct list_call *c, const struct scan_row *row, boo
             next_make(c, key.at, (uint32_t)i);
             return STATUS_OK;
         }
-        take_posting(c, &all[c->q.reverse ? count - 1 - i : i]);
+        if (!take_posting(c, &all[c->q.reverse ? count - 1 - i : i])) return STATUS_INVALID;
     }
     return STATUS_OK;
 }
@@ -203,8 +209,12 @@ static void postings_scanned(void *ctx, const struct client_error *e, const stru
     c->ts = reply->mark.ts;
     c->entries = arena_zalloc(&c->arena, (c->q.limit + 1) * sizeof(*c->entries));
     for (size_t i = 0; i < reply->row_count && !full; i++) {
-        if (take_row(c, &reply->rows[i], &full) == STATUS_OK) continue;
-        list_fail_text(c, STATUS_CORRUPT, "a posting of the account cannot be read");
+        enum status s = take_row(c, &reply->rows[i], &full);
+        if (s == STATUS_OK) continue;
+        if (s == STATUS_INVALID)
+            list_fail_text(c, s, NOT_A_NEXT);
+        else
+            list_fail_text(c, STATUS_CORRUPT, "a posting of the account cannot be read");
         return;
     }
     if (!full && reply->more && reply->row_count > 0) {
@@ -315,7 +325,7 @@ static void list_again(struct ledger_call *call, uint64_t now_ns)
     struct slice next = c->q.next;
     (void)now_ns;
     if (next.size > 0 && !(c->q.of_account ? next_read(c, next) : next.size == 16)) {
-        list_fail_text(c, STATUS_INVALID, "next: not a value that an earlier page gave");
+        list_fail_text(c, STATUS_INVALID, NOT_A_NEXT);
     } else if (!c->q.of_account) {
         list_rows(c);
     } else if (c->q.balances && next.size == 0) {

@@ -2,9 +2,11 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "gateway/codec.h"
 #include "gateway/gateway.h"
 #include "gateway/parse.h"
 #include "ledger/ledger.h"
+#include "ledger/rows.h"
 #include "lib/gateway_fake_http.h"
 #include "test_gateway_client.h"
 
@@ -614,6 +616,48 @@ START_TEST(what_means_nothing_to_a_page_of_the_ledger_is_refused)
 }
 END_TEST
 
+/* `next` goes through the client's hands. What no page can have given is refused when that shows, and never counted with. */
+START_TEST(balances_do_not_start_from_anything)
+{
+    const i128 claimed[] = {1, I128_MIN};
+    uint8_t next[8 + 8 + 4 + 4 * 16] = {0};
+    struct ledger_id account = ledger_id_of(0, 1);
+    const struct posting posting = {.timestamp = 5, .debits = 1};
+    struct errbuf err;
+    struct buf value, target;
+    buf_init(&value, 256);
+    buf_init(&target, 512);
+    row_put_posting(&value, &posting, 5);
+    gateway_free(gateway);
+    struct ledger *ledger = ledger_new(&http.env, &client, &(struct ledger_options){.keyspace_is_there = true});
+    struct gateway_options o = {.listen = "127.0.0.1:0", .in_flight_max = 3, .ledger = ledger};
+    ck_assert_int_eq(gateway_new(&http.env, &o, &client, &gateway, &err), STATUS_OK);
+    next[7] = 9;  /* of that snapshot */
+    next[15] = 7; /* from there on backwards */
+    i128_encode(claimed[_i], next + 20);
+    buf_append_str(&target, "/v1/ledger/accounts/1/balances?next=");
+    base64url_append(&target, slice_make(next, sizeof next));
+    buf_append(&target, "", 1);
+    ask(HTTP_GET, (const char *)target.data, NULL, NULL);
+    (void)ledger_actor(ledger)->pass(ledger_actor(ledger), env_mono_ns(&http.env)); /* it begins in its own turn */
+    struct scan_row row = {.key = key_postings(&client.arena, &account, 5), .value = buf_slice(&value)};
+    client.scan_done(client.ctx, &(struct client_error){.status = STATUS_OK, .message = SLICE_EMPTY},
+                     &(struct scan_reply){.rows = &row, .row_count = 1, .mark = {.ts = 9}});
+    if (_i == 0) { /* goes on: it looks for the transfer that the posting names */
+        ck_assert_str_eq(client.what, "scan");
+        client.scan_done(client.ctx, &(struct client_error){.status = STATUS_OK, .message = SLICE_EMPTY},
+                         &(struct scan_reply){.mark = {.ts = 9}});
+        ck_assert_int_eq(http.code, 200);
+    } else {
+        ck_assert_int_eq(http.code, 400);
+        ck_assert(said("next: "));
+    }
+    ledger_free(ledger);
+    buf_free(&value);
+    buf_free(&target);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("gateway calls");
@@ -640,6 +684,7 @@ int main(void)
     tcase_add_test(t, a_watch_that_ends_says_where_to_go_on);
     tcase_add_test(t, address_in_use);
     tcase_add_test(t, what_means_nothing_to_a_page_of_the_ledger_is_refused);
+    tcase_add_loop_test(t, balances_do_not_start_from_anything, 0, 2);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
