@@ -88,13 +88,13 @@ static bool put_rows(struct buf *b, const struct block *block)
     return s == STATUS_END;
 }
 
-static bool put_block(const struct dump *d, const struct table *t, uint32_t at, struct buf *b)
+static bool put_block(const struct dump *d, struct table *t, uint32_t at, struct buf *b)
 {
     const struct table_block *at_block = &t->blocks[at];
     uint8_t *raw = NULL;
     size_t size = 0;
     struct block block = {.count = 0};
-    enum status s = table_read(t->file, &t->id, at_block->offset, at_block->size, TABLE_NO_ROOM, &raw, &size);
+    enum status s = table_read(t, at_block->offset, at_block->size, TABLE_NO_ROOM, &raw, &size);
     bool good = s == STATUS_OK && block_parse(slice_make(raw, size), &block);
     buf_printf(b, "block %u offset %llu size %u raw %zu rows %u from ", at, (unsigned long long)at_block->offset,
                at_block->size, size, block.count);

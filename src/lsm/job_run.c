@@ -74,11 +74,13 @@ static void run_remove(struct job *j)
 }
 
 /* Index, filter, properties and footer are in memory since the table was opened: they are read as if it were opened anew. */
-static enum status scrub_part(struct job *j, const struct table *t, uint32_t at)
+static enum status scrub_part(struct job *j, struct table *t, uint32_t at)
 {
     if (at == t->block_count) {
         struct table *again = NULL;
-        enum status s = table_open(j->l->env->disk, j->l->dir, &t->id, &again, &j->err);
+        bool unreadable;
+        enum status s = table_open(j->l->env->disk, j->l->dir, &t->id, &again, &unreadable, &j->err);
+        if (unreadable) t->unreadable = true;
         table_free(again);
         return s;
     }
@@ -93,7 +95,7 @@ static enum status scrub_part(struct job *j, const struct table *t, uint32_t at)
 
 static void run_scrub(struct job *j)
 {
-    const struct table *t = j->scrubbed->table;
+    struct table *t = j->scrubbed->table;
     uint64_t until = table_offset(t, j->scrub_block) + SCRUB_STEP_BYTES;
     for (; j->scrub_block <= t->block_count && table_offset(t, j->scrub_block) < until; j->scrub_block++) {
         j->status = scrub_part(j, t, j->scrub_block);

@@ -170,7 +170,7 @@ void lsm_load(struct lsm *l, struct lsm_miss *miss, void (*done)(void *ctx, enum
 /* A reader that may wait fetches the block itself. */
 static enum status fetch_now(struct lsm *l, struct lsm_file *f, uint32_t at)
 {
-    const struct table *t = f->table;
+    struct table *t = f->table;
     struct cache_entry *e = cache_load_begin(&l->cache, t, at);
     uint8_t *raw = NULL;
     struct block block;

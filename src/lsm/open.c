@@ -42,11 +42,12 @@ static struct table *table_of(struct lsm *l, struct map *tables, const struct ma
         t->refs++;
         return t;
     }
-    *s = f->level == LSM_DAMAGED ? STATUS_CORRUPT : table_open(l->env->disk, l->dir, &f->table, &t, err);
+    bool unreadable = false;
+    *s = f->level == LSM_DAMAGED ? STATUS_CORRUPT : table_open(l->env->disk, l->dir, &f->table, &t, &unreadable, err);
     if (*s == STATUS_CORRUPT) {
         if (f->level != LSM_DAMAGED) {
             COVER("lsm.table_unopened");
-            log_event(l->env->log, LOG_ERROR, "lsm.corrupt", "%s", err->text);
+            log_event(l->env->log, LOG_ERROR, unreadable ? "lsm.unreadable" : "lsm.corrupt", "%s", err->text);
             l->quarantined++;
         }
         t = table_unopened(&f->table);

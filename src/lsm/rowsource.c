@@ -57,7 +57,7 @@ static enum status fail_at(struct rowsource *s, struct lsm_file *f, uint32_t blo
     return status;
 }
 
-static enum status fill_ahead(struct rowsource *s, const struct table *t, uint32_t at)
+static enum status fill_ahead(struct rowsource *s, struct table *t, uint32_t at)
 {
     uint64_t start = t->blocks[at].offset, end = start + t->blocks[at].size;
     for (uint32_t i = at + 1; i < t->block_count && end - start + t->blocks[i].size <= AHEAD_BYTES; i++)
@@ -67,12 +67,12 @@ static enum status fill_ahead(struct rowsource *s, const struct table *t, uint32
     s->ahead = mem_alloc(s->ahead_size);
     s->ahead_offset = start;
     s->ahead_number = t->id.number;
-    enum status status = table_read_bytes(t->file, start, s->ahead, s->ahead_size);
+    enum status status = table_read_bytes(t, start, s->ahead, s->ahead_size);
     if (status != STATUS_OK) s->ahead_size = 0;
     return status;
 }
 
-static enum status read_ahead(struct rowsource *s, const struct table *t, uint32_t at, size_t *size)
+static enum status read_ahead(struct rowsource *s, struct table *t, uint32_t at, size_t *size)
 {
     const struct table_block *b = &t->blocks[at];
     bool have = s->ahead_size > 0 && s->ahead_number == t->id.number && b->offset >= s->ahead_offset &&

@@ -23,8 +23,11 @@ void lsm_quarantine(struct lsm *l, struct lsm_file *f, uint32_t block)
     l->quarantined++;
     char path[TABLE_PATH_MAX];
     table_path(path, l->dir, f->table->id.number);
-    log_event(l->env->log, LOG_ERROR, "lsm.corrupt", "file=%s offset=%llu cause=checksum cure=rebuild_replica", path,
-              (unsigned long long)table_offset(f->table, block));
+    bool refused = f->table->unreadable;
+    log_event(l->env->log, LOG_ERROR, refused ? "lsm.unreadable" : "lsm.corrupt",
+              "file=%s offset=%llu cause=%s cure=\"%s\"", path, (unsigned long long)table_offset(f->table, block),
+              refused ? "io_error" : "checksum",
+              refused ? "rebuild_replica; replace the disk if it happens again" : "rebuild_replica");
     tell(l, f->table);
 }
 

@@ -142,10 +142,10 @@ static bool props_parse(struct table_props *p, struct slice raw)
 static enum status read_section(struct table *t, uint64_t offset, uint32_t size, const char *path, const char *what,
                                 uint8_t **raw, size_t *raw_size, struct errbuf *err)
 {
-    enum status s = table_read(t->file, &t->id, offset, size, TABLE_NO_ROOM, raw, raw_size);
+    enum status s = table_read(t, offset, size, TABLE_NO_ROOM, raw, raw_size);
     if (s == STATUS_CORRUPT)
-        errbuf_set(err, "%s: the %s at offset %llu is damaged; rebuild this replica", path, what,
-                   (unsigned long long)offset);
+        errbuf_set(err, "%s: the %s at offset %llu %s; rebuild this replica", path, what, (unsigned long long)offset,
+                   t->unreadable ? "cannot be read" : "is damaged");
     return s;
 }
 
@@ -179,7 +179,7 @@ static enum status load(struct table *t, const char *path, struct errbuf *err)
         return STATUS_CORRUPT;
     }
     uint8_t bytes[TABLE_FOOTER_BYTES];
-    if (s == STATUS_OK) s = table_read_bytes(t->file, size - TABLE_FOOTER_BYTES, bytes, sizeof(bytes));
+    if (s == STATUS_OK) s = table_read_bytes(t, size - TABLE_FOOTER_BYTES, bytes, sizeof(bytes));
     if (s != STATUS_OK) {
         errbuf_set(err, "%s: the footer cannot be read; rebuild this replica", path);
         return s;
@@ -200,14 +200,15 @@ static enum status load(struct table *t, const char *path, struct errbuf *err)
     return load_sections(t, &f, path, err);
 }
 
-enum status table_open_file(struct disk_file *file, const char *path, const struct table_id *id, struct table **out,
-                            struct errbuf *err)
+static enum status open_file(struct disk_file *file, const char *path, const struct table_id *id, struct table **out,
+                             bool *unreadable, struct errbuf *err)
 {
     struct table *t = mem_zalloc(sizeof(*t));
     t->id = *id;
     t->file = file;
     enum status s = load(t, path, err);
     if (s != STATUS_OK) {
+        *unreadable = t->unreadable;
         table_free(t);
         return s;
     }
@@ -216,19 +217,27 @@ enum status table_open_file(struct disk_file *file, const char *path, const stru
     return STATUS_OK;
 }
 
-enum status table_open(struct disk *d, const char *dir, const struct table_id *id, struct table **out,
+enum status table_open_file(struct disk_file *file, const char *path, const struct table_id *id, struct table **out,
+                            struct errbuf *err)
+{
+    bool unreadable;
+    return open_file(file, path, id, out, &unreadable, err);
+}
+
+enum status table_open(struct disk *d, const char *dir, const struct table_id *id, struct table **out, bool *unreadable,
                        struct errbuf *err)
 {
     char path[TABLE_PATH_MAX];
     table_path(path, dir, id->number);
     struct disk_file *file = NULL;
+    *unreadable = false;
     enum status s = disk_open(d, path, DISK_READ, &file, err);
     if (s == STATUS_NOT_FOUND) {
         errbuf_set(err, "%s: the manifest names this table but it is missing; rebuild this replica", path);
         return STATUS_CORRUPT;
     }
     if (s != STATUS_OK) return s;
-    return table_open_file(file, path, id, out, err);
+    return open_file(file, path, id, out, unreadable, err);
 }
 
 struct table *table_unopened(const struct table_id *id)

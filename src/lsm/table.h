@@ -48,14 +48,16 @@ struct table {
     struct cache_entry **slots; /* the cache's: a pointer per block; loop only */
     unsigned refs;              /* loop only, as the flags */
     bool quarantined;           /* it was found damaged: nothing of it is read */
+    _Atomic bool unreadable;    /* the disk has refused to give some of it: whoever reads says so, on any thread */
 };
 
 void table_path(char path[TABLE_PATH_MAX], const char *dir, uint64_t number);
 bool table_path_parse(const char *name, uint64_t *number); /* a name without folder */
 
-/* Blocking. STATUS_CORRUPT: the footer, index, filter or properties are damaged or of another table; err says which. */
+/* Blocking. STATUS_CORRUPT: the footer, index, filter or properties are damaged or of another table, or, *unreadable, the disk has refused to
+ * give them; err says which. */
 MUST_CHECK enum status table_open(struct disk *d, const char *dir, const struct table_id *id, struct table **out,
-                                  struct errbuf *err);
+                                  bool *unreadable, struct errbuf *err);
 /* As table_open, over a handle that is open already; takes it over, whatever the outcome. */
 MUST_CHECK enum status table_open_file(struct disk_file *file, const char *path, const struct table_id *id,
                                        struct table **out, struct errbuf *err);
@@ -94,17 +96,17 @@ void table_raw_free(struct table_room room, uint8_t *raw); /* what is not in the
 /* Verifies and unpacks. *raw is owned by the caller (mem_free). False: damaged, stale, or of another place. */
 MUST_CHECK bool table_unseal(struct slice sealed, const struct table_id *id, uint64_t offset, uint8_t **raw,
                              size_t *raw_size);
-/* All of [offset, offset + size). What the disk fails to give twice, or does not have, is damaged: STATUS_OK, STATUS_CORRUPT (or
- * STATUS_CLOSED). Blocking, any thread. */
-MUST_CHECK enum status table_read_bytes(struct disk_file *file, uint64_t offset, uint8_t *bytes, size_t size);
+/* All of [offset, offset + size). What the disk fails to give twice (the table is unreadable), or does not have, is damaged: STATUS_OK,
+ * STATUS_CORRUPT (or STATUS_CLOSED). Blocking, any thread. */
+MUST_CHECK enum status table_read_bytes(struct table *t, uint64_t offset, uint8_t *bytes, size_t size);
 /* Reads, verifies and unpacks one sealed block. Blocking, any thread. STATUS_OK, STATUS_CORRUPT. */
-MUST_CHECK enum status table_read(struct disk_file *file, const struct table_id *id, uint64_t offset, uint32_t size,
-                                  struct table_room room, uint8_t **raw, size_t *raw_size);
+MUST_CHECK enum status table_read(struct table *t, uint64_t offset, uint32_t size, struct table_room room,
+                                  uint8_t **raw, size_t *raw_size);
 /* The data block number `at` from its sealed bytes. False: damaged. */
 MUST_CHECK bool table_unseal_block(const struct table *t, uint32_t at, struct slice sealed, struct table_room room,
                                    uint8_t **raw, struct block *block);
 /* The same for the table's data block number `at`, which is parsed too. *raw is set if STATUS_OK. */
-MUST_CHECK enum status table_read_block(const struct table *t, uint32_t at, struct table_room room, uint8_t **raw,
+MUST_CHECK enum status table_read_block(struct table *t, uint32_t at, struct table_room room, uint8_t **raw,
                                         struct block *block);
 
 #endif

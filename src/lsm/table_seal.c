@@ -101,20 +101,22 @@ bool table_unseal(struct slice sealed, const struct table_id *id, uint64_t offse
 }
 
 /* A bad sector is an error of the disk's, not a wrong checksum; one that was passing is not to cost any rows. */
-enum status table_read_bytes(struct disk_file *file, uint64_t offset, uint8_t *bytes, size_t size)
+enum status table_read_bytes(struct table *t, uint64_t offset, uint8_t *bytes, size_t size)
 {
     size_t got = 0;
-    enum status s = disk_read(file, offset, bytes, size, &got);
-    if (s == STATUS_IO) s = disk_read(file, offset, bytes, size, &got);
+    enum status s = disk_read(t->file, offset, bytes, size, &got);
+    if (s == STATUS_IO) s = disk_read(t->file, offset, bytes, size, &got);
+    if (s == STATUS_IO) t->unreadable = true;
     return s == STATUS_IO || (s == STATUS_OK && got < size) ? STATUS_CORRUPT : s;
 }
 
-enum status table_read(struct disk_file *file, const struct table_id *id, uint64_t offset, uint32_t size,
-                       struct table_room room, uint8_t **raw, size_t *raw_size)
+enum status table_read(struct table *t, uint64_t offset, uint32_t size, struct table_room room, uint8_t **raw,
+                       size_t *raw_size)
 {
+    const struct table_id *id = &t->id;
     if (size < TABLE_TRAILER_BYTES || offset > id->size || size > id->size - offset) return STATUS_CORRUPT;
     uint8_t few[SEALED_FEW], *bytes = size <= sizeof(few) ? few : mem_alloc(size);
-    enum status s = table_read_bytes(file, offset, bytes, size);
+    enum status s = table_read_bytes(t, offset, bytes, size);
     if (s == STATUS_OK && !unseal(slice_make(bytes, size), id, offset, room, raw, raw_size)) s = STATUS_CORRUPT;
     if (bytes != few) mem_free(bytes);
     return s;
@@ -130,11 +132,10 @@ bool table_unseal_block(const struct table *t, uint32_t at, struct slice sealed,
     return false;
 }
 
-enum status table_read_block(const struct table *t, uint32_t at, struct table_room room, uint8_t **raw,
-                             struct block *block)
+enum status table_read_block(struct table *t, uint32_t at, struct table_room room, uint8_t **raw, struct block *block)
 {
     size_t size = 0;
-    enum status s = table_read(t->file, &t->id, t->blocks[at].offset, t->blocks[at].size, room, raw, &size);
+    enum status s = table_read(t, t->blocks[at].offset, t->blocks[at].size, room, raw, &size);
     if (s != STATUS_OK) return s;
     if (block_parse(slice_make(*raw, size), block)) return STATUS_OK;
     table_raw_free(room, *raw);

@@ -77,7 +77,7 @@ static void read_section(struct table *t, struct section *s)
 {
     uint8_t *raw = NULL;
     size_t size = 0;
-    ASSERT(table_read(t->file, &t->id, s->offset, s->size, TABLE_NO_ROOM, &raw, &size) == STATUS_OK);
+    ASSERT(table_read(t, s->offset, s->size, TABLE_NO_ROOM, &raw, &size) == STATUS_OK);
     buf_init(&s->raw, (size_t)1 << 20);
     buf_append(&s->raw, raw, size);
     mem_free(raw);
@@ -101,7 +101,8 @@ static void use(struct disk *d, const struct table_id *id)
 {
     struct table *t = NULL;
     struct errbuf err;
-    if (table_open(d, "s", id, &t, &err) != STATUS_OK) return;
+    bool unreadable;
+    if (table_open(d, "s", id, &t, &unreadable, &err) != STATUS_OK) return;
     uint32_t at = table_find_block(t, slice_str("key00010"), 50);
     ASSERT(at < t->block_count);
     (void)table_may_hold(t, 12345);

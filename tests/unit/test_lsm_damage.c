@@ -281,6 +281,7 @@ START_TEST(a_damaged_block_is_logged_once_and_a_replacement_heals)
     ck_assert(strstr(r.env.last_log, "lsm.corrupt") != NULL);
     ck_assert(strstr(r.env.last_log, ".tbl") != NULL);
     ck_assert(strstr(r.env.last_log, "offset=0") != NULL);
+    ck_assert(strstr(r.env.last_log, "cause=checksum") != NULL);
     uint64_t lines = r.env.log_lines;
     rig_check_all(&r);
     ck_assert_uint_eq(r.env.log_lines, lines);
@@ -471,8 +472,8 @@ START_TEST(a_sector_that_cannot_be_read_is_damage)
     ck_assert(rig_open(&r));
     fill(&r);
     rig_settle(&r);
-    const struct table *t = r.l->version->files[0]->table;
-    bad_from = _i < 2 ? 0 : t->id.size - 1;
+    const struct table_id id = r.l->version->files[0]->table->id;
+    bad_from = _i < 2 ? 0 : id.size - 1;
     bad_to = bad_from + 1;
     bad_reads = 0;
     bad_reads_max = _i % 2 == 0 ? 1 : UINT_MAX;
@@ -483,12 +484,20 @@ START_TEST(a_sector_that_cannot_be_read_is_damage)
     struct disk_ops ops = *sound_ops;
     ops.read = read_bad;
     disk->ops = &ops;
+    if (_i == 3) {
+        bool unreadable = false;
+        struct table *opened;
+        ck_assert_int_eq(table_open(disk, "store", &id, &opened, &unreadable, &r.err), STATUS_CORRUPT);
+        ck_assert(unreadable);
+        ck_assert_ptr_nonnull(strstr(r.err.text, "cannot be read"));
+    }
     r.damaged_allowed = bad_reads_max > 1;
     r.corrupt_seen = 0;
     ck_assert_msg(rig_open(&r), "%s", r.err.text);
     rig_check_all(&r);
     ck_assert_uint_ge(bad_reads, 1);
     ck_assert_uint_eq(r.corrupt_seen > 0, bad_reads_max > 1);
+    if (_i < 2) ck_assert_int_eq(strstr(r.env.last_log, "lsm.unreadable") != NULL, bad_reads_max > 1);
     disk->ops = sound_ops;
     if (bad_reads_max > 1) replace_all(&r);
     rig_free(&r);

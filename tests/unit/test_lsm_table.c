@@ -145,7 +145,8 @@ START_TEST(every_flipped_bit_is_found)
         for (unsigned bit = 0; bit < 8; bit += 1 + (unsigned)(at % 3)) {
             memdisk_flip(md, "store/0000000000000007.tbl", at, bit);
             struct errbuf err = {.text = {0}};
-            enum status s = table_open(memdisk_disk(md), "store", &id, &t, &err);
+            bool unreadable;
+            enum status s = table_open(memdisk_disk(md), "store", &id, &t, &unreadable, &err);
             if (s == STATUS_OK) {
                 s = read_all(t);
                 table_free(t);
@@ -196,7 +197,8 @@ START_TEST(another_table_under_the_name_is_refused)
     wrong[2].number++;
     for (unsigned i = 0; i < 3; i++) {
         struct errbuf err = {.text = {0}};
-        ck_assert_int_eq(table_open(memdisk_disk(md), "store", &wrong[i], &t, &err), STATUS_CORRUPT);
+        bool unreadable;
+        ck_assert_int_eq(table_open(memdisk_disk(md), "store", &wrong[i], &t, &unreadable, &err), STATUS_CORRUPT);
         ck_assert(err.text[0] != 0);
     }
     memdisk_free(md);
