@@ -27,13 +27,13 @@ missing() {
         if ! grep -qF -- "$text" "$work/answer"; then printf '%s' "$text"; break; fi
     done
 }
-complete() { [ -z "$(missing)" ]; }
+nothing_missing() { [ -z "$(missing)" ]; }
 
 # A stream has no end: it is read until all that is expected has come.
 stream() {
     sh -c "exec curl -sS${1#curl}" >"$work/answer" 2>&1 </dev/null &
     reader=$!
-    eventually complete
+    eventually nothing_missing
     kill $reader 2>/dev/null
     wait $reader 2>/dev/null
 }
@@ -47,7 +47,7 @@ while IFS= read -r example; do
     esac
     named=$(sed -n 's/.*"session":"\([0-9a-f]*\)".*/\1/p' "$work/answer")
     if [ -n "$named" ]; then S=$named && export S; fi
-    if complete; then pass "$command"; else
+    if nothing_missing; then pass "$command"; else
         fail "$command: '$(missing)' is not in the answer"
         head -c 600 "$work/answer" | sed 's/^/      /'
     fi
