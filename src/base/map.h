@@ -47,6 +47,12 @@ static inline void *map_get(const struct map *m, uint64_t key) /* NULL when abse
     return s != NULL ? s->value : NULL;
 }
 
+/* It will be got: its slot comes to the processor meanwhile. */
+static inline void map_soon(const struct map *m, uint64_t key)
+{
+    if (m->capacity > 0) __builtin_prefetch(&m->slots[(size_t)hash_u64(key) & (m->capacity - 1)]);
+}
+
 /* for (size_t it = 0; map_next(&m, &it, &key, &value);) */
 static inline bool map_next(const struct map *m, size_t *it, uint64_t *key, void **value)
 {

@@ -147,6 +147,11 @@ void lsm_apply_passing(struct lsm *l, const struct lsm_write *w, bool is_new)
     if (!passing_take(&l->passing, w, is_new)) memtable_put(l->active, w, bloom_hash(w->key));
 }
 
+void lsm_passing_soon(const struct lsm *l, struct slice key, bool next)
+{
+    passing_soon(&l->passing, key, next);
+}
+
 void lsm_settle(struct lsm *l)
 {
     if (l->passing.bytes > 0 && !MUTANT(passing_rows_lost)) passing_settle(&l->passing, l->active);

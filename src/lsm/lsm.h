@@ -63,10 +63,10 @@ void lsm_apply_also(struct lsm *l, uint64_t group, uint64_t index, uint64_t term
 void lsm_apply_erase(struct lsm *l, struct slice start, struct slice end, uint64_t ts);
 /* Likewise: a write of a row that will be gone soon (passing.h). All writes of its key come this way; is_new: nothing is there. */
 void lsm_apply_passing(struct lsm *l, const struct lsm_write *w, bool is_new);
+void lsm_passing_soon(const struct lsm *l, struct slice key, bool next); /* one will come: a hint, as lsm_soon */
 /* Passing rows become rows like any other: for lsm_get and iterators, which do not see them. Views have them anyway. */
 void lsm_settle(struct lsm *l);
-/* The group is gone (its rows go by lsm_excise). */
-void lsm_group_forget(struct lsm *l, uint64_t group);
+void lsm_group_forget(struct lsm *l, uint64_t group); /* it is gone; its rows go by lsm_excise */
 /* The manifest knows of the group from now on, up to index 0. While opening a node. */
 MUST_CHECK enum status lsm_note_group(struct lsm *l, uint64_t group, struct errbuf *err);
 

@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "lsm/bloom.h"
 
+enum { CACHE_LINE = 64 };
+
 struct passing_row {
     struct list link;
     struct passing_row *same_hash;
@@ -93,6 +95,19 @@ bool passing_take(struct passing *p, const struct lsm_write *w, bool is_new)
         add_row(p, w, hash);
     }
     return true;
+}
+
+void passing_soon(const struct passing *p, struct slice key, bool next)
+{
+    uint64_t hash = hash_bytes(key, 0);
+    if (!next) {
+        map_soon(&p->by_hash, hash);
+        return;
+    }
+    const struct passing_row *r = map_get(&p->by_hash, hash);
+    if (r == NULL) return;
+    __builtin_prefetch(r);
+    __builtin_prefetch((const uint8_t *)r + CACHE_LINE);
 }
 
 void passing_settle(struct passing *p, struct memtable *m)

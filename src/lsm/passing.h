@@ -19,6 +19,8 @@ void passing_init(struct passing *p);
 void passing_free(struct passing *p);
 /* True: it is kept here, or has taken away what was; false: it is the memtable's. Copies. */
 bool passing_take(struct passing *p, const struct lsm_write *w, bool is_new);
+/* A row of the key will be written: its slot comes to the processor, and, asked for again a little later, the row too. */
+void passing_soon(const struct passing *p, struct slice key, bool next);
 void passing_settle(struct passing *p, struct memtable *m);
 
 #endif

@@ -7,6 +7,7 @@
 #include "range/members_int.h"
 
 enum { APPLY_BYTES_MAX = 2 * 1024 * 1024 }; /* per replica and round, for fairness */
+enum { PASSING_AHEAD = 8, ENTRIES_AHEAD = 4, ENTRY_AHEAD_BYTES = 512, CACHE_LINE = 64 };
 
 static enum status apply_view_get(void *ctx, struct slice key, struct txn_stored *out)
 {
@@ -91,6 +92,14 @@ static void apply_answer(struct replica *r, const struct raft_entry *e, struct s
     }
 }
 
+/* Of rows that will be gone soon those of the next writes come to the processor meanwhile. */
+static void passing_ahead(const struct host *h, const struct txn_writes *w, size_t at)
+{
+    size_t far = at + PASSING_AHEAD, near = at + PASSING_AHEAD / 2;
+    if (far < w->count && w->items[far].held) lsm_passing_soon(h->lsm, w->items[far].key, false);
+    if (near < w->count && w->items[near].held) lsm_passing_soon(h->lsm, w->items[near].key, true);
+}
+
 static void apply_write(struct replica *r, const struct raft_entry *e, const struct txn_writes *w, uint64_t ts,
                         const struct range_change *c)
 {
@@ -106,6 +115,7 @@ static void apply_write(struct replica *r, const struct raft_entry *e, const str
     for (size_t i = 0; i < w->count; i++) {
         const struct txn_write *from = &w->items[i];
         struct lsm_write *to = &h->writes[count];
+        passing_ahead(h, w, i);
         *to = (struct lsm_write){.kind = from->is_delete ? LSM_DELETE : LSM_PUT,
                                  .key = from->key,
                                  .ts = from->ts != 0 ? from->ts : ts,
@@ -253,6 +263,13 @@ static enum status apply_entry(struct replica *r, const struct raft_entry *e)
     return STATUS_OK;
 }
 
+/* It came a while ago, and its bytes may have left the processor since. */
+static void entry_soon(const struct raft_entry *e)
+{
+    for (size_t at = 0; e != NULL && at < e->data.size && at < ENTRY_AHEAD_BYTES; at += CACHE_LINE)
+        __builtin_prefetch(e->data.data + at);
+}
+
 bool replica_apply(struct replica *r)
 {
     struct host *h = r->host;
@@ -267,6 +284,7 @@ bool replica_apply(struct replica *r)
         if (r->members.leaving || (!r->state_loaded && !state_load(r))) break; /* the range has changed */
         const struct raft_entry *e = raft_entry_at(r->raft, r->applied + 1);
         ASSERT(e != NULL);
+        entry_soon(raft_entry_at(r->raft, r->applied + ENTRIES_AHEAD));
         if (apply_entry(r, e) != STATUS_OK) {
             waits = true; /* for a block, or for another replica (merge.c) */
             break;

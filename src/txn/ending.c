@@ -6,6 +6,8 @@
 #include "base/mutant.h"
 #include "txn/participant_int.h"
 
+enum { STEPS_AHEAD = 64 };
+
 /* --- folding --- */
 
 static void note_changed(struct applying *a, struct held *h)
@@ -358,16 +360,32 @@ static enum status decision_reads(struct applying *a, const struct txn_decide *d
     return all;
 }
 
+/* Those that are named, as far as they can be decoded, come to the processor a few at a time. */
+static void steps_soon(const struct applying *a, struct cursor from, struct txn_id *ids)
+{
+    size_t count = 0;
+    struct txn_step step;
+    while (count < STEPS_AHEAD && txn_step_next(&from, &step)) {
+        struct txn_decide d;
+        struct txn_seal f;
+        if (step.kind == TXN_COMMAND_FORGET && txn_seal_decode(step.body, &f) == STATUS_OK) ids[count++] = f.id;
+        if (step.kind == TXN_COMMAND_DECIDE && txn_decide_decode(step.body, &d) == STATUS_OK) ids[count++] = d.id;
+    }
+    table_soon(a->t, ids, count);
+}
+
 /* *good: each of them can be decoded. */
 static enum status steps_read(struct applying *a, bool *good)
 {
-    struct cursor c = cursor_make(a->body);
+    struct cursor c = cursor_make(a->body), next = c;
     struct txn_step step;
+    struct txn_id ids[STEPS_AHEAD];
     enum status s = STATUS_OK;
     *good = true;
-    while ((s == STATUS_OK || s == STATUS_MISS) && txn_step_next(&c, &step)) {
+    for (size_t i = 0; (s == STATUS_OK || s == STATUS_MISS) && (next = c, txn_step_next(&c, &step)); i++) {
         struct txn_decide d;
         struct txn_seal f;
+        if (i % STEPS_AHEAD == 0) steps_soon(a, next, ids);
         if (step.kind == TXN_COMMAND_FORGET) {
             *good = *good && txn_seal_decode(step.body, &f) == STATUS_OK;
         } else if (txn_decide_decode(step.body, &d) != STATUS_OK) {

@@ -10,6 +10,7 @@
 
 #define SCRATCH_BYTES 4096u
 enum { SPARES_MAX = 256, SPARE_ROW_BYTES = 1024 };
+enum { CACHE_LINE = 64, ROW_SOON_BYTES = 512 };
 
 static uint64_t id_hash(const struct txn_id *id)
 {
@@ -66,6 +67,26 @@ struct held *table_find(const struct txn_table *t, const struct txn_id *id)
     struct held *h = map_get(&t->by_id, id_hash(id));
     while (h != NULL && !txn_id_eq(&h->id, id)) h = h->same_hash;
     return h;
+}
+
+static void bytes_soon(const void *p, size_t size)
+{
+    for (size_t at = 0; at < size; at += CACHE_LINE) __builtin_prefetch((const uint8_t *)p + at);
+}
+
+void table_soon(const struct txn_table *t, const struct txn_id *ids, size_t count)
+{
+    for (size_t i = 0; i < count; i++) map_soon(&t->by_id, id_hash(&ids[i]));
+    for (size_t i = 0; i < count; i++) {
+        const struct held *h = map_get(&t->by_id, id_hash(&ids[i]));
+        if (h != NULL) bytes_soon(h, sizeof(*h));
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct held *h = map_get(&t->by_id, id_hash(&ids[i]));
+        if (h == NULL) continue;
+        bytes_soon(h->row, h->row_size < ROW_SOON_BYTES ? h->row_size : ROW_SOON_BYTES);
+        for (size_t k = 0; k < h->hold_count && k < HOLDS_FEW; k++) bytes_soon(h->holds[k].at, sizeof(struct lock_key));
+    }
 }
 
 static struct held *table_add(struct txn_table *t, const struct txn_id *id)

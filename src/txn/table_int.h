@@ -105,6 +105,8 @@ MUST_CHECK enum status held_row_decode(struct slice value, struct arena *arena, 
 
 /* --- table.c --- */
 struct held *table_find(const struct txn_table *t, const struct txn_id *id);
+/* They will be looked at, with rows and locks: all of it comes to the processor at once, not each when its turn has come. */
+void table_soon(const struct txn_table *t, const struct txn_id *ids, size_t count);
 /* What the row says becomes what is held under the id, locks and reservations included. */
 MUST_CHECK enum status table_install(struct txn_table *t, const struct txn_id *id, struct slice row,
                                      struct arena *arena, struct held **out);
