@@ -23,7 +23,8 @@ void process_id_format(const struct process_id *id, char text[PROCESS_ID_TEXT_MA
 bool process_id_parse(struct slice text, struct process_id *out);
 
 /* Starts argv[0] (a path, or a name looked up in PATH) in a session of its own: no terminal, no signals of ours. Its
- * standard input is empty; standard output and error are appended to log_path (NULL: dropped). It inherits no file. */
+ * standard input is empty; standard output and error are appended to log_path (NULL: dropped). It inherits no file.
+ * Its environment is ours; unless GLIBC_TUNABLES is set, it is, to let glibc keep more small blocks for a thread. */
 MUST_CHECK enum status process_spawn(const char *const argv[], const char *log_path, struct process_id *out,
                                      struct errbuf *err);
 /* Goes to the background: the caller's process goes on as the parent (returns the child's pid), the child (returns 0) has

@@ -70,6 +70,27 @@ START_TEST(child_has_its_own_session_no_files_and_default_signals)
 }
 END_TEST
 
+/* glibc of the child keeps more small blocks, unless somebody else has a say in how it allocates. */
+START_TEST(child_keeps_small_blocks)
+{
+    struct test_dir dir = test_dir_new();
+    char log[128];
+    struct process_id id;
+    struct errbuf err;
+    int code;
+    path_in(&dir, "log", log);
+    const char *const argv[] = {"sh", "-c", "echo $GLIBC_TUNABLES", NULL};
+    ck_assert_int_eq(unsetenv("GLIBC_TUNABLES"), 0);
+    ck_assert_int_eq(process_spawn(argv, log, &id, &err), STATUS_OK);
+    ck_assert(process_reap(id.pid, true, &code));
+    ck_assert_int_eq(setenv("GLIBC_TUNABLES", "glibc.malloc.check=3", 1), 0);
+    ck_assert_int_eq(process_spawn(argv, log, &id, &err), STATUS_OK);
+    ck_assert(process_reap(id.pid, true, &code));
+    expect_file(log, "glibc.malloc.tcache_count=512\nglibc.malloc.check=3\n");
+    test_dir_free(&dir);
+}
+END_TEST
+
 START_TEST(liveness_kill_and_identity)
 {
     struct process_id id, other, parsed;
@@ -277,6 +298,7 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, spawn_reap_and_log);
     tcase_add_test(tc, child_has_its_own_session_no_files_and_default_signals);
+    tcase_add_test(tc, child_keeps_small_blocks);
     tcase_add_test(tc, liveness_kill_and_identity);
     tcase_add_test(tc, daemon_goes_on_without_its_parent);
     tcase_add_test(tc, read_lines);
