@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
@@ -17,8 +16,6 @@
 
 #define LINE_BYTES_MAX (1024u * 1024u)
 #define BACKGROUND_NICE 10
-#define IOPRIO_SELF 1          /* IOPRIO_WHO_PROCESS; 0: the caller, whose threads inherit it */
-#define IOPRIO_IDLE (3u << 13) /* the class */
 /* Of what is freed glibc keeps 7 blocks of a size for a thread; a server's loop frees them by the hundred, and takes as many again. It
  * reads this when a program starts, and from nowhere else. */
 #define BLOCKS_KEPT "glibc.malloc.tcache_count=512"
@@ -267,7 +264,6 @@ unsigned process_terminal_height(int fd)
 void process_give_way(void)
 {
     (void)nice(BACKGROUND_NICE); /* refused or not, the work is done */
-    (void)syscall(SYS_ioprio_set, IOPRIO_SELF, 0, IOPRIO_IDLE);
 }
 
 void process_sleep_ms(unsigned ms)

@@ -72,8 +72,7 @@ bool process_terminal_raw(int fd, bool raw);
 bool process_reader_gone(int fd);         /* a pipe or socket that nobody reads any more */
 unsigned process_terminal_width(int fd);  /* columns; 80 when it is no terminal */
 unsigned process_terminal_height(int fd); /* rows; 24 */
-void process_give_way(
-    void); /* to others on this machine: as background lanes do, and on its disks; before any env_posix_new */
+void process_give_way(void); /* to others on this machine, as background lanes do; before any env_posix_new */
 void process_sleep_ms(unsigned ms);
 uint64_t process_mono_ms(void);
 uint64_t process_wall_s(void); /* since 1970 */

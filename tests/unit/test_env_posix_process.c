@@ -3,10 +3,8 @@
 #include "test_env_posix_common.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 static void path_in(const struct test_dir *d, const char *name, char path[128])
@@ -272,25 +270,6 @@ START_TEST(small_questions)
 }
 END_TEST
 
-static void *disk_class(void *out)
-{
-    *(long *)out = syscall(SYS_ioprio_get, 1, 0) >> 13; /* of this thread: 3: idle */
-    return NULL;
-}
-
-START_TEST(who_gives_way_does_so_on_disks_too)
-{
-    long before, after;
-    pthread_t thread;
-    (void)disk_class(&before);
-    ck_assert_int_ne(before, 3);
-    process_give_way();
-    ck_assert_int_eq(pthread_create(&thread, NULL, disk_class, &after), 0);
-    ck_assert_int_eq(pthread_join(thread, NULL), 0);
-    ck_assert_int_eq(after, 3);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("env_posix/process");
@@ -304,7 +283,6 @@ int main(void)
     tcase_add_test(tc, read_lines);
     tcase_add_test(tc, files);
     tcase_add_test(tc, small_questions);
-    tcase_add_test(tc, who_gives_way_does_so_on_disks_too);
     suite_add_tcase(suite, tc);
     return test_run_suite(suite);
 }
