@@ -161,12 +161,8 @@ bool founding_text(const struct meta *m, char *text, size_t size)
 
 static void learn_peers(struct meta *m, const struct meta_status_reply *reply)
 {
-    for (size_t i = 0; i < reply->member_count; i++) {
-        char address[LIMIT_ADDRESS_BYTES + 1] = {0};
-        if (reply->members[i].id == m->self.node_id || reply->members[i].address.size > LIMIT_ADDRESS_BYTES) continue;
-        memcpy(address, reply->members[i].address.data, reply->members[i].address.size);
-        host_set_peer(m->host, reply->members[i].id, address);
-    }
+    for (size_t i = 0; i < reply->member_count; i++)
+        members_set_peer(m, reply->members[i].id, reply->members[i].address);
 }
 
 /* How the group is, by somebody who may lag. */
@@ -249,10 +245,11 @@ uint64_t others_pass(struct meta *m, uint64_t now_ns)
 {
     const struct replica *r = host_replica(m->host, META_GROUP);
     uint64_t next = DEADLINE_NONE;
-    if (m->other_count == 0 || m->stopping) return next;
+    if (m->stopping) return next;
     if (r != NULL && raft_last_index(replica_raft(r)) > 0) m->joins = false;
     bool lost = is_lost(m), due = lost && now_ns >= m->ask_at_ns;
     if (due) m->ask_at_ns = now_ns + (m->founding ? FOUND_EVERY_NS : ASK_EVERY_NS);
+    if (due) members_look_ahead(m);
     for (size_t i = 0; i < m->other_count; i++) {
         struct meta_other *o = &m->others[i];
         if (due && !o->busy) {

@@ -28,6 +28,14 @@ const char *members_address_of(const struct meta *m, uint64_t id)
     return NULL;
 }
 
+void members_set_peer(struct meta *m, uint64_t id, struct slice address)
+{
+    char text[LIMIT_ADDRESS_BYTES + 1] = {0};
+    if (address.size > LIMIT_ADDRESS_BYTES) return;
+    memcpy(text, address.data, address.size);
+    host_set_peer(m->host, id, text);
+}
+
 void members_learn(struct meta *m)
 {
     if (!m->state.members_changed) return;
@@ -36,6 +44,27 @@ void members_learn(struct meta *m)
         const struct meta_member_row *row = &m->state.members[i];
         if (row->id != m->self.node_id) host_set_peer(m->host, row->id, row->address);
     }
+}
+
+/* Nobody leads: of those who came last the rows do not tell before somebody does, and their votes may be needed for that. A member's row
+ * comes before the entries that make it one. */
+void members_look_ahead(struct meta *m)
+{
+    const struct replica *r = host_replica(m->host, META_GROUP);
+    uint64_t upto = r == NULL ? 0 : raft_config_index(replica_raft(r));
+    struct arena arena;
+    struct meta_command c;
+    arena_init(&arena, 4096);
+    for (uint64_t i = r == NULL ? 1 : raft_applied(replica_raft(r)) + 1; i < upto; i++) {
+        const struct raft_entry *e = raft_entry_at(replica_raft(r), i);
+        if (e == NULL || e->type != RAFT_ENTRY_COMMAND) continue;
+        arena_reset(&arena);
+        bool comes = meta_command_decode(e->data, &arena, &c) == STATUS_OK && c.kind == META_CMD_MEMBER;
+        if (!comes || c.member.remove) continue;
+        COVER("meta.member_ahead");
+        members_set_peer(m, c.member.id, c.member.address);
+    }
+    arena_free(&arena);
 }
 
 size_t members_addresses(const struct meta *m, struct meta_address out[LIMIT_REPLICAS])

@@ -109,7 +109,9 @@ void operators_verdicts(struct meta *m, const struct order_verdict *verdicts, si
 
 /* members.c */
 const char *members_address_of(const struct meta *m, uint64_t id); /* NULL: not known */
+void members_set_peer(struct meta *m, uint64_t id, struct slice address);
 void members_learn(struct meta *m);
+void members_look_ahead(struct meta *m); /* of who is in the log, and not in the rows yet */
 size_t members_addresses(const struct meta *m, struct meta_address out[LIMIT_REPLICAS]);
 void members_step(struct meta *m); /* the leader's */
 MUST_CHECK enum status members_command(const struct meta *m, struct meta_command *c, struct errbuf *err);

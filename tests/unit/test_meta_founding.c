@@ -1,21 +1,25 @@
-/* How a metadata service begins, and what a member may do whose disk was lost: three members over the simulator's network and disks. */
+/* How a metadata service begins, and what a member may do whose disk was lost: three members over the simulator's network and disks, and a
+ * fourth that joins them. */
 #include "base/mem.h"
 #include "lib/suite.h"
+#include "meta/machine.h"
 #include "meta/meta.h"
 #include "sim/sim.h"
 
 #include <stdio.h>
 
-enum { MEMBERS = 3, GROUP = 1 };
+enum { MEMBERS = 3, FOURTH = 3, GROUP = 1 };
 
 static struct world world;
-static struct process *members[MEMBERS];
+static struct process *members[MEMBERS + 1];
 
 static enum status member_start(struct process *p, struct errbuf *err)
 {
     struct meta_options o = {.id = p->index + 1, .member_count = MEMBERS};
     for (unsigned i = 0; i < MEMBERS; i++)
         o.members[i] = (struct meta_member){.id = i + 1, .address = members[i]->address};
+    o.join = p->index == FOURTH;
+    if (o.join) o.members[o.member_count++] = (struct meta_member){.id = o.id, .address = p->address};
     host_options_default(&o.host);
     o.host.wal.segment_bytes = 65536;
     o.host.wal.skip_self_test = true;
@@ -44,7 +48,7 @@ static void begin(uint64_t seed)
                                      .log_max_ns = 2000000,
                                      .io_min_ns = 100000,
                                      .io_max_ns = 200000};
-    for (unsigned i = 0; i < MEMBERS; i++) {
+    for (unsigned i = 0; i <= FOURTH; i++) {
         char name[8];
         (void)snprintf(name, sizeof name, "meta%u", i + 1);
         members[i] = process_new(&world, name, &OPS, NULL, true);
@@ -53,7 +57,7 @@ static void begin(uint64_t seed)
 
 static void end(void)
 {
-    for (unsigned i = 0; i < MEMBERS; i++) {
+    for (unsigned i = 0; i <= FOURTH; i++) {
         if (process_runs(members[i])) process_crash(members[i], MEMDISK_KEEP, false);
     }
     if (world.failed) ck_abort_msg("%s", world.failure);
@@ -74,7 +78,7 @@ static struct replica *replica_of(unsigned i)
 
 static int leader(void)
 {
-    for (unsigned i = 0; i < MEMBERS; i++) {
+    for (unsigned i = 0; i <= FOURTH; i++) {
         if (replica_of(i) != NULL && replica_leads(replica_of(i))) return (int)i;
     }
     return -1;
@@ -197,6 +201,50 @@ START_TEST(a_disk_may_be_lost_meanwhile)
 }
 END_TEST
 
+static void proposed(struct proposal *p, enum status s, bool unknown, struct slice answer)
+{
+    (void)p;
+    (void)unknown;
+    (void)answer;
+    ck_assert_int_eq(s, STATUS_OK);
+}
+
+static bool has_vote(unsigned i)
+{
+    const struct range_replica *is = range_desc_replica(replica_desc(replica_of((unsigned)leader())), i + 1);
+    return is != NULL && is->role != RANGE_LEARNER;
+}
+
+/* Nothing is applied before a leader has spoken: all lose power, the first three know of the fourth by their logs alone, and without its
+ * vote nobody leads. */
+START_TEST(who_came_last_is_known_by_the_log)
+{
+    static struct proposal proposal;
+    struct buf command;
+    begin(2000 + (uint64_t)_i);
+    start_all();
+    wait_whole();
+    start(FOURTH);
+    buf_init(&command, 256);
+    meta_command_encode(
+        &(struct meta_command){.kind = META_CMD_MEMBER,
+                               .member = {.id = FOURTH + 1, .address = slice_str(members[FOURTH]->address)}},
+        &command);
+    proposal = (struct proposal){.done = proposed, .deadline_ns = UINT64_MAX};
+    ck_assert_int_eq(replica_propose(replica_of((unsigned)leader()), buf_slice(&command), &proposal), STATUS_OK);
+    buf_free(&command);
+    for (unsigned i = 0; i < 10000 && !has_vote(FOURTH); i++) run_ms(1);
+    ck_assert(has_vote(FOURTH));
+    for (unsigned i = 0; i <= FOURTH; i++) crash(i);
+    for (unsigned i = 0; i <= FOURTH; i++) {
+        if (i != (unsigned)_i % MEMBERS) start(i);
+    }
+    run_ms(5000);
+    ck_assert_int_ge(leader(), 0);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("meta_founding");
@@ -206,6 +254,7 @@ int main(void)
     tcase_add_loop_test(c, who_has_forgotten_does_not_vote, 0, 10);
     tcase_add_loop_test(c, a_founding_that_breaks_off_goes_on, 0, 60);
     tcase_add_loop_test(c, a_disk_may_be_lost_meanwhile, 0, 60);
+    tcase_add_loop_test(c, who_came_last_is_known_by_the_log, 0, 4 * MEMBERS);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
