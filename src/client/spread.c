@@ -134,6 +134,7 @@ static void step_done(void *ctx, const struct client_error *e, struct slice payl
     } else if (coordinator_voted(s->coordinator, p->number, payload) != STATUS_OK) {
         p->repeated = true;
     }
+    p->asked = ASK_NOTHING;
     spread_pump(s);
 }
 
@@ -182,6 +183,15 @@ static void spread_pump(struct spread *s)
 
 /* --- the owner --- */
 
+/* Something that it asked for, or has yet to undo, may hold locks. */
+static bool in_the_way(const struct spread *s)
+{
+    for (size_t i = 0; i < s->part_count; i++) {
+        if (s->parts[i].asked != ASK_NOTHING && s->parts[i].asked != ASK_FORGET) return true;
+    }
+    return false;
+}
+
 static enum step owner_leaves(struct request *r, enum step step)
 {
     struct spread *s = r->spread;
@@ -214,6 +224,8 @@ enum step spread_take(struct request *r, uint64_t now_ns)
             COVER("client.spread_forgotten");
             return owner_leaves(r, request_finish(r, STATUS_UNAVAILABLE, "nobody remembers it: it took too long"));
         }
+        /* The next attempt would meet this one's parts, and they the next one's: where links are slow more came than went. */
+        if (again && in_the_way(r->spread) && now_ns < r->deadline_ns) return STEP_WAIT;
         if (again) {
             COVER("client.spread_again");
             (void)snprintf(r->last, sizeof(r->last), "it met others and was given up");
