@@ -118,7 +118,7 @@ static void draw_workload(struct world *w, struct cluster_knobs *k)
 }
 
 enum { STORM_EVERY = 16, STORM_AT = 9 };
-enum { NARROW_EVERY = 8, NARROW_AT = 6 }; /* one entry in an append, one append under way */
+enum { NARROW_EVERY = 8, NARROW_AT = 6 };
 
 /* One seed of so many: ranges that change all the time, while processes die and the metadata service is hard to reach. What goes wrong
  * between two changes of a range is rare where changes are. */
@@ -134,6 +134,14 @@ static void storm(struct world *w, struct cluster_knobs *k)
     k->safety_ns = 10 * SEC_NS;
 }
 
+/* One entry in an append, one append under way. Over the slowest links that would be a dozen entries a second, fewer than are asked for. */
+static void narrow(struct world *w, struct cluster_knobs *k)
+{
+    k->host.append_max_bytes = k->host.inflight_max_count = 1;
+    if (w->knobs.net_max_ns > 10 * MS_NS) w->knobs.net_max_ns = 10 * MS_NS;
+    if (w->knobs.net_min_ns > w->knobs.net_max_ns) w->knobs.net_min_ns = w->knobs.net_max_ns;
+}
+
 void knobs_draw(struct world *w, struct cluster_knobs *k)
 {
     memset(k, 0, sizeof *k);
@@ -145,7 +153,7 @@ void knobs_draw(struct world *w, struct cluster_knobs *k)
     k->node_count = (unsigned)draw(w, 3, NODES_MAX);
     k->client_count = (unsigned)draw(w, 1, CLIENTS_MAX);
     if (w->seed % STORM_EVERY == STORM_AT) storm(w, k);
-    if (w->seed % NARROW_EVERY == NARROW_AT) k->host.append_max_bytes = k->host.inflight_max_count = 1;
+    if (w->seed % NARROW_EVERY == NARROW_AT) narrow(w, k);
     if (prng_chance(&w->stray, 1, 4)) w->knobs.net_again = (unsigned)prng_between(&w->stray, 1, 60);
 }
 
