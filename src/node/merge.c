@@ -122,6 +122,30 @@ static bool are_neighbours(const struct range_desc *left, const struct range_des
     return left->keyspace == right->keyspace && left->end.size > 0 && slice_eq(left->end, right->start);
 }
 
+struct awaited {
+    const struct replica *left;
+    bool yes;
+};
+
+static void note_awaiting(void *ctx, struct replica *r)
+{
+    struct awaited *a = ctx;
+    struct replica_merge is = replica_merge(r);
+    const struct range_desc *left = replica_desc(a->left);
+    if (!is.frozen || !are_neighbours(left, replica_desc(r))) return;
+    uint64_t now = left->epoch.version, since = replica_merge(a->left).end_since;
+    a->yes =
+        a->yes || (range_intent_is_over(now, since, is.version) && !range_intent_is_over(now + 1, since, is.version));
+}
+
+bool merge_awaited(const struct host *h, const struct replica *left)
+{
+    struct awaited a = {.left = left};
+    host_each_replica(h, note_awaiting, &a);
+    if (a.yes) COVER("merge.awaited");
+    return a.yes;
+}
+
 /* --- the left one --- */
 
 static void fetched(void *ctx, enum status status, bool sent, const struct reply_head *head)
@@ -167,7 +191,8 @@ static void drive_left(struct node_merge *m, struct replica *left, uint64_t now_
                                              .version = replica_desc(right)->epoch.version,
                                              .index = r.frozen_at,
                                              .key = SLICE_EMPTY});
-    } else if (!r.frozen && !r.intends && replica_aligned(right, raft_commit(replica_raft(right)))) {
+    } else if (!r.frozen && !r.intends && replica_aligned(right, raft_commit(replica_raft(right))) &&
+               !merge_awaited(m->node->host, right)) {
         merge_propose(
             m, right,
             (struct range_command){.kind = RANGE_FREEZE, .other = m->group, .version = is.version, .key = SLICE_EMPTY});
@@ -255,7 +280,7 @@ static void merge_step(struct node_merge *m, uint64_t now_ns)
     } else if (m->right != 0 && !m->begun) {
         if (now_ns >= m->since_ns + MERGE_NS)
             merge_end(m, STATUS_RETRY, "the range did not begin to merge in time");
-        else
+        else if (!merge_awaited(n->host, r))
             merge_begin(m, r);
     } else {
         bool merged = host_absorber(n->host, m->right) == r;

@@ -2,7 +2,8 @@
  *
  *   NEEDS_ID --the metadata service has given one--> READY --> PROPOSED --applied--> replied
  *      (none is asked for when the request names it)   ^          |
- *                                                      +-- RETRY: a held transaction has keys on both sides; in a moment again
+ *                                                      +-- RETRY: a held transaction has keys on both sides, or the range behind it
+ *                                                          must thaw first; in a moment again
  *
  * A range whose keys only rise is cut at its head: then what is to come goes to the new range, and that to the next of its nodes:
  *
@@ -199,6 +200,11 @@ static void split_propose(struct node_split *s)
         split_refuse(s, STATUS_EPOCH_MISMATCH, false, "the range has changed since the split was decided on");
         return;
     }
+    if (merge_awaited(n->host, r)) {
+        s->retry_ns = env_mono_ns(n->env) + SPLIT_PAUSE_NS;
+        n->env->ops->wake(n->env);
+        return;
+    }
     s->asked.version = d->epoch.version;
     const char *why;
     enum status chosen = s->key.size == 0 ? choose_key(s, r, &why) : STATUS_OK;
@@ -299,7 +305,8 @@ uint64_t splits_pass(struct node *n, uint64_t now_ns)
         }
         if (s->state != SPLIT_READY) continue;
         if (now_ns >= s->deadline_ns) {
-            split_refuse(s, STATUS_RETRY, false, "transactions had keys on both sides of the split all the time");
+            split_refuse(s, STATUS_RETRY, false,
+                         "all the time transactions had keys on both sides, or the range behind it was frozen");
         } else if (now_ns >= s->retry_ns) {
             split_propose(s);
         } else if (s->retry_ns < next) {

@@ -211,6 +211,31 @@ START_TEST(the_left_one_is_taken_in_before_the_thaw)
 }
 END_TEST
 
+/* T32: before the cluster is finalised only the left one as its abort has made it proves the abort. It is split when the right one has thawed. */
+START_TEST(the_left_one_stays_until_the_thaw)
+{
+    struct process *node;
+    struct buf params;
+    split_at("c3");
+    const struct replica *left = leader_of("c", &node);
+    struct range_command freeze = {
+        .kind = RANGE_FREEZE, .other = replica_group(left), .version = replica_desc(left)->epoch.version};
+    struct range_split_request q = {.range_id = replica_group(left), .new_id = NOBODY + 1, .key = slice_str("c1")};
+    uint64_t thawed = cover_count("range.merge_thawed"), awaited = cover_count("merge.awaited");
+    change("c", (struct range_command){.kind = RANGE_INTEND, .other = NOBODY});
+    change("c", (struct range_command){.kind = RANGE_ABORT, .other = NOBODY});
+    (void)leader_of("c", &node);
+    change("c3", freeze);
+    buf_init(&params, 4096);
+    pack_range_split_request(&params, &q);
+    ck_assert_int_eq(ask_node(node, METHOD_RANGE_SPLIT, &params), STATUS_OK);
+    buf_free(&params);
+    ck_assert_uint_gt(cover_count("merge.awaited"), awaited);
+    put("c4", "served again");
+    ck_assert_uint_gt(cover_count("range.merge_thawed"), thawed);
+}
+END_TEST
+
 /* T32: a range is frozen, and taken in; then its left neighbour is split where it began, and a node hears of all that at once, by a snapshot.
  * There the frozen one stands beside a left one of a later version, as it does after an abort. It must not serve: others have its keys. */
 START_TEST(a_later_version_of_the_left_one_is_no_abort)
@@ -314,6 +339,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, no_side_is_left_empty, 0, 2);
     tcase_add_test(t, the_left_one_is_taken_in_before_the_thaw);
+    tcase_add_test(t, the_left_one_stays_until_the_thaw);
     tcase_add_test(t, a_later_version_of_the_left_one_is_no_abort);
     tcase_add_test(t, a_frozen_range_serves_nothing);
     tcase_add_test(t, nobody_is_left_behind_by_a_merge);
