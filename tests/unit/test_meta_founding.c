@@ -5,6 +5,7 @@
 #include "meta/machine.h"
 #include "meta/meta.h"
 #include "sim/sim.h"
+#include "wal/wal_format.h"
 
 #include <stdio.h>
 
@@ -245,6 +246,39 @@ START_TEST(who_came_last_is_known_by_the_log)
 }
 END_TEST
 
+/* The log loses its first batch. What the loss of the store has made durable in the second one says that there was a first. */
+static void damage_log(unsigned i)
+{
+    static const uint8_t zeros[WAL_BLOCK];
+    start(i);
+    run_ms(100);
+    crash(i);
+    memdisk_flip(members[i]->disk, "store/MANIFEST", 0, 1);
+    start(i);
+    run_ms(100);
+    crash(i);
+    memdisk_poke(members[i]->disk, "wal/0000000000000001.wal", WAL_BLOCK, zeros, sizeof zeros);
+    start(i);
+    run_ms(100);
+    ck_assert(host_log_lost(meta_host(members[i]->server)));
+}
+
+/* A majority's logs are damaged before there was a group: no vote can have been in them. Nor is it different for whom a crash hits in
+ * the midst of the founding. */
+START_TEST(a_log_that_was_damaged_before_has_forgotten_nothing)
+{
+    begin(3000 + (uint64_t)_i);
+    damage_log(0);
+    damage_log(1);
+    members[_i % 2]->crash_at_effect = (unsigned)_i; /* 0: never */
+    start(2);
+    run_ms(500);
+    start_all();
+    wait_whole();
+    end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("meta_founding");
@@ -255,6 +289,7 @@ int main(void)
     tcase_add_loop_test(c, a_founding_that_breaks_off_goes_on, 0, 60);
     tcase_add_loop_test(c, a_disk_may_be_lost_meanwhile, 0, 60);
     tcase_add_loop_test(c, who_came_last_is_known_by_the_log, 0, 4 * MEMBERS);
+    tcase_add_loop_test(c, a_log_that_was_damaged_before_has_forgotten_nothing, 0, 20);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
