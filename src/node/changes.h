@@ -14,8 +14,8 @@ void splits_free(struct node *n);
 void merge_asked(struct node *n, struct rpc_request *req);
 void merge_ordered(struct node *n, const struct range_order *o); /* with the range behind it, which is led or not */
 void merge_notice(struct node *n, const struct replica *r);      /* it has changed, or begun to lead */
-/* A frozen range of this host can tell from left as it is that a merge was given up, and could not when left has changed once more: left waits
- * until it has thawed. Only where left does not know since when its end has stood. */
+/* A range of this host that is frozen, or may be when its log is applied, can tell from left as it is that a merge was given up, and could
+ * not when left has changed once more: left waits until it has thawed. Only where left does not know since when its end has stood. */
 bool merge_awaited(const struct host *h, const struct replica *left);
 uint64_t merges_pass(struct node *n, uint64_t now_ns);
 void merges_free(struct node *n);

@@ -132,10 +132,10 @@ static void note_awaiting(void *ctx, struct replica *r)
     struct awaited *a = ctx;
     struct replica_merge is = replica_merge(r);
     const struct range_desc *left = replica_desc(a->left);
-    if (!is.frozen || !are_neighbours(left, replica_desc(r))) return;
+    if (!are_neighbours(left, replica_desc(r)) || (!is.frozen && !replica_changes_ahead(r))) return;
     uint64_t now = left->epoch.version, since = replica_merge(a->left).end_since;
-    a->yes =
-        a->yes || (range_intent_is_over(now, since, is.version) && !range_intent_is_over(now + 1, since, is.version));
+    uint64_t intent = is.frozen ? is.version : now - 1; /* at worst the change that comes is a freeze for that one */
+    a->yes = a->yes || (range_intent_is_over(now, since, intent) && !range_intent_is_over(now + 1, since, intent));
 }
 
 bool merge_awaited(const struct host *h, const struct replica *left)

@@ -143,6 +143,15 @@ enum status change_config(struct replica *r, const struct raft_entry *e, struct 
     return STATUS_OK;
 }
 
+bool replica_changes_ahead(const struct replica *r)
+{
+    for (uint64_t i = r->applied + 1; i <= raft_last_index(r->raft); i++) {
+        const struct raft_entry *e = raft_entry_at(r->raft, i);
+        if (e != NULL && e->type == RAFT_ENTRY_COMMAND && change_is(r, e)) return true;
+    }
+    return false;
+}
+
 static void reconfigure(struct replica *r, const struct range_change *c)
 {
     struct range_desc former; /* its keys are void behind this */

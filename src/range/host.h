@@ -134,13 +134,14 @@ struct replica_merge {                                 /* docs/ranges.md */
     uint64_t with, version, frozen_at, end_since;
 };
 struct replica_merge replica_merge(const struct replica *r);
+bool replica_changes_ahead(const struct replica *r); /* a split's or merge's entry is in its log here, not applied */
 /* Leader: every replica holds the log up to there durably. */
 bool replica_aligned(const struct replica *r, uint64_t index);
 bool replica_awaited(const struct replica *r); /* split off here a moment ago: it is about to lead */
 /* Newest version applied since it was opened or replaced by a snapshot; 0: none. All versions up to it are in the store. */
 uint64_t replica_last_ts(const struct replica *r);
-uint64_t
-replica_newest_version(const struct replica *r); /* likewise, and no older row has a higher one; 0: not known */
+/* Likewise, and no older row has a higher one; 0: not known. */
+uint64_t replica_newest_version(const struct replica *r);
 /* Changes when a snapshot has replaced the rows: reads before and after do not go together. 0: not to be read just now. */
 uint64_t replica_rows_life(const struct replica *r);
 bool replica_diverged(const struct replica *r); /* it has found its rows to be wrong, and waits for a snapshot */
@@ -154,9 +155,8 @@ MUST_CHECK enum status replica_transfer(struct replica *r, uint64_t node_id, str
 /* The same, to whoever can take it best. */
 MUST_CHECK enum status replica_transfer_away(struct replica *r, struct errbuf *err);
 bool replica_transferring(const struct replica *r);
-/* Rows of the group lie in [start, end) of store keys. Borrowed. */
-void replica_span(const struct replica *r, struct slice *start,
-                  struct slice *end); /* until the host's next such call */
+/* Rows of the group lie in [start, end) of store keys. Borrowed until the host's next such call. */
+void replica_span(const struct replica *r, struct slice *start, struct slice *end);
 
 /* A command under way. The caller owns the struct and keeps it until `done`, which is called exactly once, from host_pass
  * or never from inside replica_propose. STATUS_OK: answer is what the machine said. Otherwise unknown tells whether the

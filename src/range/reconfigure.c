@@ -218,12 +218,7 @@ static bool settled(const struct replica *r)
 {
     if (range_desc_joint(r->desc) || replica_lineage(r)->merge.phase != RANGE_NORMAL) return false;
     if (raft_config_index(r->raft) > r->applied) return false;
-    for (uint64_t i = r->applied + 1; i <= raft_last_index(r->raft); i++) {
-        const struct raft_entry *e = raft_entry_at(r->raft, i);
-        if (MUTANT(moves_behind_freeze) || e == NULL || e->type != RAFT_ENTRY_COMMAND) continue;
-        if (change_is(r, e)) return false; /* it may freeze the range */
-    }
-    return true;
+    return MUTANT(moves_behind_freeze) || !replica_changes_ahead(r); /* it may be frozen */
 }
 
 /* Those that can be reached are a majority of the voters to come: else a range that works would be stopped by the change. */
