@@ -79,9 +79,9 @@ void birth_of(struct replica *parent, const struct range_change *c, uint64_t ind
                                    .applied = BIRTH_INDEX};
     struct replica_birth how = {
         .creating = true, .record = state, .birth = {.group = parent->desc->id, .index = index, .leader = c->leader}};
-    if (state->desc.id < h->lost_below) { /* it was here before, perhaps: its votes were lost with the log */
+    if (state->desc.id < h->lost_below) { /* it was here before, perhaps: its votes were lost */
         COVER("range.born_recovering");
-        how.recovering = "the log was damaged and may have held it";
+        how.recovering = "log or store was damaged and may have held it";
         restore.recovering = true;
     }
     replica_config_of(&state->desc, &restore.config);

@@ -89,7 +89,7 @@ static void create(struct host *h, const struct range_desc *desc, const char *fo
 
 void host_create_replica(struct host *h, const struct range_desc *desc)
 {
-    create(h, desc, desc->id < h->lost_below ? "the log was damaged and may have held it" : NULL);
+    create(h, desc, desc->id < h->lost_below ? "log or store was damaged and may have held it" : NULL);
 }
 
 void host_create_forgetful(struct host *h, const struct range_desc *desc, const char *why)

@@ -91,7 +91,7 @@ void host_set_peer(struct host *h, uint64_t node_id, const char *address);
 bool host_peer_connected(const struct host *h, uint64_t node_id);                /* our connection to it stands */
 bool host_peer_hello(const struct host *h, uint64_t node_id, struct hello *out); /* likewise; what it said of itself */
 
-/* Groups may have been lost with the log, and nobody has said yet that all had ids below some: host_log_lost_below is wanted. */
+/* Groups may have been lost with log or store, and nobody has said yet that all had ids below some: host_log_lost_below is wanted. */
 bool host_log_lost(const struct host *h);
 void host_log_lost_below(struct host *h, uint64_t range_id);
 

@@ -81,8 +81,8 @@ struct host {
     struct disk_health disk;
     uint64_t peers_write_us;
     uint64_t batch_seq; /* of the batch being filled; written batches are below */
-    /* The log lost groups once: a replica of a range with an id below, of which log and store know nothing, may have been here
-     * and have voted. It is made recovering. UINT64_MAX: not known yet which. 0: nothing was lost. */
+    /* Log or store lost groups once: a replica of a range with an id below, of which they know nothing, may have been here and
+     * have voted. It is made recovering. UINT64_MAX: not known yet which. 0: nothing was lost. */
     uint64_t lost_below;
 };
 

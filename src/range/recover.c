@@ -281,6 +281,14 @@ static void spare_held(struct recovery *rec, struct gone_record *t)
     buf_free(&end);
 }
 
+/* Groups are not known any more: a damaged log had their records. Or, for those that a range here has taken in, what that range had become
+ * was all that was left of them, and it is back as it was made. */
+static void groups_are_lost(struct host *h)
+{
+    h->lost_below = UINT64_MAX;
+    host_record_put(h->wal, h->lost_below);
+}
+
 /* A tombstone: what it covers goes, if it is still there. True: nothing else is to be done for the group. */
 static bool recover_gone(struct recovery *rec, struct recovered *g)
 {
@@ -327,6 +335,7 @@ static enum status recover_group(struct recovery *rec, struct recovered *g, stru
         COVER("recover.lost");
         ASSERT(!g->unborn);
         recovered_forget(h, g, why);
+        if (rec->lost == NULL && g->store_index == 0) groups_are_lost(h);
         from = 0;
     }
     struct replica *r = recovered_replica(h, g, from);
@@ -406,8 +415,6 @@ static enum status recover_log(struct recovery *rec, bool *anew, struct errbuf *
     if (s != STATUS_OK) return s;
     *anew = true;
     rec->lost = "the log was damaged";
-    h->lost_below = UINT64_MAX;
-    host_record_put(h->wal, h->lost_below);
     return STATUS_OK;
 }
 
@@ -507,6 +514,7 @@ static void find_unwritten(void *ctx, uint64_t group, uint64_t index, uint64_t t
     struct lsm_row row;
     struct lsm_miss miss;
     if (map_get(&rec->groups, group) != NULL || index != BIRTH_INDEX || term != BIRTH_TERM) return;
+    if (group < h->lost_below) return; /* its votes may have been lost, too */
     buf_init(&key, 16);
     birth_row_key(&key, group);
     enum status s = lsm_get(h->lsm, buf_slice(&key), LSM_TS_MAX, &row, &miss);
@@ -647,7 +655,7 @@ static void decode_groups(struct recovery *rec)
     void *value;
     if (h->lsm != NULL) {
         lsm_set_blocking(h->lsm, true);
-        if (rec->lost == NULL && h->lost_below == 0) lsm_each_group(h->lsm, find_unwritten, rec);
+        if (rec->lost == NULL) lsm_each_group(h->lsm, find_unwritten, rec);
     }
     for (size_t it = 0; map_next(&rec->groups, &it, &group, &value);) decode_group(rec, value);
     for (size_t it = 0; map_next(&rec->groups, &it, &group, &value);) find_unborn(rec, value);
@@ -666,6 +674,7 @@ static enum status recover_groups(struct recovery *rec, bool anew, bool store_da
     uint64_t group;
     void *value;
     if (rec->lost == NULL && store_is_blank(h) && wal_first_batch(h->wal) > 1) rec->lost = "the store is missing";
+    if (rec->lost != NULL) groups_are_lost(h);
     decode_groups(rec);
     enum status s = recover_check(rec, err);
     for (size_t it = 0; s == STATUS_OK && map_next(&rec->groups, &it, &group, &value);)

@@ -386,12 +386,12 @@ START_TEST(a_missing_store)
 }
 END_TEST
 
-/* Whatever the metadata service names before it has said which ranges existed may have been here; what came later was not. */
-START_TEST(replicas_that_the_log_has_lost)
+/* What is named before the metadata service has said which ranges existed may have been here, or been taken in; what came later was not. */
+START_TEST(replicas_that_log_or_store_has_lost)
 {
     build();
     crash(MEMDISK_KEEP);
-    damage_log(disk);
+    (_i == 0 ? damage_log : damage_store)(disk);
     ck_assert_int_eq(open_host(), STATUS_OK);
     ck_assert(host_log_lost(host));
     struct range_desc d = the_range();
@@ -600,7 +600,7 @@ START_TEST(a_state_that_cannot_be_read_is_not_guessed)
     ck_assert_int_eq(open_host(), STATUS_OK);
     pass(80);
     ck_assert(raft_recovering(replica_raft(host_replica(host, GROUP))));
-    ck_assert(!replica_leads(host_replica(host, GROUP)));
+    ck_assert(!replica_leads(host_replica(host, GROUP)) && host_log_lost(host)); /* nor whom it has taken in */
     ck_assert_uint_gt(cover_count("recover.state_unread"), 0);
     teardown();
 }
@@ -785,7 +785,7 @@ int main(void)
     tcase_add_test(c, a_store_without_a_flush_is_known);
     tcase_add_test(c, a_damaged_log_and_store);
     tcase_add_test(c, a_missing_store);
-    tcase_add_test(c, replicas_that_the_log_has_lost);
+    tcase_add_loop_test(c, replicas_that_log_or_store_has_lost, 0, 2);
     tcase_add_test(c, one_that_left_is_not_made_again);
     tcase_add_test(c, keys_are_free_when_no_tombstone_names_them);
     tcase_add_test(c, tombstones_go_after_a_day);
