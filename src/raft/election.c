@@ -116,6 +116,7 @@ void raft_follow(struct raft *r, uint64_t term, uint64_t leader, struct raft_eff
     r->ack_match = r->ack_sent = 0;
     r->ack_due = false;
     r->append_due = false;
+    r->news_ms = 0;
     r->transfer_to = 0;
     r->uncommitted_bytes = 0;
     raft_peers_free(r);

@@ -245,7 +245,9 @@ static bool peer_asleep(const struct raft *r, const struct raft_progress *p)
 /* The cheap conditions come first: a busy group asks this in each pass. */
 bool raft_leader_asleep(const struct raft *r)
 {
-    if (r->commit != raft_log_last(&r->log) || r->append_due || r->read_count > 0 || r->transfer_to != 0) return false;
+    if (r->commit != raft_log_last(&r->log) || r->append_due || r->news_ms != 0 || r->read_count > 0 ||
+        r->transfer_to != 0)
+        return false;
     if (!raft_wants_promise(r) || raft_config_is_joint(r->config) || !raft_leader_ready(r)) return false;
     for (size_t i = 0; i < r->peer_count; i++) {
         if (r->peers[i].id != r->self.id && !peer_asleep(r, &r->peers[i])) return false;

@@ -12,6 +12,7 @@ void raft_options_default(struct raft_options *o)
 {
     *o = (struct raft_options){.election_ms = 1000,
                                .heartbeat_ms = 250,
+                               .news_ms = 2,
                                .inflight_max_count = 128,
                                .inflight_max_bytes = 8u << 20,
                                .append_max_bytes = 512u << 10,
@@ -127,6 +128,7 @@ static void tick_leader(struct raft *r, struct raft_effects *fx)
         return;
     }
     if (r->now_ms >= r->heartbeat_deadline_ms) raft_send_heartbeats(r, fx);
+    if (r->news_ms != 0 && r->now_ms >= r->news_ms) r->append_due = true;
 }
 
 static void tick(struct raft *r, struct raft_effects *fx)
@@ -398,7 +400,7 @@ static uint64_t leader_deadline_ms(const struct raft *r)
     uint64_t quorum = raft_quorum_heard_ms(r) + r->options->election_ms;
     uint64_t at = r->heartbeat_deadline_ms < quorum ? r->heartbeat_deadline_ms : quorum;
     if (r->transfer_to != 0 && r->transfer_deadline_ms < at) at = r->transfer_deadline_ms;
-    return at;
+    return r->news_ms != 0 && r->news_ms < at ? r->news_ms : at;
 }
 
 uint64_t raft_deadline_ms(const struct raft *r)

@@ -102,6 +102,7 @@ static void check_role(const struct raft *r)
         ASSERT(r->uncommitted_bytes == 0);
         ASSERT(r->transfer_to == 0);
         ASSERT(!r->append_due);
+        ASSERT(r->news_ms == 0);
     }
     if (r->ack_due) ASSERT(r->role == RAFT_FOLLOWER && r->leader != 0);
     ASSERT(r->ack_match <= raft_log_last(&r->log));

@@ -78,6 +78,7 @@ struct raft {
     size_t peer_count;
     uint64_t term_start;        /* leader: index of its own term's no-op */
     uint64_t uncommitted_bytes; /* leader: data of entries above commit */
+    uint64_t news_ms; /* leader: when followers are told of a commit that no entries have taken along; 0: all know */
     uint64_t transfer_to, transfer_deadline_ms;
     uint64_t backed_ms;       /* leader: when a quorum last backed it, at the latest; 0: never in this term */
     enum raft_role told_role; /* as of the last effects */

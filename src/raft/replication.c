@@ -89,7 +89,14 @@ static void want_snapshot(struct raft_progress *p, struct raft_effects *fx)
     raft_fx_snapshot(fx, p->id);
 }
 
-static void send_to(struct raft *r, struct raft_progress *p, struct raft_effects *fx)
+/* More has committed of what it was sent than it has been told. */
+static bool has_news(const struct raft *r, const struct raft_progress *p)
+{
+    uint64_t commit = r->commit < p->next - 1 ? r->commit : p->next - 1;
+    return p->state == RAFT_REPLICATE && p->commit_sent < commit;
+}
+
+static void send_to(struct raft *r, struct raft_progress *p, bool news_due, struct raft_effects *fx)
 {
     if (p->state == RAFT_SNAPSHOT || p->paused) return;
     if (p->blank || p->next <= r->log.base_index) {
@@ -105,20 +112,25 @@ static void send_to(struct raft *r, struct raft_progress *p, struct raft_effects
         send_append(r, p, true, 0, fx);
         sent = true;
     }
-    uint64_t commit = r->commit < p->next - 1 ? r->commit : p->next - 1;
-    if (!sent && (p->nudge || p->commit_sent < commit)) {
+    if (!sent && (p->nudge || (news_due && has_news(r, p)))) {
         send_append(r, p, false, p->nudge ? 0 : RAFT_CONTEXT_NEWS, fx);
     }
     p->nudge = false;
 }
 
+/* Under load the next entries tell of the last ones' commit: a message of its own for each would cost every follower a wake-up and a
+ * pass. So it waits a little for them. */
 void raft_send_appends(struct raft *r, struct raft_effects *fx)
 {
     if (r->role != RAFT_LEADER || !r->append_due) return;
+    bool due = r->now_ms >= r->news_ms, wait = false;
     r->append_due = false;
     for (size_t i = 0; i < r->peer_count; i++) {
-        if (r->peers[i].id != r->self.id) send_to(r, &r->peers[i], fx);
+        if (r->peers[i].id == r->self.id) continue;
+        send_to(r, &r->peers[i], due, fx);
+        wait = wait || has_news(r, &r->peers[i]);
     }
+    if (due || !wait) r->news_ms = 0;
 }
 
 /* The commit index is capped to what the follower is known to have: it need not look at its log. Each heartbeat carries the
@@ -232,6 +244,7 @@ void raft_commit_to(struct raft *r, uint64_t index)
     if (r->role == RAFT_LEADER) {
         for (uint64_t i = r->commit + 1; i <= index; i++) r->uncommitted_bytes -= raft_log_at(&r->log, i)->data.size;
         r->append_due = true;
+        if (r->news_ms == 0) r->news_ms = r->now_ms + r->options->news_ms;
     }
     r->commit = index;
     r->commit_dirty = true;

@@ -278,13 +278,20 @@ static void host_tick(struct host *h, uint64_t now_ns)
     handover_step(h);
 }
 
+/* What is to be durable goes to the disk first, which writes while committed entries are applied. */
 static void host_run_ready(struct host *h)
 {
-    struct list round;
+    struct list flushed, round;
+    list_init(&flushed);
     list_init(&round);
     struct list *node;
     while ((node = list_pop_front(&h->ready)) != NULL) list_push_back(&round, node);
-    while ((node = list_pop_front(&round)) != NULL) { /* all of them: the list ends with this call */
+    while ((node = list_pop_front(&round)) != NULL) { /* all of them: the lists end with this call */
+        list_push_back(&flushed, node);
+        if (!h->env->dead) replica_flush(LIST_ENTRY(node, struct replica, ready_link));
+    }
+    if (!h->env->dead) host_submit(h);
+    while ((node = list_pop_front(&flushed)) != NULL) {
         if (!h->env->dead) replica_run(LIST_ENTRY(node, struct replica, ready_link));
     }
 }

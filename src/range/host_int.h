@@ -174,6 +174,7 @@ void replica_set_leads(struct replica *r); /* tells whoever has to know when it 
 void replica_arm(struct replica *r);       /* its timer, after anything that may have moved it */
 void replica_step(struct replica *r, const struct raft_event *ev); /* and takes the effects */
 void replica_take_effects(struct replica *r);
+void replica_flush(struct replica *r);                  /* what the pass has gathered: entries, messages, reads */
 void replica_run(struct replica *r);                    /* one pass's worth of work */
 void replica_sweep(struct replica *r, uint64_t now_ns); /* expires proposals and reads */
 void replica_fail_all(struct replica *r, enum status s, bool unknown);

@@ -474,23 +474,26 @@ static void replica_compact(struct replica *r)
     raft_compact(r->raft, upto);
 }
 
+void replica_flush(struct replica *r)
+{
+    if (r->state == REPLICA_CREATING || r->members.leaving || !r->needs_flush) return;
+    r->needs_flush = false;
+    replica_ask_read_index(r);
+    raft_flush(r->raft, r->host->now_ms, &r->host->fx);
+    replica_take_effects(r);
+}
+
 void replica_run(struct replica *r)
 {
-    struct host *h = r->host;
     if (r->state == REPLICA_CREATING || r->members.leaving) return;
-    if (r->needs_flush) {
-        r->needs_flush = false;
-        replica_ask_read_index(r);
-        raft_flush(r->raft, h->now_ms, &h->fx);
-        replica_take_effects(r);
-    }
+    replica_flush(r);
     if (r->receiving != NULL) snapshot_recv_step(r);
     bool more = replica_apply(r);
     divergence_run(r);
     damage_run(r);
     replica_reads_ready(r);
     if (!r->unborn) replica_compact(r);
-    if (more) host_mark_ready(h, r);
+    if (more) host_mark_ready(r->host, r);
     replica_arm(r);
 }
 

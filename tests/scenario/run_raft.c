@@ -4,7 +4,7 @@
  *   UPDATE=1 run_raft ...               writes what happened into the files: look at the difference before you keep it
  *
  * A file is blocks separated by empty lines. Lines with # are comments. A block is commands, a line ----, and what they print:
- *   cluster N [voters=1,2] [learners=3] [append_max_bytes=..] [inflight=..] [uncommitted=..] [support=MS]   must come first
+ *   cluster N [voters=1,2] [learners=3] [append_max_bytes=..] [inflight=..] [uncommitted=..] [support=MS] [news=MS]   must come first
  *   auto on|off         whether batches become durable at once, after each command (default: off)
  *   campaign ID         propose ID TEXT      read ID CONTEXT      transfer ID TO      compact ID INDEX
  *   config ID voters=1,2,3 [learners=4]      unreachable ID TO
@@ -139,6 +139,7 @@ static void cmd_cluster(struct script *s)
     o.append_max_bytes = (uint32_t)option_number(s, "append_max_bytes", o.append_max_bytes);
     o.inflight_max_count = (uint32_t)option_number(s, "inflight", o.inflight_max_count);
     o.uncommitted_max_bytes = option_number(s, "uncommitted", o.uncommitted_max_bytes);
+    o.news_ms = (uint32_t)option_number(s, "news", 0);
     if (s->made) raft_cluster_free(&s->c);
     raft_cluster_init(&s->c, nodes, &config, &o, option_number(s, "support", 0), 1);
     s->made = true;

@@ -226,6 +226,39 @@ START_TEST(test_deadlines)
 }
 END_TEST
 
+static void propose_some(struct raft_cluster *c, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) ck_assert_int_eq(raft_cluster_propose(c, 1, slice_str("x")), STATUS_OK);
+    ck_assert(raft_cluster_settle(c));
+}
+
+/* That entries have committed followers learn with the next ones, or a little later. */
+START_TEST(test_news_of_a_commit_wait)
+{
+    struct raft_cluster c;
+    elected(&c, 3, &three);
+    c.now_ms += 10; /* and of the election's */
+    raft_cluster_tick(&c, 1);
+    ck_assert(raft_cluster_settle(&c));
+    uint64_t commit = raft_commit(raft_of(&c, 1));
+    ck_assert_uint_eq(raft_commit(raft_of(&c, 2)), commit);
+    propose_some(&c, 1);
+    ck_assert_uint_eq(raft_commit(raft_of(&c, 1)), commit + 1);
+    ck_assert_uint_eq(raft_commit(raft_of(&c, 2)), commit);
+    propose_some(&c, 1);
+    ck_assert_uint_eq(raft_commit(raft_of(&c, 2)), commit + 1); /* it came with the second */
+    ck_assert_uint_eq(raft_deadline_ms(raft_of(&c, 1)), c.now_ms + c.options.news_ms);
+    c.now_ms += c.options.news_ms;
+    raft_cluster_tick(&c, 1);
+    ck_assert_uint_eq(c.message_count, 2);
+    ck_assert(raft_cluster_settle(&c));
+    ck_assert_uint_eq(raft_commit(raft_of(&c, 2)), commit + 2);
+    ck_assert_uint_eq(raft_commit(raft_of(&c, 3)), commit + 2);
+    ck_assert_uint_gt(raft_deadline_ms(raft_of(&c, 1)), c.now_ms + c.options.news_ms); /* nothing waits any more */
+    raft_cluster_free(&c);
+}
+END_TEST
+
 START_TEST(test_time_never_goes_back)
 {
     struct raft_cluster c;
@@ -425,6 +458,7 @@ int main(void)
     tcase_add_test(t, test_malformed_appends_are_ignored);
     tcase_add_test(t, test_election_timeouts);
     tcase_add_test(t, test_deadlines);
+    tcase_add_test(t, test_news_of_a_commit_wait);
     tcase_add_test(t, test_time_never_goes_back);
     tcase_add_test(t, test_min_match);
     tcase_add_test(t, test_propose_bounds_and_roles);
