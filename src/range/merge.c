@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/mutant.h"
 #include "range/members_int.h"
+#include "range/snapshot_int.h"
 
 static void become(struct changing *c, enum range_phase phase, uint64_t with, uint64_t version)
 {
@@ -77,8 +78,14 @@ static struct replica *ready_right(struct changing *c)
         lack_rows(c->r);
         return NULL;
     }
-    bool idle = right->state == REPLICA_RUNNING && !right->unborn && !right->apply_wait && right->receiving == NULL;
-    if (idle && right->applied >= f && right->state_loaded) return right;
+    bool idle = right->state == REPLICA_RUNNING && !right->unborn && !right->apply_wait;
+    if (idle && right->applied >= f && right->state_loaded) {
+        if (right->receiving != NULL) { /* its sender may be gone with the range */
+            COVER("range.merge_needs_no_snapshot");
+            snapshot_recv_abort(right->receiving);
+        }
+        return right;
+    }
     COVER("range.merge_waits");
     if (raft_commit(right->raft) < f && right->state == REPLICA_RUNNING)
         replica_step(right, &(struct raft_event){.type = RAFT_EVENT_PROVEN, .index = f});

@@ -34,7 +34,25 @@ static enum status apply(void *ctx, const struct machine_entry *e, const struct 
     return STATUS_OK;
 }
 
-static const struct machine_ops MACHINE = {.apply = apply};
+static enum status cut(void *ctx, void *state, const struct machine_cut *c, struct arena *arena,
+                       struct txn_writes *writes)
+{
+    (void)ctx;
+    (void)state;
+    (void)c;
+    (void)arena;
+    (void)writes;
+    return STATUS_OK;
+}
+
+static void join(void *ctx, void *left, void *right, const struct machine_cut *c, struct arena *arena,
+                 struct txn_writes *writes)
+{
+    (void)right;
+    (void)cut(ctx, left, c, arena, writes);
+}
+
+static const struct machine_ops MACHINE = {.apply = apply, .cut = cut, .join = join};
 
 static void first_durable(void *ctx)
 {

@@ -260,6 +260,55 @@ START_TEST(a_range_shrinks_beside_others)
 }
 END_TEST
 
+static void propose(uint64_t range, struct range_command command)
+{
+    static struct proposal proposals[3];
+    static unsigned used;
+    struct proposal *p = &proposals[used++];
+    struct buf packed;
+    buf_init(&packed, 256);
+    command.epoch = (struct range_epoch){.conf_ver = 1, .version = 1};
+    command.key = SLICE_EMPTY;
+    range_command_encode(&command, &packed);
+    *p = (struct proposal){.done = proposal_done, .deadline_ns = UINT64_MAX};
+    ck_assert_int_eq(replica_propose(host_replica(hosts_host(1), range), buf_slice(&packed), p), STATUS_OK);
+    buf_free(&packed);
+    hosts_run_ms(20);
+}
+
+/* A snapshot had begun to come to the right one when its log came after all. The sender is gone with the range: the left one
+ * does not wait for a chunk that nobody sends. */
+START_TEST(a_merge_waits_for_no_snapshot_that_is_not_needed)
+{
+    struct sending begun;
+    struct host *h = meeting_begin(44);
+    struct range_desc d = hosts_range();
+    d.replica_count = 1;
+    d.replicas[0] = (struct range_replica){.node_id = 2, .replica_id = 18, .role = RANGE_VOTER};
+    for (unsigned i = 0; i < 2; i++) {
+        d.id = HOSTS_GROUP + i;
+        d.start = slice_str(i == 0 ? "" : "m");
+        d.end = slice_str(i == 0 ? "m" : "");
+        d.epoch = (struct range_epoch){.conf_ver = 1, .version = 1};
+        host_create_replica(h, &d);
+    }
+    const uint64_t left = HOSTS_GROUP, right = HOSTS_GROUP + 1;
+    for (unsigned i = 0; i < 200 && !(replica_leads(host_replica(h, left)) && replica_leads(host_replica(h, right)));
+         i++)
+        hosts_run_ms(10);
+    propose(left, (struct range_command){.kind = RANGE_INTEND, .other = right});
+    propose(right, (struct range_command){.kind = RANGE_FREEZE, .other = left, .version = 1});
+    const uint64_t frozen_at = raft_last_index(replica_raft(host_replica(h, right)));
+    sending_begin(&begun, right, 2, "m", frozen_at + 10);
+    ck_assert_int_eq(send_row(&begun, "n", "of the snapshot", false), STATUS_OK);
+    ck_assert_ptr_nonnull(host_replica(h, right)->receiving);
+    propose(left, (struct range_command){.kind = RANGE_COMMIT, .other = right, .index = frozen_at});
+    ck_assert_ptr_null(host_replica(h, right));
+    ck_assert_uint_eq(replica_desc(host_replica(h, left))->end.size, 0);
+    hosts_end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("range_meeting");
@@ -268,6 +317,7 @@ int main(void)
     tcase_add_test(c, what_was_proposed_to_one_that_is_taken_in_is_unknown);
     tcase_add_test(c, one_that_took_in_what_is_here_still_is_made_again);
     tcase_add_test(c, a_range_shrinks_beside_others);
+    tcase_add_test(c, a_merge_waits_for_no_snapshot_that_is_not_needed);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
