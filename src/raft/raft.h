@@ -34,8 +34,7 @@ struct raft_self {      /* what is one replica's own */
 struct raft_options {     /* what the groups of a host share */
     uint32_t election_ms; /* a follower that hears nothing for election_ms..2*election_ms campaigns (PreVote first) */
     uint32_t heartbeat_ms;
-    uint32_t
-        news_ms; /* so long followers may wait for the news of a commit, for entries that take it along; 0: not at all */
+    uint32_t news_ms; /* so long the news of a commit may wait for entries that take it along; 0: not at all */
     uint32_t inflight_max_count, inflight_max_bytes; /* appends under way to one follower */
     uint32_t append_max_bytes;          /* of entries in one append message; at least one entry always goes */
     uint64_t uncommitted_max_bytes;     /* proposals beyond it are refused with STATUS_BUSY */

@@ -156,7 +156,6 @@ struct replica {
 
 void host_mark_ready(struct host *h, struct replica *r);
 void host_flush(struct host *h); /* the store is asked to make all that is applied durable */
-enum { LAG_SHIFT_MAX = 3 };
 
 /* replica.c */
 struct replica_birth {                /* how a replica comes up */
@@ -175,7 +174,7 @@ void replica_arm(struct replica *r);       /* its timer, after anything that may
 void replica_step(struct replica *r, const struct raft_event *ev); /* and takes the effects */
 void replica_take_effects(struct replica *r);
 void replica_flush(struct replica *r);                  /* what the pass has gathered: entries, messages, reads */
-void replica_run(struct replica *r);                    /* one pass's worth of work */
+void replica_run(struct replica *r);                    /* the rest of a pass's work */
 void replica_sweep(struct replica *r, uint64_t now_ns); /* expires proposals and reads */
 void replica_fail_all(struct replica *r, enum status s, bool unknown);
 void replica_config_of(const struct range_desc *d, struct raft_config *c);

@@ -20,6 +20,7 @@
 #include <lz4.h>
 
 enum { SNAPSHOTS_SENDING_MAX = 2 }; /* by one host */
+enum { LAG_SHIFT_MAX = 3 };
 #define SNAPSHOT_CALL_NS (5000 * NS_PER_MS)
 #define SNAPSHOT_REST_MS 100u
 #define SNAPSHOT_PATIENCE_MS 20000u         /* less than the receiver's */
