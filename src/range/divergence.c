@@ -117,6 +117,7 @@ static void evidence_complete(struct task *t)
     mem_free(v);
 }
 
+/* Whose it is stands first: mark_is_of reads it. */
 static void evidence_text(const struct replica *r, const struct effects_window *at, struct buf *b)
 {
     const struct effects *e = &r->divergence.effects;
@@ -320,6 +321,22 @@ void host_on_effects(struct host *h, struct rpc_request *req)
 
 /* --- after a restart --- */
 
+/* One that left before it was rebuilt leaves its mark behind. A later replica of the range here is whole, and may be all that there is. */
+static bool mark_is_of(struct host *h, const struct replica *r)
+{
+    char path[PATH_MAX_BYTES], text[PATH_MAX_BYTES] = "";
+    unsigned long long group, replica;
+    struct disk_file *f = NULL;
+    size_t got = 0;
+    mark_path(path, r->desc->id, "");
+    if (disk_open(h->env->disk, path, DISK_READ, &f, NULL) != STATUS_OK) return true;
+    enum status s = disk_read(f, 0, (uint8_t *)text, sizeof text - 1, &got);
+    disk_close(f);
+    if (s != STATUS_OK || sscanf(text, "range %llu, replica %llu ", &group, &replica) != 2) return true;
+    if (replica != r->id) COVER("range.mark_of_former");
+    return replica == r->id;
+}
+
 static void marked(void *ctx, const char *name)
 {
     struct host *h = ctx;
@@ -327,7 +344,7 @@ static void marked(void *ctx, const char *name)
     if (strncmp(name, "range-", 6) != 0) return;
     uint64_t group = strtoull(name + 6, &end, 10);
     struct replica *r = *end == '\0' ? map_get(&h->replicas, group) : NULL;
-    if (r == NULL) return;
+    if (r == NULL || !mark_is_of(h, r)) return;
     r->state = REPLICA_DIVERGED;
     r->divergence.at = r->applied > 0 ? r->applied : 1;
     r->divergence.evidence_kept = true;

@@ -273,6 +273,33 @@ START_TEST(a_restart_does_not_make_it_forget)
 }
 END_TEST
 
+/* The mark of a replica that left before it was rebuilt: the range's next one on that node is whole, and may be the only one. */
+START_TEST(the_mark_of_a_former_replica_is_not_its_own)
+{
+    struct rig r;
+    rig_open(&r, 300);
+    choose_victim(&r, false);
+    char path[64], text[96];
+    int size = snprintf(text, sizeof text, "range %llu, replica %llu on node 1: what was applied differs\n",
+                        (unsigned long long)r.group, (unsigned long long)replica_id(replica_of(&r, r.victim)) + 1);
+    (void)snprintf(path, sizeof path, "evidence/range-%llu", (unsigned long long)r.group);
+    process_crash(r.victim, MEMDISK_DROP, true);
+    struct disk *d = memdisk_disk(r.victim->disk);
+    struct disk_file *f;
+    ck_assert_int_eq(disk_mkdir(d, "evidence"), STATUS_OK);
+    ck_assert_int_eq(disk_open(d, path, DISK_WRITE | DISK_CREATE, &f, NULL), STATUS_OK);
+    ck_assert_int_eq(disk_write(f, 0, text, (size_t)size), STATUS_OK);
+    ck_assert_int_eq(disk_sync(f), STATUS_OK);
+    disk_close(f);
+    ck_assert_int_eq(disk_sync_dir(d, "evidence"), STATUS_OK);
+    ck_assert_int_eq(disk_sync_dir(d, ""), STATUS_OK);
+    ck_assert_int_eq(process_start(r.victim), STATUS_OK);
+    run_until(&r, victim_up, 60, "coming up");
+    ck_assert(!diverged(&r));
+    rig_close(&r);
+}
+END_TEST
+
 /* --- on demand --- */
 
 static void compared(struct proposal *p, enum status s, bool unknown, struct slice answer)
@@ -363,6 +390,7 @@ int main(void)
     tcase_add_loop_test(tc, a_follower_that_differs_is_rebuilt, 0, 6);
     tcase_add_loop_test(tc, a_leader_that_differs_goes, 0, 6);
     tcase_add_loop_test(tc, a_restart_does_not_make_it_forget, 0, 4);
+    tcase_add_test(tc, the_mark_of_a_former_replica_is_not_its_own);
     tcase_add_loop_test(tc, rows_are_compared_on_demand, 0, 6);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
