@@ -96,7 +96,21 @@ void lsm_check(const struct lsm *l)
 
 /* --- writing --- */
 
-enum { WRITES_AHEAD = 8 };
+enum { WRITES_AHEAD = 8, WRITES_NEAR = 4 };
+
+/* Of a write that comes soon: what it will touch is on its way to the processor. */
+struct ahead {
+    uint64_t hash;
+    struct memtable_place place;
+};
+
+static void ahead_far(const struct lsm *l, struct ahead *a, const struct lsm_write *w)
+{
+    a->hash = bloom_hash(w->key);
+    recent_soon(&l->recent, a->hash);
+    memtable_soon(l->active, a->hash);
+    memtable_place(l->active, w->key, w->ts, &a->place);
+}
 
 size_t lsm_chunk_bytes(const struct lsm *l)
 {
@@ -127,15 +141,14 @@ void lsm_freeze(struct lsm *l)
 void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, const struct lsm_write *writes,
                size_t count)
 {
-    uint64_t hashes[WRITES_AHEAD];
-    for (size_t i = 0, seen = 0; i < count; i++) {
-        for (; seen < count && seen < i + WRITES_AHEAD; seen++) {
-            hashes[seen % WRITES_AHEAD] = bloom_hash(writes[seen].key);
-            recent_soon(&l->recent, hashes[seen % WRITES_AHEAD]);
-            memtable_soon(l->active, hashes[seen % WRITES_AHEAD]);
-        }
-        memtable_put(l->active, &writes[i], hashes[i % WRITES_AHEAD]);
-        recent_take(&l->recent, &writes[i], hashes[i % WRITES_AHEAD]);
+    struct ahead ring[WRITES_AHEAD];
+    for (size_t i = 0, seen = 0, near = 0; i < count; i++) {
+        for (; seen < count && seen < i + WRITES_AHEAD; seen++) ahead_far(l, &ring[seen % WRITES_AHEAD], &writes[seen]);
+        for (; near < count && near < i + WRITES_NEAR; near++)
+            (void)recent_next(&l->recent, ring[near % WRITES_AHEAD].hash);
+        const struct ahead *a = &ring[i % WRITES_AHEAD];
+        memtable_put(l->active, &writes[i], a->hash, &a->place);
+        recent_take(&l->recent, &writes[i], a->hash);
     }
     const struct applied a = {.group = group, .index = index, .term = term};
     memtable_set_applied(l->active, &a);
@@ -144,7 +157,7 @@ void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, con
 
 void lsm_apply_passing(struct lsm *l, const struct lsm_write *w, bool is_new)
 {
-    if (!passing_take(&l->passing, w, is_new)) memtable_put(l->active, w, bloom_hash(w->key));
+    if (!passing_take(&l->passing, w, is_new)) memtable_put(l->active, w, bloom_hash(w->key), NULL);
 }
 
 void lsm_passing_soon(const struct lsm *l, struct slice key, bool next)

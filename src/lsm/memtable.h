@@ -27,6 +27,7 @@ struct memtable {
     const struct memrow *last_row;
     unsigned height; /* 1: the root is a leaf */
     uint64_t rows;   /* versions held */
+    uint64_t splits; /* of leaves, ever */
     uint64_t seq;    /* order among the memtables of a store */
     unsigned refs;   /* loop only */
     bool frozen;
@@ -39,7 +40,15 @@ struct memtable {
 struct memtable *memtable_new(size_t chunk_bytes, uint64_t seq);
 struct memtable *memtable_ref(struct memtable *m);
 void memtable_unref(struct memtable *m);
-void memtable_put(struct memtable *m, const struct lsm_write *w, uint64_t hash); /* bloom_hash of its key. Copies */
+/* Where a row will go: its leaf comes to the processor meanwhile. Good until a leaf is split; then memtable_put looks anew. */
+struct memtable_place {
+    struct memleaf *leaf;
+    size_t known; /* bytes of the key that all rows of the leaf share, for certain */
+    uint64_t splits;
+};
+void memtable_place(const struct memtable *m, struct slice key, uint64_t ts, struct memtable_place *out);
+/* hash: bloom_hash of its key. place: the row's in this memtable, or NULL. Copies. */
+void memtable_put(struct memtable *m, const struct lsm_write *w, uint64_t hash, const struct memtable_place *place);
 void memtable_set_applied(struct memtable *m, const struct applied *a);
 size_t memtable_bytes(const struct memtable *m);
 bool memtable_empty(const struct memtable *m); /* neither rows nor applied indexes */

@@ -116,7 +116,7 @@ void passing_settle(struct passing *p, struct memtable *m)
     {
         struct passing_row *r = LIST_ENTRY(it, struct passing_row, link);
         struct lsm_write w = {.kind = LSM_PUT, .key = r->key, .ts = r->ts, .value = r->value};
-        memtable_put(m, &w, bloom_hash(r->key));
+        memtable_put(m, &w, bloom_hash(r->key), NULL);
         unlink_row(p, r);
     }
     ASSERT(p->bytes == 0);

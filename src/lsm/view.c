@@ -27,7 +27,7 @@ static struct memtable *copy_rows(const struct lsm *l, struct slice start, struc
         struct lsm_write row;
         memtable_row(&c, &row);
         if (end.size > 0 && slice_cmp(row.key, end) >= 0) break;
-        memtable_put(copy, &row, bloom_hash(row.key));
+        memtable_put(copy, &row, bloom_hash(row.key), NULL);
     }
     copy->frozen = true;
     return copy;

@@ -25,6 +25,19 @@ static void shuffle(struct lsm_rows *rows, uint32_t *order, unsigned how)
     }
 }
 
+/* Every second memtable is told where rows will go, some time before they do. */
+static void put_placed(struct memtable *m, const struct lsm_rows *rows, const uint32_t *order, size_t i, bool told)
+{
+    enum { AHEAD = 8 };
+    static struct memtable_place places[AHEAD];
+    for (size_t k = i == 0 ? 0 : i + AHEAD - 1; told && k < i + AHEAD && k < rows->count; k++) {
+        const struct lsm_write *w = &rows->rows[order[k]];
+        memtable_place(m, w->key, w->ts, &places[k % AHEAD]);
+    }
+    const struct lsm_write *w = &rows->rows[order[i]];
+    memtable_put(m, w, bloom_hash(w->key), told ? &places[i % AHEAD] : NULL);
+}
+
 START_TEST(a_memtable_agrees_with_an_array)
 {
     struct lsm_rows *rows = lsm_rows_new((uint64_t)_i, 5000, _i % 4 == 0 ? 4 : 3000);
@@ -35,9 +48,9 @@ START_TEST(a_memtable_agrees_with_an_array)
         struct lsm_write w = rows->rows[order[i]];
         if (i % 10 == 0) { /* replaced by the same row right after */
             w.value = slice_str("first");
-            memtable_put(m, &w, bloom_hash(w.key));
+            memtable_put(m, &w, bloom_hash(w.key), NULL);
         }
-        memtable_put(m, &rows->rows[order[i]], bloom_hash(rows->rows[order[i]].key));
+        put_placed(m, rows, order, i, _i % 2 == 0);
         if (i % 997 == 0) memtable_check(m);
     }
     memtable_check(m);
@@ -81,7 +94,7 @@ START_TEST(a_memtable_counts_a_range)
 {
     struct lsm_rows *rows = lsm_rows_new(4, 3000, 2000);
     struct memtable *m = memtable_new(4096, 1);
-    for (size_t i = 0; i < rows->count; i++) memtable_put(m, &rows->rows[i], bloom_hash(rows->rows[i].key));
+    for (size_t i = 0; i < rows->count; i++) memtable_put(m, &rows->rows[i], bloom_hash(rows->rows[i].key), NULL);
     for (unsigned round = 0; round < 300; round++) {
         struct slice lower, upper;
         lsm_rows_random_bounds(rows, &lower, &upper);
