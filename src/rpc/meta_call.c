@@ -54,7 +54,7 @@ struct meta_request {
 struct meta_call {
     struct env *env;
     const struct rpc_identity *self;
-    size_t member_count;
+    size_t member_count, given; /* given: at the start; they stay */
     struct rpc_peer *members[META_MEMBERS_MAX];
     size_t leader; /* our best guess: where calls begin */
     size_t asked;  /* who named a leader that is not known here, and is asked for the members' addresses; or NOBODY */
@@ -68,8 +68,8 @@ struct meta_call {
 
 /* --- addresses --- */
 
-static enum status add_member(struct meta_call *m, struct slice address, const struct rpc_identity *self,
-                              struct errbuf *err)
+/* member: whose place it takes; or the first that is free. */
+static enum status set_member(struct meta_call *m, size_t member, struct slice address, struct errbuf *err)
 {
     char text[LIMIT_ADDRESS_BYTES];
     bool has_port = memchr(address.data, ':', address.size) != NULL;
@@ -80,16 +80,17 @@ static enum status add_member(struct meta_call *m, struct slice address, const s
     }
     memcpy(text, address.data, address.size);
     text[address.size] = '\0';
-    m->members[m->member_count++] = rpc_peer_new(m->env, text, self);
+    rpc_peer_free(m->members[member]);
+    m->members[member] = rpc_peer_new(m->env, text, m->self);
+    if (member == m->member_count) m->member_count++;
     return STATUS_OK;
 }
 
-static enum status add_members(struct meta_call *m, const char *addresses, const struct rpc_identity *self,
-                               struct errbuf *err)
+static enum status add_members(struct meta_call *m, const char *addresses, struct errbuf *err)
 {
     for (const char *at = addresses;; at++) {
         size_t size = strcspn(at, ",");
-        enum status status = add_member(m, slice_make(at, size), self, err);
+        enum status status = set_member(m, m->member_count, slice_make(at, size), err);
         if (status != STATUS_OK) return status;
         if (m->member_count > LIMIT_VOTERS) {
             errbuf_set(err, "more than %u metadata members", LIMIT_VOTERS);
@@ -114,22 +115,55 @@ enum status meta_call_new(struct env *env, const char *addresses, const struct r
     uint64_t seed;
     env->ops->random(env, &seed, sizeof(seed));
     prng_init(&m->prng, seed);
-    enum status status = add_members(m, addresses != NULL ? addresses : "", self, err);
+    enum status status = add_members(m, addresses != NULL ? addresses : "", err);
     if (status != STATUS_OK) {
         meta_call_free(m);
         return status;
     }
+    m->given = m->member_count;
     *out = m;
     return STATUS_OK;
+}
+
+static bool is_among(const struct rpc_peer *p, const struct meta_address *metas, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (slice_eq(metas[i].address, slice_str(rpc_peer_address(p)))) return true;
+    }
+    return false;
+}
+
+static bool is_asked(const struct meta_call *m, size_t member)
+{
+    uint64_t id;
+    void *value;
+    if (member == m->asked) return true;
+    for (size_t it = 0; map_next(&m->requests, &it, &id, &value);) {
+        const struct meta_request *r = value;
+        if (r->state == META_ASKING && r->member == member) return true;
+    }
+    return false;
+}
+
+/* Where the next one goes: when those who have come and gone take all the room, in the place of one of them. NOBODY: nowhere. */
+static size_t free_place(const struct meta_call *m, const struct meta_address *metas, size_t count)
+{
+    if (m->member_count < META_MEMBERS_MAX) return m->member_count;
+    for (size_t i = m->given; i < m->member_count; i++) {
+        const struct rpc_peer *p = m->members[i];
+        if (i != m->leader && !rpc_peer_connected(p) && !is_asked(m, i) && !is_among(p, metas, count)) return i;
+    }
+    return NOBODY;
 }
 
 void meta_call_learn(struct meta_call *m, const struct meta_address *metas, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        bool known = m->member_count == META_MEMBERS_MAX;
+        bool known = false;
         for (size_t k = 0; k < m->member_count && !known; k++)
             known = slice_eq(metas[i].address, slice_str(rpc_peer_address(m->members[k])));
-        if (!known && add_member(m, metas[i].address, m->self, NULL) == STATUS_OK) COVER("meta_call.learned");
+        size_t place = known ? NOBODY : free_place(m, metas, count);
+        if (place != NOBODY && set_member(m, place, metas[i].address, NULL) == STATUS_OK) COVER("meta_call.learned");
     }
 }
 
@@ -245,15 +279,15 @@ static void members_told(void *ctx, enum status status, bool sent, const struct 
     struct meta_status_reply reply;
     struct arena arena;
     m->asking = false;
-    m->asked = NOBODY;
-    if (status != STATUS_OK || head->status != STATUS_OK) return;
+    bool good = status == STATUS_OK && head->status == STATUS_OK;
     arena_init(&arena, 4096);
-    if (unpack_meta_status_reply(head->payload, &arena, &reply) == STATUS_OK) {
+    if (good && unpack_meta_status_reply(head->payload, &arena, &reply) == STATUS_OK) {
         struct meta_address metas[LIMIT_REPLICAS];
         for (size_t i = 0; i < reply.member_count; i++)
             metas[i] = (struct meta_address){.id = reply.members[i].id, .address = reply.members[i].address};
         meta_call_learn(m, metas, reply.member_count);
     }
+    m->asked = NOBODY;
     arena_free(&arena);
 }
 

@@ -208,6 +208,29 @@ START_TEST(asks_where_an_unknown_leader_is)
 }
 END_TEST
 
+/* However many members have come and gone, there is room for those that are. */
+START_TEST(forgets_who_is_gone)
+{
+    enum { GONE = 40 };
+    start(40);
+    struct errbuf err;
+    meta_call_free(meta);
+    leader = 3;
+    ck_assert_int_eq(meta_call_new(env, "meta:1", &self, &meta, &err), STATUS_OK);
+    for (unsigned i = 0; i < GONE; i++) {
+        char text[16];
+        (void)snprintf(text, sizeof text, "gone:%u", i + 1);
+        meta_call_learn(meta, &(struct meta_address){.id = 10 + i, .address = slice_str(text)}, 1);
+        (void)fakenet_run(net, NULL, NULL, (_i == 0 ? 0 : 20) * MS);
+    }
+    (void)call(20 * SECOND);
+    ck_assert(wait_done(1, 20 * SECOND));
+    ck_assert_int_eq(last.head, STATUS_OK);
+    ck_assert_uint_eq(members[2].served, 1);
+    stop();
+}
+END_TEST
+
 START_TEST(goes_round_past_the_dead)
 {
     start(10 + (uint64_t)_i);
@@ -409,6 +432,7 @@ int main(void)
     tcase_add_test(t, addresses);
     tcase_add_loop_test(t, follows_hints, 0, 5);
     tcase_add_loop_test(t, asks_where_an_unknown_leader_is, 0, 6);
+    tcase_add_loop_test(t, forgets_who_is_gone, 0, 2);
     tcase_add_loop_test(t, goes_round_past_the_dead, 0, 6);
     tcase_add_test(t, waits_through_an_election);
     tcase_add_loop_test(t, the_dead_one_is_not_waited_for, 0, 8);
