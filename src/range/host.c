@@ -209,6 +209,13 @@ static void host_unpin(struct host *h)
     h->unpinning = group != 0 && group != HOST_GROUP && host_unpin_one(h, group);
 }
 
+/* Wherever a batch is handed over: under load the log is never at rest elsewhere. */
+static void host_write(struct host *h)
+{
+    host_unpin(h);
+    host_submit(h);
+}
+
 void host_flush(struct host *h)
 {
     if (h->flush_asked || h->stopping) return;
@@ -290,7 +297,7 @@ static void host_run_ready(struct host *h)
         list_push_back(&flushed, node);
         if (!h->env->dead) replica_flush(LIST_ENTRY(node, struct replica, ready_link));
     }
-    if (!h->env->dead) host_submit(h);
+    if (!h->env->dead) host_write(h);
     while ((node = list_pop_front(&flushed)) != NULL) {
         if (!h->env->dead) replica_run(LIST_ENTRY(node, struct replica, ready_link));
     }
@@ -316,8 +323,7 @@ uint64_t host_pass(struct host *h, uint64_t now_ns)
         if (d < next) next = d;
     }
     members_pass(h);
-    host_unpin(h);
-    host_submit(h);
+    host_write(h);
     host_store_step(h);
     if (!list_empty(&h->ready)) h->env->ops->wake(h->env);
     h->nodes.pass_due_ns = next;

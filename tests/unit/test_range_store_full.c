@@ -1,6 +1,8 @@
-/* A store that is slower than its log: nobody may be made to hold all that is written. */
+/* A store that is slower than its log: nobody may be made to hold all that is written. Nor does the log hold what waits for ever. */
+#include "lib/cover.h"
 #include "lib/range_hosts.h"
 #include "lib/suite.h"
+#include "range/members_int.h"
 
 enum { MEMTABLE = 65536, ROWS = 800 }; /* some 50 memtables of rows, of which no more than a few may wait */
 
@@ -95,6 +97,63 @@ START_TEST(a_full_store_is_a_slow_disk)
 }
 END_TEST
 
+/* --- the log --- */
+#define OTHER 10u /* a range that never commits again */
+#define FLUSH_AT (256u << 10)
+
+static void proposed(struct proposal *q, enum status s, bool unknown, struct slice answer)
+{
+    (void)q;
+    (void)s;
+    (void)unknown;
+    (void)answer;
+}
+
+/* Alone of its range a replica has entries that are not applied. They keep no segment of the log, however much others write meanwhile. */
+START_TEST(what_waits_does_not_keep_the_log)
+{
+    hosts_begin(63);
+    hosts_options.wal_flush_bytes = FLUSH_AT;
+    for (unsigned i = 0; i < HOSTS_COUNT; i++) {
+        process_crash(hosts_process[i], MEMDISK_KEEP, false);
+        ck_assert_int_eq(process_start(hosts_process[i]), STATUS_OK);
+    }
+    struct range_desc d = hosts_range();
+    d.id = OTHER;
+    d.keyspace++;
+    for (unsigned i = 0; i < HOSTS_COUNT; i++) host_create_replica(hosts_host(i), &d);
+    hosts_run_ms(3000);
+    struct replica *left = NULL;
+    unsigned at = 0;
+    for (unsigned i = 0; i < HOSTS_COUNT; i++) {
+        struct replica *r = host_replica(hosts_host(i), OTHER);
+        if (replica_leads(r)) {
+            left = r;
+            at = i;
+        } else {
+            replica_leave(r, "a test");
+        }
+    }
+    ck_assert_ptr_nonnull(left);
+    struct proposal q = {.done = proposed, .deadline_ns = UINT64_MAX};
+    list_init(&q.link);
+    ck_assert_int_eq(replica_propose(left, slice_str("waits"), &q), STATUS_OK);
+    process_pass_soon(hosts_process[at]);
+    hosts_world.knobs.log_min_ns = hosts_world.knobs.log_max_ns = 2 * MS_NS; /* something always waits to be written */
+    uint64_t most = 0, unpinned = cover_count("host.unpin");
+    for (unsigned i = 0; i < 3000; i++) {
+        hosts_put();
+        if (i % 4 == 0) hosts_run_ms(1);
+        uint64_t live = wal_live_bytes(host_log(hosts_host(at)));
+        if (live > most) most = live;
+    }
+    ck_assert_uint_gt(cover_count("host.unpin"), unpinned);
+    ck_assert_uint_lt(raft_applied(replica_raft(left)), raft_last_index(replica_raft(left)));
+    ck_assert_uint_lt(most, 4 * FLUSH_AT);
+    hosts_end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("range_store_full");
@@ -102,6 +161,7 @@ int main(void)
     tcase_add_test(c, a_follower_holds_what_fits);
     tcase_add_test(c, writes_wait_for_a_majority_of_stores);
     tcase_add_test(c, a_full_store_is_a_slow_disk);
+    tcase_add_test(c, what_waits_does_not_keep_the_log);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
