@@ -312,6 +312,27 @@ uint64_t changes_resolved(const struct changes *c)
     return resolved > c->from ? resolved : c->from;
 }
 
+uint64_t changes_behind(const struct changes *c, uint64_t ts, struct errbuf *who)
+{
+    uint64_t left = 0, low = UINT64_MAX;
+    LIST_FOR(it, &c->feeds)
+    {
+        const struct followed *f = LIST_ENTRY(it, struct followed, link);
+        if (f->upto >= ts || (f->watch == NULL && !f->lost)) continue;
+        struct errbuf *mine = f->upto < low ? who : NULL;
+        if (f->watch != NULL) left += client_watch_behind(f->watch, ts, mine);
+        left++; /* what its watch has, it may not have told yet */
+        if (f->watch == NULL && mine != NULL)
+            errbuf_set(mine, "keyspace %.*s was not found, and is listed", (int)f->info.name.size,
+                       (const char *)f->info.name.data);
+        if (f->upto < low) low = f->upto;
+    }
+    if (c->listed_ts >= ts) return left;
+    if (left == 0 && who != NULL)
+        errbuf_set(who, "the metadata service does not list the keyspaces (%s)", status_name(c->list_status));
+    return left + 1;
+}
+
 void changes_hurry(struct changes *c, uint64_t ts)
 {
     c->wanted_ts = ts;

@@ -22,6 +22,8 @@ uint64_t changes_from(const struct changes *c);     /* 0: not known yet */
 uint64_t changes_resolved(const struct changes *c); /* R; at least changes_from */
 /* Somebody waits for R to pass ts, which has been issued: nothing pauses until then. */
 void changes_hurry(struct changes *c, uint64_t ts);
+/* How much is left until R has passed ts: falls as anything gets on; 0: nothing is. *who (or NULL): what is furthest behind, for a person. */
+uint64_t changes_behind(const struct changes *c, uint64_t ts, struct errbuf *who);
 size_t changes_bytes(const struct changes *c); /* rows that wait to be taken */
 /* The highest timestamp above `from`, R at most, up to which no more than `bytes` of rows wait; of one transaction, more. */
 uint64_t changes_upto(const struct changes *c, uint64_t from, size_t bytes);

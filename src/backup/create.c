@@ -57,6 +57,7 @@ struct backup_create {
     uint64_t chunk_number;
     uint64_t rate_ns;  /* the next page may be asked for */
     uint64_t moved_ns; /* when something last went on */
+    uint64_t left;     /* of the changes that are waited for: the least that it has been */
     struct {
         bool writing, dirty;
         uint64_t next_ns;
@@ -65,7 +66,7 @@ struct backup_create {
     struct backup_progress progress;
     struct backup_report report;
     char last[300]; /* what went wrong last, and was tried again */
-    char text[500];
+    char text[800];
     backup_create_done done;
     void *ctx;
 };
@@ -356,6 +357,7 @@ static void job_start(struct backup_create *b)
     b->changes = changes_new(b->env, b->client, after, known, known_count);
     change_log_init(&b->log, b->env, b->depot, b->changes, &b->options.cluster, LOG_EVERY_MS);
     b->manifest.began_ms = env_wall_ms(b->env);
+    b->left = UINT64_MAX;
     b->state = CREATE_STARTING;
     b->progress.doing = "asking what there is";
 }
@@ -396,6 +398,7 @@ static bool step_starting(struct backup_create *b)
     if (b->manifest.from == 0) b->manifest.from = changes_from(b->changes);
     plan_spans(b);
     b->log.goal = changes_listed(b->changes);
+    b->left = UINT64_MAX;
     b->state = CREATE_READING;
     b->progress.doing = "reading";
     return true;
@@ -412,6 +415,8 @@ static bool step_reading(struct backup_create *b, uint64_t now_ns)
     for (size_t i = 0; i < b->manifest.chunk_count; i++)
         if (b->manifest.chunks[i].ts > b->log.goal) b->log.goal = b->manifest.chunks[i].ts;
     changes_hurry(b->changes, b->log.goal);
+    b->left = UINT64_MAX;
+    b->last[0] = '\0';
     b->state = CREATE_CLOSING;
     b->progress.doing = "waiting for the changes meanwhile";
     b->progress.bytes_total = 0;
@@ -462,6 +467,33 @@ static void job_end(struct backup_create *b)
     done(b->ctx, &b->report);
 }
 
+/* Up to where changes are waited for now; 0: it is not known yet. */
+static uint64_t changes_goal(const struct backup_create *b)
+{
+    return b->state == CREATE_STARTING ? changes_from(b->changes) + 1 : b->log.goal;
+}
+
+/* A leg that stands still stops nothing as long as others get on: what is left of all of them counts, not where the last one stands. */
+static void note_changes(struct backup_create *b, uint64_t written, uint64_t now_ns)
+{
+    uint64_t left = changes_behind(b->changes, changes_goal(b), NULL);
+    if (b->log.written > written || left < b->left) b->moved_ns = now_ns;
+    if (left < b->left) b->left = left;
+}
+
+static void fail_stalled(struct backup_create *b)
+{
+    struct errbuf who = {.text = ""};
+    if (b->last[0] != '\0')
+        (void)snprintf(who.text, sizeof who.text, "the last answer was: %s", b->last);
+    else if (b->log.writing || b->journal.writing)
+        (void)snprintf(who.text, sizeof who.text, "the directory has not taken a file that was written to it");
+    else
+        (void)changes_behind(b->changes, changes_goal(b), &who);
+    job_fail(b, STATUS_TIMEOUT, "nothing has gone on for %u s%s%s: run it again when the cluster serves, it goes on",
+             b->options.timeout_ms / 1000, who.text[0] != '\0' ? "; " : "", who.text);
+}
+
 static void watch_over(struct backup_create *b, uint64_t now_ns)
 {
     uint64_t limit_ns = b->options.timeout_ms * NS_PER_MS;
@@ -471,9 +503,7 @@ static void watch_over(struct backup_create *b, uint64_t now_ns)
     } else if (b->log.status != STATUS_OK) {
         job_fail(b, b->log.status, "%s", b->log.text);
     } else if (now_ns > b->moved_ns + limit_ns && b->rate_ns <= now_ns) {
-        job_fail(b, STATUS_TIMEOUT,
-                 "nothing has gone on for %u s%s%s: run it again when the cluster serves, it goes on",
-                 b->options.timeout_ms / 1000, b->last[0] != '\0' ? "; the last answer was: " : "", b->last);
+        fail_stalled(b);
     }
 }
 
@@ -484,7 +514,7 @@ static uint64_t create_pass(struct actor *actor, uint64_t now_ns)
     if (b->moved_ns == 0) b->moved_ns = now_ns;
     uint64_t written = b->log.written;
     uint64_t deadline = change_log_pass(&b->log, now_ns);
-    if (b->log.written > written) b->moved_ns = now_ns;
+    note_changes(b, written, now_ns);
     watch_over(b, now_ns);
     if (b->report.status != STATUS_OK) {
         job_end(b);

@@ -29,9 +29,11 @@ struct leg {
     struct slice start, end; /* as the keyspace holds keys; owned */
     uint64_t after;          /* all up to here has come */
     uint64_t poll;
-    struct request *request; /* ASKING */
-    uint64_t until;          /* of the request */
-    struct arena arena;      /* of the changes */
+    struct request *request;          /* ASKING */
+    uint64_t until;                   /* of the request */
+    uint64_t range_id, node;          /* that answered last; 0: none has */
+    char last[CLIENT_TEXT_BYTES / 2]; /* why the last request came to nothing */
+    struct arena arena;               /* of the changes */
     struct feed_change *changes;
     size_t count, at; /* changes before `at` have been told */
 };
@@ -99,10 +101,23 @@ static bool leg_is_full(const struct leg *g)
     return g->at < g->count;
 }
 
+/* Whom it asked last, and why that did not bring it any further. */
+static void leg_note(struct leg *g, const struct client_error *e, const struct watch_reply *reply)
+{
+    const struct request *r = g->request;
+    const char *still = reply != NULL && reply->upto <= g->after ? "nothing final above" : "";
+    if (r->range_id != 0) g->range_id = r->range_id;
+    if (r->peer != NULL) g->node = r->peer->node_id;
+    int size = e->message.size < sizeof g->last ? (int)e->message.size : (int)sizeof g->last - 1;
+    (void)snprintf(g->last, sizeof g->last, "%.*s", e->status != STATUS_OK ? size : (int)strlen(still),
+                   e->status != STATUS_OK ? (const char *)e->message.data : still);
+}
+
 static void leg_took(struct leg *g, const struct client_error *e, const struct watch_reply *reply, struct slice end,
                      uint64_t resume)
 {
     struct client_watch *w = g->watch;
+    leg_note(g, e, reply);
     g->request = NULL;
     if (e->status == STATUS_TOO_OLD || e->status == STATUS_NOT_FOUND || e->status == STATUS_UNSUPPORTED) {
         w->resume = resume;
@@ -351,6 +366,38 @@ void client_watch_hurry(struct client_watch *w, uint64_t ts)
 uint64_t client_watch_position(const struct client_watch *w)
 {
     return w->after;
+}
+
+static void leg_describe(const struct leg *g, uint64_t ts, struct errbuf *who)
+{
+    const struct request *r = g->request;
+    struct slice name = g->watch->keyspace;
+    bool asked = r != NULL && r->range_id != 0;
+    uint64_t node = r != NULL && r->peer != NULL ? r->peer->node_id : g->node;
+    const char *last = r != NULL && r->last[0] != '\0' ? r->last : g->last;
+    errbuf_set(who, "keyspace %.*s, range %llu, asked at node %llu, is %llu ms of changes behind%s%s", (int)name.size,
+               (const char *)name.data, (unsigned long long)(asked ? r->range_id : g->range_id),
+               (unsigned long long)node, (unsigned long long)((ts - g->after) >> TS_COUNTER_BITS),
+               last[0] != '\0' ? "; the last answer: " : "", last);
+}
+
+uint64_t client_watch_behind(const struct client_watch *w, uint64_t ts, struct errbuf *who)
+{
+    const struct leg *last = NULL;
+    uint64_t left = 0;
+    LIST_FOR(it, &w->legs)
+    {
+        const struct leg *g = LIST_ENTRY(it, struct leg, link);
+        if (g->after >= ts) continue;
+        left += 1 + ((ts - g->after) >> TS_COUNTER_BITS);
+        if (last == NULL || g->after < last->after) last = g;
+    }
+    if (last != NULL && who != NULL) leg_describe(last, ts, who);
+    if (last != NULL || w->after >= ts) return left;
+    if (who != NULL)
+        errbuf_set(who, "keyspace %.*s: its watch %s", (int)w->keyspace.size, (const char *)w->keyspace.data,
+                   w->starting ? "is being begun" : "has not been asked");
+    return w->starting ? UINT32_MAX : 1; /* more than its legs will have to go */
 }
 
 void watch_forget_client(struct client_watch *w)

@@ -35,6 +35,9 @@ void client_watch_next(struct client_watch *w, client_watch_done done, void *ctx
 void client_watch_hurry(struct client_watch *w, uint64_t ts);
 /* Where it stands: what a new one would give as `after`; 0: not begun. */
 uint64_t client_watch_position(const struct client_watch *w);
+/* How much is left until it has passed ts: 0: nothing; else it falls as its legs get on, whichever, and rises when one of them parts. *who (or NULL): the leg
+ * that stands furthest behind: its range, the node that was asked last, and what it said; for a person. */
+uint64_t client_watch_behind(const struct client_watch *w, uint64_t ts, struct errbuf *who);
 void client_watch_free(struct client_watch *w); /* without a callback; also after the client has been freed */
 
 #endif

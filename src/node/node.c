@@ -267,7 +267,7 @@ bool node_stopped(const struct node *n)
     bool patience = now_ns < n->stop_deadline_ns;
     bool left = n->server == NULL || rpc_server_left(n->server) || now_ns >= n->handed_over_ns + STOP_LINGER_NS;
     if (patience && (n->requests > 0 || n->handed_over_ns == 0 || !left)) return false;
-    return host_quiet(n->host) && !n->space.busy && !n->catalogue.busy && n->windows == 0;
+    return host_quiet(n->host) && !n->space.busy && !n->catalogue.busy && n->windows_read == 0;
 }
 
 static void node_fail_replica(void *ctx, struct replica *r)

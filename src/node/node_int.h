@@ -67,7 +67,7 @@ struct node {
     uint64_t locks_sweep_ns;
     struct list watched; /* watch.c: struct watched */
     uint64_t watches_sweep_ns;
-    uint32_t windows; /* being read for watches */
+    uint32_t windows, windows_read; /* for watches; of them, being read */
     /* health.c */
     uint32_t flags, flags_told; /* enum node_flag; as the metadata service was told */
     bool drained;               /* by an admin, as the metadata service says */

@@ -3,7 +3,7 @@
  *   asked --(until: the range is closed there, read.c)--> WAITING --something has changed, or the wait is over--> replied
  *                                                          |   ^
  *             the ring does not reach back so far          v   |
- *             window: the store's versions are read ----> joined to the ring; too many: served from the window
+ *             window: the store's versions are read ----> joined to the ring; too many: kept beside it while it is asked for
  *
  * Told is only what is final: up to the resolved timestamp, and below every undecided transaction. So a reply's upto is true for ever,
  * whoever leads next, and what is asked for above it comes neither twice nor is anything missing.
@@ -21,7 +21,10 @@
 #define UNUSED_NS (60000 * NS_PER_MS) /* then nothing is kept any more */
 #define RING_BYTES (2u << 20)
 #define WINDOW_BYTES (4u << 20)
-#define WINDOWS_MAX 2u /* being read by one node */
+#define WINDOWS_MAX 2u                      /* being read by one node */
+#define WINDOWS_KEPT_MAX 8u                 /* with those that are read */
+#define WINDOW_IDLE_NS (200 * NS_PER_MS)    /* one that nobody has asked for gives way to another */
+#define WINDOW_UNUSED_NS (2000 * NS_PER_MS) /* then it goes */
 #define WINDOW_STEP_ROWS 16384u
 #define REPLY_BYTES_DEFAULT (256u << 10)
 #define REPLY_BYTES_MAX (1u << 20)
@@ -40,7 +43,7 @@ struct watched { /* of one replica */
     uint64_t group;
     struct feed *ring;
     struct list polls;     /* struct node_request */
-    struct window *window; /* being read; NULL: none is */
+    struct window *window; /* NULL: there is none */
     bool stirred;
     uint64_t told_upto; /* when the polls were last looked at */
     uint64_t used_ns;
@@ -48,14 +51,17 @@ struct watched { /* of one replica */
     uint64_t stuck_ns;
 };
 
-struct window { /* the store's versions above `after`, oldest first as far as they fit */
+/* The store's versions above `after`, oldest first as far as they fit. An answer takes a part of it, and to read it takes long: it stays for those that
+ * ask for the rest. */
+struct window {
     struct task task;
     struct node *node;
     struct watched *watched; /* NULL: nobody wants it any more */
     struct lsm_view *view;
     struct feed *feed;
     uint64_t after;
-    uint64_t upto; /* final when the view was made */
+    uint64_t upto;    /* complete up to here; of one that is read: final when the view was made */
+    uint64_t used_ns; /* 0: it is being read */
     enum status status;
 };
 
@@ -95,13 +101,31 @@ static void refuse_polls(struct watched *w, enum status s, const char *why)
         node_refuse(LIST_ENTRY(it, struct node_request, link), s, false, why);
 }
 
+static void window_free(struct window *x)
+{
+    x->node->windows--;
+    if (x->used_ns == 0) x->node->windows_read--;
+    if (x->watched != NULL) x->watched->window = NULL;
+    lsm_view_free(x->view);
+    feed_free(x->feed);
+    mem_free(x);
+}
+
+static void window_forget(struct window *x)
+{
+    if (x->used_ns != 0)
+        window_free(x);
+    else
+        x->watched = NULL; /* its task is under way */
+}
+
 void watched_free(struct kv_state *s)
 {
     struct watched *w = s->watched;
     if (w == NULL) return;
     s->watched = NULL;
     refuse_polls(w, STATUS_NOT_LEADER, "the range is changing, or its rows are being replaced here");
-    if (w->window != NULL) w->window->watched = NULL;
+    if (w->window != NULL) window_forget(w->window);
     list_remove(&w->link);
     feed_free(w->ring);
     mem_free(w);
@@ -189,25 +213,26 @@ static void window_execute(struct task *t)
     }
 }
 
-static void window_free(struct window *x)
+/* More than the ring holds: it is kept, up to where it was cut. */
+static void window_keep(struct window *x)
 {
-    x->node->windows--;
-    if (x->watched != NULL) x->watched->window = NULL;
+    if (x->feed->cut != FEED_UNKNOWN) COVER("watch.window_cut");
+    if (x->feed->cut != FEED_UNKNOWN && x->feed->cut <= x->upto) x->upto = x->feed->cut - 1;
     lsm_view_free(x->view);
-    feed_free(x->feed);
-    mem_free(x);
+    x->view = NULL;
+    x->node->windows_read--;
+    x->used_ns = env_mono_ns(x->node->env);
 }
 
-/* More than a window or the ring holds: whom it helps is served from it, up to where it was cut. */
-static void serve_from_window(struct watched *w, struct window *x)
+static bool window_helps(const struct window *x, uint64_t after)
 {
-    uint64_t upto = x->upto < x->feed->cut - 1 ? x->upto : x->feed->cut - 1;
-    if (x->feed->cut != FEED_UNKNOWN) COVER("watch.window_cut");
-    LIST_FOR(it, &w->polls)
-    {
-        struct node_request *q = LIST_ENTRY(it, struct node_request, link);
-        if (q->watch->m.after >= x->after && q->watch->m.after < upto) reply_changes(q, x->feed, upto);
-    }
+    return x != NULL && x->used_ns != 0 && after >= x->after && after < x->upto;
+}
+
+/* Whether another one may be read instead. */
+static bool window_is_over(const struct window *x, uint64_t after, uint64_t now_ns)
+{
+    return x->used_ns != 0 && (after == x->upto || now_ns - x->used_ns > WINDOW_IDLE_NS);
 }
 
 static void window_complete(struct task *t)
@@ -219,31 +244,38 @@ static void window_complete(struct task *t)
         exec_submit(n->env->exec, LANE_BACKGROUND, &x->task);
         return;
     }
-    if (w != NULL && !t->cancelled) {
-        feed_sort(x->feed);
-        if (x->status != STATUS_END) {
-            refuse_polls(w, STATUS_NOT_LEADER, "a table is damaged here, and fetched again: ask another replica");
-        } else if (!feed_has_room(w->ring, x->feed, x->after)) {
-            serve_from_window(w, x);
-        } else {
-            COVER("watch.window_joined");
-            feed_join(w->ring, x->feed, x->after);
-            x->feed = NULL;
-        }
-        w->stirred = true;
-        w->told_upto = 0;
-        n->env->ops->wake(n->env);
+    if (w == NULL || t->cancelled) {
+        window_free(x);
+        return;
     }
-    window_free(x);
+    feed_sort(x->feed);
+    w->stirred = true;
+    w->told_upto = 0;
+    n->env->ops->wake(n->env);
+    if (x->status != STATUS_END) {
+        refuse_polls(w, STATUS_NOT_LEADER, "a table is damaged here, and fetched again: ask another replica");
+        window_free(x);
+    } else if (!feed_has_room(w->ring, x->feed, x->after)) {
+        window_keep(x);
+    } else {
+        COVER("watch.window_joined");
+        feed_join(w->ring, x->feed, x->after);
+        x->feed = NULL;
+        window_free(x);
+    }
 }
 
-/* What the ring lacks is read from the store, for the one that asks and all that ask for later. */
-static void window_begin(struct watched *w, struct replica *r, uint64_t after, uint64_t upto)
+/* What the ring lacks is read from the store, for the one that asks and all that ask for later. Who had a turn is the last to have another. */
+static void window_begin(struct watched *w, struct replica *r, uint64_t after, uint64_t upto, uint64_t now_ns)
 {
     struct node *n = w->node;
     struct slice start, end;
-    if (w->window != NULL || n->windows >= WINDOWS_MAX || replica_rows_life(r) == 0) return;
+    if (w->window != NULL && !window_is_over(w->window, after, now_ns)) return;
+    if (w->window != NULL) window_free(w->window);
+    if (n->windows_read >= WINDOWS_MAX || n->windows >= WINDOWS_KEPT_MAX || replica_rows_life(r) == 0) return;
     COVER("watch.window");
+    list_remove(&w->link);
+    list_push_back(&n->watched, &w->link);
     struct window *x = mem_zalloc(sizeof *x);
     x->task = (struct task){.execute = window_execute, .complete = window_complete};
     list_init(&x->task.link);
@@ -256,6 +288,7 @@ static void window_begin(struct watched *w, struct replica *r, uint64_t after, u
     x->view = lsm_view_new(host_store(n->host), start, end);
     w->window = x;
     n->windows++;
+    n->windows_read++;
     exec_submit(n->env->exec, LANE_BACKGROUND, &x->task);
 }
 
@@ -275,6 +308,11 @@ static void look_at(struct watched *w, struct node_request *q, struct replica *r
         if (bound != UINT64_MAX && bound <= m->after) floor = w->ring->base = bound;
     }
     bool late = now_ns >= q->watch->answer_by_ns;
+    if (m->after < floor && window_helps(w->window, m->after)) {
+        w->window->used_ns = now_ns;
+        reply_changes(q, w->window->feed, w->window->upto);
+        return;
+    }
     if (m->after < floor) {
         uint64_t past = host_safepoint(w->state->node->host);
         if (m->after < past && !MUTANT(watch_never_too_old)) {
@@ -282,11 +320,14 @@ static void look_at(struct watched *w, struct node_request *q, struct replica *r
         } else if (late) {
             node_refuse(q, STATUS_RETRY, false, "older versions are being read");
         } else {
-            window_begin(w, r, m->after, upto);
+            window_begin(w, r, m->after, upto, now_ns);
         }
         return;
     }
-    if (late || (m->until != 0 && upto >= m->until) || has_changes(w, q, upto)) reply_changes(q, w->ring, upto);
+    if (late && m->until != 0 && upto <= m->after)
+        node_refuse(q, STATUS_RETRY, false, "a transaction is undecided below what is to be told");
+    else if (late || (m->until != 0 && upto >= m->until) || has_changes(w, q, upto))
+        reply_changes(q, w->ring, upto);
 }
 
 /* An undecided transaction keeps all that comes behind it: one of those who wait is told whose it is. */
@@ -336,6 +377,8 @@ uint64_t watches_pass(struct node *n, uint64_t now_ns)
         struct watched *w = LIST_ENTRY(it, struct watched, link);
         if (!list_empty(&w->polls)) w->used_ns = now_ns;
         if (sweep || w->stirred) look_at_all(w, now_ns, sweep);
+        if (sweep && w->window != NULL && w->window->used_ns != 0 && now_ns - w->window->used_ns > WINDOW_UNUSED_NS)
+            window_free(w->window);
         if (sweep && now_ns - w->used_ns > UNUSED_NS && w->window == NULL) watched_free(w->state);
     }
     return list_empty(&n->watched) ? DEADLINE_NONE : n->watches_sweep_ns;

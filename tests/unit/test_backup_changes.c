@@ -59,6 +59,12 @@ void client_watch_hurry(struct client_watch *w, uint64_t ts)
     w->wanted = ts;
 }
 
+uint64_t client_watch_behind(const struct client_watch *w, uint64_t ts, struct errbuf *who)
+{
+    if (who != NULL) errbuf_set(who, "%s, played", w->name);
+    return w->after < ts ? ts - w->after : 0;
+}
+
 void client_watch_free(struct client_watch *w)
 {
     if (w != NULL) w->done = NULL;

@@ -62,6 +62,8 @@ struct client {
     unsigned pages, too_old_every; /* each so manieth page is answered TOO_OLD; 0: none */
     unsigned txns, lost_every;     /* each so manieth transaction is done and its answer lost; 0: none */
     char mark[240];                /* the last that was put */
+    uint64_t left;                 /* a watch has so much to go, and is not answered; 0: at once */
+    struct call held;              /* such a one */
 };
 
 /* --- calls, as they come --- */
@@ -137,6 +139,12 @@ void client_watch_next(struct client_watch *w, client_watch_done done, void *ctx
 void client_watch_hurry(struct client_watch *w, uint64_t ts)
 {
     w->wanted = ts;
+}
+
+uint64_t client_watch_behind(const struct client_watch *w, uint64_t ts, struct errbuf *who)
+{
+    if (who != NULL) errbuf_set(who, "%s, played", w->name);
+    return w->client->left != 0 ? w->client->left : w->after < ts ? ts - w->after : 0;
 }
 
 void client_watch_free(struct client_watch *w)
@@ -331,6 +339,10 @@ static void serve_watch(struct client *c, const struct call *call)
     char values[ROWS][24];
     struct client_watch_batch batch = {.upto = c->now - 1, .changes = changes};
     if (call->ctx == NULL) return;
+    if (c->left != 0) {
+        c->held = *call;
+        return;
+    }
     struct client_watch *w = call->feed;
     for (uint64_t ts = w->after + 1; ts < c->now; ts++)
         for (size_t i = 0; i < space_of(c, call->keyspace)->row_count; i++) {
@@ -534,6 +546,43 @@ START_TEST(what_a_chunk_leaves_is_anothers)
 }
 END_TEST
 
+static void on_stalled(void *ctx, const struct backup_report *report)
+{
+    struct rig *r = ctx;
+    r->done = true;
+    r->status = report->status;
+    ck_assert_msg(strstr(report->text, "bank, played") != NULL, "%s", report->text);
+}
+
+/* The changes that end a backup come late: as long as anything of them gets on it waits, however long; then it says what it waited for. */
+START_TEST(what_is_waited_for_is_named)
+{
+    struct rig *r = mem_zalloc(sizeof *r);
+    struct backup_create_options o = {.cluster = mine, .parallel = 1};
+    struct backup_progress p;
+    struct catalog catalog;
+    struct errbuf err;
+    rig_open(r);
+    r->from.left = 10;
+    ck_assert(catalog_read(&catalog, r->depot, &err) == STATUS_OK);
+    struct backup_create *b = backup_create_new(&r->env.env, &r->from, r->depot, &catalog, &o, on_stalled, r);
+    for (unsigned s = 0; s < 300 + 70 && !r->done; s++) {
+        while (r->from.call_count > 0) turn(r, &r->from);
+        testenv_advance_ms(&r->env, 1000);
+        testenv_pass(&r->env);
+        testenv_run(&r->env);
+        if (s < 300 && s % 50 == 49) r->from.left--;
+        ck_assert(s >= 300 || !r->done);
+    }
+    backup_create_progress(b, &p);
+    ck_assert_str_eq(p.doing, "waiting for the changes meanwhile");
+    ck_assert(r->done && r->status == STATUS_TIMEOUT);
+    backup_create_free(b);
+    rig_close(r);
+    mem_free(r);
+}
+END_TEST
+
 /* Every second transaction is done and its answer lost: it is sent again. */
 START_TEST(a_batch_that_is_repeated_acts_once)
 {
@@ -594,6 +643,7 @@ int main(void)
     Suite *s = suite_create("backup_client");
     TCase *c = tcase_create("played");
     tcase_add_test(c, what_a_chunk_leaves_is_anothers);
+    tcase_add_test(c, what_is_waited_for_is_named);
     tcase_add_test(c, a_batch_that_is_repeated_acts_once);
     tcase_add_test(c, what_comes_late_from_a_life_that_ended);
     suite_add_tcase(s, c);
