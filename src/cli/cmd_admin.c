@@ -146,7 +146,7 @@ int run_node_list(struct cli *c)
     return admin_map(c, show_nodes);
 }
 
-/* --- status: the metadata status first, then the map --- */
+/* --- status: the map, for which a leader is looked for, then the status of whom was found: one that is cut off knows none --- */
 
 static void show_health(struct buf *b, const struct meta_status_reply *status, const struct meta_map_reply *map)
 {
@@ -239,8 +239,9 @@ static int show_status(struct admin_call *a, const struct meta_map_reply *map)
 static int ask_status(struct admin_call *a)
 {
     struct meta_map_reply map;
-    int code = admin_ask(a, "the metadata service", METHOD_META_STATUS, SLICE_EMPTY, &a->status_payload);
-    if (code == CLI_OK) code = admin_ask_map(a, &map);
+    int code = admin_ask_map(a, &map);
+    if (code == CLI_OK)
+        code = admin_ask(a, "the metadata service", METHOD_META_STATUS, SLICE_EMPTY, &a->status_payload);
     return code == CLI_OK ? show_status(a, &map) : code;
 }
 

@@ -70,7 +70,8 @@ led_by() { # the machine of the leader
 }
 moves() { # within 10 s somebody else leads
     for _ in $(seq 100); do
-        if [ "$(led_by)" != "$1" ]; then return 0; fi
+        now=$(led_by)
+        if [ -n "$now" ] && [ "$now" != "$1" ]; then return 0; fi
         sleep 0.1
     done
     return 1
