@@ -13,6 +13,7 @@
 #include "base/prng.h"
 #include "bench/commands.h"
 #include "cli/cli_int.h"
+#include "env_posix/env_posix.h"
 #include "env_posix/process.h"
 #include "gateway/json_out.h"
 
@@ -247,9 +248,17 @@ static int append_options(struct bench *b, const struct args *a)
     return CLI_OK;
 }
 
+/* A signal: what is under way ends, nothing is begun. */
+static void on_stop(void *ctx)
+{
+    struct bench *b = ctx;
+    b->end_ns = env_mono_ns(b->session.env);
+}
+
 static int append_run(struct bench *b)
 {
     struct env *env = b->session.env;
+    env_posix_on_signal(env, on_stop, b);
     env->ops->random(env, &b->run, sizeof b->run);
     prng_init(&b->prng, b->run);
     buf_init(&b->history, HISTORY_BYTES_MAX);

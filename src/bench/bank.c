@@ -13,6 +13,7 @@
 #include "bench/turns.h"
 #include "cli/cli_int.h"
 #include "cli/latency.h"
+#include "env_posix/env_posix.h"
 #include "env_posix/process.h"
 
 enum { FUND_PER_TXN = 200, FUND_TXNS = 16, AMOUNT_MAX = 100 };
@@ -253,6 +254,14 @@ static void fund_next(struct bank *b)
 
 /* --- life --- */
 
+/* A signal ends the transfers: the last audit follows. */
+static void on_stop(void *ctx)
+{
+    struct bank *b = ctx;
+    b->end_ns = env_mono_ns(b->session.env);
+    b->session.env->ops->wake(b->session.env);
+}
+
 static uint64_t bank_pass(struct actor *actor, uint64_t now_ns)
 {
     struct bank *b = LIST_ENTRY(actor, struct bank, actor);
@@ -376,6 +385,7 @@ int run_bench_bank(struct cli *c)
     buf_init(&b->history, 64u << 20);
     code = open_clients(b) ? CLI_OK : CLI_FAILED;
     if (code == CLI_OK) {
+        env_posix_on_signal(b->session.env, on_stop, b);
         b->actor.pass = bank_pass;
         b->session.env->ops->attach(b->session.env, &b->actor);
         fund_next(b);

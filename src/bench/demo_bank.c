@@ -40,6 +40,7 @@ struct bank {
     uint64_t issued, posted, refused, replayed;
     bool opened;
     uint64_t begun_ns, ended_ns;
+    bool stopped;
 
     /* acknowledged ids: appended to a file, in pieces */
     struct disk_file *acks;
@@ -126,7 +127,7 @@ static double bank_fraction(const struct bank *b)
 static bool bank_next(void *ctx, struct lane *lane)
 {
     struct bank *b = ctx;
-    if (b->issued >= b->count || bank_fraction(b) >= 1) return false;
+    if (b->stopped || b->issued >= b->count || bank_fraction(b) >= 1) return false;
     lane->method = HTTP_POST;
     buf_append_str(&lane->path, "/v1/ledger/transfers");
     draw_transfer(b, ++b->issued, &lane->body);
@@ -337,8 +338,15 @@ static int bank_open(struct bank *b)
 
 /* --- the run --- */
 
+/* A signal: what was sent is answered, nothing more is sent. */
+static void on_stop(void *ctx)
+{
+    ((struct bank *)ctx)->stopped = true;
+}
+
 static int work(struct bank *b)
 {
+    env_posix_on_signal(b->env, on_stop, b);
     load_open(&b->load, b->env, b->gateway, b->connections, b);
     b->load.next = bank_next;
     b->load.answer = bank_answer;
