@@ -1,8 +1,8 @@
 """Transactions over HTTP, and what became of them: a load that writes down its history, and a judge of such histories that shares nothing
 with the program under test but the history's form (docs/formats/history.md).
 
-    http_history.py load GATEWAY KEYSPACE SECONDS HISTORY    lists (one request, and in steps), a bank, the ledger
-    http_history.py check HISTORY                            exit 0 iff no order of the transactions in real time is contradicted
+    http_history.py load GATEWAY KEYSPACE HISTORY    lists (one request, and in steps), a bank, the ledger; until SIGINT comes
+    http_history.py check HISTORY                    exit 0 iff no order of the transactions in real time is contradicted
 
 Lists: each append adds a value that no other one adds, so what was read tells the order of all writes of a key. Edges: write before write,
 write before read, read before the write that it did not see, and real time. A cycle is a violation, whatever its kind.
@@ -10,6 +10,7 @@ write before read, read before the write that it did not see, and real time. A c
 import http.client
 import json
 import random
+import signal
 import sys
 import threading
 import time
@@ -72,13 +73,13 @@ def text_of(result):
 
 
 class Worker(threading.Thread):
-    def __init__(self, number, gateway, keyspace, until, history, act):
+    def __init__(self, number, gateway, keyspace, ends, history, act):
         super().__init__(daemon=True)
-        self.number, self.gateway, self.keyspace, self.until = number, Gateway(gateway), keyspace, until
+        self.number, self.gateway, self.keyspace, self.ends = number, Gateway(gateway), keyspace, ends
         self.history, self.act, self.random, self.made = history, act, random.Random(number), 0
 
     def run(self):
-        while time.monotonic() < self.until:
+        while not self.ends.is_set():
             try:
                 self.act(self)
             except Unknown:
@@ -204,20 +205,21 @@ def everything_ledger(gateway):
     return {"accounts": accounts, "transfers": transfers}
 
 
-def load(url, keyspace, seconds, path):
+def load(url, keyspace, path):
+    ends = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: ends.set())
     g, history = Gateway(url), History(path)
     fill = [{"add": {"key": "bank/%02d" % n, "delta": str(BALANCE), "max": str(BALANCE)}} for n in range(ACCOUNTS)]
     assert g.insist("POST", "/v1/txn", {"id": "fill", "keyspace": keyspace, "then": fill})[0] == 200
     made = [{"id": str(n), "ledger": 1, "code": 1, "flags": ["debits_must_not_exceed_credits"] if n % 2 else []} for n in range(1, ACCOUNTS + 1)]
     assert g.insist("POST", "/v1/ledger/accounts", made)[0] == 200
-    until = time.monotonic() + float(seconds)
     acts = [one_request] * 4 + [in_steps] * 4 + [transfer] * 3 + [balances] + [ledger] * 3
-    workers = [Worker(n + 1, url, keyspace, until, history, act) for n, act in enumerate(acts)]
+    workers = [Worker(n + 1, url, keyspace, ends, history, act) for n, act in enumerate(acts)]
     for w in workers:
         w.start()
     for w in workers:
-        w.join(float(seconds) + 120)
-    last = Worker(len(acts) + 1, url, keyspace, until, history, None)  # everything is there at the end
+        w.join()
+    last = Worker(len(acts) + 1, url, keyspace, ends, history, None)  # everything is there at the end
     keys = ["list/%d" % n for n in range(LISTS)]
     request = {"id": "last", "keyspace": keyspace, "then": [{"get": {"key": k}} for k in keys]}
     last.judged([["r", k, None] for k in keys],

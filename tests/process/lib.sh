@@ -48,12 +48,22 @@ expect() {
     else pass "$name"; fi
 }
 
-eventually() { # COMMAND...: succeeds within 10 s
-    for _ in $(seq 100); do
-        if "$@" >/dev/null 2>&1; then return 0; fi
+within() { # SECONDS COMMAND...: succeeds by then; else what it said last is shown
+    within_end=$(($(date +%s) + $1))
+    shift
+    until "$@" >"$work/within.out" 2>&1; do
+        if [ "$(date +%s)" -ge "$within_end" ]; then
+            cat "$work/within.out"
+            return 1
+        fi
         sleep 0.1
     done
-    return 1
+}
+# COMMAND...: succeeds after a moment, which on a slow machine beside others may last. What must be soon says `within`.
+eventually() { within 30 "$@"; }
+load_ended() { # the load in the background is told to end, and ends well
+    kill -INT "$load"
+    wait "$load"
 }
 
 # grows MORE SECONDS: done_so_far, the test's own, answers more than MORE above what it does now within that time.
@@ -114,7 +124,7 @@ leader_of() {
     printf '%s\n' "$leads"
 }
 meta_leader() { # asks until there is one
-    for _ in $(seq 100); do
+    for _ in $(seq 50); do
         leads=$("$quorate" status -o json 2>/dev/null | json "d['meta']['leader']" 2>/dev/null)
         if [ "${leads:-0}" != 0 ]; then break; fi
         sleep 0.1
@@ -163,7 +173,8 @@ id_of() { # of a process, for cut
     esac
 }
 
-# load_start ARGUMENTS...: the bank in the background; load_wait: until it is over, its exit status. The loop ends by itself.
+# load_start ARGUMENTS...: the bank in the background; load_wait: until it is over, its exit status; load_end: it is told to end, every request
+# that it sent is answered.
 load_start() {
     "$quorate" demo bank --no-kill --accounts 50 "$@" >"$work/load.out" 2>&1 &
     load=$!
@@ -176,6 +187,11 @@ load_wait() {
     wait "$load" || { cat "$work/load.out"; return 1; }
     cat "$work/load.out"
 }
+transfers_flow() { # some more of them within 10 s
+    done_so_far() { wc -l <"$QUORATE_DIR/demo/bank-acknowledged.txt"; }
+    grows 300 10
+}
+load_end() { kill -INT "$load" && load_wait; }
 
 # history_start ARGUMENTS...: two clients, native and through the gateway, on the same few keys, in the background.
 # history_judge: ends them and judges what both saw as one history.

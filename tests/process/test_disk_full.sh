@@ -34,16 +34,6 @@ fill() {
     done
     return 1
 }
-within() { # within SECONDS COMMAND...
-    until=$(($(date +%s) + $1))
-    shift
-    while [ "$(date +%s)" -le "$until" ]; do
-        if "$@" >"$work/within.out" 2>&1; then return 0; fi
-        sleep 0.2
-    done
-    cat "$work/within.out"
-    return 1
-}
 put() { "$quorate" put default new value --timeout 2000 2>&1; }
 refused() { put | grep -q no_space; }
 refused_by_all() { # the leader hears of its peers' disks a moment later than the metadata service

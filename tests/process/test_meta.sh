@@ -4,12 +4,12 @@ set -u
 # shellcheck source=tests/process/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-load_start() { # NAME READS SECONDS RATE
-    "$quorate" bench kv --connections 8 --keys 2000 --reads "$2" --rate "$4" --seconds "$3" -o json >"$work/$1.json" 2>"$work/$1.err" &
+load_start() { # NAME READS RATE: until load_clean
+    "$quorate" bench kv --connections 8 --keys 2000 --reads "$2" --rate "$3" --seconds 600 -o json >"$work/$1.json" 2>"$work/$1.err" &
     load=$!
 }
 load_clean() { # NAME: it ended well, and nothing failed
-    wait "$load" || { cat "$work/$1.err"; return 1; }
+    load_ended || { cat "$work/$1.err"; return 1; }
     python3 - "$work/$1.json" <<'PYTHON'
 import json, sys
 d = json.load(open(sys.argv[1]))
@@ -43,16 +43,17 @@ check "a row" "$quorate" put kept a acknowledged
 for name in $emptied $leads; do "$quorate" cluster kill "$name" >/dev/null; done
 rm -rf "${QUORATE_DIR:?}/$emptied"
 for name in $emptied $away; do "$quorate" cluster start "$name" >/dev/null; done
-sleep 1
+check "who has forgotten sees that" eventually grep -q meta.empty_directory "$QUORATE_DIR/log/$emptied.log"
 expect "who has forgotten does not vote" 1 "" "$quorate" keyspace create other --timeout 1500
 check "who knows comes back" "$quorate" cluster start "$leads"
 check "the keyspace is there" eventually has_kept
 expect "so is the row" 0 acknowledged "$quorate" get kept a
+check "who was emptied is given all there is" eventually grep -q 'range.recovered range=1 ' "$QUORATE_DIR/log/$emptied.log"
 "$quorate" cluster kill "$away" >/dev/null
 check "who was emptied counts again" eventually "$quorate" keyspace create more --timeout 2000
 check "all are up" "$quorate" cluster start "$away"
 
-load_start change 50 25 600
+load_start change 50 600
 sleep 1
 join 4 101
 fourth=$!
@@ -73,16 +74,17 @@ check "no request has failed meanwhile" load_clean change
 cat "$work/check.out"
 
 # The leader dies: writes wait for timestamps, reads do not.
-load_start writes 0 8 400
+load_start writes 0 400
 writes=$load
-load_start reads 100 8 400
-sleep 3
+load_start reads 100 400
+sleep 1
 leads=$(meta_leader)
 case $leads in
 meta-4) kill -9 "$fourth" ;;
 meta-5) kill -9 "$fifth" ;;
 *) "$quorate" cluster kill "$leads" >/dev/null ;;
 esac
+sleep 4
 check "strong reads never fail" load_clean reads
 load=$writes
 check "writes neither" load_clean writes

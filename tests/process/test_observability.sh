@@ -8,13 +8,6 @@ deploy=$here/../../deploy
 
 check "the cluster starts" cluster_start
 G=$(gateway)
-eventually() { # within 10 s
-    for _ in $(seq 100); do
-        if "$@" >/dev/null 2>&1; then return 0; fi
-        sleep 0.1
-    done
-    return 1
-}
 eventually curl -sf "$G/readyz"
 
 python3 "$here/openapi_check.py" "$G" >"$work/openapi" 2>&1 || fail "openapi_check.py: $(tail -n 1 "$work/openapi")"

@@ -31,7 +31,7 @@ writes_wait_no_longer_than() { # writes_wait_no_longer_than MS: of those with an
 }
 
 check "the cluster starts" cluster_start
-load_start --count 1000000 --seconds 20
+load_start --count 1000000 --seconds 600
 history_start
 "$quorate" bench kv --connections 8 --rate 200 --seconds 12 --ids --timeout 8000 -o json >"$work/ids.json" 2>"$work/ids.err" &
 ids=$!
@@ -43,7 +43,7 @@ sleep 1
 check "postings go on while the metadata leader is stopped for 3 s" pause "$(meta_leader)" 3
 check "a write with an id is never kept for as long as a server stands" writes_wait_no_longer_than 2500
 check "nor is a transfer of the ledger" transfers_wait_no_longer_than 2500
-check "the load finishes, every request answered" load_wait
+check "the load ends, every request answered" load_end
 check "the audit is exact" bank_audit
 check "what clients saw is linearizable" history_judge
 cat "$work/load.out" "$work/native.out" "$work/http.out"

@@ -19,12 +19,16 @@ check "data" "$quorate" bench kv --keyspace kept --connections 4 --depth 8 --key
 before=$(rows)
 second=$(node_of 2) third=$(node_of 3)
 expect "refused while the nodes live" 1 "was heard of within the last 10 s" "$quorate" unsafe-recover --lost "$second,$third"
-sleep 1 # the survivor applies what was committed
+check "the survivor has applied what was committed" eventually "$quorate" range check
 "$quorate" cluster kill node-3 >/dev/null
-sleep 11
+said() { "$@" 2>&1 | grep -q "$text"; }
+text="every range has a quorum"
+check "a node is silent for ten seconds" eventually said "$quorate" unsafe-recover --lost "$third"
 expect "refused while every range has a quorum" 1 "every range has a quorum" "$quorate" unsafe-recover --lost "$third"
 "$quorate" cluster kill node-2 >/dev/null
-sleep 14
+text=unsafe-recover
+check "then another one" eventually "$quorate" unsafe-recover --lost "$second,$third" --dry-run
+check "and has no leaders" eventually said "$quorate" status
 expect "status names the verb" 1 "unsafe-recover" "$quorate" status
 expect "a dry run says what goes on where" 0 "what was acknowledged behind" sh -c "'$quorate' unsafe-recover --lost $second,$third --dry-run | sed 's/whatever/what/'"
 expect "without consent nothing is done" 1 "--accept-data-loss" "$quorate" unsafe-recover --lost "$second,$third"
@@ -36,9 +40,9 @@ check "writes are taken" "$quorate" put kept after recovery
 expect "the history tells" 0 "given up by an admin" cat "$work/history"
 
 "$quorate" cluster start node-2 >/dev/null 2>&1
-sleep 3
+check "who comes back asks" eventually grep -q "was given up by" "$QUORATE_DIR/log/node-2.log"
 expect "who comes back is told that it was given up" 0 "was given up by" cat "$QUORATE_DIR/log/node-2.log"
-check "and does not run" gone node-2
+check "and does not run" eventually gone node-2
 expect "nodes are listed as given up" 0 "given up" "$quorate" node list
 check "what was written since is there" sh -c "[ \"\$('$quorate' get kept after)\" = recovery ]"
 for name in node-2 node-3; do # what the runbook says: the directory is kept aside, and the node starts with an empty one

@@ -18,8 +18,7 @@ sleep 1
 for n in 1 2 3; do check "node-$n is drained, restarted and taken back" roll_node $n; done
 for n in 1 2 3; do check "meta-$n is restarted" roll_meta $n; done
 check "the gateway is restarted" restart gateway
-kill -INT "$load"
-check "the load ends well" wait "$load"
+check "the load ends well" load_ended
 check "no request has failed" grep -qE '^errors +0 definite, 0 unknown' "$work/load.out"
 cat "$work/load.out"
 check "all replicas hold the same rows" "$quorate" range check

@@ -8,16 +8,6 @@ trap '"$quorate" cluster stop >/dev/null 2>&1; cleanup' EXIT
 certs=$work/data/certs
 foreign=$work/foreign
 https() { printf 'https://127.0.0.1:%d' $((base + 80)); }
-within() { # within SECONDS COMMAND...
-    until=$(($(date +%s) + $1))
-    shift
-    while [ "$(date +%s)" -le "$until" ]; do
-        if "$@" >"$work/within.out" 2>&1; then return 0; fi
-        sleep 0.2
-    done
-    cat "$work/within.out"
-    return 1
-}
 replaced() { [ "$(grep -l certs.replaced "$work"/data/log/*.log | wc -l)" -eq 7 ]; }
 
 base=$(free_base_port)
@@ -36,11 +26,11 @@ expect "the servers say why" 0 "tls.refused" sh -c "cat $work/data/log/*.log"
 expect "a second authority would void the first" 1 "worthless" "$quorate" cert authority --out "$foreign"
 expect "what exists is not replaced by oversight" 1 "--renew" "$quorate" cert issue me --out "$foreign" --role admin
 
-"$quorate" bench kv --seconds 10 --connections 8 -o json >"$work/bench.json" 2>&1 &
+"$quorate" bench kv --seconds 600 --connections 8 -o json >"$work/bench.json" 2>&1 &
 load=$!
 check "a new certificate" "$quorate" cert issue server --renew --out "$certs" --hosts "127.0.0.1,::1,localhost"
 check "all servers take it up" within 15 replaced
-wait "$load"
+load_ended
 expect "no request failed meanwhile" 0 '"errors_definite":0,"errors_unknown":0' cat "$work/bench.json"
 # --- one certificate is taken out, without a new authority ---
 thief="$quorate get --certs $certs/thief --timeout 5000 default k"

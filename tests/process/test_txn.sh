@@ -31,9 +31,9 @@ faults_prepare proxy
 check "the cluster starts" cluster_start
 check "a keyspace of many ranges" "$quorate" keyspace create wide --splits 2,3,4,5,6,7,8,9
 check "a keyspace spread by hash" "$quorate" keyspace create hashed --hash-buckets 6
-"$quorate" bench append --keyspace wide --clients 12 --seconds 24 --timeout 8000 --history "$work/lists.ndjson" >"$work/append.out" 2>&1 &
+"$quorate" bench append --keyspace wide --clients 12 --seconds 600 --timeout 8000 --history "$work/lists.ndjson" >"$work/append.out" 2>&1 &
 append=$!
-"$quorate" bench bank --keyspace hashed --accounts 60 --connections 2 --depth 4 --seconds 24 --timeout 8000 --audit \
+"$quorate" bench bank --keyspace hashed --accounts 60 --connections 2 --depth 4 --seconds 600 --timeout 8000 --audit \
     --history "$work/bank.ndjson" >"$work/bank.out" 2>&1 &
 bank=$!
 done_so_far() { cat "$work/lists.ndjson" "$work/bank.ndjson" | grep -c '"ok"'; }
@@ -55,6 +55,7 @@ for o in 1 2 3 11 12 13; do [ "$o" = "$victim" ] || printf '%s %s\n%s %s\n' "$vi
 cut "$(cat "$work/pairs")"
 check "transactions go on while $victim is cut off" go_on 6
 cut ""
+kill -INT "$append" "$bank"
 check "the lists' load ends" wait "$append"
 check "the transfers end, and every reading was exact" wait "$bank"
 check "the lists are strictly serializable" "$build/process/history_check" "$work/lists.ndjson"

@@ -63,8 +63,7 @@ check "it is finalised" "$newer" upgrade finalize
 all_at_2() { test "$(identities)" = "7 quorate 2"; }
 check "everybody has noted that" eventually all_at_2
 check "a replica moves in the new format" eventually moved
-kill -INT "$load"
-check "the load ends well" wait "$load"
+check "the load ends well" load_ended
 check "no request has failed" grep -qE '^errors +0 definite, 0 unknown' "$work/load.out"
 cat "$work/load.out"
 check "all replicas hold the same rows in the end" "$newer" range check
