@@ -156,10 +156,10 @@ clean-data:
 	@if [ -x $(BUILD)/quorate ]; then $(BUILD)/quorate cluster stop || true; fi
 	rm -rf -- "$${QUORATE_DIR:-./quorate-data}"
 
-# Programs before `--` use the processor; those behind it are processes under load, which mostly wait.
+# Programs before `--` use the processor; those behind it are processes under load, which mostly wait; the last compute beside them.
 RUN = QUORATE_BUILD=$(OUT) sh tests/run.sh
 test: all $(UNITS) $(SCENARIOS) $(MODEL) $(SIM) $(FUZZ) $(PROCESS_C) $(PROCESS_TOOLS)
-	@$(RUN) $(UNITS) $(SCENARIOS) $(FUZZ_COMMANDS) $(if $(MODEL),'$(MODEL) --short') $(if $(SIM),$(SIM_COMMAND)) -- $(PROCESS)
+	@$(RUN) $(UNITS) $(SCENARIOS) $(FUZZ_COMMANDS) -- $(PROCESS) -- $(if $(SIM),$(SIM_COMMAND)) $(if $(MODEL),'$(MODEL) --short')
 
 unit: $(UNITS)
 	@$(RUN) $(UNITS)

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Runs test programs and counts.  sh tests/run.sh PROGRAM... [-- PROGRAM...]
+# Runs test programs and counts.  sh tests/run.sh PROGRAM... [-- PROGRAM... [-- PROGRAM...]]
 # Each argument is a command line. Those before `--` run JOBS at a time (default 2), then those behind it, which mostly wait
-# and have sockets: PROCESSES at a time (default 4), each told in TEST_SLOT (0, 1, ...) which of them it is.
+# and have sockets: PROCESSES at a time (default 4), each told in TEST_SLOT (0, 1, ...) which of them it is. Beside these, at the
+# lowest priority, run those behind a second `--`: long computations, which no clock judges.
 # A program that fails has its output shown. Cases are counted from check's lines ("100%: Checks: 5, Failures: 0, Errors:
 # 0") or from a program's own closing line ("5 passed, 0 failed"). A program that dies, runs longer than TEST_TIMEOUT
 # seconds (default 900), or counts nothing is a failure. The last line is "N passed, N failed"; exit status 0 if nothing failed
@@ -84,19 +85,24 @@ trap 'exit 130' INT TERM
 
 : >"$results/together"
 : >"$results/processes"
+: >"$results/beside"
 list=$results/together
 for command in "$@"; do
     if [ "$command" = "--" ]; then
-        list=$results/processes
+        if [ "$list" = "$results/together" ]; then list=$results/processes; else list=$results/beside; fi
     else
         printf '%s\0' "$command" >>"$list"
     fi
 done
 xargs -0 -r -n 1 -P "${JOBS:-2}" sh "$0" --one "$results" <"$results/together"
+# They end when the others leave them the processors, which on a busy machine may last: so they have more time.
+TEST_TIMEOUT=$((${TEST_TIMEOUT:-900} * 4)) nice -n 19 xargs -0 -r -n 1 -P "${JOBS:-2}" sh "$0" --one "$results" <"$results/beside" &
+beside=$!
 xargs -0 -r -n 1 -P "${PROCESSES:-4}" --process-slot-var=TEST_SLOT sh "$0" --one "$results" <"$results/processes"
+wait "$beside"
 
 # A program whose result is missing (its runner was killed) counts as failed.
-programs=$(cat "$results/together" "$results/processes" | tr -cd '\0' | wc -c)
+programs=$(cat "$results/together" "$results/processes" "$results/beside" | tr -cd '\0' | wc -c)
 find "$results" -name '*.result' -exec cat {} + | awk -v programs="$programs" '
     { passed += $1; failed += $2 }
     END {
