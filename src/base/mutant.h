@@ -139,6 +139,7 @@
     X(get_from_former_range, "T9", "a get that has waited for a block does not look at the epoch again")               \
     X(scan_from_former_range, "T9", "a scan that has waited for a block does not look at the epoch again")             \
     X(leaderless_unknown, "T30", "a range that has no leader is told to nobody")                                       \
+    X(absorbed_without_tombstone, "T14", "of an absorbed range nothing stays when who took it in has left the node")   \
     X(absorbed_left_behind, "T14", "an absorbed range stays behind when who took it in leaves the node")               \
     X(blank_in_the_way, "T30", "a replica without rows keeps its keys although somebody later has them")               \
     X(merge_forgets_held, "T33", "transactions held in a range that is absorbed are forgotten")                        \

@@ -220,7 +220,8 @@ void absorbed_clear(struct host *h)
 }
 
 /* A crash needs the right one's log until the store is durably past the merge. Then the store forgets the group, and when that is
- * durable the log does: it must never know less than the store. */
+ * durable the log does: it must never know less than the store. A tombstone stays: when who took it in has left, too, nothing else
+ * tells that it was here and has voted. */
 static bool absorbed_durably(const struct host *h, const struct absorbed *a)
 {
     uint64_t index = 0, term;
@@ -254,7 +255,11 @@ void absorbed_step(struct host *h)
         if (lsm_durable(h->lsm, a->group, &index, &term) && !MUTANT(merge_drops_log_early)) continue;
         COVER("range.merge_dropped");
         a->state = ABSORBED_DROPPED;
-        wal_put_group_dropped(h->wal, a->group);
+        if (MUTANT(absorbed_without_tombstone)) {
+            wal_put_group_dropped(h->wal, a->group);
+        } else {
+            members_tombstone(h, a->group, a->replica_id);
+        }
     }
 }
 

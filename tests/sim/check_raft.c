@@ -147,6 +147,7 @@ void check_raft_emptied(struct check_raft *c, const struct process *p)
         seen_clear(g, p);
         promise_clear(g, p);
         g->gone[p->index] = 0;
+        g->absorbed[p->index] = false;
     }
 }
 
@@ -416,7 +417,7 @@ void check_raft_replica(struct check_raft *c, const struct process *p, const str
     if (raft_applied(raft) > commit) world_fail(c->world, "%s has applied more than is committed", p->name);
 }
 
-/* In a new life. A lost log is lost with its tombstones; where it was absorbed it needs none. */
+/* In a new life. A lost log is lost with its tombstones. */
 static void check_tombstones(struct check_raft *c, const struct process *p, const struct host *h)
 {
     uint64_t id;
@@ -426,12 +427,13 @@ static void check_tombstones(struct check_raft *c, const struct process *p, cons
     if (process_cluster(p)->knobs.rot_ns > 0) return;
     for (size_t it = 0; map_next(&c->groups, &it, &id, &value);) {
         const struct group *g = value;
-        uint64_t gone = g->absorbed[p->index] ? 0 : g->gone[p->index];
+        const struct seen *s = &g->seen[p->index];
+        uint64_t gone = g->absorbed[p->index] ? s->id : g->gone[p->index];
         const uint64_t *tombstone = map_get(&h->members.gone, id);
         if (gone == 0 || host_replica(h, id) != NULL || host_absorber(h, id) != NULL) continue;
         if (tombstone == NULL || *tombstone < gone)
-            world_fail(c->world, "%s has forgotten that its replica %llu of range %llu has left", p->name,
-                       (unsigned long long)gone, (unsigned long long)id);
+            world_fail(c->world, "%s has forgotten that its replica %llu of range %llu has left or was taken in",
+                       p->name, (unsigned long long)gone, (unsigned long long)id);
     }
 }
 
