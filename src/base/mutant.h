@@ -50,6 +50,8 @@
     X(vote_for_shorter_log, "T20", "a vote is given whatever the candidate's log")                                     \
     X(commit_of_older_term, "T1", "entries of earlier terms commit by counting (thesis, figure 3.7)")                  \
     X(changes_overlap, "T10", "a change of voters begins while another is under way")                                  \
+    X(learner_not_told, "T14", "a leader that steps down asks voters only, and a learner stays bound to it")           \
+    X(lapse_ends_rest, "T29", "a leader at rest whose support lapses was last heard of when its group last spoke")     \
     X(joint_left_early, "T12", "the new voters alone count before the joint configuration has committed")              \
     X(heartbeat_commits_unknown, "T40", "a heartbeat commits what the follower may not have, or has differently")      \
     X(takes_without_bound, "T28", "a follower takes entries however full its store is")                                \
@@ -94,11 +96,15 @@
     X(empty_member_votes, "T14", "a metadata member that has lost its disk votes again as if it were new")             \
     X(founded_by_some, "T14", "a metadata service is founded before all its members were heard of")                    \
     X(emptied_member_trusted, "T14", "a metadata member whose disk was replaced counts before a leader has mended it") \
+    X(lost_store_not_admitted, "T14", "what a lost store had taken in is made again as if it had never voted")         \
+    X(member_ahead_unknown, "T46", "a metadata member knows no address of one whom only its log brings in")            \
+    X(unfounded_log_doubted, "T14", "a metadata member whose log was damaged before the founding gets no vote")        \
     X(tombstone_forgotten, "T14", "a replica that leaves keeps no tombstone")                                          \
     X(keyspace_short, "T16", "a keyspace has fewer replicas than asked for where nodes are missing")                   \
     X(leaves_without_room, "T49", "the replica of a node that leaves goes, though no other node can take it")          \
     /* transactions and clients */                                                                                     \
     X(repeated_without_id, "T39", "the router repeats a transaction that has no id after an unknown outcome")          \
+    X(attempts_pile_up, "T42", "a transaction tries again while its former attempt holds locks")                       \
     X(unknown_called_definite, "T39", "who does not know what happened says that nothing did")                         \
     X(answer_of_another_entry, "T40", "the entry at a proposal's index answers it, whichever term it is of")           \
     X(proposal_doubled, "T40", "a proposal is appended twice")                                                         \
@@ -151,6 +157,8 @@
     X(settled_not_told, "T41", "a commit that was forgotten, then settled, ends who is asked for it")                  \
     X(gone_says_nothing, "T14", "nobody says of a destroyed replica that it leads no more")                            \
     X(left_gone_awaited, "T32", "a frozen range waits for a left one that was taken in itself")                        \
+    X(left_gone_early, "T32", "the left range changes before a frozen one has seen that it gave the merge up")         \
+    X(freeze_ahead_unseen, "T32", "the left range looks at who is frozen only, not at a freeze in the log")            \
     X(thaws_unproven, "T32", "a frozen range takes any later version of its left neighbour for an abort")              \
     X(merge_drops_log_early, "T32", "the absorbed range's log goes before the store holds the merge")                  \
     /* front */                                                                                                        \

@@ -225,7 +225,7 @@ enum step spread_take(struct request *r, uint64_t now_ns)
             return owner_leaves(r, request_finish(r, STATUS_UNAVAILABLE, "nobody remembers it: it took too long"));
         }
         /* The next attempt would meet this one's parts, and they the next one's: where links are slow more came than went. */
-        if (again && in_the_way(r->spread) && now_ns < r->deadline_ns) return STEP_WAIT;
+        if (again && in_the_way(r->spread) && !MUTANT(attempts_pile_up) && now_ns < r->deadline_ns) return STEP_WAIT;
         if (again) {
             COVER("client.spread_again");
             (void)snprintf(r->last, sizeof(r->last), "it met others and was given up");

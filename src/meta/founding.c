@@ -68,7 +68,7 @@ void founding_create(struct meta *m)
         d.replicas[d.replica_count++] = (struct range_replica){.node_id = id, .replica_id = id, .role = RANGE_VOTER};
     }
     /* Before a first batch is known to be durable nothing is said as a voter: a log damaged by then has lost nothing of the group. */
-    if (!m->identity.has_log) host_log_lost_below(m->host, META_GROUP);
+    if (!m->identity.has_log && !MUTANT(unfounded_log_doubted)) host_log_lost_below(m->host, META_GROUP);
     host_create_replica(m->host, &d);
 }
 

@@ -9,6 +9,7 @@
 #include "range/members.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/mutant.h"
 #include "meta/meta_int.h"
 
 static const struct range_desc *group_desc(const struct meta *m)
@@ -51,7 +52,7 @@ void members_learn(struct meta *m)
 void members_look_ahead(struct meta *m)
 {
     const struct replica *r = host_replica(m->host, META_GROUP);
-    uint64_t upto = r == NULL ? 0 : raft_config_index(replica_raft(r));
+    uint64_t upto = r == NULL || MUTANT(member_ahead_unknown) ? 0 : raft_config_index(replica_raft(r));
     struct arena arena;
     struct meta_command c;
     arena_init(&arena, 4096);

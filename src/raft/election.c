@@ -131,7 +131,8 @@ static void broadcast_vote(struct raft *r, struct raft_message m, struct raft_ef
     m.log_term = raft_log_last_term(&r->log);
     for (size_t i = 0; i < r->peer_count; i++) {
         uint64_t id = r->peers[i].id;
-        bool asked = m.type == RAFT_MSG_PRE_VOTE || raft_config_is_voter(r->config, id);
+        bool told = m.type == RAFT_MSG_PRE_VOTE && !MUTANT(learner_not_told);
+        bool asked = told || raft_config_is_voter(r->config, id);
         if (id == r->self.id || !asked) continue;
         m.to = id;
         raft_send(r, m, fx);

@@ -272,7 +272,8 @@ void raft_support_changed(struct raft *r, uint64_t id)
     if (r->backed_ms != 0) r->backed_ms = r->now_ms;
     uint64_t held = s->held(r->self.support_ctx, id, &until);
     if (held != 0 && held != p->grant) p->grant = 0;
-    if (held == 0 && p->grant != 0 && p->heard_ms + s->long_ms < r->now_ms) p->heard_ms = r->now_ms - s->long_ms;
+    bool lapsed = held == 0 && p->grant != 0 && !MUTANT(lapse_ends_rest);
+    if (lapsed && p->heard_ms + s->long_ms < r->now_ms) p->heard_ms = r->now_ms - s->long_ms;
 }
 
 /* A follower campaigns, or doubts that we lead: no sleep before it has answered a heartbeat. */

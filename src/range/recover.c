@@ -674,7 +674,7 @@ static enum status recover_groups(struct recovery *rec, bool anew, bool store_da
     uint64_t group;
     void *value;
     if (rec->lost == NULL && store_is_blank(h) && wal_first_batch(h->wal) > 1) rec->lost = "the store is missing";
-    if (rec->lost != NULL) groups_are_lost(h);
+    if (rec->lost != NULL && (anew || !MUTANT(lost_store_not_admitted))) groups_are_lost(h);
     decode_groups(rec);
     enum status s = recover_check(rec, err);
     for (size_t it = 0; s == STATUS_OK && map_next(&rec->groups, &it, &group, &value);)

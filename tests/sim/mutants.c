@@ -100,6 +100,7 @@ static bool program_passes(const char *path, const char *bug)
     pid_t pid = fork();
     if (pid == 0) {
         if (bug != NULL) (void)setenv("QUORATE_MUTANT", bug, 1);
+        (void)setenv("CK_DEFAULT_TIMEOUT", "120", 0); /* as in tests/run.sh: the machine may be busy */
         (void)dup2(STDOUT_FILENO, STDERR_FILENO);
         (void)execl(path, path, (char *)NULL);
         _exit(127);
