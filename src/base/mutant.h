@@ -35,6 +35,7 @@
     X(vote_despite_promise, "T3", "a bound follower votes for another")                                                \
     X(promise_forgotten, "T3", "a node that starts votes at once, whatever an earlier life promised")                  \
     X(lease_outlives_transfer, "T4", "a leader that told another to campaign still reads by its lease")                \
+    X(doubt_outlives_transfer, "T4", "a leader whose transfer was given up never has a lease again")                   \
     X(lease_outlives_removal, "T4", "a leader reads by its lease although the configuration leaves it out")            \
     X(lease_not_seen_to_hold, "T2", "nobody looks at the lease again when the rows have been read")                    \
     X(get_behind_lease, "T2", "a get that has waited for a block does not look at the lease again")                    \
@@ -52,6 +53,7 @@
     X(changes_overlap, "T10", "a change of voters begins while another is under way")                                  \
     X(learner_not_told, "T14", "a leader that steps down asks voters only, and a learner stays bound to it")           \
     X(lapse_ends_rest, "T29", "a leader at rest whose support lapses was last heard of when its group last spoke")     \
+    X(newcomer_not_asked, "T12", "nobody asks one for its vote whom only entries bring in that are not applied")       \
     X(joint_left_early, "T12", "the new voters alone count before the joint configuration has committed")              \
     X(heartbeat_commits_unknown, "T40", "a heartbeat commits what the follower may not have, or has differently")      \
     X(takes_without_bound, "T28", "a follower takes entries however full its store is")                                \
@@ -147,8 +149,12 @@
     X(leaderless_unknown, "T30", "a range that has no leader is told to nobody")                                       \
     X(absorbed_without_tombstone, "T14", "of an absorbed range nothing stays when who took it in has left the node")   \
     X(absorbed_left_behind, "T14", "an absorbed range stays behind when who took it in leaves the node")               \
+    X(keys_free_too_early, "T30", "keys of one that left are free before its tombstone no longer names them")          \
+    X(lost_log_takes_rows, "T30", "one that a lost log has back drops rows that are another range's by now")           \
     X(blank_in_the_way, "T30", "a replica without rows keeps its keys although somebody later has them")               \
     X(merge_forgets_held, "T33", "transactions held in a range that is absorbed are forgotten")                        \
+    X(change_leaves_unloaded, "T33", "what a split has emptied in memory is loaded when somebody asks for it")         \
+    X(waiting_wake_each_other, "T32", "of two merges that wait each looks again because the other did")                \
     X(merge_unaligned, "T32", "a merge does not wait until every replica has all of the right range's log")            \
     X(moves_behind_freeze, "T32", "replicas change while the entry that freezes the range is not applied yet")         \
     X(lagging_told_definite, "T39", "proposals to a range that is taken in by a snapshot are said to be void")         \

@@ -375,6 +375,7 @@ void raft_transfer_step(struct raft *r, struct raft_effects *fx)
 void raft_end_doubt(struct raft *r, struct raft_effects *fx)
 {
     if (!r->lease_void || r->role != RAFT_LEADER || r->transfer_to != 0 || r->options->support == NULL) return;
+    if (MUTANT(doubt_outlives_transfer)) return;
     if (r->commit != raft_log_last(&r->log) || !raft_leader_ready(r)) return;
     if (raft_config_is_joint(r->config) || !raft_promotable(r) || raft_withholds(r)) return;
     COVER("raft.leads_anew");

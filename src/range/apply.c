@@ -302,9 +302,10 @@ bool replica_apply(struct replica *r)
                   &h->fx);
         replica_take_effects(r);
     }
-    if (count > 0 || !waits) merge_wake(r); /* two that wait in vain would wake each other for ever */
+    /* Two that wait in vain would wake each other for ever. */
+    if (count > 0 || !waits || MUTANT(waiting_wake_each_other)) merge_wake(r);
     /* What a change of the range has emptied is loaded without being asked for: reads of what is resolved, which need it, wake nobody. */
-    bool more = r->applied < r->commit || !r->state_loaded;
+    bool more = r->applied < r->commit || (!r->state_loaded && !MUTANT(change_leaves_unloaded));
     return more && !waits && !r->apply_wait && !h->env->dead;
 }
 

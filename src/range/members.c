@@ -216,6 +216,16 @@ void members_tombstone(struct host *h, uint64_t group, uint64_t replica_id)
     tombstone_put(h, group, replica_id, SLICE_EMPTY, SLICE_EMPTY);
 }
 
+static void leaving_end(struct leaving *l)
+{
+    struct host *h = l->host;
+    log_event(h->env->log, LOG_INFO, "range.left", "range=%llu replica=%llu", (unsigned long long)l->group,
+              (unsigned long long)l->replica_id);
+    list_remove(&l->link);
+    leaving_free(l);
+    h->env->ops->wake(h->env);
+}
+
 static void leaving_cut(void *ctx, enum status s)
 {
     struct leaving *l = ctx;
@@ -226,16 +236,7 @@ static void leaving_cut(void *ctx, enum status s)
     if (s == STATUS_OK && !MUTANT(tombstone_forgotten)) gone_record_put(h->wal, l->group, &rowless);
     l->state = LEAVING_CUT;
     l->batch = h->batch_seq;
-    h->env->ops->wake(h->env);
-}
-
-static void leaving_end(struct leaving *l)
-{
-    struct host *h = l->host;
-    log_event(h->env->log, LOG_INFO, "range.left", "range=%llu replica=%llu", (unsigned long long)l->group,
-              (unsigned long long)l->replica_id);
-    list_remove(&l->link);
-    leaving_free(l);
+    if (MUTANT(keys_free_too_early)) leaving_end(l);
     h->env->ops->wake(h->env);
 }
 

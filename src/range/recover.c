@@ -254,7 +254,7 @@ static struct replica *recovered_replica(struct host *h, struct recovered *g, si
 
 static bool holds_rows(const struct recovered *g)
 {
-    return g->usable && g->absorber == NULL && g->store_index > 0 && !g->unborn;
+    return g->usable && g->absorber == NULL && g->store_index > 0 && !g->unborn && !MUTANT(lost_log_takes_rows);
 }
 
 /* A log that has lost its end may have a tombstone back whose rows have gone. What others hold of its keys by now is theirs. */

@@ -22,7 +22,7 @@ uint64_t replica_node_of(const struct replica *r, uint64_t replica_id)
     for (size_t i = 0; h != NULL && i < MEMBERS_HINTS; i++) {
         if (h->items[i].replica_id == replica_id) return h->items[i].node_id;
     }
-    return replica_node_ahead(r, replica_id);
+    return MUTANT(newcomer_not_asked) ? 0 : replica_node_ahead(r, replica_id);
 }
 
 const struct lineage *replica_lineage(const struct replica *r)
