@@ -4,7 +4,7 @@
  *   sim --seed N [--trace] [--debug] [--once]
  *   sim --seeds A..B         sim --count N         [--stop] at the first failure, [--cover] prints the marks, [--jobs N]
  *   [--again N]              every N-th seed runs twice
- *   sim --bench              only measures: five nodes at 200 operations per second
+ *   sim --bench              only measures: five nodes at 200 operations per second, on one core and, as seeds run, on --jobs at once
  *
  * Of many seeds every eighth runs twice and must give the same hash; a single one always does. --once is --again 0. The last
  * line is "N passed, N failed". */
@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "lib/cover.h"
 #include "sim/marks.h"
+#include "sim/measure.h"
 #include "sim/run.h"
 
 #include <inttypes.h>
@@ -204,26 +205,6 @@ static void run_parts(const struct args *a, struct totals *t, struct marks *m)
 
 /* --- what is printed --- */
 
-static double measure_one(enum cluster_bench bench, const char *what, struct run_result *r)
-{
-    double begun = seconds(CLOCK_PROCESS_CPUTIME_ID);
-    run_seed(&(struct run_options){.seed = 1, .bench = bench}, r);
-    double took = seconds(CLOCK_PROCESS_CPUTIME_ID) - begun, simulated = (double)r->simulated_ns / 1e9;
-    (void)printf("five nodes, %.0f operations per simulated second, %s: %s\n", (double)r->answers / simulated, what,
-                 r->passed ? "sound" : r->failure);
-    return took;
-}
-
-static void measure(void)
-{
-    struct run_result r;
-    double took = measure_one(BENCH_PLAIN, "of one range each", &r);
-    (void)printf("bench sim/events ours=%.0f unit=event/s bar=1000000\n", (double)r.events / took);
-    (void)printf("bench sim/time ours=%.0f unit=simulated_s/s bar=100\n", (double)r.simulated_ns / 1e9 / took);
-    took = measure_one(BENCH_MIXED, "a third of them over several ranges", &r);
-    (void)printf("bench sim/mixed ours=%.0f unit=simulated_s/s\n", (double)r.simulated_ns / 1e9 / took);
-}
-
 static void print_marks(const struct marks *m)
 {
     for (unsigned i = 0; i < m->count; i++) (void)printf("cover %s %" PRIu64 "\n", m->items[i].name, m->items[i].count);
@@ -286,10 +267,7 @@ int main(int argc, char **argv)
     /* What a run gives back the next one takes: no page is returned to be cleared again. More than 32 MiB is refused for the first. */
     if (mallopt(M_MMAP_THRESHOLD, 32 << 20) != 1 || mallopt(M_TRIM_THRESHOLD, 1 << 30) != 1) BUG("mallopt");
     (void)mallopt(M_TOP_PAD, 4 << 20);
-    if (a.bench) {
-        measure();
-        return 0;
-    }
+    if (a.bench) return measure(a.jobs) ? 0 : 1;
     if (a.first == a.last) a.jobs = 1;
     static struct marks marks;
     struct totals t = {0};
@@ -306,7 +284,7 @@ int main(int argc, char **argv)
                  (double)t.events / t.cpu_seconds / 1e6, (double)t.simulated_ns / 1e9 / t.cpu_seconds, t.hash);
     if (a.cover) print_marks(&marks);
     if (!a.has_seed && a.count >= DEFAULT_COUNT) {
-        measure();
+        if (!measure(a.jobs)) t.failed++;
         unsigned wrong = marks_wrong(&marks);
         t.failed += wrong;
         t.passed += marks.count - wrong;
