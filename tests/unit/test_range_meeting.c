@@ -1,5 +1,6 @@
 /* Ranges that meet on a host: snapshots from before and behind splits and merges, sent chunk by chunk by the test. */
 #include "base/crc32c.h"
+#include "lib/cover.h"
 #include "lib/range_hosts.h"
 #include "lib/suite.h"
 #include "range/change_int.h"
@@ -264,7 +265,7 @@ static void propose(uint64_t range, struct range_command command)
 {
     static struct proposal proposals[3];
     static unsigned used;
-    struct proposal *p = &proposals[used++];
+    struct proposal *p = &proposals[used++ % 3];
     struct buf packed;
     buf_init(&packed, 256);
     command.epoch = (struct range_epoch){.conf_ver = 1, .version = 1};
@@ -276,35 +277,84 @@ static void propose(uint64_t range, struct range_command command)
     hosts_run_ms(20);
 }
 
+enum { LEFT = HOSTS_GROUP, RIGHT = HOSTS_GROUP + 1 };
+
+static struct range_desc half(uint64_t id)
+{
+    struct range_desc d = hosts_range();
+    d.id = id;
+    d.start = slice_str(id == LEFT ? "" : "m");
+    d.end = slice_str(id == LEFT ? "m" : "");
+    d.replica_count = 1;
+    d.replicas[0] = (struct range_replica){.node_id = 2, .replica_id = 18, .role = RANGE_VOTER};
+    d.epoch = (struct range_epoch){.conf_ver = 1, .version = 1};
+    return d;
+}
+
+static bool leads(struct host *h, uint64_t id)
+{
+    return host_replica(h, id) != NULL && replica_leads(host_replica(h, id));
+}
+
+/* Two halves, the right one frozen for the left one. Returns where it is. */
+static uint64_t halves_begin(struct host *h)
+{
+    for (uint64_t id = LEFT; id <= RIGHT; id++) {
+        struct range_desc d = half(id);
+        host_create_replica(h, &d);
+    }
+    for (unsigned i = 0; i < 200 && !(leads(h, LEFT) && leads(h, RIGHT)); i++) hosts_run_ms(10);
+    propose(LEFT, (struct range_command){.kind = RANGE_INTEND, .other = RIGHT});
+    propose(RIGHT, (struct range_command){.kind = RANGE_FREEZE, .other = LEFT, .version = 1});
+    return raft_last_index(replica_raft(host_replica(h, RIGHT)));
+}
+
 /* A snapshot had begun to come to the right one when its log came after all. The sender is gone with the range: the left one
  * does not wait for a chunk that nobody sends. */
 START_TEST(a_merge_waits_for_no_snapshot_that_is_not_needed)
 {
     struct sending begun;
     struct host *h = meeting_begin(44);
-    struct range_desc d = hosts_range();
-    d.replica_count = 1;
-    d.replicas[0] = (struct range_replica){.node_id = 2, .replica_id = 18, .role = RANGE_VOTER};
-    for (unsigned i = 0; i < 2; i++) {
-        d.id = HOSTS_GROUP + i;
-        d.start = slice_str(i == 0 ? "" : "m");
-        d.end = slice_str(i == 0 ? "m" : "");
-        d.epoch = (struct range_epoch){.conf_ver = 1, .version = 1};
-        host_create_replica(h, &d);
-    }
-    const uint64_t left = HOSTS_GROUP, right = HOSTS_GROUP + 1;
-    for (unsigned i = 0; i < 200 && !(replica_leads(host_replica(h, left)) && replica_leads(host_replica(h, right)));
-         i++)
-        hosts_run_ms(10);
-    propose(left, (struct range_command){.kind = RANGE_INTEND, .other = right});
-    propose(right, (struct range_command){.kind = RANGE_FREEZE, .other = left, .version = 1});
-    const uint64_t frozen_at = raft_last_index(replica_raft(host_replica(h, right)));
-    sending_begin(&begun, right, 2, "m", frozen_at + 10);
+    const uint64_t frozen_at = halves_begin(h);
+    sending_begin(&begun, RIGHT, 2, "m", frozen_at + 10);
     ck_assert_int_eq(send_row(&begun, "n", "of the snapshot", false), STATUS_OK);
-    ck_assert_ptr_nonnull(host_replica(h, right)->receiving);
-    propose(left, (struct range_command){.kind = RANGE_COMMIT, .other = right, .index = frozen_at});
-    ck_assert_ptr_null(host_replica(h, right));
-    ck_assert_uint_eq(replica_desc(host_replica(h, left))->end.size, 0);
+    ck_assert_ptr_nonnull(host_replica(h, RIGHT)->receiving);
+    propose(LEFT, (struct range_command){.kind = RANGE_COMMIT, .other = RIGHT, .index = frozen_at});
+    ck_assert_ptr_null(host_replica(h, RIGHT));
+    ck_assert_uint_eq(replica_desc(host_replica(h, LEFT))->end.size, 0);
+    hosts_end();
+}
+END_TEST
+
+static struct host *start_again(void)
+{
+    process_crash(hosts_process[1], MEMDISK_DROP, true);
+    ck_assert_int_eq(process_start(hosts_process[1]), STATUS_OK);
+    hosts_run_ms(100);
+    return hosts_host(1);
+}
+
+/* When the log of one that was taken in has gone and who took it in has left, too, it is not made again: it has voted here. */
+START_TEST(one_that_was_taken_in_is_not_made_again)
+{
+    struct host *h = meeting_begin(45);
+    struct range_desc right = half(RIGHT);
+    uint64_t dropped = cover_count("range.merge_dropped"), frozen_at = halves_begin(h);
+    propose(LEFT, (struct range_command){.kind = RANGE_COMMIT, .other = RIGHT, .index = frozen_at});
+    for (unsigned i = 0; i < 20 && cover_count("range.merge_dropped") == dropped; i++) {
+        host_flush(h);
+        hosts_run_ms(20);
+    }
+    ck_assert_uint_gt(cover_count("range.merge_dropped"), dropped);
+    hosts_run_ms(20);
+    for (unsigned life = 0; life < 3; life++) {
+        h = start_again();
+        host_create_replica(h, &right);
+        ck_assert_ptr_null(host_replica(h, RIGHT));
+        host_replica_gone(h, LEFT, 18, 2);
+        hosts_run_ms(500);
+        ck_assert_ptr_null(host_replica(h, LEFT));
+    }
     hosts_end();
 }
 END_TEST
@@ -318,6 +368,7 @@ int main(void)
     tcase_add_test(c, one_that_took_in_what_is_here_still_is_made_again);
     tcase_add_test(c, a_range_shrinks_beside_others);
     tcase_add_test(c, a_merge_waits_for_no_snapshot_that_is_not_needed);
+    tcase_add_test(c, one_that_was_taken_in_is_not_made_again);
     suite_add_tcase(s, c);
     return run_suite(s);
 }

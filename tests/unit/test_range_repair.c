@@ -705,43 +705,6 @@ START_TEST(a_chain_of_merges_waits_at_rest)
 }
 END_TEST
 
-/* Of one that was taken in nothing is left here but the descriptor of who took it in, and when that one has left nothing at all. */
-START_TEST(one_that_was_taken_in_is_not_made_again)
-{
-    struct range_desc left = the_range(), right = the_range();
-    const struct range_epoch first = left.epoch;
-    uint64_t dropped = cover_count("range.merge_dropped");
-    left.end = right.start = slice_str("g");
-    right.id = GROUP + 1;
-    begin();
-    host_create_replica(host, &left);
-    host_create_replica(host, &right);
-    pass(60);
-    change(GROUP, (struct range_command){.kind = RANGE_INTEND, .epoch = first, .other = GROUP + 1});
-    change(GROUP + 1, (struct range_command){.kind = RANGE_FREEZE, .epoch = first, .other = GROUP, .version = 1});
-    uint64_t frozen = raft_last_index(replica_raft(host_replica(host, GROUP + 1)));
-    change(GROUP, (struct range_command){.kind = RANGE_COMMIT, .epoch = first, .other = GROUP + 1, .index = frozen});
-    ck_assert_ptr_null(host_replica(host, GROUP + 1));
-    for (unsigned i = 0; i < 20 && cover_count("range.merge_dropped") == dropped; i++) {
-        host_flush(host);
-        pass(5);
-    }
-    ck_assert_uint_gt(cover_count("range.merge_dropped"), dropped);
-    pass(5);
-    for (unsigned life = 0; life < 3; life++) {
-        crash(MEMDISK_DROP);
-        ck_assert_int_eq(open_host(), STATUS_OK);
-        pass(60);
-        host_create_replica(host, &right);
-        ck_assert_ptr_null(host_replica(host, GROUP + 1));
-        host_replica_gone(host, GROUP, 1, left.epoch.conf_ver + 1);
-        pass(40);
-        ck_assert_ptr_null(host_replica(host, GROUP));
-    }
-    teardown();
-}
-END_TEST
-
 static enum status row_of(unsigned n)
 {
     struct buf key;
@@ -824,7 +787,6 @@ int main(void)
     tcase_add_test(c, a_missing_store);
     tcase_add_loop_test(c, replicas_that_log_or_store_has_lost, 0, 2);
     tcase_add_test(c, one_that_left_is_not_made_again);
-    tcase_add_test(c, one_that_was_taken_in_is_not_made_again);
     tcase_add_test(c, keys_are_free_when_no_tombstone_names_them);
     tcase_add_test(c, tombstones_go_after_a_day);
     tcase_add_test(c, replicas_do_not_change_behind_a_freeze);
