@@ -181,8 +181,10 @@ void replica_free(struct replica *r)
     if (r->sending != NULL) (void)snapshot_send_abort(r->sending);
     if (r->receiving != NULL) snapshot_recv_close(r->receiving);
     replica_trace_free(r);
+    if (r->machine_state != NULL) /* what waits in it is refused, and told who leads */
+        r->host->owner.machine->state_free(r->host->owner.machine_ctx, r->machine_state);
     raft_free(r->raft);
-    if (r->machine_state != NULL) r->host->owner.machine->state_free(r->host->owner.machine_ctx, r->machine_state);
+    r->raft = NULL;
     state_at_set(r, SLICE_EMPTY);
     mem_free(r->members.hints);
     mem_free(r->snapshot_queue);
