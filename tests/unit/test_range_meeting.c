@@ -359,6 +359,32 @@ START_TEST(one_that_was_taken_in_is_not_made_again)
 }
 END_TEST
 
+/* A flush that had begun before the merge ends behind it: the store does not hold the merge, and a crash needs the right one's log again. */
+START_TEST(what_was_taken_in_is_kept_until_the_store_has_it)
+{
+    struct host *h = meeting_begin(46);
+    const uint64_t frozen_at = halves_begin(h);
+    hosts_process[1]->io_slow = 1000;
+    host_flush(h);
+    process_pass_soon(hosts_process[1]);
+    hosts_run_ms(5);
+    propose(LEFT, (struct range_command){.kind = RANGE_COMMIT, .other = RIGHT, .index = frozen_at});
+    ck_assert_ptr_null(host_replica(h, RIGHT));
+    ck_assert(h->flush_asked);
+    hosts_process[1]->io_slow = 1;
+    for (unsigned i = 0; i < 1000 && h->flush_asked; i++) hosts_run_ms(10);
+    ck_assert(!h->flush_asked);
+    hosts_run_ms(100);
+    h = start_again();
+    for (unsigned i = 0; i < 100 && !leads(h, LEFT); i++) hosts_run_ms(50);
+    ck_assert(leads(h, LEFT));
+    hosts_run_ms(500);
+    ck_assert(leads(h, LEFT)); /* nor does it lack rows */
+    ck_assert_uint_eq(replica_desc(host_replica(h, LEFT))->end.size, 0);
+    hosts_end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("range_meeting");
@@ -369,6 +395,7 @@ int main(void)
     tcase_add_test(c, a_range_shrinks_beside_others);
     tcase_add_test(c, a_merge_waits_for_no_snapshot_that_is_not_needed);
     tcase_add_test(c, one_that_was_taken_in_is_not_made_again);
+    tcase_add_test(c, what_was_taken_in_is_kept_until_the_store_has_it);
     suite_add_tcase(s, c);
     return run_suite(s);
 }

@@ -2,6 +2,8 @@
  * while there is no timestamp to be had. */
 #include "lib/range_hosts.h"
 #include "lib/suite.h"
+#include "range/link_int.h"
+#include "range/resolve.h"
 
 struct reader {
     struct read_wait wait;
@@ -78,6 +80,47 @@ START_TEST(a_round_asks_in_vain_once)
     }
     ck_assert_uint_ge(asked, 4); /* five rounds a second */
     ck_assert_uint_le(asked, 6);
+    hosts_end();
+}
+END_TEST
+
+/* Rounds for a while, all with one timestamp. */
+static void rounds_at(struct host *h, const struct process *p, uint64_t ts, unsigned ms)
+{
+    for (unsigned i = 0; i < ms; i++) {
+        hosts_run_ms(1);
+        uint64_t now_ns = process_mono_ns(p);
+        (void)host_resolve_pass(h, now_ns);
+        if (!host_wants_timestamp(h)) continue;
+        host_timestamps_asked(h, now_ns);
+        host_timestamps_came(h, ts);
+    }
+}
+
+/* T6: another may lead, and write below that timestamp: without a lease a quorum has to say that this one leads still. */
+START_TEST(nothing_is_resolved_that_nobody_confirms)
+{
+    uint64_t node;
+    void *value;
+    hosts_begin(91);
+    for (unsigned i = 0; i < 200 && hosts_leader() < 0; i++) hosts_run_ms(20);
+    hosts_run_ms(500);
+    struct host *h = hosts_host((unsigned)hosts_leader());
+    struct process *p = hosts_process[hosts_leader()];
+    struct replica *leader = hosts_replica((unsigned)hosts_leader());
+    rounds_at(h, p, 1000, 500);
+    ck_assert_uint_eq(replica_resolved(leader).ts, 1000);
+    for (unsigned i = 0; i < HOSTS_COUNT; i++) sim_net_cut(&hosts_world, hosts_process[i]->index, p->index, true);
+    for (size_t it = 0;
+         map_next(&h->links, &it, &node, &value);) /* as behind a stall: it is supported, and has no lease */
+        liveness_doubt(link_liveness(value), process_mono_ns(p));
+    for (unsigned i = 0; i < 200 && h->resolve.at.ts < 2000; i++) rounds_at(h, p, 2000, 1);
+    ck_assert_uint_eq(h->resolve.at.ts, 2000);
+    ck_assert(replica_leads(leader) && !replica_has_lease(leader));
+    ck_assert_uint_eq(replica_resolved(leader).ts, 1000);
+    for (unsigned i = 0; i < HOSTS_COUNT; i++) sim_net_cut(&hosts_world, hosts_process[i]->index, p->index, false);
+    for (unsigned i = 0; i < 10 && replica_resolved(leader).ts < 2000; i++) rounds_at(h, p, 2000 + i, 300);
+    ck_assert_uint_ge(replica_resolved(leader).ts, 2000);
     hosts_end();
 }
 END_TEST
@@ -163,6 +206,7 @@ int main(void)
     TCase *c = tcase_create("reads");
     tcase_add_loop_test(c, a_read_waits_until_its_index_is_applied, 0, 2);
     tcase_add_test(c, a_round_asks_in_vain_once);
+    tcase_add_test(c, nothing_is_resolved_that_nobody_confirms);
     tcase_add_loop_test(c, who_stops_applies_no_more_when_patience_is_over, 0, 2);
     tcase_add_test(c, a_read_by_a_lease_that_has_ended_meanwhile_does_not_hold);
     tcase_add_test(c, nothing_is_written_where_rows_have_been_read);

@@ -263,6 +263,32 @@ START_TEST(the_left_one_stays_when_a_freeze_is_on_its_way)
 }
 END_TEST
 
+/* T9: what was sent by a map from before a split finds nothing, not even what is in the range still. */
+START_TEST(a_former_map_finds_nothing)
+{
+    struct process *node;
+    struct buf get, scan;
+    const struct replica *r = leader_of("c", &node);
+    const struct routed to = {.range_id = replica_group(r), .epoch = replica_desc(r)->epoch, .deadline_ms = CALL_MS};
+    const uint32_t keyspace = replica_desc(r)->keyspace;
+    const struct slice first = slice_str("c1"), end = slice_str("c2");
+    put("c1", "before");
+    buf_init(&get, 4096);
+    buf_init(&scan, 4096);
+    pack_get_request(&get, &(struct get_request){.to = to, .keyspace = keyspace, .key = first});
+    pack_scan_request(
+        &scan, &(struct scan_request){.to = to, .keyspace = keyspace, .start = first, .end = end, .limit_rows = 10});
+    ck_assert_int_eq(ask_node(node, METHOD_GET, &get), STATUS_OK);
+    ck_assert_int_eq(ask_node(node, METHOD_SCAN, &scan), STATUS_OK);
+    split_at("c5");
+    (void)leader_of("c", &node);
+    ck_assert_int_eq(ask_node(node, METHOD_GET, &get), STATUS_EPOCH_MISMATCH);
+    ck_assert_int_eq(ask_node(node, METHOD_SCAN, &scan), STATUS_EPOCH_MISMATCH);
+    buf_free(&get);
+    buf_free(&scan);
+}
+END_TEST
+
 /* T32: a range is frozen, and taken in; then its left neighbour is split where it began, and a node hears of all that at once, by a snapshot.
  * There the frozen one stands beside a left one of a later version, as it does after an abort. It must not serve: others have its keys. */
 START_TEST(a_later_version_of_the_left_one_is_no_abort)
@@ -368,6 +394,7 @@ int main(void)
     tcase_add_test(t, the_left_one_is_taken_in_before_the_thaw);
     tcase_add_test(t, the_left_one_stays_until_the_thaw);
     tcase_add_test(t, the_left_one_stays_when_a_freeze_is_on_its_way);
+    tcase_add_test(t, a_former_map_finds_nothing);
     tcase_add_test(t, a_later_version_of_the_left_one_is_no_abort);
     tcase_add_test(t, a_frozen_range_serves_nothing);
     tcase_add_test(t, nobody_is_left_behind_by_a_merge);
