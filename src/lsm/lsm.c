@@ -155,14 +155,19 @@ void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, con
     if (memtable_bytes(l->active) + l->passing.bytes >= l->options.memtable_bytes) lsm_freeze(l);
 }
 
-void lsm_apply_passing(struct lsm *l, const struct lsm_write *w, bool is_new)
+struct place lsm_apply_passing_new(struct lsm *l, const struct lsm_write *w)
 {
-    if (!passing_take(&l->passing, w, is_new)) memtable_put(l->active, w, bloom_hash(w->key), NULL);
+    return passing_add(&l->passing, w);
 }
 
-void lsm_passing_soon(const struct lsm *l, struct slice key, bool next)
+void lsm_apply_passing(struct lsm *l, const struct lsm_write *w, struct place place)
 {
-    passing_soon(&l->passing, key, next);
+    if (!passing_take(&l->passing, w, place)) memtable_put(l->active, w, bloom_hash(w->key), NULL);
+}
+
+void lsm_passing_soon(struct place place)
+{
+    passing_soon(place);
 }
 
 void lsm_settle(struct lsm *l)

@@ -8,19 +8,21 @@
 #ifndef QUORATE_LSM_PASSING_H
 #define QUORATE_LSM_PASSING_H
 
+#include "base/list.h"
+#include "base/place.h"
 #include "lsm/memtable.h"
 
 struct passing {
-    struct map by_hash; /* hash of the key -> chain of struct passing_row */
-    struct list rows;   /* in the order of their coming */
+    struct list rows; /* in the order of their coming */
     size_t bytes;
+    uint64_t life; /* one more with each time that all rows have gone into the memtable */
 };
 void passing_init(struct passing *p);
 void passing_free(struct passing *p);
-/* True: it is kept here, or has taken away what was; false: it is the memtable's. Copies. */
-bool passing_take(struct passing *p, const struct lsm_write *w, bool is_new);
-/* A row of the key will be written: its slot comes to the processor, and, asked for again a little later, the row too. */
-void passing_soon(const struct passing *p, struct slice key, bool next);
+struct place passing_add(struct passing *p, const struct lsm_write *w); /* copies */
+/* True: the row has been replaced, or taken away; false: it is not here any more, or never was. Copies. */
+bool passing_take(struct passing *p, const struct lsm_write *w, struct place place);
+void passing_soon(struct place place); /* the row will be written: it comes to the processor meanwhile */
 void passing_settle(struct passing *p, struct memtable *m);
 
 #endif

@@ -93,11 +93,9 @@ static void apply_answer(struct replica *r, const struct raft_entry *e, struct s
 }
 
 /* Of rows that will be gone soon those of the next writes come to the processor meanwhile. */
-static void passing_ahead(const struct host *h, const struct txn_writes *w, size_t at)
+static void passing_ahead(const struct txn_writes *w, size_t at)
 {
-    size_t far = at + PASSING_AHEAD, near = at + PASSING_AHEAD / 2;
-    if (far < w->count && w->items[far].held) lsm_passing_soon(h->lsm, w->items[far].key, false);
-    if (near < w->count && w->items[near].held) lsm_passing_soon(h->lsm, w->items[near].key, true);
+    if (at + PASSING_AHEAD < w->count) lsm_passing_soon(w->items[at + PASSING_AHEAD].place);
 }
 
 static void apply_write(struct replica *r, const struct raft_entry *e, const struct txn_writes *w, uint64_t ts,
@@ -115,15 +113,17 @@ static void apply_write(struct replica *r, const struct raft_entry *e, const str
     for (size_t i = 0; i < w->count; i++) {
         const struct txn_write *from = &w->items[i];
         struct lsm_write *to = &h->writes[count];
-        passing_ahead(h, w, i);
+        passing_ahead(w, i);
         *to = (struct lsm_write){.kind = from->is_delete ? LSM_DELETE : LSM_PUT,
                                  .key = from->key,
                                  .ts = from->ts != 0 ? from->ts : ts,
                                  .value = from->value,
                                  .recent = from->counter};
         if (MUTANT(rows_differ_by_node)) to->ts += h->self->node_id % 2;
-        if (from->held) {
-            lsm_apply_passing(h->lsm, to, from->held_new);
+        if (from->keep != NULL) {
+            *from->keep = lsm_apply_passing_new(h->lsm, to);
+        } else if (from->held) {
+            lsm_apply_passing(h->lsm, to, from->place);
         } else {
             count++;
         }

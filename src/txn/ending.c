@@ -105,7 +105,7 @@ static void write_changed(struct applying *a)
         ASSERT(h->state != HELD_PREPARED);
         open_adds(a, h, &r);
         if (r.add_count == 0 && r.vote.size == 0) { /* an entry of one range: nobody asks for it */
-            apply_put_held(a, &h->id, SLICE_EMPTY);
+            apply_put_held(a, h, SLICE_EMPTY);
             table_remove(a->t, h);
             continue;
         }
@@ -115,7 +115,7 @@ static void write_changed(struct applying *a)
         }
         struct slice row = held_row_make(a->arena, &r);
         table_keep_row(h, row);
-        apply_put_held(a, &h->id, row);
+        apply_put_held(a, h, row);
     }
     a->changed_count = 0;
 }
@@ -211,7 +211,7 @@ static enum status decide_prepared(struct applying *a, struct held *h, const str
     open_adds(a, h, &r);
     struct slice row = held_row_make(a->arena, &r);
     table_keep_row(h, row);
-    apply_put_held(a, &h->id, row);
+    apply_put_held(a, h, row);
     return STATUS_OK;
 }
 
@@ -278,7 +278,7 @@ static void drop(struct applying *a, struct held *h)
     bool open = false;
     for (size_t i = 0; i < h->hold_count; i++) open = open || h->holds[i].at != NULL;
     if (!open) {
-        apply_put_held(a, &h->id, SLICE_EMPTY);
+        apply_put_held(a, h, SLICE_EMPTY);
         table_remove(a->t, h);
         return;
     }
@@ -422,7 +422,6 @@ enum status apply_steps(struct applying *a)
     struct txn_view view = {.get = memory_get, .ctx = &m};
     map_init(&m.by_hash);
     a->view = &view;
-    a->many = true;
     enum status s = steps_read(a, &good);
     if (s == STATUS_OK && good) {
         COVER("txn.steps");

@@ -37,28 +37,44 @@ void apply_put_writes(struct applying *a, const struct txn_writes *w, uint64_t t
     }
 }
 
-static void put_held(struct applying *a, const struct txn_id *id, struct slice row, bool is_new)
+static struct txn_write held_write(const struct applying *a, const struct txn_id *id, struct place place,
+                                   struct slice row)
 {
     const struct txn_entry *e = a->entry;
-    for (size_t i = 0; a->many && i < a->count; i++) {
-        struct txn_write *w = &a->items[i];
-        if (!w->by_index || memcmp(w->key.data + w->key.size - TXN_ID_BYTES, id, TXN_ID_BYTES) != 0) continue;
-        w->is_delete = row.size == 0;
-        w->value = row;
-        return;
-    }
-    apply_put(a, (struct txn_write){.is_delete = row.size == 0,
-                                    .by_index = true,
-                                    .held = true,
-                                    .held_new = is_new,
-                                    .ts = e->index,
-                                    .key = key_make_held(a->arena, e->keyspace, e->range_start, id),
-                                    .value = row});
+    return (struct txn_write){.is_delete = row.size == 0,
+                              .by_index = true,
+                              .held = true,
+                              .place = place,
+                              .ts = e->index,
+                              .key = key_make_held(a->arena, e->keyspace, e->range_start, id),
+                              .value = row};
 }
 
-void apply_put_held(struct applying *a, const struct txn_id *id, struct slice row)
+static void put_held(struct applying *a, struct held *h, struct slice row, struct place *keep)
 {
-    put_held(a, id, row, false);
+    struct txn_write w = held_write(a, &h->id, h->place, row);
+    w.keep = keep;
+    h->put_in = a->entry->index + 1;
+    h->put_at = a->count;
+    apply_put(a, w);
+}
+
+/* Once an entry: of several steps the last one's row is written. */
+void apply_put_held(struct applying *a, struct held *h, struct slice row)
+{
+    if (h->put_in == a->entry->index + 1) {
+        struct txn_write *w = &a->items[h->put_at];
+        ASSERT(w->keep == NULL);
+        w->is_delete = row.size == 0;
+        w->value = row;
+    } else {
+        put_held(a, h, row, NULL);
+    }
+}
+
+static void put_new_held(struct applying *a, struct held *h, struct slice row)
+{
+    put_held(a, h, row, &h->place);
 }
 
 struct held *apply_install(struct applying *a, const struct txn_id *id, const struct held_row *r)
@@ -76,7 +92,7 @@ struct held *apply_hold(struct applying *a, const struct txn_id *id, const struc
     struct slice row = held_row_make(a->arena, r);
     struct held *h;
     if (table_install(a->t, id, row, a->arena, &h) != STATUS_OK) BUG("a held row that was made a moment ago");
-    apply_put_held(a, id, row);
+    apply_put_held(a, h, row);
     return h;
 }
 
@@ -146,8 +162,7 @@ static void hold_pending_adds(struct applying *a, const struct evaluation *e)
     for (size_t i = 0; i < e->add_count; i++) {
         r.adds[r.add_count++] = (struct held_add){.key = e->adds[i].key, .delta = e->adds[i].add.delta};
     }
-    (void)apply_install(a, &id, &r);
-    put_held(a, &id, held_row_make(a->arena, &r), true);
+    put_new_held(a, apply_install(a, &id, &r), held_row_make(a->arena, &r));
     for (size_t i = 0; i < e->add_count; i++) locks_know_folded(a->t, e->adds[i].key, e->adds[i].folded);
 }
 
@@ -173,7 +188,12 @@ static enum status apply_plain(struct applying *a)
 
 /* --- prepare --- */
 
-static int id_cmp(const void *a, const void *b)
+struct gone {
+    struct txn_id id;
+    struct place place; /* of its row */
+};
+
+static int gone_cmp(const void *a, const void *b)
 {
     return memcmp(a, b, sizeof(struct txn_id));
 }
@@ -186,15 +206,15 @@ static void drop_tombstones(struct applying *a, uint64_t e)
     for (unsigned dropped = 0; dropped < TOMBSTONES_PER_ENTRY && heap->count > 0;) {
         uint64_t born = heap_min(heap)->key;
         if (e <= TXN_HORIZON || born >= e - TXN_HORIZON) return;
-        struct txn_id *ids = arena_alloc(a->arena, heap->count * sizeof(*ids));
+        struct gone *gone = arena_alloc(a->arena, heap->count * sizeof(*gone));
         size_t count = 0;
         while (heap->count > 0 && heap_min(heap)->key == born) {
             struct held *h = HEAP_ENTRY(heap_min(heap), struct held, order);
-            ids[count++] = h->id;
+            gone[count++] = (struct gone){.id = h->id, .place = h->place};
             table_remove(a->t, h);
         }
-        qsort(ids, count, sizeof(*ids), id_cmp);
-        for (size_t i = 0; i < count; i++) apply_put_held(a, &ids[i], SLICE_EMPTY);
+        qsort(gone, count, sizeof(*gone), gone_cmp);
+        for (size_t i = 0; i < count; i++) apply_put(a, held_write(a, &gone[i].id, gone[i].place, SLICE_EMPTY));
         dropped += (unsigned)count;
     }
 }
@@ -359,8 +379,7 @@ static enum status vote(struct applying *a, struct evaluation *e, const struct t
     }
     if (able) {
         struct slice row = held_row_make(a->arena, &r);
-        (void)table_install_prepared(a->t, row, &r, p, &e->t, a->arena);
-        put_held(a, &p->id, row, true);
+        put_new_held(a, table_install_prepared(a->t, row, &r, p, &e->t, a->arena), row);
     } else {
         (void)apply_hold(a, &p->id, &r);
     }

@@ -8,7 +8,6 @@ struct applying {
     struct txn_table *t;
     const struct txn_entry *entry;
     struct slice body; /* the entry's, or that of the step of it that is being applied */
-    bool many;         /* it has several steps: a row may be written by more than one */
     const struct txn_view *view;
     struct arena *arena;
     struct buf *answer;
@@ -21,7 +20,7 @@ struct applying {
 /* participant.c */
 void apply_put_writes(struct applying *a, const struct txn_writes *w, uint64_t ts);
 void apply_put(struct applying *a, struct txn_write w);
-void apply_put_held(struct applying *a, const struct txn_id *id, struct slice row); /* empty: it goes */
+void apply_put_held(struct applying *a, struct held *h, struct slice row); /* empty: it goes */
 struct held *apply_install(struct applying *a, const struct txn_id *id, const struct held_row *r);
 struct held *apply_hold(struct applying *a, const struct txn_id *id,
                         const struct held_row *r); /* row and table in one */

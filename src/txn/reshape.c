@@ -77,7 +77,7 @@ static struct side side_of(const struct held *h, const struct txn_cut *cut, stru
 
 static void put(struct txn_writes *w, struct txn_write one)
 {
-    one.by_index = one.held = true;
+    one.by_index = true;
     w->items[w->count++] = one;
 }
 

@@ -59,6 +59,9 @@ struct held {
     struct heap_node order; /* PREPARED: by min_ts; COMMITTED with spans, ABORTED, and SETTLED without adds: by born */
     bool commit_reads;      /* PREPARED: committing it looks at rows other than reserved counters */
     bool changed;           /* its row has to be written again; only within one entry */
+    struct place place;     /* of its row in the store */
+    uint64_t put_in;        /* the entry that wrote its row last: its index + 1 */
+    size_t put_at;          /* and which of that entry's writes it is */
 };
 
 struct txn_table {

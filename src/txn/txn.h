@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/i128.h"
 #include "base/limits.h"
+#include "base/place.h"
 #include "base/status.h"
 
 #define TXN_ID_BYTES 16u
@@ -156,7 +157,8 @@ struct txn_write {
     bool is_delete;
     bool by_index;      /* ts is the entry's index, which is no timestamp */
     bool held;          /* the row of a held transaction: it will be gone soon */
-    bool held_new;      /* and its key was free */
+    struct place place; /* held: where the row is */
+    struct place *keep; /* held, and its key was free: where it is to be remembered; else NULL */
     bool counter;       /* whoever adds to it next reads it first */
     uint64_t ts;        /* its version; 0: the entry's */
     struct slice key;   /* store key; in the arena */
