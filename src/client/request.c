@@ -73,7 +73,7 @@ struct request *request_new(struct client *c, enum request_kind kind, struct sli
         request_refuse(r, STATUS_INVALID, "a keyspace's name has at most 64 bytes");
     } else {
         r->keyspace_name = arena_dup_slice(&r->arena, keyspace);
-        keyspace_look_up(r);
+        if (kind != REQUEST_STEP) keyspace_look_up(r); /* its spread knows it */
     }
     request_ready(r);
     return r;

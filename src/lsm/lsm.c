@@ -165,11 +165,6 @@ void lsm_apply_passing(struct lsm *l, const struct lsm_write *w, struct place pl
     if (!passing_take(&l->passing, w, place)) memtable_put(l->active, w, bloom_hash(w->key), NULL);
 }
 
-void lsm_passing_soon(struct place place)
-{
-    passing_soon(place);
-}
-
 void lsm_settle(struct lsm *l)
 {
     if (l->passing.bytes > 0 && !MUTANT(passing_rows_lost)) passing_settle(&l->passing, l->active);

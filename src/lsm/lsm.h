@@ -10,7 +10,6 @@
 #define QUORATE_LSM_LSM_H
 
 #include "base/place.h"
-#include "base/slice.h"
 #include "base/status.h"
 #include "env/env.h"
 
@@ -62,11 +61,9 @@ void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, con
 void lsm_apply_also(struct lsm *l, uint64_t group, uint64_t index, uint64_t term);
 /* Likewise: all keys in [start, end) (end empty: no bound) are deleted as of ts, which is above every version applied so far. */
 void lsm_apply_erase(struct lsm *l, struct slice start, struct slice end, uint64_t ts);
-/* Likewise: a row that will be gone soon (passing.h), of a key that is free. Returns where it is, for later writes of it. */
+/* Likewise: a row that will be gone soon (passing.h), of a key that is free. Returns its place, for later writes of it. */
 struct place lsm_apply_passing_new(struct lsm *l, const struct lsm_write *w);
-/* A later write of such a row; of one that came another way place is all zero. */
-void lsm_apply_passing(struct lsm *l, const struct lsm_write *w, struct place place);
-void lsm_passing_soon(struct place place); /* one will come: a hint, as lsm_soon */
+void lsm_apply_passing(struct lsm *l, const struct lsm_write *w, struct place place); /* all zero: it has none */
 /* Passing rows become rows like any other: for lsm_get and iterators, which do not see them. Views have them anyway. */
 void lsm_settle(struct lsm *l);
 void lsm_group_forget(struct lsm *l, uint64_t group); /* it is gone; its rows go by lsm_excise */

@@ -3,8 +3,6 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-enum { CACHE_LINE = 64 };
-
 struct passing_row {
     struct list link;
     uint64_t ts;
@@ -72,12 +70,6 @@ bool passing_take(struct passing *p, const struct lsm_write *w, struct place pla
         set_value(p, r, w);
     }
     return true;
-}
-
-void passing_soon(struct place place)
-{
-    __builtin_prefetch(place.row);
-    __builtin_prefetch((const uint8_t *)place.row + CACHE_LINE);
 }
 
 void passing_settle(struct passing *p, struct memtable *m)

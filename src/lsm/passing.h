@@ -22,7 +22,6 @@ void passing_free(struct passing *p);
 struct place passing_add(struct passing *p, const struct lsm_write *w); /* copies */
 /* True: the row has been replaced, or taken away; false: it is not here any more, or never was. Copies. */
 bool passing_take(struct passing *p, const struct lsm_write *w, struct place place);
-void passing_soon(struct place place); /* the row will be written: it comes to the processor meanwhile */
 void passing_settle(struct passing *p, struct memtable *m);
 
 #endif

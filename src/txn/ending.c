@@ -136,6 +136,15 @@ static void keep_answer(struct applying *a, const struct txn_prepare *p, const s
                                     .value = idempotency_row_make(a->arena, p->hash, d->answer)});
 }
 
+/* All that it does is to add, beside the rows: they are written when the adds are folded. */
+static bool only_reserves(const struct held *h)
+{
+    for (size_t i = 0; i < h->hold_count; i++) {
+        if (h->holds[i].mode != HOLD_RESERVED) return false;
+    }
+    return h->stretches == NULL && !h->commit_reads;
+}
+
 /* The rows of the branch, as they were when it was judged: nobody else could touch them. */
 static enum status commit_writes(struct applying *a, const struct held *h, const struct txn_prepare *p,
                                  const struct txn_decide *d, struct evaluation *e)
@@ -145,6 +154,7 @@ static enum status commit_writes(struct applying *a, const struct held *h, const
     e->table = a->t;
     e->self = h;
     if (txn_decode(p->part, a->arena, &e->t, NULL) != STATUS_OK) BUG("a part that was prepared");
+    if (only_reserves(h)) return STATUS_OK;
     enum status s = d->use_else ? evaluation_branch(e, e->t.else_ops, e->t.else_count)
                                 : evaluation_branch(e, e->t.ops, e->t.op_count);
     if (s == STATUS_OK) ASSERT(!evaluation_refused(e));
