@@ -11,10 +11,10 @@ at_of() { json "d['timestamp']"; }
 check "the cluster starts" cluster_start
 check "a keyspace of many ranges" "$quorate" keyspace create wide --splits user/2,user/4,user/6
 check "a keyspace spread by hash" "$quorate" keyspace create hashed --hash-buckets 5
-python3 - >"$work/load" <<'PYTHON'
-for i in range(3000): print("put wide user/%d/%d %s" % (i % 9, i, "v%d-" % i * 300))
+python3 - >"$work/rows.ndjson" <<'PYTHON'
+for i in range(3000): print('{"key":"user/%d/%d","value":"%s"}' % (i % 9, i, "v%d-" % i * 300))
 PYTHON
-check "rows" sh -c "'$quorate' shell <'$work/load' >/dev/null"
+check "rows" "$quorate" import wide "$work/rows.ndjson"
 check "accounts" "$quorate" ledger create-accounts 1 2
 check "a transfer" "$quorate" ledger transfer 1 2 70
 check "a row with a time to live" "$quorate" put wide gone soon --ttl 3s
@@ -90,7 +90,7 @@ for file in $(find "$bk/chunks" -name '0*' | head -n 1) $(find "$bk/changes" -na
     expect "$(basename "$(dirname "$file")"): a file is told" 0 "digest" "$quorate" debug backup "$file" --rows
 done
 expect "a manifest is told" 0 "complete backup of cluster" "$quorate" debug backup "$(find "$bk" -name 'backup-*' | head -n 1)"
-expect "what is no file of a backup is refused" 1 "not a file of a backup" "$quorate" debug backup "$work/load"
+expect "what is no file of a backup is refused" 1 "not a file of a backup" "$quorate" debug backup "$work/rows.ndjson"
 expect "nor is a directory made" 1 "no such directory" "$quorate" debug check "$work/nowhere"
 QUORATE_DIR=$work/new
 base=

@@ -25,10 +25,10 @@ fi
 
 check "the cluster starts" cluster_start
 check "a keyspace of some ranges" "$quorate" keyspace create wide --splits k/2,k/4,k/6,k/8
-python3 - >"$work/load" <<'PYTHON'
-for i in range(800): print("put wide k/%d/%d %s" % (i % 10, i, "zaubernuss-%d-" % i * 1000))
+python3 - >"$work/rows.ndjson" <<'PYTHON'
+for i in range(800): print('{"key":"k/%d/%d","value":"%s"}' % (i % 10, i, "zaubernuss-%d-" % i * 1000))
 PYTHON
-check "rows" sh -c "'$quorate' shell <'$work/load' >/dev/null"
+check "rows" "$quorate" import wide "$work/rows.ndjson"
 check "a key" "$quorate" key new "$keys"
 "$quorate" backup create "$bk" --encryption-keys "$keys" --rate 1 --parallel 1 >/dev/null 2>"$work/first.err" &
 creating=$!
