@@ -182,6 +182,7 @@ void hosts_put(void)
 {
     static uint8_t value[HOSTS_VALUE];
     for (unsigned i = 0; i < HOSTS_VALUE; i++) value[i] = (uint8_t)draw(&hosts_world, 0, 255);
+    value[0] = 0; /* else it may be taken for a command of the range itself (range_command_is) */
     for (unsigned tries = 0; tries < 2000; tries++) {
         int l = hosts_leader();
         struct proposal *q = mem_zalloc(sizeof *q);
