@@ -6,7 +6,8 @@
  *   replied <--- COMMIT applied <--- COMMIT proposed, when every replica has all <----+
  *           <--- ABORT applied  <--- ABORT proposed, when MERGE_NS are over
  *
- *   frozen, and who ends where it begins proves that the left one has given it up: THAW proposed */
+ *   frozen, and who ends where it begins proves that the left one has given it up: THAW proposed
+ *           nobody here ends there, for MERGE_NS: the leadership goes to another of its nodes, which looks in its turn */
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/mutant.h"
@@ -205,7 +206,8 @@ static void drive_left(struct node_merge *m, struct replica *left, uint64_t now_
 struct before {
     const struct range_desc *right;
     uint64_t version; /* of the intent */
-    bool risen;       /* who ends where the right one begins has a higher one */
+    bool here;        /* there is who ends where the right one begins */
+    bool risen;       /* and has a higher one */
     bool over;        /* and proves that the intent has come to nothing */
 };
 
@@ -214,6 +216,7 @@ static void note_before(void *ctx, struct replica *r)
     struct before *b = ctx;
     if (!are_neighbours(replica_desc(r), b->right)) return;
     uint64_t now = replica_desc(r)->epoch.version;
+    b->here = true;
     b->risen = b->risen || now > b->version;
     b->over = b->over || range_intent_is_over(now, replica_merge(r).end_since, b->version);
 }
@@ -229,7 +232,7 @@ static struct before look_before(const struct host *h, const struct replica *rig
 }
 
 /* A higher version alone proves nothing: the left one may have taken this one in and been split again, and have come here as it is now. */
-static void drive_right(struct node_merge *m, struct replica *right)
+static void drive_right(struct node_merge *m, struct replica *right, uint64_t now_ns)
 {
     struct replica_merge is = replica_merge(right);
     struct before b = look_before(m->node->host, right);
@@ -242,6 +245,10 @@ static void drive_right(struct node_merge *m, struct replica *right)
         m->doubted = true;
         log_event(m->node->env->log, LOG_WARN, "merge.thaw_unproven", "range=%llu left=%llu version=%llu",
                   (unsigned long long)m->group, (unsigned long long)is.with, (unsigned long long)is.version);
+    } else if (!b.here && now_ns >= m->since_ns + MERGE_NS) {
+        struct errbuf err;
+        m->since_ns = now_ns;
+        if (replica_transfer_away(right, &err) == STATUS_OK) COVER("merge.looks_elsewhere"); /* else again in a while */
     }
 }
 
@@ -277,7 +284,7 @@ static void merge_step(struct node_merge *m, uint64_t now_ns)
     if (is.intends) {
         drive_left(m, r, now_ns);
     } else if (is.frozen) {
-        drive_right(m, r);
+        drive_right(m, r, now_ns);
     } else if (m->right != 0 && !m->begun) {
         if (now_ns >= m->since_ns + MERGE_NS)
             merge_end(m, STATUS_RETRY, "the range did not begin to merge in time");

@@ -313,6 +313,49 @@ START_TEST(a_later_version_of_the_left_one_is_no_abort)
 }
 END_TEST
 
+/* The neighbour that begins with the next letter, of which some node has a replica and none of the left one's; it leads there. */
+static const char *led_away_from(const char *left)
+{
+    struct process *node;
+    static char key[2];
+    key[0] = (char)(left[0] + 1);
+    const struct range_desc *of = replica_desc(leader_of(left, &node));
+    struct replica *r = leader_of(key, &node);
+    struct errbuf err;
+    uint64_t to = 0;
+    for (size_t i = 0; i < replica_desc(r)->replica_count; i++) {
+        uint64_t at = replica_desc(r)->replicas[i].node_id;
+        if (range_desc_replica(of, at) == NULL) to = at;
+    }
+    if (to == 0) return NULL;
+    if (replica_leader_node(r) != to) ck_assert_int_eq(replica_transfer(r, to, &err), STATUS_OK);
+    for (unsigned i = 0; i < 100 && replica_leader_node(leader_of(key, &node)) != to; i++) stage_run(s, 100 * MS_NS);
+    return key;
+}
+
+/* T32: a merge was given up, and the left one has moved since: it is not where the right one is led. Another node of the right one has it. */
+START_TEST(the_left_one_is_looked_for)
+{
+    static const char *const LEFT[] = {"a", "b", "c", "d", "e"};
+    struct process *node;
+    const char *left = NULL, *right = NULL;
+    for (unsigned i = 0; i < 5 && right == NULL; i++) {
+        left = LEFT[i];
+        right = led_away_from(left);
+    }
+    ck_assert_ptr_nonnull(right);
+    const struct replica *of = leader_of(left, &node);
+    struct range_command freeze = {
+        .kind = RANGE_FREEZE, .other = replica_group(of), .version = replica_desc(of)->epoch.version};
+    uint64_t thawed = cover_count("range.merge_thawed");
+    change(left, (struct range_command){.kind = RANGE_INTEND_SINCE, .other = NOBODY});
+    change(left, (struct range_command){.kind = RANGE_ABORT, .other = NOBODY});
+    change(right, freeze);
+    put(right, "served again");
+    ck_assert_uint_gt(cover_count("range.merge_thawed"), thawed);
+}
+END_TEST
+
 /* T32: whoever asks a frozen range asks for what its left neighbour may have by then. When that has given up, it is answered. */
 START_TEST(a_frozen_range_serves_nothing)
 {
@@ -396,6 +439,7 @@ int main(void)
     tcase_add_test(t, the_left_one_stays_when_a_freeze_is_on_its_way);
     tcase_add_test(t, a_former_map_finds_nothing);
     tcase_add_test(t, a_later_version_of_the_left_one_is_no_abort);
+    tcase_add_test(t, the_left_one_is_looked_for);
     tcase_add_test(t, a_frozen_range_serves_nothing);
     tcase_add_test(t, nobody_is_left_behind_by_a_merge);
     tcase_add_test(t, what_a_range_holds_goes_along);
