@@ -25,14 +25,49 @@ void arena_init(struct arena *a, size_t chunk_size)
     *a = (struct arena){.chunk_size = (chunk_size + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1)};
 }
 
+void arena_init_pages(struct arena *a, struct arena_pages *pages)
+{
+    arena_init(a, MEM_LARGE_BYTES - sizeof(struct arena_chunk));
+    a->pages = pages;
+}
+
+void arena_pages_free(struct arena_pages *pages)
+{
+    for (struct arena_chunk *c = pages->spare, *older; c != NULL; c = older) {
+        older = c->older;
+        mem_free(c);
+    }
+    *pages = (struct arena_pages){.max = pages->max};
+}
+
+static void chunk_free(const struct arena *a, struct arena_chunk *c)
+{
+    struct arena_pages *pages = a->pages;
+    if (pages == NULL || c->size != a->chunk_size || pages->count == pages->max) {
+        mem_free(c);
+        return;
+    }
+    c->older = pages->spare;
+    pages->spare = c;
+    pages->count++;
+}
+
+/* Empty again, as it was made. */
+static void arena_begin(struct arena *a)
+{
+    struct arena_pages *pages = a->pages;
+    arena_init(a, a->chunk_size);
+    a->pages = pages;
+}
+
 void arena_free(struct arena *a)
 {
     arena_check(a);
     for (struct arena_chunk *c = a->chunks, *older; c != NULL; c = older) {
         older = c->older;
-        mem_free(c);
+        chunk_free(a, c);
     }
-    arena_init(a, a->chunk_size);
+    arena_begin(a);
 }
 
 /* Keeps one chunk of the usual size: of an outsized one the next user would hold memory that it does not need. */
@@ -45,10 +80,10 @@ void arena_reset(struct arena *a)
         if (kept == NULL && c->size == a->chunk_size) {
             kept = c;
         } else {
-            mem_free(c);
+            chunk_free(a, c);
         }
     }
-    arena_init(a, a->chunk_size);
+    arena_begin(a);
     if (kept == NULL) return;
     kept->older = NULL;
     a->chunks = kept;
@@ -57,10 +92,21 @@ void arena_reset(struct arena *a)
     a->reserved = kept->size;
 }
 
+static struct arena_chunk *chunk_memory(const struct arena *a, size_t size)
+{
+    struct arena_pages *pages = a->pages;
+    if (pages == NULL || size != a->chunk_size) return mem_alloc(sizeof(struct arena_chunk) + size);
+    struct arena_chunk *c = pages->spare;
+    if (c == NULL) return mem_large(MEM_LARGE_BYTES);
+    pages->spare = c->older;
+    pages->count--;
+    return c;
+}
+
 static struct arena_chunk *chunk_new(struct arena *a, size_t size)
 {
     ASSERT(size <= SIZE_MAX - sizeof(struct arena_chunk));
-    struct arena_chunk *c = mem_alloc(sizeof(*c) + size);
+    struct arena_chunk *c = chunk_memory(a, size);
     c->size = size;
     a->reserved += size;
     return c;

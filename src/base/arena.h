@@ -5,7 +5,13 @@
 #include "base/slice.h"
 
 struct arena_chunk;
+/* Chunks in large pages that went back, for the next arenas that take theirs from here. */
+struct arena_pages {
+    struct arena_chunk *spare;
+    size_t count, max; /* of those that are kept */
+};
 struct arena {
+    struct arena_pages *pages;  /* where its chunks come from and go; NULL: the heap */
     struct arena_chunk *chunks; /* newest first */
     uint8_t *at;
     size_t left;       /* bytes left in the newest chunk */
@@ -15,6 +21,8 @@ struct arena {
 };
 
 void arena_init(struct arena *a, size_t chunk_size);
+void arena_init_pages(struct arena *a, struct arena_pages *pages); /* chunks of one large page each; borrowed */
+void arena_pages_free(struct arena_pages *pages);                  /* when no arena has any of them */
 void arena_free(struct arena *a);
 void arena_reset(struct arena *a);               /* forgets all, keeps one chunk */
 void *arena_alloc(struct arena *a, size_t size); /* never NULL */

@@ -55,10 +55,10 @@ void *mem_aligned(size_t alignment, size_t size)
     return p;
 }
 
-void *mem_large_page(void)
+void *mem_large(size_t size)
 {
-    void *p = mem_aligned(MEM_LARGE_BYTES, MEM_LARGE_BYTES);
-    (void)madvise(p, MEM_LARGE_BYTES, MADV_HUGEPAGE); /* refused: by small pages, as ever */
+    void *p = mem_aligned(MEM_LARGE_BYTES, size);
+    (void)madvise(p, size, MADV_HUGEPAGE); /* refused: by small pages, as ever */
     return p;
 }
 

@@ -11,10 +11,10 @@ void *mem_realloc(void *p, size_t size) __attribute__((returns_nonnull));
 void *mem_try_alloc(size_t size);
 /* `size` is a multiple of `alignment`, a power of two. */
 void *mem_aligned(size_t alignment, size_t size) __attribute__((malloc, returns_nonnull));
-/* MEM_LARGE_BYTES, aligned to as much: one large page of the processor's, where the kernel has one. What is looked up at random in much
- * memory else waits for its page tables. */
+/* In large pages of the processor's, of MEM_LARGE_BYTES each, where the kernel has them: what is looked up at random in much memory
+ * else waits for its page tables. `size` is a multiple of theirs. */
 #define MEM_LARGE_BYTES ((size_t)2 << 20)
-void *mem_large_page(void) __attribute__((malloc, returns_nonnull));
+void *mem_large(size_t size) __attribute__((malloc, returns_nonnull));
 void mem_free(void *p);
 void mem_give_back(void); /* what was freed goes back to the machine; takes a while: after a start, not under load */
 void *mem_dup(const void *data, size_t size); /* owned copy; size 0 gives a valid pointer */

@@ -37,7 +37,7 @@ static struct cache_entry *page_take(struct cache *c)
 {
     struct cache_page *p;
     if (list_empty(&c->pages)) {
-        p = mem_large_page();
+        p = mem_large(MEM_LARGE_BYTES);
         *p = (struct cache_page){.fresh = page_places(c)};
         list_init(&p->left);
         list_push_back(&c->pages, &p->link);

@@ -112,11 +112,17 @@ static void ahead_far(const struct lsm *l, struct ahead *a, const struct lsm_wri
     memtable_place(l->active, w->key, w->ts, &a->place);
 }
 
-size_t lsm_chunk_bytes(const struct lsm *l)
+#define CHUNK_MIN 4096u
+#define CHUNK_MAX ((size_t)1 << 20)
+
+/* A large one lies in large pages, which go from one to the next: as many are kept as one fills. */
+struct memtable *lsm_memtable_new(struct lsm *l)
 {
     size_t chunk = l->options.memtable_bytes / 16;
-    if (chunk < 4096) chunk = 4096;
-    return chunk > (1u << 20) ? 1u << 20 : chunk;
+    bool large = chunk >= CHUNK_MAX;
+    if (chunk < CHUNK_MIN) chunk = CHUNK_MIN;
+    if (large) l->pages.max = l->options.memtable_bytes / MEM_LARGE_BYTES + 1;
+    return memtable_new(large ? CHUNK_MAX : chunk, large ? &l->pages : NULL, l->memtable_seq);
 }
 
 void lsm_freeze(struct lsm *l)
@@ -135,7 +141,8 @@ void lsm_freeze(struct lsm *l)
         uint64_t so_far = (now_ns - l->drain_since_ns) / (memtable_bytes(l->frozen[0]) / 1024 + 1);
         if (so_far > l->drain_ns_per_kib) l->drain_ns_per_kib = so_far;
     }
-    l->active = memtable_new(lsm_chunk_bytes(l), ++l->memtable_seq);
+    l->memtable_seq++;
+    l->active = lsm_memtable_new(l);
 }
 
 void lsm_apply(struct lsm *l, uint64_t group, uint64_t index, uint64_t term, const struct lsm_write *writes,

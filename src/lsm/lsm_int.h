@@ -85,6 +85,7 @@ struct lsm {
     struct lsm_options options; /* dir is owned */
     char *dir;
     struct memtable *active;
+    struct arena_pages pages; /* of memtables */
     struct passing passing;   /* rows that go into it when it freezes */
     struct recent recent;     /* of what was applied, in any of them */
     struct memtable **frozen; /* oldest first */
@@ -96,7 +97,6 @@ struct lsm {
     uint64_t next;            /* unused ids and numbers from here on */
     uint64_t safepoint;
     struct cache cache;
-    unsigned loads;
 
     struct job *job;      /* under way */
     struct job *stuck;    /* to be committed again */
@@ -123,7 +123,7 @@ struct lsm {
 
     uint64_t drain_since_ns;   /* since when the oldest frozen memtable has been the next */
     uint64_t drain_ns_per_kib; /* of memtables flushed, smoothed */
-    unsigned views, ingests, iters;
+    unsigned loads, views, ingests, iters;
     struct lsm_iter *spare_iter; /* with its buffers, for the next one */
     bool closing, blocking;
     uint64_t flush_count; /* manifest edits of flushes since open */
@@ -135,7 +135,7 @@ void lsm_bury(struct lsm *l, struct table *t, uint64_t number);
 /* Sets numbers aside: ids and table numbers are never used twice. */
 uint64_t lsm_reserve(struct lsm *l, uint64_t count);
 uint64_t lsm_salt(struct lsm *l);
-size_t lsm_chunk_bytes(const struct lsm *l); /* of a memtable's arena */
+struct memtable *lsm_memtable_new(struct lsm *l);
 void lsm_freeze(struct lsm *l);
 void lsm_check(const struct lsm *l);
 void lsm_note_applied(struct lsm *l, const struct applied *a);

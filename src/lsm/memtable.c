@@ -29,10 +29,14 @@ static struct memleaf *leaf_new(struct memtable *m)
     return leaf;
 }
 
-struct memtable *memtable_new(size_t chunk_bytes, uint64_t seq)
+struct memtable *memtable_new(size_t chunk_bytes, struct arena_pages *pages, uint64_t seq)
 {
     struct memtable *m = mem_zalloc(sizeof(*m));
-    arena_init(&m->arena, chunk_bytes);
+    if (pages != NULL) {
+        arena_init_pages(&m->arena, pages);
+    } else {
+        arena_init(&m->arena, chunk_bytes);
+    }
     map_init(&m->applied);
     m->filter_lines = (uint32_t)(chunk_bytes / FILTER_SHARE / BLOOM_LINE) + 1;
     m->filter = mem_aligned(BLOOM_LINE, (size_t)m->filter_lines * BLOOM_LINE);

@@ -37,7 +37,8 @@ struct memtable {
     struct erase_list erases;
 };
 
-struct memtable *memtable_new(size_t chunk_bytes, uint64_t seq);
+/* chunk_bytes: of its arena; pages: where that takes larger ones instead, or NULL. */
+struct memtable *memtable_new(size_t chunk_bytes, struct arena_pages *pages, uint64_t seq);
 struct memtable *memtable_ref(struct memtable *m);
 void memtable_unref(struct memtable *m);
 /* Where a row will go: its leaf comes to the processor meanwhile. Good until a leaf is split; then memtable_put looks anew. */

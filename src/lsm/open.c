@@ -172,6 +172,7 @@ static void lsm_release(struct lsm *l)
     passing_free(&l->passing);
     recent_free(&l->recent);
     for (size_t i = 0; i < l->frozen_count; i++) memtable_unref(l->frozen[i]);
+    arena_pages_free(&l->pages);
     mem_free(l->frozen);
     version_unref(l->version);
     for (size_t i = 0; i < l->grave_count; i++) table_free(l->graves[i].table);
@@ -207,7 +208,7 @@ enum status lsm_open(struct env *env, const struct lsm_options *options, struct 
     passing_init(&l->passing);
     recent_init(&l->recent, options->recent_bytes);
     l->memtable_seq = 1;
-    l->active = memtable_new(lsm_chunk_bytes(l), l->memtable_seq);
+    l->active = lsm_memtable_new(l);
     struct manifest_state state;
     struct map tables;
     manifest_state_init(&state);

@@ -76,9 +76,9 @@ void recent_take(struct recent *r, const struct lsm_write *w, uint64_t hash)
     bool keep = w->recent && w->kind == LSM_PUT && r->set_count > 0 && w->key.size + w->value.size <= RECENT_ROW_BYTES;
     if (r->count == 0 && !keep) return;
     if (r->tags == NULL) {
-        size_t bytes = r->set_count * SET_BYTES;
+        size_t bytes = r->set_count * SET_BYTES, slots = r->set_count * WAYS * sizeof(*r->slots);
         r->tags = memset(mem_aligned(SET_BYTES, bytes), 0, bytes);
-        r->slots = mem_aligned(CACHE_LINE, r->set_count * WAYS * sizeof(*r->slots));
+        r->slots = slots % MEM_LARGE_BYTES == 0 ? mem_large(slots) : mem_aligned(CACHE_LINE, slots);
     }
     size_t at = place_of(r, w->key, hash);
     if (!keep) {

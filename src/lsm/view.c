@@ -20,7 +20,7 @@ struct lsm_view {
 /* The rows of the active memtable, which goes on changing. */
 static struct memtable *copy_rows(const struct lsm *l, struct slice start, struct slice end)
 {
-    struct memtable *copy = memtable_new(65536, 0);
+    struct memtable *copy = memtable_new(65536, NULL, 0);
     struct memtable_cursor c;
     memtable_seek(l->active, start, LSM_TS_MAX, &c);
     for (; memtable_cursor_valid(&c); memtable_next(&c)) {

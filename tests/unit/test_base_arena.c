@@ -1,4 +1,5 @@
 #include "base/arena.h"
+#include "base/mem.h"
 #include "base/prng.h"
 
 #include <check.h>
@@ -98,6 +99,33 @@ START_TEST(copies)
 }
 END_TEST
 
+/* What an arena gives back the next one takes, as many chunks as are to be kept. */
+START_TEST(large_pages_go_from_one_arena_to_the_next)
+{
+    struct arena_pages pages = {.max = 2};
+    struct arena a;
+    for (unsigned round = 0; round < 3; round++) {
+        arena_init_pages(&a, &pages);
+        memset(arena_alloc(&a, 100), 'w', 100);
+        ck_assert_uint_eq(pages.count, round == 0 ? 0 : 1);
+        for (unsigned i = 0; i < 3 * 8; i++) memset(arena_alloc(&a, MEM_LARGE_BYTES / 8), 'x', MEM_LARGE_BYTES / 8);
+        memset(arena_alloc(&a, MEM_LARGE_BYTES), 'y', MEM_LARGE_BYTES); /* a chunk of its own */
+        ck_assert_uint_eq(pages.count, 0);
+        if (round == 1) {
+            arena_reset(&a);
+            ck_assert_uint_eq(pages.count, 2);
+            ck_assert_uint_eq(a.used, 0);
+            memset(arena_alloc(&a, 100), 'z', 100);
+        }
+        arena_free(&a);
+        ck_assert_uint_eq(pages.count, 2);
+    }
+    arena_pages_free(&pages);
+    ck_assert_uint_eq(pages.count, 0);
+    ck_assert(pages.spare == NULL);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("base/arena");
@@ -106,6 +134,7 @@ int main(void)
     tcase_add_test(tcase, reset_keeps_one_chunk_of_the_usual_size);
     tcase_add_test(tcase, an_outsized_request_does_not_waste_the_open_chunk);
     tcase_add_test(tcase, copies);
+    tcase_add_test(tcase, large_pages_go_from_one_arena_to_the_next);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

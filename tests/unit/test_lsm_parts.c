@@ -43,7 +43,7 @@ START_TEST(a_memtable_agrees_with_an_array)
     struct lsm_rows *rows = lsm_rows_new((uint64_t)_i, 5000, _i % 4 == 0 ? 4 : 3000);
     uint32_t *order = mem_alloc(rows->count * sizeof(*order));
     shuffle(rows, order, (unsigned)_i % 3);
-    struct memtable *m = memtable_new(4096, 1);
+    struct memtable *m = memtable_new(4096, NULL, 1);
     for (size_t i = 0; i < rows->count; i++) {
         struct lsm_write w = rows->rows[order[i]];
         if (i % 10 == 0) { /* replaced by the same row right after */
@@ -93,7 +93,7 @@ END_TEST
 START_TEST(a_memtable_counts_a_range)
 {
     struct lsm_rows *rows = lsm_rows_new(4, 3000, 2000);
-    struct memtable *m = memtable_new(4096, 1);
+    struct memtable *m = memtable_new(4096, NULL, 1);
     for (size_t i = 0; i < rows->count; i++) memtable_put(m, &rows->rows[i], bloom_hash(rows->rows[i].key), NULL);
     for (unsigned round = 0; round < 300; round++) {
         struct slice lower, upper;
