@@ -11,6 +11,7 @@ export CC OBJ WHOLE WARNINGS MODULES
 if [ $# -eq 0 ]; then # sh tests/check/run.sh RULE... runs only these
     set -- format layers symbols headers clang sizes docs shell cppcheck
 fi
+echo "check: $*"
 broken=
 for rule in "$@"; do
     if sh "tests/check/$rule.sh"; then
