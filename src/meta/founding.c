@@ -1,4 +1,4 @@
-/* What a member asks the others while it knows no leader: how the group is, and, with an empty directory, whether it has been a member
+/* What a member asks the others while it reaches no leader: how the group is, and, with an empty directory, whether it has been a member
  * already. Who has voted and acknowledged and lost its disk must not do so again under the same id as if it were new.
  *
  *            all others are empty too, and each says so of all      IDENTITY: founders
@@ -15,8 +15,8 @@
  * know. A list that is in IDENTITY stands, also after a crash half-way: nothing was said in its name before it was durable.
  *
  * Whoever answers may lag, and name the replica that was here before: that one is told that it is gone, and the next word is waited for.
- * Whoever has a log and knows of no leader asks likewise: it may have been away when others came, whose addresses it lacks, or when it
- * was taken out. */
+ * Whoever has a log and reaches no leader asks likewise: it may have been away when others came, whose addresses it lacks, or when it
+ * was taken out. One of those may lead, and be heard; without its address it cannot be answered. */
 #include "base/assert.h"
 #include "base/mutant.h"
 #include "meta/meta_int.h"
@@ -161,8 +161,11 @@ bool founding_text(const struct meta *m, char *text, size_t size)
 
 /* --- the group that is there --- */
 
-static void learn_peers(struct meta *m, const struct meta_status_reply *reply)
+/* Not by somebody who knows an older group than this member. */
+static void learn_peers(struct meta *m, const struct meta_status_reply *reply, const struct range_desc *d)
 {
+    const struct replica *r = host_replica(m->host, META_GROUP);
+    if (r != NULL && replica_desc(r)->epoch.conf_ver > d->epoch.conf_ver) return;
     for (size_t i = 0; i < reply->member_count; i++)
         members_set_peer(m, reply->members[i].id, reply->members[i].address);
 }
@@ -202,7 +205,7 @@ static void answered(void *ctx, enum status status, bool sent, const struct repl
     if (good && m->founding) founding_hear(m, o, &reply);
     if (good && !m->founding && !m->env->dead && reply.group.size > 0 &&
         unpack_range_desc(reply.group, &arena, &d) == STATUS_OK) {
-        learn_peers(m, &reply);
+        learn_peers(m, &reply, &d);
         learn_group(m, &d);
     }
     arena_free(&arena);
@@ -227,11 +230,13 @@ void others_close(struct meta *m)
     m->other_count = 0;
 }
 
-/* Nobody leads whom it knows: perhaps one who came while it was away, and to whom it cannot even answer. */
+/* Nobody leads whom it reaches: perhaps one who came while it was away, and to whom it cannot even answer. */
 static bool is_lost(const struct meta *m)
 {
     const struct replica *r = host_replica(m->host, META_GROUP);
-    return r == NULL ? m->joins || m->founding : !m->leads && replica_leader_node(r) == 0;
+    if (r == NULL) return m->joins || m->founding;
+    uint64_t leader = replica_leader_node(r);
+    return leader != m->self.node_id && !host_peer_connected(m->host, leader);
 }
 
 static void say_who_lacks(struct meta *m, uint64_t now_ns)

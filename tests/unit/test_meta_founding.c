@@ -13,6 +13,7 @@ enum { MEMBERS = 3, FOURTH = 3, GROUP = 1 };
 
 static struct world world;
 static struct process *members[MEMBERS + 1];
+static uint32_t support_ms; /* 0: leaders are heard of all the time, and never rest */
 
 static enum status member_start(struct process *p, struct errbuf *err)
 {
@@ -24,7 +25,8 @@ static enum status member_start(struct process *p, struct errbuf *err)
     host_options_default(&o.host);
     o.host.wal.segment_bytes = 65536;
     o.host.wal.skip_self_test = true;
-    o.host.election_ms = o.host.support_ms = 100;
+    o.host.election_ms = 100;
+    o.host.support_ms = support_ms;
     o.host.heartbeat_ms = 20;
     struct meta *m = NULL;
     enum status s = meta_new(&p->env, &o, &m, err);
@@ -42,6 +44,7 @@ static const struct process_ops OPS = {.start = member_start, .free = member_end
 static void begin(uint64_t seed)
 {
     world_init(&world, seed);
+    support_ms = 100;
     world.knobs = (struct sim_knobs){.net_min_ns = 100000,
                                      .net_max_ns = 2000000,
                                      .pass_gap_ns = 20000,
@@ -216,15 +219,11 @@ static bool has_vote(unsigned i)
     return is != NULL && is->role != RANGE_LEARNER;
 }
 
-/* Nothing is applied before a leader has spoken: all lose power, the first three know of the fourth by their logs alone, and without its
- * vote nobody leads. */
-START_TEST(who_came_last_is_known_by_the_log)
+/* It starts, and is made a member. */
+static void add_fourth(void)
 {
     static struct proposal proposal;
     struct buf command;
-    begin(2000 + (uint64_t)_i);
-    start_all();
-    wait_whole();
     start(FOURTH);
     buf_init(&command, 256);
     meta_command_encode(
@@ -236,6 +235,57 @@ START_TEST(who_came_last_is_known_by_the_log)
     buf_free(&command);
     for (unsigned i = 0; i < 10000 && !has_vote(FOURTH); i++) run_ms(1);
     ck_assert(has_vote(FOURTH));
+}
+
+static void give_leadership(unsigned to)
+{
+    struct errbuf err;
+    for (unsigned i = 0; i < 100 && leader() != (int)to; i++) {
+        if (leader() >= 0) (void)!replica_transfer(replica_of((unsigned)leader()), to + 1, &err);
+        run_ms(100);
+    }
+    ck_assert_int_eq(leader(), (int)to);
+}
+
+/* The first three do not reach the one of them. */
+static void cut_off(unsigned one, bool cut)
+{
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        sim_net_cut(&world, members[i]->index, members[one]->index, cut);
+        sim_net_cut(&world, members[one]->index, members[i]->index, cut);
+    }
+}
+
+/* One that was away hears of the leader by that one's own word, and cannot answer. */
+START_TEST(who_leads_may_have_come_meanwhile)
+{
+    begin(4000 + (uint64_t)_i);
+    support_ms = 0;
+    start_all();
+    wait_whole();
+    unsigned away = ((unsigned)leader() + 1) % MEMBERS;
+    cut_off(away, true);
+    sim_net_reset_some(&world, 1000); /* nothing that was on its way comes later */
+    run_ms(1000);
+    add_fourth();
+    give_leadership(FOURTH);
+    run_ms(3000);
+    ck_assert_uint_eq(replica_leader_node(replica_of(away)), FOURTH + 1);
+    cut_off(away, false);
+    run_ms(3000);
+    ck_assert_uint_eq(raft_applied(replica_raft(replica_of(away))), raft_applied(replica_raft(replica_of(FOURTH))));
+    end();
+}
+END_TEST
+
+/* Nothing is applied before a leader has spoken: all lose power, the first three know of the fourth by their logs alone, and without its
+ * vote nobody leads. */
+START_TEST(who_came_last_is_known_by_the_log)
+{
+    begin(2000 + (uint64_t)_i);
+    start_all();
+    wait_whole();
+    add_fourth();
     for (unsigned i = 0; i <= FOURTH; i++) crash(i);
     for (unsigned i = 0; i <= FOURTH; i++) {
         if (i != (unsigned)_i % MEMBERS) start(i);
@@ -288,6 +338,7 @@ int main(void)
     tcase_add_loop_test(c, who_has_forgotten_does_not_vote, 0, 10);
     tcase_add_loop_test(c, a_founding_that_breaks_off_goes_on, 0, 60);
     tcase_add_loop_test(c, a_disk_may_be_lost_meanwhile, 0, 60);
+    tcase_add_loop_test(c, who_leads_may_have_come_meanwhile, 0, 6);
     tcase_add_loop_test(c, who_came_last_is_known_by_the_log, 0, 4 * MEMBERS);
     tcase_add_loop_test(c, a_log_that_was_damaged_before_has_forgotten_nothing, 0, 20);
     suite_add_tcase(s, c);

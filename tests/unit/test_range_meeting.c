@@ -4,8 +4,10 @@
 #include "lib/range_hosts.h"
 #include "lib/suite.h"
 #include "range/change_int.h"
-#include "range/members.h"
+#include "range/members_int.h"
 #include "range/snapshot_int.h"
+
+#include <stdio.h>
 
 struct sending { /* what a node that leads the range would send */
     struct range_desc desc;
@@ -269,7 +271,7 @@ static void propose(uint64_t range, struct range_command command)
     struct buf packed;
     buf_init(&packed, 256);
     command.epoch = (struct range_epoch){.conf_ver = 1, .version = 1};
-    command.key = SLICE_EMPTY;
+    if (command.kind != RANGE_SPLIT) command.key = SLICE_EMPTY;
     range_command_encode(&command, &packed);
     *p = (struct proposal){.done = proposal_done, .deadline_ns = UINT64_MAX};
     ck_assert_int_eq(replica_propose(host_replica(hosts_host(1), range), buf_slice(&packed), p), STATUS_OK);
@@ -385,6 +387,35 @@ START_TEST(what_was_taken_in_is_kept_until_the_store_has_it)
 }
 END_TEST
 
+/* A replica of the new range was made here for the map, and has left, before its parent comes to the split: it is not born under the
+ * id that it had, and the rows of that half go. */
+START_TEST(one_that_has_left_is_not_born_again)
+{
+    static struct proposal put;
+    struct lsm_row row;
+    char text[16];
+    struct host *h = meeting_begin(47);
+    struct range_desc d = half(LEFT);
+    d.end = SLICE_EMPTY;
+    host_create_replica(h, &d);
+    for (unsigned i = 0; i < 200 && !leads(h, LEFT); i++) hosts_run_ms(10);
+    members_recall(h, RIGHT, 18, SLICE_EMPTY, SLICE_EMPTY);
+    put = (struct proposal){.done = proposal_done, .deadline_ns = UINT64_MAX};
+    ck_assert_int_eq(replica_propose(host_replica(h, LEFT), slice_str("paid"), &put), STATUS_OK);
+    hosts_run_ms(20);
+    (void)snprintf(text, sizeof text, "k%05llu",
+                   (unsigned long long)raft_last_index(replica_raft(host_replica(h, LEFT))));
+    ck_assert_int_eq(row_on(1, text, &row), STATUS_OK);
+    propose(LEFT, (struct range_command){.kind = RANGE_SPLIT, .other = RIGHT, .leader = 18, .key = slice_str("b")});
+    ck_assert(slice_eq(replica_desc(host_replica(h, LEFT))->end, slice_str("b")));
+    ck_assert_ptr_null(host_replica(h, RIGHT));
+    for (unsigned i = 0; i < 100 && row_on(1, text, &row) == STATUS_OK; i++) hosts_run_ms(10);
+    ck_assert_int_eq(row_on(1, text, &row), STATUS_NOT_FOUND);
+    ck_assert_uint_gt(cover_count("members.left_unborn"), 0);
+    hosts_end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("range_meeting");
@@ -396,6 +427,7 @@ int main(void)
     tcase_add_test(c, a_merge_waits_for_no_snapshot_that_is_not_needed);
     tcase_add_test(c, one_that_was_taken_in_is_not_made_again);
     tcase_add_test(c, what_was_taken_in_is_kept_until_the_store_has_it);
+    tcase_add_test(c, one_that_has_left_is_not_born_again);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
