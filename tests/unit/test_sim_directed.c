@@ -281,7 +281,7 @@ END_TEST
 
 START_TEST(long_fork)
 {
-    enum { ROUNDS = 30, READS = 8 };
+    enum { ROUNDS = 30, READS = 24 };
     unsigned halves = 0;
     for (unsigned round = 1; round <= ROUNDS; round++) {
         struct stage_answer w[2], r[READS];
@@ -296,7 +296,7 @@ START_TEST(long_fork)
         }
         for (unsigned i = 0; i < READS; i++) {
             struct txn_op both[] = {get_op("a"), get_op("b")};
-            stage_run(s, 1 + round * 15000);
+            stage_run(s, 1 + round * 10000);
             if (i % 2 == 0)
                 stage_scan(s, 2, &(struct read_how){.mode = READ_SNAPSHOT}, false, &r[i]);
             else
