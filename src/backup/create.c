@@ -17,6 +17,10 @@
 #define PAGE_BYTES (256u << 10)      /* small: it stays in the processor's caches, and nobody waits long behind it */
 #define PAGE_TIMEOUT_MS 10000u
 #define PAUSE_NS (200 * NS_PER_MS)
+/* While others are served by a node that a page came from: one page at a time, and then nothing for so many times as long as it took. */
+#define OTHERS_MIN 20u /* a second; fewer are housekeeping */
+#define OTHERS_NS (1000 * NS_PER_MS)
+#define OTHERS_PAUSES 15u
 #define JOURNAL_NS (2000 * NS_PER_MS)
 #define LOG_EVERY_MS 2000u
 #define STALLED_MS 60000u
@@ -31,7 +35,7 @@ struct reader { /* of one chunk after the other */
     struct span *span;
     struct slice keyspace; /* name; of the reader of changes */
     uint64_t ts;           /* 0: the first page will say */
-    uint64_t began_ns;
+    uint64_t began_ns, asked_ns;
     struct buf file, next; /* next: where the next page begins */
     struct backup_digest digest;
     struct backup_chunk chunk;
@@ -55,9 +59,12 @@ struct backup_create {
     size_t former_count;
     struct reader *readers;
     uint64_t chunk_number;
-    uint64_t rate_ns;  /* the next page may be asked for */
-    uint64_t moved_ns; /* when something last went on */
-    uint64_t left;     /* of the changes that are waited for: the least that it has been */
+    uint64_t rate_ns;         /* the next page may be asked for */
+    uint64_t others_until_ns; /* gives way to others */
+    uint32_t asking;          /* pages */
+    uint32_t turn;            /* the reader that asks first */
+    uint64_t moved_ns;        /* when something last went on */
+    uint64_t left;            /* of the changes that are waited for: the least that it has been */
     struct {
         bool writing, dirty;
         uint64_t next_ns;
@@ -220,6 +227,17 @@ static void reader_begin(struct reader *r)
     r->state = READER_DUE;
 }
 
+/* Without a rate of its own it has what nobody else wants. */
+static void give_way(struct reader *r, uint32_t others, uint64_t now_ns)
+{
+    struct backup_create *b = r->job;
+    if (others >= OTHERS_MIN) {
+        COVER("backup.gives_way");
+        b->others_until_ns = now_ns + OTHERS_NS;
+    }
+    if (now_ns < b->others_until_ns) b->rate_ns = now_ns + OTHERS_PAUSES * (now_ns - r->asked_ns);
+}
+
 static void take_rows(struct reader *r, const struct scan_reply *reply)
 {
     struct backup_create *b = r->job;
@@ -237,7 +255,10 @@ static void take_rows(struct reader *r, const struct scan_reply *reply)
     }
     uint64_t bytes = r->file.size - had, now_ns = env_mono_ns(b->env);
     b->progress.bytes_done += bytes;
-    if (b->options.rate == 0) return;
+    if (b->options.rate == 0) {
+        give_way(r, reply->mark.others, now_ns);
+        return;
+    }
     if (b->rate_ns < now_ns) b->rate_ns = now_ns;
     b->rate_ns += bytes * 1000 / b->options.rate * NS_PER_MS;
 }
@@ -246,6 +267,7 @@ static void on_page(void *ctx, const struct client_error *e, const struct scan_r
 {
     struct reader *r = ctx;
     struct backup_create *b = r->job;
+    b->asking--;
     if (e->status == STATUS_TOO_OLD && r->next.size > r->span->start.size) {
         COVER("backup.chunk_cut_short"); /* what has been read is good as of its timestamp */
         chunk_close(r, buf_slice(&r->next));
@@ -292,6 +314,8 @@ static void reader_ask(struct reader *r)
                             .how = {.mode = READ_SNAPSHOT, .ts = r->ts},
                             .limit_bytes = PAGE_BYTES};
     r->state = READER_ASKING;
+    r->asked_ns = env_mono_ns(b->env);
+    b->asking++;
     client_scan(b->client, r->keyspace, &s, PAGE_TIMEOUT_MS, on_page, r);
 }
 
@@ -314,7 +338,10 @@ static void reader_step(struct reader *r, uint64_t now_ns)
         if (k->dropped_ts != 0) return;
         reader_begin(r);
     }
-    if (r->state == READER_DUE && now_ns >= b->rate_ns) reader_ask(r);
+    bool one = now_ns < b->others_until_ns;
+    if (r->state != READER_DUE || now_ns < b->rate_ns || (one && b->asking > 0)) return;
+    if (one) b->turn = (uint32_t)(r - b->readers) + 1;
+    reader_ask(r);
 }
 
 /* --- the stages --- */
@@ -407,9 +434,10 @@ static bool step_starting(struct backup_create *b)
 static bool step_reading(struct backup_create *b, uint64_t now_ns)
 {
     bool idle = true;
-    for (uint32_t i = 0; i < b->options.parallel; i++) {
-        reader_step(&b->readers[i], now_ns);
-        idle = idle && b->readers[i].state == READER_IDLE;
+    for (uint32_t i = 0, first = b->turn; i < b->options.parallel; i++) {
+        struct reader *r = &b->readers[(first + i) % b->options.parallel];
+        reader_step(r, now_ns);
+        idle = idle && r->state == READER_IDLE;
     }
     if (!idle || !spans_empty(&b->spans)) return false;
     for (size_t i = 0; i < b->manifest.chunk_count; i++)

@@ -106,6 +106,7 @@ void scan_add_mark(struct request *r, const struct read_mark *mark)
     if (!s->has_mark) s->mark = *mark;
     s->has_mark = true;
     if (mark->ts < s->mark.ts) s->mark.ts = mark->ts;
+    if (mark->others > s->mark.others) s->mark.others = mark->others;
     if (mark->staleness_ms > s->mark.staleness_ms) s->mark.staleness_ms = mark->staleness_ms;
     if (r->how.mode == READ_SNAPSHOT && r->how.ts == 0) r->how.ts = mark->ts;
 }

@@ -96,6 +96,7 @@ static void get_try(struct node_request *q)
     }
     if (!MUTANT(get_behind_lease) && !read_stands(q, r)) return;
     load_count_read(q, q->get.key);
+    load_count_other(q->node);
     struct buf payload;
     buf_init(&payload, LIMIT_FRAME_BYTES);
     pack_get_reply(&payload, &reply);

@@ -4,6 +4,8 @@
 #include "txn/command.h"
 #include "txn/prepare.h"
 
+enum { OTHERS_MS = 200 }; /* so long is "lately" */
+
 struct range_counters *node_counters(struct node *n, uint64_t group)
 {
     struct range_counters *c = map_get(&n->counters, group);
@@ -12,6 +14,22 @@ struct range_counters *node_counters(struct node *n, uint64_t group)
         map_put(&n->counters, group, c);
     }
     return c;
+}
+
+void load_count_other(struct node *n)
+{
+    n->others.count++;
+}
+
+uint32_t load_others(struct node *n, uint64_t now_ns)
+{
+    uint64_t ms = (now_ns - n->others.since_ns) / NS_PER_MS;
+    if (ms >= OTHERS_MS) {
+        n->others.per_s = (uint32_t)((n->others.count * 1000ull + ms - 1) / ms);
+        n->others.count = 0;
+        n->others.since_ns = now_ns;
+    }
+    return n->others.per_s;
 }
 
 void load_count_read(struct node_request *q, struct slice key)
@@ -38,5 +56,6 @@ void load_count_write(struct node_request *q)
 {
     bool has_keys = q->txn.kind == 0 || q->txn.kind == TXN_COMMAND_KIND || q->txn.kind == TXN_COMMAND_PREPARE;
     node_counters(q->node, q->group)->writes++;
+    load_count_other(q->node);
     if (has_keys && load_samples_wants(&q->node->samples)) sample_write(q);
 }

@@ -154,7 +154,7 @@ static uint64_t node_pass(struct actor *a, uint64_t now_ns)
     rpc_server_pass(n->server, now_ns);
     if (!n->registered && n->state != NODE_STOPPING) next = earlier(next, node_register(n, now_ns));
     if (n->host != NULL && !n->env->dead) {
-        scans_pass(n);
+        scans_pass(n, now_ns);
         if (n->state == NODE_SERVING) next = earlier(next, host_resolve_pass(n->host, now_ns));
         next = earlier(next, steps_pass(n, now_ns));
         next = earlier(next, host_pass(n->host, now_ns));

@@ -49,6 +49,10 @@ struct node {
     struct node_orders orders;
     struct map counters; /* group -> struct range_counters */
     struct load_samples samples;
+    struct { /* load.c: gets and transactions that were served */
+        uint32_t count, per_s;
+        uint64_t since_ns;
+    } others;
     struct map flights; /* group -> struct flight */
     struct map asks;    /* group -> struct ask */
     /* timestamps.c: transactions that wait for a commit timestamp, in order of arrival */
@@ -149,6 +153,8 @@ void node_reply(struct node_request *q, struct slice payload);
 struct range_counters *node_counters(struct node *n, uint64_t group);
 void load_count_read(struct node_request *q, struct slice key); /* served */
 void load_count_write(struct node_request *q);
+void load_count_other(struct node *n);                 /* a get or a transaction */
+uint32_t load_others(struct node *n, uint64_t now_ns); /* of them, lately, a second */
 
 void node_on_get(struct node *n, struct rpc_request *req); /* get.c */
 /* requests.c: NULL after the request has been refused */
@@ -168,7 +174,7 @@ uint64_t flight_index(const struct node *n, const struct node_request *read); /*
 /* scan.c */
 void node_on_scan(struct node *n, struct rpc_request *req);
 void scan_release(struct node_request *q);
-void scans_pass(struct node *n);
+void scans_pass(struct node *n, uint64_t now_ns);
 
 /* timestamps.c */
 void timestamps_ask(struct node *n, struct node_request *q);

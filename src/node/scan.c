@@ -16,8 +16,9 @@
 
 enum {
     SCAN_ROWS_PER_PASS = 8192,
-    SCAN_BYTES_PER_ROW = 32, /* a longer one counts for more: 256 KiB in a pass */
-    IDS_BEFORE_SKIP = 16     /* rows of ids beside one key: more of them are passed over by a search */
+    SCAN_ROWS_BESIDE_OTHERS = 2048, /* who waits for a row waits for no more than those */
+    SCAN_BYTES_PER_ROW = 32,        /* a longer one counts for more: 256 KiB in a pass */
+    IDS_BEFORE_SKIP = 16            /* rows of ids beside one key: more of them are passed over by a search */
 };
 
 static void scan_reset(struct node_request *q)
@@ -46,6 +47,7 @@ void scan_release(struct node_request *q)
 
 static void scan_reply(struct node_request *q, bool more)
 {
+    q->scan_mark.others = load_others(q->node, env_mono_ns(q->node->env));
     pack_scan_end(&q->page, 0, q->row_count, more, &q->scan_mark);
     load_count_read(q, q->scan.start);
     if (q->page.overflow) {
@@ -274,10 +276,10 @@ void node_on_scan(struct node *n, struct rpc_request *req)
     read_begin(q, r, how, scan_begin);
 }
 
-/* All scans of a pass share one allowance of rows; who gets none waits for the next pass, first. */
-void scans_pass(struct node *n)
+/* All scans of a pass share one allowance of rows, small while others are served; who gets none waits for the next pass, first. */
+void scans_pass(struct node *n, uint64_t now_ns)
 {
-    n->scan_left = SCAN_ROWS_PER_PASS;
+    n->scan_left = load_others(n, now_ns) > 0 ? SCAN_ROWS_BESIDE_OTHERS : SCAN_ROWS_PER_PASS;
     struct list round;
     list_init(&round);
     struct list *it;

@@ -42,6 +42,8 @@ struct read_mark {
     enum read_mode mode;
     uint64_t ts; /* every write of the range with a timestamp up to it is in the answer; 0: unknown */
     uint32_t staleness_ms;
+    uint32_t
+        others; /* of a scan: gets and transactions that the node has served lately, a second; 0: none, or not said */
 };
 const char *read_mode_name(enum read_mode m);
 struct txn_request {

@@ -67,13 +67,14 @@ static uint32_t read_read_how(struct unpack *u, uint32_t extra, struct read_how 
     return extra - 1;
 }
 
-/* At the end of a read's reply: [mode, ts, staleness_ms]. */
+/* At the end of a read's reply: [mode, ts, staleness_ms], and others unless 0. */
 static void pack_read_mark(struct buf *b, const struct read_mark *m)
 {
-    pack_array(b, 3);
+    pack_array(b, m->others != 0 ? 4 : 3);
     pack_uint(b, (uint64_t)m->mode);
     pack_uint(b, m->ts);
     pack_uint(b, m->staleness_ms);
+    if (m->others != 0) pack_uint(b, m->others);
 }
 
 static uint32_t read_read_mark(struct unpack *u, uint32_t extra, struct read_mark *m)
@@ -84,7 +85,8 @@ static uint32_t read_read_mark(struct unpack *u, uint32_t extra, struct read_mar
     m->mode = (enum read_mode)read_enum(u, READ_STRONG, READ_EVENTUAL);
     m->ts = unpack_uint(u);
     m->staleness_ms = read_u32(u);
-    unpack_close(u, more);
+    if (more > 0) m->others = read_u32(u);
+    unpack_close(u, more > 0 ? more - 1 : 0);
     return extra - 1;
 }
 

@@ -62,6 +62,8 @@ struct client {
     unsigned pages, too_old_every; /* each so manieth page is answered TOO_OLD; 0: none */
     unsigned txns, lost_every;     /* each so manieth transaction is done and its answer lost; 0: none */
     char mark[240];                /* the last that was put */
+    uint32_t others;               /* as the answer of a page says */
+    size_t pages_most;             /* under way at a time, since the first answer */
     uint64_t left;                 /* a watch has so much to go, and is not answered; 0: at once */
     struct call held;              /* such a one */
 };
@@ -107,6 +109,9 @@ void client_scan(struct client *c, struct slice keyspace, const struct client_sc
     call->ts = s->how.ts;
     buf_append_slice(&call->bytes, s->end);
     call->done.scan = done;
+    size_t pages = 0;
+    for (size_t i = 0; i < c->call_count; i++) pages += c->calls[i].kind == CALL_SCAN;
+    if (c->pages > 0 && pages > c->pages_most) c->pages_most = pages;
 }
 
 void client_txn(struct client *c, struct slice keyspace, const struct txn *t, uint32_t timeout_ms, client_txn_done done,
@@ -255,12 +260,13 @@ static void serve_scan(struct client *c, const struct call *call)
 {
     struct scan_row rows[PAGE_ROWS];
     char values[PAGE_ROWS][24];
-    struct scan_reply reply = {.rows = rows, .mark = {.mode = READ_SNAPSHOT, .ts = call->ts}};
+    struct scan_reply reply = {.rows = rows, .mark = {.mode = READ_SNAPSHOT, .ts = call->ts, .others = c->others}};
     struct slice end = buf_slice(&call->bytes);
     struct space *s = space_of(c, call->keyspace);
     struct client_error e = s != NULL ? fine : error_of(STATUS_NOT_FOUND);
     if (reply.mark.ts == 0) reply.mark.ts = c->now++;
-    if (c->too_old_every != 0 && ++c->pages % c->too_old_every == 0) e = error_of(STATUS_TOO_OLD);
+    c->pages++;
+    if (c->too_old_every != 0 && c->pages % c->too_old_every == 0) e = error_of(STATUS_TOO_OLD);
     for (size_t i = 0; s != NULL && i < s->row_count; i++) {
         const struct held_row *r = &s->rows[i];
         if (slice_cmp(slice_str(r->key), slice_make(call->start, call->start_size)) < 0 ||
@@ -583,6 +589,47 @@ START_TEST(what_is_waited_for_is_named)
 }
 END_TEST
 
+/* While others are served: one page at a time, and between two as long as fifteen take. Else as many as there are readers. */
+START_TEST(others_go_first)
+{
+    enum { PAGE_MS = 10 };
+    struct rig *r = mem_zalloc(sizeof *r);
+    uint64_t took_ns[2];
+    unsigned pages[2];
+    for (unsigned busy = 0; busy < 2; busy++) {
+        struct backup_create_options o = {.cluster = mine, .parallel = 3};
+        struct catalog catalog;
+        struct errbuf err;
+        rig_open(r);
+        for (unsigned i = 0; i < 2; i++) {
+            (void)space_add(&r->from, i == 0 ? "more" : "most");
+            for (char key[] = "a"; key[0] < 'k'; key[0]++) put(&r->from, i == 0 ? "more" : "most", key, 1, false, 0);
+        }
+        r->from.others = busy == 1 ? 500 : 0;
+        ck_assert(catalog_read(&catalog, r->depot, &err) == STATUS_OK);
+        uint64_t began_ns = env_mono_ns(&r->env.env);
+        struct backup_create *b = backup_create_new(&r->env.env, &r->from, r->depot, &catalog, &o, on_created, r);
+        for (unsigned turns = 0; !r->done; turns++) {
+            ck_assert_uint_lt(turns, 10000);
+            bool pause = r->from.call_count == 0;
+            testenv_advance_ms(&r->env, PAGE_MS);
+            testenv_pass(&r->env);
+            if (!pause) turn(r, &r->from);
+            testenv_run(&r->env);
+        }
+        took_ns[busy] = env_mono_ns(&r->env.env) - began_ns;
+        pages[busy] = r->from.pages;
+        ck_assert_uint_eq(r->from.pages_most, busy == 1 ? 1 : 3);
+        backup_create_free(b);
+        rig_close(r);
+    }
+    ck_assert_uint_eq(pages[0], pages[1]);
+    ck_assert_uint_gt(took_ns[1], (pages[1] - 1) * 15ull * PAGE_MS * NS_PER_MS);
+    ck_assert_uint_lt(took_ns[0], took_ns[1] / 2);
+    mem_free(r);
+}
+END_TEST
+
 /* Every second transaction is done and its answer lost: it is sent again. */
 START_TEST(a_batch_that_is_repeated_acts_once)
 {
@@ -644,6 +691,7 @@ int main(void)
     TCase *c = tcase_create("played");
     tcase_add_test(c, what_a_chunk_leaves_is_anothers);
     tcase_add_test(c, what_is_waited_for_is_named);
+    tcase_add_test(c, others_go_first);
     tcase_add_test(c, a_batch_that_is_repeated_acts_once);
     tcase_add_test(c, what_comes_late_from_a_life_that_ended);
     suite_add_tcase(s, c);

@@ -211,6 +211,54 @@ START_TEST(the_leader_splits_last)
 }
 END_TEST
 
+/* --- what others a scan hears of --- */
+
+struct page {
+    bool done;
+    uint32_t others;
+};
+
+static void on_page(void *ctx, const struct client_error *e, const struct scan_reply *reply)
+{
+    struct page *p = ctx;
+    ck_assert_int_eq(e->status, STATUS_OK);
+    *p = (struct page){.done = true, .others = reply->mark.others};
+}
+
+static uint32_t others(void)
+{
+    struct page p = {.done = false};
+    struct client_scan scan = {.start = slice_str("a"), .end = slice_str("b"), .how = {.mode = READ_SNAPSHOT}};
+    client_scan(stage_client(s, 0), stage_keyspace, &scan, CALL_MS, on_page, &p);
+    process_pass_soon(s->cluster.clients[0]);
+    wait_for(&p.done);
+    return p.others;
+}
+
+/* Gets and puts count, and scans do not; for as long as they come. */
+START_TEST(a_page_tells_of_others)
+{
+    struct stage_answer a;
+    stage_run(s, SEC_NS);
+    (void)others();
+    for (unsigned i = 0; i < 4; i++) { /* its own pages are no others */
+        stage_run(s, 300 * MS_NS);
+        ck_assert_uint_eq(others(), 0);
+    }
+    for (unsigned i = 0; i < 30; i++) {
+        stage_run(s, 15 * MS_NS);
+        stage_get(s, 1, "a", &(struct read_how){.mode = READ_STRONG}, &a);
+        wait_for(&a.done);
+        put("a", 'n');
+    }
+    ck_assert_uint_gt(others(), 10);
+    stage_run(s, SEC_NS);
+    (void)others();
+    stage_run(s, SEC_NS);
+    ck_assert_uint_eq(others(), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sim_blocks");
@@ -220,6 +268,7 @@ int main(void)
     tcase_add_loop_test(t, the_lease_ends, 0, READS);
     tcase_add_loop_test(t, the_range_splits, 0, READS);
     tcase_add_test(t, the_leader_splits_last);
+    tcase_add_test(t, a_page_tells_of_others);
     suite_add_tcase(suite, t);
     return run_suite(suite);
 }

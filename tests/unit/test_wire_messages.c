@@ -146,6 +146,7 @@ static void v_read_mark(struct visit *v, struct read_mark *m)
     m->mode = (enum read_mode)v_enum(v, (unsigned)m->mode, READ_STRONG, READ_EVENTUAL);
     v_u64(v, &m->ts);
     v_u32(v, &m->staleness_ms);
+    v_u32(v, &m->others);
 }
 
 static void v_get_request(struct visit *v, struct get_request *m)
