@@ -1,6 +1,7 @@
 /* Point reads: the store is read when read.c says so; a block that is missing is loaded, and the read repeated. */
 #include "base/assert.h"
 #include "base/mutant.h"
+#include "node/load.h"
 #include "node/locks.h"
 #include "node/read.h"
 

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/mutant.h"
 #include "node/changes.h"
+#include "node/load.h"
 #include "range/members.h"
 
 #define HEARTBEAT_EVERY_NS (250 * NS_PER_MS)

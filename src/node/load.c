@@ -1,6 +1,6 @@
 /* What is counted of every request that was served: how many a range has, and, of a sample, which keys. */
+#include "node/load.h"
 #include "base/mem.h"
-#include "node/node_int.h"
 #include "txn/command.h"
 #include "txn/prepare.h"
 
@@ -18,18 +18,18 @@ struct range_counters *node_counters(struct node *n, uint64_t group)
 
 void load_count_other(struct node *n)
 {
-    n->others.count++;
+    n->others++;
 }
 
 uint32_t load_others(struct node *n, uint64_t now_ns)
 {
-    uint64_t ms = (now_ns - n->others.since_ns) / NS_PER_MS;
+    uint64_t ms = (now_ns - n->others_since_ns) / NS_PER_MS;
     if (ms >= OTHERS_MS) {
-        n->others.per_s = (uint32_t)((n->others.count * 1000ull + ms - 1) / ms);
-        n->others.count = 0;
-        n->others.since_ns = now_ns;
+        n->others_per_s = (uint32_t)((n->others * 1000ull + ms - 1) / ms);
+        n->others = 0;
+        n->others_since_ns = now_ns;
     }
-    return n->others.per_s;
+    return n->others_per_s;
 }
 
 void load_count_read(struct node_request *q, struct slice key)

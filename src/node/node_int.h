@@ -49,10 +49,8 @@ struct node {
     struct node_orders orders;
     struct map counters; /* group -> struct range_counters */
     struct load_samples samples;
-    struct { /* load.c: gets and transactions that were served */
-        uint32_t count, per_s;
-        uint64_t since_ns;
-    } others;
+    uint32_t others, others_per_s; /* load.c: gets and transactions that were served */
+    uint64_t others_since_ns;
     struct map flights; /* group -> struct flight */
     struct map asks;    /* group -> struct ask */
     /* timestamps.c: transactions that wait for a commit timestamp, in order of arrival */
@@ -148,13 +146,6 @@ void node_refuse(struct node_request *q, enum status s, bool unknown, const char
 bool node_epoch_holds(const struct replica *r, const struct routed *to);
 void node_refuse_with(struct node_request *q, enum status s, const char *message, struct slice payload);
 void node_reply(struct node_request *q, struct slice payload);
-
-/* load.c */
-struct range_counters *node_counters(struct node *n, uint64_t group);
-void load_count_read(struct node_request *q, struct slice key); /* served */
-void load_count_write(struct node_request *q);
-void load_count_other(struct node *n);                 /* a get or a transaction */
-uint32_t load_others(struct node *n, uint64_t now_ns); /* of them, lately, a second */
 
 void node_on_get(struct node *n, struct rpc_request *req); /* get.c */
 /* requests.c: NULL after the request has been refused */

@@ -11,6 +11,7 @@
  * safepoint is far behind, but timestamps leap when a clock does. */
 #include "base/assert.h"
 #include "base/mutant.h"
+#include "node/load.h"
 #include "node/locks.h"
 #include "node/read.h"
 

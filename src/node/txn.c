@@ -11,6 +11,7 @@
  * proposal's deadline, locks_pass. */
 #include "base/assert.h"
 #include "base/mutant.h"
+#include "node/load.h"
 #include "node/locks.h"
 
 static void txn_admit(struct node_request *q);
