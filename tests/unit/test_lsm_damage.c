@@ -32,20 +32,20 @@ static void note_file(void *ctx, const char *path, struct slice content)
     n->size[n->count++] = content.size;
 }
 
-struct place {
+struct rot_place {
     char path[64];
     uint64_t at;
     bool harmless;
 };
 struct places {
-    struct place list[2000];
+    struct rot_place list[2000];
     size_t count, in_blocks, behind_blocks; /* the rest: in the manifest */
 };
 
 static void places_add(struct places *p, const char *path, uint64_t at, bool harmless)
 {
     ck_assert_uint_lt(p->count, sizeof(p->list) / sizeof(p->list[0]));
-    struct place *place = &p->list[p->count++];
+    struct rot_place *place = &p->list[p->count++];
     (void)snprintf(place->path, sizeof(place->path), "%s", path);
     place->at = at;
     place->harmless = harmless;
@@ -129,7 +129,7 @@ START_TEST(no_flipped_bit_gives_a_wrong_answer)
     memdisk_each(r.disk, places_of_manifest, p);
     struct memdisk *good = memdisk_clone(r.disk, 1);
     for (size_t i = 0; i < p->count; i++) {
-        const struct place *place = &p->list[i];
+        const struct rot_place *place = &p->list[i];
         memdisk_flip(r.disk, place->path, place->at, (unsigned)prng_below(&r.prng, 8));
         bool wrote, noticed = meets_damage(&r, &wrote);
         ck_assert_msg(noticed || place->harmless, "a flipped bit at %llu of %s was not noticed",
@@ -302,7 +302,7 @@ static void note_damage(void *ctx, struct slice start, struct slice end)
 }
 
 /* A store that is opened while it is sound, then damaged. */
-static void scrub_finds(const struct rig *r, const struct place *place, uint64_t n)
+static void scrub_finds(const struct rig *r, const struct rot_place *place, uint64_t n)
 {
     struct rig s = {.disk = memdisk_clone(r->disk, n), .options = r->options};
     testenv_init(&s.env, memdisk_disk(s.disk), n);
