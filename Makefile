@@ -275,7 +275,7 @@ bench-placement: $(OUT)/bench/placement
 
 check: $(OBJ) $(if $(MAIN),$(OUT)/obj/main.o)
 	$(if $(INSTRUMENT),$(error the rules are about production objects: make check without SANITIZE and COVERAGE))
-	@CC=$(CC) OBJ=$(OUT)/obj MODULES="$(MODULES)" WHOLE=$(WHOLE) WARNINGS="$(WARNINGS)" $(if $(NICE),nice -n $(NICE) )sh tests/check/run.sh
+	@CC=$(CC) OBJ=$(OUT)/obj MODULES="$(MODULES)" WHOLE=$(WHOLE) WARNINGS="$(WARNINGS)" $(if $(BESIDE),sh tests/beside.sh )sh tests/check/run.sh
 
 format: deps
 	@MODULES="$(MODULES)" WHOLE=$(WHOLE) sh -c '. tests/check/lib.sh; files "*.[ch]"' | xargs -r clang-format -i

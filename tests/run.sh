@@ -80,8 +80,9 @@ export TSAN_OPTIONS="${TSAN_OPTIONS:-allocator_may_return_null=1}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 
 results=$(mktemp -d)
+beside=
 trap 'rm -rf "$results"' EXIT
-trap 'exit 130' INT TERM
+trap '[ -z "$beside" ] || kill -TERM -"$beside"; exit 130' INT TERM
 
 : >"$results/together"
 : >"$results/processes"
@@ -96,7 +97,7 @@ for command in "$@"; do
 done
 xargs -0 -r -n 1 -P "${JOBS:-2}" sh "$0" --one "$results" <"$results/together"
 # They end when the others leave them the processors, which on a busy machine may last: so they have more time.
-TEST_TIMEOUT=$((${TEST_TIMEOUT:-900} * 4)) nice -n 19 xargs -0 -r -n 1 -P "${JOBS:-2}" sh "$0" --one "$results" <"$results/beside" &
+TEST_TIMEOUT=$((${TEST_TIMEOUT:-900} * 4)) sh "$(dirname "$0")/beside.sh" xargs -0 -r -n 1 -P "${JOBS:-2}" sh "$0" --one "$results" <"$results/beside" &
 beside=$!
 xargs -0 -r -n 1 -P "${PROCESSES:-4}" --process-slot-var=TEST_SLOT sh "$0" --one "$results" <"$results/processes"
 wait "$beside"
