@@ -90,8 +90,8 @@ void timestamps_reset(struct meta *m); /* leadership came or went */
 void timestamps_step(struct meta *m);
 /* For graces: near what is handed out, neither issued nor confirmed. */
 uint64_t timestamps_about_now(const struct meta *m);
-uint64_t timestamps_take(
-    struct meta *m); /* one, for a command that counts only if this member still leads; 0: the bound is near */
+/* One, for a command that counts only if this member still leads. 0: the bound is near, or not known yet. */
+uint64_t timestamps_take(struct meta *m);
 
 /* operators.c */
 void operators_begin(struct meta *m, const struct operator_row *row); /* proposes; nothing if the range has one */

@@ -37,8 +37,11 @@ uint64_t timestamps_about_now(const struct meta *m)
     return m->ts_next > wall ? m->ts_next : wall;
 }
 
+/* No read is confirmed for it: so what has been applied is looked at here. */
 uint64_t timestamps_take(struct meta *m)
 {
+    const struct raft *r = replica_raft(host_replica(m->host, META_GROUP));
+    if (!raft_leader_caught_up(r) && !MUTANT(timestamp_before_bound)) return 0;
     uint64_t ts = ts_now(m);
     if (ts + 1 > m->state.ts_bound) return 0;
     m->ts_next = ts + 1;

@@ -478,6 +478,11 @@ bool raft_leader_ready(const struct raft *r)
     return r->role == RAFT_LEADER && (r->commit >= r->term_start || MUTANT(read_before_noop));
 }
 
+bool raft_leader_caught_up(const struct raft *r)
+{
+    return raft_leader_ready(r) && r->applied >= r->term_start;
+}
+
 const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index)
 {
     return raft_log_at(&r->log, index);

@@ -183,6 +183,7 @@ uint64_t raft_durable_index(const struct raft *r); /* of the last entry that a c
 uint64_t raft_match_of(const struct raft *r, uint64_t replica_id); /* leader: its log equals ours so far; 0: unknown */
 uint64_t raft_transfer_target(const struct raft *r); /* leader: gives its leadership to it; 0: to nobody */
 bool raft_leader_ready(const struct raft *r);        /* leader, and an entry of its own term has committed */
+bool raft_leader_caught_up(const struct raft *r);    /* and has been applied: all that former leaders committed is */
 bool raft_recovering(const struct raft *r); /* has lost durable data, and nobody has mended it yet: its word is void */
 bool raft_may_lead_alone(const struct raft *r); /* whole, a member, and without a leader */
 bool raft_blank(const struct raft *r);          /* as restored, and no snapshot has come yet */
