@@ -150,6 +150,7 @@
     X(absorbed_without_tombstone, "T14", "of an absorbed range nothing stays when who took it in has left the node")   \
     X(absorbed_left_behind, "T14", "an absorbed range stays behind when who took it in leaves the node")               \
     X(keys_free_too_early, "T30", "keys of one that left are free before its tombstone no longer names them")          \
+    X(cut_rows_remembered, "T30", "the store says how far one had come whose rows another took along")                 \
     X(lost_log_takes_rows, "T30", "one that a lost log has back drops rows that are another range's by now")           \
     X(blank_in_the_way, "T30", "a replica without rows keeps its keys although somebody later has them")               \
     X(merge_forgets_held, "T33", "transactions held in a range that is absorbed are forgotten")                        \

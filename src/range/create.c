@@ -68,6 +68,14 @@ static void create(struct host *h, const struct range_desc *desc, const char *fo
         restore.hard = (struct raft_hard_state){.term = restore.snapshot_term, .commit = restore.snapshot_index};
     }
     restore.blank = restore.snapshot_index == 0 && (known != STATUS_NOT_FOUND || !is_new(desc));
+    uint64_t index, term;
+    bool stale = restore.blank && known == STATUS_NOT_FOUND && lsm_durable(h->lsm, desc->id, &index, &term);
+    if (stale && !MUTANT(cut_rows_remembered)) {
+        COVER("host.forgets_first"); /* it is asked for again: a crash would find it with rows that are not all there */
+        lsm_group_forget(h->lsm, desc->id);
+        host_flush(h);
+        return;
+    }
     if (restore.blank) {
         COVER("host.blank");
     } else {

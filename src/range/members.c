@@ -3,7 +3,7 @@
  *   LEAVING -- nothing works on it any more --> DETACHED -- tombstone durable --> CUTTING -- rows gone --> CUT -- that is durable --> (end)
  *     mute                                       the replica is freed              excise of its rows     the tombstone without its span
  *
- * A host that starts and finds a tombstone with a span begins at CUTTING: so until there is one without, nobody may have rows there.
+ * A host that starts and finds a tombstone with a span begins at DETACHED: so until there is one without, nobody may have rows there.
  * Rows of one that left before its parent split it off begin at STORING: until the split is durable the parent may need them again. */
 #include "base/assert.h"
 #include "base/mem.h"
@@ -269,20 +269,27 @@ bool host_replica_departs(const struct host *h, uint64_t group)
     return false;
 }
 
-void members_recall(struct host *h, uint64_t group, uint64_t replica_id, struct slice start, struct slice end)
+static void recall(struct host *h, uint64_t group, uint64_t replica_id, struct slice start, struct slice end)
 {
     members_note_gone(h, group, replica_id);
-    if (end.size == 0) return;
+    leaving_new(h, group, replica_id, start, end)->batch = h->batch_seq;
+    tombstone_put(h, group, replica_id, start, end);
+}
+
+void members_recall(struct host *h, uint64_t group, uint64_t replica_id, struct slice start, struct slice end)
+{
+    if (end.size == 0) {
+        members_note_gone(h, group, replica_id);
+        return;
+    }
     COVER("members.cut_again");
-    leaving_begin_cut(leaving_new(h, group, replica_id, start, end));
+    recall(h, group, replica_id, start, end);
 }
 
 void members_recall_left(struct host *h, uint64_t group, uint64_t replica_id, struct slice start, struct slice end)
 {
     COVER("members.left_at_restart");
-    members_note_gone(h, group, replica_id);
-    leaving_new(h, group, replica_id, start, end)->batch = h->batch_seq;
-    tombstone_put(h, group, replica_id, start, end);
+    recall(h, group, replica_id, start, end);
 }
 
 static void leaving_stored(void *ctx)
@@ -368,6 +375,37 @@ void members_pass(struct host *h)
     }
 }
 
+struct unknown {
+    struct host *host;
+    bool any;
+};
+
+static void forget_unknown(void *ctx, uint64_t group, uint64_t index, uint64_t term)
+{
+    struct unknown *u = ctx;
+    const struct replica *r = map_get(&u->host->replicas, group);
+    bool without = r == NULL || (raft_blank(r->raft) && r->state != REPLICA_INSTALLING);
+    (void)index;
+    (void)term;
+    if (group == HOST_GROUP || !without || is_leaving(u->host, group) || absorbed_is_kept(u->host, group)) return;
+    u->any = true;
+    lsm_group_forget(u->host->lsm, group);
+}
+
+/* Behind a lost log the store may know of replicas that nothing else here knows of, and the rows of one that the log had back as it was
+ * made may be theirs. Before they are cut the store forgets how far those had come: they begin anew, with a snapshot. */
+static bool forgets_first(struct leaving *l)
+{
+    struct unknown u = {.host = l->host};
+    if (l->host->lost_below == 0 || MUTANT(cut_rows_remembered)) return false;
+    lsm_each_group(l->host->lsm, forget_unknown, &u);
+    if (!u.any) return false;
+    COVER("members.forgets_first");
+    l->state = LEAVING_STORING;
+    lsm_flush(l->host->lsm, leaving_stored, l);
+    return true;
+}
+
 void members_durable(struct host *h)
 {
     LIST_FOR(it, &h->members.leaving)
@@ -375,7 +413,7 @@ void members_durable(struct host *h)
         struct leaving *l = LIST_ENTRY(it, struct leaving, link);
         if (l->batch >= h->batch_seq) continue;
         if (l->state == LEAVING_DETACHED) {
-            leaving_begin_cut(l);
+            if (!forgets_first(l)) leaving_begin_cut(l);
         } else if (l->state == LEAVING_CUT) {
             leaving_end(l);
         }
