@@ -183,8 +183,7 @@
     /* timestamps */                                                                                                   \
     X(timestamps_from_the_clock, "T44", "a new metadata leader begins at its clock, not at the bound")                 \
     X(timestamps_unconfirmed, "T44", "a deposed metadata leader goes on handing out timestamps")                       \
-    X(timestamp_before_bound, "T44",                                                                                   \
-      "a new metadata leader takes a timestamp before it knows where its predecessor stopped")                         \
+    X(timestamp_before_bound, "T44", "a new metadata leader takes one before it knows where the last one stopped")     \
     X(rebuilt_at_the_clock, "T38", "a metadata service made anew looks at clocks, not at what was handed out")         \
     X(timestamp_of_older_term, "T44", "a transaction uses a timestamp asked for in an earlier leadership")
 

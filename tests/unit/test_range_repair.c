@@ -772,42 +772,6 @@ START_TEST(what_is_back_with_a_lost_log_takes_no_rows_of_others)
 }
 END_TEST
 
-/* Behind a lost log: the store tells of ranges whose records were lost, and of some of their keys the log has a former owner back, as it was
- * made. When that one's rows are cut, theirs may be among them: nobody comes back with what the store then has. */
-START_TEST(what_is_cut_is_not_taken_for_whole)
-{
-    enum { FORMER = GROUP + 1, LATER = GROUP + 2 };
-    uint64_t index, term;
-    begin();
-    lsm_apply_also(host->lsm, LATER, 10, 2);
-    host_flush(host);
-    pass(60);
-    ck_assert(lsm_durable(host->lsm, LATER, &index, &term) && index == 10);
-    host->lost_below = UINT64_MAX;
-    struct range_desc d = the_range();
-    d.id = FORMER;
-    d.start = slice_str("p");
-    host_create_replica(host, &d);
-    pass(60);
-    if (_i == 0) { /* it leaves before the later one is made again */
-        host_replica_gone(host, FORMER, d.replicas[0].replica_id, d.epoch.conf_ver + 1);
-        pass(100);
-        ck_assert_ptr_null(host_replica(host, FORMER));
-        ck_assert(!lsm_durable(host->lsm, LATER, &index, &term));
-    }
-    d.id = LATER;
-    d.epoch.version = 6;
-    for (unsigned i = 0; i < 20; i++) { /* as heartbeats do; with the former one beside it, it is to take that in */
-        host_create_replica(host, &d);
-        if (host_replica(host, LATER) != NULL) ck_assert(!lsm_durable(host->lsm, LATER, &index, &term));
-        pass(20);
-    }
-    ck_assert_ptr_nonnull(host_replica(host, LATER));
-    ck_assert(raft_blank(replica_raft(host_replica(host, LATER))));
-    teardown();
-}
-END_TEST
-
 int main(void)
 {
     Suite *s = suite_create("range_repair");
@@ -831,7 +795,6 @@ int main(void)
     tcase_add_test(c, a_state_that_cannot_be_read_is_not_guessed);
     tcase_add_loop_test(c, what_is_back_with_a_lost_log_takes_no_rows_of_others, 0, 2);
     tcase_add_loop_test(c, alone_only_by_the_last_word_of_the_log, 0, 2);
-    tcase_add_loop_test(c, what_is_cut_is_not_taken_for_whole, 0, 2);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
