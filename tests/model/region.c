@@ -104,6 +104,11 @@ void *mem_aligned(size_t alignment, size_t size)
     return mem_alloc(size);
 }
 
+void *mem_large(size_t size) /* nothing that a model has is that large */
+{
+    return mem_alloc(size);
+}
+
 void *mem_dup(const void *data, size_t size)
 {
     void *p = mem_alloc(size);
