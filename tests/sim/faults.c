@@ -244,12 +244,12 @@ bool fault_may_rot(struct faults *f, const struct process *p)
     if (!process_is_node(p) && f->cluster->meta_count > METAS) return false; /* it has no vote, and others may go */
     if (process_is_node(p) && !(f->cluster->placed && check_raft_complete(f->cluster->check_raft))) return false;
     return process_host(p) != NULL && p->state == PROCESS_UP &&
-           (r->p == NULL || (!r->p->disk_damaged && rot_mended(r->p, r->replicas)));
+           (r->p == NULL || (!r->p->disk_damaged && rot_mended(r->p, r->before)));
 }
 
 void fault_note_rot(struct faults *f, struct process *p)
 {
-    f->rotten[process_is_node(p) ? 1 : 0] = (struct rotten){.p = p, .replicas = host_replica_count(process_host(p))};
+    f->rotten[process_is_node(p) ? 1 : 0] = (struct rotten){.p = p, .before = rot_ranges_of(f->world, p)};
 }
 
 /* What is durable in the log, or the head of the manifest: leaders must mend it. */

@@ -11,11 +11,11 @@ struct faults {
     uint64_t count;
     unsigned partition; /* number of the present one; its end looks whether it still is */
     struct rotten {
-        struct process *p; /* NULL: nothing has rotted yet */
-        size_t replicas;   /* that it had */
-    } rotten[2];           /* of the members, of the nodes: one of a kind at a time is not sound */
-    unsigned splits;       /* asked for */
-    uint64_t lag_until_ns; /* meanwhile nothing else befalls the network */
+        struct process *p;               /* NULL: nothing has rotted yet */
+        const struct rot_ranges *before; /* that it had */
+    } rotten[2];                         /* of the members, of the nodes: one of a kind at a time is not sound */
+    unsigned splits;                     /* asked for */
+    uint64_t lag_until_ns;               /* meanwhile nothing else befalls the network */
 };
 
 /* faults.c */

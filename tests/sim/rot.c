@@ -93,11 +93,42 @@ static void count_unsound(void *ctx, struct replica *r)
     if (raft_recovering(replica_raft(r)) || r->state == REPLICA_CREATING) (*(unsigned *)ctx)++;
 }
 
-bool rot_mended(const struct process *p, size_t replicas_before)
+static void note_range(void *ctx, struct replica *r)
+{
+    struct rot_ranges *ranges = ctx;
+    ranges->ids[ranges->count++] = replica_group(r);
+}
+
+struct rot_ranges *rot_ranges_of(struct world *w, const struct process *p)
+{
+    const struct host *h = process_host(p);
+    struct rot_ranges *ranges = world_alloc(w, sizeof *ranges + host_replica_count(h) * sizeof ranges->ids[0]);
+    ranges->count = 0;
+    host_each_replica(h, note_range, ranges);
+    return ranges;
+}
+
+/* It was moved away or taken in: nobody counts on h for it. Whoever is down may know better. */
+static bool is_over(const struct process *p, const struct host *h, uint64_t range)
+{
+    struct process *servers[SERVERS_MAX];
+    unsigned count = cluster_servers(process_cluster(p), servers);
+    for (unsigned i = 0; i < count; i++) {
+        if (process_is_node(servers[i]) != process_is_node(p)) continue;
+        const struct host *other = process_host(servers[i]);
+        const struct replica *r = other == NULL ? NULL : host_replica(other, range);
+        if (other == NULL || (r != NULL && range_desc_replica(replica_desc(r), host_node_id(h)) != NULL)) return false;
+    }
+    return true;
+}
+
+bool rot_mended(const struct process *p, const struct rot_ranges *before)
 {
     unsigned unsound = 0;
     const struct host *h = process_host(p);
     if (h == NULL) return false;
     host_each_replica(h, count_unsound, &unsound);
-    return unsound == 0 && !(process_is_node(p) && host_log_lost(h)) && host_replica_count(h) >= replicas_before;
+    for (size_t i = 0; i < before->count; i++)
+        unsound += host_replica(h, before->ids[i]) == NULL && !is_over(p, h, before->ids[i]);
+    return unsound == 0 && !(process_is_node(p) && host_log_lost(h));
 }

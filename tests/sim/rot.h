@@ -5,7 +5,13 @@
 #include "sim/cluster.h"
 
 void rot_strike(struct world *w, struct process *p); /* which is down */
-/* It is up, has all replicas that it had before, and leaders have mended them all. */
-bool rot_mended(const struct process *p, size_t replicas_before);
+/* Ranges that a host has, by id: as many replicas of others, split off since, do not stand for them. */
+struct rot_ranges {
+    size_t count;
+    uint64_t ids[];
+};
+struct rot_ranges *rot_ranges_of(struct world *w, const struct process *p); /* which is up; the world keeps them */
+/* It is up, has all that it had before and that anybody still counts on it for, and leaders have mended them all. */
+bool rot_mended(const struct process *p, const struct rot_ranges *before);
 
 #endif

@@ -7,6 +7,7 @@
 #include "lib/cover.h"
 #include "lib/suite.h"
 #include "range/command.h"
+#include "sim/rot.h"
 #include "sim/stage.h"
 
 enum { CALL_MS = 5000, ADMIN = 1 }; /* ADMIN: the router that asks for changes; the others may die */
@@ -427,6 +428,40 @@ START_TEST(what_a_range_holds_goes_along)
 }
 END_TEST
 
+/* What rots in the simulator leaves a majority: a server that lacks a range which it had before is not mended, however many others came
+ * to it since; it is when nobody counts on it for that any more, and everybody is there to say so. */
+START_TEST(no_other_range_stands_for_one_that_is_lost)
+{
+    struct process *node, *other;
+    struct rot_ranges *before = world_alloc(&s->world, sizeof *before + sizeof before->ids[0]);
+    uint64_t left = replica_group(leader_of("c", &node));
+    struct process *lacks = s->cluster.nodes[0];
+    for (unsigned i = 1; lacks == node || host_replica(process_host(lacks), left) == NULL; i++)
+        lacks = s->cluster.nodes[i];
+    cut_off(lacks, true);
+    split_at("c3");
+    before->ids[before->count++] = replica_group(leader_of("c4", &node));
+    ck_assert(host_replica(process_host(lacks), before->ids[0]) == NULL);
+    ck_assert_uint_ge(host_replica_count(process_host(lacks)), before->count);
+    ck_assert(!rot_mended(lacks, before));
+    cut_off(lacks, false);
+    stage_run(s, 5 * SEC_NS);
+    ck_assert(host_replica(process_host(lacks), before->ids[0]) != NULL);
+    ck_assert(rot_mended(lacks, before));
+    merge_ranges_of("c", "c3");
+    stage_run(s, 5 * SEC_NS);
+    ck_assert(host_replica(process_host(lacks), before->ids[0]) == NULL);
+    ck_assert(rot_mended(lacks, before));
+    other = s->cluster.nodes[lacks == s->cluster.nodes[0] ? 1 : 0];
+    stage_crash(s, other);
+    ck_assert(!rot_mended(lacks, before)); /* it might say otherwise */
+    stage_revive(s);
+    stage_run(s, 5 * SEC_NS);
+    ck_assert(rot_mended(lacks, before));
+    sound();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sim_ranges");
@@ -443,6 +478,7 @@ int main(void)
     tcase_add_test(t, a_frozen_range_serves_nothing);
     tcase_add_test(t, nobody_is_left_behind_by_a_merge);
     tcase_add_test(t, what_a_range_holds_goes_along);
+    tcase_add_test(t, no_other_range_stands_for_one_that_is_lost);
     suite_add_tcase(suite, t);
     return run_suite(suite);
 }
