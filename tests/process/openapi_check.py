@@ -74,7 +74,7 @@ def session():
 # In this order: method, path, body, headers. What is refused on purpose is documented, too.
 REQUESTS = [
     ("putValue", lambda: ("PUT", "/v1/kv/default/a%2Fb?ttl=1h", b"one", {"Idempotency-Key": "check"})),
-    ("getValue", lambda: ("GET", "/v1/kv/default/a%2Fb?consistency=bounded&max_staleness=5s")),
+    ("getValue", lambda: ("GET", "/v1/kv/default/a%2Fb?consistency=bounded&max_staleness=1ms")),
     ("scan", lambda: ("GET", "/v1/kv/default?prefix=a&limit=1")),
     ("watch", lambda: ("GET", "/v1/watch/default?prefix=a&progress=100ms")),
     ("transact", lambda: ("POST", "/v1/txn", {"id": "t", "compare": [{"key": "a/b", "target": "exists", "exists": True}], "then": [{"add": {"key": "n", "delta": "1"}}, {"get": {"key": "a/b"}}]})),

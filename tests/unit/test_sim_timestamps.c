@@ -234,6 +234,14 @@ START_TEST(a_metadata_leader_that_has_not_applied_yet)
     struct stage_answer before, after, kept = {.done = false};
     struct process *former = meta_leader(NULL);
     struct txn_op op = put_op("a", "1");
+    struct buf params;
+    buf_init(&params, 1024);
+    pack_meta_upgrade_request(&params, &(struct meta_upgrade_request){.version = 2, .finalize = true});
+    client_meta(stage_client(s, 0), METHOD_META_UPGRADE, buf_slice(&params), 3000, answered, &kept);
+    process_pass_soon(s->cluster.clients[0]);
+    wait_for(&kept.done);
+    ck_assert_int_eq(kept.status, STATUS_OK);
+    stage_run(s, SEC_NS); /* the others have applied that, too */
     for (unsigned i = 0; i < METAS; i++) {
         if (s->cluster.metas[i] == former) continue;
         host_replica(process_host(s->cluster.metas[i]), META_GROUP)->apply_wait = true;
@@ -244,8 +252,8 @@ START_TEST(a_metadata_leader_that_has_not_applied_yet)
     process_crash(former, MEMDISK_KEEP, false);
     for (unsigned i = 0; i < 100 && meta_leader(former) == NULL; i++) stage_run(s, 100 * MS_NS);
     ck_assert_ptr_nonnull(meta_leader(former));
-    struct buf params;
-    buf_init(&params, 1024);
+    buf_clear(&params);
+    kept.done = false;
     pack_meta_snapshot_request(
         &params,
         &(struct meta_snapshot_request){.verb = SNAPSHOT_VERB_REGISTER, .name = slice_str("now"), .lifetime_ms = 5000});
