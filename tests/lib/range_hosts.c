@@ -1,4 +1,5 @@
 #include "lib/range_hosts.h"
+#include "lib/row_machine.h"
 
 #include <stdio.h>
 
@@ -12,47 +13,6 @@ unsigned hosts_chunk_rows = 1;
 bool hosts_without_range; /* hosts begin without a replica */
 uint64_t hosts_written;   /* commands that were answered */
 uint64_t hosts_frames, hosts_messages;
-
-/* --- the machine: each command is a row --- */
-
-static enum status apply(void *ctx, const struct machine_entry *e, const struct txn_view *view, struct arena *arena,
-                         struct txn_writes *writes, uint64_t *ts, struct buf *answer)
-{
-    (void)ctx;
-    (void)view;
-    struct buf key;
-    char text[16];
-    buf_init(&key, 64);
-    (void)snprintf(text, sizeof text, "k%05llu", (unsigned long long)e->index);
-    key_encode_data(&key, e->desc->keyspace, slice_str(text));
-    writes->items = arena_alloc(arena, sizeof *writes->items);
-    writes->items[0] = (struct txn_write){.key = arena_dup_slice(arena, buf_slice(&key)), .value = e->command};
-    writes->count = 1;
-    buf_free(&key);
-    *ts = e->index;
-    buf_clear(answer);
-    return STATUS_OK;
-}
-
-static enum status cut(void *ctx, void *state, const struct machine_cut *c, struct arena *arena,
-                       struct txn_writes *writes)
-{
-    (void)ctx;
-    (void)state;
-    (void)c;
-    (void)arena;
-    (void)writes;
-    return STATUS_OK;
-}
-
-static void join(void *ctx, void *left, void *right, const struct machine_cut *c, struct arena *arena,
-                 struct txn_writes *writes)
-{
-    (void)right;
-    (void)cut(ctx, left, c, arena, writes);
-}
-
-static const struct machine_ops MACHINE = {.apply = apply, .cut = cut, .join = join};
 
 static void first_durable(void *ctx)
 {
@@ -108,7 +68,7 @@ static enum status bare_start(struct process *q, struct errbuf *err)
     q->server = b;
     b->self = (struct rpc_identity){.role = ROLE_NODE, .node_id = q->index + 1};
     memset(b->self.cluster.bytes, 7, sizeof b->self.cluster.bytes);
-    struct host_owner owner = {.machine = &MACHINE, .first_durable = first_durable, .ctx = b};
+    struct host_owner owner = {.machine = &ROW_MACHINE, .first_durable = first_durable, .ctx = b};
     enum status s = rpc_server_new(&q->env, q->address, &b->self, on_request, b, &b->server, err);
     if (s == STATUS_OK) s = host_open(&q->env, &hosts_options, &b->self, &owner, &b->host, err);
     if (s != STATUS_OK) return s;

@@ -4,6 +4,7 @@
 
 #include "lib/cover.h"
 #include "lib/memdisk.h"
+#include "lib/row_machine.h"
 #include "lib/suite.h"
 #include "lib/testenv.h"
 #include "range/command.h"
@@ -20,51 +21,6 @@ static struct host *host;
 static struct rpc_identity self = {.role = ROLE_NODE, .node_id = 1};
 static struct host_options options;
 
-/* Each command is a key's number and a value that makes the log long. */
-static enum status apply(void *ctx, const struct machine_entry *e, const struct txn_view *view, struct arena *arena,
-                         struct txn_writes *writes, uint64_t *ts, struct buf *answer)
-{
-    (void)ctx;
-    (void)view;
-    struct buf key;
-    buf_init(&key, 64);
-    char text[16];
-    (void)snprintf(text, sizeof text, "k%05llu", (unsigned long long)e->index);
-    key_encode_data(&key, e->desc->keyspace, slice_str(text));
-    writes->items = arena_alloc(arena, sizeof *writes->items);
-    writes->items[0] = (struct txn_write){.key = arena_dup_slice(arena, buf_slice(&key)), .value = e->command};
-    writes->count = 1;
-    buf_free(&key);
-    *ts = e->index;
-    buf_clear(answer);
-    return STATUS_OK;
-}
-
-/* A machine that can be cut, wherever: so its log may hold what changes the range. */
-static enum status cut(void *ctx, void *state, const struct machine_cut *c, struct arena *arena,
-                       struct txn_writes *writes)
-{
-    (void)ctx;
-    (void)state;
-    (void)c;
-    (void)arena;
-    (void)writes;
-    return STATUS_OK;
-}
-
-static void join(void *ctx, void *left, void *right, const struct machine_cut *c, struct arena *arena,
-                 struct txn_writes *writes)
-{
-    (void)ctx;
-    (void)left;
-    (void)right;
-    (void)c;
-    (void)arena;
-    (void)writes;
-}
-
-static const struct machine_ops MACHINE = {.apply = apply, .cut = cut, .join = join};
-
 static void first_durable(void *ctx)
 {
     (void)ctx;
@@ -72,7 +28,7 @@ static void first_durable(void *ctx)
 
 static enum status open_host(void)
 {
-    struct host_owner owner = {.machine = &MACHINE, .first_durable = first_durable};
+    struct host_owner owner = {.machine = &ROW_MACHINE, .first_durable = first_durable};
     memset(&err, 0, sizeof err);
     return host_open(&t.env, &options, &self, &owner, &host, &err);
 }
