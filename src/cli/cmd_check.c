@@ -23,6 +23,7 @@ struct check {
     uint64_t index; /* of the comparison */
     const char *verdict;
     bool good;
+    bool moved; /* a node has no replica any more, or not yet: the map is older than that */
 };
 
 static bool is_silent(const struct check *k, uint64_t node_id)
@@ -45,6 +46,7 @@ static bool ask_replica(struct check *k, uint64_t node_id, bool begin, struct ra
     pack_range_check_request(&params, &(struct range_check_request){.range_id = k->range->id, .begin = begin});
     int code = admin_try_node(a, n->address, METHOD_RANGE_CHECK, buf_slice(&params), &payload);
     buf_free(&params);
+    k->moved = k->moved || (code != CLI_OK && a->last == STATUS_RANGE_NOT_FOUND);
     return code == CLI_OK && unpack_range_check_reply(payload, &a->arena, reply) == STATUS_OK;
 }
 
@@ -111,8 +113,11 @@ static void judge(struct check *k)
                                   : "not all replicas have answered";
 }
 
-static bool check_range(struct check *k, uint64_t deadline_ms)
+static bool compare(struct check *k, uint64_t deadline_ms)
 {
+    k->index = 0;
+    k->moved = false;
+    memset(k->replicas, 0, sizeof k->replicas);
     if (!begin(k)) {
         k->verdict = "NOT COMPARED: no replica leads it, or none answers";
         return false;
@@ -125,6 +130,32 @@ static bool check_range(struct check *k, uint64_t deadline_ms)
         for (size_t i = 0; i < k->range->replica_count; i++)
             (void)ask_replica(k, k->replicas[i].node_id, false, &k->replicas[i].reply);
         judge(k);
+    }
+    return k->good;
+}
+
+/* By the map of this moment. */
+static bool find_again(struct check *k)
+{
+    struct meta_map_reply *map = arena_alloc(&k->call->arena, sizeof *map);
+    if (admin_ask_map(k->call, map) != CLI_OK) return false;
+    for (size_t i = 0; i < map->range_count; i++) {
+        if (map->ranges[i].id != k->range->id) continue;
+        k->map = map;
+        k->range = &map->ranges[i];
+        return true;
+    }
+    k->verdict = "NOT COMPARED: it was merged into its left neighbour meanwhile; check again";
+    k->index = 0;
+    return false;
+}
+
+/* A replica that went to another node while it was asked is looked for there. */
+static bool check_range(struct check *k, uint64_t deadline_ms)
+{
+    while (!compare(k, deadline_ms) && k->moved && env_wall_ms(k->call->session.env) < deadline_ms) {
+        admin_pause(k->call, CHECK_LOOK_MS);
+        if (!find_again(k)) break;
     }
     return k->good;
 }

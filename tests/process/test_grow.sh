@@ -21,6 +21,12 @@ settled() { # no operator for a while
     done
     return 1
 }
+compared() { # again and again while replicas move: each is found where it is now
+    for _ in $(seq 40); do
+        "$quorate" range check --keyspace grown >"$work/compared" 2>&1 || { cat "$work/compared"; return 1; }
+        if quiet; then return 0; fi
+    done
+}
 shares() { # every node that stays holds within two of the mean, by and by
     for _ in $(seq 50); do
         "$quorate" range list -o json | json "(lambda c, m: (all(abs(x - m) <= 2 for x in c.values()) and len(c) == $1, c))(
@@ -45,6 +51,8 @@ load_start grow
 sleep 1
 check "a fourth node" "$quorate" cluster add-node
 check "a fifth node" "$quorate" cluster add-node
+sleep 1 # the first operators begin
+check "replicas are compared while they move" compared
 check "operators end" settled
 check "each of the five has its share" shares 5
 check "no request has failed meanwhile" load_clean grow
