@@ -7,6 +7,7 @@
 #include "gateway/json_out.h"
 
 #define CHECK_LOOK_MS 50u
+#define CHECK_MAP_LOOKS 8u /* so often the map is asked again */
 
 struct compared { /* one replica */
     uint64_t node_id;
@@ -24,6 +25,7 @@ struct check {
     const char *verdict;
     bool good;
     bool moved; /* a node has no replica any more, or not yet: the map is older than that */
+    bool gone;  /* the range is no more */
 };
 
 static bool is_silent(const struct check *k, uint64_t node_id)
@@ -113,6 +115,40 @@ static void judge(struct check *k)
                                   : "not all replicas have answered";
 }
 
+/* By the map of this moment; false: nothing has changed since the last one. */
+static bool has_changed(struct check *k)
+{
+    const struct range_desc *before = k->range;
+    struct meta_map_reply *map = arena_alloc(&k->call->arena, sizeof *map);
+    if (admin_ask_map(k->call, map) != CLI_OK) return false;
+    k->map = map;
+    k->range = NULL;
+    for (size_t i = 0; i < map->range_count && k->range == NULL; i++)
+        if (map->ranges[i].id == before->id) k->range = &map->ranges[i];
+    k->gone = k->range == NULL;
+    if (k->gone) k->range = before;
+    return k->gone || k->range->epoch.conf_ver != before->epoch.conf_ver ||
+           k->range->epoch.version != before->epoch.version;
+}
+
+/* False: the range has other replicas than those that were asked. */
+static bool wait_for_replicas(struct check *k, uint64_t deadline_ms)
+{
+    for (unsigned looks = 1; !look(k) && env_wall_ms(k->call->session.env) < deadline_ms; looks++) {
+        if (looks % CHECK_MAP_LOOKS == 0 && has_changed(k)) return false;
+        admin_pause(k->call, CHECK_LOOK_MS);
+    }
+    return !k->moved || !has_changed(k);
+}
+
+static bool nobody_is_silent(const struct check *k)
+{
+    for (size_t i = 0; i < k->range->replica_count; i++)
+        if (is_silent(k, k->range->replicas[i].node_id)) return false;
+    return true;
+}
+
+/* False: it is to be asked again. */
 static bool compare(struct check *k, uint64_t deadline_ms)
 {
     k->index = 0;
@@ -120,9 +156,11 @@ static bool compare(struct check *k, uint64_t deadline_ms)
     memset(k->replicas, 0, sizeof k->replicas);
     if (!begin(k)) {
         k->verdict = "NOT COMPARED: no replica leads it, or none answers";
-        return false;
+        (void)has_changed(k);
+        return !nobody_is_silent(k);
     }
-    while (!look(k) && env_wall_ms(k->call->session.env) < deadline_ms) admin_pause(k->call, CHECK_LOOK_MS);
+    k->verdict = "NOT COMPARED: its replicas change all the time";
+    if (!wait_for_replicas(k, deadline_ms)) return false;
     judge(k);
     /* Whoever differs finds out when it has heard of the others: look again, so that it is told here too. */
     if (!k->good) {
@@ -131,32 +169,16 @@ static bool compare(struct check *k, uint64_t deadline_ms)
             (void)ask_replica(k, k->replicas[i].node_id, false, &k->replicas[i].reply);
         judge(k);
     }
-    return k->good;
+    return true;
 }
 
-/* By the map of this moment. */
-static bool find_again(struct check *k)
-{
-    struct meta_map_reply *map = arena_alloc(&k->call->arena, sizeof *map);
-    if (admin_ask_map(k->call, map) != CLI_OK) return false;
-    for (size_t i = 0; i < map->range_count; i++) {
-        if (map->ranges[i].id != k->range->id) continue;
-        k->map = map;
-        k->range = &map->ranges[i];
-        return true;
-    }
-    k->verdict = "NOT COMPARED: it was merged into its left neighbour meanwhile; check again";
-    k->index = 0;
-    return false;
-}
-
-/* A replica that went to another node while it was asked is looked for there. */
+/* A replica that goes to another node while it is asked is looked for there; a leader that goes, likewise. */
 static bool check_range(struct check *k, uint64_t deadline_ms)
 {
-    while (!compare(k, deadline_ms) && k->moved && env_wall_ms(k->call->session.env) < deadline_ms) {
-        admin_pause(k->call, CHECK_LOOK_MS);
-        if (!find_again(k)) break;
-    }
+    while (!compare(k, deadline_ms) && !k->gone && env_wall_ms(k->call->session.env) < deadline_ms)
+        admin_pause(k->call, CHECK_LOOK_MS * CHECK_MAP_LOOKS);
+    if (k->gone) k->verdict = "NOT COMPARED: it was merged into its left neighbour meanwhile; check again";
+    if (k->gone) k->index = 0;
     return k->good;
 }
 
