@@ -192,6 +192,7 @@ static enum status take_row(struct ledger_proof *c, struct slice at, struct slic
         return i128_parse(value, &c->slots[key.slot]) ? STATUS_OK : STATUS_CORRUPT;
     case LEDGER_ROW_POSTINGS: account_open(c, &key.id); return take_postings(c, value, key.at);
     case LEDGER_ROW_RESOLUTION:
+        if (c->has_resolution) fault(c, "a resolution without its transfer", &c->resolved);
         c->has_resolution = true;
         c->resolved = key.id;
         return row_get_resolution(value, &c->resolution);
