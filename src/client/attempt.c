@@ -295,6 +295,11 @@ static enum step take_refusal(struct request *r, uint64_t now_ns)
         if (head->unknown_outcome) return take_unknown(r, head->status);
         if (may_repeat(r)) return route_again(r);
         break;
+    case STATUS_IO:
+    case STATUS_NO_SPACE:
+    case STATUS_NO_MEMORY:
+        if (r->kind == REQUEST_WATCH) return request_pause(r, now_ns); /* it would be asked again at once */
+        break;
     default: break;
     }
     if (head->unknown_outcome && r->kind == REQUEST_TXN) r->may_have_happened = true;

@@ -113,13 +113,27 @@ static void leg_note(struct leg *g, const struct client_error *e, const struct w
                    e->status != STATUS_OK ? (const char *)e->message.data : still);
 }
 
+/* Asked again, it would be answered the same. */
+static bool is_final(enum status s)
+{
+    switch ((int)s) {
+    case STATUS_TOO_OLD:
+    case STATUS_NOT_FOUND:
+    case STATUS_UNSUPPORTED:
+    case STATUS_INVALID:
+    case STATUS_TOO_LARGE:
+    case STATUS_CORRUPT: return true;
+    default: return false;
+    }
+}
+
 static void leg_took(struct leg *g, const struct client_error *e, const struct watch_reply *reply, struct slice end,
                      uint64_t resume)
 {
     struct client_watch *w = g->watch;
     leg_note(g, e, reply);
     g->request = NULL;
-    if (e->status == STATUS_TOO_OLD || e->status == STATUS_NOT_FOUND || e->status == STATUS_UNSUPPORTED) {
+    if (is_final(e->status)) {
         w->resume = resume;
         watch_fail(w, e->status, e->message);
     } else if (e->status == STATUS_OK) {

@@ -395,6 +395,44 @@ static bool was_told(void *ctx)
     return *(const unsigned *)ctx > 0;
 }
 
+static enum status refusal;
+static bool refuse_watches(struct fake_node *n, struct rpc_request *r, void *ctx)
+{
+    (void)n;
+    (void)ctx;
+    if (r->method != METHOD_WATCH) return false;
+    polls++;
+    fake_refuse(r, refusal, false, 0);
+    return true;
+}
+
+/* A disk that fails is asked again, after pauses; what will be refused for ever ends the watch. */
+START_TEST(a_watch_that_nodes_refuse)
+{
+    unsigned told = 0;
+    fake_start(&f, 13, 0);
+    f.hook = refuse_watches;
+    refusal = STATUS_IO;
+    polls = 0;
+    struct client_watch_options options = {.keyspace = slice_str("bank"), .start = SLICE_EMPTY, .end = SLICE_EMPTY};
+    struct client_watch *w = client_watch_new(f.client, &options);
+    client_watch_next(w, note_watch, &told);
+    (void)fakenet_run(f.net, NULL, NULL, 10 * SECOND);
+    ck_assert_uint_gt(polls, 3);
+    ck_assert_uint_lt(polls, 300); /* three legs */
+    ck_assert(told == 0 || watch_status == STATUS_OK);
+    refusal = STATUS_TOO_LARGE;
+    for (unsigned i = 0; i < 3 && watch_status == STATUS_OK; i++) {
+        if (told > 0) client_watch_next(w, note_watch, &told);
+        told = 0;
+        ck_assert(fakenet_run(f.net, was_told, &told, 20 * SECOND));
+    }
+    ck_assert_int_eq(watch_status, STATUS_TOO_LARGE);
+    client_watch_free(w);
+    fake_stop(&f);
+}
+END_TEST
+
 /* Who does not read has no question standing when the keyspace goes. */
 START_TEST(a_watch_does_not_go_on_in_another_keyspace)
 {
@@ -461,6 +499,7 @@ int main(void)
     tcase_add_test(t, a_keyspace_dropped_under_a_transaction_leaves_it_open);
     tcase_add_test(t, a_keyspace_by_hash_made_anew_is_noticed);
     tcase_add_test(t, a_watch_does_not_go_on_in_another_keyspace);
+    tcase_add_test(t, a_watch_that_nodes_refuse);
     tcase_add_test(t, news_of_a_former_keyspace_are_old);
     suite_add_tcase(suite, t);
     return run_suite(suite);
