@@ -1,7 +1,6 @@
 /* Planted bugs. Each is a classic mistake behind a switch that exists only in a build of its own (-DQUORATE_MUTANTS, made by
  * `make sim-mutants`): there one of them is on, and the simulator must find it. Everywhere else MUTANT is `false`, and the
  * compiler removes it; `make check` proves that production objects know nothing of it.
- *
  * X(name, trap of docs/testing.md, what it does). A new feature brings the mistakes that it guards against. */
 #ifndef QUORATE_BASE_MUTANT_H
 #define QUORATE_BASE_MUTANT_H
@@ -150,6 +149,7 @@
     X(absorbed_without_tombstone, "T14", "of an absorbed range nothing stays when who took it in has left the node")   \
     X(absorbed_left_behind, "T14", "an absorbed range stays behind when who took it in leaves the node")               \
     X(keys_free_too_early, "T30", "keys of one that left are free before its tombstone no longer names them")          \
+    X(born_before_loss_votes, "T31", "what was split off before a log was lost is taken for split off behind that")    \
     X(cut_rows_remembered, "T30", "the store says how far one had come whose rows another took along")                 \
     X(lost_log_takes_rows, "T30", "one that a lost log has back drops rows that are another range's by now")           \
     X(blank_in_the_way, "T30", "a replica without rows keeps its keys although somebody later has them")               \

@@ -58,6 +58,14 @@ void birth_row_value(struct buf *value, const struct range_change *c, uint64_t p
     buf_free(&range);
 }
 
+/* Nobody here knew of the child before log or store were lost, for SPLIT had not committed by then. What had, lies before the fence by which
+ * a leader mended the parent: all that was applied here, and all that the map told. */
+static bool is_later_than_loss(const struct replica *parent, uint64_t index)
+{
+    uint64_t mended = replica_lineage(parent)->mended;
+    return mended > 0 && (index > mended || MUTANT(born_before_loss_votes));
+}
+
 void birth_of(struct replica *parent, const struct range_change *c, uint64_t index)
 {
     struct host *h = parent->host;
@@ -79,7 +87,9 @@ void birth_of(struct replica *parent, const struct range_change *c, uint64_t ind
                                    .applied = BIRTH_INDEX};
     struct replica_birth how = {
         .creating = true, .record = state, .birth = {.group = parent->desc->id, .index = index, .leader = c->leader}};
-    if (state->desc.id < h->lost_below) { /* it was here before, perhaps: its votes were lost */
+    bool is_news = is_later_than_loss(parent, index);
+    if (state->desc.id < h->lost_below && is_news) COVER("range.born_after_loss");
+    if (state->desc.id < h->lost_below && !is_news) { /* it was here before, perhaps: its votes were lost */
         COVER("range.born_recovering");
         how.recovering = "log or store was damaged and may have held it";
         restore.recovering = true;
@@ -89,6 +99,7 @@ void birth_of(struct replica *parent, const struct range_change *c, uint64_t ind
     raft_restore_done(r->raft);
     r->leads_at_birth = r->id == c->leader && !restore.recovering;
     inherit(r, parent);
+    if (is_news) replica_lineage_of(r)->mended = BIRTH_INDEX;
     r->created_batch = h->batch_seq;
     list_push_back(&h->created, &r->ready_link);
     record_put(r);

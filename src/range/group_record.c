@@ -7,12 +7,13 @@
 
 void group_record_pack(struct buf *out, const struct group_record *r)
 {
-    pack_array(out, 5);
+    pack_array(out, r->mended > 0 ? 6 : 5);
     pack_bin(out, r->range);
     pack_bin(out, r->recovering);
     pack_uint(out, r->birth.group);
     pack_uint(out, r->birth.index);
     pack_uint(out, r->birth.leader);
+    if (r->mended > 0) pack_uint(out, r->mended);
     ASSERT(!out->overflow);
 }
 
@@ -25,6 +26,10 @@ enum status group_record_read(struct slice state, struct group_record *out)
     out->birth.group = unpack_uint(&u);
     out->birth.index = unpack_uint(&u);
     out->birth.leader = unpack_uint(&u);
+    if (extra > 0) {
+        out->mended = unpack_uint(&u);
+        extra--;
+    }
     unpack_close(&u, extra);
     return unpack_done(&u) ? STATUS_OK : STATUS_CORRUPT;
 }

@@ -15,6 +15,8 @@ struct group_record {
     struct slice range;      /* packed range_state in which the replica was created */
     struct slice recovering; /* why it is; empty: it is not */
     struct birth birth;
+    uint64_t
+        mended; /* what is behind this index committed after the last loss of this host's log or store; 0: not known */
 };
 void group_record_pack(struct buf *out, const struct group_record *r);
 MUST_CHECK enum status group_record_read(struct slice state, struct group_record *out);

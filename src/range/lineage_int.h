@@ -14,6 +14,7 @@ struct lineage {
     struct slice record;   /* owned: the state in which it was created, as its group record says; empty: the present */
     struct birth birth;    /* by a split; its rows are here when that is applied */
     uint64_t birth_floor;  /* children are unborn: nothing replaces this replica before it has applied so much */
+    uint64_t mended;       /* of its group record; 0 while it is recovering */
     uint64_t merged_at;    /* index at which it last took in another */
     uint64_t merge_waiter; /* the left neighbour, whose apply waits for this one's; 0: none */
 };

@@ -24,6 +24,7 @@ struct recovered {
     struct slice record; /* packed range_state in which it was created. Owned */
     char *why;           /* it is recovering; NULL: it is not. Owned */
     struct birth birth;
+    uint64_t mended;
     struct range_state created, range; /* decoded, of the record; and as the store says, else the same */
     bool usable;                       /* these make sense, and have a replica here */
     bool unread;                       /* the store has its state, and cannot read it: nothing of its rows counts */
@@ -48,6 +49,7 @@ struct recovery {
     struct arena arena;
     const char *lost; /* what every replica has lost; NULL: nothing */
     bool damaged;     /* a record makes no sense */
+    bool took_in;     /* whom a range had taken in cannot be told any more */
 };
 
 static void recovered_truncate(struct recovered *g, size_t count)
@@ -101,6 +103,7 @@ static void on_group(void *ctx, uint64_t group, struct slice state)
     if (group_record_read(state, &r) != STATUS_OK) return; /* recover_group says so */
     g->record = mem_dup_slice(r.range);
     g->birth = r.birth;
+    g->mended = r.mended;
     if (r.recovering.size == 0) return;
     g->why = mem_zalloc(r.recovering.size + 1);
     memcpy(g->why, r.recovering.data, r.recovering.size);
@@ -193,7 +196,8 @@ static void recovered_record_put(struct host *h, const struct recovered *g)
     buf_init(&b, LIMIT_FRAME_BYTES);
     group_record_pack(&b, &(struct group_record){.range = g->record,
                                                  .recovering = g->why != NULL ? slice_str(g->why) : SLICE_EMPTY,
-                                                 .birth = g->birth});
+                                                 .birth = g->birth,
+                                                 .mended = g->mended});
     wal_put_group(h->wal, g->group, buf_slice(&b));
     buf_free(&b);
 }
@@ -205,6 +209,7 @@ static void recovered_forget(struct host *h, struct recovered *g, const char *wh
               (unsigned long long)g->store_index, why);
     mem_free(g->why);
     g->why = mem_strdup(why);
+    g->mended = 0;
     recovered_truncate(g, 0);
     g->hard.commit = g->store_index;
     if (g->hard.term < g->store_term)
@@ -239,6 +244,7 @@ static struct replica *recovered_replica(struct host *h, struct recovered *g, si
         replica_new(h, &g->range, &restore,
                     &(struct replica_birth){.recovering = g->why, .record = &g->created, .birth = g->birth});
     r->unborn = g->unborn && !MUTANT(split_without_rows);
+    if (g->mended > 0) replica_lineage_of(r)->mended = g->mended;
     if (g->birth_floor > 0) replica_lineage_of(r)->birth_floor = g->birth_floor;
     for (size_t i = from; i < g->count; i++) {
         struct recovered_entry *e = &g->entries[i];
@@ -282,9 +288,16 @@ static void spare_held(struct recovery *rec, struct gone_record *t)
 }
 
 /* Groups are not known any more: a damaged log had their records. Or, for those that a range here has taken in, what that range had become
- * was all that was left of them, and it is back as it was made. */
+ * was all that was left of them, and it is back as it was made. What was mended after an earlier loss says nothing of this one. */
 static void groups_are_lost(struct host *h)
 {
+    uint64_t group;
+    void *value;
+    for (size_t it = 0; map_next(&h->replicas, &it, &group, &value);) {
+        if (replica_lineage(value)->mended == 0) continue;
+        replica_lineage_of(value)->mended = 0;
+        replica_record_put(value);
+    }
     h->lost_below = UINT64_MAX;
     host_record_put(h->wal, h->lost_below);
 }
@@ -335,7 +348,7 @@ static enum status recover_group(struct recovery *rec, struct recovered *g, stru
         COVER("recover.lost");
         ASSERT(!g->unborn);
         recovered_forget(h, g, why);
-        if (rec->lost == NULL && g->store_index == 0) groups_are_lost(h);
+        if (rec->lost == NULL && g->store_index == 0) rec->took_in = true;
         from = 0;
     }
     struct replica *r = recovered_replica(h, g, from);
@@ -679,6 +692,7 @@ static enum status recover_groups(struct recovery *rec, bool anew, bool store_da
     enum status s = recover_check(rec, err);
     for (size_t it = 0; s == STATUS_OK && map_next(&rec->groups, &it, &group, &value);)
         s = recover_group(rec, value, err);
+    if (s == STATUS_OK && rec->took_in) groups_are_lost(h);
     if (s == STATUS_OK && anew) s = wal_begin_anew(h->wal, err);
     if (s == STATUS_OK && rec->lost != NULL && !anew) s = wal_submit_now(h->wal, err); /* durably lost: now it may go */
     if (s == STATUS_OK && store_damaged) s = recover_store(h, err);

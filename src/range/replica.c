@@ -95,7 +95,8 @@ void replica_record_put(struct replica *r)
     group_record_pack(
         &b, &(struct group_record){.range = range,
                                    .recovering = r->recovering != NULL ? slice_str(r->recovering) : SLICE_EMPTY,
-                                   .birth = l->birth});
+                                   .birth = l->birth,
+                                   .mended = l->mended});
     wal_put_group(r->host->wal, r->desc->id, buf_slice(&b));
     if (l->record.size == 0) mem_free((void *)(uintptr_t)range.data);
     buf_free(&b);
@@ -231,6 +232,7 @@ static void replica_recovered(struct replica *r)
               (unsigned long long)r->desc->id, (unsigned long long)raft_commit(r->raft), r->recovering);
     mem_free(r->recovering);
     r->recovering = NULL;
+    replica_lineage_of(r)->mended = raft_commit(r->raft); /* at the fence or behind it */
     replica_record_put(r);
 }
 

@@ -549,6 +549,13 @@ START_TEST(a_state_that_cannot_be_read_is_not_guessed)
     pass(60);
     ck_assert(lsm_durable(host_store(host), GROUP, &index, &term));
     ck_assert_uint_ge(index, changed_at);
+    struct range_desc beside = the_range();
+    beside.id = GROUP + 1;
+    beside.keyspace = 4;
+    host_create_replica(host, &beside);
+    replica_lineage_of(host_replica(host, GROUP + 1))->mended = 5; /* after an earlier loss */
+    replica_record_put(host_replica(host, GROUP + 1));
+    pass(10);
     crash(MEMDISK_KEEP);
     struct memdisk *copy = memdisk_clone(disk, 2);
     memdisk_each(copy, damage_rows, disk);
@@ -558,6 +565,9 @@ START_TEST(a_state_that_cannot_be_read_is_not_guessed)
     ck_assert(raft_recovering(replica_raft(host_replica(host, GROUP))));
     ck_assert(!replica_leads(host_replica(host, GROUP)) && host_log_lost(host)); /* nor whom it has taken in */
     ck_assert_uint_gt(cover_count("recover.state_unread"), 0);
+    crash(MEMDISK_DROP);
+    ck_assert_int_eq(open_host(), STATUS_OK);
+    ck_assert_uint_eq(replica_lineage(host_replica(host, GROUP + 1))->mended, 0);
     teardown();
 }
 END_TEST

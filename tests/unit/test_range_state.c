@@ -111,6 +111,12 @@ START_TEST(group_records_keep_what_they_are_given)
     ck_assert_uint_eq(r.birth.group, 3);
     ck_assert_uint_eq(r.birth.index, 40);
     ck_assert_uint_eq(r.birth.leader, 2);
+    ck_assert_uint_eq(r.mended, 0);
+    buf_clear(&b);
+    in.mended = 77;
+    group_record_pack(&b, &in);
+    ck_assert_int_eq(group_record_read(buf_slice(&b), &r), STATUS_OK);
+    ck_assert_uint_eq(r.mended, 77);
     for (size_t size = 0; size < b.size; size++) {
         ck_assert_int_ne(group_record_read(slice_make(b.data, size), &r), STATUS_OK);
     }
