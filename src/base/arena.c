@@ -31,13 +31,19 @@ void arena_init_pages(struct arena *a, struct arena_pages *pages)
     a->pages = pages;
 }
 
+void arena_pages_give(struct arena_pages *pages)
+{
+    struct arena_chunk *c = pages->spare;
+    ASSERT(c != NULL);
+    pages->spare = c->older;
+    pages->count--;
+    mem_free(c);
+}
+
 void arena_pages_free(struct arena_pages *pages)
 {
-    for (struct arena_chunk *c = pages->spare, *older; c != NULL; c = older) {
-        older = c->older;
-        mem_free(c);
-    }
-    *pages = (struct arena_pages){.max = pages->max};
+    while (pages->count > 0) arena_pages_give(pages);
+    ASSERT(pages->spare == NULL);
 }
 
 static void chunk_free(const struct arena *a, struct arena_chunk *c)

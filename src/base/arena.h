@@ -23,6 +23,7 @@ struct arena {
 void arena_init(struct arena *a, size_t chunk_size);
 void arena_init_pages(struct arena *a, struct arena_pages *pages); /* chunks of one large page each; borrowed */
 void arena_pages_free(struct arena_pages *pages);                  /* when no arena has any of them */
+void arena_pages_give(struct arena_pages *pages);                  /* one of them, which there is, back to the heap */
 void arena_free(struct arena *a);
 void arena_reset(struct arena *a);               /* forgets all, keeps one chunk */
 void *arena_alloc(struct arena *a, size_t size); /* never NULL */

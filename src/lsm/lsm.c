@@ -114,14 +114,21 @@ static void ahead_far(const struct lsm *l, struct ahead *a, const struct lsm_wri
 
 #define CHUNK_MIN 4096u
 #define CHUNK_MAX ((size_t)1 << 20)
+#define MEMTABLES_KEPT 3u
 
-/* A large one lies in large pages, which go from one to the next: as many are kept as one fills. */
+/* A large one lies in large pages, which go from one to the next. As many are kept as those fill that lsm_pressure lets pile up: to have a page of
+ * the system, all zero, costs as much as to fill it. */
+size_t lsm_memtable_pages(const struct lsm *l)
+{
+    return l->options.memtable_bytes / MEM_LARGE_BYTES + 1;
+}
+
 struct memtable *lsm_memtable_new(struct lsm *l)
 {
     size_t chunk = l->options.memtable_bytes / 16;
     bool large = chunk >= CHUNK_MAX;
     if (chunk < CHUNK_MIN) chunk = CHUNK_MIN;
-    if (large) l->pages.max = l->options.memtable_bytes / MEM_LARGE_BYTES + 1;
+    if (large) l->pages.max = MEMTABLES_KEPT * lsm_memtable_pages(l);
     return memtable_new(large ? CHUNK_MAX : chunk, large ? &l->pages : NULL, l->memtable_seq);
 }
 

@@ -135,14 +135,14 @@ void lsm_bury(struct lsm *l, struct table *t, uint64_t number);
 /* Sets numbers aside: ids and table numbers are never used twice. */
 uint64_t lsm_reserve(struct lsm *l, uint64_t count);
 uint64_t lsm_salt(struct lsm *l);
+size_t lsm_memtable_pages(const struct lsm *l); /* large ones, that one fills */
 struct memtable *lsm_memtable_new(struct lsm *l);
 void lsm_freeze(struct lsm *l);
 void lsm_check(const struct lsm *l);
 void lsm_note_applied(struct lsm *l, const struct applied *a);
 void lsm_encode_whole(const struct lsm *l, struct buf *payload);
-/* Says so once, and nothing of the table is read any more. */
-void lsm_quarantine(struct lsm *l, struct lsm_file *f, uint32_t block);
-void lsm_output_release(struct lsm *l, struct output *o); /* what was written is buried */
+void lsm_quarantine(struct lsm *l, struct lsm_file *f, uint32_t block); /* says so once; it is read no more */
+void lsm_output_release(struct lsm *l, struct output *o);               /* what was written is buried */
 /* Makes files of a level from an output's tables. Ids are taken from *ids. */
 void lsm_output_to_edit(struct lsm *l, struct output *o, uint64_t *ids, uint32_t level, uint64_t run, struct edit *e);
 void lsm_notify_flushed(struct lsm *l);

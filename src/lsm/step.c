@@ -131,6 +131,7 @@ void lsm_step(struct lsm *l)
     cache_pass(&l->cache);
     lsm_notify_flushed(l);
     if (l->job != NULL) return;
+    if (l->pages.count > lsm_memtable_pages(l) && quiet(l)) arena_pages_give(&l->pages); /* one in a pass */
     if (l->grave_count > 0) {
         start_remove(l);
         return;

@@ -120,6 +120,8 @@ START_TEST(large_pages_go_from_one_arena_to_the_next)
         arena_free(&a);
         ck_assert_uint_eq(pages.count, 2);
     }
+    arena_pages_give(&pages);
+    ck_assert_uint_eq(pages.count, 1);
     arena_pages_free(&pages);
     ck_assert_uint_eq(pages.count, 0);
     ck_assert(pages.spare == NULL);

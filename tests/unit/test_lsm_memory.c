@@ -170,11 +170,47 @@ START_TEST(memory_keeps_to_its_bound)
 }
 END_TEST
 
+/* As many memtables as pile up under pressure keep their pages for the next ones; when nobody has written for a while, what one fills is left. */
+START_TEST(pages_go_back_when_nobody_writes)
+{
+    struct test_dir dir = test_dir_new();
+    struct errbuf err;
+    struct env *real = env_posix_new(&(struct env_posix_options){.data_dir = dir.path, .log_level = LOG_WARN}, &err);
+    ck_assert_ptr_nonnull(real);
+    testenv_init(&t, real->disk, 1);
+    struct lsm_options o;
+    lsm_options_default(&o);
+    uint8_t *value = mem_alloc(1u << 20);
+    memset(value, 'v', 1u << 20);
+    ck_assert_int_eq(lsm_open(&t.env, &o, &l, &err), STATUS_OK);
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; l->frozen_count < 4; i++) {
+            char text[16];
+            uint64_t at = round * 1000 + i + 1;
+            const struct lsm_write w = {
+                .kind = LSM_PUT, .key = key_of(i, text), .ts = at, .value = slice_make(value, 256u << 10)};
+            lsm_apply(l, 1, at, 1, &w, 1);
+        }
+        while (lsm_busy(l) || l->frozen_count > 0 || !testenv_idle(&t)) step();
+        ck_assert_uint_eq(l->pages.count, 3 * lsm_memtable_pages(l));
+    }
+    testenv_advance_ms(&t, 11000);
+    for (unsigned i = 0; i < 40; i++) step();
+    ck_assert_uint_eq(l->pages.count, lsm_memtable_pages(l));
+    lsm_close(l);
+    mem_free(value);
+    testenv_free(&t);
+    env_posix_free(real);
+    test_dir_free(&dir);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lsm/memory");
     TCase *tcase = tcase_create("all");
     tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, pages_go_back_when_nobody_writes);
     tcase_add_loop_test(tcase, memory_keeps_to_its_bound, 0, 4);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
