@@ -32,17 +32,22 @@ enum restore_state {
     RESTORE_DONE
 };
 
-struct batch { /* of a chunk, one after the other */
+struct stream { /* the rows of a chunk */
     struct list link;
-    struct restore *job;
     struct walk_chunk *chunk;
     const struct backup_keyspace *keyspace;
     struct backup_digest *digest; /* of the keyspace */
+    struct backup_row held;       /* read ahead: of the next batch */
+    bool has_held, ended;
+    unsigned under_way; /* batches */
+};
+struct batch {
+    struct restore *job;
+    struct stream *stream; /* NULL: none is under way */
     struct txn txn;
     struct arena arena; /* of the batch: rows that are not written as they were */
     uint64_t bytes;
-    struct backup_row held; /* read ahead: of the next batch */
-    bool has_held, sending, ended;
+    bool sending;
     unsigned tries;
     uint64_t again_ns;
 };
@@ -61,7 +66,9 @@ struct restore {
     struct arena arena;
     struct meta_map_reply map; /* of the new cluster */
     char mark[200];
-    struct list batches;
+    struct list streams; /* in the order of keys */
+    struct batch *batches;
+    unsigned under_way; /* of them */
     bool walked;
     uint64_t rate_ns;
     struct inspect *inspect;
@@ -362,11 +369,12 @@ struct backup_row restore_row(struct arena *arena, struct slice keyspace, struct
 static void batch_add(struct batch *b, const struct backup_row *as_was)
 {
     struct restore *r = b->job;
-    struct backup_row made = restore_row(&b->arena, b->keyspace->name, *as_was);
+    const struct backup_keyspace *k = b->stream->keyspace;
+    struct backup_row made = restore_row(&b->arena, k->name, *as_was);
     const struct backup_row *row = &made;
     struct slice key = row->key;
     struct txn_op *op = &b->txn.ops[b->txn.op_count];
-    if (b->keyspace->buckets > 0) key = slice_make(key.data + 1, key.size - 1);
+    if (k->buckets > 0) key = slice_make(key.data + 1, key.size - 1);
     *op = (struct txn_op){.kind = TXN_PUT, .key = key, .value = row->value, .has_ttl = true};
     if (row->ttl_ms != 0) {
         uint64_t end_ms = (row->ts >> TS_COUNTER_BITS) + row->ttl_ms, base_ms = r->base >> TS_COUNTER_BITS;
@@ -382,32 +390,32 @@ static void batch_add(struct batch *b, const struct backup_row *as_was)
     }
     b->txn.op_count++;
     b->bytes += key.size + row->value.size;
-    backup_digest_row(b->digest, row);
+    backup_digest_row(b->stream->digest, row);
 }
 
 /* From the backup alone: the same rows always make the same batch. */
 static void batch_fill(struct batch *b)
 {
+    struct stream *s = b->stream;
     struct backup_row row;
     b->txn = (struct txn){.ops = b->txn.ops};
     b->bytes = 0;
-    arena_free(&b->arena);
-    arena_init(&b->arena, 1024);
+    arena_reset(&b->arena);
     for (;;) {
-        if (b->has_held)
-            row = b->held;
-        else if (!merged_next(&b->chunk->rows, &row))
+        if (s->has_held)
+            row = s->held;
+        else if (!merged_next(&s->chunk->rows, &row))
             break;
-        b->has_held = false;
+        s->has_held = false;
         size_t size = row.key.size + row.value.size;
-        if (b->txn.op_count > 0 && (b->bytes + size > BATCH_BYTES || b->txn.op_count == BATCH_ROWS)) {
-            b->held = row;
-            b->has_held = true;
+        if (b->txn.op_count > 0 && (b->bytes + size > b->job->options.batch_bytes || b->txn.op_count == BATCH_ROWS)) {
+            s->held = row;
+            s->has_held = true;
             return;
         }
         batch_add(b, &row);
     }
-    b->ended = true;
+    s->ended = true;
 }
 
 static void batch_name(struct batch *b)
@@ -416,19 +424,25 @@ static void batch_name(struct batch *b)
     struct slice key = b->txn.ops[0].key;
     uint64_t parts[2];
     for (unsigned i = 0; i < 2; i++)
-        parts[i] = hash_u64(hash_bytes(key, 51 + i) ^ hash_bytes(slice_str(r->mark), 53 + i) * 3 ^ b->keyspace->id);
+        parts[i] =
+            hash_u64(hash_bytes(key, 51 + i) ^ hash_bytes(slice_str(r->mark), 53 + i) * 3 ^ b->stream->keyspace->id);
     parts[0] |= 1;
     if (!MUTANT(restore_without_ids)) memcpy(b->txn.id.bytes, parts, sizeof parts);
 }
 
-static void batch_free(struct batch *b)
+static void stream_end(struct stream *s)
 {
-    list_remove(&b->link);
-    client_forget(b->job->client, b);
-    walk_chunk_done(b->chunk);
-    mem_free(b->txn.ops);
-    arena_free(&b->arena);
-    mem_free(b);
+    list_remove(&s->link);
+    walk_chunk_done(s->chunk);
+    mem_free(s);
+}
+
+static void batch_end(struct batch *b)
+{
+    struct stream *s = b->stream;
+    b->stream = NULL;
+    b->job->under_way--;
+    if (--s->under_way == 0 && s->ended) stream_end(s);
 }
 
 static void on_batch(void *ctx, const struct client_error *e, const struct txn_result *result)
@@ -440,54 +454,77 @@ static void on_batch(void *ctx, const struct client_error *e, const struct txn_r
     if (s == STATUS_OK) {
         r->report.rows += b->txn.op_count;
         r->report.bytes += b->bytes;
-        b->txn.op_count = 0;
-        b->tries = 0;
+        batch_end(b);
     } else if (e->status == STATUS_OK || ++b->tries == TRIES_MAX) {
         restore_fail(r, s, "rows were not taken: %.*s", e->status == STATUS_OK ? 0 : (int)e->message.size,
                      (const char *)e->message.data);
+        batch_end(b);
     } else {
         b->again_ns = env_mono_ns(r->env) + PAUSE_NS; /* the same batch, with the same id */
     }
     r->env->ops->wake(r->env);
 }
 
-static void batch_step(struct batch *b, uint64_t now_ns)
+static void batch_send(struct batch *b)
+{
+    b->sending = true;
+    client_txn(b->job->client, b->stream->keyspace->name, &b->txn, CALL_MS, on_batch, b);
+}
+
+/* The next rows in the order of keys, whatever chunk they are of: so each table of the store holds a stretch of keys that no other one has, and none has
+ * to be merged with another. */
+static void batch_begin(struct batch *b, uint64_t now_ns)
 {
     struct restore *r = b->job;
-    if (b->sending) return;
-    if (r->report.status != STATUS_OK || (b->ended && b->txn.op_count == 0)) {
-        batch_free(b);
-        return;
-    }
-    if (now_ns < b->again_ns || now_ns < r->rate_ns) return;
-    if (b->txn.op_count == 0) batch_fill(b);
+    struct list *it = r->streams.next;
+    while (it != &r->streams && LIST_ENTRY(it, struct stream, link)->ended) it = it->next;
+    if (it == &r->streams) return;
+    b->stream = LIST_ENTRY(it, struct stream, link);
+    b->stream->under_way++;
+    r->under_way++;
+    b->tries = 0;
+    b->again_ns = 0;
+    batch_fill(b);
     if (b->txn.op_count == 0) {
+        batch_end(b);
         r->env->ops->wake(r->env);
         return;
     }
     if (r->options.rate != 0)
         r->rate_ns = (r->rate_ns < now_ns ? now_ns : r->rate_ns) + b->bytes * 1000 / r->options.rate * NS_PER_MS;
     batch_name(b);
-    b->sending = true;
-    client_txn(r->client, b->keyspace->name, &b->txn, CALL_MS, on_batch, b);
+    batch_send(b);
 }
 
+static void batch_step(struct batch *b, uint64_t now_ns)
+{
+    const struct restore *r = b->job;
+    bool failed = r->report.status != STATUS_OK;
+    if (b->stream == NULL && !failed && now_ns >= r->rate_ns) batch_begin(b, now_ns);
+    if (b->stream == NULL || b->sending) return;
+    if (failed)
+        batch_end(b);
+    else if (now_ns >= b->again_ns)
+        batch_send(b);
+}
+
+/* Files are read at the same time: they may come in another order than their keys'. */
 static void on_chunk(void *ctx, struct walk_chunk *c)
 {
     struct restore *r = ctx;
-    struct batch *b = mem_zalloc(sizeof *b);
+    struct stream *s = mem_zalloc(sizeof *s);
     size_t count;
     const struct backup_keyspace *k = walk_keyspaces(r->walk, &count);
-    b->job = r;
-    b->chunk = c;
+    s->chunk = c;
     for (size_t i = 0; i < count; i++) {
         if (k[i].id != c->rows.chunk->keyspace) continue;
-        b->keyspace = &k[i];
-        b->digest = &r->digests[i];
+        s->keyspace = &k[i];
+        s->digest = &r->digests[i];
     }
-    arena_init(&b->arena, 1024);
-    b->txn.ops = mem_alloc(BATCH_ROWS * sizeof *b->txn.ops);
-    list_push_back(&r->batches, &b->link);
+    struct list *before = &r->streams;
+    while (before->prev != &r->streams && LIST_ENTRY(before->prev, struct stream, link)->chunk->index > c->index)
+        before = before->prev;
+    list_push_back(before, &s->link);
     r->env->ops->wake(r->env);
 }
 
@@ -555,10 +592,15 @@ static void unmark(struct restore *r)
 
 /* --- the pass --- */
 
+static void batches_step(struct restore *r, uint64_t now_ns)
+{
+    for (unsigned i = 0; i < r->options.parallel; i++) batch_step(&r->batches[i], now_ns);
+}
+
 static void step_writing(struct restore *r, uint64_t now_ns)
 {
-    LIST_FOR(it, &r->batches) batch_step(LIST_ENTRY(it, struct batch, link), now_ns);
-    if (!r->walked || !list_empty(&r->batches) || r->report.status != STATUS_OK) return;
+    batches_step(r, now_ns);
+    if (!r->walked || !list_empty(&r->streams) || r->report.status != STATUS_OK) return;
     go_on(r, r->options.skip_readback ? RESTORE_UNMARKING : RESTORE_READING_BACK);
 }
 
@@ -586,8 +628,8 @@ static uint64_t restore_pass(struct actor *actor, uint64_t now_ns)
     struct restore *r = LIST_ENTRY(actor, struct restore, actor);
     if (r->env->dead || r->done == NULL) return DEADLINE_NONE;
     if (r->report.status == STATUS_OK) restore_step(r, now_ns);
-    if (r->report.status != STATUS_OK) LIST_FOR(it, &r->batches) batch_step(LIST_ENTRY(it, struct batch, link), now_ns);
-    if (r->state == RESTORE_DONE || (r->report.status != STATUS_OK && list_empty(&r->batches))) {
+    if (r->report.status != STATUS_OK) batches_step(r, now_ns);
+    if (r->state == RESTORE_DONE || (r->report.status != STATUS_OK && r->under_way == 0)) {
         restore_done done = r->done;
         r->done = NULL;
         done(r->ctx, &r->report);
@@ -598,21 +640,47 @@ static uint64_t restore_pass(struct actor *actor, uint64_t now_ns)
 
 /* --- its life --- */
 
+static void batches_init(struct restore *r)
+{
+    r->batches = mem_zalloc(r->options.parallel * sizeof *r->batches);
+    for (unsigned i = 0; i < r->options.parallel; i++) {
+        struct batch *b = &r->batches[i];
+        b->job = r;
+        b->txn.ops = mem_alloc(BATCH_ROWS * sizeof *b->txn.ops);
+        arena_init(&b->arena, 1024);
+    }
+}
+
+static void batches_free(struct restore *r)
+{
+    for (unsigned i = 0; i < r->options.parallel; i++) {
+        struct batch *b = &r->batches[i];
+        client_forget(r->client, b);
+        mem_free(b->txn.ops);
+        arena_free(&b->arena);
+    }
+    mem_free(r->batches);
+    LIST_FOR(it, &r->streams) stream_end(LIST_ENTRY(it, struct stream, link));
+}
+
 enum status restore_new(struct env *env, struct client *client, struct depot *depot, const struct catalog *catalog,
                         const struct restore_options *o, restore_done done, void *ctx, struct restore **out,
                         struct errbuf *err)
 {
     static const struct walk_events events = {.on_plan = on_plan, .on_chunk = on_chunk, .on_end = on_walk_end};
-    struct walk_options walk = {.at = o->at, .ahead = o->parallel != 0 ? o->parallel : PARALLEL};
+    uint32_t parallel = o->parallel != 0 ? o->parallel : PARALLEL;
+    struct walk_options walk = {.at = o->at, .ahead = parallel};
     walk.first = slice_str(AUTH_NAME); /* while it is not there, whoever comes may do all */
     struct restore *r = mem_zalloc(sizeof *r);
     r->env = env;
     r->client = client;
     r->options = *o;
+    r->options.parallel = parallel;
+    if (r->options.batch_bytes == 0) r->options.batch_bytes = BATCH_BYTES;
     r->done = done;
     r->ctx = ctx;
     arena_init(&r->arena, 4096);
-    list_init(&r->batches);
+    list_init(&r->streams);
     enum status s = walk_new(env, depot, catalog, &walk, &events, r, &r->walk, err);
     if (s != STATUS_OK) {
         arena_free(&r->arena);
@@ -628,6 +696,7 @@ enum status restore_new(struct env *env, struct client *client, struct depot *de
     (void)snprintf(r->mark, sizeof r->mark, "backup of %016llx%016llx as of %llu, with times to live from ",
                    (unsigned long long)be_u64(m->cluster.bytes), (unsigned long long)be_u64(m->cluster.bytes + 8),
                    (unsigned long long)r->report.at);
+    batches_init(r);
     r->actor = (struct actor){.pass = restore_pass};
     env->ops->attach(env, &r->actor);
     *out = r;
@@ -656,7 +725,7 @@ void restore_free(struct restore *r)
     if (r == NULL) return;
     r->env->ops->detach(r->env, &r->actor);
     client_forget(r->client, r);
-    LIST_FOR(it, &r->batches) batch_free(LIST_ENTRY(it, struct batch, link));
+    batches_free(r);
     inspect_free(r->inspect);
     walk_free(r->walk);
     mem_free(r->digests);

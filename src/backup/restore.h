@@ -4,7 +4,7 @@
  *
  * The mark is a row in a keyspace of its own: a restore that was broken off goes on when it is run again, and no other may begin. It is
  * put only where there is none: one that was sent before a restore was broken off may come while the next looks, and then it counts. Rows go
- * in batches whose bounds and ids follow from the backup alone: repeated, a batch acts once. */
+ * in the order of their keys, in batches whose bounds and ids follow from the backup alone: repeated, a batch acts once. */
 #ifndef QUORATE_BACKUP_RESTORE_H
 #define QUORATE_BACKUP_RESTORE_H
 
@@ -15,7 +15,8 @@
 
 struct restore_options {
     uint64_t at;
-    uint32_t parallel;  /* chunks at a time; 0: 8 */
+    uint32_t parallel;  /* batches under way; 0: 8 */
+    size_t batch_bytes; /* whoever goes on with a restore must have the same; 0: 512 KiB */
     uint64_t rate;      /* bytes a second; 0: as fast as it goes */
     bool skip_readback; /* what was written is not compared */
 };

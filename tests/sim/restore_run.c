@@ -11,6 +11,7 @@
 
 #define LATER_NS (20ull * 86400 * SEC_NS) /* behind all jumps of clocks; rows with a time to live have ended */
 #define LIMIT_NS (300 * SEC_NS)
+#define BATCH_BYTES 400u /* several of a chunk */
 
 struct restoring {
     struct stage *stage;
@@ -53,7 +54,8 @@ static void job_free(struct restoring *r)
 
 static enum status job_begin(struct restoring *r, struct errbuf *err)
 {
-    struct restore_options o = {.at = r->at, .parallel = (uint32_t)draw(&r->stage->world, 1, 8)};
+    struct restore_options o = {
+        .at = r->at, .parallel = (uint32_t)draw(&r->stage->world, 1, 8), .batch_bytes = BATCH_BYTES};
     enum status s = catalog_read(&r->catalog, r->depot, err);
     if (s == STATUS_OK)
         s = restore_new(&r->process->env, r->process->server, r->depot, &r->catalog, &o, restored, r, &r->job, err);
