@@ -39,17 +39,23 @@ foreground() { # NAME
     "$quorate" bench kv --connections 4 --rate 500 --reads 50 --keys 20000 --seconds 8 -o json >"$work/seen" || true
     for kind in read write; do line "foreground_${kind}_p99_$1" "$(field "round(d['${kind}_ms']['p99'], 2)" <"$work/seen")" ms; done
 }
-beside() { # NAME FLAG...: foreground while one backup is made after the other
+beside() { # NAME FLAG...: foreground while one backup is made after the other; how quick those are that end meanwhile
     name=$1 && shift
     : >"$work/on"
+    : >"$work/made"
     while [ -e "$work/on" ]; do
-        "$quorate" backup create "$work/beside" "$@" >/dev/null 2>&1
+        "$quorate" backup create "$work/beside" "$@" -o json >"$work/one" 2>/dev/null
+        if [ -e "$work/on" ]; then cat "$work/one" >>"$work/made"; fi
         rm -rf "$work/beside"
     done &
     backups=$!
     foreground "$name"
     rm "$work/on"
     wait $backups
+    python3 -c 'import json, sys
+made = [json.loads(line) for line in sys.stdin]
+if made: print("%.0f" % (sum(m["bytes"] for m in made) * 1000 / sum(m["ms"] for m in made) / 1048576))' <"$work/made" >"$work/speed"
+    if [ -s "$work/speed" ]; then line "create_$name" "$(cat "$work/speed")" MiB/s; fi
 }
 foreground alone
 beside during

@@ -17,10 +17,12 @@
 #define PAGE_BYTES (256u << 10)      /* small: it stays in the processor's caches, and nobody waits long behind it */
 #define PAGE_TIMEOUT_MS 10000u
 #define PAUSE_NS (200 * NS_PER_MS)
-/* While others are served by a node that a page came from: one page at a time, and then nothing for so many times as long as it took. */
+/* While others are served by a node that a page came from: one page at a time, and then nothing for as long as it took. What it took longer than the
+ * quickest one of its chunk it waited behind others, who then wait behind pages, too: so many times that in addition. */
 #define OTHERS_MIN 20u /* a second; fewer are housekeeping */
 #define OTHERS_NS (1000 * NS_PER_MS)
-#define OTHERS_PAUSES 15u
+#define OTHERS_PAUSES 16u
+#define OTHERS_PAUSES_MAX 15u /* all told, of a page's time */
 #define JOURNAL_NS (2000 * NS_PER_MS)
 #define LOG_EVERY_MS 2000u
 #define STALLED_MS 60000u
@@ -36,6 +38,7 @@ struct reader { /* of one chunk after the other */
     struct slice keyspace; /* name; of the reader of changes */
     uint64_t ts;           /* 0: the first page will say */
     uint64_t began_ns, asked_ns;
+    uint64_t quickest_ns;  /* page of the chunk, beside others; 0: none yet */
     struct buf file, next; /* next: where the next page begins */
     struct backup_digest digest;
     struct backup_chunk chunk;
@@ -223,8 +226,16 @@ static void reader_begin(struct reader *r)
     buf_append_slice(&r->next, r->span->start);
     r->digest = (struct backup_digest){.rows = 0};
     r->ts = 0;
+    r->quickest_ns = 0;
     r->began_ns = env_mono_ns(r->job->env);
     r->state = READER_DUE;
+}
+
+static uint64_t pause_after(struct reader *r, uint64_t took_ns)
+{
+    if (r->quickest_ns == 0 || took_ns < r->quickest_ns) r->quickest_ns = took_ns;
+    uint64_t pause_ns = took_ns + OTHERS_PAUSES * (took_ns - r->quickest_ns), most_ns = OTHERS_PAUSES_MAX * took_ns;
+    return pause_ns < most_ns ? pause_ns : most_ns;
 }
 
 /* Without a rate of its own it has what nobody else wants. */
@@ -235,7 +246,7 @@ static void give_way(struct reader *r, uint32_t others, uint64_t now_ns)
         COVER("backup.gives_way");
         b->others_until_ns = now_ns + OTHERS_NS;
     }
-    if (now_ns < b->others_until_ns) b->rate_ns = now_ns + OTHERS_PAUSES * (now_ns - r->asked_ns);
+    if (now_ns < b->others_until_ns) b->rate_ns = now_ns + pause_after(r, now_ns - r->asked_ns);
 }
 
 static void take_rows(struct reader *r, const struct scan_reply *reply)

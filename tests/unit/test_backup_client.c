@@ -64,6 +64,9 @@ struct client {
     char mark[240];                /* the last that was put */
     uint32_t others;               /* as the answer of a page says */
     size_t pages_most;             /* under way at a time, since the first answer */
+    char newest[8];                /* of the keys of `bank` that a transaction has begun with */
+    unsigned behind;               /* of them not above those before */
+    size_t txns_most;              /* under way at a time */
     uint64_t left;                 /* a watch has so much to go, and is not answered; 0: at once */
     struct call held;              /* such a one */
 };
@@ -123,6 +126,13 @@ void client_txn(struct client *c, struct slice keyspace, const struct txn *t, ui
     placed.keyspace = 1;
     txn_encode(&placed, &call->bytes);
     call->done.txn = done;
+    size_t txns = 0;
+    for (size_t i = 0; i < c->call_count; i++) txns += c->calls[i].kind == CALL_TXN;
+    if (txns > c->txns_most) c->txns_most = txns;
+    if (strcmp(call->keyspace, "bank") != 0) return;
+    struct slice first = t->ops[0].key;
+    c->behind += slice_cmp(first, slice_str(c->newest)) <= 0;
+    (void)snprintf(c->newest, sizeof c->newest, "%.*s", (int)first.size, (const char *)first.data);
 }
 
 struct client_watch *client_watch_new(struct client *c, const struct client_watch_options *o)
@@ -476,7 +486,7 @@ static void on_restored(void *ctx, const struct restore_report *report)
 /* A life of who restores: it ends when it has made so many calls, or when all is done; the late calls of one before come before its call `late`. */
 static void live(struct rig *r, unsigned calls, struct call *late, size_t late_count, unsigned late_at)
 {
-    struct restore_options o = {.parallel = 2, .skip_readback = true};
+    struct restore_options o = {.parallel = 2, .batch_bytes = 10, .skip_readback = true};
     struct restore *job;
     struct catalog catalog;
     struct errbuf err;
@@ -589,14 +599,15 @@ START_TEST(what_is_waited_for_is_named)
 }
 END_TEST
 
-/* While others are served: one page at a time, and between two as long as fifteen take. Else as many as there are readers. */
+/* While others are served: one page at a time, and between two as long as one takes; behind a page that has waited far longer. Else as many as there
+ * are readers. */
 START_TEST(others_go_first)
 {
-    enum { PAGE_MS = 10 };
+    enum { PAGE_MS = 10, ALONE = 0, BESIDE = 1, BEHIND = 2, WAITS = 3, SLOW = 4 };
     struct rig *r = mem_zalloc(sizeof *r);
-    uint64_t took_ns[2];
-    unsigned pages[2];
-    for (unsigned busy = 0; busy < 2; busy++) {
+    uint64_t took_ms[3];
+    unsigned pages[3], slow = 0;
+    for (unsigned how = ALONE; how <= BEHIND; how++) {
         struct backup_create_options o = {.cluster = mine, .parallel = 3};
         struct catalog catalog;
         struct errbuf err;
@@ -605,27 +616,51 @@ START_TEST(others_go_first)
             (void)space_add(&r->from, i == 0 ? "more" : "most");
             for (char key[] = "a"; key[0] < 'k'; key[0]++) put(&r->from, i == 0 ? "more" : "most", key, 1, false, 0);
         }
-        r->from.others = busy == 1 ? 500 : 0;
+        r->from.others = how == ALONE ? 0 : 500;
         ck_assert(catalog_read(&catalog, r->depot, &err) == STATUS_OK);
         uint64_t began_ns = env_mono_ns(&r->env.env);
         struct backup_create *b = backup_create_new(&r->env.env, &r->from, r->depot, &catalog, &o, on_created, r);
-        for (unsigned turns = 0; !r->done; turns++) {
+        for (unsigned turns = 0, asked = 0; !r->done; turns++) {
             ck_assert_uint_lt(turns, 10000);
-            bool pause = r->from.call_count == 0;
-            testenv_advance_ms(&r->env, PAGE_MS);
+            bool pause = r->from.call_count == 0, page = !pause && r->from.calls[0].kind == CALL_SCAN;
+            asked += page;
+            bool waits = how == BEHIND && page && asked % SLOW == 0;
+            testenv_advance_ms(&r->env, waits ? (1 + WAITS) * PAGE_MS : PAGE_MS);
             testenv_pass(&r->env);
+            slow += waits;
             if (!pause) turn(r, &r->from);
             testenv_run(&r->env);
         }
-        took_ns[busy] = env_mono_ns(&r->env.env) - began_ns;
-        pages[busy] = r->from.pages;
-        ck_assert_uint_eq(r->from.pages_most, busy == 1 ? 1 : 3);
+        took_ms[how] = (env_mono_ns(&r->env.env) - began_ns) / NS_PER_MS;
+        pages[how] = r->from.pages;
+        ck_assert_uint_eq(r->from.pages_most, how == ALONE ? 3 : 1);
         backup_create_free(b);
         rig_close(r);
     }
-    ck_assert_uint_eq(pages[0], pages[1]);
-    ck_assert_uint_gt(took_ns[1], (pages[1] - 1) * 15ull * PAGE_MS * NS_PER_MS);
-    ck_assert_uint_lt(took_ns[0], took_ns[1] / 2);
+    ck_assert_uint_eq(pages[ALONE], pages[BESIDE]);
+    ck_assert_uint_eq(pages[ALONE], pages[BEHIND]);
+    ck_assert_uint_ge(slow, 3);
+    ck_assert_uint_ge(took_ms[BESIDE], took_ms[ALONE] + (pages[ALONE] - 2) * PAGE_MS);
+    ck_assert_uint_lt(took_ms[BESIDE], took_ms[ALONE] + pages[ALONE] * 6 * PAGE_MS);
+    ck_assert_uint_ge(took_ms[BEHIND], took_ms[BESIDE] + (slow - 1) * 16 * WAITS * PAGE_MS);
+    mem_free(r);
+}
+END_TEST
+
+/* However many chunks there are: the batches under way are those whose turn it is. */
+START_TEST(rows_go_in_the_order_of_their_keys)
+{
+    struct rig *r = mem_zalloc(sizeof *r);
+    rig_open(r);
+    create(r, false);
+    new_cluster(r);
+    live(r, UINT32_MAX, NULL, 0, 0);
+    ck_assert_int_eq(r->status, STATUS_OK);
+    compare(r, "in order");
+    ck_assert_uint_ge(r->into.id_count, 7);
+    ck_assert_uint_eq(r->into.behind, 0);
+    ck_assert_uint_eq(r->into.txns_most, 2);
+    rig_close(r);
     mem_free(r);
 }
 END_TEST
@@ -692,6 +727,7 @@ int main(void)
     tcase_add_test(c, what_a_chunk_leaves_is_anothers);
     tcase_add_test(c, what_is_waited_for_is_named);
     tcase_add_test(c, others_go_first);
+    tcase_add_test(c, rows_go_in_the_order_of_their_keys);
     tcase_add_test(c, a_batch_that_is_repeated_acts_once);
     tcase_add_test(c, what_comes_late_from_a_life_that_ended);
     suite_add_tcase(s, c);
