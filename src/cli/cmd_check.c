@@ -7,7 +7,8 @@
 #include "gateway/json_out.h"
 
 #define CHECK_LOOK_MS 50u
-#define CHECK_MAP_LOOKS 8u /* so often the map is asked again */
+#define CHECK_MAP_MS 1000u /* so often the map is asked whether the range has other replicas now */
+#define CHECK_AGAIN_MS 200u
 
 struct compared { /* one replica */
     uint64_t node_id;
@@ -24,8 +25,10 @@ struct check {
     uint64_t index; /* of the comparison */
     const char *verdict;
     bool good;
-    bool moved; /* a node has no replica any more, or not yet: the map is older than that */
-    bool gone;  /* the range is no more */
+    bool stale;   /* a voter's node has no replica any more, or a new one, or somebody else compares, too */
+    bool differs; /* which no later look takes back */
+    uint64_t asked_map_ms;
+    const struct meta_map_reply *newer; /* of this range alone */
 };
 
 static bool is_silent(const struct check *k, uint64_t node_id)
@@ -48,7 +51,6 @@ static bool ask_replica(struct check *k, uint64_t node_id, bool begin, struct ra
     pack_range_check_request(&params, &(struct range_check_request){.range_id = k->range->id, .begin = begin});
     int code = admin_try_node(a, n->address, METHOD_RANGE_CHECK, buf_slice(&params), &payload);
     buf_free(&params);
-    k->moved = k->moved || (code != CLI_OK && a->last == STATUS_RANGE_NOT_FOUND);
     return code == CLI_OK && unpack_range_check_reply(payload, &a->arena, reply) == STATUS_OK;
 }
 
@@ -69,7 +71,7 @@ static bool is_settled(const struct compared *r, uint64_t index)
     return r->asked && (r->reply.diverged || r->reply.index > index || (r->reply.index == index && r->reply.done));
 }
 
-/* Whether there is nothing left to wait for. The map is as old as the call: for a node that it calls silent nobody waits. */
+/* Whether there is nothing left to wait for: not for learners, which do not count, nor for a node that the map calls silent. */
 static bool look(struct check *k)
 {
     bool settled = true;
@@ -80,6 +82,8 @@ static bool look(struct check *k)
         if (is_settled(r, k->index)) continue;
         r->asked = ask_replica(k, r->node_id, false, &r->reply);
         if (!r->asked) (void)snprintf(r->why, sizeof r->why, "%.190s", k->call->last_text);
+        if (r->role == RANGE_LEARNER) continue;
+        k->stale = k->stale || (r->asked ? r->reply.index > k->index : k->call->last == STATUS_RANGE_NOT_FOUND);
         settled = settled && (is_settled(r, k->index) || is_silent(k, r->node_id));
     }
     return settled;
@@ -109,59 +113,77 @@ static void judge(struct check *k)
         differ = differ || r->reply.rows_hash != first->rows_hash ||
                  (r->reply.whole && first->whole && r->reply.effects_hash != first->effects_hash);
     }
-    k->good = !differ && !out && told == voters;
-    k->verdict = differ || out    ? "REPLICAS DIFFER"
+    k->differs = differ || out;
+    k->good = !k->differs && told == voters;
+    k->verdict = k->differs       ? "REPLICAS DIFFER"
                  : told == voters ? "all replicas hold the same rows"
                                   : "not all replicas have answered";
 }
 
-/* By the map of this moment; false: nothing has changed since the last one. */
-static bool has_changed(struct check *k)
+/* What the map says of the range at this moment; NULL: it is not there any more. */
+static const struct range_desc *range_now(const struct check *k)
 {
-    const struct range_desc *before = k->range;
-    struct meta_map_reply *map = arena_alloc(&k->call->arena, sizeof *map);
-    if (admin_ask_map(k->call, map) != CLI_OK) return false;
-    k->map = map;
-    k->range = NULL;
-    for (size_t i = 0; i < map->range_count && k->range == NULL; i++)
-        if (map->ranges[i].id == before->id) k->range = &map->ranges[i];
-    k->gone = k->range == NULL;
-    if (k->gone) k->range = before;
-    return k->gone || k->range->epoch.conf_ver != before->epoch.conf_ver ||
-           k->range->epoch.version != before->epoch.version;
+    const struct meta_map_reply *map = k->newer == NULL ? k->map : k->newer;
+    for (size_t i = 0; i < map->range_count; i++)
+        if (map->ranges[i].id == k->range->id) return &map->ranges[i];
+    return NULL;
 }
 
-/* False: the range has other replicas than those that were asked. */
-static bool wait_for_replicas(struct check *k, uint64_t deadline_ms)
+static void ask_again(struct check *k)
 {
-    for (unsigned looks = 1; !look(k) && env_wall_ms(k->call->session.env) < deadline_ms; looks++) {
-        if (looks % CHECK_MAP_LOOKS == 0 && has_changed(k)) return false;
-        admin_pause(k->call, CHECK_LOOK_MS);
+    struct admin_call *a = k->call;
+    struct meta_map_reply *map = arena_alloc(&a->arena, sizeof *map);
+    struct buf params;
+    struct slice payload;
+    k->asked_map_ms = env_wall_ms(a->session.env);
+    buf_init(&params, LIMIT_KEY_BYTES + 1024);
+    pack_meta_map_request(&params, &(struct meta_map_request){.keyspace = map_keyspace_name(k->map, k->range->keyspace),
+                                                              .has_key = true,
+                                                              .key = k->range->start});
+    int code = admin_try_meta(a, METHOD_META_MAP, buf_slice(&params), &payload);
+    buf_free(&params);
+    if (code == CLI_OK && unpack_meta_map_reply(payload, &a->arena, map) == STATUS_OK) k->newer = map;
+}
+
+/* A voter that cannot tell: its replica may have come after the comparison, or have gone. */
+static bool is_stale(struct check *k)
+{
+    if (k->stale || env_wall_ms(k->call->session.env) < k->asked_map_ms + CHECK_MAP_MS) return k->stale;
+    ask_again(k);
+    const struct range_desc *now = range_now(k);
+    k->stale =
+        now == NULL || now->epoch.conf_ver != k->range->epoch.conf_ver || now->epoch.version != k->range->epoch.version;
+    return k->stale;
+}
+
+static bool has_quorum(const struct check *k)
+{
+    size_t voters = 0, up = 0;
+    for (size_t i = 0; i < k->range->replica_count; i++) {
+        if (k->range->replicas[i].role == RANGE_LEARNER) continue;
+        voters++;
+        up += !is_silent(k, k->range->replicas[i].node_id);
     }
-    return !k->moved || !has_changed(k);
+    return up > voters / 2;
 }
 
-static bool nobody_is_silent(const struct check *k)
-{
-    for (size_t i = 0; i < k->range->replica_count; i++)
-        if (is_silent(k, k->range->replicas[i].node_id)) return false;
-    return true;
-}
-
-/* False: it is to be asked again. */
+/* False: it is to be compared again, for a replica moved meanwhile, somebody else compared, or its leadership is on its way. */
 static bool compare(struct check *k, uint64_t deadline_ms)
 {
     k->index = 0;
-    k->moved = false;
+    k->stale = false;
+    k->asked_map_ms = env_wall_ms(k->call->session.env);
     memset(k->replicas, 0, sizeof k->replicas);
     if (!begin(k)) {
         k->verdict = "NOT COMPARED: no replica leads it, or none answers";
-        (void)has_changed(k);
-        return !nobody_is_silent(k);
+        return !has_quorum(k);
     }
-    k->verdict = "NOT COMPARED: its replicas change all the time";
-    if (!wait_for_replicas(k, deadline_ms)) return false;
+    while (!look(k) && !is_stale(k)) {
+        if (env_wall_ms(k->call->session.env) >= deadline_ms) break;
+        admin_pause(k->call, CHECK_LOOK_MS);
+    }
     judge(k);
+    if (k->stale) return k->good || k->differs;
     /* Whoever differs finds out when it has heard of the others: look again, so that it is told here too. */
     if (!k->good) {
         admin_pause(k->call, 300);
@@ -172,13 +194,20 @@ static bool compare(struct check *k, uint64_t deadline_ms)
     return true;
 }
 
-/* A replica that goes to another node while it is asked is looked for there; a leader that goes, likewise. */
+/* A replica that went to another node while it was asked is looked for there. */
 static bool check_range(struct check *k, uint64_t deadline_ms)
 {
-    while (!compare(k, deadline_ms) && !k->gone && env_wall_ms(k->call->session.env) < deadline_ms)
-        admin_pause(k->call, CHECK_LOOK_MS * CHECK_MAP_LOOKS);
-    if (k->gone) k->verdict = "NOT COMPARED: it was merged into its left neighbour meanwhile; check again";
-    if (k->gone) k->index = 0;
+    while (!compare(k, deadline_ms) && env_wall_ms(k->call->session.env) < deadline_ms) {
+        admin_pause(k->call, CHECK_AGAIN_MS);
+        ask_again(k);
+        if (range_now(k) == NULL) {
+            k->verdict = "NOT COMPARED: it was merged into its left neighbour meanwhile; check again";
+            k->index = 0;
+            break;
+        }
+        k->range = range_now(k);
+        k->map = k->newer == NULL ? k->map : k->newer;
+    }
     return k->good;
 }
 
