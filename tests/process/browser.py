@@ -4,9 +4,9 @@ standard library is needed.  As a program:  browser.py URL STEPS.json [DIR]  car
   {"open": "#/ranges"}                 goes there (an address, or a fragment of URL)
   {"size": [390, 844], "scale": 2}     of the window, as a phone for instance
   {"dark": true}                       what the system is said to prefer
-  {"wait": "JS expression"}            until it is true, at most 10 s: otherwise that is the failure
+  {"wait": "JS expression"}            until it is true, at most 30 s: otherwise that is the failure
   {"run": "JS expression"}             may be a promise
-  {"is": ["name", "JS expression"]}    a check: prints "ok name" or "not ok name: what it was"
+  {"is": ["name", "JS expression"]}    a check, of what may be on its way: prints "ok name" or "not ok name: what it was"
   {"shot": "overview"}                 DIR/overview.png
 
 Every error in the page's console is a check that fails at the end: exceptions, and what its policy forbade."""
@@ -99,7 +99,7 @@ class Browser:
             raise RuntimeError(answer["exceptionDetails"].get("exception", {}).get("description", "?"))
         return answer["result"].get("value")
 
-    def wait(self, expression, seconds=10):
+    def wait(self, expression, seconds=30):
         """The page looks at every frame it draws, and answers when it is true; begun again when it went elsewhere meanwhile."""
         end = time.time() + seconds
         while time.time() < end:
@@ -136,12 +136,12 @@ def carry_out(browser, url, step, folder):
     if "dark" in step:
         browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if step["dark"] else "light"}])
     if "wait" in step and not browser.wait(step["wait"]):
-        print("not ok it comes to pass within 10 s: %s" % step["wait"])
+        print("not ok it comes to pass: %s" % step["wait"])
     if "run" in step:
         browser.evaluate(step["run"])
     if "is" in step:
         name, expression = step["is"]
-        value = browser.evaluate(expression)
+        value = browser.wait(expression) or browser.evaluate(expression)
         print(("ok " + name) if value is True else "not ok %s: %s is %r" % (name, expression, value))
     if "shot" in step:
         size = browser.call("Page.getLayoutMetrics")["cssContentSize"]

@@ -21,7 +21,7 @@ def b64(data):
 class Server:
     def __init__(self, url):
         self.host = url.split("//")[1]
-        self.conn = http.client.HTTPConnection(self.host, timeout=10)
+        self.conn = http.client.HTTPConnection(self.host, timeout=60)
         self.tokens = {}  # user -> token
 
     def call(self, path, body, who=None):
@@ -33,7 +33,7 @@ class Server:
 
     def lines(self, path, body, wanted):
         """What a stream brings, until `wanted` says that it is enough."""
-        conn = http.client.HTTPConnection(self.host, timeout=5)
+        conn = http.client.HTTPConnection(self.host, timeout=60)
         conn.request("POST", "/v3/" + path, body)
         r = conn.getresponse()
         got = []

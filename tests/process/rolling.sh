@@ -5,7 +5,7 @@
 
 node_of() { "$admin" node list -o json | json "[n['id'] for n in d['nodes'] if n['address'].endswith(':$((base + 10 + $1))')][0]"; }
 restarted() { # NAME PID: another process of that name runs
-    for _ in $(seq 100); do
+    for _ in $(seq 300); do
         now=$("$admin" cluster status -o json | json "[p['pid'] for p in d['processes'] if p['name'] == '$1' and p['pid']][0]" 2>/dev/null)
         if [ -n "$now" ] && [ "$now" != "$2" ]; then return 0; fi
         sleep 0.1
@@ -18,21 +18,16 @@ restart() { # NAME
     restarted "$1" "$old"
 }
 caught_up() { # the next one may go only when all replicas of all ranges are there again
-    for _ in $(seq 50); do
-        if "$admin" range check >"${work:?}/caught_up" 2>&1; then return 0; fi
-        sleep 0.2
-    done
-    cat "$work/caught_up"
-    return 1
+    eventually "$admin" range check
 }
 roll_node() { # NUMBER
     id=$(node_of "$1")
-    "$admin" node drain "$id" && restart "node-$1" && caught_up && "$admin" node undrain "$id"
+    eventually "$admin" node drain "$id" && restart "node-$1" && caught_up && eventually "$admin" node undrain "$id"
 }
 roll_meta() { # NUMBER
-    if [ "$(meta_leader)" = "meta-$1" ]; then "$admin" meta transfer $(($1 % 3 + 1)) || return 1; fi
+    if [ "$(meta_leader)" = "meta-$1" ]; then eventually "$admin" meta transfer $(($1 % 3 + 1)) || return 1; fi
     restart "meta-$1" || return 1
-    for _ in $(seq 100); do
+    for _ in $(seq 300); do
         if "$admin" meta list -o json 2>/dev/null | json "len(d['members']) == 3 and all(m['up'] for m in d['members'])" | grep -q True; then return 0; fi
         sleep 0.1
     done

@@ -9,9 +9,7 @@ check "the cluster starts" cluster_start
 load_start --count 1000000 --seconds 600
 history_start
 sleep 1
-# shellcheck disable=SC2046 # a list of pids
-check "kill -9 of all processes" kill -9 $(all_pids)
-sleep 0.5
+check "kill -9 of all processes" kill_all
 expect "the status says so" 1 "stopped" "$quorate" cluster status
 check "the cluster starts again" cluster_start
 check "transfers go on" transfers_flow

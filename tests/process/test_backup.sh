@@ -28,7 +28,7 @@ victim=$(leader_of wide)
 creating=$!
 range=$("$quorate" range list --keyspace wide -o json | json "[r['id'] for r in d['ranges']][1]")
 sleep 0.3
-check "a range is split during the backup" "$quorate" range split "$range" --at user/3
+check "a range is split during the backup" eventually "$quorate" range split "$range" --at user/3
 sleep 0.4
 check "kill -9 of $victim during the backup" kill -9 "$(pid_of "$victim")"
 wait $creating
@@ -44,12 +44,13 @@ check "$victim starts again" "$quorate" cluster start "$victim"
 check "an incremental backup" "$quorate" backup create "$bk" --incremental
 "$quorate" backup follow "$bk" --every-ms 300 >"$work/follow" 2>&1 &
 follow=$!
-sleep 4
+check "changes are archived" eventually grep -q "archived to" "$work/follow"
+sleep 3
 kill -9 $follow
 wait $follow 2>/dev/null
-"$quorate" backup follow "$bk" --every-ms 300 >"$work/follow" 2>&1 &
+"$quorate" backup follow "$bk" --every-ms 300 >"$work/follow.again" 2>&1 &
 follow=$!
-sleep 0.5
+check "and once more" eventually grep -q "archived to" "$work/follow.again"
 expect "two cannot archive into one directory" 1 "wait for it, or end it" "$quorate" backup follow "$bk"
 expect "what is archived can be verified meanwhile" 0 "whole, and restorable" "$quorate" backup verify "$bk"
 check "a keyspace is made while changes are archived" "$quorate" keyspace create later
@@ -67,7 +68,8 @@ sed 's/^/      /' "$work/check.out"
 # Broken off, and gone on with.
 "$quorate" backup create "$work/bk2" --rate 1 >/dev/null 2>&1 &
 creating=$!
-sleep 2.6
+begun() { "$quorate" backup list "$work/bk2" 2>&1 | grep -q "was broken off"; }
+check "another one is begun" eventually begun
 kill -9 $creating
 wait $creating 2>/dev/null
 expect "a backup that was killed goes on" 0 "went on with one that was broken off" "$quorate" backup create "$work/bk2"

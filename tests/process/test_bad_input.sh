@@ -29,7 +29,7 @@ expect "status where nothing is" 1 "there is no local cluster" "$quorate" cluste
 base=$(free_base_port)
 python3 -c 'import socket, sys, time
 s = socket.socket(); s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen()
-print("listening", flush=True); time.sleep(60)' $((base + 12)) >"$work/squatter" &
+print("listening", flush=True); time.sleep(600)' $((base + 12)) >"$work/squatter" &
 squatter=$!
 for _ in $(seq 100); do if [ -s "$work/squatter" ]; then break; fi; sleep 0.1; done
 expect "a port in use is named" 1 "127.0.0.1:$((base + 12))" "$quorate" cluster start --base-port "$base"
@@ -46,10 +46,10 @@ expect "a cache of no number" 2 "QUORATE_CACHE_MIB: " env QUORATE_CACHE_MIB=much
 expect "a data directory in use" 1 "quorate: " "$quorate" node --data "$QUORATE_DIR/node-1" --listen 127.0.0.1:0
 cp -r "$QUORATE_DIR/meta-1" "$work/meta-copy"
 rm -f "$work/meta-copy/LOCK"
-expect "a metadata server's directory given to a node" 1 "quorate: " timeout 10 "$quorate" node --data "$work/meta-copy" --listen 127.0.0.1:0
+expect "a metadata server's directory given to a node" 1 "quorate: " timeout 60 "$quorate" node --data "$work/meta-copy" --listen 127.0.0.1:0
 check "another cluster" "$quorate" cluster start --dir "$work/other" --base-port "$(free_base_port)"
 check "is stopped" "$quorate" cluster stop --dir "$work/other"
-expect "a data directory of another cluster" 70 "belongs to another cluster" timeout 10 "$quorate" node --data "$work/other/node-1" \
+expect "a data directory of another cluster" 70 "belongs to another cluster" timeout 60 "$quorate" node --data "$work/other/node-1" \
     --listen 127.0.0.1:0 --meta "127.0.0.1:$((base + 1)),127.0.0.1:$((base + 2)),127.0.0.1:$((base + 3))"
 check "a put to remember" curl -sf -X PUT --data-binary kept "$(gateway)/v1/kv/default/kept"
 pids=$(all_pids)

@@ -44,7 +44,7 @@ fi
 "$quorate" bench kv --keyspace orders --prefix '' --keys 500 --connections 4 --rate 400 --reads 50 --seconds 60 --http "$G" >"$work/load.out" 2>&1 &
 load=$!
 browse() { # the steps of steps.json, each check one of ours
-    timeout 60 python3 "$here/browser.py" "$G" "$work/steps.json" "$work" >"$work/browser.out" 2>&1 || fail "the browser: $(tail -n 3 "$work/browser.out")"
+    timeout 300 python3 "$here/browser.py" "$G" "$work/steps.json" "$work" >"$work/browser.out" 2>&1 || fail "the browser: $(tail -n 3 "$work/browser.out")"
     while IFS= read -r line; do
         case $line in
         "ok "*) pass "${line#ok }" ;;
@@ -92,7 +92,8 @@ kill "$load" 2>/dev/null
 wait "$load" 2>/dev/null
 
 # --- with users: nothing is seen before somebody has signed in ---
-echo 'a long password' | "$quorate" user set ada --roles root --password-stdin >/dev/null
+echo 'a long password' >"$work/password"
+check "a user" sh -c "'$quorate' user set ada --roles root --password-stdin <'$work/password'"
 check "rights are asked for" "$quorate" auth enable
 asks() { [ "$(curl -s -o /dev/null -w '%{http_code}' "$G/v1/status")" = 401 ]; }
 check "by the gateway" eventually asks

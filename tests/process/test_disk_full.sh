@@ -46,19 +46,19 @@ all_full() { [ "$("$quorate" node list -o json | json "sum(n['disk_full'] for n 
 check "the cluster starts" cluster_start
 check "a row" "$quorate" put default old value
 check "the disk fills up to 96 %" fill 96
-check "the nodes say so" within 10 all_full
-check "writes are refused within seconds" within 10 refused
-check "the refusal names limit and node" within 10 refused_by_all
+check "the nodes say so" eventually all_full
+check "writes are refused within seconds" eventually refused
+check "the refusal names limit and node" eventually refused_by_all
 expect "it is definite" 0 '"outcome":"definite"' curl -s -X PUT --data-binary x "$(gateway)/v1/kv/default/new"
-expect "status says so" 0 "is full" "$quorate" status
+comes "status says so" 0 "is full" "$quorate" status
 expect "reads go on" 0 "value" "$quorate" get default old
 check "deletes go on" "$quorate" del default old
 check "the cluster stops" "$quorate" cluster stop
 check "it starts on the full disk" cluster_start
 check "and is as full as before" fill 96
-check "writes are still refused" within 10 refused
+check "writes are still refused" eventually refused
 expect "the delete has stayed" 1 "" "$quorate" get default old
 rm -f "$small/ballast"
-check "there is room again: writes are taken" within 20 "$quorate" put default new value
+check "there is room again: writes are taken" eventually "$quorate" put default new value
 check "and there" "$quorate" get default new
 finish

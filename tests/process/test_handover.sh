@@ -11,30 +11,28 @@ leads() { [ "$(leader)" = "$1" ]; }
 leads_not() { [ "$(leader)" != "$1" ]; }
 
 check "the cluster starts" cluster_start
+check "nobody moves leaderships but by hand" "$quorate" scheduler pause leaders
 check "8 transfers under load, without ids: no request fails" "$quorate" bench transfer --count 8
 grep '^bench' "$work/check.out"
 r=$(range)
 from=$(leader)
 to=$(other "$from")
-check "a transfer on demand" "$quorate" range transfer "$r" "$to"
+check "a transfer on demand" eventually "$quorate" range transfer "$r" "$to"
 expect "again: it is so already" 0 "\"leader\":$to" "$quorate" range transfer "$r" "$to" -o json
-sleep 0.6 # a heartbeat
-check "the map says so" leads "$to"
+check "the map says so" eventually leads "$to"
 expect "not to a stranger" 1 "holds no replica" "$quorate" range transfer "$r" 99
 expect "not of a range that is not there" 1 "there is no range" "$quorate" range transfer 4711 "$to"
 expect "a usage error" 2 "expected a number" "$quorate" range transfer "$r" me
 
 check "drain" "$quorate" node drain "$to"
-check "it leads no longer" leads_not "$to"
-sleep 1 # all nodes have heard of it
-expect "a drained node is not given leaderships" 1 "drained" "$quorate" range transfer "$r" "$to"
+check "it leads no longer" eventually leads_not "$to"
+comes "a drained node is not given leaderships" 1 "drained" "$quorate" range transfer "$r" "$to"
 fine() { "$quorate" status >/dev/null; }
 check "no range is without a leader for long" eventually fine # one that the load has split off elects its first
-expect "status says so" 0 "drained" "$quorate" status
+comes "status says so" 0 "drained" "$quorate" status
 expect "drain again" 0 "\"drained\":true" "$quorate" node drain "$to" -o json
 check "undrain" "$quorate" node undrain "$to"
-sleep 1
-check "it may lead again" "$quorate" range transfer "$r" "$to"
+check "it may lead again" eventually "$quorate" range transfer "$r" "$to"
 
 # A leader that is stopped in good order, twice, under writes without ids: an unknown outcome or a refusal would be counted.
 "$quorate" bench kv --connections 16 --seconds 600 >"$work/stop.out" 2>&1 &

@@ -69,22 +69,22 @@ go_on() { grows 150 "$1"; } # within SECONDS
 check "transactions flow" go_on 20
 victim=$(leader_of hashed)
 check "$victim is killed" "$quorate" cluster kill "$victim"
-check "transactions go on" go_on 8
+check "transactions go on" go_on 20
 check "it starts again" "$quorate" cluster start "$victim"
 sleep 1
 check "the gateway is killed" "$quorate" cluster kill gateway
 check "it starts again" "$quorate" cluster start gateway
-check "transactions go on" go_on 8
+check "transactions go on" go_on 20
 victim=$(leader_of hashed)
 pid=$(pid_of "$victim")
 kill -STOP "$pid"
-check "transactions go on while $victim stands still" go_on 8
+check "transactions go on while $victim stands still" go_on 20
 kill -CONT "$pid"
 sleep 2
 victim=$(id_of "$(leader_of hashed)")
 for o in 1 2 3 11 12 13 80; do [ "$o" = "$victim" ] || printf '%s %s\n%s %s\n' "$victim" "$o" "$o" "$victim"; done >"$work/pairs"
 cut "$(cat "$work/pairs")"
-check "transactions go on while $victim is cut off" go_on 8
+check "transactions go on while $victim is cut off" go_on 20
 cut ""
 check "the load ends" load_ended
 check "what was seen is strictly serializable" judge

@@ -6,13 +6,7 @@ set -u
 . "$(dirname "$0")/lib.sh"
 
 starts_of() { "$quorate" cluster status -o json | json "[p['starts'] for p in d['processes'] if p['name'] == '$1'][0]"; }
-wait_again() { # wait_again NAME: until it was started a second time, at most 5 s
-    for _ in $(seq 50); do
-        if [ "$(starts_of "$1")" -ge 2 ] && [ "$(pid_of "$1")" -ne 0 ]; then return 0; fi
-        sleep 0.1
-    done
-    return 1
-}
+again() { [ "$(starts_of "$1")" -ge 2 ]; }
 
 check "the cluster starts" cluster_start
 load_start --count 1000000 --seconds 600
@@ -22,15 +16,12 @@ meta=$(meta_leader)
 for victim in gateway "$node" "$meta"; do
     sleep 1
     check "kill -9 of $victim" kill -9 "$(pid_of "$victim")"
-    check "$victim is started again" wait_again "$victim"
+    check "$victim is started again" eventually again "$victim"
 done
 check "transfers go on" transfers_flow
 check "the load ends, every request answered" load_end
 check "the audit is exact" bank_audit
 check "what clients saw is linearizable" history_judge
-ready() { # at most 5 s later
-    curl -s --retry 25 --retry-delay 0 --retry-max-time 5 --retry-all-errors --fail-with-body "$(gateway)/readyz"
-}
-check "the cluster is ready" ready
+check "the cluster is ready" eventually curl -sf "$(gateway)/readyz"
 cat "$work/load.out" "$work/native.out" "$work/http.out"
 finish

@@ -82,20 +82,20 @@ check "their servers start" servers_start
 history_start
 m=$(led_by)
 check "machine $m, which leads, is cut off" eval "mute $m && hard_of_hearing $m"
-check "operations go on" goes_on 10
+check "operations go on" goes_on 20
 check "another one leads" moves "$m"
 whole
 m=$(led_by)
 check "machine $m, which leads, can no longer send to the others" mute "$m"
-check "operations go on" goes_on 10
+check "operations go on" goes_on 20
 check "another one leads" moves "$m"
 whole
 m=$(led_by)
 check "machine $m, which leads, no longer hears the others" hard_of_hearing "$m"
-check "operations go on" goes_on 10
+check "operations go on" goes_on 20
 check "another one leads" moves "$m"
 whole
-check "operations go on when all is well again" goes_on 10
+check "operations go on when all is well again" goes_on 20
 check "what clients saw is linearizable" history_judge
 cat "$work/native.out" "$work/http.out"
 finish

@@ -22,9 +22,10 @@ done <"$work/openapi"
 curl -sS "$G/metrics" >"$work/gateway.metrics"
 all_parts() { curl -sS "$G/metrics/cluster" >"$work/cluster.metrics" && [ "$(grep -c '^quorate_node_uptime_seconds{' "$work/cluster.metrics")" = 3 ]; }
 check "every node tells of itself" eventually all_parts
+told() { all_parts && grep -q "^$1[{ ]" "$work/cluster.metrics"; }
 for metric in quorate_ready quorate_can_lose quorate_meta_member_up quorate_node_up quorate_wal_writes_total quorate_store_bytes \
     quorate_raft_log_bytes quorate_snapshots_sending quorate_range_writes_total quorate_operators_running quorate_keyspace_rows; do
-    check "$metric" grep -q "^${metric}[{ ]" "$work/cluster.metrics"
+    check "$metric" eventually told "$metric"
 done
 for metric in 'quorate_gateway_request_seconds_bucket{endpoint="kv",le="0.001"}' 'quorate_gateway_requests_total{endpoint="txn",code="200"}' \
     quorate_client_requests_total quorate_ledger_transfers_total; do
@@ -65,9 +66,8 @@ curl -sS -H "traceparent: 00-$trace-b7ad6b7169203331-01" -H 'X-Request-Id: seen-
 curl -sS -H "traceparent: 00-$trace-b7ad6b7169203331-00" -H 'X-Request-Id: unseen-1' "$G/v1/kv/default/n" >/dev/null
 check "a sampled request is in the log with its trace" eventually grep -q "request .*id=seen-1 endpoint=kv method=GET code=200 .*cluster_us=.*trace=$trace span=b7ad6b7169203331" "$log"
 check "one that is not sampled is not" sh -c "! grep -q unseen-1 '$log'"
-leader=$(pid_of "$(leader_of default)")
-kill -STOP "$leader"
+for name in node-1 node-2 node-3; do kill -STOP "$(pid_of $name)"; done
 curl -sS -H 'X-Request-Id: slow-1' "$G/v1/kv/default/n?timeout_ms=1200" >/dev/null
-kill -CONT "$leader"
+for name in node-1 node-2 node-3; do kill -CONT "$(pid_of $name)"; done
 check "a slow request is in the log with its stages" eventually grep -q "request.slow .*id=slow-1 .*parse_us=[0-9]* cluster_us=[0-9]" "$log"
 finish

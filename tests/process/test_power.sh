@@ -9,9 +9,7 @@ set -u
 faults_prepare power
 seed=${SEED:-$$}
 power_cut() {
-    # shellcheck disable=SC2046 # a list of pids
-    kill -9 $(all_pids) || return 1
-    sleep 0.3
+    kill_all || return 1
     for p in meta-1 meta-2 meta-3 node-1 node-2 node-3; do
         python3 "$here/power_cut.py" "$QUORATE_DIR/$p" "$faults/$p.undo" "$seed" || return 1
     done

@@ -10,7 +10,7 @@ led() { [ "$("$quorate" range list -o json | json "sum(r['leader'] is not None a
 rows() { "$quorate" scan kept --keys-only --limit 100000 -o json | wc -l; }
 three_each() { [ "$("$quorate" range list -o json | json "min(len([p for p in r['replicas'] if p['role'] == 'voter']) for r in d['ranges'])")" = 3 ]; }
 gone() { [ "$("$quorate" cluster status -o json | json "[p['state'] for p in d['processes'] if p['name'] == '$1'][0]")" != "running" ]; }
-long() { for _ in $(seq 60); do if "$@"; then return 0; fi; sleep 0.5; done; "$quorate" status; "$quorate" op list; "$quorate" scheduler describe; return 1; }
+long() { within 90 "$@" && return 0; "$quorate" status; "$quorate" op list; "$quorate" scheduler describe; return 1; }
 
 check "the cluster starts" cluster_start
 check "a keyspace of six ranges" "$quorate" keyspace create kept \
@@ -23,19 +23,20 @@ check "the survivor has applied what was committed" eventually "$quorate" range 
 "$quorate" cluster kill node-3 >/dev/null
 said() { "$@" 2>&1 | grep -q "$text"; }
 text="every range has a quorum"
-check "a node is silent for ten seconds" eventually said "$quorate" unsafe-recover --lost "$third"
-expect "refused while every range has a quorum" 1 "every range has a quorum" "$quorate" unsafe-recover --lost "$third"
+check "a node is silent for ten seconds" within 90 said "$quorate" unsafe-recover --lost "$third"
+comes "refused while every range has a quorum" 1 "every range has a quorum" "$quorate" unsafe-recover --lost "$third"
 "$quorate" cluster kill node-2 >/dev/null
 text=unsafe-recover
-check "then another one" eventually "$quorate" unsafe-recover --lost "$second,$third" --dry-run
+check "then another one" within 90 "$quorate" unsafe-recover --lost "$second,$third" --dry-run
 check "and has no leaders" eventually said "$quorate" status
 expect "status names the verb" 1 "unsafe-recover" "$quorate" status
 expect "a dry run says what goes on where" 0 "what was acknowledged behind" sh -c "'$quorate' unsafe-recover --lost $second,$third --dry-run | sed 's/whatever/what/'"
-expect "without consent nothing is done" 1 "--accept-data-loss" "$quorate" unsafe-recover --lost "$second,$third"
-expect "with it the rest goes on alone" 0 "what is left has a leader" "$quorate" unsafe-recover --lost "$second,$third" --accept-data-loss
+comes "without consent nothing is done" 1 "--accept-data-loss" "$quorate" unsafe-recover --lost "$second,$third"
+comes "with it the rest goes on alone" 0 "what is left has a leader" "$quorate" unsafe-recover --lost "$second,$third" --accept-data-loss
 check "every range has a leader" long led
-check "all rows that the survivor had are there" test "$(rows)" = "$before"
-check "writes are taken" "$quorate" put kept after recovery
+are_there() { [ "$(rows)" = "$1" ]; }
+check "all rows that the survivor had are there" eventually are_there "$before"
+check "writes are taken" eventually "$quorate" put kept after recovery
 "$quorate" op history >"$work/history"
 expect "the history tells" 0 "given up by an admin" cat "$work/history"
 
@@ -52,6 +53,6 @@ done
 "$quorate" cluster start node-2 >/dev/null 2>&1
 "$quorate" cluster start node-3 >/dev/null 2>&1
 check "every range has three replicas again" long three_each
-check "all rows are there still" test "$(rows)" = "$((before + 1))"
+check "all rows are there still" eventually are_there "$((before + 1))"
 expect "replicas agree" 0 "" "$quorate" range check
 finish

@@ -12,7 +12,7 @@ admin=$quorate
 check "the cluster starts" cluster_start
 check "a keyspace of six ranges" "$quorate" keyspace create rolled \
     --splits "$(python3 -c "print(','.join('bench/%016d' % (i * 2000 // 6) for i in range(1, 6)))")"
-"$quorate" bench kv --keyspace rolled --connections 8 --keys 2000 --reads 50 --rate 400 --seconds 120 --timeout 8000 >"$work/load.out" 2>&1 &
+"$quorate" bench kv --keyspace rolled --connections 8 --keys 2000 --reads 50 --rate 400 --seconds 600 --timeout 8000 >"$work/load.out" 2>&1 &
 load=$!
 sleep 1
 for n in 1 2 3; do check "node-$n is drained, restarted and taken back" roll_node $n; done

@@ -22,24 +22,24 @@ expect "a plain client is not heard" 1 "unavailable" env QUORATE_DIR="$work" "$q
 check "another authority" "$quorate" cert authority --out "$foreign"
 check "a certificate of it" "$quorate" cert issue me --out "$foreign" --role admin
 expect "a client of another authority is not heard" 1 "unavailable" "$quorate" get --certs "$foreign/me" --timeout 1000 default k
-expect "the servers say why" 0 "tls.refused" sh -c "cat $work/data/log/*.log"
+comes "the servers say why" 0 "tls.refused" sh -c "cat $work/data/log/*.log"
 expect "a second authority would void the first" 1 "worthless" "$quorate" cert authority --out "$foreign"
 expect "what exists is not replaced by oversight" 1 "--renew" "$quorate" cert issue me --out "$foreign" --role admin
 
 "$quorate" bench kv --seconds 600 --connections 8 -o json >"$work/bench.json" 2>&1 &
 load=$!
 check "a new certificate" "$quorate" cert issue server --renew --out "$certs" --hosts "127.0.0.1,::1,localhost"
-check "all servers take it up" within 15 replaced
+check "all servers take it up" within 60 replaced
 load_ended
 expect "no request failed meanwhile" 0 '"errors_definite":0,"errors_unknown":0' cat "$work/bench.json"
 # --- one certificate is taken out, without a new authority ---
-thief="$quorate get --certs $certs/thief --timeout 5000 default k"
+thief="$quorate get --certs $certs/thief default k"
 check "a certificate that will be stolen" "$quorate" cert issue thief --role admin --out "$certs"
 expect "is believed" 0 "v" sh -c "$thief"
 expect "until it is revoked" 0 "within seconds" "$quorate" cert revoke thief --out "$certs"
-refused_now() { ! $thief; }
-check "then by nobody" within 15 refused_now
-expect "the servers say why" 0 "revoked" sh -c "grep tls.refused $work/data/log/*.log"
+refused_now() { ! $thief --timeout 1000; }
+check "then by nobody" within 60 refused_now
+comes "the servers say why" 0 "revoked" sh -c "grep tls.refused $work/data/log/*.log"
 expect "others may as before" 0 "v" "$quorate" get default k
 expect "an unknown name is not revoked" 1 "nobody.crt" "$quorate" cert revoke nobody --out "$certs"
 expect "show" 0 "server" "$quorate" cert show "$certs/server.crt"

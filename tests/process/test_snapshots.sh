@@ -47,10 +47,10 @@ expect "those of the ordinary past have gone" 1 "too_old" "$quorate" ledger audi
 
 "$quorate" cluster stop >/dev/null
 "$quorate" cluster start >/dev/null
-expect "extended" 0 "readable for" "$quorate" snapshot extend closing --lifetime 2h
-expect "after a restart of all, too" 0 before curl -sS "$key?read=snapshot&at=$at"
-expect "at every replica" 0 before curl -sS "$key?read=snapshot&at=$at&replica=any"
-expect "written again" 0 '"version":' write again
+comes "extended" 0 "readable for" "$quorate" snapshot extend closing --lifetime 2h
+comes "after a restart of all, too" 0 before curl -sS "$key?read=snapshot&at=$at"
+comes "at every replica" 0 before curl -sS "$key?read=snapshot&at=$at&replica=any"
+comes "written again" 0 '"version":' write again
 expect "dropped" 0 "dropped" "$quorate" snapshot drop closing
 check "then it goes" goes "$at" 30
 finish

@@ -41,19 +41,19 @@ go_on() { grows 60 "$1"; } # within SECONDS
 sleep 2
 victim=$(leader_of wide)
 check "$victim is killed" "$quorate" cluster kill "$victim"
-check "transactions go on" go_on 6
+check "transactions go on" go_on 20
 check "it starts again" "$quorate" cluster start "$victim"
 sleep 2
 victim=$(leader_of hashed)
 pid=$(pid_of "$victim")
 kill -STOP "$pid"
-check "transactions go on while $victim stands still" go_on 6
+check "transactions go on while $victim stands still" go_on 20
 kill -CONT "$pid"
 sleep 2
 victim=$(id_of "$(leader_of wide)")
 for o in 1 2 3 11 12 13; do [ "$o" = "$victim" ] || printf '%s %s\n%s %s\n' "$victim" "$o" "$o" "$victim"; done >"$work/pairs"
 cut "$(cat "$work/pairs")"
-check "transactions go on while $victim is cut off" go_on 6
+check "transactions go on while $victim is cut off" go_on 20
 cut ""
 kill -INT "$append" "$bank"
 check "the lists' load ends" wait "$append"
