@@ -110,9 +110,10 @@ static void remove_partial(void *ctx, const char *name)
     if (backup_name_read(name, "partial-", 1, n)) depot_remove(b->depot, name);
 }
 
-static void on_manifest(void *ctx, enum status s, const char *text)
+static void on_manifest(void *ctx, enum status s, const char *text, struct buf *bytes)
 {
     struct backup_create *b = ctx;
+    (void)bytes;
     b->journal.writing = false;
     if (s != STATUS_OK) {
         job_fail(b, s, "%s", text);
@@ -164,9 +165,11 @@ static void reader_end(struct reader *r)
     job_moved(r->job);
 }
 
-static void on_chunk(void *ctx, enum status s, const char *text)
+static void on_chunk(void *ctx, enum status s, const char *text, struct buf *bytes)
 {
     struct reader *r = ctx;
+    r->file = *bytes;
+    buf_init(bytes, bytes->max);
     if (s != STATUS_OK)
         job_fail(r->job, s, "%s", text);
     else
@@ -222,6 +225,7 @@ static void reader_pause(struct reader *r)
 static void reader_begin(struct reader *r)
 {
     backup_file_begin(&r->file, BACKUP_CHUNK);
+    buf_expect(&r->file, r->job->options.chunk_bytes + 2 * PAGE_BYTES);
     buf_clear(&r->next);
     buf_append_slice(&r->next, r->span->start);
     r->digest = (struct backup_digest){.rows = 0};

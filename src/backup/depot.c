@@ -170,7 +170,7 @@ static void task_complete(struct task *task)
         if (t->is_read)
             t->read_done(t->ctx, t->status, t->err.text, &t->bytes, t->body);
         else
-            t->done(t->ctx, t->status, t->err.text);
+            t->done(t->ctx, t->status, t->err.text, &t->bytes);
     }
     buf_free(&t->bytes);
     mem_free(t);

@@ -12,7 +12,8 @@ MUST_CHECK enum status depot_new(struct env *env, struct depot **out, struct err
 /* Calls under way end without a callback, in their own time: the depot is freed by the last of them. */
 void depot_free(struct depot *d);
 
-typedef void (*depot_done)(void *ctx, enum status s, const char *text);
+/* *bytes: what was written; their memory is the receiver's if he takes it, for the next file. */
+typedef void (*depot_done)(void *ctx, enum status s, const char *text, struct buf *bytes);
 /* Takes the bytes, a whole file; `b` is left empty. An existing file of the name is replaced; a chunk's is not: STATUS_EXISTS. */
 void depot_write(struct depot *d, const char *name, struct buf *b, depot_done done, void *ctx);
 /* On success *bytes hold the file, which has been opened and checked (backup_file_open); the receiver frees them. */

@@ -21,9 +21,10 @@ void change_log_free(struct change_log *l)
     buf_free(&l->rows);
 }
 
-static void on_written(void *ctx, enum status s, const char *text)
+static void on_written(void *ctx, enum status s, const char *text, struct buf *bytes)
 {
     struct change_log *l = ctx;
+    (void)bytes;
     l->writing = false;
     if (s != STATUS_OK) {
         l->status = s;

@@ -46,9 +46,10 @@ struct rig {
     char keys[64][2][8];
 };
 
-static void on_written(void *ctx, enum status s, const char *text)
+static void on_written(void *ctx, enum status s, const char *text, struct buf *bytes)
 {
     (void)ctx;
+    (void)bytes;
     ck_assert_msg(s == STATUS_OK, "%s", text);
 }
 
@@ -429,9 +430,10 @@ START_TEST(example_of_the_document)
 }
 END_TEST
 
-static void expect_exists(void *ctx, enum status s, const char *text)
+static void expect_exists(void *ctx, enum status s, const char *text, struct buf *bytes)
 {
     (void)text;
+    (void)bytes;
     *(enum status *)ctx = s;
 }
 
