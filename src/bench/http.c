@@ -18,6 +18,7 @@ static void answered(void *ctx, int code, enum status why, struct slice body)
 {
     struct bench_lane *l = ctx;
     bool get = l->op.kind == BENCH_GET;
+    bool unsent = code == 0 && why == STATUS_UNAVAILABLE; /* no connection was made */
     struct slice text =
         body.size > 0 ? slice_make(body.data, body.size < 200 ? body.size : 200) : slice_str(status_text(why));
     if (code == 200 || code == 201)
@@ -26,7 +27,7 @@ static void answered(void *ctx, int code, enum status why, struct slice body)
         bench_answered(l, BENCH_OK, false, SLICE_EMPTY, SLICE_EMPTY);
     else if ((code == 409 || code == 412) && contains(body, "condition_failed"))
         bench_answered(l, BENCH_REFUSED, false, SLICE_EMPTY, SLICE_EMPTY);
-    else if (get || (code != 0 && contains(body, "\"outcome\":\"definite\"")))
+    else if (get || unsent || (code != 0 && contains(body, "\"outcome\":\"definite\"")))
         bench_answered(l, BENCH_FAILED, false, SLICE_EMPTY, text);
     else
         bench_answered(l, BENCH_UNKNOWN, false, SLICE_EMPTY, text);

@@ -50,7 +50,8 @@ struct http_ops {
     void (*stream_end)(struct http_request *);
 
     /* Client: one keep-alive connection, one request at a time. `done` is called exactly once, from the loop; code 0 means
-     * that no answer came (then `why` says what happened: the request may have been acted on). */
+     * that no answer came; then `why` says what happened. UNAVAILABLE: there was no connection; else the request may
+     * have been acted on. */
     struct http_client *(*client_new)(struct http *, const char *address, unsigned timeout_ms);
     void (*client_send)(struct http_client *, enum http_method, const char *path_and_query, const struct http_header *,
                         size_t header_count, struct slice body,
