@@ -68,10 +68,10 @@ expect "or without" 0 "does not answer" "$quorate" top --once --every-ms 200 --g
 ready() { [ "$("$quorate" top --once -o json | json "len(d['nodes']) == 4 and d['ready'] and len(d['ranges']) > 2")" = True ]; }
 check "as JSON" eventually ready
 check "to a pipe, screen after screen" test "$("$quorate" top --every-ms 200 -o json | head -n 2 | wc -l)" = 2
-expect "maintenance" 0 "leads nothing" "$quorate" node maintenance 2 --minutes 5
+comes "maintenance" 0 "leads nothing" "$quorate" node maintenance 2 --minutes 5
 comes "the list says so" 0 "maintenance" "$quorate" node list
-expect "no second one while a quorum needs it" 1 "would have no quorum: node 2 is down or in maintenance" "$quorate" node maintenance 1
-expect "longer is no second one" 0 "leads nothing" "$quorate" node maintenance 2 --minutes 6
+comes "no second one while a quorum needs it" 1 "would have no quorum: node 2 is down or in maintenance" "$quorate" node maintenance 1
+comes "longer is no second one" 0 "leads nothing" "$quorate" node maintenance 2 --minutes 6
 expect "it ends" 0 "ended" "$quorate" node maintenance 2 --end
-expect "three nodes are needed" 0 "other nodes" "$quorate" node decommission 1 --dry-run
+comes "three nodes are needed" 0 "other nodes" "$quorate" node decommission 1 --dry-run
 finish

@@ -64,12 +64,12 @@ check "replicas were moved" sh -c "grep -q '\"kind\":\"move\",\"state\":\"done\"
 load_start leave
 sleep 1
 first=$(node_of 1)
-expect "a node is decommissioned" 0 "holds nothing any more" "$quorate" node decommission "$first"
+comes "a node is decommissioned" 0 "holds nothing any more" "$quorate" node decommission "$first"
 holds_nothing() { [ "$(holds "$first")" = 0 ]; }
 check "it holds no replica" eventually holds_nothing
 check "no request has failed meanwhile" load_clean leave
 cat "$work/leave.out"
 check "placement is as asked for" eventually "$quorate" placement check
-expect "a second one may go" 0 "other nodes" "$quorate" node decommission "$(node_of 2)" --dry-run
-expect "taken back" 0 "again" "$quorate" node recommission "$first"
+comes "a second one may go" 0 "other nodes" "$quorate" node decommission "$(node_of 2)" --dry-run
+comes "taken back" 0 "again" "$quorate" node recommission "$first"
 finish

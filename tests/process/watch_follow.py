@@ -112,7 +112,7 @@ for w in writers:
     w.join()
 goal = now()
 with moved:
-    moved.wait_for(lambda: position[0] >= goal or failures, timeout=20)
+    moved.wait_for(lambda: position[0] >= goal or failures, timeout=90)
 done.set()
 
 seen = dict(told)
