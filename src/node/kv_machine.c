@@ -3,14 +3,21 @@
  * alike. What a replica remembers between entries are the held transactions (txn/table.h). */
 #include "base/assert.h"
 #include "node/watch.h"
+#include "wire/versions.h"
+
+/* A release that does not know of it (docs/upgrade.md). */
+static bool plays_former(const struct node *n)
+{
+    return n->self.newest != 0 && !feature_on(n->self.newest, FEATURE_PREPARES_SHARED);
+}
 
 static enum status kv_apply(void *ctx, const struct machine_entry *e, const struct txn_view *view, struct arena *arena,
                             struct txn_writes *writes, uint64_t *ts, struct buf *answer)
 {
-    (void)ctx;
     struct txn_command c;
     struct kv_state *state = e->state;
     if (txn_command_decode(e->command, &c) != STATUS_OK) BUG("a log entry that is no command of this version");
+    if (c.kind == TXN_COMMAND_PREPARES && plays_former(ctx)) BUG("a log entry that is no command of this release");
     *ts = 0;
     if (c.version != e->desc->epoch.version) {
         COVER("apply.epoch_mismatch");

@@ -43,6 +43,7 @@ void locks_state_free(void *ctx, void *state)
     refuse_all(s, "the rows are being replaced here: others lead, or are about to");
     steps_fail(s, "the rows are being replaced here: others lead, or are about to");
     watched_free(s);
+    ASSERT(s->prepares == NULL);
     txn_table_free(s->table);
     mem_free(s);
 }

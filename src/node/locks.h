@@ -16,13 +16,22 @@ struct kv_state {
     struct list steps_link;
     uint64_t steps_due_ns;
     unsigned steps_count;
-    uint64_t named_ns;       /* when an abandoned transaction was looked for */
-    bool changed;            /* a transaction was decided since the last pass */
-    struct watched *watched; /* watch.c; NULL: nobody watches */
+    uint64_t named_ns;         /* when an abandoned transaction was looked for */
+    bool changed;              /* a transaction was decided since the last pass */
+    struct watched *watched;   /* watch.c; NULL: nobody watches */
+    struct prepares *prepares; /* prepares.c: gathered, for as long as timestamps are given out; NULL: none */
 };
 
 /* txn.c */
 void node_on_txn(struct node *n, struct rpc_request *req);
+void txn_propose(struct node_request *q, uint64_t ts); /* ts: 0 for what has none of its own */
+void txn_answered(struct node_request *q, enum status s, bool unknown, struct slice answer);
+
+/* prepares.c */
+bool prepares_may_share(const struct node_request *q, const struct txn *part);
+void prepares_gather(struct node_request *q, uint64_t ts); /* what its timestamp was asked for */
+void prepares_propose(struct node *n, uint64_t group);
+void prepares_propose_all(struct node *n);
 
 /* steps.c */
 void steps_gather(struct node_request *q, struct kv_state *s);

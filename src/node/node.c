@@ -209,6 +209,7 @@ enum status node_new(struct env *env, const struct node_options *o, struct node 
     list_init(&n->reads_parked);
     list_init(&n->lock_states);
     list_init(&n->step_states);
+    list_init(&n->prepares);
     list_init(&n->watched);
     spares_init(&n->request_spares, sizeof(struct node_request), REQUEST_SPARES_MAX);
     map_init(&n->counters);

@@ -66,6 +66,7 @@ struct node {
     struct list changes;        /* heartbeat.c: struct range_changed, to be told */
     struct list lock_states;    /* locks.c: struct kv_state in which requests are parked */
     struct list step_states;    /* steps.c: struct kv_state in which steps are gathered */
+    struct list prepares;       /* prepares.c: struct prepares, for as long as timestamps are given out */
     uint64_t locks_sweep_ns;
     struct list watched; /* watch.c: struct watched */
     uint64_t watches_sweep_ns;
@@ -111,6 +112,7 @@ struct node_request {
     struct get_request get;
     struct scan_request scan;
     struct watch_asked *watch; /* watch.c */
+    bool shares;               /* a Prepare that may share an entry */
     uint64_t buckets;          /* transaction: of the keys that it writes; strong read: of those that it reads */
     /* locks.c */
     uint64_t parked_ns;  /* when it first was; 0: never */

@@ -4,6 +4,7 @@
  * One call is under way at a time; what arrives meanwhile goes with the next. */
 #include "base/assert.h"
 #include "node/ask.h"
+#include "node/locks.h"
 #include "node/read.h"
 
 #define TIMESTAMPS_CALL_NS (5000 * NS_PER_MS)
@@ -63,9 +64,11 @@ static void timestamps_done(void *ctx, enum status status, bool sent, const stru
         if (now_ns >= q->deadline_ns) {
             node_refuse(q, STATUS_TIMEOUT, false, "the deadline passed before a timestamp came");
         } else {
+            if (q->got_timestamp != prepares_gather) prepares_propose(n, q->group);
             q->got_timestamp(q, ts);
         }
     }
+    prepares_propose_all(n);
     host_timestamps_came(n->host, newest);
     timestamps_unpark(n);
 }

@@ -38,9 +38,8 @@ static void txn_blocked(struct node_request *q, const struct txn_blocked *by)
     locks_park(q, &by->holder, txn_admit);
 }
 
-static void txn_done(struct proposal *p, enum status s, bool unknown, struct slice answer)
+void txn_answered(struct node_request *q, enum status s, bool unknown, struct slice answer)
 {
-    struct node_request *q = LIST_ENTRY(p, struct node_request, proposal);
     struct node *n = q->node;
     struct txn_blocked by;
     if (MUTANT(unknown_called_definite)) unknown = false;
@@ -60,8 +59,12 @@ static void txn_done(struct proposal *p, enum status s, bool unknown, struct sli
     }
 }
 
-/* ts: 0 for what has none of its own. */
-static void txn_propose(struct node_request *q, uint64_t ts)
+static void txn_done(struct proposal *p, enum status s, bool unknown, struct slice answer)
+{
+    txn_answered(LIST_ENTRY(p, struct node_request, proposal), s, unknown, answer);
+}
+
+void txn_propose(struct node_request *q, uint64_t ts)
 {
     struct node *n = q->node;
     struct replica *r = host_replica(n->host, q->group);
@@ -132,7 +135,7 @@ static void txn_admit(struct node_request *q)
             return;
         }
     }
-    q->got_timestamp = txn_propose;
+    q->got_timestamp = q->shares ? prepares_gather : txn_propose;
     timestamps_ask(n, q);
 }
 
@@ -225,5 +228,6 @@ void node_on_txn(struct node *n, struct rpc_request *req)
         return;
     }
     q->buckets = flight_buckets_of(&t);
+    q->shares = prepares_may_share(q, &t);
     txn_admit(q);
 }

@@ -20,7 +20,7 @@ enum status txn_command_decode(struct slice data, struct txn_command *out)
     struct cursor c = cursor_make(data);
     uint8_t kind = cursor_u8(&c);
     if (c.failed) return STATUS_INVALID;
-    if (kind < TXN_COMMAND_KIND || kind > TXN_COMMAND_STEPS) return STATUS_UNSUPPORTED;
+    if (kind < TXN_COMMAND_KIND || kind > TXN_COMMAND_PREPARES) return STATUS_UNSUPPORTED;
     out->kind = (enum txn_command_kind)kind;
     out->ts = cursor_u64(&c);
     out->conf_ver = cursor_u64(&c);

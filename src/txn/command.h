@@ -14,14 +14,15 @@ enum txn_command_kind {
     TXN_COMMAND_DECIDE,   /* body: txn_decide_encode's */
     TXN_COMMAND_SEAL,     /* body: txn_seal_encode's */
     TXN_COMMAND_FORGET,   /* body: txn_seal_encode's */
-    TXN_COMMAND_STEPS     /* body: txn_step_append's, of Decides, or Forgets, that came together */
+    TXN_COMMAND_STEPS,    /* body: txn_step_append's, of Decides, or Forgets, that came together */
+    TXN_COMMAND_PREPARES /* body: txn_prepares_append's, of Prepares whose timestamps came together; ts: the last one's */
 };
 #define TXN_COMMAND_HEADER_BYTES 25u
 
 /* The entry has a timestamp of its own: asked for after the request arrived, above those of all entries before it. */
 static inline bool txn_command_has_ts(enum txn_command_kind kind)
 {
-    return kind < TXN_COMMAND_DECIDE || kind == TXN_COMMAND_SEAL;
+    return kind < TXN_COMMAND_DECIDE || kind == TXN_COMMAND_SEAL || kind == TXN_COMMAND_PREPARES;
 }
 
 struct txn_command {

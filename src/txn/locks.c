@@ -24,6 +24,11 @@ struct lock_key *locks_find(const struct txn_table *t, struct slice store_key)
     return t == NULL || list_empty(&t->keys) ? NULL : find(t, store_key, key_hash(store_key));
 }
 
+void locks_soon(const struct txn_table *t, struct slice store_key)
+{
+    map_soon(&t->by_key, key_hash(store_key));
+}
+
 static struct lock_key *locks_make(struct txn_table *t, struct slice store_key)
 {
     uint64_t hash = key_hash(store_key);

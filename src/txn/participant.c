@@ -6,6 +6,7 @@
  *   DECIDE   -> PREPARED? commit: rows at c, COMMITTED; abort: ABORTED; then what waited is folded
  *   SEAL     -> known? its vote | ABORTED
  *   STEPS    -> several of DECIDE and FORGET, in order
+ *   PREPARES -> several of PREPARE, in order: prepares.c
  *   FORGET   -> COMMITTED and folded? gone, or SETTLED when its coordinator may not know yet
  *   any of the first two that meets a lock: blocked, nothing done */
 #include "base/assert.h"
@@ -14,7 +15,7 @@
 
 #include <stdlib.h>
 
-enum { TOMBSTONES_PER_ENTRY = 4 };
+enum { TOMBSTONES_PER_PREPARE = 4 };
 
 void apply_put(struct applying *a, struct txn_write w)
 {
@@ -200,10 +201,10 @@ static int gone_cmp(const void *a, const void *b)
 
 /* Old tombstones: a Prepare of theirs would be beyond the horizon. Those of one birth go together, by their ids: the heap's order
  * among them is not the same on all replicas. */
-static void drop_tombstones(struct applying *a, uint64_t e)
+void apply_drop_tombstones(struct applying *a, uint64_t e, size_t prepares)
 {
     struct heap *heap = &a->t->tombstones;
-    for (unsigned dropped = 0; dropped < TOMBSTONES_PER_ENTRY && heap->count > 0;) {
+    for (size_t dropped = 0; dropped < prepares * TOMBSTONES_PER_PREPARE && heap->count > 0;) {
         uint64_t born = heap_min(heap)->key;
         if (e <= TXN_HORIZON || born >= e - TXN_HORIZON) return;
         struct gone *gone = arena_alloc(a->arena, heap->count * sizeof(*gone));
@@ -215,7 +216,7 @@ static void drop_tombstones(struct applying *a, uint64_t e)
         }
         qsort(gone, count, sizeof(*gone), gone_cmp);
         for (size_t i = 0; i < count; i++) apply_put(a, held_write(a, &gone[i].id, gone[i].place, SLICE_EMPTY));
-        dropped += (unsigned)count;
+        dropped += count;
     }
 }
 
@@ -388,20 +389,37 @@ static enum status vote(struct applying *a, struct evaluation *e, const struct t
     return STATUS_OK;
 }
 
-static enum status apply_prepare(struct applying *a)
+bool apply_read_prepare(struct applying *a, struct txn_prepare *p, struct txn *part)
+{
+    if (txn_prepare_decode(a->body, a->arena, p) != STATUS_OK) return false;
+    if (txn_decode(p->part, a->arena, part, NULL) != STATUS_OK) return false;
+    return places_fit(&p->places, part) && part->keyspace == p->keyspace;
+}
+
+enum status apply_judge(struct applying *a, const struct txn_prepare *p, const struct txn *part, uint64_t ts,
+                        const struct held **blocker)
 {
     struct evaluation e;
-    struct txn_prepare p;
     bool told;
-    evaluation_begin(&e, a->view, a->arena, a->entry->command->ts);
+    evaluation_begin(&e, a->view, a->arena, ts);
     e.table = a->t;
-    if (txn_prepare_decode(a->body, a->arena, &p) != STATUS_OK) return apply_tell_malformed(a);
-    if (txn_decode(p.part, a->arena, &e.t, NULL) != STATUS_OK) return apply_tell_malformed(a);
-    if (!places_fit(&p.places, &e.t) || e.t.keyspace != p.keyspace) return apply_tell_malformed(a);
-    enum status s = prepare_known(a, &e, &p, &told);
-    if (s == STATUS_OK && !told) s = vote(a, &e, &p);
-    if (s == STATUS_BLOCKED) return answer_blocked(a, e.blocker);
-    if (s == STATUS_OK) drop_tombstones(a, e.ts);
+    e.t = *part;
+    enum status s = prepare_known(a, &e, p, &told);
+    if (s == STATUS_OK && !told) s = vote(a, &e, p);
+    *blocker = e.blocker;
+    return s;
+}
+
+static enum status apply_prepare(struct applying *a)
+{
+    struct txn_prepare p;
+    struct txn part;
+    const struct held *blocker;
+    uint64_t ts = a->entry->command->ts;
+    if (!apply_read_prepare(a, &p, &part)) return apply_tell_malformed(a);
+    enum status s = apply_judge(a, &p, &part, ts, &blocker);
+    if (s == STATUS_BLOCKED) return answer_blocked(a, blocker);
+    if (s == STATUS_OK) apply_drop_tombstones(a, ts, 1);
     return s;
 }
 
@@ -419,6 +437,7 @@ enum status txn_table_apply(struct txn_table *t, const struct txn_entry *entry, 
     case TXN_COMMAND_SEAL: s = apply_seal(&a); break;
     case TXN_COMMAND_FORGET: s = apply_forget(&a); break;
     case TXN_COMMAND_STEPS: s = apply_steps(&a); break;
+    case TXN_COMMAND_PREPARES: s = apply_prepares(&a); break;
     }
     if (s != STATUS_OK) return s;
     ASSERT(!answer->overflow);

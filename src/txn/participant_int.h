@@ -32,6 +32,20 @@ enum status apply_tell_held(struct applying *a, const struct held *h);
 enum status
 apply_tell_malformed(struct applying *a); /* bytes that no leader proposes: refused on every replica alike */
 
+/* The body's Prepare. False: bytes that no leader proposes. */
+bool apply_read_prepare(struct applying *a, struct txn_prepare *p, struct txn *part);
+/* Appends its vote. STATUS_BLOCKED: nothing was done, *blocker is in the way. */
+MUST_CHECK enum status apply_judge(struct applying *a, const struct txn_prepare *p, const struct txn *part, uint64_t ts,
+                                   const struct held **blocker);
+/* As many as go with that many Prepares, the first of them at e. */
+void apply_drop_tombstones(struct applying *a, uint64_t e, size_t prepares);
+
+/* prepares.c */
+enum status apply_prepares(struct applying *a);
+
+/* reads.c: all store keys that judging the part looks at, but for stretches */
+size_t reads_of_part(const struct txn_prepare *p, const struct txn *part, struct arena *arena, struct slice **keys);
+
 /* ending.c */
 enum status apply_decide(struct applying *a);
 enum status apply_seal(struct applying *a);

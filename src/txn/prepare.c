@@ -270,6 +270,37 @@ bool txn_step_next(struct cursor *c, struct txn_step *out)
     return !c->failed;
 }
 
+void txn_prepares_append(uint64_t ts, struct slice prepare, struct buf *out)
+{
+    buf_put_u64(out, ts);
+    txn_put_bytes(out, prepare);
+}
+
+bool txn_prepares_next(struct cursor *c, uint64_t *ts, struct slice *prepare)
+{
+    if (c->failed || cursor_left(c) == 0) return false;
+    *ts = cursor_u64(c);
+    *prepare = txn_read_bytes(c, LIMIT_FRAME_BYTES);
+    return !c->failed;
+}
+
+size_t txn_answers_begin(struct buf *out)
+{
+    buf_put_u32(out, 0);
+    return out->size;
+}
+
+void txn_answers_end(struct buf *out, size_t mark)
+{
+    if (!out->overflow) le_set_u32(out->data + mark - sizeof(uint32_t), (uint32_t)(out->size - mark));
+}
+
+bool txn_answers_next(struct cursor *c, struct slice *answer)
+{
+    *answer = cursor_bytes(c, cursor_u32(c));
+    return !c->failed;
+}
+
 bool txn_is_blocked(struct slice answer)
 {
     return answer.size > 0 && answer.data[0] == BLOCKED_VERSION;

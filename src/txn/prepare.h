@@ -97,6 +97,15 @@ void txn_step_append(const struct txn_step *s, struct buf *out);
 /* False at the end, and, with c->failed, at bytes that are no step. */
 bool txn_step_next(struct cursor *c, struct txn_step *out);
 
+/* Several Prepares in one entry: each its timestamp, which rise, and its bytes. */
+void txn_prepares_append(uint64_t ts, struct slice prepare, struct buf *out);
+/* False at the end, and, with c->failed, at bytes that are none. */
+bool txn_prepares_next(struct cursor *c, uint64_t *ts, struct slice *prepare);
+/* The answer of such an entry: that of each. It is appended between begin, which returns a mark, and end. */
+size_t txn_answers_begin(struct buf *out);
+void txn_answers_end(struct buf *out, size_t mark);
+bool txn_answers_next(struct cursor *c, struct slice *answer);
+
 /* The answer of an entry that met the lock of another transaction, and has done nothing. */
 struct txn_blocked {
     struct txn_id holder;

@@ -1,6 +1,6 @@
 /* Which rows an entry will look at, as far as its bytes and the table tell: what is read ahead. Only a hint: an evaluation that
- * looks at another one is stopped by its view like any other. */
-#include "txn/table_int.h"
+ * looks at another one is stopped by its view like any other. Of a Prepare they are all. */
+#include "txn/participant_int.h"
 
 struct wanted {
     struct arena *arena;
@@ -38,14 +38,26 @@ static void want_txn(struct wanted *w, const struct txn *t)
     if (!txn_id_is_none(&t->id)) want(w, key_make_idempotency(w->arena, t->keyspace, txn_anchor(t), &t->id));
 }
 
+static void want_part(struct wanted *w, const struct txn_prepare *p, const struct txn *part)
+{
+    want_txn(w, part);
+    if (p->keeps_answer) want(w, key_make_idempotency(w->arena, p->keyspace, p->anchor, &p->client));
+}
+
 static void want_prepare(struct wanted *w, struct slice bytes)
 {
     struct txn_prepare p;
-    struct txn t;
+    struct txn part;
     if (txn_prepare_decode(bytes, w->arena, &p) != STATUS_OK) return;
-    if (txn_decode(p.part, w->arena, &t, NULL) != STATUS_OK) return;
-    want_txn(w, &t);
-    if (p.keeps_answer) want(w, key_make_idempotency(w->arena, p.keyspace, p.anchor, &p.client));
+    if (txn_decode(p.part, w->arena, &part, NULL) == STATUS_OK) want_part(w, &p, &part);
+}
+
+size_t reads_of_part(const struct txn_prepare *p, const struct txn *part, struct arena *arena, struct slice **keys)
+{
+    struct wanted w = {.arena = arena};
+    want_part(&w, p, part);
+    *keys = w.keys;
+    return w.count;
 }
 
 static void want_decide(struct wanted *w, const struct txn_table *t, struct slice bytes)
@@ -74,6 +86,13 @@ size_t txn_table_reads(const struct txn_table *t, const struct txn_command *c, s
         while (txn_step_next(&steps, &step)) {
             if (step.kind == TXN_COMMAND_DECIDE) want_decide(&w, t, step.body);
         }
+        break;
+    }
+    case TXN_COMMAND_PREPARES: {
+        struct cursor prepares = cursor_make(c->txn);
+        struct slice prepare;
+        uint64_t ts;
+        while (txn_prepares_next(&prepares, &ts, &prepare)) want_prepare(&w, prepare);
         break;
     }
     case TXN_COMMAND_SEAL:

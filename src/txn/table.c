@@ -89,6 +89,12 @@ void table_soon(const struct txn_table *t, const struct txn_id *ids, size_t coun
     }
 }
 
+void table_add_soon(const struct txn_table *t, const struct txn_id *id, const struct slice *keys, size_t count)
+{
+    map_soon(&t->by_id, id_hash(id));
+    for (size_t i = 0; i < count; i++) locks_soon(t, keys[i]);
+}
+
 static struct held *table_add(struct txn_table *t, const struct txn_id *id)
 {
     struct held *h = t->spare;

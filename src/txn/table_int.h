@@ -110,6 +110,8 @@ MUST_CHECK enum status held_row_decode(struct slice value, struct arena *arena, 
 struct held *table_find(const struct txn_table *t, const struct txn_id *id);
 /* They will be looked at, with rows and locks: all of it comes to the processor at once, not each when its turn has come. */
 void table_soon(const struct txn_table *t, const struct txn_id *ids, size_t count);
+/* One of that id will be added, with holds on these keys. */
+void table_add_soon(const struct txn_table *t, const struct txn_id *id, const struct slice *keys, size_t count);
 /* What the row says becomes what is held under the id, locks and reservations included. */
 MUST_CHECK enum status table_install(struct txn_table *t, const struct txn_id *id, struct slice row,
                                      struct arena *arena, struct held **out);
@@ -127,7 +129,8 @@ const struct held *table_meets(const struct txn_table *t, const struct txn *txn,
 /* --- locks.c --- */
 enum access { ACCESS_READ = 1, ACCESS_WRITE, ACCESS_ADD };
 struct lock_key *locks_find(const struct txn_table *t,
-                            struct slice store_key); /* NULL: nobody holds it; t may be NULL */
+                            struct slice store_key);                /* NULL: nobody holds it; t may be NULL */
+void locks_soon(const struct txn_table *t, struct slice store_key); /* it will be looked for */
 /* Whom the access has to wait for; NULL: nobody. self's holds do not count. */
 const struct held *locks_conflict(const struct txn_table *t, struct slice store_key, enum access access,
                                   const struct held *self);

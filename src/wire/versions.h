@@ -14,7 +14,8 @@
     X(SNAPSHOT_COMPRESSED, 2, "snapshot.compressed")                                                                   \
     X(SNAPSHOT_REGISTERED, 2, "snapshot.registered")                                                                   \
     X(MERGE_END_SINCE, 2, "merge.end_since")                                                                           \
-    X(KEYSPACE_COMPARED, 2, "keyspace.compared")
+    X(KEYSPACE_COMPARED, 2, "keyspace.compared")                                                                       \
+    X(PREPARES_SHARED, 2, "transaction.prepares_shared")
 
 enum feature {
 #define FEATURE_ENUM(id, since, name) FEATURE_##id,
