@@ -22,7 +22,7 @@
 #define CLIENT_KEYSPACE_MS 5000u  /* a keyspace that is used is asked for again */
 #define CLIENT_MISMATCH_MAX 8u    /* news in a row without a pause */
 #define CLIENT_TURNS_MAX 8u       /* of one pass */
-enum { SPARES_MAX = 512 };
+enum { SPARES_MAX = 512, ATTEMPT_IDS = 32 };
 
 struct client_peer { /* a connection to a node; outlives its place in the map while calls are under way */
     struct list link;
@@ -51,6 +51,8 @@ struct client {
     uint64_t newest_ts; /* timestamp seen in any answer */
     struct heap timers;
     struct prng prng;
+    uint8_t attempt_ids[ATTEMPT_IDS * TXN_ID_BYTES]; /* random, the system's: many are asked for at once */
+    unsigned attempt_ids_left;
     struct buf scratch, part; /* for encoding params, and a part of a transaction */
     struct arena scratch_arena;
     struct client_stats stats;

@@ -408,6 +408,17 @@ static bool make_parts(struct spread *s, const struct split *sp, struct slice en
     return small;
 }
 
+static struct txn_id attempt_id(struct client *c)
+{
+    struct txn_id id;
+    if (c->attempt_ids_left == 0) {
+        c->env->ops->random(c->env, c->attempt_ids, sizeof(c->attempt_ids));
+        c->attempt_ids_left = ATTEMPT_IDS;
+    }
+    memcpy(id.bytes, &c->attempt_ids[--c->attempt_ids_left * TXN_ID_BYTES], TXN_ID_BYTES);
+    return id;
+}
+
 enum step spread_start(struct request *r)
 {
     struct client *c = r->client;
@@ -423,7 +434,7 @@ enum step spread_start(struct request *r)
         return request_finish(r, STATUS_TOO_LARGE, "its keys lie in more than %u ranges", TXN_PARTICIPANTS_MAX);
     }
     struct spread *s = spread_new(c, r->keyspace_name, r->keyspace, sp.range_count);
-    c->env->ops->random(c->env, s->id.bytes, sizeof(s->id.bytes));
+    s->id = attempt_id(c);
     s->born = r->born != 0 ? r->born : c->newest_ts; /* a repetition keeps its age */
     r->born = s->born;
     s->owner = r;

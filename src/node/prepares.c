@@ -2,7 +2,7 @@
  * replica what they look at comes to the processor together. Each is answered for itself.
  *
  *   its timestamp has come --> gathered --those of the others have come; it is full; another kind of request--> proposed --> each is answered
- *                                                                                          \-- refused: each is
+ *                                                                                          \-- not taken: each goes alone
  *
  * A range's timestamps must rise along its log: nothing else of it is proposed before those that are gathered (timestamps.c). */
 #include "base/assert.h"
@@ -64,25 +64,6 @@ static void prepares_done(struct proposal *p, enum status s, bool unknown, struc
     mem_free(b);
 }
 
-static void refuse_all(struct prepares *b, enum status s, const char *why)
-{
-    struct list *it;
-    while ((it = list_pop_front(&b->requests)) != NULL) {
-        node_refuse(LIST_ENTRY(it, struct node_request, link), s, false, why);
-    }
-    mem_free(b);
-}
-
-static void ask_again(struct prepares *b)
-{
-    struct list *it;
-    COVER("node.prepares_ask_again");
-    while ((it = list_pop_front(&b->requests)) != NULL) {
-        timestamps_ask(b->node, LIST_ENTRY(it, struct node_request, link));
-    }
-    mem_free(b);
-}
-
 static void encode(struct prepares *b, struct buf *out)
 {
     struct txn_command c = {.kind = TXN_COMMAND_PREPARES,
@@ -100,44 +81,36 @@ static void encode(struct prepares *b, struct buf *out)
     }
 }
 
-static void propose_several(struct prepares *b, struct replica *r)
+/* False: nothing has happened. */
+static bool propose_together(struct prepares *b)
 {
+    struct replica *r = host_replica(b->node->host, b->group);
+    if (b->count == 1 || r == NULL || raft_term(replica_raft(r)) != b->term) return false;
     encode(b, &b->node->scratch);
     b->proposal.done = prepares_done;
     b->proposal.ts = LIST_ENTRY(b->requests.next, struct node_request, link)->proposal.ts; /* the lowest */
-    enum status s = replica_propose(r, buf_slice(&b->node->scratch), &b->proposal);
-    if (s == STATUS_RETRY) { /* a read or a commit above it came between */
-        ask_again(b);
-        return;
-    }
-    if (s == STATUS_CLOSED) s = STATUS_NOT_LEADER; /* stopping: others lead, or are about to */
-    if (s != STATUS_OK) {
-        refuse_all(b, s, status_text(s));
-        return;
-    }
+    if (replica_propose(r, buf_slice(&b->node->scratch), &b->proposal) != STATUS_OK) return false;
     LIST_FOR(it, &b->requests)
     {
         struct node_request *q = LIST_ENTRY(it, struct node_request, link);
         q->proposal.index = b->proposal.index;
         flight_proposed(q);
     }
+    return true;
 }
 
-/* One alone is an entry of its own kind. */
+/* What cannot go together is tried alone, and refused, or asks for another timestamp, by itself. */
 static void propose(struct prepares *b)
 {
-    struct replica *r = host_replica(b->node->host, b->group);
+    struct list *it;
     list_remove(&b->link);
     b->state->prepares = NULL;
-    if (b->count == 1) {
-        struct node_request *q = LIST_ENTRY(list_pop_front(&b->requests), struct node_request, link);
-        mem_free(b);
+    if (propose_together(b)) return;
+    while ((it = list_pop_front(&b->requests)) != NULL) {
+        struct node_request *q = LIST_ENTRY(it, struct node_request, link);
         txn_propose(q, q->proposal.ts);
-    } else if (r == NULL || !replica_leads(r) || raft_term(replica_raft(r)) != b->term) {
-        refuse_all(b, STATUS_NOT_LEADER, "leadership changed before the transaction was proposed");
-    } else {
-        propose_several(b, r);
     }
+    mem_free(b);
 }
 
 static struct prepares *prepares_new(const struct node_request *q, struct kv_state *s)

@@ -385,7 +385,7 @@ static enum status vote(struct applying *a, struct evaluation *e, const struct t
         (void)apply_hold(a, &p->id, &r);
     }
     for (size_t i = 0; able && i < e->add_count; i++) locks_know_folded(a->t, e->adds[i].key, e->adds[i].folded);
-    apply_tell(a, &v);
+    buf_append_slice(a->answer, r.vote);
     return STATUS_OK;
 }
 

@@ -96,7 +96,6 @@ static enum status known_get(void *ctx, struct slice key, struct txn_stored *out
     for (size_t i = k->a->count; i-- > 0;) { /* refused a moment ago, for an id that keeps the answer */
         const struct txn_write *w = &k->a->items[i];
         if (w->held || !slice_eq(w->key, key)) continue;
-        COVER("txn.prepares_answered");
         *out = (struct txn_stored){.version = w->ts, .value = w->value};
         return STATUS_OK;
     }
