@@ -27,7 +27,7 @@ void arena_init(struct arena *a, size_t chunk_size)
 
 void arena_init_pages(struct arena *a, struct arena_pages *pages)
 {
-    arena_init(a, MEM_LARGE_BYTES - sizeof(struct arena_chunk));
+    arena_init(a, pages->bytes > 0 ? pages->bytes : MEM_LARGE_BYTES - sizeof(struct arena_chunk));
     a->pages = pages;
 }
 
@@ -103,7 +103,7 @@ static struct arena_chunk *chunk_memory(const struct arena *a, size_t size)
     struct arena_pages *pages = a->pages;
     if (pages == NULL || size != a->chunk_size) return mem_alloc(sizeof(struct arena_chunk) + size);
     struct arena_chunk *c = pages->spare;
-    if (c == NULL) return mem_large(MEM_LARGE_BYTES);
+    if (c == NULL) return pages->bytes > 0 ? mem_alloc(sizeof(struct arena_chunk) + size) : mem_large(MEM_LARGE_BYTES);
     pages->spare = c->older;
     pages->count--;
     return c;

@@ -5,10 +5,11 @@
 #include "base/slice.h"
 
 struct arena_chunk;
-/* Chunks in large pages that went back, for the next arenas that take theirs from here. */
+/* Chunks that went back, for the next arenas that take theirs from here: the one that was used last first. */
 struct arena_pages {
     struct arena_chunk *spare;
     size_t count, max; /* of those that are kept */
+    size_t bytes;      /* of a chunk, from the heap; 0: each is one large page */
 };
 struct arena {
     struct arena_pages *pages;  /* where its chunks come from and go; NULL: the heap */
@@ -21,7 +22,7 @@ struct arena {
 };
 
 void arena_init(struct arena *a, size_t chunk_size);
-void arena_init_pages(struct arena *a, struct arena_pages *pages); /* chunks of one large page each; borrowed */
+void arena_init_pages(struct arena *a, struct arena_pages *pages); /* borrowed */
 void arena_pages_free(struct arena_pages *pages);                  /* when no arena has any of them */
 void arena_pages_give(struct arena_pages *pages);                  /* one of them, which there is, back to the heap */
 void arena_free(struct arena *a);

@@ -117,7 +117,8 @@ static void encode_params(struct request *r, const struct route_range *range, ui
     struct routed to = {.range_id = r->range_id, .epoch = r->epoch, .deadline_ms = left_ms > 0 ? (uint32_t)left_ms : 1};
     buf_clear(params);
     if (r->kind == REQUEST_TXN || r->kind == REQUEST_STEP) {
-        struct txn_request m = {.to = to, .txn = buf_slice(&r->body), .kind = r->txn_kind};
+        struct slice body = r->kind == REQUEST_STEP ? r->step : buf_slice(&r->body);
+        struct txn_request m = {.to = to, .txn = body, .kind = r->txn_kind};
         pack_txn_request(params, &m);
     } else if (r->kind == REQUEST_GET) {
         struct get_request m = {.to = to, .keyspace = r->keyspace, .key = r->low, .how = r->how};

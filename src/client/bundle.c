@@ -27,7 +27,7 @@ struct bundle {
 bool bundle_takes(const struct request *r, const struct client_peer *peer)
 {
     bool ends = r->txn_kind == TXN_COMMAND_DECIDE || r->txn_kind == TXN_COMMAND_FORGET;
-    return r->kind == REQUEST_STEP && ends && !peer->steps_alone && r->body.size < BUNDLE_BYTES_MAX;
+    return r->kind == REQUEST_STEP && ends && !peer->steps_alone && r->step.size < BUNDLE_BYTES_MAX;
 }
 
 static struct bundle *find(struct client *c, const struct request *r, const struct client_peer *peer)
@@ -60,7 +60,7 @@ void bundle_add(struct request *r, struct client_peer *peer, uint64_t deadline_n
     }
     list_push_back(&b->requests, &r->wait_link);
     b->count++;
-    b->bytes += r->body.size;
+    b->bytes += r->step.size;
     if (b->count == BUNDLE_STEPS_MAX || b->bytes >= BUNDLE_BYTES_MAX) b->due_ns = now_ns;
 }
 
@@ -101,7 +101,7 @@ static void bundle_answered(void *ctx, enum status status, bool sent, const stru
 static void encode(const struct bundle *b, uint64_t now_ns, struct buf *params)
 {
     const struct request *first = LIST_ENTRY(b->requests.next, struct request, wait_link);
-    struct txn_request m = {.to = b->to, .txn = buf_slice(&first->body), .kind = b->kind};
+    struct txn_request m = {.to = b->to, .txn = first->step, .kind = b->kind};
     struct buf body;
     uint64_t left_ms = b->deadline_ns > now_ns ? (b->deadline_ns - now_ns) / NS_PER_MS : 0;
     m.to.deadline_ms = left_ms > 0 ? (uint32_t)left_ms : 1;
@@ -112,7 +112,7 @@ static void encode(const struct bundle *b, uint64_t now_ns, struct buf *params)
         LIST_FOR(it, &b->requests)
         {
             const struct request *r = LIST_ENTRY(it, struct request, wait_link);
-            struct txn_step step = {.kind = (enum txn_command_kind)b->kind, .body = buf_slice(&r->body)};
+            struct txn_step step = {.kind = (enum txn_command_kind)b->kind, .body = r->step};
             txn_step_append(&step, &body);
         }
         m.txn = buf_slice(&body);

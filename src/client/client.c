@@ -33,6 +33,7 @@ enum status client_new(struct env *env, const struct client_options *o, struct c
     list_init(&c->bundles);
     spares_init(&c->request_spares, sizeof(struct request), SPARES_MAX);
     spread_spares_init(&c->spread_spares);
+    c->chunks = (struct arena_pages){.bytes = CHUNK_BYTES, .max = CHUNKS_MAX};
     list_init(&c->bundles_sent);
     list_init(&c->refresh.waiting);
     heap_init(&c->timers);
@@ -74,6 +75,7 @@ void client_free(struct client *c)
     buf_free(&c->scratch);
     buf_free(&c->part);
     arena_free(&c->scratch_arena);
+    arena_pages_free(&c->chunks);
     mem_free(c);
 }
 

@@ -22,7 +22,7 @@
 #define CLIENT_KEYSPACE_MS 5000u  /* a keyspace that is used is asked for again */
 #define CLIENT_MISMATCH_MAX 8u    /* news in a row without a pause */
 #define CLIENT_TURNS_MAX 8u       /* of one pass */
-enum { SPARES_MAX = 512, ATTEMPT_IDS = 32 };
+enum { SPARES_MAX = 512, ATTEMPT_IDS = 32, CHUNK_BYTES = 960, CHUNKS_MAX = 1024 };
 
 struct client_peer { /* a connection to a node; outlives its place in the map while calls are under way */
     struct list link;
@@ -47,8 +47,9 @@ struct client {
     struct list spreads;
     struct list bundles, bundles_sent;
     struct spares request_spares, spread_spares;
-    struct met *met;    /* spread.c: holders of locks that Prepares met; NULL: none yet */
-    uint64_t newest_ts; /* timestamp seen in any answer */
+    struct arena_pages chunks; /* of requests, spreads and coordinators */
+    struct met *met;           /* spread.c: holders of locks that Prepares met; NULL: none yet */
+    uint64_t newest_ts;        /* timestamp seen in any answer */
     struct heap timers;
     struct prng prng;
     uint8_t attempt_ids[ATTEMPT_IDS * TXN_ID_BYTES]; /* random, the system's: many are asked for at once */

@@ -58,7 +58,7 @@ struct request *request_new(struct client *c, enum request_kind kind, struct sli
     r->timeout_ms = timeout_ms;
     r->deadline_ns = client_now_ns(c) + (uint64_t)timeout_ms * NS_PER_MS;
     r->map_needed = c->refresh.started + 1;
-    arena_init(&r->arena, kind == REQUEST_GET || kind == REQUEST_STEP ? 512 : 960);
+    arena_init_pages(&r->arena, &c->chunks);
     buf_init(&r->body, LIMIT_FRAME_BYTES);
     list_init(&r->wait_link);
     list_push_back(&c->requests, &r->link);

@@ -89,6 +89,7 @@ struct request {
     bool has_id;            /* TXN: may be repeated after it may have happened */
     const struct txn *txn;  /* TXN, until it is encoded: a copy in the arena */
     struct buf body;        /* TXN: encoded; META, NODE: params */
+    struct slice step;      /* STEP: its body, in the arena or its spread's */
     struct spread *spread;  /* TXN, WAIT_SPREAD: over several ranges */
     uint64_t born;          /* TXN: of its first attempt over several ranges; 0: none yet */
     uint8_t txn_kind;       /* STEP: enum txn_command_kind */

@@ -153,10 +153,10 @@ static void step_start(struct spread *s, struct spread_part *p, struct slice bod
     r->done.call = step_done;
     r->keyspace = s->keyspace;
     r->keyspace_known = true;
-    r->low = r->high = arena_dup_slice(&r->arena, p->span.low);
+    r->low = r->high = p->span.low;
     r->txn_kind = kinds[p->asked];
     r->begins_with_pause = p->repeated;
-    buf_append_slice(&r->body, p->asked == ASK_PREPARE ? p->prepare : body);
+    r->step = p->asked == ASK_PREPARE ? p->prepare : arena_dup_slice(&r->arena, body);
     s->steps++;
 }
 
@@ -253,7 +253,7 @@ static struct spread *spread_new(struct client *c, struct slice keyspace_name, u
 {
     struct spread *s = spares_take(&c->spread_spares);
     s->client = c;
-    arena_init(&s->arena, 960);
+    arena_init_pages(&s->arena, &c->chunks);
     s->keyspace = keyspace;
     s->keyspace_name = arena_dup_slice(&s->arena, keyspace_name);
     s->part_count = part_count;
@@ -440,6 +440,7 @@ enum step spread_start(struct request *r)
     s->owner = r;
     r->spread = s;
     s->coordinator = coordinator_new(&(struct coordinator_options){.id = s->id,
+                                                                   .chunks = &c->chunks,
                                                                    .born = s->born,
                                                                    .participant_count = s->part_count,
                                                                    .has_client_id = r->has_id,
@@ -480,8 +481,11 @@ void spread_recover(struct client *c, struct slice keyspace_name, struct slice b
             s->parts[i].span.low = arena_dup_slice(&s->arena, b.spans[i].low);
             s->parts[i].span.high = arena_dup_slice(&s->arena, b.spans[i].high);
         }
-        s->coordinator = coordinator_new(&(struct coordinator_options){
-            .id = s->id, .born = s->born, .participant_count = s->part_count, .recovering = true});
+        s->coordinator = coordinator_new(&(struct coordinator_options){.id = s->id,
+                                                                       .chunks = &c->chunks,
+                                                                       .born = s->born,
+                                                                       .participant_count = s->part_count,
+                                                                       .recovering = true});
         spread_pump(s);
     }
     arena_free(&arena);

@@ -13,7 +13,6 @@
 #include "txn/coordinator.h"
 
 #include "base/assert.h"
-#include "base/mem.h"
 #include "base/mutant.h"
 
 enum way { TO_PREPARE, PREPARING, TO_SEAL, SEALING, VOTED, TO_DECIDE, DECIDING, DECIDED, TO_FORGET, FORGETTING, DONE };
@@ -26,7 +25,7 @@ struct participant {
 
 struct coordinator {
     struct coordinator_options o;
-    struct arena arena;
+    struct arena arena; /* holds it all */
     struct participant *participants;
     bool decided, answered, uncertain;
     struct txn_outcome outcome;
@@ -37,11 +36,17 @@ struct coordinator *coordinator_new(const struct coordinator_options *o)
 {
     ASSERT(o->participant_count > 0 && o->participant_count <= TXN_PARTICIPANTS_MAX);
     ASSERT(!o->has_client_id || o->anchor < o->participant_count);
-    struct coordinator *c = mem_zalloc(sizeof(*c));
+    struct arena arena;
+    if (o->chunks != NULL) {
+        arena_init_pages(&arena, o->chunks);
+    } else {
+        arena_init(&arena, 960);
+    }
+    struct coordinator *c = arena_zalloc(&arena, sizeof(*c));
     c->o = *o;
-    arena_init(&c->arena, 960);
+    c->participants = arena_zalloc(&arena, o->participant_count * sizeof(*c->participants));
+    c->arena = arena;
     buf_init(&c->answer, 2 * TXN_RESULT_BYTES_MAX);
-    c->participants = mem_zalloc(o->participant_count * sizeof(*c->participants));
     for (size_t i = 0; i < o->participant_count; i++) c->participants[i].way = o->recovering ? TO_SEAL : TO_PREPARE;
     return c;
 }
@@ -49,10 +54,9 @@ struct coordinator *coordinator_new(const struct coordinator_options *o)
 void coordinator_free(struct coordinator *c)
 {
     if (c == NULL) return;
+    struct arena arena = c->arena; /* it lies there itself */
     buf_free(&c->answer);
-    arena_free(&c->arena);
-    mem_free(c->participants);
-    mem_free(c);
+    arena_free(&arena);
 }
 
 /* --- the outcome --- */

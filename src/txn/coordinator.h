@@ -12,9 +12,10 @@ struct coordinator_options {
     struct txn_id id; /* of the attempt, or of any of its parts */
     uint64_t born;
     size_t participant_count;
-    bool recovering;    /* starts with Seal: the parts are not known here */
-    bool has_client_id; /* the anchor's participant keeps the answer; not for recovering */
-    size_t anchor;      /* has_client_id: which participant that is */
+    bool recovering;            /* starts with Seal: the parts are not known here */
+    bool has_client_id;         /* the anchor's participant keeps the answer; not for recovering */
+    size_t anchor;              /* has_client_id: which participant that is */
+    struct arena_pages *chunks; /* where its memory comes from and goes; NULL: the heap */
 };
 struct coordinator;
 struct coordinator *coordinator_new(const struct coordinator_options *o);
