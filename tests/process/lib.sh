@@ -115,7 +115,7 @@ cluster_start() { # the first time on free ports; later on the same
     env ${faults:+LD_PRELOAD="$preload" QUORATE_FAULTS="$faults"} ${preload_power:+QUORATE_FAULTS_POWER=1} \
         ${preload_buffered:+QUORATE_FAULTS_BUFFERED=1} \
         ${preload_proxy:+QUORATE_FAULTS_PROXY="$preload_proxy"} ${ASAN_OPTIONS:+ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0"} \
-        "$quorate" cluster start --base-port "$base" --wait 30000
+        "$quorate" cluster start --base-port "$base" --wait 120000
 }
 gateway() { printf 'http://127.0.0.1:%d' $((base + 80)); }
 

@@ -25,7 +25,7 @@ PYTHON
 }
 secure_start() {
     base=$(free_base_port)
-    "$quorate" cluster start --base-port "$base" --wait 30000 --secure --encrypted
+    "$quorate" cluster start --base-port "$base" --wait 120000 --secure --encrypted
 }
 ask() { curl -s --cacert "$QUORATE_DIR/certs/authority.crt" "$@"; }
 

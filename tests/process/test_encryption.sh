@@ -7,7 +7,7 @@ set -u
 
 keys=$QUORATE_DIR/encryption.keys
 base=$(free_base_port)
-expect "a cluster with --encrypted" 0 "started" "$quorate" cluster start --base-port "$base" --encrypted --wait 30000
+expect "a cluster with --encrypted" 0 "started" "$quorate" cluster start --base-port "$base" --encrypted --wait 120000
 needle=zaubernuss-zaubernuss
 for i in $(seq 40); do printf 'put default %s-%s %s\n' "$needle" "$i" "$needle$needle"; done >"$work/puts"
 check "rows" sh -c "'$quorate' shell <'$work/puts'"

@@ -11,7 +11,7 @@ https() { printf 'https://127.0.0.1:%d' $((base + 80)); }
 replaced() { [ "$(grep -l certs.replaced "$work"/data/log/*.log | wc -l)" -eq 7 ]; }
 
 base=$(free_base_port)
-check "a secure cluster starts" "$quorate" cluster start --base-port "$base" --secure --wait 30000
+check "a secure cluster starts" "$quorate" cluster start --base-port "$base" --secure --wait 120000
 check "the command line writes" "$quorate" put default k v
 expect "and reads" 0 "v" "$quorate" get default k
 expect "keys are their owner's alone" 0 "-rw-------" ls -l "$certs/server.key"
@@ -44,7 +44,7 @@ expect "others may as before" 0 "v" "$quorate" get default k
 expect "an unknown name is not revoked" 1 "nobody.crt" "$quorate" cert revoke nobody --out "$certs"
 expect "show" 0 "server" "$quorate" cert show "$certs/server.crt"
 check "the cluster stops" "$quorate" cluster stop
-check "and starts again" "$quorate" cluster start --wait 30000
+check "and starts again" "$quorate" cluster start --wait 120000
 expect "what was written is there" 0 "v" "$quorate" get default k
 
 expect "nobody listens openly by oversight" 2 "--insecure" "$quorate" node --listen "0.0.0.0:$((base + 99))" --data "$work/open"
