@@ -333,7 +333,7 @@ START_TEST(commands_round_trip)
         ck_assert_int_eq(txn_command_decode(slice_make(exact, cut), &d), STATUS_INVALID);
         mem_free(exact);
     }
-    bytes.data[0] = TXN_COMMAND_STEPS + 1;
+    bytes.data[0] = TXN_COMMAND_PREPARES + 1;
     ck_assert_int_eq(txn_command_decode(buf_slice(&bytes), &d), STATUS_UNSUPPORTED);
 }
 END_TEST
