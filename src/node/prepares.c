@@ -127,7 +127,7 @@ static struct prepares *prepares_new(const struct node_request *q, struct kv_sta
     return b;
 }
 
-static bool fits(const struct prepares *b, const struct node_request *q)
+static bool takes(const struct prepares *b, const struct node_request *q)
 {
     const struct range_epoch *e = &q->txn.to.epoch;
     return b->term == q->term && b->epoch.version == e->version && b->epoch.conf_ver == e->conf_ver &&
@@ -141,7 +141,7 @@ void prepares_gather(struct node_request *q, uint64_t ts)
         txn_propose(q, ts);
         return;
     }
-    if (s->prepares != NULL && !fits(s->prepares, q)) propose(s->prepares);
+    if (s->prepares != NULL && !takes(s->prepares, q)) propose(s->prepares);
     struct prepares *b = s->prepares != NULL ? s->prepares : prepares_new(q, s);
     q->proposal.ts = ts;
     list_push_back(&b->requests, &q->link);

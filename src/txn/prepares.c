@@ -139,13 +139,14 @@ enum status apply_prepares(struct applying *a)
     if (s != STATUS_OK) return s;
     COVER("txn.prepares");
     struct known known = {.a = a};
-    const struct txn_view view = {.get = known_get, .ctx = &known};
+    const struct txn_view view = {.get = known_get, .ctx = &known}, *outer = a->view;
     a->view = &view;
     for (size_t i = 0; i < count && s == STATUS_OK; i++) { /* a row that cannot be decoded: the process ends */
         if (i > 0) ASSERT(parts[i].ts > parts[i - 1].ts);
         known.part = &parts[i];
         s = judge(a, &parts[i]);
     }
+    a->view = outer;
     apply_drop_tombstones(a, parts[0].ts, count); /* none of this entry's is as old as that */
     return s;
 }
