@@ -43,7 +43,7 @@ void host_timestamps_came(struct host *h, uint64_t newest)
 
 bool host_wants_timestamp(const struct host *h)
 {
-    return h->resolve.state == ROUND_ASKING && h->resolve.asked_ns == 0;
+    return h->resolve.state == ROUND_ASKING && h->resolve.asked_ns == 0 && !h->stopping;
 }
 struct resolved host_issued(const struct host *h)
 {

@@ -84,6 +84,25 @@ START_TEST(a_round_asks_in_vain_once)
 }
 END_TEST
 
+/* Nobody ends the round of one that stops: it would ask as fast as it is answered. */
+START_TEST(who_stops_asks_no_more)
+{
+    hosts_begin(92);
+    for (unsigned i = 0; i < 200 && hosts_leader() < 0; i++) hosts_run_ms(20);
+    struct host *h = hosts_host((unsigned)hosts_leader());
+    struct process *p = hosts_process[hosts_leader()];
+    for (unsigned i = 0; i < 500 && !host_wants_timestamp(h); i++) {
+        hosts_run_ms(1);
+        (void)host_resolve_pass(h, process_mono_ns(p));
+    }
+    ck_assert(host_wants_timestamp(h));
+    host_stop(h, 10000);
+    (void)host_resolve_pass(h, process_mono_ns(p));
+    ck_assert(!host_wants_timestamp(h));
+    hosts_end();
+}
+END_TEST
+
 /* Rounds for a while, all with one timestamp. */
 static void rounds_at(struct host *h, const struct process *p, uint64_t ts, unsigned ms)
 {
@@ -206,6 +225,7 @@ int main(void)
     TCase *c = tcase_create("reads");
     tcase_add_loop_test(c, a_read_waits_until_its_index_is_applied, 0, 2);
     tcase_add_test(c, a_round_asks_in_vain_once);
+    tcase_add_test(c, who_stops_asks_no_more);
     tcase_add_test(c, nothing_is_resolved_that_nobody_confirms);
     tcase_add_loop_test(c, who_stops_applies_no_more_when_patience_is_over, 0, 2);
     tcase_add_test(c, a_read_by_a_lease_that_has_ended_meanwhile_does_not_hold);
