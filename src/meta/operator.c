@@ -81,6 +81,11 @@ static enum operator_next next_of_change(const struct operator_row *row, const s
         *what = "the range's replicas have changed since: perhaps it has none to spare any more";
         return OPERATOR_NEXT_VOID;
     }
+    /* A change that was under way when this was asked for brought it in: nothing takes the place of who is to go. */
+    if (row->to != 0 && is_in) {
+        *what = "the replica that was to come votes already, and the one that was to go may be needed";
+        return OPERATOR_NEXT_VOID;
+    }
     if (row->to != 0 && to == NULL) {
         *what = "a replica is added";
         return order_that(order, ORDER_ADD, row->to, 0);
@@ -89,8 +94,8 @@ static enum operator_next next_of_change(const struct operator_row *row, const s
         *what = "the leadership leaves the replica that is to go";
         return order_that(order, ORDER_TRANSFER, 0, row->from);
     }
-    *what = is_in ? "a replica is taken away" : "the new replica catches up, then it votes";
-    return order_that(order, ORDER_SWAP, is_in ? 0 : row->to, row->from);
+    *what = row->to == 0 ? "a replica is taken away" : "the new replica catches up, then it votes";
+    return order_that(order, ORDER_SWAP, row->to, row->from);
 }
 
 static enum operator_next next_of_transfer(const struct operator_row *row, const struct range_desc *d, uint64_t leader,

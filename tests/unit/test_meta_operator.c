@@ -126,6 +126,10 @@ START_TEST(test_void)
     struct operator_row row = {.kind = OPERATOR_REPLACE, .from = 3, .to = 4};
     drop(&d, 3);
     ck_assert_int_eq(operator_next(&row, &d, 1, &order, &what), OPERATOR_NEXT_VOID);
+    d = three(); /* a former operator's change, of which nobody knew, brought the replica in, and took another one away */
+    drop(&d, 2);
+    d.replicas[d.replica_count++] = (struct range_replica){.node_id = 4, .replica_id = 20, .role = RANGE_VOTER};
+    ck_assert_int_eq(operator_next(&row, &d, 1, &order, &what), OPERATOR_NEXT_VOID);
     row = (struct operator_row){.kind = OPERATOR_TRANSFER, .from = 1, .to = 9};
     ck_assert_int_eq(operator_next(&row, &d, 1, &order, &what), OPERATOR_NEXT_VOID);
     d = three();
