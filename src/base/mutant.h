@@ -149,6 +149,7 @@
     X(absorbed_without_tombstone, "T14", "of an absorbed range nothing stays when who took it in has left the node")   \
     X(absorbed_left_behind, "T14", "an absorbed range stays behind when who took it in leaves the node")               \
     X(keys_free_too_early, "T30", "keys of one that left are free before its tombstone no longer names them")          \
+    X(children_left_behind, "T31", "a replica leaves whose log alone has what its children are made from")             \
     X(born_before_loss_votes, "T31", "what was split off before a log was lost is taken for split off behind that")    \
     X(cut_rows_remembered, "T30", "the store says how far one had come whose rows another took along")                 \
     X(lost_log_takes_rows, "T30", "one that a lost log has back drops rows that are another range's by now")           \
@@ -189,7 +190,6 @@
 
 #define MUTANT_ENUM(name, trap, what) MUTANT_##name,
 enum mutant { MUTANT_NONE, MUTANT_MAP(MUTANT_ENUM) MUTANT_COUNT };
-
 #ifdef QUORATE_MUTANTS
 extern enum mutant mutant_planted; /* tests/sim/mutants.c sets it, once, before anything runs */
 #define MUTANT(name) (mutant_planted == MUTANT_##name)

@@ -327,10 +327,22 @@ static bool split_is_durable(struct replica *r)
     return false;
 }
 
+/* What was split off from it is made again, after a crash, by its log: until the store holds that. */
+static bool children_are_durable(struct replica *r)
+{
+    uint64_t group;
+    void *value;
+    for (size_t it = 0; map_next(&r->host->replicas, &it, &group, &value);) {
+        if (replica_lineage(value)->birth.group == r->desc->id && !split_is_durable(value)) return false;
+    }
+    return true;
+}
+
 /* Nothing that was begun for the replica may still come back to it. */
 static bool detachable(struct replica *r)
 {
     if (!split_is_durable(r)) return false;
+    if (!children_are_durable(r) && !MUTANT(children_left_behind)) return false;
     if (r->sending != NULL) (void)snapshot_send_abort(r->sending);
     if (r->receiving != NULL) snapshot_recv_abort(r->receiving);
     return r->receiving == NULL && !r->apply_wait && r->state != REPLICA_CREATING;

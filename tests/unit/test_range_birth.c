@@ -4,6 +4,7 @@
 #include "lib/range_hosts.h"
 #include "lib/suite.h"
 #include "range/command.h"
+#include "range/members.h"
 #include "wal/wal_format.h"
 
 #include <stdio.h>
@@ -184,12 +185,41 @@ START_TEST(what_was_split_off_before_a_loss_comes_without_a_vote)
 }
 END_TEST
 
+/* The store does not hold the split yet when a parent's replica leaves, and the host dies at any moment, or is stopping, when the store does
+ * nothing any more: without the parent's log nobody could make the child again. */
+START_TEST(who_leaves_waits_until_the_store_holds_its_children)
+{
+    hosts_begin(62);
+    (void)await_leader(HOSTS_GROUP);
+    const unsigned victim = ((unsigned)hosts_leader() + 1) % HOSTS_COUNT;
+    split(HOSTS_GROUP, CHILD, "m");
+    split(CHILD, GRANDCHILD, "t");
+    (void)await_leader(GRANDCHILD);
+    hosts_run_ms(100);
+    const struct replica *r = hosts_replica(victim);
+    uint64_t conf_ver = replica_desc(r)->epoch.conf_ver + 1;
+    if (_i == 0) host_stop(hosts_host(victim), 10000);
+    host_replica_gone(hosts_host(victim), HOSTS_GROUP, replica_id(r), conf_ver);
+    for (unsigned i = 0; i < 100 && hosts_replica(victim) != NULL; i++) hosts_run_ms(1);
+    ck_assert(_i == 0 || hosts_replica(victim) == NULL);
+    hosts_run_ms((uint64_t)_i);
+    process_crash(hosts_process[victim], MEMDISK_DROP, true);
+    ck_assert_int_eq(process_start(hosts_process[victim]), STATUS_OK);
+    for (uint64_t range = CHILD; range <= GRANDCHILD; range++) {
+        ck_assert_ptr_nonnull(host_replica(hosts_host(victim), range));
+        ck_assert_ptr_null(host_replica(hosts_host(victim), range)->recovering);
+    }
+    hosts_end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("range_birth");
     TCase *c = tcase_create("birth");
     tcase_add_loop_test(c, what_is_split_off_behind_a_loss_has_its_votes, 0, 2);
     tcase_add_loop_test(c, what_was_split_off_before_a_loss_comes_without_a_vote, 0, 3);
+    tcase_add_loop_test(c, who_leaves_waits_until_the_store_holds_its_children, 0, 12);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
