@@ -1,28 +1,15 @@
 /* One participant, entry by entry: docs/transactions.md. Interleavings of two of them: tests/model. */
 #include "base/mem.h"
-#include "test_txn_table.h"
+#include "test_txn_prepare.h"
 #include "txn/coordinator.h"
 
 static struct txn_vote vote;
 static struct txn_result result;
 
-/* Applies the body as an entry, stopping at each of its reads before it goes through, then compares the table with one that is
- * rebuilt from the rows. */
+/* Then the table is compared with one that is rebuilt from the rows. */
 static void apply(enum txn_command_kind kind, uint64_t ts)
 {
-    struct txn_writes writes;
-    enum status s = STATUS_MISS;
-    entry_index++;
-    for (uint64_t miss = 1; s == STATUS_MISS; miss++) {
-        rows.gets = 0;
-        rows.miss_at = miss;
-        size_t held = txn_table_count(table);
-        s = try_apply(kind, ts, &writes);
-        if (s == STATUS_MISS) ck_assert(answer.size == 0 && txn_table_count(table) == held);
-    }
-    ck_assert_int_eq(s, STATUS_OK);
-    rows_apply(&rows, &writes, ts);
-    txn_table_check(table);
+    apply_entry(kind, ts);
     struct txn_table *rebuilt = txn_table_new();
     for (size_t i = 0; i < rows.count; i++) {
         struct slice key = rows.items[i].key;
@@ -36,45 +23,12 @@ static void apply(enum txn_command_kind kind, uint64_t ts)
     txn_table_free(rebuilt);
 }
 
-static struct txn_id id_of(unsigned n)
-{
-    return (struct txn_id){{(uint8_t)n, 1}};
-}
-
-static struct txn_op op_of(enum txn_op_kind kind, const char *key, const char *value)
-{
-    return (struct txn_op){
-        .kind = kind, .key = slice_str(key), .value = slice_str(value), .min = I128_MIN, .max = I128_MAX};
-}
-
 static struct txn_op take(const char *key, int amount)
 {
     struct txn_op op = op_of(TXN_ADD, key, "");
     op.delta = -amount;
     op.min = 0;
     return op;
-}
-
-static uint32_t numbers[8] = {0, 1, 2, 3, 4, 5, 6, 7};
-static struct txn_span whole = {{(const uint8_t *)"a", 1}, {(const uint8_t *)"z", 1}};
-
-static struct txn_prepare prepare_of(unsigned id, struct txn *t)
-{
-    struct buf b;
-    buf_init(&b, 1u << 20);
-    t->keyspace = KEYSPACE;
-    txn_encode(t, &b);
-    struct txn_prepare p = {.id = id_of(id), .born = now - 1, .keyspace = KEYSPACE, .spans = &whole, .span_count = 1};
-    p.has_else = t->else_count > 0;
-    p.places = (struct txn_places){.compares = numbers,
-                                   .compare_count = t->compare_count,
-                                   .ops = numbers,
-                                   .op_count = t->op_count,
-                                   .elses = numbers,
-                                   .else_count = t->else_count};
-    p.part = arena_dup_slice(&arena, buf_slice(&b));
-    buf_free(&b);
-    return p;
 }
 
 static enum txn_vote_kind send_prepare(const struct txn_prepare *p)
@@ -90,7 +44,7 @@ static enum txn_vote_kind send_prepare(const struct txn_prepare *p)
 static enum txn_vote_kind prepare_ops(unsigned id, struct txn_op *ops, size_t count)
 {
     struct txn t = {.ops = ops, .op_count = count};
-    struct txn_prepare p = prepare_of(id, &t);
+    struct txn_prepare p = prepare_of(id, now - 1, &t);
     return send_prepare(&p);
 }
 
@@ -222,7 +176,7 @@ START_TEST(tombstones_end_with_the_horizon)
     struct txn_op op = op_of(TXN_PUT, "w", "1");
     ck_assert_int_eq(send_seal(1, TXN_COMMAND_SEAL), VOTE_ABORTED);
     struct txn t = {.ops = &op, .op_count = 1};
-    struct txn_prepare late = prepare_of(1, &t);
+    struct txn_prepare late = prepare_of(1, now - 1, &t);
     now += TXN_HORIZON;
     ck_assert_int_eq(send_prepare(&late), VOTE_ABORTED);
     now += 10;
@@ -230,7 +184,7 @@ START_TEST(tombstones_end_with_the_horizon)
     ck_assert_uint_eq(txn_table_count(table), 1); /* the tombstone has gone */
     ck_assert_int_eq(send_prepare(&late), VOTE_NO);
     ck_assert_uint_eq(txn_table_count(table), 1);
-    struct txn_prepare future = prepare_of(3, &t);
+    struct txn_prepare future = prepare_of(3, now - 1, &t);
     future.born = now + 1000;
     ck_assert_int_eq(send_prepare(&future), VOTE_NO);
 }
@@ -348,7 +302,7 @@ START_TEST(both_branches_are_locked_and_either_can_win)
                         .else_ops = &else_op,
                         .else_count = 1};
         ck_assert_int_eq(put("k", "here"), STATUS_OK);
-        struct txn_prepare p = prepare_of(10 + use_else, &t);
+        struct txn_prepare p = prepare_of(10 + use_else, now - 1, &t);
         ck_assert_int_eq(send_prepare(&p), VOTE_YES);
         ck_assert(vote.holds && vote.has_else);
         ck_assert_int_eq(put("t", "x"), STATUS_BLOCKED);
@@ -395,7 +349,7 @@ START_TEST(a_branch_that_is_not_taken_waits_for_locks)
     struct txn t = {
         .compares = &exists, .compare_count = 1, .ops = &then_op, .op_count = 1, .else_ops = &else_op, .else_count = 1};
     ck_assert_int_eq(prepare_ops(1, &other, 1), VOTE_YES);
-    struct txn_prepare p = prepare_of(2, &t);
+    struct txn_prepare p = prepare_of(2, now - 1, &t);
     ck_assert_int_eq(send_prepare(&p), 0);
     decide(1, false, 0);
     ck_assert_int_eq(send_prepare(&p), VOTE_YES);
@@ -407,7 +361,8 @@ START_TEST(a_clients_id_over_several_ranges)
 {
     struct txn_op op = op_of(TXN_PUT, "w", "1");
     struct txn t = {.ops = &op, .op_count = 1};
-    struct txn_prepare p = prepare_of(1, &t), q = prepare_of(2, &t), other = prepare_of(3, &t);
+    struct txn_prepare p = prepare_of(1, now - 1, &t), q = prepare_of(2, now - 1, &t),
+                       other = prepare_of(3, now - 1, &t);
     p.keeps_answer = q.keeps_answer = other.keeps_answer = true;
     p.client = q.client = other.client = id_of(200);
     p.anchor = q.anchor = other.anchor = slice_str("w");
@@ -491,7 +446,7 @@ static enum txn_vote_kind prepare_scan(unsigned id, const char *from, const char
                             .version = seen,
                             .value = slice_str(to)};
     struct txn t = {.compares = &c, .compare_count = 1, .ops = op, .op_count = 1};
-    struct txn_prepare p = prepare_of(id, &t);
+    struct txn_prepare p = prepare_of(id, now - 1, &t);
     return send_prepare(&p);
 }
 

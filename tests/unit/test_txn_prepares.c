@@ -1,5 +1,5 @@
 /* Several Prepares in one entry: what they do is what they would do one by one (src/txn/prepares.c). */
-#include "test_txn_table.h"
+#include "test_txn_prepare.h"
 
 enum { IDS_PER_ENTRY = 8 };
 
@@ -31,57 +31,6 @@ static void teardown_worlds(void)
     txn_table_free(other.table);
     rows_free(&other.rows);
     teardown();
-}
-
-/* The body, as an entry, stopped at each of its reads before it goes through. */
-static void apply(enum txn_command_kind kind, uint64_t ts)
-{
-    struct txn_writes writes;
-    enum status s = STATUS_MISS;
-    entry_index++;
-    for (uint64_t miss = 1; s == STATUS_MISS; miss++) {
-        rows.gets = 0;
-        rows.miss_at = miss;
-        size_t held = txn_table_count(table);
-        s = try_apply(kind, ts, &writes);
-        if (s == STATUS_MISS) ck_assert(answer.size == 0 && txn_table_count(table) == held);
-    }
-    ck_assert_int_eq(s, STATUS_OK);
-    rows_apply(&rows, &writes, ts);
-    txn_table_check(table);
-}
-
-static struct txn_id id_of(unsigned n)
-{
-    return (struct txn_id){{(uint8_t)n, (uint8_t)(n >> 8), 1}};
-}
-
-static struct txn_op op_of(enum txn_op_kind kind, const char *key, const char *value)
-{
-    return (struct txn_op){
-        .kind = kind, .key = slice_str(key), .value = slice_str(value), .min = I128_MIN, .max = I128_MAX};
-}
-
-static uint32_t numbers[8] = {0, 1, 2, 3, 4, 5, 6, 7};
-static struct txn_span whole = {{(const uint8_t *)"a", 1}, {(const uint8_t *)"z", 1}};
-
-static struct txn_prepare prepare_of(unsigned id, uint64_t born, struct txn *t)
-{
-    struct buf b;
-    buf_init(&b, 1u << 20);
-    t->keyspace = KEYSPACE;
-    txn_encode(t, &b);
-    struct txn_prepare p = {.id = id_of(id), .born = born, .keyspace = KEYSPACE, .spans = &whole, .span_count = 1};
-    p.has_else = t->else_count > 0;
-    p.places = (struct txn_places){.compares = numbers,
-                                   .compare_count = t->compare_count,
-                                   .ops = numbers,
-                                   .op_count = t->op_count,
-                                   .elses = numbers,
-                                   .else_count = t->else_count};
-    p.part = arena_dup_slice(&arena, buf_slice(&b));
-    buf_free(&b);
-    return p;
 }
 
 static struct slice encoded(const struct txn_prepare *p)
@@ -184,14 +133,14 @@ static void prepare_some(struct prng *p, unsigned first, unsigned count)
         one = random_prepare(p, first + i - (i > 0 && prng_between(p, 0, 9) == 0)); /* now and then one comes twice */
         buf_clear(&body);
         buf_append_slice(&body, one);
-        apply(TXN_COMMAND_PREPARE, ++now);
+        apply_entry(TXN_COMMAND_PREPARE, ++now);
         answers[i] = arena_dup_slice(&arena, buf_slice(&answer));
         txn_prepares_append(now, one, &all);
     }
     swap_worlds();
     buf_clear(&body);
     buf_append_slice(&body, buf_slice(&all));
-    apply(TXN_COMMAND_PREPARES, now);
+    apply_entry(TXN_COMMAND_PREPARES, now);
     struct cursor c = cursor_make(buf_slice(&answer));
     for (unsigned i = 0; i < count; i++) {
         ck_assert(txn_answers_next(&c, &one));
@@ -218,9 +167,9 @@ static void decide_in_both(unsigned id, bool commit)
     d.commit = commit && outcome.commit;
     buf_clear(&body);
     txn_decide_encode(&d, &body);
-    apply(TXN_COMMAND_DECIDE, 0);
+    apply_entry(TXN_COMMAND_DECIDE, 0);
     swap_worlds();
-    apply(TXN_COMMAND_DECIDE, 0);
+    apply_entry(TXN_COMMAND_DECIDE, 0);
     swap_worlds();
 }
 
@@ -256,7 +205,7 @@ START_TEST(one_that_cannot_be_read)
     txn_prepares_append(++now, encoded(&pa), &body);
     txn_prepares_append(++now, slice_str("\1\1"), &body);
     txn_prepares_append(++now, encoded(&pb), &body);
-    apply(TXN_COMMAND_PREPARES, now);
+    apply_entry(TXN_COMMAND_PREPARES, now);
     struct cursor c = cursor_make(buf_slice(&answer));
     for (unsigned i = 0; i < 3; i++) {
         ck_assert(txn_answers_next(&c, &one));
@@ -266,7 +215,7 @@ START_TEST(one_that_cannot_be_read)
     ck_assert_uint_eq(txn_table_count(table), 2);
     buf_clear(&body);
     buf_append(&body, "\1", 1);
-    apply(TXN_COMMAND_PREPARES, ++now);
+    apply_entry(TXN_COMMAND_PREPARES, ++now);
     ck_assert_uint_eq(txn_table_count(table), 2);
 }
 END_TEST
@@ -280,7 +229,7 @@ START_TEST(tombstones_go_by_the_first_timestamp)
     struct txn t1 = {.ops = &b, .op_count = 1}, t2 = {.ops = &refused, .op_count = 1}, t3 = {.ops = &c, .op_count = 1};
     struct txn_seal old = {.id = id_of(9), .born = now};
     txn_seal_encode(&old, &body);
-    apply(TXN_COMMAND_SEAL, ++now);
+    apply_entry(TXN_COMMAND_SEAL, ++now);
     now += TXN_HORIZON;
     struct txn_prepare p1 = prepare_of(1, now - 1, &t1), p2 = prepare_of(2, now + 10 - TXN_HORIZON, &t2),
                        p3 = prepare_of(3, now - 1, &t3);
@@ -288,7 +237,7 @@ START_TEST(tombstones_go_by_the_first_timestamp)
     txn_prepares_append(now, encoded(&p1), &body);
     txn_prepares_append(now + 10, encoded(&p2), &body);
     txn_prepares_append(now + 20, encoded(&p3), &body);
-    apply(TXN_COMMAND_PREPARES, now + 20);
+    apply_entry(TXN_COMMAND_PREPARES, now + 20);
     ck_assert_uint_eq(txn_table_count(table), 3);
     ck_assert(table_find(table, &old.id) == NULL && table_find(table, &p2.id) != NULL);
 }
