@@ -4,7 +4,7 @@
 
 pg_bin=$(find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -1)
 # shellcheck disable=SC2154 # run.sh has made the folder
-pg_dir=$work/pg
+pg_dir=$(cd "$work" && pwd)/pg # a server looks for its socket from a directory of its own
 pg_user=$(id -un)
 if [ "$(id -u)" -eq 0 ]; then pg_user=postgres; fi
 pg_as() { # PostgreSQL refuses to run as root
