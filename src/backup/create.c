@@ -510,7 +510,7 @@ static void job_end(struct backup_create *b)
     done(b->ctx, &b->report);
 }
 
-/* Up to where changes are waited for now; 0: the copying is under way, and its end sets it. */
+/* Up to where changes are waited for; 0 while rows are copied: what was written until the last of them is what counts. */
 static uint64_t changes_goal(const struct backup_create *b)
 {
     return b->state == CREATE_STARTING ? changes_from(b->changes) + 1 : b->log.goal;

@@ -44,18 +44,18 @@ check "$victim starts again" "$quorate" cluster start "$victim"
 check "an incremental backup" "$quorate" backup create "$bk" --incremental
 "$quorate" backup follow "$bk" --every-ms 300 >"$work/follow" 2>&1 &
 follow=$!
-check "changes are archived" eventually grep -q "archived to" "$work/follow"
-sleep 3
+files() { [ "$(grep -c "archived to" "$work/$1")" -ge "$2" ]; } # NAME COUNT: so many have been written
+check "changes are archived, file by file" eventually files follow 8
 kill -9 $follow
 wait $follow 2>/dev/null
 "$quorate" backup follow "$bk" --every-ms 300 >"$work/follow.again" 2>&1 &
 follow=$!
-check "and once more" eventually grep -q "archived to" "$work/follow.again"
+check "and once more" eventually files follow.again 1
 expect "two cannot archive into one directory" 1 "wait for it, or end it" "$quorate" backup follow "$bk"
 expect "what is archived can be verified meanwhile" 0 "whole, and restorable" "$quorate" backup verify "$bk"
 check "a keyspace is made while changes are archived" "$quorate" keyspace create later
 check "it is written to" "$quorate" put later a 1
-sleep 2
+check "and its changes are archived" eventually files follow.again $(($(grep -c "archived to" "$work/follow.again") + 5))
 touch "$work/stop"
 wait $bank
 check "the bank went on" grep -q "transfers" "$work/bank.out"

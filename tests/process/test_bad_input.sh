@@ -27,9 +27,9 @@ expect "stop where nothing is" 0 "nothing to stop" "$quorate" cluster stop --dir
 expect "status where nothing is" 1 "there is no local cluster" "$quorate" cluster status --dir "$work/nothing"
 
 base=$(free_base_port)
-python3 -c 'import socket, sys, time
+python3 -c 'import signal, socket, sys
 s = socket.socket(); s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen()
-print("listening", flush=True); time.sleep(600)' $((base + 12)) >"$work/squatter" &
+print("listening", flush=True); signal.pause()' $((base + 12)) >"$work/squatter" &
 squatter=$!
 for _ in $(seq 100); do if [ -s "$work/squatter" ]; then break; fi; sleep 0.1; done
 expect "a port in use is named" 1 "127.0.0.1:$((base + 12))" "$quorate" cluster start --base-port "$base"

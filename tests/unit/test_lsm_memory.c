@@ -2,16 +2,15 @@
  * reads, scans and a snapshot view on a real disk, with the heap watched. */
 #define _GNU_SOURCE /* mallinfo2 */
 #include "lib/env_posix_dir.h"
+#include "lib/suite.h"
 #include "lib/testenv.h"
 
 #include "base/mem.h"
 #include "env_posix/env_posix.h"
 #include "lsm/lsm_int.h"
 
-#include <check.h>
 #include <malloc.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #define MEMTABLE ((size_t)1 << 20)
 #define CACHE ((size_t)1 << 20)
@@ -128,14 +127,31 @@ static size_t bound(size_t size)
            sources * (ahead + 2 * block) + 8 * block + 4 * MEMTABLE;
 }
 
-static void run(size_t size, size_t total)
+static struct test_dir dir;
+static struct env *real;
+
+static void begin(void)
 {
-    struct test_dir dir = test_dir_new();
     struct errbuf err;
-    struct env *real = env_posix_new(&(struct env_posix_options){.data_dir = dir.path, .log_level = LOG_WARN}, &err);
+    dir = test_dir_new();
+    real = env_posix_new(&(struct env_posix_options){.data_dir = dir.path, .log_level = LOG_WARN}, &err);
     ck_assert_ptr_nonnull(real);
     testenv_init(&t, real->disk, 1);
+}
+
+static void end(void)
+{
+    lsm_close(l);
+    testenv_free(&t);
+    env_posix_free(real);
+    test_dir_free(&dir);
+}
+
+static void run(size_t size, size_t total)
+{
+    struct errbuf err;
     struct lsm_options o;
+    begin();
     lsm_options_default(&o);
     o.memtable_bytes = MEMTABLE;
     o.cache_bytes = CACHE;
@@ -156,11 +172,8 @@ static void run(size_t size, size_t total)
     printf("values of %zu: %zu KiB at most, bound %zu KiB\n", size, (most - begun) / 1024, bound(size) / 1024);
     ck_assert_uint_le(most - begun, bound(size));
     ck_assert_uint_gt(total, bound(size)); /* else it would say nothing */
-    lsm_close(l);
+    end();
     mem_free(noise);
-    testenv_free(&t);
-    env_posix_free(real);
-    test_dir_free(&dir);
 }
 
 START_TEST(memory_keeps_to_its_bound)
@@ -173,12 +186,9 @@ END_TEST
 /* As many memtables as pile up under pressure keep their pages for the next ones; when nobody has written for a while, what one fills is left. */
 START_TEST(pages_go_back_when_nobody_writes)
 {
-    struct test_dir dir = test_dir_new();
     struct errbuf err;
-    struct env *real = env_posix_new(&(struct env_posix_options){.data_dir = dir.path, .log_level = LOG_WARN}, &err);
-    ck_assert_ptr_nonnull(real);
-    testenv_init(&t, real->disk, 1);
     struct lsm_options o;
+    begin();
     lsm_options_default(&o);
     uint8_t *value = mem_alloc(1u << 20);
     memset(value, 'v', 1u << 20);
@@ -197,11 +207,8 @@ START_TEST(pages_go_back_when_nobody_writes)
     testenv_advance_ms(&t, 11000);
     for (unsigned i = 0; i < 40; i++) step();
     ck_assert_uint_eq(l->pages.count, lsm_memtable_pages(l));
-    lsm_close(l);
+    end();
     mem_free(value);
-    testenv_free(&t);
-    env_posix_free(real);
-    test_dir_free(&dir);
 }
 END_TEST
 
@@ -213,9 +220,5 @@ int main(void)
     tcase_add_test(tcase, pages_go_back_when_nobody_writes);
     tcase_add_loop_test(tcase, memory_keeps_to_its_bound, 0, 4);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }
